@@ -1,0 +1,1 @@
+"""Published PyTorch files to parameter trees: tables, sources, transforms."""

@@ -1,0 +1,347 @@
+"""The engine of every import: rows say where each array goes, drops what is left and why.
+
+    TABLE = [
+        Row("blocks.qkv.kernel", "gpt.h.{layer}.attn.c_attn.weight"),  # {layer} is stacked
+        Row("ups.{i}.kernel", weight_norm("ups.{i}.0"), conv_transpose1d),
+        Row(("k.kernel", "v.kernel"), "to_kv.weight", split_linear(2)),
+        Drop("text_head.weight", "inference has no use for the text head"),
+    ]
+
+`{name}` stands for a number, `{name+1}` for that number plus one. A placeholder on both sides is
+one array each; one on the source side alone is stacked on a leading axis, as many as the target's
+leading axis holds. Dots in a target separate the keys of the parameter tree.
+"""
+
+import dataclasses
+import difflib
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+Tree = dict[Any, Any]
+
+
+class Tensor(Protocol):
+    """A named array of a source file, read only when asked."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape in the file."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Its dtype in the file (bfloat16 is that of `ml_dtypes`)."""
+
+    def read(self) -> np.ndarray:
+        """The values, memory-mapped where the file allows."""
+
+
+def identity(array: Any) -> Any:
+    """The array as the file has it."""
+    return array
+
+
+@dataclasses.dataclass(frozen=True)
+class AnyOf:
+    """Alternative spellings of one source, of which a file holds exactly one."""
+
+    options: tuple[tuple[str, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Where one kind of array goes: sources, through the transform, to targets.
+
+    The transform gets the source arrays as arguments and gives one array, or a tuple with one for
+    each target. It is written with array methods or `__array_namespace__`, so that it also runs on
+    shapes alone.
+    """
+
+    target: str | tuple[str, ...]
+    source: str | tuple[str, ...] | AnyOf
+    transform: Callable[..., Any] = identity
+
+
+@dataclasses.dataclass(frozen=True)
+class Drop:
+    """One kind of array that is not wanted, and why.
+
+    With `same_as`, the array is a copy of that other one of the file, and must equal it.
+    """
+
+    source: str
+    reason: str
+    same_as: str | None = None
+
+
+class ImportMismatch(ValueError):
+    """Everything that is wrong with an import, gathered."""
+
+    def __init__(self, file: str, problems: Sequence[str]):
+        self.file = file
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        super().__init__("\n  ".join([f"{count} importing {file}", *problems]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Fill:
+    """One target array (or several from one source) and the sources of its slices, in order."""
+
+    targets: tuple[str, ...]
+    stack: tuple[int, ...]  # leading axes that are stacked
+    sources: tuple[tuple[str, ...], ...]  # one tuple for each stacked slice
+    transform: Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A table resolved against a file's names and shapes and a model's: nothing is open."""
+
+    fills: tuple[Fill, ...]
+    read: tuple[str, ...]
+    dropped: dict[str, str]  # name -> reason
+    copies: dict[str, str]  # dropped name -> the name that it must equal
+    ignored: tuple[str, ...]
+
+
+_PLACEHOLDER = re.compile(r"\{(\w+)(?:\+(\d+))?\}")
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    """A pattern as a regular expression with one group for each placeholder."""
+    parts, position = [], 0
+    for match in _PLACEHOLDER.finditer(pattern):
+        parts += [re.escape(pattern[position : match.start()]), r"(\d+)"]
+        position = match.end()
+    return re.compile("".join([*parts, re.escape(pattern[position:])]))
+
+
+def _names(pattern: str) -> list[str]:
+    """The placeholders of a pattern, each once, in order."""
+    return list(dict.fromkeys(m.group(1) for m in _PLACEHOLDER.finditer(pattern)))
+
+
+def _render(pattern: str, indices: Mapping[str, int]) -> str:
+    return _PLACEHOLDER.sub(lambda m: str(indices[m.group(1)] + int(m.group(2) or 0)), pattern)
+
+
+def _matches(pattern: str, names: Sequence[str]) -> Iterator[dict[str, int]]:
+    """Bindings of the placeholders for every name that the pattern matches."""
+    regex, slots = _regex(pattern), [m.groups() for m in _PLACEHOLDER.finditer(pattern)]
+    for name in names:
+        if match := regex.fullmatch(name):
+            found = [
+                int(text) - int(plus or 0)
+                for text, (_, plus) in zip(match.groups(), slots, strict=True)
+            ]
+            indices = dict(zip((slot for slot, _ in slots), found, strict=True))
+            if _render(pattern, indices) == name:  # a placeholder used twice has one value
+                yield indices
+
+
+def flatten(tree: Tree, prefix: str = "") -> dict[str, Any]:
+    """A nested dict as one of dotted paths."""
+    flat = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        flat.update(flatten(value, f"{path}.") if isinstance(value, dict) else {path: value})
+    return flat
+
+
+def nested_like(tree: Tree, flat: Mapping[str, Any], prefix: str = "") -> Tree:
+    """The values of dotted paths in the nesting, and with the keys, of `tree`."""
+    return {
+        key: nested_like(value, flat, f"{prefix}{key}.")
+        if isinstance(value, dict)
+        else flat[f"{prefix}{key}"]
+        for key, value in tree.items()
+    }
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """A hint at the most similar of the names, or nothing."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return f" (nearest: {close[0]})" if close else ""
+
+
+def _options(row: Row) -> tuple[tuple[str, ...], ...]:
+    if isinstance(row.source, AnyOf):
+        return row.source.options
+    return ((row.source,) if isinstance(row.source, str) else row.source,)
+
+
+def _choose(row: Row, indices: Mapping[str, int], names: Mapping[str, Any]) -> list[str]:
+    """Rendered sources of the one spelling that the file holds, else of the likeliest."""
+    rendered = [[_render(p, indices) for p in option] for option in _options(row)]
+    held = [sum(name in names for name in option) for option in rendered]
+    return rendered[held.index(max(held))]
+
+
+def plan(
+    table: Sequence[Row | Drop],
+    tensors: Mapping[str, Tensor],
+    expected: Tree,
+    *,
+    file: str,
+    ignore: Sequence[str] = (),
+) -> Plan:
+    """Resolves a table without reading a value: each source used once, each parameter filled once.
+
+    Raises:
+        ImportMismatch: with every missing, unexpected, doubly used or misshapen array.
+    """
+    shapes = flatten(expected)
+    problems: list[str] = []
+    fills: list[Fill] = []
+    filled: dict[str, Row] = {}
+    used: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    ignored = tuple(name for name in ignore if name in tensors)
+    present = {name: t for name, t in tensors.items() if name not in ignored}
+
+    for row in (r for r in table if isinstance(r, Row)):
+        targets = (row.target,) if isinstance(row.target, str) else row.target
+        for bound in _matches(targets[0], list(shapes)):
+            paths = tuple(_render(t, bound) for t in targets)
+            free = [n for n in _names(" ".join(_options(row)[0])) if n not in bound]
+            absent = [p for p in paths if p not in shapes]
+            if absent:
+                problems.append(f"the model has no parameter {', '.join(absent)}")
+                continue
+            stack = tuple(shapes[paths[0]].shape[: len(free)])
+            slices = []
+            for index in itertools.product(*(range(n) for n in stack)):
+                indices = bound | dict(zip(free, index, strict=True))
+                sources = _choose(row, indices, present)
+                for name in sources:
+                    if name not in present:
+                        missing.setdefault(name, paths[0])
+                    elif name in used:
+                        problems.append(f"used twice: {name} (for {used[name]} and {paths[0]})")
+                    used[name] = paths[0]
+                slices.append(tuple(sources))
+            for path in paths:
+                if path in filled:
+                    problems.append(f"filled twice: {path}")
+                filled[path] = row
+            fills.append(Fill(paths, stack, tuple(slices), row.transform))
+
+    rest = [name for name in present if name not in used]
+    dropped, copies = {}, {}
+    for drop in (d for d in table if isinstance(d, Drop)):
+        for indices in _matches(drop.source, rest):
+            name = _render(drop.source, indices)
+            dropped[name] = drop.reason
+            if drop.same_as is not None:
+                copies[name] = _render(drop.same_as, indices)
+    unexpected = [name for name in rest if name not in dropped]
+
+    problems += [
+        f"missing: {name} (for {target}){nearest(name, unexpected)}"
+        for name, target in missing.items()
+    ]
+    problems += [
+        f"unexpected: {name} {tensors[name].shape}{nearest(name, list(missing))}"
+        for name in unexpected
+    ]
+    problems += [f"not filled: {p} {tuple(shapes[p].shape)}" for p in shapes if p not in filled]
+    problems += [
+        f"{name} is a copy of {other}, which is not in the file"
+        for name, other in copies.items()
+        if other not in tensors
+    ]
+    problems += [problem for fill in fills for problem in _misshapen(fill, present, shapes)]
+    if problems:
+        raise ImportMismatch(file, problems)
+    return Plan(tuple(fills), tuple(used), dropped, copies, ignored)
+
+
+def _misshapen(
+    fill: Fill, tensors: Mapping[str, Tensor], shapes: Mapping[str, Any]
+) -> Iterator[str]:
+    """Says which slices of a fill have not the shape, or the kind, that the model expects."""
+    for sources in fill.sources:
+        if any(name not in tensors for name in sources):
+            continue  # reported as missing
+        given = [tensors[name] for name in sources]
+        for name, tensor in zip(sources, given, strict=True):
+            if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype.name != "bfloat16":
+                yield f"dtype of {name}: checkpoint {tensor.dtype}, expected floating point"
+        named = ", ".join(f"{n} {t.shape}" for n, t in zip(sources, given, strict=True))
+        try:
+            out = jax.eval_shape(
+                fill.transform, *(jax.ShapeDtypeStruct(t.shape, np.float32) for t in given)
+            )
+        except (TypeError, ValueError, IndexError) as error:
+            yield f"shape of {fill.targets[0]}: {named} cannot be transformed ({error})"
+            continue
+        parts = out if isinstance(out, tuple) else (out,)
+        for target, part in zip(fill.targets, parts, strict=True):
+            want = tuple(shapes[target].shape[len(fill.stack) :])
+            if part.shape != want:
+                yield f"shape of {target}: checkpoint {part.shape} from {named}, model {want}"
+
+
+def read(
+    plan: Plan,
+    tensors: Mapping[str, Tensor],
+    expected: Tree,
+    *,
+    file: str,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Tree:
+    """Carries out a plan: the parameter tree, in the dtypes of `expected`.
+
+    `progress` is told the number of source arrays read, after each of them.
+
+    Raises:
+        ImportMismatch: with every array that holds NaN or infinity (before or after the cast to the
+            expected dtype), and every copy that differs.
+    """
+    shapes = flatten(expected)
+    flat: dict[str, np.ndarray] = {}
+    problems: list[str] = []
+    for fill in plan.fills:
+        outputs = [np.empty(shapes[t].shape, shapes[t].dtype) for t in fill.targets]
+        for index, sources in zip(np.ndindex(*fill.stack), fill.sources, strict=True):
+            arrays = [np.asarray(tensors[name].read()) for name in sources]
+            result = fill.transform(*arrays)
+            for output, part in zip(
+                outputs, result if isinstance(result, tuple) else (result,), strict=True
+            ):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    output[index] = part
+                if not np.isfinite(output[index]).all():
+                    problems.append(
+                        f"not finite: {', '.join(sources)}"
+                        + (f" (as {output.dtype})" if np.isfinite(part).all() else "")
+                    )
+            progress(len(sources))
+        flat.update(zip(fill.targets, outputs, strict=True))
+    problems += [
+        f"{name} should be a copy of {other}, but differs"
+        for name, other in plan.copies.items()
+        if not np.array_equal(tensors[name].read(), tensors[other].read())
+    ]
+    if problems:
+        raise ImportMismatch(file, problems)
+    return nested_like(expected, flat)
+
+
+def apply(
+    table: Sequence[Row | Drop],
+    tensors: Mapping[str, Tensor],
+    expected: Tree,
+    *,
+    file: str,
+    ignore: Sequence[str] = (),
+) -> Tree:
+    """`plan`, then `read`: the parameter tree of one component from one file."""
+    return read(
+        plan(table, tensors, expected, file=file, ignore=ignore), tensors, expected, file=file
+    )

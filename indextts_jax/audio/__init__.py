@@ -1,0 +1,1 @@
+"""Audio files and the features computed from them; no models."""

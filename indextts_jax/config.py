@@ -1,0 +1,472 @@
+"""Sizes and settings of the model: frozen dataclasses, read strictly from YAML or JSON data.
+
+Sizes have no defaults: a file says them all. A key that is unknown, missing or ill-typed raises,
+naming its path.
+"""
+
+import dataclasses
+import importlib.resources
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key's path."""
+
+
+def _positive(owner: str, config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if number <= 0:
+                raise ConfigError(f"{owner}.{name} must be positive, got {value}")
+
+
+def _divides(owner: str, whole: str, part: str, config: Any) -> None:
+    if getattr(config, whole) % getattr(config, part):
+        raise ConfigError(
+            f"{owner}.{whole} {getattr(config, whole)} is not a multiple of "
+            f"{owner}.{part} {getattr(config, part)}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MelConfig:
+    """The log-mel spectrogram that the flow produces and the vocoder reads."""
+
+    sample_rate: int  # Hz
+    n_fft: int  # samples
+    window: int  # samples
+    hop: int  # samples
+    mels: int
+    fmin: float  # Hz
+    fmax: float | None  # Hz; none is half the sample rate
+
+    def __post_init__(self) -> None:
+        _positive("mel", self, "sample_rate", "n_fft", "window", "hop", "mels")
+        if self.window > self.n_fft:
+            raise ConfigError(f"mel.window {self.window} is longer than mel.n_fft {self.n_fft}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SemanticEncoderConfig:
+    """Wav2Vec2-BERT up to the layer that is used."""
+
+    features: int  # numbers in a pair of filter-bank frames
+    width: int
+    layers: int  # layers that run: the semantic features are the output of the last of them
+    heads: int
+    feed_forward: int
+    kernel: int  # depthwise convolution, frames
+    left: int  # farthest key position to the left that is told apart
+    right: int  # the same to the right
+    norm_eps: float
+
+    def __post_init__(self) -> None:
+        _positive("semantic_encoder", self, "features", "width", "layers", "heads", "feed_forward")
+        _divides("semantic_encoder", "width", "heads", self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SemanticCodecConfig:
+    """The semantic codec's encoder and quantiser."""
+
+    width: int  # of the semantic features
+    hidden: int  # of the ConvNeXt blocks
+    feed_forward: int
+    layers: int
+    kernel: int  # of the depthwise convolutions, frames
+    codes: int  # rows of the codebook
+    code_width: int
+
+    def __post_init__(self) -> None:
+        _positive("semantic_codec", self, *(f.name for f in dataclasses.fields(self)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StyleEncoderConfig:
+    """CAMPPlus: filter banks to one style vector."""
+
+    mels: int
+    head_width: int  # channels of the two-dimensional head
+    width: int  # channels into the first dense block
+    growth: int  # channels that a dense layer adds
+    bottleneck: int
+    mask_width: int  # hidden channels of the context mask
+    layers: tuple[int, ...]  # dense layers, block by block
+    dilations: tuple[int, ...]  # of each block, frames
+    kernel: int  # of the dense layers, frames
+    segment: int  # frames averaged for the context mask
+    style: int  # numbers in the style vector
+
+    def __post_init__(self) -> None:
+        _positive("style_encoder", self, *(f.name for f in dataclasses.fields(self)))
+        if len(self.layers) != len(self.dilations):
+            raise ConfigError(
+                f"style_encoder.layers has {len(self.layers)} blocks, "
+                f"style_encoder.dilations {len(self.dilations)}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ConformerConfig:
+    """A conformer over semantic features."""
+
+    features: int  # width of the semantic features
+    width: int
+    layers: int
+    heads: int
+    feed_forward: int
+    kernel: int  # depthwise convolution, frames
+    positions: int  # rows of the stored position table
+
+    def __post_init__(self) -> None:
+        _positive("conformer", self, *(f.name for f in dataclasses.fields(self)))
+        _divides("conformer", "width", "heads", self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PerceiverConfig:
+    """A perceiver resampler: any number of frames to a fixed number of latents."""
+
+    context: int  # width of the conformer's output
+    width: int
+    latents: int
+    layers: int
+    heads: int
+    head_width: int
+    feed_forward: int  # inner width, after gating
+
+    def __post_init__(self) -> None:
+        _positive("perceiver", self, *(f.name for f in dataclasses.fields(self)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ConditioningConfig:
+    """Semantic features to conditioning latents and to an emotion vector."""
+
+    width: int  # of the GPT
+    speaker_encoder: ConformerConfig
+    speaker_perceiver: PerceiverConfig
+    emotion_encoder: ConformerConfig
+    emotion_perceiver: PerceiverConfig
+
+    def __post_init__(self) -> None:
+        if self.speaker_perceiver.width != self.width:
+            raise ConfigError(
+                f"conditioning.speaker_perceiver.width {self.speaker_perceiver.width} is not "
+                f"conditioning.width {self.width}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EmotionPrototypesConfig:
+    """Rows of emotion vectors, chosen by style vector, one group an emotion."""
+
+    groups: tuple[int, ...]  # rows of each emotion
+    style: int
+    width: int  # of the GPT
+
+    def __post_init__(self) -> None:
+        _positive("emotion_prototypes", self, *(f.name for f in dataclasses.fields(self)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GPTConfig:
+    """The autoregressive model from text tokens to codes."""
+
+    width: int
+    layers: int
+    heads: int
+    feed_forward: int
+    text_vocabulary: int  # rows of the text embedding
+    text_positions: int
+    code_vocabulary: int  # codes, start and stop
+    code_positions: int
+    conditioning_latents: int
+    speed_rows: int
+    start_text: int
+    stop_text: int
+    start_code: int
+    stop_code: int
+
+    def __post_init__(self) -> None:
+        _positive("gpt", self, "width", "layers", "heads", "feed_forward", "text_vocabulary")
+        _divides("gpt", "width", "heads", self)
+        for name in ("start_code", "stop_code"):
+            if not 0 <= getattr(self, name) < self.code_vocabulary:
+                raise ConfigError(
+                    f"gpt.{name} {getattr(self, name)} is not below gpt.code_vocabulary "
+                    f"{self.code_vocabulary}"
+                )
+
+    @property
+    def max_text_tokens(self) -> int:
+        """Text tokens in a segment, without start and stop."""
+        return self.text_positions - 2
+
+    @property
+    def max_codes(self) -> int:
+        """Codes in a segment that both cached decoding and the latent pass can hold."""
+        return self.code_positions - 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LengthRegulatorConfig:
+    """Sequence at code rate to condition at frame rate; the projection of latents before it."""
+
+    latents: int  # width of the GPT's latents
+    projection: tuple[int, ...]  # inner widths of the latent projection
+    features: int  # width of the semantic features
+    width: int
+    layers: int
+    kernel: int
+
+    def __post_init__(self) -> None:
+        _positive("length_regulator", self, *(f.name for f in dataclasses.fields(self)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class WaveNetConfig:
+    """The WaveNet head of the velocity field."""
+
+    layers: int
+    kernel: int
+    dilation: int  # layer j has this to the power j, frames
+
+    def __post_init__(self) -> None:
+        _positive("dit.wavenet", self, *(f.name for f in dataclasses.fields(self)))
+        if self.kernel % 2 == 0:
+            raise ConfigError(f"dit.wavenet.kernel {self.kernel} must be odd")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DiTConfig:
+    """The velocity field of the flow."""
+
+    width: int
+    layers: int
+    heads: int
+    feed_forward: int
+    mels: int
+    condition: int  # width of the length regulator's output
+    style: int
+    frequencies: int  # of the time embedding
+    wavenet: WaveNetConfig
+
+    def __post_init__(self) -> None:
+        _positive("dit", self, "width", "layers", "heads", "feed_forward", "mels", "condition")
+        _divides("dit", "width", "heads", self)
+        if self.width // self.heads % 2:
+            raise ConfigError(f"dit: head width {self.width // self.heads} must be even")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class VocoderConfig:
+    """BigVGAN v2: mel to waveform."""
+
+    mels: int
+    channels: int  # before the first upsampling
+    rates: tuple[int, ...]
+    kernels: tuple[int, ...]  # of the upsampling convolutions
+    block_kernels: tuple[int, ...]
+    block_dilations: tuple[tuple[int, ...], ...]
+    outer_kernel: int  # of the first and last convolution
+    log_scale: bool  # whether the activations' parameters are stored as logarithms
+
+    def __post_init__(self) -> None:
+        _positive("vocoder", self, "mels", "channels", "rates", "kernels", "block_kernels")
+        if len(self.rates) != len(self.kernels):
+            raise ConfigError("vocoder.rates and vocoder.kernels differ in length")
+        if len(self.block_kernels) != len(self.block_dilations):
+            raise ConfigError("vocoder.block_kernels and vocoder.block_dilations differ in length")
+        if self.channels % 2 ** len(self.rates):
+            raise ConfigError(
+                f"vocoder.channels {self.channels} cannot be halved {len(self.rates)} times"
+            )
+
+    @property
+    def hop(self) -> int:
+        """Samples for a mel frame."""
+        hop = 1
+        for rate in self.rates:
+            hop *= rate
+        return hop
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ComputeConfig:
+    """Compute dtype of each stage: float32, bfloat16 or float16."""
+
+    semantic_encoder: str
+    semantic_codec: str
+    style_encoder: str
+    conditioning: str
+    gpt: str
+    length_regulator: str
+    dit: str
+    vocoder: str
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value not in DTYPES:
+                raise ConfigError(
+                    f"compute.{field.name} must be one of {', '.join(DTYPES)}, got {value!r}"
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class BucketConfig:
+    """Padded lengths, so that a new sentence rarely compiles; past the last, its multiples."""
+
+    text: tuple[int, ...]  # text tokens of a segment
+    features: tuple[int, ...]  # semantic features of a prompt
+    codes: tuple[int, ...]  # codes of a segment, in the latent pass
+    frames: tuple[int, ...]  # mel frames
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            ladder = getattr(self, field.name)
+            if not ladder or list(ladder) != sorted(set(ladder)) or ladder[0] < 1:
+                raise ConfigError(f"buckets.{field.name} must ascend from 1 or more, got {ladder}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Every size of a model, and how it is run."""
+
+    mel: MelConfig
+    semantic_encoder: SemanticEncoderConfig
+    semantic_codec: SemanticCodecConfig
+    style_encoder: StyleEncoderConfig
+    conditioning: ConditioningConfig
+    emotion_prototypes: EmotionPrototypesConfig
+    gpt: GPTConfig
+    length_regulator: LengthRegulatorConfig
+    dit: DiTConfig
+    vocoder: VocoderConfig
+    compute: ComputeConfig
+    buckets: BucketConfig
+
+    def __post_init__(self) -> None:
+        """Checks that neighbouring components fit together, and names both sides if not."""
+        semantic = "semantic_encoder.width"
+        pairs = [
+            (semantic, "semantic_codec.width"),
+            (semantic, "conditioning.speaker_encoder.features"),
+            (semantic, "conditioning.emotion_encoder.features"),
+            (semantic, "length_regulator.features"),
+            ("gpt.width", "conditioning.width"),
+            ("gpt.width", "emotion_prototypes.width"),
+            ("gpt.width", "length_regulator.latents"),
+            ("gpt.conditioning_latents", "conditioning.speaker_perceiver.latents"),
+            ("length_regulator.width", "dit.condition"),
+            ("style_encoder.style", "dit.style"),
+            ("style_encoder.style", "emotion_prototypes.style"),
+            ("mel.mels", "dit.mels"),
+            ("mel.mels", "vocoder.mels"),
+            ("mel.hop", "vocoder.hop"),
+        ]
+        for left, right in pairs:
+            if (a := _lookup(self, left)) != (b := _lookup(self, right)):
+                raise ConfigError(f"{left} is {a}, but {right} is {b}: they must agree")
+
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def _lookup(config: Any, path: str) -> Any:
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def from_data(kind: type[T], data: Any, path: str = "") -> T:
+    """The dataclass `kind` filled from plain data; unknown, missing or ill-typed keys raise.
+
+    Raises:
+        ConfigError: naming the path of every key that is wrong.
+    """
+    where = path or kind.__name__
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where}: expected a mapping, got {_shown(data)}")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    problems = [f"unknown key {_join(path, key)}" for key in data if key not in fields]
+    values = {}
+    for name, field in fields.items():
+        if name in data:
+            try:
+                values[name] = _convert(hints[name], data[name], _join(path, name))
+            except ConfigError as error:
+                problems.append(str(error))
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            problems.append(f"missing key {_join(path, name)}")
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return kind(**values)
+
+
+def _join(path: str, key: Any) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {value!r}"
+
+
+def _convert(kind: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return from_data(kind, value, path)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, path)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{path}: expected a list, got {_shown(value)}")
+        return tuple(_convert(arguments[0], v, f"{path}[{i}]") for i, v in enumerate(value))
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if kind is Any or type(value) is kind:
+        return value
+    raise ConfigError(f"{path}: expected {kind.__name__}, got {_shown(value)}")
+
+
+def to_data(config: Any) -> dict[str, Any]:
+    """Plain data of a config: dicts, lists, numbers and strings, as YAML and JSON write them."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(v) for key, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def load_config(path: str | Path) -> Config:
+    """The configuration in a YAML file of our own schema (see `configs/`)."""
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    try:
+        return from_data(Config, data)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def bundled_config(name: str) -> Config:
+    """The configuration `name` that comes with the package: `indextts2` or `tiny`."""
+    resource = importlib.resources.files("indextts_jax") / "configs" / f"{name}.yaml"
+    with importlib.resources.as_file(resource) as path:
+        return load_config(path)

@@ -1,0 +1,1 @@
+"""Loops over codes and flow steps, kept out of the modules."""

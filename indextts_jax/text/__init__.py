@@ -1,0 +1,1 @@
+"""Raw text to segments of text tokens."""
