@@ -22,6 +22,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from indextts_jax.errors import InputError
+
 Tree = dict[Any, Any]
 
 
@@ -78,7 +80,7 @@ class Drop:
     same_as: str | None = None
 
 
-class ImportMismatch(ValueError):
+class ImportMismatch(InputError):
     """Everything that is wrong with an import, gathered."""
 
     def __init__(self, file: str, problems: Sequence[str]):

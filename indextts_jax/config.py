@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 
 import yaml
 
+from indextts_jax.errors import InputError
+
 T = TypeVar("T")
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A configuration that cannot be used; the message names the key's path."""
 
 

@@ -1,0 +1,152 @@
+"""The runner of every command: flags in, exit code out, errors as one clear line.
+
+def define(flags): absl.flags.DEFINE_string("src", None, "...", flag_values=flags)
+def main(flags): ...
+if __name__ == "__main__":
+    cli.run(main, define, name="import", summary="...", common=("src",))
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from absl import flags as absl_flags
+
+from indextts_jax.errors import InputError
+
+BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
+TRACEBACK = "INDEXTTS_JAX_TRACEBACK"
+
+
+class Terminated(BaseException):
+    """SIGTERM, raised in the main thread, so that whatever is half done is cleaned up."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _help(
+    values: absl_flags.FlagValues, name: str, summary: str, common: Sequence[str], all_flags: bool
+) -> str:
+    """The text of `--help`: what most people need, then the rest."""
+
+    def entry(key: str) -> str:
+        flag = values[key]
+        default = "" if flag.default in (None, False) else f" (default: {flag.default_as_str})"
+        label = f"--[no]{key}" if flag.boolean else f"--{key}"
+        text = textwrap.fill(f"{flag.help}{default}", 72)
+        return f"  {label}\n{textwrap.indent(text, ' ' * 6)}"
+
+    rest = sorted(key for key in values if key not in (*common, "help", "helpfull", "?"))
+    lines = [f"python -m indextts_jax.{name}: {summary}", "", *map(entry, common)]
+    if rest and all_flags:
+        lines += ["", "More flags:", *map(entry, rest)]
+    elif rest:
+        lines += ["", f"More flags, with --helpfull: {', '.join('--' + key for key in rest)}"]
+    return "\n".join(lines)
+
+
+def parse(
+    argv: Sequence[str],
+    define: Callable[[absl_flags.FlagValues], None],
+) -> absl_flags.FlagValues:
+    """The flags of one command, on values of its own.
+
+    Raises:
+        InputError: for an unknown flag, a bad value, or a word that belongs to no flag.
+    """
+    values = absl_flags.FlagValues()
+    define(values)
+    for flag in ("help", "helpfull"):
+        absl_flags.DEFINE_bool(flag, False, "Shows the flags.", flag_values=values)
+    try:
+        rest = values(["", *argv])[1:]
+    except absl_flags.Error as error:
+        raise InputError(" ".join(str(error).split())) from error
+    if rest:
+        raise InputError(f"unexpected argument {rest[0]!r}: every setting has a --flag")
+    return values
+
+
+def execute(
+    main: Callable[[absl_flags.FlagValues], int | None],
+    define: Callable[[absl_flags.FlagValues], None],
+    *,
+    name: str,
+    summary: str,
+    common: Sequence[str],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Runs a command and gives its exit code: 0, 2 for bad input, 1 for a failure, 130 for Ctrl-C.
+
+    With the environment variable INDEXTTS_JAX_TRACEBACK set, errors also show where they arose.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with _terminable():
+            asked = any(word in ("-h", "-help", "--help") for word in words)
+            if asked or "--helpfull" in words:
+                values = parse([], define)
+                sys.stdout.write(_help(values, name, summary, common, not asked) + "\n")
+                return 0
+            return main(parse(words, define)) or 0
+    except (KeyboardInterrupt, Terminated) as stop:
+        word = "terminated" if isinstance(stop, Terminated) else "interrupted"
+        return _complain(f"{word}: nothing was left half-written", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone; pointing it elsewhere keeps the exit from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except (InputError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        return _complain(_message(error), BAD_INPUT)
+    except Exception as error:  # the last line of defence: a user is shown one line, and a way on
+        return _complain(
+            f"{type(error).__name__}: {_message(error)} (set {TRACEBACK}=1 to see where)", FAILURE
+        )
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _complain(message: str, code: int) -> int:
+    if os.environ.get(TRACEBACK):
+        import traceback
+
+        traceback.print_exc()
+    sys.stderr.write(f"error: {message}\n")
+    return code
+
+
+def run(
+    main: Callable[[absl_flags.FlagValues], int | None],
+    define: Callable[[absl_flags.FlagValues], None],
+    *,
+    name: str,
+    summary: str,
+    common: Sequence[str],
+) -> NoReturn:
+    """Runs a command with the arguments of the process, and ends the process."""
+    sys.exit(execute(main, define, name=name, summary=summary, common=common))
