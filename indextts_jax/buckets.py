@@ -1,0 +1,22 @@
+"""Padded lengths: a short ladder of static shapes, so that a new sentence rarely compiles."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def bucket(length: int, ladder: Sequence[int]) -> int:
+    """The smallest rung that holds `length`; past the last rung, its smallest multiple."""
+    for rung in ladder:
+        if length <= rung:
+            return rung
+    return -(-length // ladder[-1]) * ladder[-1]
+
+
+def pad(array: Any, size: int, axis: int = 1) -> np.ndarray:
+    """The array with zeros after it, so that `axis` has `size` entries."""
+    array = np.asarray(array)
+    widths = [(0, 0)] * array.ndim
+    widths[axis] = (0, size - array.shape[axis])
+    return np.pad(array, widths)

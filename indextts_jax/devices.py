@@ -1,0 +1,74 @@
+"""Which device runs the model, and where compiled programs are kept between runs."""
+
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import jax
+
+from indextts_jax.errors import InputError
+
+PLATFORMS = ("auto", "cpu", "cuda", "tpu")
+CACHE = "INDEXTTS_JAX_CACHE"
+_NAMES = {"gpu": "CUDA", "cuda": "CUDA", "cpu": "CPU", "tpu": "TPU", "rocm": "ROCm"}
+
+
+def choose(platform: str = "auto") -> jax.Device:
+    """The first device of a platform; `auto` is what JAX itself prefers.
+
+    Raises:
+        InputError: if this installation of JAX sees no such device.
+    """
+    if platform not in PLATFORMS:
+        raise InputError(f"--device must be one of {', '.join(PLATFORMS)}, got {platform!r}")
+    if platform == "auto":
+        return jax.devices()[0]
+    try:
+        return jax.devices(platform)[0]
+    except RuntimeError as error:
+        seen = ", ".join(sorted({device.platform for device in jax.devices()}))
+        extra = {"cuda": " (install the extra cuda12 or cuda13)", "tpu": " (install the extra tpu)"}
+        raise InputError(
+            f"--device {platform}: there is no such device; JAX {jax.__version__} sees only: "
+            f"{seen}{extra.get(platform, '')}"
+        ) from error
+
+
+def describe(device: jax.Device) -> str:
+    """The device as a person knows it: `CUDA (NVIDIA H200)`, `CPU`."""
+    name = _NAMES.get(device.platform, device.platform.upper())
+    kind = device.device_kind
+    return name if kind.lower() == device.platform else f"{name} ({kind})"
+
+
+def cache_directory() -> Path:
+    """The folder of compiled programs: INDEXTTS_JAX_CACHE, else in the user's cache folder."""
+    if chosen := os.environ.get(CACHE):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "indextts_jax"
+    if sys.platform == "win32":
+        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return Path(root) / "indextts_jax" / "Cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "indextts_jax"
+
+
+def enable_compilation_cache() -> Path | None:
+    """Keeps compiled programs between runs; none, with a warning, where nothing can be written."""
+    folder = cache_directory() / "compiled"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        warnings.warn(
+            f"compiled programs are not kept: {folder} cannot be written ({error.strerror}); "
+            f"set {CACHE} to another folder",
+            stacklevel=2,
+        )
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    return folder
