@@ -1,0 +1,170 @@
+"""Filter-bank features to semantic features: Wav2Vec2-BERT up to the layer that is used.
+
+Each block is a conformer with a norm before every part and two half-step feed-forward parts. Right
+padding changes no valid row: attention does not see it and the convolution looks to the left only.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from indextts_jax.config import SemanticEncoderConfig
+from indextts_jax.layers.conv import zero_padding
+from indextts_jax.layers.depthwise import DepthwiseConv1d
+from indextts_jax.layers.linear import Linear, Table
+from indextts_jax.layers.norms import LayerNorm
+
+
+class FeedForward(nnx.Module):
+    """Position-wise feed-forward part of a block."""
+
+    def __init__(self, cfg: SemanticEncoderConfig, *, rngs: nnx.Rngs):
+        self.fc_in = Linear(cfg.width, cfg.feed_forward, rngs=rngs)
+        self.fc_out = Linear(cfg.feed_forward, cfg.width, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
+        return self.fc_out(jax.nn.silu(self.fc_in(x)))
+
+
+def relative_scores(
+    query: Float[Array, "b t h k"], table: Float[Array, "r k"], *, left: int
+) -> Float[Array, "b h t t"]:
+    """Scores of queries with the row of `table` for the offset from query to key.
+
+    Row `left` of the table is for a key at the query's own position; keys farther to either side
+    than the table reaches have its first or last row. Each query meets every row once; its results
+    are then laid out over all offsets, and slid along the keys by reading the array with another
+    stride: no gather runs over (t, t).
+    """
+    t = query.shape[1]
+    met = jnp.einsum("bthk,rk->bhtr", query, table, preferred_element_type=jnp.float32)
+    offsets = np.arange(-t, t)  # one more than there are: the strides differ by one
+    rows = np.clip(offsets + left, 0, table.shape[0] - 1)
+    spread = met[..., rows]  # b h t 2t
+    slid = spread.reshape(*met.shape[:2], 2 * t, t)[:, :, 1:].reshape(*met.shape[:3], 2 * t - 1)
+    return slid[..., :t]
+
+
+class Attention(nnx.Module):
+    """Self-attention with a learned row for each clipped offset between query and key.
+
+    Source: `Wav2Vec2BertSelfAttention` of transformers, position type `relative_key`.
+    """
+
+    def __init__(self, cfg: SemanticEncoderConfig, *, rngs: nnx.Rngs):
+        self.heads, self.left = cfg.heads, cfg.left
+        self.query = Linear(cfg.width, cfg.width, rngs=rngs)
+        self.key = Linear(cfg.width, cfg.width, rngs=rngs)
+        self.value = Linear(cfg.width, cfg.width, rngs=rngs)
+        self.out = Linear(cfg.width, cfg.width, rngs=rngs)
+        shape = (cfg.left + cfg.right + 1, cfg.width // cfg.heads)
+        self.distance = nnx.Param(0.02 * jax.random.normal(rngs.params(), shape))
+
+    def __call__(self, x: Float[Array, "b t d"], mask: Bool[Array, "b t"]) -> Float[Array, "b t d"]:
+        def split(y: Array) -> Array:
+            return y.reshape(*y.shape[:2], self.heads, -1)  # b t h k
+
+        query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
+        scores = jnp.einsum("bthk,bshk->bhts", query, key, preferred_element_type=jnp.float32)
+        scores = scores + relative_scores(query, self.distance[...], left=self.left)
+        scores = scores / np.sqrt(query.shape[-1], dtype=np.float32)
+        # The lowest finite number, as a row without any valid key must not become NaN.
+        scores = jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min)
+        weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
+        y = jnp.einsum("bhts,bshk->bthk", weights, value, preferred_element_type=jnp.float32)
+        return self.out(y.reshape(x.shape))
+
+
+class Convolution(nnx.Module):
+    """Gated causal convolution of a block.
+
+    Source: `Wav2Vec2BertConvolutionModule` of transformers.
+    """
+
+    def __init__(self, cfg: SemanticEncoderConfig, *, rngs: nnx.Rngs):
+        self.norm = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+        self.gated = Linear(cfg.width, 2 * cfg.width, bias=False, rngs=rngs)
+        self.depthwise = DepthwiseConv1d(
+            cfg.width, cfg.kernel, padding=(cfg.kernel - 1, 0), bias=False, rngs=rngs
+        )
+        self.norm_depthwise = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+        self.out = Linear(cfg.width, cfg.width, bias=False, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b t d"], mask: Bool[Array, "b t"]) -> Float[Array, "b t d"]:
+        value, gate = jnp.split(self.gated(zero_padding(self.norm(x), mask)), 2, axis=-1)
+        y = self.depthwise(value * jax.nn.sigmoid(gate))
+        return self.out(jax.nn.silu(self.norm_depthwise(y)))
+
+
+class Block(nnx.Module):
+    """One layer: half feed-forward, attention, convolution, half feed-forward, norm.
+
+    Source: `Wav2Vec2BertEncoderLayer` of transformers.
+    """
+
+    def __init__(self, cfg: SemanticEncoderConfig, *, rngs: nnx.Rngs):
+        self.norm_first = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+        self.first = FeedForward(cfg, rngs=rngs)
+        self.norm_attention = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+        self.attention = Attention(cfg, rngs=rngs)
+        self.convolution = Convolution(cfg, rngs=rngs)
+        self.norm_second = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+        self.second = FeedForward(cfg, rngs=rngs)
+        self.norm_out = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b t d"], mask: Bool[Array, "b t"]) -> Float[Array, "b t d"]:
+        x = x + 0.5 * self.first(self.norm_first(x)).astype(jnp.float32)
+        x = x + self.attention(self.norm_attention(x), mask).astype(jnp.float32)
+        x = x + self.convolution(x, mask).astype(jnp.float32)
+        x = x + 0.5 * self.second(self.norm_second(x)).astype(jnp.float32)
+        return self.norm_out(x)
+
+
+class SemanticEncoder(nnx.Module):
+    """Semantic features of a prompt, 50 a second.
+
+    The mask is the feature extractor's. Where the number of filter-bank frames is odd, the last row
+    of a prompt is real but masked: it is a row of the result like the others, and those after the
+    encoder count it. Rows that pad a batch are masked in the same way, and mean nothing.
+
+    Source: `Wav2Vec2BertModel` of transformers, and the pipeline's normalisation of its output.
+    """
+
+    def __init__(self, cfg: SemanticEncoderConfig, *, rngs: nnx.Rngs):
+        self.norm = LayerNorm(cfg.features, eps=cfg.norm_eps, rngs=rngs)
+        self.projection = Linear(cfg.features, cfg.width, rngs=rngs)
+        self.blocks = nnx.vmap(lambda r: Block(cfg, rngs=r))(rngs.split(cfg.layers))
+        self.mean = Table(jnp.zeros(cfg.width))
+        self.var = Table(jnp.ones(cfg.width))
+
+    def __call__(
+        self, features: Float[Array, "b t c"], mask: Bool[Array, "b t"]
+    ) -> Float[Array, "b t d"]:
+        """Normalised output of the last block."""
+        x = self.project(features, mask)
+        x, _ = jax.lax.scan(lambda x, block: (block(x, mask), None), x, self.blocks)
+        return self.normalise(x)
+
+    def hidden_states(
+        self, features: Float[Array, "b t c"], mask: Bool[Array, "b t"]
+    ) -> Float[Array, "states b t d"]:
+        """The projected features, then the output of every block, none of them normalised."""
+
+        def step(x: Array, block: Block) -> tuple[Array, Array]:
+            x = block(x, mask)
+            return x, x
+
+        x = self.project(features, mask)
+        return jnp.concatenate([x[None], jax.lax.scan(step, x, self.blocks)[1]])
+
+    def project(
+        self, features: Float[Array, "b t c"], mask: Bool[Array, "b t"]
+    ) -> Float[Array, "b t d"]:
+        """Features at the width of the blocks; masked rows are zero, whatever they hold."""
+        return zero_padding(self.projection(self.norm(features)).astype(jnp.float32), mask)
+
+    def normalise(self, hidden: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
+        """Hidden states by the stored mean and variance of each channel."""
+        return (hidden - self.mean[...]) / jnp.sqrt(self.var[...])
