@@ -146,6 +146,11 @@ def _matches(pattern: str, names: Sequence[str]) -> Iterator[dict[str, int]]:
                 yield indices
 
 
+def matching(pattern: str, names: Sequence[str]) -> list[str]:
+    """The names that a pattern with placeholders stands for."""
+    return [_render(pattern, indices) for indices in _matches(pattern, names)]
+
+
 def flatten(tree: Tree, prefix: str = "") -> dict[str, Any]:
     """A nested dict as one of dotted paths."""
     flat = {}
