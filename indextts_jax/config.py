@@ -132,6 +132,8 @@ class ConformerConfig:
     def __post_init__(self) -> None:
         _positive("conformer", self, *(f.name for f in dataclasses.fields(self)))
         _divides("conformer", "width", "heads", self)
+        if self.kernel % 2 == 0:
+            raise ConfigError(f"conformer.kernel {self.kernel} must be odd")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +168,21 @@ class ConditioningConfig:
                 f"conditioning.speaker_perceiver.width {self.speaker_perceiver.width} is not "
                 f"conditioning.width {self.width}"
             )
+        if self.emotion_perceiver.latents != 1:
+            raise ConfigError(
+                f"conditioning.emotion_perceiver.latents must be 1, got "
+                f"{self.emotion_perceiver.latents}"
+            )
+        for name in ("speaker", "emotion"):
+            encoder, perceiver = (
+                getattr(self, f"{name}_encoder"),
+                getattr(self, f"{name}_perceiver"),
+            )
+            if perceiver.context != encoder.width:
+                raise ConfigError(
+                    f"conditioning.{name}_perceiver.context {perceiver.context} is not "
+                    f"conditioning.{name}_encoder.width {encoder.width}"
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
