@@ -1,0 +1,188 @@
+"""A conformer over semantic features, with half as many frames coming out."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from indextts_jax.config import ConformerConfig
+from indextts_jax.layers.conv import Conv1d, valid, zero_padding
+from indextts_jax.layers.linear import Linear, Table, uniform
+from indextts_jax.layers.norms import LayerNorm
+
+NORM_EPS = 1e-5  # of every norm of the conformer
+
+
+class Subsampling(nnx.Module):
+    """Frames of width d, half as many: a strided 3x3 convolution over time and features, projected.
+
+    Frame j comes from input frames 2j to 2j + 2.
+
+    Source: `Conv2dSubsampling2` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
+        self.kernel = uniform(rngs, (3, 3, 1, cfg.width), 9)
+        self.bias = uniform(rngs, (cfg.width,), 9)
+        self.project = Linear((cfg.features - 1) // 2 * cfg.width, cfg.width, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b t c"]) -> Float[Array, "b u d"]:
+        kernel = self.kernel[...]
+        y = lax.conv_general_dilated(
+            x[..., None].astype(kernel.dtype),
+            kernel,
+            window_strides=(2, 2),
+            padding="VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            preferred_element_type=jnp.float32,
+        )
+        y = jax.nn.relu(y + self.bias[...]).astype(kernel.dtype)
+        # The channel runs fastest; the importer has put the projection's rows in this order.
+        return self.project(y.reshape(*y.shape[:2], -1))
+
+
+class PositionAttention(nnx.Module):
+    """Self-attention whose scores also hold the query's product with the key's position.
+
+    The position is that of the key in the sequence, not relative to the query: nothing is shifted.
+
+    Source: `RelPositionMultiHeadedAttention` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
+        self.query = Linear(cfg.width, cfg.width, rngs=rngs)
+        self.key = Linear(cfg.width, cfg.width, rngs=rngs)
+        self.value = Linear(cfg.width, cfg.width, rngs=rngs)
+        self.position = Linear(cfg.width, cfg.width, bias=False, rngs=rngs)
+        self.out = Linear(cfg.width, cfg.width, rngs=rngs)
+        heads = (cfg.heads, cfg.width // cfg.heads)
+        self.content_bias = uniform(rngs, heads, cfg.width)
+        self.position_bias = uniform(rngs, heads, cfg.width)
+
+    def __call__(
+        self, x: Float[Array, "b t d"], positions: Float[Array, "t d"], mask: Bool[Array, "b t"]
+    ) -> Float[Array, "b t d"]:
+        shape = self.content_bias[...].shape  # h k
+        q, k, v, p = (
+            y.reshape(*y.shape[:-1], *shape)
+            for y in (self.query(x), self.key(x), self.value(x), self.position(positions))
+        )
+        content, place = q + self.content_bias[...], q + self.position_bias[...]
+        scores = jnp.einsum("bthk,bshk->bhts", content, k, preferred_element_type=jnp.float32)
+        scores += jnp.einsum("bthk,shk->bhts", place, p, preferred_element_type=jnp.float32)
+        keys = mask[:, None, None, :]
+        scores = jnp.where(keys, scores / math.sqrt(shape[-1]), jnp.finfo(jnp.float32).min)
+        # Zero once more, for a row without any key: its softmax is uniform, not empty.
+        weights = jnp.where(keys, jax.nn.softmax(scores, axis=-1), 0).astype(v.dtype)
+        y = jnp.einsum("bhts,bshk->bthk", weights, v, preferred_element_type=jnp.float32)
+        return self.out(y.reshape(x.shape))
+
+
+class ConvolutionModule(nnx.Module):
+    """Gated depthwise convolution over time.
+
+    `real` frames are those that a row has, `mask` those of them that count. The reference zeroes
+    the frames that do not count before the first projection, whose bias then reaches their
+    neighbours; past the row's end there is nothing, so nothing may reach back from there.
+
+    Source: `ConvolutionModule` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
+        self.gated = Linear(cfg.width, 2 * cfg.width, rngs=rngs)
+        self.depthwise = Conv1d(cfg.width, cfg.width, cfg.kernel, groups=cfg.width, rngs=rngs)
+        self.norm = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.out = Linear(cfg.width, cfg.width, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "b t d"], mask: Bool[Array, "b t"], real: Bool[Array, "b t"]
+    ) -> Float[Array, "b t d"]:
+        value, gate = jnp.split(self.gated(zero_padding(x, mask)), 2, axis=-1)
+        y = self.depthwise(zero_padding(value * jax.nn.sigmoid(gate), real))
+        return zero_padding(self.out(jax.nn.silu(self.norm(y))), mask)
+
+
+class FeedForward(nnx.Module):
+    """Position-wise feed-forward block.
+
+    Source: `PositionwiseFeedForward` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
+        self.fc_in = Linear(cfg.width, cfg.feed_forward, rngs=rngs)
+        self.fc_out = Linear(cfg.feed_forward, cfg.width, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
+        return self.fc_out(jax.nn.silu(self.fc_in(x)))
+
+
+class ConformerBlock(nnx.Module):
+    """Attention, convolution and one whole feed-forward block, normalised before each and after.
+
+    The stream between them is float32 whatever the weights are.
+
+    Source: `ConformerEncoderLayer` of the PyTorch release, without the macaron half.
+    """
+
+    def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
+        self.ln_attn = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.attn = PositionAttention(cfg, rngs=rngs)
+        self.ln_conv = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.conv = ConvolutionModule(cfg, rngs=rngs)
+        self.ln_mlp = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.mlp = FeedForward(cfg, rngs=rngs)
+        self.ln_out = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "b t d"],
+        positions: Float[Array, "t d"],
+        mask: Bool[Array, "b t"],
+        real: Bool[Array, "b t"],
+    ) -> Float[Array, "b t d"]:
+        x = x + self.attn(self.ln_attn(x), positions, mask).astype(jnp.float32)
+        x = x + self.conv(self.ln_conv(x), mask, real).astype(jnp.float32)
+        x = x + self.mlp(self.ln_mlp(x)).astype(jnp.float32)
+        return self.ln_out(x)
+
+
+class Conformer(nnx.Module):
+    """Frames of width d, half as many as came in, and the mask of those that count.
+
+    A frame that a row has counts only below index (features - 1) // 2: the reference passes the
+    width of its input where the length belongs. At the published sizes that leaves out nothing.
+
+    Source: `ConformerEncoder` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
+        self.features = cfg.features
+        self.subsample = Subsampling(cfg, rngs=rngs)
+        self.positions = Table(jax.random.normal(rngs.params(), (cfg.positions, cfg.width)))
+        self.blocks = nnx.vmap(lambda r: ConformerBlock(cfg, rngs=r))(rngs.split(cfg.layers))
+        self.norm = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "b t c"], lengths: Int[Array, " b"]
+    ) -> tuple[Float[Array, "b u d"], Bool[Array, "b u"]]:
+        table = self.positions[...]
+        size = max((x.shape[1] - 1) // 2, 0)
+        if size > table.shape[0]:
+            raise ValueError(
+                f"{x.shape[1]} frames become {size}, but the table has {table.shape[0]} positions"
+            )
+        # An output frame needs all of its three input frames, so a row keeps (length - 1) // 2.
+        real = valid((lengths - 1) // 2, size)
+        mask = valid((jnp.minimum(lengths, self.features) - 1) // 2, size)
+
+        y = self.subsample(zero_padding(x, valid(lengths, x.shape[1])))
+        y = y.astype(jnp.float32) * math.sqrt(table.shape[1])
+
+        def step(y: Array, block: ConformerBlock) -> tuple[Array, None]:
+            return block(y, table[:size], mask, real), None
+
+        y, _ = lax.scan(step, y, self.blocks)
+        return self.norm(y), mask
