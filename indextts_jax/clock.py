@@ -1,0 +1,27 @@
+"""Seconds by stage, and a place for a progress bar to look."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+Watch = Callable[[str], None]
+
+
+class Clock:
+    """Adds up the seconds of named stages; tells `watch` the name of a stage as it begins."""
+
+    def __init__(self, watch: Watch | None = None):
+        self.seconds: dict[str, float] = {}
+        self._watch = watch
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times what runs inside; the caller waits for the device there."""
+        if self._watch is not None:
+            self._watch(name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent

@@ -1,0 +1,114 @@
+"""A loaded model: sizes, parameters on a device, tokenizer, and compiled calls of its stages."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from indextts_jax import checkpoint
+from indextts_jax.config import DTYPES, Config
+from indextts_jax.errors import InputError
+from indextts_jax.models.components import COMPONENTS, initialise, structure
+from indextts_jax.text.tokenizer import Tokenizer
+
+Params = dict[Any, Any]
+
+
+@functools.cache
+def compiled(
+    config: Config, component: str, function: str | Callable[..., Any], **static: Any
+) -> Callable[..., Any]:
+    """One stage as a jitted function of parameters and arrays.
+
+    `function` is a method of the component by name, or a function of the bound module (a loop);
+    keywords are static. Products of float32 numbers are exact, on every device.
+    """
+    bind = structure(component, config).bind
+
+    def run(params: Params, *arrays: Any) -> Any:
+        module = bind(params)
+        call = getattr(module, function) if isinstance(function, str) else function
+        leading = () if isinstance(function, str) else (module,)
+        with jax.default_matmul_precision("highest"):
+            return call(*leading, *arrays, **static)
+
+    return jax.jit(run)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Parameters by component, in their compute dtypes, and what is needed to run them.
+
+    Nothing in it changes between calls.
+    """
+
+    config: Config
+    params: Mapping[str, Params]
+    tokenizer: Tokenizer
+
+    def run(self, component: str, function: str | Callable[..., Any], *arrays: Any, **static: Any):  # type: ignore[no-untyped-def]
+        """The result of one compiled stage; see `compiled`."""
+        if component not in self.params:
+            raise InputError(
+                f"this checkpoint has no {component}; import it again with --components {component}"
+            )
+        return compiled(self.config, component, function, **static)(self.params[component], *arrays)
+
+
+def cast(name: str, params: Params, config: Config, dtype: str) -> Params:
+    """Parameters in a compute dtype; stored tables stay float32."""
+    expected = structure(name, config, dtype).expected
+    return jax.tree.map(lambda array, like: array.astype(like.dtype), params, expected)
+
+
+def with_compute_dtype(config: Config, dtype: str | None) -> Config:
+    """The configuration with the compute dtype of every stage that may run in halves set.
+
+    The encoders of the prompt stay float32: they run once a prompt, and small errors there choose
+    other codes.
+    """
+    if dtype is None:
+        return config
+    if dtype not in DTYPES:
+        raise InputError(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    halves = ("gpt", "length_regulator", "dit", "vocoder")
+    compute = dataclasses.replace(config.compute, **dict.fromkeys(halves, dtype))
+    return dataclasses.replace(config, compute=compute)
+
+
+def _placed(name: str, params: Params, config: Config) -> Params:
+    return cast(name, params, config, getattr(config.compute, name, "float32"))
+
+
+def load_model(
+    path: str | Path,
+    *,
+    dtype: str | None = None,
+    components: Iterable[str] | None = None,
+) -> Model:
+    """The model of an imported checkpoint, on the default device.
+
+    `dtype` sets the compute dtype of the stages after the prompt's analysis; by default the
+    checkpoint's configuration says it.
+
+    Raises:
+        InputError: if the checkpoint is missing, damaged, or does not fit its configuration.
+    """
+    saved = checkpoint.open_checkpoint(path)
+    config = with_compute_dtype(saved.config, dtype)
+    names = tuple(COMPONENTS if components is None else components)
+    params = {name: _placed(name, tree, config) for name, tree in saved.load(names).items()}
+    return Model(config, params, Tokenizer(saved.tokenizer))
+
+
+def random_model(config: Config, tokenizer: bytes, seed: int = 0) -> Model:
+    """A model with random weights: it runs like a real one, and sounds like noise."""
+    keys = jax.random.split(jax.random.key(seed), len(COMPONENTS))
+    params = {
+        name: _placed(name, initialise(name, config, key), config)
+        for name, key in zip(COMPONENTS, keys, strict=True)
+    }
+    return Model(config, params, Tokenizer(tokenizer))

@@ -1,0 +1,302 @@
+"""From a text and a voice to a waveform: the whole path as plain calls."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Float32, Int, Key
+
+from indextts_jax.buckets import bucket, pad
+from indextts_jax.clock import Clock, Watch
+from indextts_jax.emotion import merge_emotion, mix_weighted, scale_weights
+from indextts_jax.errors import InputError
+from indextts_jax.model import Model, load_model
+from indextts_jax.models.length_regulator import target_length
+from indextts_jax.prompts import Voice, analyse_emotion, analyse_voice, regulate
+from indextts_jax.sampling.continuation import continue_mel
+from indextts_jax.sampling.flow import noise
+from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.speech import Segment, Speech
+from indextts_jax.text.segments import split_segments
+
+MAX_CODES = 1500  # new codes in a segment, the reference's limit (30 s)
+SEGMENT_TOKENS = 120  # text tokens in a segment, the reference's limit
+PAUSE = 0.2  # seconds of silence between segments
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to speak; the defaults are the reference's."""
+
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    max_codes: int | None = None  # new codes in a segment; by default as many as the model holds
+    segment_tokens: int | None = None  # likewise, text tokens
+    steps: int = 25  # of the flow
+    guidance: float = 0.7  # of the flow, 0 for none
+    pause: float = PAUSE  # seconds
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InputError(f"--steps must be at least 1, got {self.steps}")
+        if not 0 <= self.guidance < float("inf"):
+            raise InputError(f"--guidance must be 0 or more, got {self.guidance}")
+        if not 0 <= self.pause < float("inf"):
+            raise InputError(f"the pause must be 0 s or more, got {self.pause}")
+
+
+def _limit(name: str, wish: int | None, usual: int, holds: int) -> int:
+    """A limit that the position tables hold; a larger wish is an error."""
+    if wish is None:
+        return min(usual, holds)
+    if not 1 <= wish <= holds:
+        raise InputError(f"{name} must be 1 to {holds} for this model, got {wish}")
+    return wish
+
+
+@dataclasses.dataclass(frozen=True)
+class IndexTTS:
+    """A model that speaks: load once, speak many times. Calls share no state.
+
+    tts = IndexTTS.load("indextts2")
+    anna = tts.voice("anna.wav")
+    tts.speak("Good morning.", anna).save("morning.wav")
+    """
+
+    model: Model
+
+    @classmethod
+    def load(cls, path: str | Path, dtype: str | None = None) -> "IndexTTS":
+        """The model of an imported checkpoint; see `load_model`."""
+        return cls(load_model(path, dtype=dtype))
+
+    def voice(self, path: str | Path, clock: Clock | None = None) -> Voice:
+        """The analysis of a speaker prompt (WAV, FLAC, OGG or MP3; the first 15 s are heard)."""
+        return analyse_voice(self.model, path, clock)
+
+    def emotion(self, path: str | Path, clock: Clock | None = None) -> Float[Array, "1 d"]:
+        """The emotion vector of an emotion prompt, for `speak`."""
+        return analyse_emotion(self.model, path, clock)
+
+    def segments(self, text: str, limit: int | None = None) -> list[list[int]]:
+        """Text tokens of each segment of a text.
+
+        Raises:
+            InputError: if nothing in the text can be spoken.
+        """
+        holds = self.model.config.gpt.max_text_tokens
+        limit = _limit("the segment length", limit, SEGMENT_TOKENS, holds)
+        tokenizer = self.model.tokenizer
+        pieces = tokenizer.pieces(text)
+        if not pieces:
+            raise InputError("the text is empty: there is nothing to speak")
+        return [tokenizer.ids(segment) for segment in split_segments(pieces, limit)]
+
+    def speak(
+        self,
+        text: str,
+        voice: Voice,
+        *,
+        emotion: Float[Array, "1 d"] | None = None,
+        emotion_alpha: float | None = None,
+        emotion_weights: Sequence[float] | None = None,
+        settings: Settings | None = None,
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> Speech:
+        """The text in that voice; the same seed gives the same waveform.
+
+        The emotion is the voice's own, or that of an emotion prompt (`emotion`, blended by
+        `emotion_alpha`), or given by eight weights: happy, angry, sad, afraid, disgusted,
+        melancholic, surprised, calm.
+
+        Raises:
+            InputError: for settings that contradict each other or exceed the model's tables.
+            RuntimeError: if a segment comes out without a single code.
+        """
+        settings = settings or Settings()
+        clock = Clock(watch)
+        segments = self.segments(text, settings.segment_tokens)
+        vector = emotion_vector(self.model, voice, emotion, emotion_alpha, emotion_weights)
+        waves, reports = [], []
+        for index, tokens in enumerate(segments):
+            key = jax.random.fold_in(jax.random.key(seed), index)
+            wave, report = _speak_segment(self.model, tokens, voice, vector, settings, key, clock)
+            waves.append(wave)
+            reports.append(report)
+        rate = self.model.config.mel.sample_rate
+        samples = _join(waves, int(rate * settings.pause))
+        return Speech(samples, rate, tuple(reports), clock.seconds)
+
+
+def emotion_vector(
+    model: Model,
+    voice: Voice,
+    emotion: Float[Array, "1 d"] | None,
+    alpha: float | None,
+    weights: Sequence[float] | None,
+) -> Float[Array, "1 d"]:
+    """The emotion vector that the GPT is given.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release.
+    """
+    if emotion is not None and weights is not None:
+        raise InputError("an emotion prompt and emotion weights exclude each other: give one")
+    if alpha is not None and emotion is None and weights is None:
+        raise InputError("emotion_alpha needs an emotion prompt or emotion weights")
+    if alpha is not None and not np.isfinite(alpha):
+        raise InputError(f"emotion_alpha must be a finite number, got {alpha}")
+    if emotion is not None:
+        return merge_emotion(voice.base, emotion, 1.0 if alpha is None else alpha)
+    own = merge_emotion(voice.base, voice.own, 1.0)
+    if weights is None:
+        return own
+    groups = len(model.config.emotion_prototypes.groups)
+    if len(weights) != groups or not np.isfinite(weights).all():
+        raise InputError(f"emotion_weights must be {groups} finite numbers, got {list(weights)}")
+    scaled = jnp.asarray([scale_weights(weights, 1.0 if alpha is None else alpha)], jnp.float32)
+    prototype = model.run("emotion_prototypes", "__call__", voice.style, scaled)
+    return mix_weighted(prototype, scaled, own)
+
+
+@dataclasses.dataclass(frozen=True)
+class Codes:
+    """Finished codes of one segment, without the stop code."""
+
+    ids: Int[np.ndarray, "1 s"]  # padded to a bucket
+    count: int
+
+    @classmethod
+    def padded(cls, model: Model, ids: Int[np.ndarray, " n"]) -> "Codes":
+        """Codes with zeros up to a bucket."""
+        size = bucket(len(ids), model.config.buckets.codes)
+        return cls(pad(np.asarray(ids, np.int32)[None], size), len(ids))
+
+    @property
+    def length(self) -> Int[Array, " 1"]:
+        """The number of codes, as the stages take it."""
+        return jnp.asarray([self.count], jnp.int32)
+
+
+def text_batch(model: Model, tokens: Sequence[int]) -> tuple[Int[Array, "1 t"], Int[Array, " 1"]]:
+    """Text tokens padded to a bucket, and their number."""
+    holds = model.config.gpt.max_text_tokens
+    ladder = sorted({min(rung, holds) for rung in model.config.buckets.text})
+    padded = pad(np.asarray([tokens], np.int32), bucket(len(tokens), ladder))
+    return jnp.asarray(padded), jnp.asarray([len(tokens)], jnp.int32)
+
+
+def speech_latents(
+    model: Model,
+    latents: Float[Array, "1 l d"],
+    emotion: Float[Array, "1 d"],
+    tokens: Sequence[int],
+    codes: Codes,
+) -> Float[Array, "1 s d"]:
+    """The GPT's latents of finished codes."""
+    text = text_batch(model, tokens)
+    return model.run("gpt", "latents", latents, emotion, *text, codes.ids, codes.length)
+
+
+def speech_sequence(
+    model: Model, codes: Codes, latents: Float[Array, "1 s d"]
+) -> Float[Array, "1 s c"]:
+    """What the length regulator stretches: the codes' embeddings and the projected latents."""
+    return model.run("semantic_codec", "vq2emb", codes.ids) + model.run(
+        "length_regulator", "project", latents
+    )
+
+
+def speech_mel(
+    model: Model,
+    sequence: Float[Array, "1 s c"],
+    codes: Codes,
+    voice: Voice,
+    noise: Float[ArrayLike, "1 g m"],
+    *,
+    steps: int,
+    guidance: float,
+) -> tuple[Float[Array, "1 f m"], Float[Array, "1 f c"]]:
+    """The mel of finished codes and its condition, both padded to a bucket.
+
+    `noise` spans prompt and target, padded to a bucket.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release.
+    """
+    frames = target_length(codes.count)
+    condition = regulate(model, sequence, codes.length, frames)
+    mel = model.run(
+        "dit",
+        continue_mel,
+        noise,
+        voice.mel,
+        voice.condition,
+        jnp.asarray([voice.frames], jnp.int32),
+        condition,
+        jnp.asarray([frames], jnp.int32),
+        voice.style,
+        steps=steps,
+        guidance=guidance,
+    )
+    return mel, condition
+
+
+def _speak_segment(
+    model: Model,
+    tokens: list[int],
+    voice: Voice,
+    emotion: Float[Array, "1 d"],
+    settings: Settings,
+    key: Key[Array, ""],
+    clock: Clock,
+) -> tuple[Float32[np.ndarray, " n"], Segment]:
+    """The waveform of one segment.
+
+    Raises:
+        RuntimeError: if it comes out without a single code.
+    """
+    code_key, noise_key = jax.random.split(key)
+    with clock.stage("codes"):
+        ids, truncated = speech_codes(model, tokens, voice, emotion, settings, code_key)
+    if not len(ids):
+        raise RuntimeError("the model gave no code for a segment of the text; try another --seed")
+    codes = Codes.padded(model, ids)
+    with clock.stage("latents"):
+        latents = speech_latents(model, voice.latents, emotion, tokens, codes)
+        sequence = jax.block_until_ready(speech_sequence(model, codes, latents))
+    frames = target_length(codes.count)
+    with clock.stage("flow"):
+        size = bucket(voice.frames + frames, model.config.buckets.frames)
+        noise = flow_noise(noise_key, size, model.config.mel.mels)
+        mel, _ = speech_mel(
+            model,
+            sequence,
+            codes,
+            voice,
+            noise,
+            steps=settings.steps,
+            guidance=settings.guidance,
+        )
+        jax.block_until_ready(mel)
+    with clock.stage("vocoder"):
+        wave = np.asarray(model.run("vocoder", "__call__", mel, jnp.asarray([frames], jnp.int32)))
+    report = Segment(len(tokens), codes.count, frames, truncated)
+    return wave[0, : frames * model.config.mel.hop], report
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def flow_noise(key: Key[Array, ""], frames: int, mels: int) -> Float[Array, "1 f m"]:
+    """The flow's noise of one segment; a frame's noise does not depend on the padded size."""
+    return noise(key[None], frames, mels)
+
+
+def _join(waves: Sequence[Float32[np.ndarray, " n"]], silence: int) -> Float32[np.ndarray, " n"]:
+    """The segments in order, with silence between them, within [-1, 1]."""
+    parts: list[np.ndarray] = []
+    for wave in waves:
+        parts += [np.zeros(silence, np.float32)] * bool(parts) + [wave]
+    return np.clip(np.concatenate(parts), -1.0, 1.0)

@@ -1,0 +1,138 @@
+"""Analysis of the prompts: a clip of a voice, a clip of an emotion."""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int
+
+from indextts_jax.audio.features import filter_bank, log_mel, semantic_features
+from indextts_jax.audio.io import load_audio, resample
+from indextts_jax.buckets import bucket, pad
+from indextts_jax.clock import Clock
+from indextts_jax.model import Model
+
+ENCODER_RATE = 16000  # Hz, of everything but the prompt mel
+MAX_SECONDS = 15.0  # of a prompt; the rest is not heard
+
+
+@dataclasses.dataclass(frozen=True)
+class Voice:
+    """What is kept of a speaker prompt: all that speaking needs, for any number of sentences.
+
+    `base` is the emotion vector on the route of the voice (resampled twice), `own` the one on the
+    route of an emotion prompt: nearly the same, and the reference tells them apart.
+    """
+
+    latents: Float[Array, "1 l d"]
+    base: Float[Array, "1 d"]
+    own: Float[Array, "1 d"]
+    style: Float[Array, "1 s"]
+    mel: Float[Array, "1 f m"]  # padded to a bucket
+    condition: Float[Array, "1 f c"]  # the same frames out of the length regulator
+    frames: int
+
+
+class Signals(NamedTuple):
+    """A speaker prompt's signals: at the rate of the mel, and from it at that of the encoders."""
+
+    wide: Float32[np.ndarray, " n"]
+    narrow: Float32[np.ndarray, " k"]
+
+
+class Parts(NamedTuple):
+    """What is met on the way to a `Voice`, padded; `length` semantic features are valid."""
+
+    semantic: Float[Array, "1 t d"]
+    length: Int[Array, " 1"]
+    codes: Int[Array, "1 t"]
+    quantized: Float[Array, "1 t d"]
+
+
+def speaker_signals(path: str | Path, sample_rate: int) -> Signals:
+    """The two signals of a speaker prompt; the second is made of the first."""
+    wide = load_audio(path, sample_rate, MAX_SECONDS)
+    return Signals(wide, resample(wide, sample_rate, ENCODER_RATE))
+
+
+def semantic(
+    model: Model, signal: Float32[np.ndarray, " n"]
+) -> tuple[Float[Array, "1 t d"], Int[Array, " 1"]]:
+    """Semantic features of a 16 kHz signal, padded to a bucket, and their number."""
+    features, mask = semantic_features(signal)
+    size = bucket(len(features), model.config.buckets.features)
+    padded = model.run(
+        "semantic_encoder",
+        "__call__",
+        jnp.asarray(pad(features[None], size)),
+        jnp.asarray(pad(mask[None], size).astype(bool)),
+    )
+    return padded, jnp.asarray([len(features)], jnp.int32)
+
+
+def analyse_style(model: Model, signal: Float32[np.ndarray, " n"]) -> Float[Array, "1 s"]:
+    """The style vector of a 16 kHz signal."""
+    banks = filter_bank(signal)
+    banks = banks - banks.mean(axis=0)
+    padded = pad(banks[None], bucket(len(banks), model.config.buckets.frames))
+    length = jnp.asarray([len(banks)], jnp.int32)
+    return model.run("style_encoder", "__call__", jnp.asarray(padded), length)
+
+
+def regulate(
+    model: Model, sequence: Float[Array, "1 s d"], length: Int[Array, " 1"], frames: int
+) -> Float[Array, "1 f c"]:
+    """A sequence at code rate as the condition of so many frames, padded to a bucket."""
+    size = bucket(frames, model.config.buckets.frames)
+    target = jnp.asarray([frames], jnp.int32)
+    return model.run("length_regulator", "__call__", sequence, length, target, size=size)
+
+
+def analyse_signals(
+    model: Model, signals: Signals, emotion: Float32[np.ndarray, " e"]
+) -> tuple[Voice, Parts]:
+    """The analysis of a speaker prompt's signals, and what was met on the way.
+
+    `emotion` is the same clip, loaded as an emotion prompt is: directly at 16 kHz.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release.
+    """
+    features, length = semantic(model, signals.narrow)
+    codes, quantized = model.run("semantic_codec", "quantize", features, length)
+    mel = log_mel(signals.wide, model.config.mel)
+    voice = Voice(
+        latents=model.run("conditioning", "speaker_latents", features, length),
+        base=model.run("conditioning", "emotion_vector", features, length),
+        own=model.run("conditioning", "emotion_vector", *semantic(model, emotion)),
+        style=analyse_style(model, signals.narrow),
+        mel=jnp.asarray(pad(mel[None], bucket(len(mel), model.config.buckets.frames))),
+        condition=regulate(model, quantized, length, len(mel)),
+        frames=len(mel),
+    )
+    return voice, Parts(features, length, codes, quantized)
+
+
+def analyse_voice(model: Model, path: str | Path, clock: Clock | None = None) -> Voice:
+    """The analysis of a speaker prompt."""
+    with (clock or Clock()).stage("speaker prompt"):
+        signals = speaker_signals(path, model.config.mel.sample_rate)
+        own = load_audio(path, ENCODER_RATE, MAX_SECONDS)
+        voice, _ = analyse_signals(model, signals, own)
+        jax.block_until_ready((voice.latents, voice.own, voice.style, voice.condition))
+        return voice
+
+
+def analyse_emotion(
+    model: Model, path: str | Path, clock: Clock | None = None
+) -> Float[Array, "1 d"]:
+    """The emotion vector of an emotion prompt, which is loaded directly at 16 kHz.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release.
+    """
+    with (clock or Clock()).stage("emotion prompt"):
+        signal = load_audio(path, ENCODER_RATE, MAX_SECONDS)
+        vector = model.run("conditioning", "emotion_vector", *semantic(model, signal))
+        return jax.block_until_ready(vector)

@@ -1,0 +1,215 @@
+"""`python -m indextts_jax.synth`: a text and a recording of a voice to a WAV file."""
+
+import importlib.resources
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags as absl_flags
+
+from indextts_jax import cli, devices
+from indextts_jax.audio.io import check_output
+from indextts_jax.clock import Clock
+from indextts_jax.config import DTYPES, bundled_config
+from indextts_jax.errors import InputError
+from indextts_jax.model import random_model
+from indextts_jax.pipeline import IndexTTS, Settings
+from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.speech import Speech
+from indextts_jax.terminal import stage_bar, table
+
+COMMON = (
+    "checkpoint",
+    "text",
+    "speaker",
+    "output",
+    "text_file",
+    "emotion",
+    "emotion_alpha",
+    "emotion_weights",
+    "seed",
+    "device",
+    "dtype",
+    "demo",
+)
+DEMO_TEXT = "Hello world, this is a test of the system."
+DEMO_NOTE = """\
+This is the demo: a small model with RANDOM weights. It shows that everything runs; what it says
+sounds like noise. To hear IndexTTS-2, download its published files, then:
+  python -m indextts_jax.import --src checkpoints/ --dst indextts2
+  python -m indextts_jax.synth --checkpoint indextts2 --text "..." --speaker voice.wav"""
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags of this command."""
+    own = {"flag_values": flags}
+    reference = SamplingConfig()
+    text, number, whole, switch, choice, words = (
+        absl_flags.DEFINE_string,
+        absl_flags.DEFINE_float,
+        absl_flags.DEFINE_integer,
+        absl_flags.DEFINE_bool,
+        absl_flags.DEFINE_enum,
+        absl_flags.DEFINE_list,
+    )
+    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
+    text("text", None, "What to say.", **own)
+    text("text_file", None, "File (UTF-8) with what to say.", **own)
+    text("speaker", None, "Recording of the voice; its first 15 s are used.", **own)
+    text("output", "output.wav", "WAV file to write.", **own)
+    text("emotion", None, "Recording of an emotion, in any voice.", **own)
+    number(
+        "emotion_alpha",
+        None,
+        "Share of the emotion, 0 to 1 (by default 1); with --emotion or --emotion_weights.",
+        **own,
+    )
+    words(
+        "emotion_weights",
+        None,
+        "Eight numbers: happy,angry,sad,afraid,disgusted,melancholic,surprised,calm.",
+        **own,
+    )
+    whole("seed", 0, "Drives everything random; the same seed gives the same waveform.", **own)
+    choice("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
+    choice(
+        "dtype",
+        None,
+        list(DTYPES),
+        "Numbers to compute with after the prompt's analysis; by default the checkpoint says.",
+        **own,
+    )
+    switch("demo", False, "Speak with a small built-in model of random weights: noise.", **own)
+    whole("steps", 25, "Steps of the flow.", lower_bound=1, **own)
+    number("guidance", 0.7, "Guidance of the flow; 0 for none.", lower_bound=0.0, **own)
+    whole("beams", reference.beams, "Beams of the search for codes.", lower_bound=1, **own)
+    switch("greedy", False, "Take the likeliest codes: nothing is drawn.", **own)
+    number("temperature", reference.temperature, "Temperature of the draws.", **own)
+    whole("top_k", reference.top_k, "Draw from so many codes; 0 for all.", lower_bound=0, **own)
+    number("top_p", reference.top_p, "Draw from this share of probability.", **own)
+    number(
+        "repetition_penalty", reference.repetition_penalty, "Penalty on codes used before.", **own
+    )
+    number("length_penalty", reference.length_penalty, "Exponent of length in beams.", **own)
+    whole("max_codes", None, "Longest segment, in codes of 20 ms.", lower_bound=1, **own)
+    whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
+    choice("wav_subtype", "PCM_16", ["PCM_16", "FLOAT"], "Samples of the WAV file.", **own)
+
+
+def _bundled(name: str) -> Path:
+    return Path(str(importlib.resources.files("indextts_jax") / "data" / name))
+
+
+def _text(flags: Any) -> str:
+    if flags.text is not None and flags.text_file is not None:
+        raise InputError("--text and --text_file exclude each other: give one")
+    if flags.text_file is not None:
+        try:
+            return Path(flags.text_file).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{flags.text_file} is not UTF-8 text: {error.reason}") from error
+    if flags.text is not None:
+        return flags.text
+    if flags.demo:
+        return DEMO_TEXT
+    raise InputError("nothing to say: give --text or --text_file")
+
+
+def _weights(words: list[str] | None) -> list[float] | None:
+    if words is None:
+        return None
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        raise InputError(f"--emotion_weights must be numbers, got {','.join(words)}") from None
+
+
+def _settings(flags: Any) -> Settings:
+    return Settings(
+        sampling=SamplingConfig(
+            beams=flags.beams,
+            sample=not flags.greedy,
+            temperature=flags.temperature,
+            top_k=flags.top_k,
+            top_p=flags.top_p,
+            repetition_penalty=flags.repetition_penalty,
+            length_penalty=flags.length_penalty,
+        ),
+        max_codes=flags.max_codes,
+        segment_tokens=flags.segment_tokens,
+        steps=flags.steps,
+        guidance=flags.guidance,
+    )
+
+
+def report(speech: Speech, seconds: dict[str, float], output: str) -> str:
+    """The table at the end: seconds by stage, seconds of audio, real-time factor."""
+    total = sum(seconds.values())
+    rows = [(stage, f"{spent:.2f}") for stage, spent in seconds.items()]
+    stages = table(("stage", "seconds"), [*rows, ("total", f"{total:.2f}")])
+    codes = sum(segment.codes for segment in speech.segments)
+    return (
+        f"{stages}\n\n{output}: {speech.duration:.2f} s of audio, {len(speech.segments)} "
+        f"segment{'s' * (len(speech.segments) > 1)}, {codes} codes\n"
+        f"real-time factor {speech.real_time_factor:.2f} (speaking), "
+        f"{total / speech.duration:.2f} (with loading and prompts; both with compilation)"
+    )
+
+
+def main(flags: Any) -> None:
+    """Reads the flags, speaks, writes the file."""
+    if bool(flags.checkpoint) == flags.demo:
+        raise InputError(
+            "give --checkpoint DIR (made by python -m indextts_jax.import), or --demo to try "
+            "a small built-in model"
+        )
+    text, weights, settings = _text(flags), _weights(flags.emotion_weights), _settings(flags)
+    speaker = flags.speaker or (_bundled("demo_speaker.wav") if flags.demo else None)
+    if speaker is None:
+        raise InputError("give --speaker, a recording of the voice")
+    check_output(flags.output)
+    device = devices.choose(flags.device)
+    print(f"Using device: {devices.describe(device)}")
+    if flags.demo:
+        print(DEMO_NOTE)
+    devices.enable_compilation_cache()
+    with jax.default_device(device), stage_bar("Speaking") as watch:
+        clock = Clock(watch)
+        with clock.stage("loading"):
+            tts = _load(flags)
+            tts.segments(text, settings.segment_tokens)  # a bad text shows before the long work
+        voice = tts.voice(speaker, clock)
+        emotion = tts.emotion(flags.emotion, clock) if flags.emotion else None
+        speech = tts.speak(
+            text,
+            voice,
+            emotion=emotion,
+            emotion_alpha=flags.emotion_alpha,
+            emotion_weights=weights,
+            settings=settings,
+            seed=flags.seed,
+            watch=watch,
+        )
+    speech.save(flags.output, flags.wav_subtype)
+    for number, segment in enumerate(speech.segments, 1):
+        if segment.truncated:
+            warnings.warn(
+                f"segment {number} reached {segment.codes} codes without an end: its last words "
+                "may be missing; lower --segment_tokens or raise --max_codes",
+                stacklevel=1,
+            )
+    print(report(speech, clock.seconds | speech.seconds, flags.output))
+
+
+def _load(flags: Any) -> IndexTTS:
+    if not flags.demo:
+        return IndexTTS.load(flags.checkpoint, flags.dtype)
+    tokenizer = _bundled("demo_tokenizer.model").read_bytes()
+    return IndexTTS(random_model(bundled_config("tiny"), tokenizer))
+
+
+if __name__ == "__main__":
+    warnings.showwarning = lambda message, *rest: sys.stderr.write(f"warning: {message}\n")
+    cli.run(main, define, name="synth", summary="a text and a voice to a WAV file.", common=COMMON)

@@ -1,0 +1,64 @@
+"""What the commands show: a bar with the stage and the time, and plain tables."""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from tqdm import tqdm
+
+TICK = 0.5  # seconds between two looks at the clock
+
+
+@contextlib.contextmanager
+def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
+    """A line with the running stage and the seconds so far; gives the function that names a stage.
+
+    A stage is one compiled program, which tells nothing while it runs: the clock shows that it
+    does.
+    """
+    stop = threading.Event()
+    with tqdm(
+        total=0,
+        desc=title,
+        bar_format="{desc}: {elapsed} {postfix}",
+        file=sys.stderr,
+        leave=False,
+        delay=TICK,
+    ) as bar:
+
+        def tick() -> None:
+            while not stop.wait(TICK):
+                bar.refresh()
+
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield lambda stage: bar.set_postfix_str(stage)
+        finally:
+            stop.set()
+            thread.join()
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows in columns: words to the left, numbers to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [
+        max(len(line[column]) for line in [list(header), *cells]) for column in range(len(header))
+    ]
+    right = [
+        all(not isinstance(row[column], str) or _numeric(row[column]) for row in rows)
+        for column in range(len(header))
+    ]
+
+    def line(words: Sequence[str]) -> str:
+        return "  ".join(
+            word.rjust(width) if numeric else word.ljust(width)
+            for word, width, numeric in zip(words, widths, right, strict=True)
+        ).rstrip()
+
+    return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, cells)])
+
+
+def _numeric(word: object) -> bool:
+    return str(word).replace(",", "").replace(".", "").replace("-", "").replace("e", "").isdigit()

@@ -1,0 +1,161 @@
+"""Validation from codes and latents to the waveform."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from indextts_jax.model import Model
+from indextts_jax.models.length_regulator import target_length
+from indextts_jax.sampling import flow as flow_loop
+from indextts_jax.validation.golden import Golden, named, number
+
+Arrays = dict[str, np.ndarray]
+
+
+def turned(array: object) -> np.ndarray:
+    """Time and channels exchanged: the reference has channels first."""
+    return np.asarray(array).swapaxes(-1, -2)
+
+
+def regulated(model: Model, sequence: np.ndarray, frames: int) -> np.ndarray:
+    """One sequence at code rate as the condition of so many frames."""
+    lengths = jnp.asarray([sequence.shape[1]], jnp.int32)
+    targets = jnp.asarray([frames], jnp.int32)
+    return model.run("length_regulator", "__call__", sequence, lengths, targets, size=frames)
+
+
+def length_regulator(model: Model, golden: Golden) -> Arrays:
+    """`length_regulator.npz`."""
+
+    def given(name: str) -> np.ndarray:
+        return golden["length_regulator", name]
+
+    codes = golden["gpt_latent", "codes"].astype(np.int32)
+    projected = model.run("length_regulator", "project", golden["gpt_latent", "latent"])
+    target = target_length(codes.shape[1])
+    return {
+        "nearest_out": regulated(model, given("nearest_in"), int(given("nearest_length")[0])),
+        "prompt_condition": regulated(
+            model, given("prompt_in"), golden["audio", "ref_mel"].shape[-1]
+        ),
+        "gpt_layer_out": projected,
+        "infer_in": model.run("semantic_codec", "vq2emb", codes) + given("gpt_layer_out"),
+        "target_length": np.asarray([target]),
+        "condition": regulated(model, given("infer_in"), int(given("target_length")[0])),
+    }
+
+
+def _prompted(prompt: np.ndarray, frames: int) -> np.ndarray:
+    """The prompt mel, time first, with zeros up to so many frames."""
+    turned_prompt = turned(prompt)
+    return np.pad(turned_prompt, [(0, 0), (0, frames - turned_prompt.shape[1]), (0, 0)])
+
+
+def flow(model: Model, golden: Golden) -> Arrays:
+    """`cfm.npz`."""
+    arrays = golden.arrays("cfm")
+
+    def given(name: str) -> np.ndarray:
+        return golden["cfm", name]
+
+    noise, condition, style = turned(given("noise")), given("condition"), given("style")
+    frames = noise.shape[1]
+    prompt = _prompted(given("prompt_mel"), frames)
+    length = jnp.asarray([frames], jnp.int32)
+    made: Arrays = {}
+    for name, match in named(r"estimator_t([\d_]+)", arrays).items():
+        time = jnp.asarray([number(match.group(1))], jnp.float32)
+        made[name] = turned(
+            model.run("dit", "__call__", noise, prompt, time, style, condition, length)
+        )
+    for name, match in named(r"euler(\d+)_cfg([\d_]+)", arrays).items():
+        mel = model.run(
+            "dit",
+            flow_loop.sample,
+            noise,
+            prompt,
+            jnp.asarray([given("prompt_mel").shape[-1]], jnp.int32),
+            condition,
+            style,
+            length,
+            jnp.asarray(number(match.group(2)), jnp.float32),
+            steps=int(match.group(1)),
+            guided=number(match.group(2)) > 0,
+        )
+        made[name] = turned(mel)
+    made["batch_estimator"] = _batch(model, golden)
+    return made
+
+
+def _batch(model: Model, golden: Golden) -> np.ndarray:
+    """Rows of different length at different times, one prompt, style and condition for all."""
+    x, times = turned(golden["cfm", "batch_x"]), golden["cfm", "batch_t"]
+    rows, frames = x.shape[:2]
+
+    def repeated(array: np.ndarray) -> np.ndarray:
+        return np.repeat(array, rows, axis=0)
+
+    velocity = model.run(
+        "dit",
+        "__call__",
+        x,
+        repeated(_prompted(golden["cfm", "prompt_mel"], frames)),
+        jnp.asarray(times, jnp.float32),
+        repeated(golden["cfm", "style"]),
+        repeated(golden["cfm", "condition"]),
+        jnp.asarray(golden["cfm", "batch_lengths"], jnp.int32),
+    )
+    return turned(velocity)
+
+
+def reach(model: Model) -> int:
+    """Frames before a row's end into which the reference lets padding leak.
+
+    It reflects at the end of the padded batch, not of the row, once a WaveNet layer.
+    """
+    wavenet = model.config.dit.wavenet
+    dilations = [wavenet.dilation**layer for layer in range(wavenet.layers)]
+    return (wavenet.kernel - 1) // 2 * sum(dilations)
+
+
+def batch_comparisons(
+    model: Model, golden: Golden, ours: np.ndarray
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """What of `batch_estimator` can be compared: name, ours, reference.
+
+    Rows that fill the batch are compared whole; a shorter row on the frames that padding does not
+    reach in the reference, and on its last frames with our own run of that row alone.
+    """
+    reference = golden["cfm", "batch_estimator"]
+    rows = []
+    for row, length in enumerate(golden["cfm", "batch_lengths"].tolist()):
+        label = f"batch_estimator[{row}]"
+        if length == reference.shape[-1]:
+            rows.append((label, ours[row], reference[row]))
+            continue
+        safe = length - reach(model)
+        rows.append((f"{label}[:{safe}]", ours[row, :, :safe], reference[row, :, :safe]))
+        alone = model.run(
+            "dit",
+            "__call__",
+            turned(golden["cfm", "batch_x"][row : row + 1, :, :length]),
+            _prompted(golden["cfm", "prompt_mel"], reference.shape[-1])[:, :length],
+            jnp.asarray(golden["cfm", "batch_t"][row : row + 1], jnp.float32),
+            golden["cfm", "style"],
+            golden["cfm", "condition"][:, :length],
+            jnp.asarray([length], jnp.int32),
+        )
+        rows.append(
+            (
+                f"{label}[{safe}:{length}] (unpadded, ours)",
+                ours[row, :, safe:length],
+                turned(alone)[0, :, safe:],
+            )
+        )
+    return rows
+
+
+def vocoder(model: Model, golden: Golden) -> Arrays:
+    """`bigvgan.npz`."""
+    mel = turned(golden["bigvgan", "mel_in"])
+    lengths = jnp.asarray([mel.shape[1]], jnp.int32)
+    return {"wav_from_mel": model.run("vocoder", "__call__", mel, lengths)[:, None]}

@@ -1,0 +1,140 @@
+"""Validation from the audio files to the conditioning of the GPT."""
+
+import re
+
+import jax.numpy as jnp
+import numpy as np
+
+from indextts_jax.audio.features import filter_bank, log_mel, semantic_features
+from indextts_jax.audio.io import load_audio, resample
+from indextts_jax.emotion import merge_emotion, mix_weighted
+from indextts_jax.model import Model
+from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS
+from indextts_jax.validation.golden import Golden, named, number
+
+Arrays = dict[str, np.ndarray]
+
+
+def _lengths(array: np.ndarray) -> jnp.ndarray:
+    return jnp.full(len(array), array.shape[1], jnp.int32)
+
+
+def alphas(golden: Golden) -> dict[str, float]:
+    """The blends that the conditioning file holds: array name to alpha."""
+    found = named(r"emovec_alpha_([\d_]+)", golden.arrays("conditioning"))
+    return {name: number(match.group(1)) for name, match in found.items()}
+
+
+def signals(model: Model, golden: Golden) -> Arrays:
+    """The prompts, loaded and cut."""
+    rate = model.config.mel.sample_rate
+    return {
+        "spk_22k": load_audio(golden.speaker, rate, MAX_SECONDS)[None],
+        "emo_16k": load_audio(golden.emotion, ENCODER_RATE, MAX_SECONDS)[None],
+    }
+
+
+def features(model: Model, spk_22k: np.ndarray, spk_16k: np.ndarray, emo_16k: np.ndarray) -> Arrays:
+    """Every feature of the prompts' signals."""
+    made: Arrays = {}
+    for prompt, signal in (("spk", spk_16k), ("emo", emo_16k)):
+        values, mask = semantic_features(signal[0])
+        made |= {f"{prompt}_features": values[None], f"{prompt}_mask": mask[None]}
+    banks = filter_bank(spk_16k[0])
+    return made | {
+        "ref_mel": log_mel(spk_22k[0], model.config.mel).T[None],
+        "fbank": banks,
+        "fbank_centered": banks - banks.mean(axis=0),
+    }
+
+
+def audio(model: Model, golden: Golden) -> Arrays:
+    """`audio.npz`."""
+    made = signals(model, golden)
+    spk_22k = golden["audio", "spk_22k"]
+    made["spk_16k"] = resample(spk_22k[0], model.config.mel.sample_rate, ENCODER_RATE)[None]
+    spk_16k, emo_16k = golden["audio", "spk_16k"], golden["audio", "emo_16k"]
+    return made | features(model, spk_22k, spk_16k, emo_16k)
+
+
+def semantic_encoder(model: Model, golden: Golden) -> Arrays:
+    """`w2v.npz`."""
+    made: Arrays = {}
+
+    def states(values: np.ndarray, mask: np.ndarray) -> jnp.ndarray:
+        return model.run("semantic_encoder", "hidden_states", values, mask.astype(bool))
+
+    for prompt in ("spk", "emo"):
+        inputs = (golden["audio", f"{prompt}_features"], golden["audio", f"{prompt}_mask"])
+        hidden = states(*inputs)
+        made[f"{prompt}_semantic"] = model.run(
+            "semantic_encoder", "__call__", inputs[0], inputs[1].astype(bool)
+        )
+        if prompt == "spk":
+            for name, match in named(r"hidden_(\d+)", golden.arrays("w2v")).items():
+                made[name] = hidden[int(match.group(1))]
+    batch = states(golden["w2v", "batch_features"], golden["w2v", "batch_mask"])
+    for name, match in named(r"batch_hidden_(\d+)", golden.arrays("w2v")).items():
+        made[name] = batch[int(match.group(1))]
+    return made
+
+
+def semantic_codec(model: Model, golden: Golden) -> Arrays:
+    """`codec.npz`."""
+    semantic = golden["codec", "semantic"]
+    lengths = _lengths(semantic)
+    codes, quantized = model.run("semantic_codec", "quantize", semantic, lengths)
+    return {
+        "encoder_out": model.run("semantic_codec", "encode", semantic, lengths),
+        "codes": codes,
+        "quantized": quantized,
+        "vq2emb": model.run("semantic_codec", "vq2emb", golden["codec", "codes"].astype(np.int32)),
+    }
+
+
+def style_encoder(model: Model, golden: Golden) -> Arrays:
+    """`campplus.npz`."""
+    banks = golden["audio", "fbank_centered"][None]
+    lengths = _lengths(banks)
+    head = model.run("style_encoder", "head", banks, lengths)
+    return {
+        "style": model.run("style_encoder", "__call__", banks, lengths),
+        "head_out": np.asarray(head).transpose(0, 2, 1),
+    }
+
+
+def conditioning(model: Model, golden: Golden) -> Arrays:
+    """`conditioning.npz`."""
+    speaker, emotion = golden["w2v", "spk_semantic"], golden["w2v", "emo_semantic"]
+
+    def run(method: str, semantic: np.ndarray):  # type: ignore[no-untyped-def]
+        return model.run("conditioning", method, semantic, _lengths(semantic))
+
+    made = {
+        "conformer_out": run("encode_speaker", speaker)[0],
+        "speaker_latents": run("speaker_latents", speaker),
+        "emo_conformer_out": run("encode_emotion", emotion)[0],
+        "emo_perceiver_out": run("emotion_summary", emotion),
+        "emovec_speaker": run("emotion_vector", speaker),
+        "emovec_emotion": run("emotion_vector", emotion),
+    }
+    own = [jnp.asarray(golden["conditioning", f"emovec_{p}"]) for p in ("speaker", "emotion")]
+    return made | {name: merge_emotion(*own, alpha) for name, alpha in alphas(golden).items()}
+
+
+def emotion_prototypes(model: Model, golden: Golden) -> Arrays:
+    """`emotion_vector.npz`."""
+    style = golden["campplus", "style"]
+    weights = golden["emotion_vector", "weights"][None]
+    part = model.run("emotion_prototypes", "__call__", style, weights)
+    speaker = jnp.asarray(golden["conditioning", "emovec_speaker"])
+    return {
+        "rows": model.run("emotion_prototypes", "rows", style)[0],
+        "matrix_part": part,
+        "emovec": mix_weighted(part, jnp.asarray(weights), speaker),
+    }
+
+
+def pattern_of(names: tuple[str, ...]) -> re.Pattern[str]:
+    """One pattern for several names or patterns."""
+    return re.compile("|".join(f"(?:{name})" for name in names) or r"(?!)")

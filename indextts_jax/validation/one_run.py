@@ -1,0 +1,86 @@
+"""The one run: from the audio files and the text to the waveform, through the production path.
+
+Every array that lies on the way is compared too, under its own file's name.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+
+from indextts_jax.audio.io import resample
+from indextts_jax.buckets import bucket, pad
+from indextts_jax.emotion import merge_emotion, mix_weighted
+from indextts_jax.model import Model
+from indextts_jax.models.length_regulator import target_length
+from indextts_jax.pipeline import Codes, speech_latents, speech_mel, speech_sequence
+from indextts_jax.prompts import ENCODER_RATE, Signals, analyse_signals, semantic
+from indextts_jax.validation import encoders, gpt
+from indextts_jax.validation.acoustic import turned
+from indextts_jax.validation.golden import Golden
+
+Arrays = dict[tuple[str, str], np.ndarray]
+GUIDANCE, STEPS = 0.7, 25  # behind `end_to_end.mel`
+PCM = 32767  # full scale of 16 bits
+
+
+def one_run(model: Model, golden: Golden) -> Arrays:
+    """Our arrays by file and name, `end_to_end` among them."""
+    prompts = encoders.signals(model, golden)
+    wide, emo = prompts["spk_22k"], prompts["emo_16k"]
+    narrow = resample(wide[0], model.config.mel.sample_rate, ENCODER_RATE)[None]
+    audio = prompts | {"spk_16k": narrow} | encoders.features(model, wide, narrow, emo)
+    made: Arrays = {("audio", name): array for name, array in audio.items()}
+
+    voice, parts = analyse_signals(model, Signals(wide[0], narrow[0]), narrow[0])
+    rows, frames = int(parts.length[0]), voice.frames
+    emo_semantic, emo_length = semantic(model, emo[0])
+    emotion = model.run("conditioning", "emotion_vector", emo_semantic, emo_length)
+    name, alpha = next(iter(encoders.alphas(golden).items()))
+    vector = merge_emotion(voice.base, emotion, alpha)
+    weights = jnp.asarray(golden["emotion_vector", "weights"][None])
+    prototype = model.run("emotion_prototypes", "__call__", voice.style, weights)
+    made |= {
+        ("w2v", "spk_semantic"): parts.semantic[:, :rows],
+        ("w2v", "emo_semantic"): emo_semantic[:, : int(emo_length[0])],
+        ("codec", "semantic"): parts.semantic[:, :rows],
+        ("codec", "codes"): parts.codes[:, :rows],
+        ("codec", "quantized"): parts.quantized[:, :rows],
+        ("campplus", "style"): voice.style,
+        ("conditioning", "speaker_latents"): voice.latents,
+        ("conditioning", "emovec_speaker"): voice.base,
+        ("conditioning", "emovec_emotion"): emotion,
+        ("conditioning", name): vector,
+        ("emotion_vector", "matrix_part"): prototype,
+        ("emotion_vector", "emovec"): mix_weighted(prototype, weights, voice.base),
+        ("gpt", "emovec"): vector,
+        ("gpt", "speaker_latents"): voice.latents,
+        ("length_regulator", "prompt_in"): parts.quantized[:, :rows],
+        ("length_regulator", "prompt_condition"): voice.condition[:, :frames],
+        ("cfm", "prompt_mel"): turned(voice.mel[:, :frames]),
+        ("cfm", "style"): voice.style,
+    }
+
+    text = golden["end_to_end", "text_ids"].astype(np.int32)
+    generated = gpt.greedy(model, voice.latents, vector, text, gpt.PENALTY)
+    made["gpt", "greedy_codes"] = generated
+    codes = Codes.padded(model, gpt.cut(model, generated)[0])
+    count, target = codes.count, target_length(codes.count)
+    latents = speech_latents(model, voice.latents, vector, text[0].tolist(), codes)
+    sequence = speech_sequence(model, codes, latents)
+    noise = turned(golden["end_to_end", "noise"])
+    size = bucket(frames + target, model.config.buckets.frames)
+    mel, condition = speech_mel(
+        model, sequence, codes, voice, pad(noise, size), steps=STEPS, guidance=GUIDANCE
+    )
+    wave = np.asarray(model.run("vocoder", "__call__", mel, jnp.asarray([target], jnp.int32)))[
+        :, None, : target * model.config.mel.hop
+    ]
+    return made | {
+        ("gpt_latent", "codes"): np.asarray(codes.ids)[:, :count],
+        ("gpt_latent", "latent"): latents[:, :count],
+        ("length_regulator", "infer_in"): sequence[:, :count],
+        ("length_regulator", "condition"): condition[:, :target],
+        ("end_to_end", "codes"): np.asarray(codes.ids)[:, :count],
+        ("end_to_end", "mel"): turned(mel[:, :target]),
+        ("end_to_end", "wav"): wave,
+        ("end_to_end", "wav_int16_scale"): np.clip(wave * PCM, -PCM, PCM),
+    }

@@ -1,0 +1,126 @@
+"""Runs validation stage by stage, compares every array, and writes dumps."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from indextts_jax.errors import InputError
+from indextts_jax.model import Model
+from indextts_jax.models.components import COMPONENTS
+from indextts_jax.validation import acoustic
+from indextts_jax.validation.compare import (
+    ATOL,
+    ONE_RUN_RTOL,
+    RTOL,
+    Comparison,
+    compare,
+)
+from indextts_jax.validation.encoders import pattern_of
+from indextts_jax.validation.golden import Golden, write_dump
+from indextts_jax.validation.one_run import one_run
+from indextts_jax.validation.stages import STAGES, Arrays, Stage
+
+END_TO_END = "end_to_end"
+CHOICES = (*dict.fromkeys(stage.component for stage in STAGES), END_TO_END)
+INPUTS_OF_ONE_RUN = ("text_ids", "noise")
+Loader = Callable[[Sequence[str]], Model]
+
+
+def _like(ours: object, reference: np.ndarray | None) -> np.ndarray:
+    """Our array in the dtype of the reference's, where both are of one kind."""
+    array = np.asarray(ours)
+    integers = array.dtype.kind in "iu"
+    if reference is not None and integers == (reference.dtype.kind in "iu"):
+        return array.astype(reference.dtype)
+    return array.astype(np.int64 if integers else np.float32)
+
+
+def _given(golden: Golden, file: str, names: tuple[str, ...]) -> Arrays:
+    pattern = pattern_of(names)
+    return {name: a for name, a in golden.arrays(file).items() if pattern.fullmatch(name)}
+
+
+def _unknown(golden: Golden, file: str, made: Arrays, given: Arrays) -> Iterator[Comparison]:
+    """A failure for every recorded array that no stage makes and none takes."""
+    for name, array in golden.arrays(file).items():
+        if name not in made and name not in given:
+            note = "this program does not know the array"
+            yield Comparison(f"{file}.{name}", array.shape, np.inf, np.inf, np.nan, False, note)
+
+
+def run_stage(
+    stage: Stage, model: Model, golden: Golden, *, atol: float = ATOL, rtol: float = RTOL
+) -> tuple[list[Comparison], Arrays]:
+    """The comparisons of one file, and our arrays in the reference's form, inputs included."""
+    recorded = golden.arrays(stage.file)
+    made = {name: _like(a, recorded.get(name)) for name, a in stage.run(model, golden).items()}
+    given = _given(golden, stage.file, stage.inputs)
+    rows = []
+    for name, ours in made.items():
+        if name not in recorded:
+            raise InputError(f"{golden.path}/tensors/{stage.file}.npz has no array {name}")
+        pairs = [(name, ours, recorded[name])]
+        if name == "batch_estimator" and ours.shape == recorded[name].shape:
+            pairs = acoustic.batch_comparisons(model, golden, ours)
+        rows += [
+            compare(f"{stage.file}.{label}", a, b, atol=atol, rtol=rtol) for label, a, b in pairs
+        ]
+    return [*rows, *_unknown(golden, stage.file, made, given)], made | given
+
+
+def run_end_to_end(
+    model: Model, golden: Golden, *, atol: float = ATOL, rtol: float = ONE_RUN_RTOL
+) -> tuple[list[Comparison], Arrays]:
+    """The comparisons of the one run, and our arrays of `end_to_end.npz`."""
+    made = one_run(model, golden)
+    rows = []
+    for (file, name), ours in made.items():
+        reference = golden[file, name]
+        label = f"{END_TO_END}.{name}" if file == END_TO_END else f"{END_TO_END}/{file}.{name}"
+        rows.append(compare(label, _like(ours, reference), reference, atol=atol, rtol=rtol))
+    own = {
+        name: _like(ours, golden[file, name])
+        for (file, name), ours in made.items()
+        if file == END_TO_END
+    }
+    given = _given(golden, END_TO_END, INPUTS_OF_ONE_RUN)
+    return [*rows, *_unknown(golden, END_TO_END, own, given)], own | given
+
+
+def validate(
+    load: Loader,
+    golden: Golden,
+    component: str = "all",
+    *,
+    atol: float | None = None,
+    rtol: float | None = None,
+    dump: Path | None = None,
+) -> Iterator[Comparison]:
+    """Every comparison of a component, or of all, in the order of the data's way.
+
+    `load` gives a model that holds the components it is asked for.
+
+    Raises:
+        InputError: for a component that validation does not know.
+    """
+    if component not in (*CHOICES, "all"):
+        raise InputError(f"--component must be one of {', '.join(CHOICES)} or all: {component!r}")
+    chosen = [stage for stage in STAGES if component in (stage.component, "all")]
+    whole = component in (END_TO_END, "all")
+    needs = {name for stage in chosen for name in stage.needs} | (
+        set(COMPONENTS) if whole else set()
+    )
+    model = load([name for name in COMPONENTS if name in needs])
+    bounds = {"atol": atol, "rtol": rtol}
+    given = {name: value for name, value in bounds.items() if value is not None}
+    for stage in chosen:
+        rows, arrays = run_stage(stage, model, golden, **given)
+        if dump is not None:
+            write_dump(dump, stage.file, arrays)
+        yield from rows
+    if whole:
+        rows, arrays = run_end_to_end(model, golden, **given)
+        if dump is not None:
+            write_dump(dump, END_TO_END, arrays)
+        yield from rows

@@ -1,0 +1,67 @@
+"""The stages of validation: for each file of a golden directory, how its arrays come about here.
+
+A stage starts from the golden inputs of that stage and gives arrays in the reference's axis order.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from indextts_jax.model import Model
+from indextts_jax.validation import acoustic, encoders, gpt
+from indextts_jax.validation.golden import Golden
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One file of a golden directory: its component, its arrays, and which of them are inputs."""
+
+    file: str
+    component: str  # as `--component` names it; `audio` and `end_to_end` are stages alone
+    needs: tuple[str, ...]  # components to load
+    run: Callable[[Model, Golden], Arrays]
+    inputs: tuple[str, ...] = ()  # names, or patterns of names, that the stage is given
+
+
+STAGES = (
+    Stage("audio", "audio", (), encoders.audio),
+    Stage(
+        "w2v",
+        "semantic_encoder",
+        ("semantic_encoder",),
+        encoders.semantic_encoder,
+        ("batch_features", "batch_mask"),
+    ),
+    Stage("codec", "semantic_codec", ("semantic_codec",), encoders.semantic_codec, ("semantic",)),
+    Stage("campplus", "style_encoder", ("style_encoder",), encoders.style_encoder),
+    Stage("conditioning", "conditioning", ("conditioning",), encoders.conditioning),
+    Stage(
+        "emotion_vector",
+        "emotion_prototypes",
+        ("emotion_prototypes",),
+        encoders.emotion_prototypes,
+        ("weights",),
+    ),
+    Stage("gpt", "gpt", ("gpt",), gpt.single, ("text_ids", "emovec", "speaker_latents")),
+    Stage("gpt_batch", "gpt", ("gpt",), gpt.batch, ("text_ids",)),
+    Stage("gpt_sampling", "gpt", ("gpt",), gpt.sampling, (r"\w+_exponential", r"\w+_settings")),
+    Stage("gpt_latent", "gpt", ("gpt",), gpt.latents, ("codes",)),
+    Stage(
+        "length_regulator",
+        "length_regulator",
+        ("length_regulator", "semantic_codec"),
+        acoustic.length_regulator,
+        ("nearest_in", "nearest_length", "prompt_in"),
+    ),
+    Stage(
+        "cfm",
+        "dit",
+        ("dit",),
+        acoustic.flow,
+        ("noise", "prompt_mel", "condition", "style", "batch_x", "batch_t", "batch_lengths"),
+    ),
+    Stage("bigvgan", "vocoder", ("vocoder",), acoustic.vocoder, ("mel_in",)),
+)
