@@ -9,7 +9,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.config import ConformerConfig
-from indextts_jax.layers.conv import Conv1d, valid, zero_padding
+from indextts_jax.layers.conv import valid, zero_padding
+from indextts_jax.layers.depthwise import DepthwiseConv1d
 from indextts_jax.layers.linear import Linear, Table, uniform
 from indextts_jax.layers.norms import LayerNorm
 
@@ -93,7 +94,7 @@ class ConvolutionModule(nnx.Module):
 
     def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
         self.gated = Linear(cfg.width, 2 * cfg.width, rngs=rngs)
-        self.depthwise = Conv1d(cfg.width, cfg.width, cfg.kernel, groups=cfg.width, rngs=rngs)
+        self.depthwise = DepthwiseConv1d(cfg.width, cfg.kernel, rngs=rngs)
         self.norm = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
         self.out = Linear(cfg.width, cfg.width, rngs=rngs)
 
