@@ -1,0 +1,220 @@
+"""Beam search and beam sampling, for each row of a batch on its own."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Float32, Int, Key
+
+from indextts_jax.sampling.decode import (
+    Generated,
+    Model,
+    Rules,
+    exponential,
+    first_seen,
+    repeat,
+)
+from indextts_jax.sampling.logits import process
+from indextts_jax.sampling.settings import Numbers, Strategy
+
+HOPELESS = -1e9  # score of all beams but the first, before they differ
+
+
+class Hypotheses(NamedTuple):
+    """The best finished sequences of each row, as many as beams."""
+
+    codes: Int[Array, "b r s"]  # filled with the stop code past the end
+    lengths: Int[Array, "b r"]  # without the stop code
+    scores: Float32[Array, "b r"]  # after the length penalty; -inf where there is none
+    added: Int[Array, "b r"]  # running number, which decides between equals; -1 where there is none
+
+
+class Candidates(NamedTuple):
+    """Continuations of a row's beams, best first, twice as many as beams."""
+
+    scores: Float32[Array, "b c"]
+    beams: Int[Array, "b c"]
+    codes: Int[Array, "b c"]
+
+
+class BeamState(NamedTuple):
+    """What one step hands to the next."""
+
+    step: Int[Array, ""]  # codes written so far
+    codes: Int[Array, "b r s"]  # of the open beams, filled with the stop code past the end
+    scores: Float32[Array, "b r"]
+    lineage: Int[Array, "b r s"]  # the beam in which each beam's history was, at each step
+    seen: Bool[Array, "b r v"]  # what the repetition penalty applies to
+    finished: Hypotheses
+    done: Bool[Array, " b"]
+    logits: Float32[Array, "b r v"]  # of the next code
+    cache: Any
+
+
+def candidates(totals: Float32[Array, "b r v"], noise: Float32[Array, "b n"] | None) -> Candidates:
+    """The continuations with the best totals; with noise, drawn without replacement instead.
+
+    All beams of a row compete in one draw. Where it runs out of entries with a probability, the
+    best of the others fill up, so that a beam with a score is never lost to one without.
+    """
+    rows, beams, vocabulary = totals.shape
+    flat = totals.reshape(rows, -1)
+    if noise is None:
+        scores, index = lax.top_k(flat, 2 * beams)
+    else:
+        chances = jax.nn.softmax(flat)
+        rest = flat - jnp.max(flat, axis=-1, keepdims=True)  # below zero
+        drawn = lax.top_k(jnp.where(chances > 0, chances / noise, rest), 2 * beams)[1]
+        scores, order = lax.top_k(jnp.take_along_axis(flat, drawn, -1), 2 * beams)
+        index = jnp.take_along_axis(drawn, order, -1)
+    return Candidates(scores, index // vocabulary, index % vocabulary)
+
+
+def add(
+    store: Hypotheses,
+    offered: Bool[Array, " b"],
+    codes: Int[Array, "b s"],
+    length: Int[Array, ""],
+    scores: Float32[Array, " b"],
+) -> Hypotheses:
+    """The store with one more sequence a row, where it is offered and there is room for it.
+
+    In a full store it takes the place of the lowest (the earliest of equals), if it is better.
+
+    Source: `BeamHypotheses.add` of transformers.
+    """
+    lowest = store.scores == jnp.min(store.scores, axis=1, keepdims=True)
+    slot = jnp.argmin(jnp.where(lowest, store.added, jnp.iinfo(jnp.int32).max), axis=1)
+    here = jnp.arange(store.added.shape[1]) == slot[:, None]  # b r
+    room = here & ((store.added < 0) | (scores[:, None] > store.scores))
+    place = room & offered[:, None]
+    number = jnp.max(store.added, axis=1, keepdims=True) + 1
+    return Hypotheses(
+        codes=jnp.where(place[..., None], codes[:, None], store.codes),
+        lengths=jnp.where(place, length, store.lengths),
+        scores=jnp.where(place, scores[:, None], store.scores),
+        added=jnp.where(place, number, store.added),
+    )
+
+
+def select(
+    state: BeamState, ranked: Candidates, length_penalty: Float32[Array, ""], stop_code: int
+) -> BeamState:
+    """The state with the next code of each beam written, and stopped beams in the store.
+
+    The logits and the cache are still those of before.
+
+    Source: `BeamSearchScorer.process` of transformers.
+    """
+    beams = state.scores.shape[1]
+    stops = ranked.codes == stop_code
+    divisor = (state.step + 1).astype(jnp.float32) ** length_penalty  # the stop code counts
+    store = state.finished
+    for rank in range(beams):  # a stop code that ranks lower is passed over
+        parent = ranked.beams[:, rank, None, None]
+        store = add(
+            store,
+            stops[:, rank] & ~state.done,
+            jnp.take_along_axis(state.codes, parent, axis=1)[:, 0],
+            state.step,
+            ranked.scores[:, rank] / divisor,
+        )
+    full = jnp.all(store.added >= 0, axis=1)
+    hopeless = jnp.min(store.scores, axis=1) >= ranked.scores[:, 0] / divisor
+
+    going = jnp.argsort(stops, axis=1, stable=True)[:, :beams]
+    parents = jnp.take_along_axis(ranked.beams, going, axis=1)
+    new = jnp.take_along_axis(ranked.codes, going, axis=1)
+
+    def inherited(history: Array) -> Array:
+        return jnp.take_along_axis(history, parents[..., None], axis=1)
+
+    return state._replace(
+        step=state.step + 1,
+        codes=inherited(state.codes).at[:, :, state.step].set(new),
+        scores=jnp.take_along_axis(ranked.scores, going, axis=1),
+        lineage=inherited(state.lineage).at[:, :, state.step].set(jnp.arange(beams)),
+        seen=inherited(state.seen) | (jnp.arange(state.seen.shape[-1]) == new[..., None]),
+        finished=store,
+        done=state.done | (full & hopeless),
+    )
+
+
+def finish(state: BeamState, length_penalty: Float32[Array, ""], max_codes: int) -> Generated:
+    """The best sequence of each row; those that are not done add their open beams to the store.
+
+    Source: `BeamSearchScorer.finalize` of transformers.
+    """
+    scores = state.scores / state.step.astype(jnp.float32) ** length_penalty
+    store = state.finished
+    for beam in range(scores.shape[1]):
+        store = add(store, ~state.done, state.codes[:, beam], state.step, scores[:, beam])
+    highest = store.scores == jnp.max(store.scores, axis=1, keepdims=True)
+    best = jnp.argmax(jnp.where(highest, store.added, -1), axis=1, keepdims=True)
+    codes = jnp.take_along_axis(store.codes, best[..., None], axis=1)[:, 0]
+    lengths = jnp.take_along_axis(store.lengths, best, axis=1)[:, 0]
+    return Generated(codes, lengths, lengths == max_codes)
+
+
+def advance(
+    model: Model,
+    source: Key[Array, " b"] | Float[Array, "b steps n"],
+    numbers: Numbers,
+    strategy: Strategy,
+    rules: Rules,
+    state: BeamState,
+) -> BeamState:
+    """One step: rank continuations, give each beam its next code, and run the model on them."""
+    rows, beams, vocabulary = state.logits.shape
+    scores = process(
+        jax.nn.log_softmax(state.logits).reshape(-1, vocabulary),
+        state.seen.reshape(-1, vocabulary),
+        numbers,
+        strategy,
+    ).reshape(state.logits.shape)
+    noise = exponential(source, state.step, beams * vocabulary) if strategy.sample else None
+    ranked = candidates(scores + state.scores[..., None], noise)
+    index = state.step
+    state = select(state, ranked, numbers.length_penalty, rules.stop_code)
+    codes = lax.dynamic_index_in_dim(state.codes, index, axis=2, keepdims=False)
+    logits, cache = model.step(codes, index, state.lineage, state.cache)
+    return state._replace(logits=logits, cache=cache)
+
+
+def beam_search(
+    model: Model,
+    logits: Float32[Array, "b v"],
+    cache: Any,
+    source: Key[Array, " b"] | Float[Array, "b steps n"],
+    numbers: Numbers,
+    strategy: Strategy,
+    rules: Rules,
+) -> Generated:
+    """The best codes of each row that the beams find; `logits` are those of the first code.
+
+    Source: `GenerationMixin._beam_search` of the PyTorch release.
+    """
+    (rows, vocabulary), beams = logits.shape, strategy.beams
+    codes = jnp.full((rows, beams, strategy.max_codes), rules.stop_code, jnp.int32)
+    none = jnp.zeros((rows, beams), jnp.int32)
+    state = BeamState(
+        step=jnp.zeros((), jnp.int32),
+        codes=codes,
+        scores=jnp.where(none + jnp.arange(beams) == 0, 0.0, HOPELESS),
+        lineage=jnp.zeros_like(codes),
+        seen=jnp.broadcast_to(
+            first_seen(rows, vocabulary, rules)[:, None], (rows, beams, vocabulary)
+        ),
+        finished=Hypotheses(codes, none, jnp.full((rows, beams), -jnp.inf), none - 1),
+        done=jnp.zeros(rows, bool),
+        logits=jnp.broadcast_to(logits[:, None], (rows, beams, vocabulary)),
+        cache=cache,
+    )
+    state = repeat(
+        lambda state: advance(model, source, numbers, strategy, rules, state),
+        state,
+        model,
+        strategy,
+    )
+    return finish(state, numbers.length_penalty, strategy.max_codes)

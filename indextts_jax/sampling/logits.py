@@ -1,0 +1,85 @@
+"""From logits to scores: the processors, in the reference's order.
+
+Each takes scores with one row a sequence, and gives scores of the same shape; what it removes is
+-inf.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from indextts_jax.sampling.settings import Numbers, Strategy
+
+
+def repetition_penalty(
+    scores: Float[Array, "n v"], seen: Bool[Array, "n v"], penalty: float | Float[Array, ""]
+) -> Float[Array, "n v"]:
+    """Scores with the seen ids, once each, divided by the penalty, or multiplied if negative."""
+    penalised = jnp.where(scores < 0, scores * penalty, scores / penalty)
+    return jnp.where(seen, penalised, scores)
+
+
+def typical(
+    scores: Float[Array, "n v"], mass: float | Float[Array, ""], keep: int
+) -> Float[Array, "n v"]:
+    """The ids whose surprise is nearest to the expected one, until they hold `mass`.
+
+    At least `keep` of them stay.
+
+    Source: `TypicalLogitsWarper` of the PyTorch release.
+    """
+    logs = jax.nn.log_softmax(scores)
+    products = jnp.exp(logs) * logs
+    entropy = -jnp.sum(jnp.where(jnp.isnan(products), 0.0, products), -1, keepdims=True)
+    distance = jnp.abs(-logs - entropy)
+    order = jnp.argsort(distance, axis=-1, stable=True)
+    held = jnp.cumsum(jax.nn.softmax(jnp.take_along_axis(scores, order, -1)), -1)
+    last = jnp.minimum(jnp.sum(held < mass, -1, keepdims=True), scores.shape[-1] - 1)
+    farthest = jnp.take_along_axis(jnp.take_along_axis(distance, order, -1), last, -1)
+    kept = (distance <= farthest) | (_ranks(order) < keep)
+    return jnp.where(kept, scores, -jnp.inf)
+
+
+def top_k(scores: Float[Array, "n v"], k: int | Int[Array, ""], keep: int) -> Float[Array, "n v"]:
+    """The `k` highest scores, at least `keep` of them, and all that equal the lowest of these."""
+    size = scores.shape[-1]
+    count = jnp.where(k > 0, jnp.clip(k, min(keep, size), size), size)
+    least = jnp.take(jnp.sort(scores, axis=-1), size - count, axis=-1)
+    return jnp.where(scores < least[:, None], -jnp.inf, scores)
+
+
+def top_p(
+    scores: Float[Array, "n v"], cut: float | Float[Array, ""], keep: int
+) -> Float[Array, "n v"]:
+    """The scores without the lowest ones, whose probability adds up to `cut` or less.
+
+    At least the `keep` highest stay. A `cut` of 0 removes nothing.
+    """
+    order = jnp.argsort(scores, axis=-1, stable=True)
+    held = jnp.cumsum(jax.nn.softmax(jnp.take_along_axis(scores, order, -1)), -1)
+    removed = jnp.where(cut > 0, jnp.sum(held <= cut, -1, keepdims=True), 0)
+    removed = jnp.minimum(removed, scores.shape[-1] - keep)
+    return jnp.where(_ranks(order) < removed, -jnp.inf, scores)
+
+
+def _ranks(order: Int[Array, "n v"]) -> Int[Array, "n v"]:
+    """Where each id stands in an order of the ids."""
+    places = jnp.broadcast_to(jnp.arange(order.shape[-1]), order.shape)
+    return jnp.put_along_axis(jnp.zeros_like(order), order, places, axis=-1, inplace=False)
+
+
+def process(
+    scores: Float[Array, "n v"],
+    seen: Bool[Array, "n v"],
+    numbers: Numbers,
+    strategy: Strategy,
+) -> Float[Array, "n v"]:
+    """All processors, in the reference's order."""
+    scores = repetition_penalty(scores, seen, numbers.repetition_penalty)
+    if strategy.typical:
+        scores = typical(scores, numbers.typical_mass, strategy.keep)
+    if strategy.sample:
+        scores = scores / numbers.temperature
+        scores = top_k(scores, numbers.top_k, strategy.keep)
+        scores = top_p(scores, numbers.cut, strategy.keep)
+    return scores
