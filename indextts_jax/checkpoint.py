@@ -1,0 +1,290 @@
+"""Saves and loads checkpoints: one Orbax directory a model, one checkpointable a component.
+
+    saved = open_checkpoint("indextts2")
+    params = saved.load(["gpt"])["gpt"]
+
+Beside the arrays lie the configuration, the tokenizer and the provenance with the hash of every
+file. This is the one file that imports Orbax.
+"""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import math
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import yaml
+from orbax.checkpoint import v1 as ocp
+
+from indextts_jax import provenance
+from indextts_jax.config import Config, load_config, to_data
+from indextts_jax.errors import InputError
+from indextts_jax.models.components import COMPONENTS, structure
+from indextts_jax.provenance import ComponentRecord, FileHash, Provenance
+from indextts_jax.staging import put_in_place, staging
+
+Params = dict[Any, Any]
+
+CONFIG = "config.yaml"
+TOKENIZER = "tokenizer.model"
+_INDEX, _MARKER = "_CHECKPOINT_METADATA", "orbax.checkpoint"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be written; the message says where and why."""
+
+
+class CheckpointMismatch(InputError):
+    """Everything in which a checkpoint differs from what it should hold, gathered."""
+
+    def __init__(self, path: Path, problems: Sequence[str]):
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        super().__init__("\n  ".join([f"{count} loading {path}", *problems]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk; opening it reads no arrays."""
+
+    path: Path
+    config: Config
+    provenance: Provenance
+    tokenizer: bytes
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of the components that it holds."""
+        return tuple(record.name for record in self.provenance.components)
+
+    def load(self, names: Iterable[str] | None = None, *, verify: bool = True) -> dict[str, Params]:
+        """Parameters by component, in the stored dtypes, on the default device.
+
+        `verify` compares the hash of every file that is read, first.
+
+        Raises:
+            InputError: if a component is not in the checkpoint, is damaged, or does not fit the
+                configuration; every array that differs is named.
+        """
+        wanted = self.components if names is None else tuple(names)
+        missing = [name for name in wanted if name not in self.components]
+        if missing:
+            raise InputError(
+                f"{self.path} has no {', '.join(missing)}; import again with python -m "
+                f"indextts_jax.import --components {','.join((*self.components, *missing))}"
+            )
+        gone = [name for name in wanted if not (self.path / name).is_dir()]
+        if gone:
+            raise CheckpointMismatch(self.path, [f"missing: the folder {name}" for name in gone])
+        if verify:
+            self.verify(wanted)
+        return {name: self._load(name) for name in wanted}
+
+    def verify(self, names: Iterable[str] | None = None) -> None:
+        """Compares every file with its recorded hash.
+
+        Raises:
+            CheckpointMismatch: naming every file that is missing or damaged.
+        """
+        wanted = self.components if names is None else tuple(names)
+        problems = provenance.differences(self.path, self.provenance.files)
+        for record in self.provenance.components:
+            if record.name in wanted:
+                problems += provenance.differences(self.path / record.name, record.files)
+        if problems:
+            raise CheckpointMismatch(self.path, problems)
+
+    def _load(self, name: str) -> Params:
+        expected = structure(name, self.config, self.provenance.dtype).expected
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        abstract = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected
+        )
+        with _quiet():
+            try:
+                held = ocp.checkpointables_metadata(self.path).metadata.get(name)
+                if problems := _compare(name, held, expected):
+                    raise CheckpointMismatch(self.path, problems)
+                return ocp.load_checkpointables(self.path, {name: abstract})[name]
+            except CheckpointMismatch:
+                raise
+            except Exception as error:  # Orbax raises whatever its storage layers do
+                raise CheckpointMismatch(
+                    self.path, [f"{name} cannot be read: {' '.join(str(error).split())[:300]}"]
+                ) from error
+
+
+def _leaves(tree: Any, prefix: str) -> dict[str, Any]:
+    """Leaves by dotted path; numbers as keys are read back as words."""
+    if not isinstance(tree, Mapping):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat.update(_leaves(value, f"{prefix}.{key}"))
+    return flat
+
+
+def _compare(name: str, held: Any, expected: Params) -> list[str]:
+    """Every array that the checkpoint lacks, has besides, or has in another shape or dtype."""
+    if held is None:
+        return [f"missing: {name} is no part of the Orbax directory"]
+    ours, theirs = _leaves(expected, name), _leaves(held, name)
+    problems = [f"missing: {path} {ours[path].shape}" for path in ours if path not in theirs]
+    problems += [f"unexpected: {path}" for path in theirs if path not in ours]
+    for path in ours.keys() & theirs.keys():
+        shape, dtype = getattr(theirs[path], "shape", ()), getattr(theirs[path], "dtype", None)
+        if tuple(shape) != ours[path].shape:
+            problems.append(f"shape of {path}: {tuple(shape)}, expected {ours[path].shape}")
+        elif dtype != ours[path].dtype:
+            problems.append(f"dtype of {path}: {dtype}, expected {ours[path].dtype}")
+    return problems
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder looks like a checkpoint of this program."""
+    return (folder / provenance.FILE).is_file()
+
+
+def open_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint in a folder: its configuration, tokenizer and provenance, but no arrays.
+
+    Raises:
+        InputError: if the folder holds none, or one that is damaged or of a newer program.
+    """
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        kind = "is no folder" if folder.exists() else "does not exist"
+        raise InputError(f"{path} {kind}; python -m indextts_jax.import makes a checkpoint")
+    if not is_checkpoint(folder):
+        raise InputError(
+            f"{path} is no checkpoint (it has no {provenance.FILE}); python -m indextts_jax.import "
+            "makes one from the published files"
+        )
+    record = provenance.read(folder)
+    if problems := provenance.differences(folder, record.files):
+        raise CheckpointMismatch(folder, problems)
+    unknown = [part.name for part in record.components if part.name not in COMPONENTS]
+    if unknown:
+        raise InputError(f"{path} has unknown components: {', '.join(unknown)}")
+    return Checkpoint(
+        folder, load_config(folder / CONFIG), record, (folder / TOKENIZER).read_bytes()
+    )
+
+
+def save(
+    path: str | Path,
+    *,
+    config: Config,
+    tokenizer: bytes,
+    components: Iterable[tuple[str, Params]],
+    dtype: str = "float32",
+    sources: Sequence[FileHash] = (),
+    ignored: Sequence[str] = (),
+    force: bool = False,
+) -> Provenance:
+    """Writes a checkpoint; components are taken, and written, one after the other.
+
+    Everything is written beside the destination, which then appears at once. Whatever stops this
+    function leaves nothing behind; what a killed one left is removed by the next.
+
+    Raises:
+        InputError: if the destination is taken (with `force`: by something else than a checkpoint),
+            cannot be written to, or is being written by another process.
+        CheckpointError: if writing fails.
+    """
+    target = Path(path).absolute()
+    with staging(target, force=force, ours=is_checkpoint) as stage:
+        model = stage / "model"
+        model.mkdir()
+        records: list[ComponentRecord] = []
+        index: dict[str, Any] = {}
+        for name, params in components:
+            index = _save_component(stage, model, name, params, index)
+            records.append(_record(model / name, name, params))
+            del params
+        data = yaml.safe_dump(to_data(config), sort_keys=False)
+        try:
+            (model / CONFIG).write_text(data, encoding="utf-8")
+            (model / TOKENIZER).write_bytes(tokenizer)
+            (model / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+            (model / _MARKER).touch()
+            record = Provenance(
+                format=provenance.FORMAT,
+                created=provenance.now(),
+                dtype=dtype,
+                sources=tuple(sources),
+                ignored=tuple(ignored),
+                versions=provenance.versions(),
+                files=tuple(provenance.hash_file(model / name) for name in (CONFIG, TOKENIZER)),
+                components=tuple(records),
+            )
+            provenance.write(model, record)
+            put_in_place(stage, model, target)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error
+    return record
+
+
+def _record(folder: Path, name: str, params: Params) -> ComponentRecord:
+    arrays = jax.tree.leaves(params)
+    return ComponentRecord(
+        name=name,
+        parameters=sum(math.prod(array.shape) for array in arrays),
+        bytes=sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays),
+        files=provenance.hash_folder(folder),
+    )
+
+
+def _save_component(
+    stage: Path, model: Path, name: str, params: Params, index: dict[str, Any]
+) -> dict[str, Any]:
+    """Saves one component alone and moves it in with the others; the index of all so far."""
+    part = stage / "parts" / name
+    part.parent.mkdir(exist_ok=True)
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        context = ocp.Context()
+        # It would save a tenth of the space, and take twice the time and half as much memory more.
+        context.array.saving.use_compression = False
+        try:
+            with context:
+                ocp.save_checkpointables(part, {name: params})
+        except BaseException as error:
+            failure.append(error)
+
+    # In a thread of its own, so that a signal never leaves writers behind: we wait for them.
+    with _quiet():
+        thread = threading.Thread(target=run, name=f"save {name}")
+        thread.start()
+        try:
+            thread.join()
+        finally:
+            while thread.is_alive():
+                thread.join()
+    if failure:
+        reason = " ".join(str(failure[0]).split())
+        raise CheckpointError(f"cannot write {name}: {reason[:300]}") from failure[0]
+    written = json.loads((part / _INDEX).read_text(encoding="utf-8"))
+    handlers = index.get("item_handlers", {}) | written["item_handlers"]
+    (part / name).rename(model / name)
+    shutil.rmtree(part)
+    return written | {"item_handlers": handlers}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Orbax from logging tracebacks of errors that are reported properly."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

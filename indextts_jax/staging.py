@@ -1,0 +1,132 @@
+"""A folder that appears at once, or not at all: written beside its destination, then renamed."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from indextts_jax.errors import InputError
+
+_PREVIOUS = "previous"  # what a replaced destination is called for a moment
+
+
+@contextlib.contextmanager
+def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """An empty folder beside `target`, locked, and removed at the end whatever happens.
+
+    What a killed process left there is removed first. `ours` says of an existing destination
+    whether `force` may replace it.
+
+    Raises:
+        InputError: if the destination is taken, cannot be written to, or is being written.
+    """
+    made = _make_parents(target)
+    stage = target.parent / f".{target.name}.partial"
+    try:
+        with _locked(stage, target):
+            try:
+                _clear(stage, target)
+                _check_free(target, force, ours)
+                yield stage
+            finally:
+                _remove(stage)
+    except BaseException:
+        for folder in made:  # deepest first; one that others use by now is not empty
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def put_in_place(stage: Path, finished: Path, target: Path) -> None:
+    """Renames a finished folder to its destination, swapping out what is there."""
+    previous = stage / _PREVIOUS
+    if os.path.lexists(target):
+        target.rename(previous)
+    try:
+        finished.rename(target)
+    except BaseException:
+        if os.path.lexists(previous) and not os.path.lexists(target):
+            previous.rename(target)
+        raise
+
+
+def _check_free(target: Path, force: bool, ours: Callable[[Path], bool]) -> None:
+    if not os.path.lexists(target):
+        return
+    if not force:
+        raise InputError(f"{target} exists already; --force replaces it")
+    if target.is_symlink() or not target.is_dir() or not (ours(target) or _is_empty(target)):
+        raise InputError(f"{target} exists and is no checkpoint: it is not replaced")
+
+
+def _is_empty(folder: Path) -> bool:
+    return next(folder.iterdir(), None) is None
+
+
+def _make_parents(target: Path) -> list[Path]:
+    """Makes the folders above the destination; gives those that were not there, deepest first."""
+    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {target.parent}: {error.strerror}") from error
+    return missing
+
+
+@contextlib.contextmanager
+def _locked(stage: Path, target: Path) -> Iterator[None]:
+    """Holds the staging folder for this process; the system frees it if the process dies."""
+    descriptor = None
+    while descriptor is None:
+        descriptor = _try_lock(stage, target)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(stage: Path, target: Path) -> int | None:
+    """The open, locked staging folder; none if it vanished meanwhile, and one must try again."""
+    import fcntl  # not on Windows, where checkpoints can be loaded but not written
+
+    try:
+        stage.mkdir(exist_ok=True)
+        descriptor = os.open(stage, os.O_RDONLY)
+    except FileNotFoundError:
+        return None  # the process that held it has just removed it
+    except OSError as error:
+        raise InputError(f"cannot write to {target.parent}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(stage)):
+            return descriptor
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        os.close(descriptor)
+        raise InputError(f"another process is writing {target}") from error
+    os.close(descriptor)
+    return None
+
+
+def _clear(stage: Path, target: Path) -> None:
+    """Removes what a killed process left; a checkpoint that it was replacing goes back first."""
+    previous = stage / _PREVIOUS
+    if previous.is_dir() and not os.path.lexists(target):
+        previous.rename(target)
+    for entry in list(stage.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _remove(stage: Path) -> None:
+    """Removes the staging folder, again if something was still being written there."""
+    for _ in range(50):
+        shutil.rmtree(stage, ignore_errors=True)
+        if not os.path.lexists(stage):
+            return
+        time.sleep(0.1)
