@@ -1,0 +1,103 @@
+"""A non-causal WaveNet, each convolution reflected at both true ends of its row."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from indextts_jax.config import WaveNetConfig
+from indextts_jax.layers.conv import Conv1d, zero_padding
+from indextts_jax.layers.linear import Linear
+
+
+def reflect(
+    x: Float[Array, "b f c"], lengths: Int[Array, " b"], margin: int
+) -> Float[Array, "b g c"]:
+    """Each row with its first and last frames mirrored outwards, `margin` of them on each side.
+
+    The frames that follow row's end are its mirror image, wherever the padding ends; those past
+    `length + margin` mean nothing. A row of no more than `margin` frames is first extended with
+    zeros to `margin + 1`.
+    """
+    ends = jnp.maximum(lengths, margin + 1)[:, None] - 1
+    positions = jnp.abs(jnp.arange(-margin, x.shape[1] + margin))
+    indices = jnp.maximum(jnp.minimum(positions, 2 * ends - positions), 0)
+    taken = jnp.take_along_axis(x, jnp.minimum(indices, x.shape[1] - 1)[..., None], axis=1)
+    return zero_padding(taken, indices < lengths[:, None])
+
+
+class Layer(nnx.Module):
+    """One gated convolution; its result holds what goes on and what goes out."""
+
+    def __init__(self, width: int, outputs: int, kernel: int, dilation: int, *, rngs: nnx.Rngs):
+        self.margin = (kernel - 1) * dilation // 2
+        self.conv = Conv1d(width, 2 * width, kernel, dilation=dilation, padding=(0, 0), rngs=rngs)
+        self.res_skip = Linear(width, outputs, rngs=rngs)
+
+    def __call__(
+        self,
+        y: Float[Array, "b f d"],
+        modulation: Float[Array, "r e"],
+        lengths: Int[Array, " b"],
+    ) -> Float[Array, "b f o"]:
+        a = self.conv(reflect(y, lengths, self.margin)).astype(jnp.float32)
+        signal, gate = jnp.split(a + modulation[:, None], 2, axis=-1)
+        return self.res_skip(jnp.tanh(signal) * jax.nn.sigmoid(gate)).astype(jnp.float32)
+
+
+class WaveNet(nnx.Module):
+    """Gated convolutions with a residual path and a sum of skips, modulated by time.
+
+    Layer j has dilation `dilation ** j`. The last one has no residual half and stands apart; the
+    others are equal, and scanned, unless the dilation is more than 1.
+
+    Source: `WN` of the PyTorch release.
+    """
+
+    def __init__(self, width: int, cfg: WaveNetConfig, *, rngs: nnx.Rngs):
+        count, dilation = cfg.layers, cfg.dilation
+
+        def layer(outputs: int, j: int, rngs: nnx.Rngs) -> Layer:
+            return Layer(width, outputs, cfg.kernel, dilation**j, rngs=rngs)
+
+        self.condition = Linear(width, count * 2 * width, rngs=rngs)
+        layers: Layer | nnx.List[Layer] | None = None
+        if count > 1 and dilation == 1:
+            layers = nnx.vmap(lambda r: layer(2 * width, 0, r))(rngs.split(count - 1))
+        elif count > 1:
+            layers = nnx.List([layer(2 * width, j, rngs) for j in range(count - 1)])
+        self.layers = layers
+        self.last = layer(width, count - 1, rngs)
+
+    def modulation(self, t: Float[Array, "r d"]) -> Float[Array, "r j e"]:
+        """What each layer adds before its gates: all that depends on the time embedding."""
+        rows, width = t.shape
+        return self.condition(t).reshape(rows, -1, 2 * width).astype(jnp.float32)
+
+    def __call__(
+        self,
+        y: Float[Array, "b f d"],
+        modulation: Float[Array, "r j e"],
+        lengths: Int[Array, " b"],
+    ) -> Float[Array, "b f d"]:
+        """The sum of the skips; `r` is `b`, or 1 for a time that all rows share."""
+
+        def step(
+            streams: tuple[Array, Array], inputs: tuple[Layer, Array]
+        ) -> tuple[tuple[Array, Array], None]:
+            y, out = streams
+            layer, added = inputs
+            residual, skip = jnp.split(layer(y, added, lengths), 2, axis=-1)
+            return (y + residual, out + skip), None
+
+        modulation = jnp.moveaxis(modulation, 1, 0)
+        y = y.astype(jnp.float32)
+        streams = (y, jnp.zeros_like(y))
+        if isinstance(self.layers, nnx.List):
+            for layer, added in zip(self.layers, modulation[:-1], strict=True):
+                streams, _ = step(streams, (layer, added))
+        elif self.layers is not None:
+            streams, _ = lax.scan(step, streams, (self.layers, modulation[:-1]))
+        y, out = streams
+        return out + self.last(y, modulation[-1], lengths)

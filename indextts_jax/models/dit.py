@@ -1,0 +1,274 @@
+"""Velocity field of the flow: a transformer with long skips, then a WaveNet."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from indextts_jax.config import DiTConfig
+from indextts_jax.layers.conv import valid, zero_padding
+from indextts_jax.layers.linear import Linear, Table
+from indextts_jax.layers.norms import LayerNorm
+from indextts_jax.layers.rotary import rotary_tables, rotate
+from indextts_jax.layers.wavenet import WaveNet
+
+TIME_SCALE = 1000.0
+TIME_BASE = 10_000.0
+RMS_EPS = 1e-5
+FINAL_EPS = 1e-6
+
+
+class Modulation(NamedTuple):
+    """Everything that depends on the time of a step: a row for each time, no frames.
+
+    Stacked over the steps of a solver it is the input of the scan.
+    """
+
+    blocks: Float[Array, "r layers 4 d"]  # attention scale, bias; feed-forward scale, bias
+    norm: Float[Array, "r 2 d"]  # scale, bias
+    wavenet: Float[Array, "r j e"]
+    final: Float[Array, "r 2 d"]  # shift, scale
+
+
+def _halves(x: Float[Array, "r e"]) -> Float[Array, "r 2 d"]:
+    return x.reshape(x.shape[0], 2, -1).astype(jnp.float32)
+
+
+class TimeEmbedding(nnx.Module):
+    """A time in 0 .. 1 as a vector.
+
+    The frequencies are read from the file: angles reach 1000 rad, where a few units in the last
+    place of a recomputed frequency would show.
+
+    Source: `TimestepEmbedder` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+        exponents = jnp.arange(cfg.frequencies) / cfg.frequencies
+        self.freqs = Table(TIME_BASE**-exponents)
+        self.fc_in = Linear(2 * cfg.frequencies, cfg.width, rngs=rngs)
+        self.fc_out = Linear(cfg.width, cfg.width, rngs=rngs)
+
+    def __call__(self, times: Float[Array, " r"]) -> Float[Array, "r d"]:
+        angles = (TIME_SCALE * times)[:, None] * self.freqs[...]
+        waves = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
+        return self.fc_out(jax.nn.silu(self.fc_in(waves)))
+
+
+class AdaptiveRMSNorm(nnx.Module):
+    """RMS normalisation, with scale and bias projected from the time embedding.
+
+    Source: `AdaptiveLayerNorm` of the PyTorch release.
+    """
+
+    def __init__(self, width: int, *, rngs: nnx.Rngs):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.projection = Linear(width, 2 * width, rngs=rngs)
+
+    def modulation(self, t: Float[Array, "r d"]) -> Float[Array, "r 2 d"]:
+        """Scale, with the stored one multiplied in, and bias."""
+        scale, bias = jnp.moveaxis(_halves(self.projection(t)), 1, 0)
+        return jnp.stack([scale * self.scale[...].astype(jnp.float32), bias], axis=1)
+
+    @staticmethod
+    def apply(x: Float[Array, "b f d"], modulation: Float[Array, "r 2 d"]) -> Float[Array, "b f d"]:
+        """The modulated norm of `x`; `r` is `b` or 1."""
+        x = x * lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + RMS_EPS)
+        return x * modulation[:, :1] + modulation[:, 1:]
+
+
+class Attention(nnx.Module):
+    """Self-attention over all valid frames, with rotary positions.
+
+    Source: `Attention` of the PyTorch release's `gpt_fast`, which turns neighbouring dimensions;
+    the importer permutes the heads' dimensions so that halves turn.
+    """
+
+    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+        self.heads = cfg.heads
+        self.qkv = Linear(cfg.width, 3 * cfg.width, bias=False, rngs=rngs)
+        self.out = Linear(cfg.width, cfg.width, bias=False, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b f d"], mask: Bool[Array, "b f"]) -> Float[Array, "b f d"]:
+        batch, frames, width = x.shape
+        qkv = self.qkv(x).reshape(batch, frames, 3, self.heads, width // self.heads)
+        q, k, v = jnp.moveaxis(qkv, 2, 0)
+        tables = rotary_tables(frames, width // self.heads)
+        y = jax.nn.dot_product_attention(
+            rotate(q, tables), rotate(k, tables), v, mask=mask[:, None, None]
+        )
+        return self.out(y.reshape(x.shape))
+
+
+class FeedForward(nnx.Module):
+    """Gated feed-forward block (SwiGLU)."""
+
+    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+        self.gate = Linear(cfg.width, cfg.feed_forward, bias=False, rngs=rngs)
+        self.up = Linear(cfg.width, cfg.feed_forward, bias=False, rngs=rngs)
+        self.down = Linear(cfg.feed_forward, cfg.width, bias=False, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b f d"]) -> Float[Array, "b f d"]:
+        return self.down(jax.nn.silu(self.gate(x)) * self.up(x))
+
+
+class Block(nnx.Module):
+    """One layer of the transformer; its residual stream is float32."""
+
+    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+        self.attention_norm = AdaptiveRMSNorm(cfg.width, rngs=rngs)
+        self.attention = Attention(cfg, rngs=rngs)
+        self.feed_forward_norm = AdaptiveRMSNorm(cfg.width, rngs=rngs)
+        self.feed_forward = FeedForward(cfg, rngs=rngs)
+
+    def modulation(self, t: Float[Array, "r d"]) -> Float[Array, "r 4 d"]:
+        norms = (self.attention_norm, self.feed_forward_norm)
+        return jnp.concatenate([norm.modulation(t) for norm in norms], axis=1)
+
+    def __call__(
+        self,
+        x: Float[Array, "b f d"],
+        modulation: Float[Array, "r 4 d"],
+        mask: Bool[Array, "b f"],
+    ) -> Float[Array, "b f d"]:
+        y = self.attention_norm.apply(x, modulation[:, :2])
+        x = x + self.attention(y, mask).astype(jnp.float32)
+        y = self.feed_forward_norm.apply(x, modulation[:, 2:])
+        return x + self.feed_forward(y).astype(jnp.float32)
+
+
+class DiT(nnx.Module):
+    """Velocity of the flow at every mel frame.
+
+    The first half of the layers hands its outputs to the second half, last to first; with an even
+    number of layers the output of layer 0 has no receiver.
+
+    What a call needs splits into `prepare` (the utterance), `tables` (the times) and `evaluate`
+    (the state), so that a solver computes the first two once; `velocity` is all three.
+
+    Source: `DiT.forward` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+        width = cfg.width
+        self.time = TimeEmbedding(cfg, rngs=rngs)
+        self.wavenet_time = TimeEmbedding(cfg, rngs=rngs)
+        self.condition = Linear(cfg.condition, width, rngs=rngs)
+        # one matrix of the reference over the joined inputs, in four parts
+        self.merge_x = Linear(cfg.mels, width, bias=False, rngs=rngs)
+        self.merge_prompt = Linear(cfg.mels, width, bias=False, rngs=rngs)
+        self.merge_condition = Linear(width, width, rngs=rngs)
+        self.merge_style = Linear(cfg.style, width, bias=False, rngs=rngs)
+        self.blocks = nnx.vmap(lambda r: Block(cfg, rngs=r))(rngs.split(cfg.layers))
+        self.layers = cfg.layers
+        self.receivers = (cfg.layers - 1) // 2
+        skips = nnx.vmap(lambda r: Linear(2 * width, width, rngs=r))
+        self.skips = skips(rngs.split(self.receivers)) if self.receivers else None
+        self.norm = AdaptiveRMSNorm(width, rngs=rngs)
+        self.long_skip = Linear(width + cfg.mels, width, rngs=rngs)
+        self.wavenet_in = Linear(width, width, rngs=rngs)
+        self.wavenet = WaveNet(width, cfg.wavenet, rngs=rngs)
+        self.residual = Linear(width, width, rngs=rngs)
+        self.final_norm = LayerNorm(width, eps=FINAL_EPS, affine=False, rngs=rngs)
+        self.final_modulation = Linear(width, 2 * width, rngs=rngs)
+        self.final = Linear(width, width, rngs=rngs)
+        self.out = Linear(width, cfg.mels, rngs=rngs)
+
+    def prepare(
+        self,
+        prompt: Float[Array, "b f m"],
+        style: Float[Array, "b s"],
+        condition: Float[Array, "b f c"],
+    ) -> Float[Array, "b f d"]:
+        """What the utterance adds to the transformer's input, the same at every step."""
+        merged = self.merge_condition(self.condition(condition)).astype(jnp.float32)
+        return merged + self.merge_prompt(prompt) + self.merge_style(style)[:, None]
+
+    def prepare_unconditional(self) -> Float[Array, " d"]:
+        """The same without prompt, style and condition: one vector for every frame.
+
+        The condition is zero before its projection, so that projection's bias remains.
+        """
+        zeros = jnp.zeros((1, self.condition.kernel.shape[0]))
+        return self.merge_condition(self.condition(zeros))[0].astype(jnp.float32)
+
+    def tables(self, times: Float[Array, " r"]) -> Modulation:
+        """Everything that depends on the times alone."""
+        t = self.time(times)
+        return Modulation(
+            blocks=jax.vmap(lambda block: block.modulation(t), out_axes=1)(self.blocks),
+            norm=self.norm.modulation(t),
+            wavenet=self.wavenet.modulation(self.wavenet_time(times)),
+            final=_halves(self.final_modulation(jax.nn.silu(t))),
+        )
+
+    def evaluate(
+        self,
+        x: Float[Array, "b f m"],
+        base: Float[Array, "b f d"],
+        modulation: Modulation,
+        lengths: Int[Array, " b"],
+    ) -> Float[Array, "b f m"]:
+        """The velocity from what `prepare` and `tables` give; `r` is `b`, or 1 for a common time.
+
+        Frames past a row's length change nothing, and their velocity means nothing.
+        """
+        mask = valid(lengths, x.shape[1])
+        h = zero_padding(self.merge_x(x).astype(jnp.float32) + base, mask)
+        h = self._transform(h, modulation.blocks, mask)
+        h = self.norm.apply(h, modulation.norm)
+        h = self.long_skip(jnp.concatenate([h, x], axis=-1))
+        y = self.wavenet(self.wavenet_in(h), modulation.wavenet, lengths)
+        y = self.final_norm(y + self.residual(h).astype(jnp.float32))
+        shift, scale = modulation.final[:, :1], modulation.final[:, 1:]
+        return self.out(self.final(y * (1.0 + scale) + shift)).astype(jnp.float32)
+
+    def _transform(
+        self,
+        x: Float[Array, "b f d"],
+        modulation: Float[Array, "r layers 4 d"],
+        mask: Bool[Array, "b f"],
+    ) -> Float[Array, "b f d"]:
+        """The transformer: the layers that hand on, the middle one, those that receive."""
+
+        def run(x: Array, i: Array | int) -> Array:
+            # indexed here rather than sliced for each of the scans, which would copy the weights
+            block = jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, i, 0, False), self.blocks)
+            return block(x, lax.dynamic_index_in_dim(modulation, i, 1, False), mask)
+
+        def hand_on(x: Array, i: Array) -> tuple[Array, Array]:
+            x = run(x, i)
+            return x, x
+
+        def receive(x: Array, inputs: tuple[Array, Linear, Array]) -> tuple[Array, None]:
+            i, skip, held = inputs
+            x = skip(jnp.concatenate([x, held], axis=-1)).astype(jnp.float32)
+            return run(x, i), None
+
+        middle = self.layers // 2
+        x, held = lax.scan(hand_on, x, jnp.arange(middle))
+        x = run(x, middle)
+        if self.skips is None:
+            return x
+        latest_first = held[::-1][: self.receivers]
+        inputs = (jnp.arange(middle + 1, self.layers), self.skips, latest_first)
+        return lax.scan(receive, x, inputs)[0]
+
+    def velocity(
+        self,
+        x: Float[Array, "b f m"],
+        prompt: Float[Array, "b f m"],
+        times: Float[Array, " b"],
+        style: Float[Array, "b s"],
+        condition: Float[Array, "b f c"],
+        lengths: Int[Array, " b"],
+    ) -> Float[Array, "b f m"]:
+        """The velocity of the state `x` at a time for each row.
+
+        `prompt` holds the prompt's mel and zeros after it; frames past a row's length mean nothing.
+        """
+        base = self.prepare(prompt, style, condition)
+        return self.evaluate(x, base, self.tables(times), lengths)

@@ -1,0 +1,146 @@
+"""Semantic sequence at code rate to condition at frame rate, and the projection of latents."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from indextts_jax.config import LengthRegulatorConfig
+from indextts_jax.layers.conv import Conv1d, valid, zero_padding
+from indextts_jax.layers.linear import Linear
+
+FRAMES_PER_CODE = 1.72  # the pipeline's constant; 22050 / 256 frames over 50 codes would be 1.7227
+EPS = 1e-5  # of the group norms
+
+
+def target_length(codes: int) -> int:
+    """Frames for a number of codes: truncated, in float32 arithmetic.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release.
+    """
+    return int(np.float32(codes) * np.float32(FRAMES_PER_CODE))
+
+
+def nearest_indices(length: int, target: int) -> np.ndarray:
+    """Which of `length` frames each of `target` frames repeats, on the host.
+
+    The ratio and the products are rounded to float32, so exact integers (`i * length // target`)
+    would differ now and then.
+
+    Source: `torch.nn.functional.interpolate`, mode `nearest`.
+    """
+    ratio = np.float32(length) / np.float32(target)
+    indices = np.floor(np.arange(target, dtype=np.float32) * ratio).astype(np.int32)
+    return np.minimum(indices, length - 1)
+
+
+def rounded_ratio(
+    numerators: Int[Array, " b"], denominators: Int[Array, " b"], guesses: Float[Array, " b"]
+) -> Float[Array, " b"]:
+    """The quotients correctly rounded to float32, from guesses a few units in the last place off.
+
+    Accelerators divide approximately, and one such unit moves an index. The remainder of a guess
+    `m * 2**-k` is small, so 32-bit integers that wrap around hold it exactly; it says by how many
+    units the guess is off. Both numbers must lie in 1 .. 32767, where no quotient is a tie.
+    """
+    fraction, exponents = jnp.frexp(guesses)
+    mantissas = (fraction * 2.0**24).astype(jnp.int32)
+    shifts = 24 - exponents
+    shifted = jnp.where(shifts < 32, numerators << jnp.minimum(shifts, 31), 0)
+    remainders = shifted - mantissas * denominators
+    mantissas = mantissas + (2 * remainders + denominators) // (2 * denominators)
+    return jnp.ldexp(mantissas.astype(jnp.float32), -shifts)
+
+
+def batch_nearest_indices(
+    lengths: Int[Array, " b"], targets: Int[Array, " b"], size: int
+) -> Int[Array, "b {size}"]:
+    """`nearest_indices` of each row's own lengths, in the graph; past the target, the last one."""
+    lengths, targets = jnp.maximum(lengths, 1), jnp.maximum(targets, 1)
+    guesses = lengths.astype(jnp.float32) / targets.astype(jnp.float32)
+    ratios = rounded_ratio(lengths, targets, guesses)
+    indices = jnp.floor(jnp.arange(size, dtype=jnp.float32) * ratios[:, None]).astype(jnp.int32)
+    return jnp.minimum(indices, lengths[:, None] - 1)
+
+
+class GroupNorm(nnx.Module):
+    """Normalisation of all valid frames and channels of a row together (one group)."""
+
+    def __init__(self, width: int, *, rngs: nnx.Rngs):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.bias = nnx.Param(jnp.zeros(width))
+
+    def __call__(
+        self, x: Float[Array, "b f c"], lengths: Int[Array, " b"]
+    ) -> Float[Array, "b f c"]:
+        mask = valid(lengths, x.shape[1])
+        counts = jnp.maximum(lengths, 1).astype(jnp.float32)
+
+        def mean(values: Float[Array, "b f c"]) -> Float[Array, "b 1 1"]:
+            # channels first, then frames: sums of sums lose less in float32
+            frames = jnp.where(mask, jnp.mean(values, axis=-1), 0.0)
+            return (jnp.sum(frames, axis=-1) / counts)[:, None, None]
+
+        wide = x.astype(jnp.float32)
+        centred = wide - mean(wide)
+        y = centred * lax.rsqrt(mean(centred * centred) + EPS)
+        y = y * self.scale[...].astype(jnp.float32) + self.bias[...].astype(jnp.float32)
+        return y.astype(x.dtype)
+
+
+class Layer(nnx.Module):
+    """Convolution, normalisation and Mish at frame rate; padding in is ignored, out is not zero."""
+
+    def __init__(self, cfg: LengthRegulatorConfig, *, rngs: nnx.Rngs):
+        self.conv = Conv1d(cfg.width, cfg.width, cfg.kernel, rngs=rngs)
+        self.norm = GroupNorm(cfg.width, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "b f c"], lengths: Int[Array, " b"]
+    ) -> Float[Array, "b f c"]:
+        x = self.conv(zero_padding(x, valid(lengths, x.shape[1])))
+        return jax.nn.mish(self.norm(x, lengths))
+
+
+class LengthRegulator(nnx.Module):
+    """Stretches semantic features to mel frames, and projects latents to semantic features.
+
+    Prompt and target are regulated apart, never joined: the norms see whole sequences.
+    Source: `InterpolateRegulator` and `gpt_layer` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: LengthRegulatorConfig, *, rngs: nnx.Rngs):
+        widths = (cfg.latents, *cfg.projection, cfg.features)
+        self.latent_projection = nnx.List(
+            [Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(widths)]
+        )
+        self.input = Linear(cfg.features, cfg.width, rngs=rngs)
+        self.layers = nnx.vmap(lambda r: Layer(cfg, rngs=r))(rngs.split(cfg.layers))
+        self.output = Linear(cfg.width, cfg.width, rngs=rngs)
+
+    def project(self, latents: Float[Array, "b s d"]) -> Float[Array, "b s features"]:
+        """The latents at the width of the semantic features, to be added to them."""
+        for linear in self.latent_projection:
+            latents = linear(latents)
+        return latents
+
+    def __call__(
+        self,
+        x: Float[Array, "b s features"],
+        lengths: Int[Array, " b"],
+        target_lengths: Int[Array, " b"],
+        size: int,
+    ) -> Float[Array, "b {size} c"]:
+        """The condition, `size` frames with zeros past each row's target length.
+
+        Lengths lie below 32768. The indices of the resampling are computed in the graph, with
+        the ratio rounded correctly whatever the device's division.
+        """
+        indices = batch_nearest_indices(lengths, target_lengths, size)
+        y = jnp.take_along_axis(self.input(x), indices[..., None], axis=1)
+        y = lax.scan(lambda y, layer: (layer(y, target_lengths), None), y, self.layers)[0]
+        return zero_padding(self.output(y), valid(target_lengths, size))

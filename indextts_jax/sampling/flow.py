@@ -1,0 +1,127 @@
+"""From noise to mel: Euler steps along the velocity field, with classifier-free guidance."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int, Key
+
+from indextts_jax.layers.conv import valid, zero_padding
+from indextts_jax.models.dit import DiT, Modulation
+
+
+def noise(keys: Key[Array, " b"], frames: int, mels: int) -> Float[Array, "b {frames} {mels}"]:
+    """Standard normal noise; a frame depends on its row's key and its position, nothing else.
+
+    So the same key gives the same noise at every padded length.
+    """
+
+    def frame(key: Key[Array, ""], position: Int[Array, ""]) -> Float[Array, " m"]:
+        return jax.random.normal(jax.random.fold_in(key, position), (mels,))
+
+    row = jax.vmap(frame, in_axes=(None, 0))
+    return jax.vmap(row, in_axes=(0, None))(keys, jnp.arange(frames))
+
+
+def sample(
+    dit: DiT,
+    noise: Float[Array, "b f m"],
+    prompt_mel: Float[Array, "b f m"],
+    prompt_lengths: Int[Array, " b"],
+    condition: Float[Array, "b f c"],
+    style: Float[Array, "b s"],
+    lengths: Int[Array, " b"],
+    *,
+    steps: int,
+    guidance: float,
+) -> Float[Array, "b f m"]:
+    """The mel of prompt and target, with zeros in the prompt's frames and past each row's length.
+
+    `lengths` counts prompt and target together, as the frames of `condition` and `noise` do.
+    `guidance` 0 runs the conditional rows alone.
+
+    Source: `BASECFM.solve_euler` of the PyTorch release.
+    """
+    frames = noise.shape[1]
+    in_prompt = valid(prompt_lengths, frames)
+    target = valid(lengths, frames) & ~in_prompt
+    base = dit.prepare(zero_padding(prompt_mel, in_prompt), style, condition)
+    guided = guidance > 0
+    if guided:  # conditional rows, then unconditional ones
+        base = jnp.concatenate([base, jnp.broadcast_to(dit.prepare_unconditional(), base.shape)])
+        lengths = jnp.concatenate([lengths, lengths])
+
+    def step(
+        x: Float[Array, "b f m"], inputs: tuple[Modulation, Float[Array, ""]]
+    ) -> tuple[Float[Array, "b f m"], None]:
+        modulation, dt = inputs
+        modulation = jax.tree.map(lambda table: table[None], modulation)  # one time for all rows
+        if guided:
+            both = dit.evaluate(jnp.concatenate([x, x]), base, modulation, lengths)
+            conditional, unconditional = jnp.split(both, 2)
+            velocity = (1.0 + guidance) * conditional - guidance * unconditional
+        else:
+            velocity = dit.evaluate(x, base, modulation, lengths)
+        return zero_padding(x + dt * velocity, target), None
+
+    times = np.linspace(0.0, 1.0, steps + 1, dtype=np.float32)
+    inputs = (dit.tables(jnp.asarray(times[:-1])), jnp.asarray(np.diff(times)))
+    return lax.scan(step, zero_padding(noise.astype(jnp.float32), target), inputs)[0]
+
+
+def follow(
+    first: Float[Array, "b p c"],
+    first_lengths: Int[Array, " b"],
+    second: Float[Array, "b t c"],
+    size: int,
+) -> Float[Array, "b {size} c"]:
+    """Row by row the valid frames of `first`, then `second`; what follows means nothing."""
+    positions = jnp.arange(size)
+    lengths = first_lengths[:, None]
+    indices = jnp.where(positions < lengths, positions, positions - lengths + first.shape[1])
+    joined = jnp.concatenate([first, second.astype(first.dtype)], axis=1)
+    indices = jnp.minimum(indices, joined.shape[1] - 1)
+    return jnp.take_along_axis(joined, indices[..., None], axis=1)
+
+
+def after(
+    x: Float[Array, "b f c"], starts: Int[Array, " b"], size: int
+) -> Float[Array, "b {size} c"]:
+    """`size` frames of each row from its start on; past the end, what means nothing."""
+    indices = jnp.minimum(starts[:, None] + jnp.arange(size), x.shape[1] - 1)
+    return jnp.take_along_axis(x, indices[..., None], axis=1)
+
+
+def continue_mel(
+    dit: DiT,
+    prompt_mel: Float[Array, "b p m"],
+    prompt_condition: Float[Array, "b p c"],
+    prompt_lengths: Int[Array, " b"],
+    condition: Float[Array, "b t c"],
+    lengths: Int[Array, " b"],
+    style: Float[Array, "b s"],
+    keys: Key[Array, " b"],
+    *,
+    size: int,
+    steps: int,
+    guidance: float,
+) -> Float[Array, "b t m"]:
+    """The mel of the target alone, zero past each row's length, from noise drawn with its key.
+
+    `lengths` counts the frames of the target. `size` is the padded number of frames that the flow
+    runs on, at least prompt and target together in every row.
+    """
+    whole = prompt_lengths + lengths
+    mel = sample(
+        dit,
+        noise(keys, size, prompt_mel.shape[-1]),
+        follow(prompt_mel, prompt_lengths, jnp.zeros_like(prompt_mel), size),
+        prompt_lengths,
+        follow(prompt_condition, prompt_lengths, condition, size),
+        style,
+        whole,
+        steps=steps,
+        guidance=guidance,
+    )
+    frames = condition.shape[1]
+    return zero_padding(after(mel, prompt_lengths, frames), valid(lengths, frames))

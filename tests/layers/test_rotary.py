@@ -1,0 +1,26 @@
+import jax.numpy as jnp
+import numpy as np
+
+from indextts_jax.layers.rotary import rotary_tables, rotate
+
+
+def test_each_dimension_turns_with_its_partner_half_a_head_away():
+    x = np.random.default_rng(0).standard_normal((2, 11, 3, 10)).astype(np.float32)
+    frequencies = 10_000.0 ** -(np.arange(5) / 5)
+    turned = (x[..., :5] + 1j * x[..., 5:]) * np.exp(
+        1j * np.arange(11)[:, None, None] * frequencies
+    )
+
+    ours = rotate(jnp.asarray(x), rotary_tables(11, 10))
+
+    plainly = np.concatenate([turned.real, turned.imag], axis=-1)
+    np.testing.assert_allclose(ours, plainly, atol=1e-5)
+
+
+def test_heads_keep_their_dtype_and_turn_in_float32():
+    x = np.random.default_rng(1).standard_normal((1, 300, 1, 2)).astype(np.float32)
+    half = rotate(jnp.asarray(x, jnp.bfloat16), rotary_tables(300, 2))
+    full = rotate(jnp.asarray(x), rotary_tables(300, 2))
+
+    assert half.dtype == jnp.bfloat16
+    np.testing.assert_allclose(half.astype(jnp.float32), full, atol=0.03)
