@@ -1,22 +1,15 @@
 """Beam search and beam sampling, for each row of a batch on its own."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Float32, Int, Key
+from jaxtyping import Array, Bool, Float32, Int
 
-from indextts_jax.sampling.decode import (
-    Generated,
-    Model,
-    Rules,
-    exponential,
-    first_seen,
-    repeat,
-)
 from indextts_jax.sampling.logits import process
-from indextts_jax.sampling.settings import Numbers, Strategy
+from indextts_jax.sampling.loop import Generated, Task, exponential, repeat, seen_at_first
 
 HOPELESS = -1e9  # score of all beams but the first, before they differ
 
@@ -141,7 +134,7 @@ def select(
     )
 
 
-def finish(state: BeamState, length_penalty: Float32[Array, ""], max_codes: int) -> Generated:
+def finish(state: BeamState, length_penalty: Float32[Array, ""]) -> Generated:
     """The best sequence of each row; those that are not done add their open beams to the store.
 
     Source: `BeamSearchScorer.finalize` of transformers.
@@ -154,67 +147,47 @@ def finish(state: BeamState, length_penalty: Float32[Array, ""], max_codes: int)
     best = jnp.argmax(jnp.where(highest, store.added, -1), axis=1, keepdims=True)
     codes = jnp.take_along_axis(store.codes, best[..., None], axis=1)[:, 0]
     lengths = jnp.take_along_axis(store.lengths, best, axis=1)[:, 0]
-    return Generated(codes, lengths, lengths == max_codes)
+    return Generated(codes, lengths, lengths == codes.shape[1])
 
 
-def advance(
-    model: Model,
-    source: Key[Array, " b"] | Float[Array, "b steps n"],
-    numbers: Numbers,
-    strategy: Strategy,
-    rules: Rules,
-    state: BeamState,
-) -> BeamState:
+def advance(task: Task, state: BeamState) -> BeamState:
     """One step: rank continuations, give each beam its next code, and run the model on them."""
-    rows, beams, vocabulary = state.logits.shape
+    shape, vocabulary, index = state.logits.shape, state.logits.shape[-1], state.step
     scores = process(
         jax.nn.log_softmax(state.logits).reshape(-1, vocabulary),
         state.seen.reshape(-1, vocabulary),
-        numbers,
-        strategy,
-    ).reshape(state.logits.shape)
-    noise = exponential(source, state.step, beams * vocabulary) if strategy.sample else None
-    ranked = candidates(scores + state.scores[..., None], noise)
-    index = state.step
-    state = select(state, ranked, numbers.length_penalty, rules.stop_code)
+        task.numbers,
+        task.strategy,
+    )
+    draws = task.strategy.beams * vocabulary
+    noise = exponential(task.source, index, draws) if task.strategy.sample else None
+    ranked = candidates(scores.reshape(shape) + state.scores[..., None], noise)
+    state = select(state, ranked, task.numbers.length_penalty, task.stop_code)
     codes = lax.dynamic_index_in_dim(state.codes, index, axis=2, keepdims=False)
-    logits, cache = model.step(codes, index, state.lineage, state.cache)
+    logits, cache = task.step(codes, index, state.lineage, state.cache)
     return state._replace(logits=logits, cache=cache)
 
 
-def beam_search(
-    model: Model,
-    logits: Float32[Array, "b v"],
-    cache: Any,
-    source: Key[Array, " b"] | Float[Array, "b steps n"],
-    numbers: Numbers,
-    strategy: Strategy,
-    rules: Rules,
-) -> Generated:
+def beam_search(task: Task, logits: Float32[Array, "b v"], cache: Any) -> Generated:
     """The best codes of each row that the beams find; `logits` are those of the first code.
+
+    With sampling, the continuations of the beams are drawn.
 
     Source: `GenerationMixin._beam_search` of the PyTorch release.
     """
-    (rows, vocabulary), beams = logits.shape, strategy.beams
-    codes = jnp.full((rows, beams, strategy.max_codes), rules.stop_code, jnp.int32)
-    none = jnp.zeros((rows, beams), jnp.int32)
+    (rows, vocabulary), beams, size = logits.shape, task.strategy.beams, task.strategy.max_codes
+    codes = jnp.full((rows, beams, size), task.stop_code, jnp.int32)
+    none = jnp.full((rows, beams), -1, jnp.int32)
     state = BeamState(
         step=jnp.zeros((), jnp.int32),
         codes=codes,
-        scores=jnp.where(none + jnp.arange(beams) == 0, 0.0, HOPELESS),
+        scores=jnp.broadcast_to(jnp.where(jnp.arange(beams) == 0, 0.0, HOPELESS), none.shape),
         lineage=jnp.zeros_like(codes),
-        seen=jnp.broadcast_to(
-            first_seen(rows, vocabulary, rules)[:, None], (rows, beams, vocabulary)
-        ),
-        finished=Hypotheses(codes, none, jnp.full((rows, beams), -jnp.inf), none - 1),
+        seen=jnp.broadcast_to(seen_at_first(task, vocabulary), (rows, beams, vocabulary)),
+        finished=Hypotheses(codes, none, jnp.full(none.shape, -jnp.inf), none),
         done=jnp.zeros(rows, bool),
         logits=jnp.broadcast_to(logits[:, None], (rows, beams, vocabulary)),
         cache=cache,
     )
-    state = repeat(
-        lambda state: advance(model, source, numbers, strategy, rules, state),
-        state,
-        model,
-        strategy,
-    )
-    return finish(state, numbers.length_penalty, strategy.max_codes)
+    state = repeat(task, functools.partial(advance, task), state)
+    return finish(state, task.numbers.length_penalty)

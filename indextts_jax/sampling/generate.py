@@ -3,15 +3,29 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jax import lax
+from jaxtyping import Array, Float, Float32, Int, Key
 
 from indextts_jax.errors import InputError
-from indextts_jax.models.gpt import GPT, CodeCache
+from indextts_jax.models.gpt import GPT, CodeCache, PrefixCache
 from indextts_jax.sampling.beam import beam_search
-from indextts_jax.sampling.decode import Generated, Model, Rules, decode
+from indextts_jax.sampling.decode import decode
+from indextts_jax.sampling.loop import Generated, Task
 from indextts_jax.sampling.settings import Numbers, SamplingConfig, Strategy
 
-__all__ = ["Generated", "SamplingConfig", "generate"]
+__all__ = ["Generated", "SamplingConfig", "generate", "replay"]
+
+
+def _prefilled(
+    gpt: GPT,
+    latents: Float[Array, "b l d"],
+    emotion: Float[Array, "b d"],
+    text: Int[Array, "b t"],
+    text_lengths: Int[Array, " b"],
+) -> tuple[Float32[Array, "b v"], PrefixCache]:
+    """Logits of the first code, and the cache of all before it."""
+    rows, lengths = gpt.prefix(latents, emotion, *gpt.without_special(text, text_lengths))
+    return gpt.prefill(rows, lengths)
 
 
 def generate(
@@ -41,8 +55,7 @@ def generate(
             f"max_codes is {strategy.max_codes}, but this model has positions for "
             f"{gpt.cfg.max_codes} codes"
         )
-    rows, lengths = gpt.prefix(latents, emotion, *gpt.without_special(text, text_lengths))
-    logits, prefix = gpt.prefill(rows, lengths)
+    logits, prefix = _prefilled(gpt, latents, emotion, text, text_lengths)
 
     def step(codes: Array, index: Array, lineage: Array, cache: CodeCache) -> tuple[Array, Any]:
         return gpt.step(codes, index, lineage, prefix, cache)
@@ -51,13 +64,37 @@ def generate(
         more = [(0, 0)] * 3 + [(0, size - cache.keys.shape[3])] + [(0, 0)] * 2
         return CodeCache(jnp.pad(cache.keys, more), jnp.pad(cache.values, more))
 
-    loop = decode if strategy.beams == 1 else beam_search
-    return loop(
-        Model(step, grow),
-        logits,
-        gpt.empty_cache(rows.shape[0], strategy.beams, 0),
-        source,
-        numbers,
-        strategy,
-        Rules(gpt.cfg.start_code, gpt.cfg.stop_code),
+    task = Task(
+        step=step,
+        grow=grow,
+        source=source,
+        numbers=numbers,
+        strategy=strategy,
+        start_code=gpt.cfg.start_code,
+        stop_code=gpt.cfg.stop_code,
     )
+    loop = decode if strategy.beams == 1 else beam_search
+    return loop(task, logits, gpt.empty_cache(text.shape[0], strategy.beams, 0))
+
+
+def replay(
+    gpt: GPT,
+    latents: Float[Array, "b l d"],
+    emotion: Float[Array, "b d"],
+    text: Int[Array, "b t"],
+    text_lengths: Int[Array, " b"],
+    codes: Int[Array, "b s"],
+) -> Float32[Array, "b s v"]:
+    """The logits of each code as generation sees them, when the codes are given beforehand."""
+    first, prefix = _prefilled(gpt, latents, emotion, text, text_lengths)
+    lineage = jnp.zeros((codes.shape[0], 1, codes.shape[1]), jnp.int32)
+
+    def advance(carry: tuple[Array, CodeCache], index: Array) -> tuple[tuple, Array]:
+        logits, cache = carry
+        code = lax.dynamic_slice_in_dim(codes, index, 1, axis=1)
+        following, cache = gpt.step(code, index, lineage, prefix, cache)
+        return (following[:, 0], cache), logits
+
+    carry = (first, gpt.empty_cache(codes.shape[0], 1, codes.shape[1]))
+    logits = lax.scan(advance, carry, jnp.arange(codes.shape[1]))[1]
+    return jnp.moveaxis(logits, 0, 1)
