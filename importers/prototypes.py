@@ -7,9 +7,8 @@ one emotion follow each other, as many as `emo_num` of `config.yaml` says.
 from collections.abc import Sequence
 
 from importers.sizes import Setting, Size
+from importers.sources import BARE
 from importers.table import Drop, Row, Tensor
-
-BARE = "tensor"  # the name by which a file that is one tensor is read
 
 # Keys of `config.yaml`.
 SIZES: dict[str, Size] = {

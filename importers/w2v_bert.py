@@ -1,14 +1,14 @@
 """Wav2Vec2-BERT and the statistics of its output, into the component `semantic_encoder`.
 
-Two published files fill one component: `model.safetensors` through `TABLE`, and the file of stored
-statistics through `STATISTICS`; `divide` gives the part of the component that belongs to each.
+Two published files fill the one component: `model.safetensors` through `TABLE`, and the file of
+stored statistics through `STATISTICS`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from importers.sizes import Fixed, Setting, Size
-from importers.table import Drop, Row, Tree
+from importers.table import Drop, Row
 from importers.transforms import conv1d, linear, pointwise
 
 USED_LAYERS = 17
@@ -115,12 +115,3 @@ TABLE: list[Row | Drop] = [
 ]
 
 STATISTICS: list[Row | Drop] = [Row("mean", "mean"), Row("var", "var")]
-
-
-def divide(expected: Tree) -> tuple[Tree, Tree]:
-    """What the model's file fills of the component, and what the statistics' file fills."""
-    statistics = {"mean", "var"}
-    return (
-        {key: part for key, part in expected.items() if key not in statistics},
-        {key: part for key, part in expected.items() if key in statistics},
-    )
