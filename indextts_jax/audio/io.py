@@ -1,0 +1,213 @@
+"""Recordings in, WAV files out, and resampling between."""
+
+import functools
+import io
+import math
+import os
+import secrets
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from jaxtyping import Float, Float32
+
+from indextts_jax.errors import InputError
+
+MAX_SECONDS = 15.0  # of a prompt; the rest is not heard
+MIN_SECONDS = 0.5  # of a prompt; the features need 0.035 s, a voice needs more
+SUPPORT = 8192  # samples at the lower rate; soxr HQ was seen to look 1000 ahead
+
+PCM_16_PEAK = 32767
+
+
+def load_audio(
+    path: str | Path, sample_rate: int, seconds: float = MAX_SECONDS
+) -> Float32[np.ndarray, " n"]:
+    """The first `seconds` of a recording: mono, in [-1, 1] as stored, at `sample_rate`.
+
+    Reads WAV, FLAC, OGG, MP3 and what else libsndfile knows. Channels are averaged before the
+    resampling, and the cut comes after it; of a long file no more is decoded than the cut needs.
+
+    Raises:
+        InputError: for a file that is missing, no audio, shorter than `MIN_SECONDS`, or that holds
+            NaN or infinity.
+
+    Source: `IndexTTS2._load_and_cut_audio` of the PyTorch release; `librosa.load`.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a file: expected a recording (WAV, FLAC, OGG or MP3)")
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        with soundfile.SoundFile(path) as file:
+            native = file.samplerate
+            ahead = seconds + SUPPORT / min(native, sample_rate)
+            channels = file.read(math.ceil(ahead * native), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in `.raw`
+        raise InputError(
+            f"{path} is not audio that can be read (WAV, FLAC, OGG or MP3): "
+            f"{getattr(error, 'error_string', error)}"
+        ) from error
+    if len(channels) < MIN_SECONDS * native:
+        length = len(channels) * 100 // native / 100  # never rounded up to what is asked for
+        raise InputError(f"{path} is {length} s long; a prompt needs at least {MIN_SECONDS} s")
+    if not np.isfinite(channels).all():
+        first = int(np.argmin(np.isfinite(channels).all(axis=1)))
+        raise InputError(
+            f"{path} holds a sample that is not finite, at {first / native:.3f} s: "
+            "expected numbers in [-1, 1]"
+        )
+    try:
+        signal = soxr_resample(channels.T.mean(axis=0), native, sample_rate)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path} has a sample rate of {native} Hz, which cannot be brought to {sample_rate} Hz:"
+            f" {error}"
+        ) from error
+    return signal[: int(seconds * sample_rate)]
+
+
+def soxr_resample(
+    signal: Float32[np.ndarray, " n"], rate_in: int, rate_out: int
+) -> Float32[np.ndarray, " k"]:
+    """The signal at another rate, by soxr in its quality HQ, of `ceil(n * rate_out / rate_in)`.
+
+    soxr rounds its own length to the nearest integer, so zero or one zero follows.
+
+    Source: `librosa.resample`, with the type `soxr_hq`.
+    """
+    if rate_in == rate_out:
+        return signal
+    size = math.ceil(len(signal) * (rate_out / rate_in))
+    result = np.zeros(size, np.float32)
+    narrow = soxr.resample(signal, rate_in, rate_out, quality="HQ")[:size]
+    result[: len(narrow)] = narrow
+    return result
+
+
+LOWPASS_WIDTH = 6  # zero crossings on either side
+ROLLOFF = 0.99  # cutoff, as a share of the lower Nyquist frequency
+
+
+@functools.cache
+def _sinc_bank(rate_in: int, rate_out: int) -> tuple[Float32[np.ndarray, "j k"], int]:
+    """One filter for each of the `j` output phases, and the input samples before the first tap.
+
+    The rates have no common factor.
+    """
+    cutoff = ROLLOFF * min(rate_in, rate_out)
+    width = math.ceil(LOWPASS_WIDTH * rate_in / cutoff)
+    # The reference rounds this one term to float32. In float64 the quiet cells of the features
+    # move by 1e-3.
+    phase = np.arange(rate_out, dtype=np.float32) / np.float32(rate_out)
+    offset = np.arange(-width, width + rate_in) / rate_in
+    crossings = np.clip(
+        cutoff * (offset - phase[:, None].astype(np.float64)), -LOWPASS_WIDTH, LOWPASS_WIDTH
+    )
+    window = np.cos(np.pi * crossings / (2 * LOWPASS_WIDTH)) ** 2
+    bank = (cutoff / rate_in * window * np.sinc(crossings)).astype(np.float32)
+    bank.flags.writeable = False
+    return bank, width
+
+
+def resampled_length(samples: int, rate_in: int, rate_out: int) -> int:
+    """Samples out of `resample`: the quotient is rounded to float32 before it is rounded up.
+
+    From 90 569 samples at 22 050 Hz on, the reference is now and then one sample short of exact
+    arithmetic.
+    """
+    common = math.gcd(rate_in, rate_out)
+    return math.ceil(np.float32(rate_out // common * samples / (rate_in // common)))
+
+
+def resample(
+    signal: Float32[np.ndarray, " n"], rate_in: int, rate_out: int
+) -> Float32[np.ndarray, " k"]:
+    """The signal at another rate, by a windowed sinc; it is no stand-in for `load_audio`'s.
+
+    Source: `torchaudio.transforms.Resample` with its defaults.
+    """
+    if rate_in == rate_out:
+        return signal
+    common = math.gcd(rate_in, rate_out)
+    stride = rate_in // common
+    bank, width = _sinc_bank(stride, rate_out // common)
+    padded = np.pad(signal, (width, width + stride))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, bank.shape[1])[::stride]
+    return (frames @ bank.T).ravel()[: resampled_length(len(signal), rate_in, rate_out)]
+
+
+def check_output(path: str | Path) -> None:
+    """Raises what writing a WAV file there would raise, before the work is done.
+
+    Raises:
+        InputError: for a name that does not end in `.wav`, a folder, or one that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".wav":
+        raise InputError(f"{path} does not end in .wav: only WAV files are written")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} exists and is not a file")
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"{path} cannot be written: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: no permission in {folder}")
+
+
+def write_wav(
+    path: str | Path,
+    samples: Float[np.ndarray, " n"],
+    sample_rate: int,
+    subtype: str = "PCM_16",
+) -> None:
+    """Writes samples in [-1, 1] (clipped) as a mono WAV file, whole or not at all.
+
+    An existing file is replaced, missing folders are made. `subtype` is one of libsndfile's for
+    WAV: `PCM_16` scales by 32767, `FLOAT` keeps the float32 samples.
+
+    Raises:
+        InputError: for an unknown subtype, or a path that cannot be written.
+        ValueError: for samples that are not finite.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release.
+    """
+    path = Path(path)
+    if not soundfile.check_format("WAV", subtype):
+        offered = ", ".join(soundfile.available_subtypes("WAV"))
+        raise InputError(f"{subtype} is no subtype of WAV; there are {offered}")
+    check_output(path)
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{path}: the samples are not finite")
+    clipped = np.clip(samples, -1, 1).astype(np.float32)
+    if subtype == "PCM_16":
+        clipped = np.rint(clipped * PCM_16_PEAK).astype(np.int16)
+    encoded = io.BytesIO()
+    soundfile.write(encoded, clipped, sample_rate, subtype, format="WAV")
+    try:
+        _write_whole(path, encoded.getbuffer())
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _write_whole(path: Path, content: memoryview) -> None:
+    """Writes beside the path and renames; what fails or is interrupted leaves nothing."""
+    path = Path(os.path.realpath(path))  # a link stays one
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f".{secrets.token_hex(8)}.partial"
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
