@@ -20,7 +20,7 @@ from indextts_jax.models.length_regulator import target_length
 from indextts_jax.prompts import Voice, analyse_emotion, analyse_voice, regulate
 from indextts_jax.sampling.continuation import continue_mel
 from indextts_jax.sampling.flow import noise
-from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.sampling.generate import Generated, SamplingConfig, generate
 from indextts_jax.speech import Segment, Speech
 from indextts_jax.text.segments import split_segments
 
@@ -243,6 +243,32 @@ def speech_mel(
         guidance=guidance,
     )
     return mel, condition
+
+
+def speech_codes(
+    model: Model,
+    tokens: Sequence[int],
+    voice: Voice,
+    emotion: Float[Array, "1 d"],
+    settings: Settings,
+    key: Key[Array, ""],
+) -> tuple[Int[np.ndarray, " n"], bool]:
+    """The codes of one segment, and whether the limit came before a stop code."""
+    holds = model.config.gpt.max_codes
+    limit = _limit("max_codes", settings.max_codes, MAX_CODES, holds)
+    sampling = dataclasses.replace(settings.sampling, max_codes=limit)
+    generated: Generated = model.run(
+        "gpt",
+        generate,
+        voice.latents,
+        emotion,
+        *text_batch(model, tokens),
+        key[None],
+        sampling.numbers,
+        strategy=sampling.strategy,
+    )
+    count = int(generated.lengths[0])
+    return np.asarray(generated.codes)[0, :count], bool(generated.truncated[0])
 
 
 def _speak_segment(

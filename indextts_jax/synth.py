@@ -44,7 +44,7 @@ sounds like noise. To hear IndexTTS-2, download its published files, then:
 
 def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command."""
-    own = {"flag_values": flags}
+    own: dict[str, Any] = {"flag_values": flags}
     reference = SamplingConfig()
     text, number, whole, switch, choice, words = (
         absl_flags.DEFINE_string,
@@ -203,6 +203,10 @@ def main(flags: Any) -> None:
     print(report(speech, clock.seconds | speech.seconds, flags.output))
 
 
+def _show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+    sys.stderr.write(f"warning: {message}\n")
+
+
 def _load(flags: Any) -> IndexTTS:
     if not flags.demo:
         return IndexTTS.load(flags.checkpoint, flags.dtype)
@@ -211,5 +215,5 @@ def _load(flags: Any) -> IndexTTS:
 
 
 if __name__ == "__main__":
-    warnings.showwarning = lambda message, *rest: sys.stderr.write(f"warning: {message}\n")
+    warnings.showwarning = _show
     cli.run(main, define, name="synth", summary="a text and a voice to a WAV file.", common=COMMON)

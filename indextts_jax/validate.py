@@ -20,7 +20,7 @@ WIDTH = 46  # of the names
 
 def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command."""
-    own = {"flag_values": flags}
+    own: dict[str, Any] = {"flag_values": flags}
     text, number = absl_flags.DEFINE_string, absl_flags.DEFINE_float
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
     text("golden", None, "Folder with tensors/*.npz, speaker.wav and emotion.wav.", **own)

@@ -6,9 +6,7 @@ import numpy as np
 from indextts_jax.model import Model
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.sampling import flow as flow_loop
-from indextts_jax.validation.golden import Golden, named, number
-
-Arrays = dict[str, np.ndarray]
+from indextts_jax.validation.golden import Arrays, Golden, named, number
 
 
 def turned(array: object) -> np.ndarray:
@@ -65,7 +63,7 @@ def flow(model: Model, golden: Golden) -> Arrays:
     for name, match in named(r"estimator_t([\d_]+)", arrays).items():
         time = jnp.asarray([number(match.group(1))], jnp.float32)
         made[name] = turned(
-            model.run("dit", "__call__", noise, prompt, time, style, condition, length)
+            model.run("dit", "velocity", noise, prompt, time, style, condition, length)
         )
     for name, match in named(r"euler(\d+)_cfg([\d_]+)", arrays).items():
         mel = model.run(
@@ -77,9 +75,8 @@ def flow(model: Model, golden: Golden) -> Arrays:
             condition,
             style,
             length,
-            jnp.asarray(number(match.group(2)), jnp.float32),
             steps=int(match.group(1)),
-            guided=number(match.group(2)) > 0,
+            guidance=number(match.group(2)),
         )
         made[name] = turned(mel)
     made["batch_estimator"] = _batch(model, golden)
@@ -96,7 +93,7 @@ def _batch(model: Model, golden: Golden) -> np.ndarray:
 
     velocity = model.run(
         "dit",
-        "__call__",
+        "velocity",
         x,
         repeated(_prompted(golden["cfm", "prompt_mel"], frames)),
         jnp.asarray(times, jnp.float32),
@@ -136,7 +133,7 @@ def batch_comparisons(
         rows.append((f"{label}[:{safe}]", ours[row, :, :safe], reference[row, :, :safe]))
         alone = model.run(
             "dit",
-            "__call__",
+            "velocity",
             turned(golden["cfm", "batch_x"][row : row + 1, :, :length]),
             _prompted(golden["cfm", "prompt_mel"], reference.shape[-1])[:, :length],
             jnp.asarray(golden["cfm", "batch_t"][row : row + 1], jnp.float32),

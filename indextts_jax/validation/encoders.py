@@ -10,9 +10,7 @@ from indextts_jax.audio.io import load_audio, resample
 from indextts_jax.emotion import merge_emotion, mix_weighted
 from indextts_jax.model import Model
 from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS
-from indextts_jax.validation.golden import Golden, named, number
-
-Arrays = dict[str, np.ndarray]
+from indextts_jax.validation.golden import Arrays, Golden, named, number
 
 
 def _lengths(array: np.ndarray) -> jnp.ndarray:
@@ -118,8 +116,11 @@ def conditioning(model: Model, golden: Golden) -> Arrays:
         "emovec_speaker": run("emotion_vector", speaker),
         "emovec_emotion": run("emotion_vector", emotion),
     }
-    own = [jnp.asarray(golden["conditioning", f"emovec_{p}"]) for p in ("speaker", "emotion")]
-    return made | {name: merge_emotion(*own, alpha) for name, alpha in alphas(golden).items()}
+    base = jnp.asarray(golden["conditioning", "emovec_speaker"])
+    other = jnp.asarray(golden["conditioning", "emovec_emotion"])
+    return made | {
+        name: merge_emotion(base, other, alpha) for name, alpha in alphas(golden).items()
+    }
 
 
 def emotion_prototypes(model: Model, golden: Golden) -> Arrays:

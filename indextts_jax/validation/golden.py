@@ -10,22 +10,7 @@ import numpy as np
 
 from indextts_jax.errors import InputError
 
-FILES = (
-    "audio",
-    "w2v",
-    "codec",
-    "campplus",
-    "conditioning",
-    "emotion_vector",
-    "gpt",
-    "gpt_batch",
-    "gpt_sampling",
-    "gpt_latent",
-    "length_regulator",
-    "cfm",
-    "bigvgan",
-    "end_to_end",
-)
+Arrays = dict[str, Any]  # arrays of one file by name, on the host or on a device
 
 
 class Golden:

@@ -3,6 +3,8 @@
 Every array that lies on the way is compared too, under its own file's name.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,18 +19,17 @@ from indextts_jax.validation import encoders, gpt
 from indextts_jax.validation.acoustic import turned
 from indextts_jax.validation.golden import Golden
 
-Arrays = dict[tuple[str, str], np.ndarray]
 GUIDANCE, STEPS = 0.7, 25  # behind `end_to_end.mel`
 PCM = 32767  # full scale of 16 bits
 
 
-def one_run(model: Model, golden: Golden) -> Arrays:
+def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     """Our arrays by file and name, `end_to_end` among them."""
     prompts = encoders.signals(model, golden)
     wide, emo = prompts["spk_22k"], prompts["emo_16k"]
     narrow = resample(wide[0], model.config.mel.sample_rate, ENCODER_RATE)[None]
     audio = prompts | {"spk_16k": narrow} | encoders.features(model, wide, narrow, emo)
-    made: Arrays = {("audio", name): array for name, array in audio.items()}
+    made: dict[tuple[str, str], Any] = {("audio", name): array for name, array in audio.items()}
 
     voice, parts = analyse_signals(model, Signals(wide[0], narrow[0]), narrow[0])
     rows, frames = int(parts.length[0]), voice.frames

@@ -17,9 +17,9 @@ from indextts_jax.validation.compare import (
     compare,
 )
 from indextts_jax.validation.encoders import pattern_of
-from indextts_jax.validation.golden import Golden, write_dump
+from indextts_jax.validation.golden import Arrays, Golden, write_dump
 from indextts_jax.validation.one_run import one_run
-from indextts_jax.validation.stages import STAGES, Arrays, Stage
+from indextts_jax.validation.stages import STAGES, Stage
 
 END_TO_END = "end_to_end"
 CHOICES = (*dict.fromkeys(stage.component for stage in STAGES), END_TO_END)

@@ -6,13 +6,9 @@ A stage starts from the golden inputs of that stage and gives arrays in the refe
 import dataclasses
 from collections.abc import Callable
 
-import numpy as np
-
 from indextts_jax.model import Model
 from indextts_jax.validation import acoustic, encoders, gpt
-from indextts_jax.validation.golden import Golden
-
-Arrays = dict[str, np.ndarray]
+from indextts_jax.validation.golden import Arrays, Golden
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,150 @@
+"""Validation of the GPT: prefix, logits, every kind of decoding, latents."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from indextts_jax.model import Model
+from indextts_jax.sampling.generate import Generated, SamplingConfig, generate, replay
+from indextts_jax.validation.golden import Arrays, Golden, named
+
+# What lies behind the recorded codes, where the arrays do not say it.
+PENALTY = 10.0  # of greedy decoding and of beam search
+SCORED_PENALTY = 2.0  # of the beam search with a length penalty
+MAX_CODES = 48
+FILLER = 1  # the text token after a shorter row of a batch
+
+
+def _lengths(text: np.ndarray) -> np.ndarray:
+    """Text tokens before each row's fillers."""
+    tail = np.cumprod(text[:, ::-1] == FILLER, axis=1).sum(axis=1)
+    return (text.shape[1] - tail).astype(np.int32)
+
+
+def decoded(
+    model: Model,
+    latents: ArrayLike,
+    emotion: ArrayLike,
+    text: np.ndarray,
+    settings: SamplingConfig,
+    draws: np.ndarray | None = None,
+) -> Generated:
+    """Codes of a batch, searched for or drawn as recorded."""
+    text = text.astype(np.int32)
+    none = jnp.zeros((len(text), 1, 1), jnp.float32)
+    return model.run(
+        "gpt",
+        generate,
+        jnp.asarray(latents),
+        jnp.asarray(emotion),
+        jnp.asarray(text),
+        jnp.asarray(_lengths(text)),
+        none if draws is None else jnp.asarray(draws)[None],
+        settings.numbers,
+        strategy=settings.strategy,
+    )
+
+
+def with_stop(generated: Generated) -> np.ndarray:
+    """The codes as the reference returns them: the batch as long as its longest row and its stop.
+
+    A row that fills the buffer has no stop code; a shorter one is filled with it.
+    """
+    longest = int(np.max(generated.lengths)) + 1
+    return np.asarray(generated.codes)[:, :longest].astype(np.int64)
+
+
+def cut(model: Model, codes: np.ndarray) -> np.ndarray:
+    """One row of codes up to the first stop code."""
+    stops = np.flatnonzero(codes[0] == model.config.gpt.stop_code)
+    return codes[:, : stops[0]] if len(stops) else codes
+
+
+def greedy(
+    model: Model, latents: ArrayLike, emotion: ArrayLike, text: np.ndarray, penalty: float
+) -> np.ndarray:
+    """Greedy codes, with the stop code."""
+    settings = SamplingConfig(
+        beams=1, sample=False, repetition_penalty=penalty, max_codes=_limit(model)
+    )
+    return with_stop(decoded(model, latents, emotion, text, settings))
+
+
+def _limit(model: Model) -> int:
+    return min(MAX_CODES, model.config.gpt.max_codes)
+
+
+def _prompt(golden: Golden) -> tuple[np.ndarray, np.ndarray]:
+    return golden["gpt", "speaker_latents"], golden["gpt", "emovec"]
+
+
+def single(model: Model, golden: Golden) -> Arrays:
+    """`gpt.npz`."""
+    latents, emotion = _prompt(golden)
+    text = golden["gpt", "text_ids"].astype(np.int32)
+    lengths = np.asarray([text.shape[1]], np.int32)
+    prompt = (latents, emotion, text)
+    recorded = golden.arrays("gpt")
+    path = golden["gpt", "greedy_codes"].astype(np.int32)
+    steps = golden["gpt", "step_logits"].shape[1]
+    made = {
+        "conds": model.run("gpt", "conditioning", latents, emotion),
+        "prefix": model.run("gpt", "prefix", *prompt, lengths)[0],
+        "greedy_codes": greedy(model, *prompt, PENALTY),
+        "greedy_codes_no_penalty": greedy(model, *prompt, 1.0),
+        "step_logits": model.run("gpt", replay, *prompt, lengths, path[:, :steps]),
+    }
+    for name, match in named(r"beam(\d+)(?:_lp([\d_]+))?_codes", recorded).items():
+        scored = match.group(2) is not None
+        settings = SamplingConfig(
+            beams=int(match.group(1)),
+            sample=False,
+            repetition_penalty=SCORED_PENALTY if scored else PENALTY,
+            length_penalty=float(match.group(2).replace("_", ".")) if scored else 0.0,
+            max_codes=_limit(model),
+        )
+        made[name] = with_stop(decoded(model, *prompt, settings))
+    return made
+
+
+def batch(model: Model, golden: Golden) -> Arrays:
+    """`gpt_batch.npz`: the reference pads on the left, this program on the right."""
+    text = golden["gpt_batch", "text_ids"].astype(np.int32)
+    latents, emotion = (np.repeat(array, len(text), axis=0) for array in _prompt(golden))
+    lengths = _lengths(text)
+    rows, counts = model.run("gpt", "prefix", latents, emotion, text, lengths)
+    rows, counts = np.asarray(rows), np.asarray(counts)
+    prefix, mask = np.zeros_like(rows), np.ones((len(rows), rows.shape[1] + 1), np.int64)
+    for row, count in enumerate(counts.tolist()):
+        prefix[row, rows.shape[1] - count :] = rows[row, :count]
+        mask[row, : rows.shape[1] - count] = 0
+    return {
+        "prefix": prefix,
+        "mask": mask,
+        "greedy_codes": greedy(model, latents, emotion, text, PENALTY),
+    }
+
+
+def sampling(model: Model, golden: Golden) -> Arrays:
+    """`gpt_sampling.npz`: every case follows from its recorded draws."""
+    made: Arrays = {}
+    for name, match in named(r"(\w+)_codes", golden.arrays("gpt_sampling")).items():
+        case = match.group(1)
+        settings = golden.settings("gpt_sampling", f"{case}_settings")
+        draws = golden["gpt_sampling", f"{case}_exponential"]
+        config = SamplingConfig(
+            **{"beams" if key == "num_beams" else key: value for key, value in settings.items()},
+            max_codes=len(draws),
+        )
+        text = golden["gpt", "text_ids"]
+        made[name] = with_stop(decoded(model, *_prompt(golden), text, config, draws))
+    return made
+
+
+def latents(model: Model, golden: Golden) -> Arrays:
+    """`gpt_latent.npz`."""
+    text = golden["gpt", "text_ids"].astype(np.int32)
+    codes = golden["gpt_latent", "codes"].astype(np.int32)
+    counts = [np.asarray([array.shape[1]], np.int32) for array in (text, codes)]
+    state = model.run("gpt", "latents", *_prompt(golden), text, counts[0], codes, counts[1])
+    return {"latent": state}
