@@ -1,155 +1,295 @@
-"""Published files to components: which file feeds which component, and through which table."""
+"""A published model as a whole: its configuration, the plan of every file, its components.
 
+importer = Importer.open(Path("checkpoints"))     # headers only; everything wrong raises here
+params = importer.read("gpt")                     # one component's arrays
+"""
+
+import contextlib
 import dataclasses
-import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
-from importers import table as engine
-from importers.sources import Tensors, open_tensors
-from importers.table import Drop, Plan, Row, Tree, flatten
-from indextts_jax.config import Config, bundled_config
-from indextts_jax.models.components import structure
+from importers import bigvgan, gpt, prototypes, s2mel, table, w2v_bert
+from importers.files import CONFIG, FILES, SIZES, expected_of, files_of, merged
+from importers.locate import Located, locate, locate_config
+from importers.published import Published, read_published, read_settings
+from importers.sizes import resolve
+from importers.sources import SourceError, Tensors
+from importers.table import ImportMismatch, Plan, Tree
+from indextts_jax.config import (
+    BucketConfig,
+    ComputeConfig,
+    Config,
+    ConfigError,
+    bundled_config,
+    from_data,
+    to_data,
+)
+from indextts_jax.models.components import COMPONENTS, structure
 
 
 @dataclasses.dataclass(frozen=True)
-class Published:
-    """A published file: how it is opened, and the table that spreads it over components."""
+class _Sections:
+    """The sections of a configuration that could be had; stands for it until all could."""
 
-    module: str  # in `importers`
-    table: str  # its table: a list, or a function of the configuration
-    components: tuple[str, ...]  # more than one: targets begin with the component's name
-    part: str | None = None  # see `open_tensors`
-    optional: bool = False
-    bare: bool = False
+    values: tuple[tuple[str, Any], ...]
 
-    def open(self, path: Path, ignore: Sequence[str] = ()) -> Tensors:
-        """The file's arrays."""
-        return open_tensors(
-            path, part=self.part, optional=self.optional, bare=self.bare, ignore=ignore
-        )
-
-    def rows(self, config: Config) -> list[Row | Drop]:
-        """The table; each target begins with the name of its component."""
-        found = getattr(importlib.import_module(f"importers.{self.module}"), self.table)
-        rows: list[Row | Drop] = found(config) if callable(found) else found
-        if len(self.components) > 1:
-            return rows
-        return [_under(self.components[0], row) if isinstance(row, Row) else row for row in rows]
+    def __getattr__(self, name: str) -> Any:
+        for key, value in self.values:
+            if key == name:
+                return value
+        raise AttributeError(name)
 
 
-def _under(component: str, row: Row) -> Row:
-    targets = (row.target,) if isinstance(row.target, str) else row.target
-    return dataclasses.replace(row, target=tuple(f"{component}.{target}" for target in targets))
-
-
-FILES: dict[str, Published] = {
-    "w2v_bert": Published("w2v_bert", "TABLE", ("semantic_encoder",)),
-    "w2v_stat": Published("w2v_bert", "STATISTICS", ("semantic_encoder",)),
-    "semantic_codec": Published("semantic_codec", "TABLE", ("semantic_codec",)),
-    "campplus": Published("campplus", "TABLE", ("style_encoder",)),
-    "spk_matrix": Published("prototypes", "SPEAKER", ("emotion_prototypes",), bare=True),
-    "emo_matrix": Published("prototypes", "EMOTION", ("emotion_prototypes",), bare=True),
-    "gpt": Published("gpt", "table", ("conditioning", "gpt"), part="model", optional=True),
-    "s2mel": Published("s2mel", "table", ("length_regulator", "dit"), part="net"),
-    "bigvgan": Published("bigvgan", "TABLE", ("vocoder",), part="generator", optional=True),
-}
-
-
-def files_of(component: str) -> list[str]:
-    """The files that fill a component."""
-    return [name for name, published in FILES.items() if component in published.components]
-
-
-def expected_of(file: str, config: Config, dtype: str = "float32") -> Tree:
-    """What one file fills of its components.
-
-    Where two files share a component, each fills what its rows name; what no row names is expected
-    of the first of them (and then reported as not filled).
-    """
-    result = {}
-    for component in FILES[file].components:
-        tree = structure(component, config, dtype).expected
-        sharing = files_of(component)
-        if len(sharing) > 1:
-            named = {name: _named(FILES[name].rows(config), component, tree) for name in sharing}
-            rest = set(flatten(tree)).difference(*named.values())
-            tree = _only(tree, named[file] | (rest if file == sharing[0] else set()))
-        result[component] = tree
-    return result
-
-
-def _named(rows: Sequence[Row | Drop], component: str, tree: Tree) -> set[str]:
-    """Paths of a component that rows have as targets."""
-    targets = [
-        target.removeprefix(f"{component}.")
-        for row in rows
-        if isinstance(row, Row)
-        for target in ((row.target,) if isinstance(row.target, str) else row.target)
-    ]
-    paths = list(flatten(tree))
-    return {path for target in targets for path in engine.matching(target, paths)}
-
-
-def _only(tree: Tree, paths: set[str], prefix: str = "") -> Tree:
-    """The part of a tree that holds these paths."""
-    result = {}
-    for key, value in tree.items():
-        path = f"{prefix}{key}"
-        if not isinstance(value, dict):
-            if path in paths:
-                result[key] = value
-        elif below := _only(value, paths, f"{path}."):
-            result[key] = below
-    return result
-
-
-def _merged(trees: Sequence[Tree]) -> Tree:
-    """Trees with different leaves as one."""
-    result: Tree = {}
-    for tree in trees:
-        for key, value in tree.items():
-            held = result.get(key)
-            both = isinstance(held, dict) and isinstance(value, dict)
-            result[key] = _merged([held, value]) if both else value
-    return result
-
-
-_TINY = {
-    "w2v_bert": "w2v-bert-2.0/model.safetensors",
-    "w2v_stat": "wav2vec2bert_stats.pt",
-    "semantic_codec": "semantic_codec/model.safetensors",
-    "campplus": "campplus/campplus_cn_common.bin",
-    "spk_matrix": "feat1.pt",
-    "emo_matrix": "feat2.pt",
-    "gpt": "gpt.pth",
-    "s2mel": "s2mel.pth",
-    "bigvgan": "bigvgan/bigvgan_generator.pt",
-}
-
-
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Importer:
-    """A published model: its configuration, and its components one by one."""
+    """A published model that was checked as far as names, shapes and settings go."""
 
-    src: Path
+    located: Located
     config: Config
+    dtype: str
+    tensors: Mapping[str, Tensors]  # by file
+    plans: Mapping[str, Plan]  # by file
+    ignored: tuple[str, ...]
 
     @classmethod
-    def open(cls, src: Path) -> "Importer":
-        """The model whose files lie in a folder."""
-        return cls(src, bundled_config("tiny"))
+    def open(
+        cls,
+        src: Path,
+        *,
+        dtype: str = "float32",
+        ignore: Sequence[str] = (),
+        flags: Mapping[str, str | None] | None = None,
+    ) -> "Importer":
+        """The model whose files lie in a folder; no array is read.
 
-    def read(self, component: str, dtype: str = "float32") -> Tree:
-        """A component's parameters."""
-        trees = []
+        Args:
+            src: the folder.
+            dtype: what weights are stored in; stored tables stay float32.
+            ignore: exact names of keys of `config.yaml`, and of arrays, that are passed over.
+            flags: where auxiliary models lie, by name (see `locate`).
+
+        Raises:
+            SourceError: if files are missing or cannot be read.
+            ImportMismatch: with everything in which files, settings and model disagree.
+        """
+        published, passed = read_published(locate_config(src), ignore)
+        located = locate(src, published, flags or {})
+        tensors, settings = _open_all(located, published, ignore)
+        names = {name for file in tensors.values() for name in (*file, *file.ignored)}
+        ignored = tuple(name for name in ignore if name in passed or name in names)
+        problems = [
+            f"--ignore {name}: no key of config.yaml and no array has this name"
+            for name in ignore
+            if name not in ignored
+        ]
+        problems += _unsupported(located, published, settings)
+        sections, unsized = _sections(located, published, settings, tensors)
+        problems += unsized
+        problems += _wrong_rows(located, sections, tensors)
+        plans = {}
+        for file in FILES:
+            if all(component in sections for component in FILES[file].components):
+                try:
+                    config = cast(Config, _Sections(tuple(sections.items())))
+                    plans[file] = table.plan(
+                        FILES[file].rows(config),
+                        tensors[file],
+                        expected_of(file, config, dtype),
+                        file=located.name(file),
+                        ignore=ignore,
+                    )
+                except ImportMismatch as error:
+                    problems += _told_apart(error, located.name(file))
+                except ConfigError as error:
+                    problems.append(str(error))
+        whole = None
+        if len(sections) == len(SIZES) + 1:
+            try:
+                whole = _whole(sections)
+            except ConfigError as error:
+                problems.append(str(error))
+        if problems or whole is None:
+            raise ImportMismatch(str(src), list(dict.fromkeys(problems)))
+        return cls(located, whole, dtype, tensors, plans, ignored)
+
+    def read(self, component: str, progress: Callable[[int], None] = lambda count: None) -> Tree:
+        """A component's parameters; `progress` is told how many arrays were read, as they are.
+
+        Raises:
+            ImportMismatch: with every array that is not finite, or no copy of another as it should.
+        """
+        trees, problems = [], []
         for file in files_of(component):
-            tensors = FILES[file].open(self.src / _TINY[file])
-            expected = expected_of(file, self.config, dtype)
-            label = _TINY[file]
-            plan = engine.plan(FILES[file].rows(self.config), tensors, expected, file=label)
-            fills = tuple(f for f in plan.fills if f.targets[0].startswith(f"{component}."))
-            part = {component: expected[component]}
-            chosen = dataclasses.replace(plan, fills=fills)
-            trees.append(engine.read(chosen, tensors, part, file=label)[component])
-        return _merged(trees)
+            expected = expected_of(file, self.config, self.dtype)
+            try:
+                tree = table.read(
+                    self.plan_of(component, file),
+                    self.tensors[file],
+                    {component: expected[component]},
+                    file=self.located.name(file),
+                    progress=progress,
+                )
+                trees.append(tree[component])
+            except ImportMismatch as error:
+                problems += _told_apart(error, self.located.name(file))
+            self.tensors[file].release()
+        if component == "vocoder":
+            problems += [
+                f"{self.located.name('bigvgan')}: {problem}"
+                for problem in bigvgan.check_filters(self.tensors["bigvgan"])
+            ]
+        if problems:
+            raise ImportMismatch(str(self.located.src), problems)
+        # In the order of the model, in which a loaded checkpoint is too.
+        flat = table.flatten(merged(trees))
+        return table.nested_like(structure(component, self.config, self.dtype).expected, flat)
+
+    def plan_of(self, component: str, file: str) -> Plan:
+        """The part of a file's plan that fills one component.
+
+        What is dropped counts to the component whose arrays begin with the same word, else to the
+        last of the file.
+        """
+        whole, components = self.plans[file], FILES[file].components
+        words = {
+            source.split(".")[0]: _owner(fill.targets[0])
+            for fill in whole.fills
+            for sources in fill.sources
+            for source in sources
+        }
+        fills = tuple(fill for fill in whole.fills if _owner(fill.targets[0]) == component)
+        read = tuple(dict.fromkeys(n for fill in fills for names in fill.sources for n in names))
+        dropped = {
+            name: reason
+            for name, reason in whole.dropped.items()
+            if words.get(name.split(".")[0], components[-1]) == component
+        }
+        copies = {name: other for name, other in whole.copies.items() if name in dropped}
+        return dataclasses.replace(whole, fills=fills, read=read, dropped=dropped, copies=copies)
+
+
+def _owner(target: str) -> str:
+    return target.split(".")[0]
+
+
+def _told_apart(error: ImportMismatch, file: str) -> list[str]:
+    return [f"{file}: {problem}" for problem in error.problems]
+
+
+def _open_all(
+    located: Located, published: Published, ignore: Sequence[str]
+) -> tuple[dict[str, Tensors], dict[str, dict[str, Any]]]:
+    """Every file of arrays, opened, and all settings by the name of their model."""
+    settings = {CONFIG: to_data(published)}
+    tensors, problems = {}, []
+    for name, file in FILES.items():
+        try:
+            tensors[name] = file.open(located.files[name], ignore)
+            if f"{name}_config" in located.files:
+                settings[name] = read_settings(located.files[f"{name}_config"])
+        except (SourceError, OSError) as error:
+            problems.append(str(error))
+    if problems:
+        raise SourceError("\n  ".join(problems))
+    return tensors, settings
+
+
+def _unsupported(
+    located: Located, published: Published, settings: Mapping[str, dict[str, Any]]
+) -> list[str]:
+    """What the settings ask for that this program does not do."""
+    problems = [*gpt.check_settings(settings[CONFIG]), *s2mel.check_settings(settings[CONFIG])]
+    found = [f"{located.name('config')}: {problem}" for problem in problems]
+    try:
+        mel = published.mel()
+    except ConfigError as error:
+        found.append(f"{located.name('config')}: {error}")
+        mel = None
+    for name, problems in (
+        ("w2v_bert_config", w2v_bert.check_settings(settings["w2v_bert"])),
+        ("bigvgan_config", bigvgan.check_settings(settings["bigvgan"], mel)),
+    ):
+        found += [f"{located.name(name)}: {problem}" for problem in problems]
+    return found
+
+
+def _sections(
+    located: Located,
+    published: Published,
+    settings: Mapping[str, dict[str, Any]],
+    tensors: Mapping[str, Tensors],
+) -> tuple[dict[str, Any], list[str]]:
+    """The sections of our configuration, and what kept others from being had."""
+    hints = {field.name: field.type for field in dataclasses.fields(Config)}
+    sections: dict[str, Any] = {}
+    problems: list[str] = []
+    with contextlib.suppress(ConfigError):  # told by `_unsupported`
+        sections["mel"] = published.mel()
+    for component in COMPONENTS:
+        sized = SIZES[component]
+        arrays = tensors[sized.file]
+        label = located.name(sized.file)
+        try:
+            values = resolve(sized.sizes(arrays), settings[sized.settings], arrays, file=label)
+            kind = cast(type, hints[component])
+            sections[component] = from_data(kind, _nested(values), component)
+        except ImportMismatch as error:
+            problems += _told_apart(error, label)
+        except ConfigError as error:
+            problems.append(f"{label}: {error}")
+    return sections, problems
+
+
+def _nested(values: Mapping[str, Any]) -> Any:
+    """Values by dotted name as nested data; numbers as names make a list."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        *parents, last = name.split(".")
+        place = nested
+        for key in parents:
+            place = place.setdefault(key, {})
+        place[last] = value
+
+    def lists(node: Any) -> Any:
+        if not isinstance(node, dict):
+            return node
+        if node and all(key.isdigit() for key in node):
+            return [lists(node[key]) for key in sorted(node, key=int)]
+        return {key: lists(value) for key, value in node.items()}
+
+    return lists(nested)
+
+
+def _wrong_rows(
+    located: Located, sections: Mapping[str, Any], tensors: Mapping[str, Tensors]
+) -> list[str]:
+    """Whether the two matrices have the rows that `emo_num` says."""
+    if "emotion_prototypes" not in sections:
+        return []
+    (speaker,), (emotion,) = tensors["spk_matrix"].values(), tensors["emo_matrix"].values()
+    problems = prototypes.check_rows(sections["emotion_prototypes"].groups, speaker, emotion)
+    return [f"{located.name('config')}: {problem}" for problem in problems]
+
+
+def _whole(sections: Mapping[str, Any]) -> Config:
+    """The configuration of an imported model: float32 everywhere, published buckets that fit."""
+    stages = [field.name for field in dataclasses.fields(ComputeConfig)]
+    return Config(
+        **sections,
+        compute=ComputeConfig(**dict.fromkeys(stages, "float32")),
+        buckets=_buckets(sections["gpt"].text_positions, sections["gpt"].code_positions),
+    )
+
+
+def _buckets(text: int, codes: int) -> BucketConfig:
+    """The published model's buckets, within the position tables of the GPT."""
+    ladders = bundled_config("indextts2").buckets
+
+    def within(ladder: tuple[int, ...], limit: int) -> tuple[int, ...]:
+        return (*(size for size in ladder if size < limit), limit)
+
+    return dataclasses.replace(
+        ladders, text=within(ladders.text, text), codes=within(ladders.codes, codes)
+    )

@@ -49,7 +49,7 @@ def read_header(file: MappedFile) -> dict[str, SafeTensor]:
     """The arrays of a file, by name.
 
     Raises:
-        SourceError: if the header is damaged, or does not describe the bytes that follow it exactly.
+        SourceError: if the header is damaged, or does not describe exactly the bytes after it.
     """
     if file.size < 8:
         raise SourceError(f"{file.path}: not a safetensors file ({file.size} bytes)")

@@ -57,16 +57,20 @@ def resolve(
     """Plain values of a table of sizes; `settings` holds the published keys, nested.
 
     Raises:
-        ImportMismatch: with every tensor that is missing or has too few axes.
+        ImportMismatch: with every setting or tensor that is missing or of no use.
     """
-    values, problems = {}, []
+    values: dict[str, Any] = {}
+    problems: list[str] = []
     for name, size in sizes.items():
         match size:
             case Fixed(value, _):
                 values[name] = value
             case Setting(key, then):
                 keys = (key,) if isinstance(key, str) else key
-                values[name] = then(*(_lookup(settings, k) for k in keys))
+                try:
+                    values[name] = then(*(_lookup(settings, k) for k in keys))
+                except (KeyError, TypeError, ValueError):
+                    problems.append(f"no usable setting {' and '.join(keys)} (for the size {name})")
             case Axis(tensor, axis, then):
                 if tensor not in tensors:
                     problems.append(

@@ -32,8 +32,11 @@ _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 class Tensors(Mapping[str, Tensor]):
     """The arrays of a file by dotted name, each read only when asked."""
 
-    def __init__(self, file: MappedFile, tensors: Mapping[str, Tensor]):
+    def __init__(
+        self, file: MappedFile, tensors: Mapping[str, Tensor], ignored: Sequence[str] = ()
+    ):
         self.path = file.path
+        self.ignored = tuple(ignored)  # what is no array, and was passed over by its name
         self._file = file
         self._tensors = dict(tensors)
 
@@ -111,15 +114,16 @@ def open_tensors(
     """
     path = Path(path)
     file = MappedFile(path)
+    passed: list[str] = []
     if path.suffix == ".safetensors":
         arrays: dict[str, Tensor] = dict(read_header(file))
         arrays = _unwrapped(arrays, f"{part}." if part else "")
         arrays = {BARE: next(iter(arrays.values()))} if bare and len(arrays) == 1 else arrays
     else:
-        arrays = _open_torch(file, part, optional, set(ignore))
+        arrays, passed = _open_torch(file, part, optional, set(ignore))
     if bare and list(arrays) != [BARE]:
         raise SourceError(f"{path}: expected one bare array, got {len(arrays)} named ones")
-    return Tensors(file, arrays)
+    return Tensors(file, arrays, passed)
 
 
 def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -132,7 +136,8 @@ def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _open_torch(
     file: MappedFile, part: str | None, optional: bool, ignore: set[str]
-) -> dict[str, Tensor]:
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The arrays of a PyTorch file, and the names in `ignore` of things that are none."""
     _check_kind(file)
     entries = zips.entries(file)
     folders = [name[: -len("data.pkl")] for name in entries if name.endswith("data.pkl")]
@@ -160,10 +165,12 @@ def _open_torch(
     except PickleError as error:
         raise SourceError(f"{file.path}: {error}") from error
     flat = _flatten(_choose_part(value, part, optional, file.path), file.path)
-    problems, arrays, starts = [], {}, {}
+    problems, passed, arrays, starts = [], [], {}, {}
     for name, leaf in flat.items():
         if not isinstance(leaf, StoredTensor):
-            if name not in ignore:
+            if name in ignore:
+                passed.append(name)
+            else:
                 problems.append(_refusal(name, leaf))
             continue
         key = leaf.storage.key
@@ -172,7 +179,7 @@ def _open_torch(
         arrays[name] = TorchTensor(file, starts[key], leaf)
     if problems:
         raise SourceError(f"{file.path}: " + "; ".join(problems[:20]))
-    return dict(arrays)
+    return dict(arrays), passed
 
 
 def _check_kind(file: MappedFile) -> None:

@@ -14,6 +14,7 @@ leading axis holds. Dots in a target separate the keys of the parameter tree.
 
 import dataclasses
 import difflib
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -281,17 +282,25 @@ def _misshapen(
                 yield f"dtype of {name}: checkpoint {tensor.dtype}, expected floating point"
         named = ", ".join(f"{n} {t.shape}" for n, t in zip(sources, given, strict=True))
         try:
-            out = jax.eval_shape(
-                fill.transform, *(jax.ShapeDtypeStruct(t.shape, np.float32) for t in given)
-            )
+            parts = _transformed(fill.transform, tuple(t.shape for t in given))
         except (TypeError, ValueError, IndexError) as error:
             yield f"shape of {fill.targets[0]}: {named} cannot be transformed ({error})"
             continue
-        parts = out if isinstance(out, tuple) else (out,)
         for target, part in zip(fill.targets, parts, strict=True):
             want = tuple(shapes[target].shape[len(fill.stack) :])
-            if part.shape != want:
-                yield f"shape of {target}: checkpoint {part.shape} from {named}, model {want}"
+            if part != want:
+                yield f"shape of {target}: checkpoint {part} from {named}, model {want}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _transformed(
+    transform: Callable[..., Any], shapes: tuple[tuple[int, ...], ...]
+) -> tuple[tuple[int, ...], ...]:
+    """The shapes that a transform makes of arrays of these shapes."""
+    if transform is identity:
+        return shapes
+    out = jax.eval_shape(transform, *(jax.ShapeDtypeStruct(s, np.float32) for s in shapes))
+    return tuple(part.shape for part in (out if isinstance(out, tuple) else (out,)))
 
 
 def read(

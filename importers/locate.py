@@ -1,0 +1,197 @@
+"""Where the published files lie below a folder; what is missing, and how to get it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from importers.mapped import SourceError
+from importers.published import Published
+
+MAIN = "IndexTeam/IndexTTS-2"
+
+
+@dataclasses.dataclass(frozen=True)
+class Auxiliary:
+    """A model that is published elsewhere: its repository, its files, and where they may lie."""
+
+    flag: str
+    repository: str
+    weights: str  # the path in the repository
+    beside: tuple[str, ...]  # settings in the same folder, needed too
+    places: tuple[str, ...]  # of the weights, below the source folder; the first is the published
+    download_to: str  # the folder, below the source folder, that a download goes to
+
+    @property
+    def cached(self) -> str:
+        """The folder of the old hub cache."""
+        return f"hf_cache/models--{self.repository.replace('/', '--')}"
+
+
+AUXILIARY: dict[str, Auxiliary] = {
+    "w2v_bert": Auxiliary(
+        "w2v_bert",
+        "facebook/w2v-bert-2.0",
+        "model.safetensors",
+        ("config.json",),
+        ("hf_cache/w2v-bert-2.0/model.safetensors", "w2v-bert-2.0/model.safetensors"),
+        "hf_cache/w2v-bert-2.0",
+    ),
+    "semantic_codec": Auxiliary(
+        "semantic_codec",
+        "amphion/MaskGCT",
+        "semantic_codec/model.safetensors",
+        (),
+        ("hf_cache/semantic_codec_model.safetensors", "semantic_codec/model.safetensors"),
+        "",
+    ),
+    "campplus": Auxiliary(
+        "campplus",
+        "funasr/campplus",
+        "campplus_cn_common.bin",
+        (),
+        ("hf_cache/campplus_cn_common.bin", "campplus/campplus_cn_common.bin"),
+        "hf_cache",
+    ),
+    "bigvgan": Auxiliary(
+        "bigvgan",
+        "nvidia/bigvgan_v2_22khz_80band_256x",
+        "bigvgan_generator.pt",
+        ("config.json",),
+        ("hf_cache/bigvgan/bigvgan_generator.pt", "bigvgan/bigvgan_generator.pt"),
+        "hf_cache/bigvgan",
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """Every file of a published model, by what it is."""
+
+    src: Path
+    files: Mapping[str, Path]
+
+    def name(self, file: str) -> str:
+        """How a file is called in messages and records: by its path below the source folder."""
+        path = self.files[file]
+        return path.relative_to(self.src).as_posix() if path.is_relative_to(self.src) else str(path)
+
+
+def locate_config(src: Path) -> Path:
+    """The path of `config.yaml`.
+
+    Raises:
+        SourceError: if there is no such folder or file.
+    """
+    if not src.is_dir():
+        kind = "is no folder" if src.exists() else "does not exist"
+        raise SourceError(f"{src} {kind}; --src is the folder of the published files")
+    if not (src / "config.yaml").is_file():
+        command = f"hf download {MAIN} --local-dir {src}"
+        raise SourceError(f"{src} has no config.yaml; the published files come with: {command}")
+    return src / "config.yaml"
+
+
+def locate(src: Path, published: Published, flags: Mapping[str, str | None]) -> Located:
+    """Every published file; `flags` names auxiliary models that lie elsewhere.
+
+    Raises:
+        SourceError: with every file that is missing or lies in two places.
+    """
+    search = _Search(src)
+    names = {
+        "tokenizer": published.dataset.bpe_model,
+        "gpt": published.gpt_checkpoint,
+        "s2mel": published.s2mel_checkpoint,
+        "w2v_stat": published.w2v_stat,
+        "spk_matrix": published.spk_matrix,
+        "emo_matrix": published.emo_matrix,
+    }
+    for key, name in names.items():
+        search.main(key, name)
+    for key, auxiliary in AUXILIARY.items():
+        search.auxiliary(key, auxiliary, flags.get(auxiliary.flag))
+    if search.problems:
+        raise SourceError("\n  ".join([f"cannot find every file of {src}:", *search.problems]))
+    return Located(src, {"config": src / "config.yaml", **search.found})
+
+
+def _spellings(path: Path) -> list[Path]:
+    """A file and the same as `.safetensors`, if it holds arrays."""
+    if path.suffix in (".pth", ".pt", ".bin"):
+        return [path, path.with_suffix(".safetensors")]
+    return [path]
+
+
+class _Search:
+    """Gathers what is found and what is not."""
+
+    def __init__(self, src: Path):
+        self.src = src
+        self.found: dict[str, Path] = {}
+        self.problems: list[str] = []
+
+    def one(self, key: str, candidates: Sequence[Path]) -> bool:
+        """Takes the one candidate that exists; false if none does."""
+        # One file under two names, by a link, is one file.
+        held = {path.resolve(): path for path in reversed(candidates) if path.is_file()}
+        if len(held) > 1:
+            places = " and ".join(str(path) for path in reversed(held.values()))
+            self.problems.append(f"found twice: {places}; remove one, or name it with a flag")
+        elif held:
+            (self.found[key],) = held.values()
+        return bool(held)
+
+    def main(self, key: str, name: str) -> None:
+        """A file of the main repository, named by `config.yaml`."""
+        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute():
+            name = PureWindowsPath(name).name  # a path of the machine that trained the model
+        if ".." in PureWindowsPath(name).parts or not name:
+            self.problems.append(f"config.yaml: {name!r} lies outside the folder")
+        elif not self.one(key, _spellings(self.src / name)):
+            self.problems.append(
+                f"missing: {name}: hf download {MAIN} {name} --local-dir {self.src}"
+            )
+
+    def auxiliary(self, key: str, auxiliary: Auxiliary, flag: str | None) -> None:
+        """An auxiliary model, in one of its places or where the flag says."""
+        if flag:
+            self._flagged(key, auxiliary, Path(flag))
+        else:
+            places = [self.src / place for place in auxiliary.places]
+            places += [folder / auxiliary.weights for folder in self._snapshots(auxiliary)]
+            spelled = [path for place in places for path in _spellings(place)]
+            if not self.one(key, spelled):
+                self.problems.append(self._missing(auxiliary, auxiliary.weights))
+        if key not in self.found:
+            return
+        for name in auxiliary.beside:
+            path = self.found[key].parent / name
+            if path.is_file():
+                self.found[f"{key}_config"] = path
+            else:
+                self.problems.append(f"{self._missing(auxiliary, name)} (expected at {path})")
+
+    def _flagged(self, key: str, auxiliary: Auxiliary, path: Path) -> None:
+        name = PurePosixPath(auxiliary.weights).name
+        places = (path / name, path / auxiliary.weights) if path.is_dir() else ()
+        candidates = [spelled for place in places for spelled in _spellings(place)] or [path]
+        if not self.one(key, candidates):
+            self.problems.append(
+                f"missing: --{auxiliary.flag} {path}: no such file, no {name} in it"
+            )
+
+    def _snapshots(self, auxiliary: Auxiliary) -> list[Path]:
+        """Folders of the old hub cache: the commit of `refs/main`, else all."""
+        folder = self.src / auxiliary.cached
+        reference = folder / "refs" / "main"
+        if reference.is_file():
+            commit = reference.read_text(encoding="utf-8", errors="replace").strip()
+            if commit and "/" not in commit and ".." not in commit:
+                return [folder / "snapshots" / commit]
+        return sorted(folder.glob("snapshots/*"))
+
+    def _missing(self, auxiliary: Auxiliary, name: str) -> str:
+        files = " ".join((auxiliary.weights, *auxiliary.beside))
+        target = self.src / auxiliary.download_to
+        command = f"hf download {auxiliary.repository} {files} --local-dir {target}"
+        return f"missing: {name}: {command} (or name it with --{auxiliary.flag})"
