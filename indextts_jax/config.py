@@ -302,6 +302,11 @@ class VocoderConfig:
 
     def __post_init__(self) -> None:
         _positive("vocoder", self, "mels", "channels", "rates", "kernels", "block_kernels")
+        for dilations in self.block_dilations:
+            if not dilations or min(dilations) < 1:
+                raise ConfigError(f"vocoder.block_dilations must be positive, got {dilations}")
+        if self.outer_kernel < 1 or not self.block_kernels:
+            raise ConfigError("vocoder.outer_kernel and vocoder.block_kernels must be there")
         if len(self.rates) != len(self.kernels):
             raise ConfigError("vocoder.rates and vocoder.kernels differ in length")
         if len(self.block_kernels) != len(self.block_dilations):
@@ -309,6 +314,16 @@ class VocoderConfig:
         if self.channels % 2 ** len(self.rates):
             raise ConfigError(
                 f"vocoder.channels {self.channels} cannot be halved {len(self.rates)} times"
+            )
+        for rate, kernel in zip(self.rates, self.kernels, strict=True):
+            if kernel < rate or (kernel - rate) % 2:
+                raise ConfigError(
+                    f"vocoder.kernels: {kernel} must be its rate {rate} or an even number more"
+                )
+        if any(kernel % 2 == 0 for kernel in (*self.block_kernels, self.outer_kernel)):
+            raise ConfigError(
+                f"vocoder.block_kernels {self.block_kernels} and vocoder.outer_kernel "
+                f"{self.outer_kernel} must be odd"
             )
 
     @property

@@ -1,0 +1,128 @@
+"""BigVGAN's generator, into the component `vocoder`."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from importers.sizes import Axis, Setting, Size
+from importers.table import Drop, Row, Tensor, matching
+from importers.transforms import conv1d, conv_transpose1d, folded, weight_norm
+from indextts_jax.config import MelConfig
+from indextts_jax.layers.snake import low_pass
+
+# Keys of the model's own `config.json`.
+SIZES: dict[str, Size] = {
+    "mels": Setting("num_mels"),
+    "channels": Setting("upsample_initial_channel"),
+    "rates": Setting("upsample_rates"),
+    "kernels": Setting("upsample_kernel_sizes"),
+    "block_kernels": Setting("resblock_kernel_sizes"),
+    "block_dilations": Setting("resblock_dilation_sizes"),
+    "outer_kernel": Axis("conv_pre.weight_v", 2),
+    "log_scale": Setting("snake_logscale"),
+}
+
+
+def sizes(tensors: Mapping[str, Tensor]) -> dict[str, Size]:
+    """`SIZES`, with the one tensor under the name that the file's spelling of weight norm gives."""
+    spellings = [option[-1] for option in weight_norm("conv_pre").options]
+    held = [name for name in spellings if name in tensors]
+    return SIZES | ({"outer_kernel": Axis(held[0], 2)} if held else {})
+
+
+# What else in `config.json` changes the result, and the value that this project computes.
+IMPLEMENTED = {
+    "resblock": "1",
+    "activation": "snakebeta",
+    "use_tanh_at_final": False,
+    "use_bias_at_final": False,
+}
+
+# What the reference takes an absent key for.
+DEFAULTS = {"use_tanh_at_final": True, "use_bias_at_final": True}
+
+
+def check_settings(settings: Mapping[str, Any], mel: MelConfig | None = None) -> list[str]:
+    """What `config.json` lacks, or asks for that is not implemented, by key; empty if nothing.
+
+    With the spectrogram that the flow produces, also where `config.json` describes another one.
+    """
+    keys = [size.key for size in SIZES.values() if isinstance(size, Setting)]
+    needed = [str(key) for key in (*keys, *IMPLEMENTED) if key not in DEFAULTS]
+    problems = [f"missing key {key}" for key in needed if key not in settings]
+    for key, only in IMPLEMENTED.items():
+        if settings.get(key, DEFAULTS.get(key, only)) != only:
+            given = f"{settings[key]!r}" if key in settings else f"absent, so {DEFAULTS[key]!r}"
+            problems.append(f"{key} is {given}: only {only!r} is implemented")
+    rates, hop = settings.get("upsample_rates", []), settings.get("hop_size")
+    if not isinstance(rates, list) or any(type(rate) is not int for rate in rates):
+        problems.append(f"upsample_rates is {rates!r}: expected a list of whole numbers")
+    elif rates and hop is not None and hop != math.prod(rates):
+        problems.append(f"hop_size is {hop!r}, but upsample_rates make {math.prod(rates)}")
+    return problems + (_disagreements(settings, mel) if mel is not None else [])
+
+
+def _disagreements(settings: Mapping[str, Any], mel: MelConfig) -> list[str]:
+    """Where `config.json` describes another spectrogram; a key that it lacks says nothing."""
+    nyquist = mel.sample_rate / 2
+    wanted: dict[str, Any] = {
+        "num_mels": mel.mels,
+        "sampling_rate": mel.sample_rate,
+        "n_fft": mel.n_fft,
+        "win_size": mel.window,
+        "hop_size": mel.hop,
+        "fmin": mel.fmin,
+        "fmax": mel.fmax or nyquist,
+    }
+    given = {key: settings[key] for key in wanted if key in settings}
+    if "fmax" in given:
+        given["fmax"] = given["fmax"] or nyquist
+    return [
+        f"{key} is {given[key]!r}, but the model's spectrogram has {wanted[key]!r}"
+        for key in given
+        if given[key] != wanted[key]
+    ]
+
+
+_FILTER = "the low-pass filter's taps are computed from its design"
+
+TABLE: list[Row | Drop] = [
+    Row("conv_pre.kernel", weight_norm("conv_pre"), folded(conv1d)),
+    Row("conv_pre.bias", "conv_pre.bias"),
+    Row("ups.{s}.kernel", weight_norm("ups.{s}.0"), folded(conv_transpose1d)),
+    Row("ups.{s}.bias", "ups.{s}.0.bias"),
+    Row("blocks.{b}.first.{i}.kernel", weight_norm("resblocks.{b}.convs1.{i}"), folded(conv1d)),
+    Row("blocks.{b}.first.{i}.bias", "resblocks.{b}.convs1.{i}.bias"),
+    Row("blocks.{b}.second.{i}.kernel", weight_norm("resblocks.{b}.convs2.{i}"), folded(conv1d)),
+    Row("blocks.{b}.second.{i}.bias", "resblocks.{b}.convs2.{i}.bias"),
+    Row("blocks.{b}.activations.{a}.alpha", "resblocks.{b}.activations.{a}.act.alpha"),
+    Row("blocks.{b}.activations.{a}.beta", "resblocks.{b}.activations.{a}.act.beta"),
+    Row("activation_post.alpha", "activation_post.act.alpha"),
+    Row("activation_post.beta", "activation_post.act.beta"),
+    Row("conv_post.kernel", weight_norm("conv_post"), folded(conv1d)),
+    Drop("resblocks.{b}.activations.{a}.upsample.filter", _FILTER),
+    Drop("resblocks.{b}.activations.{a}.downsample.lowpass.filter", _FILTER),
+    Drop("activation_post.upsample.filter", _FILTER),
+    Drop("activation_post.downsample.lowpass.filter", _FILTER),
+]
+
+
+def check_filters(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Which of the filters that are dropped are not what the vocoder computes, by name."""
+    patterns = [drop.source for drop in TABLE if isinstance(drop, Drop)]
+    names = [name for pattern in patterns for name in matching(pattern, list(tensors))]
+    return [
+        f"{name} is not the low-pass filter that its design gives"
+        for name in names
+        if not _is_low_pass(tensors[name])
+    ]
+
+
+def _is_low_pass(tensor: Tensor) -> bool:
+    taps = low_pass()[None, None]
+    rounding = max(1e-6, float(jnp.finfo(tensor.dtype).eps))
+    stored = np.asarray(tensor.read(), np.float32)
+    return stored.shape == taps.shape and bool(np.abs(stored - taps).max() <= rounding)

@@ -1,0 +1,87 @@
+"""SnakeBeta between two low-pass filters, so that the harmonics it makes do not alias."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, Float32, Int
+
+from indextts_jax.layers.conv import valid
+from indextts_jax.layers.linear import Table
+
+TAPS = 12  # of both low-pass filters
+CUTOFF = 0.25  # of the doubled sample rate: the Nyquist frequency of the signal itself
+HALF_WIDTH = 0.3  # of the transition band, likewise
+DIVISOR_EPS = 1e-9  # added to the magnitude's divisor
+
+
+def low_pass() -> Float32[np.ndarray, " 12"]:
+    """The taps of the low-pass filter: a Kaiser-windowed sinc that sums to one.
+
+    Source: `kaiser_sinc_filter1d` of the PyTorch release, whose files hold the same numbers.
+    """
+    attenuation = 2.285 * (TAPS // 2 - 1) * np.pi * (4 * HALF_WIDTH) + 7.95  # dB, above 50 here
+    window = np.kaiser(TAPS, 0.1102 * (attenuation - 8.7))
+    time = np.arange(TAPS) - (TAPS - 1) / 2
+    taps = window * np.sinc(2 * CUTOFF * time)
+    return (taps / taps.sum()).astype(np.float32)
+
+
+class AntiAliasedSnake(nnx.Module):
+    """Upsampling by two, SnakeBeta, downsampling by two: `x + sin(a x)^2 / b` for each channel.
+
+    Each filter is split into its two phases, so nothing runs at the doubled rate and nothing
+    multiplies by the zeros of upsampling: `even` and `odd` are the doubled signal's samples.
+    All is computed in float32, whatever the dtype of `x`. Outside of a row's length the edge
+    samples are repeated, those of the activated signal before the second filter.
+
+    Source: `Activation1d` and `SnakeBeta` of the PyTorch release.
+    """
+
+    def __init__(self, channels: int, *, log_scale: bool, rngs: nnx.Rngs):
+        self.log_scale = log_scale
+        start = jnp.zeros(channels) if log_scale else jnp.ones(channels)
+        # Tables, not weights: rounded, they would shift the phase of every sine.
+        self.alpha = Table(start)
+        self.beta = Table(start)
+
+    def __call__(
+        self, x: Float[Array, "b n c"], lengths: Int[Array, " b"]
+    ) -> Float32[Array, "b n c"]:
+        inside = valid(lengths, x.shape[1])[..., None]
+        end = jnp.maximum(lengths - 1, 0)[:, None, None]
+
+        def last(y: Float[Array, "b n c"]) -> Float[Array, "b 1 c"]:
+            return jnp.take_along_axis(y, end, axis=1, mode="clip")
+
+        x = x.astype(jnp.float32)
+        x = jnp.where(inside, x, last(x))
+        x = jnp.pad(x, ((0, 0), (3, 3), (0, 0)), mode="edge")
+        taps = low_pass()
+        even, odd = 2 * _filter(x[:, :-1], taps[0::2]), 2 * _filter(x[:, 1:], taps[1::2])
+
+        even, odd = self._snake(even), self._snake(odd)
+        first, final = even[:, :1], last(odd)  # of the doubled signal: each phase needs both ends
+        even, odd = jnp.where(inside, even, final), jnp.where(inside, odd, final)
+        even = jnp.concatenate([first] * 2 + [even] + [final] * 3, axis=1)
+        odd = jnp.concatenate([first] * 3 + [odd] + [final] * 2, axis=1)
+        # Both are needed six times over. Without the barrier XLA puts what made them into the sum
+        # once for each tap, which on a CPU takes four times as long.
+        even, odd = lax.optimization_barrier((even, odd))
+        return _filter(even, taps[1::2]) + _filter(odd, taps[0::2])
+
+    def _snake(self, x: Float32[Array, "b n c"]) -> Float32[Array, "b n c"]:
+        alpha, beta = self.alpha[...], self.beta[...]
+        if self.log_scale:
+            alpha, beta = jnp.exp(alpha), jnp.exp(beta)
+        sine = jnp.sin(alpha * x)
+        return x + (1 / (beta + DIVISOR_EPS)) * sine * sine
+
+
+def _filter(x: Float[Array, "b n c"], taps: Float32[np.ndarray, " k"]) -> Float[Array, "b s c"]:
+    """A sum of shifted slices, one a tap: XLA fuses it, where it would not fuse a convolution."""
+    size = x.shape[1] - len(taps) + 1
+    return sum(
+        (lax.slice_in_dim(x, i, i + size, axis=1) * tap for i, tap in enumerate(taps)),
+        start=jnp.zeros((), x.dtype),
+    )

@@ -1,0 +1,62 @@
+"""Transposed convolution over time."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float
+
+from indextts_jax.layers.linear import uniform
+
+
+class ConvTranspose1d(nnx.Module):
+    """A transposed convolution that makes exactly `rate` samples of one.
+
+    As in PyTorch with a padding of (kernel - rate) / 2: sample t adds its multiple of the kernel's
+    taps, in their order, from output rate * t - padding on.
+
+    Source: `torch.nn.ConvTranspose1d`, as `BigVGAN.ups` of the PyTorch release uses it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, rate: int, *, rngs: nnx.Rngs):
+        if kernel < rate or (kernel - rate) % 2:
+            raise ValueError(f"a kernel of {kernel} does not fit a rate of {rate}")
+        self.rate = rate
+        self.kernel = uniform(rngs, (kernel, inputs, outputs), kernel * outputs)
+        self.bias = uniform(rngs, (outputs,), kernel * outputs)
+
+    def __call__(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
+        dtype = self.kernel.dtype
+        whole = self.kernel.shape[0] % self.rate == 0
+        y = self._sub_pixel(x.astype(dtype)) if whole else self._dilated(x.astype(dtype))
+        return (y + self.bias[...]).astype(dtype)
+
+    def _sub_pixel(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
+        """An ordinary convolution to `rate` samples at once, which are then laid side by side."""
+        taps, inputs, outputs = self.kernel.shape
+        reach = taps // self.rate  # input samples behind one output sample
+        kernel = self.kernel[...].reshape(reach, self.rate, inputs, outputs)[::-1]
+        kernel = kernel.swapaxes(1, 2).reshape(reach, inputs, self.rate * outputs)
+        y = _convolve(x, kernel, padding=reach - 1)
+        y = y.reshape(x.shape[0], -1, outputs)
+        start = (taps - self.rate) // 2
+        return lax.slice_in_dim(y, start, start + self.rate * x.shape[1], axis=1)
+
+    def _dilated(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
+        """A convolution of the input with zeros between its samples; for any kernel."""
+        taps = self.kernel.shape[0]
+        padding = taps - 1 - (taps - self.rate) // 2
+        return _convolve(x, self.kernel[...][::-1], padding=padding, spread=self.rate)
+
+
+def _convolve(
+    x: Float[Array, "b t i"], kernel: Float[Array, "k i o"], *, padding: int, spread: int = 1
+) -> Float[Array, "b n o"]:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(1,),
+        padding=[(padding, padding)],
+        lhs_dilation=(spread,),
+        dimension_numbers=("NWC", "WIO", "NWC"),
+        preferred_element_type=jnp.float32,
+    )
