@@ -39,6 +39,8 @@ def errors(ours: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
 
 def _cosine(ours: np.ndarray, reference: np.ndarray) -> float:
     a, b = ours.astype(np.float64).ravel(), reference.astype(np.float64).ravel()
+    if not np.isfinite(a).all():
+        return float("nan")
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b / norms) if norms else float(np.array_equal(a, b))
 

@@ -1,0 +1,102 @@
+"""The commands' runner: exit codes, one-line errors, help."""
+
+import os
+import signal
+from typing import Any
+
+import pytest
+from absl import flags as absl_flags
+
+from indextts_jax import cli
+from indextts_jax.errors import InputError
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    absl_flags.DEFINE_string("name", None, "A name.", flag_values=flags)
+    absl_flags.DEFINE_integer("count", 3, "A number.", flag_values=flags)
+
+
+def execute(main: Any, *argv: str) -> int:
+    return cli.execute(main, define, name="x", summary="does x.", common=("name",), argv=argv)
+
+
+def failing(error: BaseException) -> Any:
+    def main(flags: Any) -> None:
+        raise error
+
+    return main
+
+
+def test_flags_reach_the_command() -> None:
+    seen = []
+    assert execute(lambda flags: seen.append((flags.name, flags.count)), "--name=a") == 0
+    assert seen == [("a", 3)]
+
+
+def test_two_commands_in_one_process_do_not_share_flags() -> None:
+    seen: list[int] = []
+    execute(lambda flags: seen.append(flags.count), "--count=5")
+    execute(lambda flags: seen.append(flags.count))
+    assert seen == [5, 3]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("bad"), cli.BAD_INPUT),
+        (FileNotFoundError(2, "No such file", "a.wav"), cli.BAD_INPUT),
+        (OSError(28, "No space left on device", "a.wav"), cli.FAILURE),
+        (RuntimeError("broke\nbadly"), cli.FAILURE),
+        (KeyboardInterrupt(), cli.INTERRUPTED),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(failing(error)) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("argv", [["--nothing"], ["--count=many"], ["word"]])
+def test_bad_flags_are_bad_input(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(lambda flags: None, *argv) == cli.BAD_INPUT
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_help_shows_common_flags_first_and_names_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert execute(failing(AssertionError()), "--help") == 0
+    out = capsys.readouterr().out
+    assert out.index("A name.") < out.index("--count")
+    assert "A number." not in out
+
+
+def test_help_full_shows_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(failing(AssertionError()), "--helpfull") == 0
+    assert "A number." in capsys.readouterr().out
+
+
+def test_sigterm_unwinds_the_command() -> None:
+    cleaned = []
+
+    def main(flags: Any) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            cleaned.append(True)
+
+    assert execute(main) == cli.INTERRUPTED
+    assert cleaned == [True]
+
+
+def test_a_traceback_is_shown_when_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(cli.TRACEBACK, "1")
+    assert execute(failing(RuntimeError("broke"))) == cli.FAILURE
+    assert "Traceback" in capsys.readouterr().err
