@@ -26,7 +26,7 @@ from indextts_jax.config import (
     from_data,
     to_data,
 )
-from indextts_jax.models.components import COMPONENTS, structure
+from indextts_jax.models.components import COMPONENTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Importer:
     dtype: str
     tensors: Mapping[str, Tensors]  # by file
     plans: Mapping[str, Plan]  # by file
+    expected: Mapping[str, Tree]  # by file: what it fills, by component
     ignored: tuple[str, ...]
 
     @classmethod
@@ -88,15 +89,16 @@ class Importer:
         sections, unsized = _sections(located, published, settings, tensors)
         problems += unsized
         problems += _wrong_rows(located, sections, tensors)
-        plans = {}
+        plans, expected = {}, {}
         for file in FILES:
             if all(component in sections for component in FILES[file].components):
                 try:
                     config = cast(Config, _Sections(tuple(sections.items())))
+                    expected[file] = expected_of(file, config, dtype)
                     plans[file] = table.plan(
                         FILES[file].rows(config),
                         tensors[file],
-                        expected_of(file, config, dtype),
+                        expected[file],
                         file=located.name(file),
                         ignore=ignore,
                     )
@@ -112,7 +114,7 @@ class Importer:
                 problems.append(str(error))
         if problems or whole is None:
             raise ImportMismatch(str(src), list(dict.fromkeys(problems)))
-        return cls(located, whole, dtype, tensors, plans, ignored)
+        return cls(located, whole, dtype, tensors, plans, expected, ignored)
 
     def read(self, component: str, progress: Callable[[int], None] = lambda count: None) -> Tree:
         """A component's parameters; `progress` is told how many arrays were read, as they are.
@@ -122,12 +124,11 @@ class Importer:
         """
         trees, problems = [], []
         for file in files_of(component):
-            expected = expected_of(file, self.config, self.dtype)
             try:
                 tree = table.read(
                     self.plan_of(component, file),
                     self.tensors[file],
-                    {component: expected[component]},
+                    {component: self.expected[file][component]},
                     file=self.located.name(file),
                     progress=progress,
                 )
@@ -142,9 +143,7 @@ class Importer:
             ]
         if problems:
             raise ImportMismatch(str(self.located.src), problems)
-        # In the order of the model, in which a loaded checkpoint is too.
-        flat = table.flatten(merged(trees))
-        return table.nested_like(structure(component, self.config, self.dtype).expected, flat)
+        return merged(trees)
 
     def plan_of(self, component: str, file: str) -> Plan:
         """The part of a file's plan that fills one component.

@@ -25,6 +25,8 @@ import numpy as np
 
 from indextts_jax.errors import InputError
 
+from indextts_jax.errors import InputError
+
 Tree = dict[Any, Any]
 
 
