@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import sentencepiece
+
 from importers import bigvgan, gpt, prototypes, s2mel, table, w2v_bert
 from importers.files import CONFIG, FILES, SIZES, expected_of, files_of, merged
 from importers.locate import Located, locate, locate_config
@@ -106,6 +108,7 @@ class Importer:
                     problems += _told_apart(error, located.name(file))
                 except ConfigError as error:
                     problems.append(str(error))
+        problems += _tokenizer_problems(located, published)
         whole = None
         if len(sections) == len(SIZES) + 1:
             try:
@@ -115,6 +118,11 @@ class Importer:
         if problems or whole is None:
             raise ImportMismatch(str(src), list(dict.fromkeys(problems)))
         return cls(located, whole, dtype, tensors, plans, expected, ignored)
+
+    @property
+    def tokenizer(self) -> bytes:
+        """The tokenizer's file."""
+        return self.located.files["tokenizer"].read_bytes()
 
     def read(self, component: str, progress: Callable[[int], None] = lambda count: None) -> Tree:
         """A component's parameters; `progress` is told how many arrays were read, as they are.
@@ -270,6 +278,21 @@ def _wrong_rows(
     (speaker,), (emotion,) = tensors["spk_matrix"].values(), tensors["emo_matrix"].values()
     problems = prototypes.check_rows(sections["emotion_prototypes"].groups, speaker, emotion)
     return [f"{located.name('config')}: {problem}" for problem in problems]
+
+
+def _tokenizer_problems(located: Located, published: Published) -> list[str]:
+    """Whether the tokenizer is one, and its ids are rows of the text embedding."""
+    label = located.name("tokenizer")
+    try:
+        processor = sentencepiece.SentencePieceProcessor(
+            model_proto=located.files["tokenizer"].read_bytes()
+        )
+    except (RuntimeError, OSError) as error:
+        return [f"{label}: no SentencePiece model ({' '.join(str(error).split())[:120]})"]
+    pieces, ids = processor.get_piece_size(), published.gpt.number_text_tokens
+    if pieces > ids:
+        return [f"{label} has {pieces} pieces, but gpt.number_text_tokens is {ids}"]
+    return []
 
 
 def _whole(sections: Mapping[str, Any]) -> Config:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import yaml
 from orbax.checkpoint import v1 as ocp
 
@@ -27,7 +28,7 @@ from indextts_jax.config import Config, load_config, to_data
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.provenance import ComponentRecord, FileHash, Provenance
-from indextts_jax.staging import put_in_place, staging
+from indextts_jax.staging import check_free, put_in_place, staging
 
 Params = dict[Any, Any]
 
@@ -102,7 +103,7 @@ class Checkpoint:
 
     def _load(self, name: str) -> Params:
         expected = structure(name, self.config, self.provenance.dtype).expected
-        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        device = jnp.zeros(()).sharding  # of the default device, which a context may set
         abstract = jax.tree.map(
             lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected
         )
@@ -151,6 +152,15 @@ def is_checkpoint(folder: Path) -> bool:
     return (folder / provenance.FILE).is_file()
 
 
+def check_destination(path: str | Path, *, force: bool = False) -> None:
+    """Makes sure that a checkpoint may be written there.
+
+    Raises:
+        InputError: if the place is taken; with `force`, if it is by something else.
+    """
+    check_free(Path(path).absolute(), force=force, ours=is_checkpoint)
+
+
 def open_checkpoint(path: str | Path) -> Checkpoint:
     """The checkpoint in a folder: its configuration, tokenizer and provenance, but no arrays.
 
@@ -184,11 +194,11 @@ def save(
     tokenizer: bytes,
     components: Iterable[tuple[str, Params]],
     dtype: str = "float32",
-    sources: Sequence[FileHash] = (),
+    sources: Iterable[FileHash] = (),
     ignored: Sequence[str] = (),
     force: bool = False,
 ) -> Provenance:
-    """Writes a checkpoint; components are taken, and written, one after the other.
+    """Writes a checkpoint; components are taken, and written, one after the other, then `sources`.
 
     Everything is written beside the destination, which then appears at once. Whatever stops this
     function leaves nothing behind; what a killed one left is removed by the next.

@@ -28,7 +28,7 @@ def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Itera
         with _locked(stage, target):
             try:
                 _clear(stage, target)
-                _check_free(target, force, ours)
+                check_free(target, force=force, ours=ours)
                 yield stage
             finally:
                 _remove(stage)
@@ -52,7 +52,12 @@ def put_in_place(stage: Path, finished: Path, target: Path) -> None:
         raise
 
 
-def _check_free(target: Path, force: bool, ours: Callable[[Path], bool]) -> None:
+def check_free(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> None:
+    """Makes sure that a folder may appear there, or, with `force`, replace what `ours` says.
+
+    Raises:
+        InputError: if it may not.
+    """
     if not os.path.lexists(target):
         return
     if not force:

@@ -1,0 +1,16 @@
+"""`python -m indextts_jax.import`: see `importers.command`."""
+
+import jax
+
+from importers import command
+from indextts_jax import cli
+
+if __name__ == "__main__":
+    jax.config.update("jax_platforms", "cpu")  # nothing is computed: no accelerator is taken
+    cli.run(
+        command.main,
+        command.define,
+        name="import",
+        summary=command.SUMMARY,
+        common=command.COMMON,
+    )
