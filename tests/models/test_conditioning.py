@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 import support
 
+from indextts_jax.config import ConfigError, bundled_config
 from indextts_jax.models.components import structure
 
 
@@ -98,3 +100,19 @@ def test_half_precision_weights_stay_close_to_full_precision(method, name, dtype
         full,
         f"conditioning.{name}_{dtype}",
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("speaker_encoder", {"kernel": 14}, "kernel 14 must be odd"),
+        ("speaker_encoder", {"width": 40}, "speaker_perceiver.context 32 is not"),
+        ("emotion_perceiver", {"context": 31}, "emotion_perceiver.context 31 is not"),
+        ("emotion_perceiver", {"latents": 2}, "emotion_perceiver.latents must be 1, got 2"),
+        ("speaker_perceiver", {"width": 63}, "speaker_perceiver.width 63 is not"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(part, change, message):
+    cfg = bundled_config("tiny").conditioning
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(cfg, **{part: dataclasses.replace(getattr(cfg, part), **change)})
