@@ -104,7 +104,7 @@ def test_a_frame_reaches_as_far_as_the_published_layers_reach():
 
 
 def test_a_row_depends_neither_on_its_padding_nor_on_its_neighbours():
-    lengths = np.array([1, 2, *np.random.default_rng(2).integers(3, 12, 2), 13])
+    lengths = np.array([1, np.random.default_rng(2).integers(2, 13), 13])
     mel = noise(len(lengths), 13, SMALL.mels)
     padded = 1e4 * noise(*mel.shape, seed=3)
     for row, given, length in zip(padded, mel, lengths, strict=True):
