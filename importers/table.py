@@ -25,9 +25,9 @@ import numpy as np
 
 from indextts_jax.errors import InputError
 
-from indextts_jax.errors import InputError
-
 Tree = dict[Any, Any]
+
+HINTED = 30  # missing arrays that get a hint: a file that is wrong as a whole needs none
 
 
 class Tensor(Protocol):
@@ -121,7 +121,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
     """A pattern as a regular expression with one group for each placeholder."""
     parts, position = [], 0
     for match in _PLACEHOLDER.finditer(pattern):
-        parts += [re.escape(pattern[position : match.start()]), r"(\d+)"]
+        parts += [re.escape(pattern[position : match.start()]), "([0-9]{1,9})"]
         position = match.end()
     return re.compile("".join([*parts, re.escape(pattern[position:])]))
 
@@ -145,7 +145,8 @@ def _matches(pattern: str, names: Sequence[str]) -> Iterator[dict[str, int]]:
                 for text, (_, plus) in zip(match.groups(), slots, strict=True)
             ]
             indices = dict(zip((slot for slot, _ in slots), found, strict=True))
-            if _render(pattern, indices) == name:  # a placeholder used twice has one value
+            # a placeholder used twice has one value, and none is negative
+            if _render(pattern, indices) == name and min(found, default=0) >= 0:
                 yield indices
 
 
@@ -252,11 +253,11 @@ def plan(
     unexpected = [name for name in rest if name not in dropped]
 
     problems += [
-        f"missing: {name} (for {target}){nearest(name, unexpected)}"
-        for name, target in missing.items()
+        f"missing: {name} (for {target}){nearest(name, unexpected if i < HINTED else ())}"
+        for i, (name, target) in enumerate(missing.items())
     ]
     problems += [
-        f"unexpected: {name} {tensors[name].shape}{nearest(name, list(missing))}"
+        f"unexpected: {name} {tensors[name].shape}{nearest(name, list(missing)[:HINTED])}"
         for name in unexpected
     ]
     problems += [f"not filled: {p} {tuple(shapes[p].shape)}" for p in shapes if p not in filled]
@@ -289,9 +290,10 @@ def _misshapen(
             yield f"shape of {fill.targets[0]}: {named} cannot be transformed ({error})"
             continue
         for target, part in zip(fill.targets, parts, strict=True):
-            want = tuple(shapes[target].shape[len(fill.stack) :])
-            if part != want:
-                yield f"shape of {target}: checkpoint {part} from {named}, model {want}"
+            want = tuple(shapes[target].shape)
+            if (*fill.stack, *part) != want:
+                parted = want[len(fill.stack) :] if want[: len(fill.stack)] == fill.stack else want
+                yield f"shape of {target}: checkpoint {part} from {named}, model {parted}"
 
 
 @functools.lru_cache(maxsize=4096)
