@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
@@ -17,6 +18,7 @@ from indextts_jax.layers.wavenet import WaveNet
 
 TIME_SCALE = 1000.0
 TIME_BASE = 10_000.0
+MASKED = float(np.finfo(np.float32).min)  # finite, so that an empty row is no NaN
 RMS_EPS = 1e-5
 FINAL_EPS = 1e-6
 
@@ -97,9 +99,11 @@ class Attention(nnx.Module):
         qkv = self.qkv(x).reshape(batch, frames, 3, self.heads, width // self.heads)
         q, k, v = jnp.moveaxis(qkv, 2, 0)
         tables = rotary_tables(frames, width // self.heads)
-        y = jax.nn.dot_product_attention(
-            rotate(q, tables), rotate(k, tables), v, mask=mask[:, None, None]
-        )
+        q, k = rotate(q, tables), rotate(k, tables)
+        scores = jnp.einsum("bfhk,bghk->bhfg", q, k, preferred_element_type=jnp.float32)
+        scores = jnp.where(mask[:, None, None], scores * q.shape[-1] ** -0.5, MASKED)
+        weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+        y = jnp.einsum("bhfg,bghk->bfhk", weights, v, preferred_element_type=jnp.float32)
         return self.out(y.reshape(x.shape))
 
 

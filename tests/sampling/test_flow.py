@@ -1,0 +1,209 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import support
+from flax import nnx
+
+from indextts_jax.config import DiTConfig, WaveNetConfig
+from indextts_jax.models.components import structure
+from indextts_jax.models.dit import DiT
+from indextts_jax.sampling import flow
+
+SMALL = DiTConfig(
+    width=30,
+    layers=3,
+    heads=3,
+    feed_forward=37,
+    mels=11,
+    condition=13,
+    style=7,
+    frequencies=5,
+    wavenet=WaveNetConfig(layers=2, kernel=5, dilation=1),
+)
+
+
+def turned(array):
+    """Time before channels; the golden arrays have channels first."""
+    return np.asarray(array).swapaxes(-1, -2)
+
+
+@functools.cache
+def small():
+    """A velocity field of odd sizes: its graph, and random parameters."""
+    graph, state = nnx.split(nnx.eval_shape(lambda: DiT(SMALL, rngs=nnx.Rngs(0))))
+    rng = np.random.default_rng(1)
+    return graph, jax.tree.map(
+        lambda leaf: 0.25 * rng.standard_normal(leaf.shape, np.float32), nnx.to_pure_dict(state)
+    )
+
+
+@functools.cache
+def compiled(graph, loop, **static):
+    return jax.jit(lambda params, *given: loop(nnx.merge(graph, params), *given, **static))
+
+
+def run(loop, *given, **static):
+    """A loop over the small module, jitted over its parameters."""
+    graph, params = small()
+    call = compiled(graph, loop, **static)
+    return np.asarray(call(params, *(jnp.asarray(a) for a in given)))
+
+
+def inputs(rng, rows, frames):
+    """Random noise, prompt mel, condition and style."""
+    shapes = [(frames, 11), (frames, 11), (frames, 13), (7,)]
+    return [rng.standard_normal((rows, *shape), np.float32) for shape in shapes]
+
+
+def in_prompt(prompt_lengths, frames):
+    return (np.arange(frames) < np.asarray(prompt_lengths)[:, None])[..., None]
+
+
+def plain_euler(dit, noise, prompt, prompt_lengths, condition, style, lengths, guidance, *, steps):
+    """Euler steps as the reference takes them: one stacked evaluation after the other."""
+    target = (jnp.arange(noise.shape[1]) >= prompt_lengths[:, None])[..., None]
+    prompt = jnp.where(target, 0, prompt)
+    x, t = jnp.where(target, noise, 0), np.float32(0)
+    for step in range(steps):
+        dt = np.float32((step + 1) / steps) - t
+        both = dit.velocity(
+            jnp.concatenate([x, x]),
+            jnp.concatenate([prompt, 0 * prompt]),
+            jnp.full(2 * len(x), t),
+            jnp.concatenate([style, 0 * style]),
+            jnp.concatenate([condition, 0 * condition]),
+            jnp.concatenate([lengths, lengths]),
+        )
+        conditional, unconditional = jnp.split(both, 2)
+        x = x + dt * ((1 + guidance) * conditional - guidance * unconditional)
+        x, t = jnp.where(target, x, 0), t + dt
+    return x
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "guidance"),
+    [("euler4_cfg0_7", 4, 0.7), ("euler25_cfg0_7", 25, 0.7), ("euler4_cfg0", 4, 0.0)],
+)
+def test_the_mel_is_the_reference_s(name, steps, guidance):
+    arrays = support.golden("cfm")
+    noise, mel = turned(arrays["noise"]), turned(arrays["prompt_mel"])
+    frames, prompted = noise.shape[1], mel.shape[1]
+    prompt = np.pad(mel, [(0, 0), (0, frames - prompted), (0, 0)])
+
+    graph = structure("dit", support.tiny_config()).graph
+    given = (noise, prompt, [prompted], arrays["condition"], arrays["style"], [frames])
+    call = compiled(graph, flow.sample, steps=steps, guidance=guidance)
+    ours = call(support.tiny_params("dit"), *(jnp.asarray(a) for a in given))
+
+    support.assert_close(turned(ours), arrays[name], f"cfm.{name}")
+
+
+@pytest.mark.parametrize("guidance", [0.0, 0.7])
+def test_scanned_steps_equal_a_plain_loop_over_whole_evaluations(guidance):
+    noise, mel, condition, style = inputs(np.random.default_rng(2), 2, 19)
+    given = (noise, mel, [5, 9], condition, style, [19, 19])
+
+    ours = run(flow.sample, *given, steps=3, guidance=guidance)
+    plain = run(plain_euler, *given, guidance, steps=3)
+
+    assert support.relative_errors(ours, plain)[1] < 5e-6
+
+
+def test_neither_padding_nor_neighbours_change_a_row():
+    rng = np.random.default_rng(3)
+    lengths, frames = rng.integers(10, 23, 3), 23
+    prompts = rng.integers(1, 9, 3)
+    noise, mel, condition, style = inputs(rng, 3, frames)
+    valid = in_prompt(lengths, frames)
+
+    def sampled(scale, others=1.0):
+        filled = [
+            np.where(keep, a, scale * rng.standard_normal(a.shape, np.float32))
+            for keep, a in (
+                (valid, noise),
+                (in_prompt(prompts, frames), mel),
+                (valid, condition),
+            )
+        ]
+        filled = [np.concatenate([a[:1], others * a[1:]]) for a in (*filled, style)]
+        given = (filled[0], filled[1], prompts, filled[2], filled[3], lengths)
+        return run(flow.sample, *given, steps=2, guidance=0.7)
+
+    ours = sampled(0.0)
+
+    np.testing.assert_array_equal(sampled(1e4), ours)
+    np.testing.assert_array_equal(sampled(0.0, others=30.0)[0], ours[0])
+
+
+def test_a_row_equals_its_unpadded_run_and_is_zero_elsewhere():
+    noise, mel, condition, style = inputs(np.random.default_rng(4), 1, 23)
+    static = {"steps": 2, "guidance": 0.7}
+
+    padded = run(flow.sample, noise, mel, [6], condition, style, [17], **static)
+    cut = [a[:, :17] for a in (noise, mel, condition)]
+    alone = run(flow.sample, cut[0], cut[1], [6], cut[2], style, [17], **static)
+
+    assert support.relative_errors(padded[:, :17], alone)[1] < 6e-6
+    assert not padded[:, :6].any()
+    assert not padded[:, 17:].any()
+    assert padded[:, 6:17].all()
+
+
+def test_noise_of_a_frame_depends_on_its_key_and_position_alone():
+    keys = jax.random.split(jax.random.key(0), 3)
+    ours = np.asarray(flow.noise(keys, 31, 11))
+
+    np.testing.assert_array_equal(flow.noise(keys, 17, 11), ours[:, :17])
+    np.testing.assert_array_equal(flow.noise(keys[1:2], 31, 11)[0], ours[1])
+    assert len(np.unique(ours)) == ours.size
+
+
+def test_noise_is_standard_normal():
+    ours = np.asarray(flow.noise(jax.random.split(jax.random.key(1), 2), 500, 80))
+    frames = ours.reshape(-1, 80)
+
+    assert abs(ours.mean()) < 0.015
+    assert abs(ours.std() - 1) < 0.01
+    assert abs(np.mean(ours**4) - 3) < 0.1
+    assert abs(np.mean(frames[1:] * frames[:-1])) < 0.015
+
+
+def test_the_continuation_is_the_target_s_part_of_the_mel_of_each_row_alone():
+    rng = np.random.default_rng(5)
+    prompts, lengths = [7, 4], [8, 11]
+    mel, prompt_condition, condition = (
+        1e4 * rng.standard_normal((2, size, width), np.float32)
+        for size, width in ((9, 11), (9, 13), (14, 13))
+    )
+    style = rng.standard_normal((2, 7), np.float32)
+    keys = jax.random.split(jax.random.key(2), 2)
+    rows = []
+    for row, (prompt, length) in enumerate(zip(prompts, lengths, strict=True)):
+        _, own_mel, own, _ = inputs(rng, 1, prompt + length)
+        mel[row, :prompt] = own_mel[0, :prompt]
+        prompt_condition[row, :prompt] = own[0, :prompt]
+        condition[row, :length] = own[0, prompt:]
+        noise = flow.noise(keys[row : row + 1], prompt + length, 11)
+        given = (noise, own_mel, [prompt], own, style[row : row + 1], [prompt + length])
+        rows.append(run(flow.sample, *given, steps=2, guidance=0.7)[0, prompt:])
+
+    given = (mel, prompt_condition, prompts, condition, lengths, style, keys)
+    ours = run(flow.continue_mel, *given, size=21, steps=2, guidance=0.7)
+
+    assert ours.shape == (2, 14, 11)
+    for row, length, alone in zip(ours, lengths, rows, strict=True):
+        assert support.relative_errors(row[:length], alone)[1] < 6e-6
+        assert not row[length:].any()
+
+
+def test_rows_follow_each_other_at_their_own_lengths():
+    first, second = np.arange(1, 7).reshape(2, 3, 1), np.arange(10, 18).reshape(2, 4, 1)
+
+    ours = flow.follow(jnp.float32(first), jnp.array([1, 3]), jnp.float32(second), 6)
+
+    assert ours[0, :5, 0].tolist() == [1, 10, 11, 12, 13]
+    assert ours[1, :, 0].tolist() == [4, 5, 6, 14, 15, 16]
+    assert flow.after(ours, jnp.array([2, 3]), 2)[..., 0].tolist() == [[11, 12], [14, 15]]
