@@ -1,9 +1,10 @@
 """CAMPPlus, `campplus_cn_common.bin`, into the component `style_encoder`."""
 
-from importers.sizes import Axis, Fixed, Size
+from importers.sizes import Axis, Fixed, Setting, Size
 from importers.table import Drop, Row
 from importers.transforms import conv1d, conv2d, pointwise
 
+LAYERS = (12, 24, 16)  # dense layers, block by block: no file says so
 _LAYER = "xvector.block1.tdnnd1"
 
 SIZES: dict[str, Size] = {
@@ -13,36 +14,44 @@ SIZES: dict[str, Size] = {
     "growth": Axis(f"{_LAYER}.cam_layer.linear_local.weight", 0),
     "bottleneck": Axis(f"{_LAYER}.linear1.weight", 0),
     "mask_width": Axis(f"{_LAYER}.cam_layer.linear1.weight", 0),
-    "layers": Fixed((12, 24, 16), "the class CAMPPlus"),
+    "layers": Fixed(LAYERS, "the class CAMPPlus"),
     "dilations": Fixed((1, 2, 2), "the class CAMPPlus"),
     "kernel": Axis(f"{_LAYER}.cam_layer.linear_local.weight", 2),
     "segment": Fixed(100, "the class CAMLayer"),
-    "style": Axis("xvector.dense.linear.weight", 0),
+    "style": Setting("s2mel.style_encoder.dim"),
 }
 
 
-def _norm(target: str, source: str, *, affine: bool = True) -> list[Row | Drop]:
-    """A batch normalisation: four rows, or two, and the counter that PyTorch keeps with them."""
-    rows: list[Row | Drop] = [
-        Row(f"{target}.mean", f"{source}.running_mean"),
-        Row(f"{target}.var", f"{source}.running_var"),
-        Drop(f"{source}.num_batches_tracked", "counts training steps"),
-    ]
+def _norm(target: str, source: str, *, affine: bool = True) -> list[Row]:
+    """A batch normalisation: its statistics, and scale and bias if it has them."""
+    pairs = [("mean", "running_mean"), ("var", "running_var")]
     if affine:
-        rows += [
-            Row(f"{target}.scale", f"{source}.weight"),
-            Row(f"{target}.bias", f"{source}.bias"),
-        ]
-    return rows
+        pairs += [("scale", "weight"), ("bias", "bias")]
+    return [Row(f"{target}.{ours}", f"{source}.{theirs}") for ours, theirs in pairs]
 
 
-def _residual_block(target: str, source: str) -> list[Row | Drop]:
+def _residual_block(target: str, source: str) -> list[Row]:
     return [
         Row(f"{target}.conv_first.kernel", f"{source}.conv1.weight", conv2d),
         *_norm(f"{target}.norm_first", f"{source}.bn1"),
         Row(f"{target}.conv_second.kernel", f"{source}.conv2.weight", conv2d),
         *_norm(f"{target}.norm_second", f"{source}.bn2"),
     ]
+
+
+def _counters() -> list[Drop]:
+    """The counter beside each batch normalisation, by its exact name."""
+    norms = ["head.bn1", "head.bn2"]
+    for stage in (1, 2):
+        norms += [f"head.layer{stage}.{block}.bn{n}" for block in (0, 1) for n in (1, 2)]
+        norms.append(f"head.layer{stage}.0.shortcut.1")
+    norms += [f"xvector.{name}.batchnorm" for name in ("tdnn.nonlinear", "out_nonlinear")]
+    for block, layers in enumerate(LAYERS, start=1):
+        dense = [f"xvector.block{block}.tdnnd{layer + 1}" for layer in range(layers)]
+        norms += [f"{layer}.nonlinear{n}.batchnorm" for layer in dense for n in (1, 2)]
+        norms.append(f"xvector.transit{block}.nonlinear.batchnorm")
+    norms.append("xvector.dense.nonlinear.batchnorm")
+    return [Drop(f"{norm}.num_batches_tracked", "counts training steps") for norm in norms]
 
 
 _DENSE = "xvector.block{block+1}.tdnnd{layer+1}"
@@ -84,4 +93,5 @@ TABLE: list[Row | Drop] = [
     *_norm("norm_out", "xvector.out_nonlinear.batchnorm"),
     Row("style.kernel", "xvector.dense.linear.weight", pointwise),
     *_norm("norm_style", "xvector.dense.nonlinear.batchnorm", affine=False),
+    *_counters(),
 ]
