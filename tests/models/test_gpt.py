@@ -1,0 +1,324 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import support
+from flax import nnx
+
+from indextts_jax.config import GPTConfig
+from indextts_jax.models import gpt as gpt_module
+from indextts_jax.models.components import structure
+from indextts_jax.models.gpt import GPT, Part, attend
+from indextts_jax.sampling.generate import replay
+
+
+@functools.cache
+def compiled(function, dtype: str):
+    gpt = structure("gpt", support.tiny_config(), dtype)
+    params = jax.tree.map(
+        lambda leaf, want: jnp.asarray(leaf, want.dtype), support.tiny_params("gpt"), gpt.expected
+    )
+    run = jax.jit(lambda params, *given: function(gpt.bind(params), *given))
+    return functools.partial(run, params)
+
+
+def call(function, *given, dtype="float32"):
+    """A function of the tiny model, jitted over its parameters."""
+    return compiled(function, dtype)(*map(jnp.asarray, given))
+
+
+def spoken():
+    """The golden conditioning and text, as methods take them."""
+    gpt = support.golden("gpt")
+    text = gpt["text_ids"]
+    return gpt["speaker_latents"], gpt["emovec"], text, np.array([text.shape[1]])
+
+
+def test_conditioning_equals_the_reference():
+    gpt = support.golden("gpt")
+    rows = call(GPT.conditioning, gpt["speaker_latents"], gpt["emovec"])
+
+    support.assert_close(rows, gpt["conds"], "gpt.conds")
+
+
+def test_prefix_equals_the_reference():
+    rows, lengths = call(GPT.prefix, *spoken())
+
+    assert lengths.tolist() == [support.golden("gpt")["prefix"].shape[1]]
+    support.assert_close(rows, support.golden("gpt")["prefix"], "gpt.prefix")
+
+
+def test_prefix_of_a_batch_holds_the_rows_that_the_reference_pads_on_the_left():
+    gpt, batch = support.golden("gpt"), support.golden("gpt_batch")
+    text = batch["text_ids"]
+    latents, emotion = (np.repeat(gpt[name], 2, axis=0) for name in ("speaker_latents", "emovec"))
+    kept, kept_lengths = call(GPT.without_special, text, np.full(2, text.shape[1]))
+    rows, lengths = call(GPT.prefix, latents, emotion, kept, kept_lengths)
+
+    assert (lengths + 1).tolist() == batch["mask"].sum(axis=1).tolist()
+    for ours, length, theirs in zip(rows, lengths, batch["prefix"], strict=True):
+        support.assert_close(ours[:length], theirs[-int(length) :], "gpt_batch.prefix")
+
+
+def test_special_ids_are_dropped_wherever_they_stand():
+    text = jnp.array([[1, 5, 0, 0, 7, 9, 3, 3], [4, 1, 6, 2, 8, 1, 0, 2]])
+    kept, lengths = call(GPT.without_special, text, jnp.array([6, 4]))
+
+    assert lengths.tolist() == [3, 3]
+    assert kept[0, :3].tolist() == [5, 7, 9]
+    assert kept[1, :3].tolist() == [4, 6, 2]
+
+
+def test_cached_steps_give_the_logits_of_the_reference():
+    gpt = support.golden("gpt")
+    codes = gpt["greedy_codes"][:, : gpt["step_logits"].shape[1]]
+
+    support.assert_close(call(replay, *spoken(), codes), gpt["step_logits"], "gpt.step_logits")
+
+
+def test_latents_equal_the_reference():
+    golden = support.golden("gpt_latent")
+    codes = golden["codes"]
+    latents = call(GPT.latents, *spoken(), codes, np.array([codes.shape[1]]))
+
+    support.assert_close(latents, golden["latent"], "gpt_latent.latent")
+
+
+def test_cached_decoding_at_aligned_positions_equals_the_full_pass(monkeypatch):
+    monkeypatch.setattr(gpt_module, "FIRST_STEP", 1)
+    compiled.cache_clear()  # of functions traced with the rule of the reference
+    codes = np.random.default_rng(0).integers(0, 64, (1, 29))
+    stepped = call(replay, *spoken(), codes)
+    compiled.cache_clear()
+    hidden = call(GPT.latents, *spoken(), codes, np.array([29]))
+    head = support.tiny_params("gpt")["code_head"]
+
+    support.assert_close(stepped, hidden @ head["kernel"] + head["bias"], "gpt.cached")
+
+
+def test_the_position_after_the_start_code_is_left_out():
+    codes = np.random.default_rng(0).integers(0, 64, (1, 2))
+    stepped = call(replay, *spoken(), codes)
+    hidden = call(GPT.latents, *spoken(), codes, np.array([2]))
+    head = support.tiny_params("gpt")["code_head"]
+    rms = [
+        support.relative_errors(stepped[:, i], hidden[:, i] @ head["kernel"] + head["bias"])[0]
+        for i in range(2)
+    ]
+
+    assert rms[0] < 1e-5
+    assert rms[1] > 1e-3
+
+
+def batch_of_three(rng, text_size, code_size):
+    """Rows of different lengths, with ids of size 10 000 as padding."""
+    text_lengths = rng.integers(1, 15, 3)
+    code_lengths = rng.integers(2, 12, 3)
+    text = rng.integers(2, 900, (3, text_size))
+    codes = rng.integers(0, 64, (3, code_size))
+    text[np.arange(text_size) >= text_lengths[:, None]] += 10_000
+    codes[np.arange(code_size) >= code_lengths[:, None]] += 10_000
+    latents = rng.standard_normal((3, 32, 64), np.float32)
+    return (
+        latents,
+        rng.standard_normal((3, 64), np.float32),
+        text,
+        text_lengths,
+        codes,
+        code_lengths,
+    )
+
+
+def alone(row, latents, emotion, text, text_lengths, codes, code_lengths):
+    """One row of a batch, padded with other numbers to other sizes."""
+    text_row, codes_row = np.zeros((1, 15), int), np.zeros((1, 11), int)
+    text_row[0, : text_lengths[row]] = text[row, : text_lengths[row]]
+    codes_row[0, : code_lengths[row]] = codes[row, : code_lengths[row]]
+    one = slice(row, row + 1)
+    return latents[one], emotion[one], text_row, text_lengths[one], codes_row, code_lengths[one]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_latents_of_a_row_depend_neither_on_padding_nor_on_neighbours(seed):
+    given = batch_of_three(np.random.default_rng(seed), 17, 13)
+    batched = call(GPT.latents, *given)
+    for row, length in enumerate(given[-1]):
+        latents = call(GPT.latents, *alone(row, *given))
+        support.assert_close(batched[row, :length], latents[0, :length], "gpt.padding")
+        assert not np.any(batched[row, length:])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cached_logits_of_a_row_depend_neither_on_padding_nor_on_neighbours(seed):
+    given = batch_of_three(np.random.default_rng(seed), 17, 13)
+    batched = call(replay, *given[:-1])
+    for row, length in enumerate(given[-1]):
+        logits = call(replay, *alone(row, *given)[:-1])
+        support.assert_close(batched[row, :length], logits[0, :length], "gpt.padding")
+
+
+def test_rows_past_the_prefix_change_nothing():
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((2, 23, 64), np.float32)
+    lengths = np.array([11, 23])
+    garbage = rows.copy()
+    garbage[0, 11:] = 1e4 * rng.standard_normal((12, 64), np.float32)
+    (clean, _), (logits, cache) = (call(GPT.prefill, x, lengths) for x in (rows, garbage))
+
+    support.assert_close(logits, clean, "gpt.padding")
+    assert cache.lengths.tolist() == [12, 24]
+
+
+def test_beams_find_their_history_through_the_lineage():
+    rng = np.random.default_rng(7)
+    steps, beams = 6, 3
+    latents, emotion, text, text_lengths, *_ = batch_of_three(rng, 17, 13)
+    prefix = call(GPT.prefix, latents, emotion, text, text_lengths)
+    _, cached = call(GPT.prefill, *prefix)
+    cache = structure("gpt", support.tiny_config()).bind(support.tiny_params("gpt"))
+    cache = cache.empty_cache(3, beams, steps)
+    history = np.zeros((3, beams, 0), int)
+    lineage = np.full((3, beams, steps), 17)  # later steps are not looked at
+    step = compiled(GPT.step, "float32")
+    for index in range(steps):
+        parents = rng.integers(0, beams, (3, beams))
+        codes = rng.integers(0, 64, (3, beams))
+        history = np.take_along_axis(history, parents[..., None], axis=1)
+        history = np.concatenate([history, codes[..., None]], axis=2)
+        lineage = np.take_along_axis(lineage, parents[..., None], axis=1)
+        lineage[:, :, index] = np.arange(beams)
+        logits, cache = step(
+            jnp.asarray(codes), jnp.asarray(index), jnp.asarray(lineage), cached, cache
+        )
+    for beam in range(beams):
+        forced = np.concatenate([history[:, beam], np.zeros((3, 1), int)], axis=1)
+        alone = call(replay, latents, emotion, text, text_lengths, forced)
+        support.assert_close(logits[:, beam], alone[:, -1], "gpt.lineage")
+
+
+def test_scanned_blocks_equal_a_loop_over_them():
+    rows = np.random.default_rng(1).standard_normal((2, 19, 64), np.float32)
+    lengths = np.array([18, 18])
+
+    def looped(gpt, rows, lengths):
+        start = gpt.code_embedding(jnp.full(2, 64)) + gpt.code_positions(jnp.zeros(2, int))
+        x = rows.at[:, 18].set(start)
+        mask = jnp.tri(19, dtype=bool)
+        for i in range(support.tiny_config().gpt.layers):
+            block = jax.tree.map(lambda leaf, i=i: leaf[i], gpt.blocks)
+            query, key, value = block.project(x)
+            x = block.finish(x, attend(query, [Part(key, value, mask)]))
+        return gpt.code_head(gpt.final_norm(gpt.trunk_norm(x[:, 18])))
+
+    scanned, _ = call(GPT.prefill, rows, lengths)
+    support.assert_close(scanned, call(looped, rows, lengths), "gpt.scan")
+
+
+def test_attention_over_parts_is_attention_over_all_their_keys():
+    rng = np.random.default_rng(3)
+    query = rng.standard_normal((2, 3, 5, 7), np.float32)
+    keys, values = rng.standard_normal((2, 2, 3, 11, 7), np.float32)
+    mask = rng.random((2, 5, 11)) < 0.6
+    mask[:, :, 0] = True
+    cuts = [slice(0, 4), slice(4, 11)]
+    parts = [Part(keys[:, :, cut], values[:, :, cut], jnp.asarray(mask[..., cut])) for cut in cuts]
+    scores = np.einsum("bhik,bhjk->bhij", query, keys, dtype=np.float64) / np.sqrt(7)
+    weights = np.where(mask[:, None], np.exp(scores), 0)
+    expected = np.einsum("bhij,bhjk->bhik", weights / weights.sum(-1, keepdims=True), values)
+
+    support.assert_close(attend(jnp.asarray(query), parts), expected, "gpt.attend")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_halves_stay_close(dtype):
+    gpt = support.golden("gpt")
+    codes = gpt["greedy_codes"][:, : gpt["step_logits"].shape[1]]
+    logits = call(replay, *spoken(), codes, dtype=dtype)
+    latents = call(GPT.latents, *spoken(), *latent_codes(), dtype=dtype)
+
+    assert logits.dtype == latents.dtype == np.float32
+    support.assert_close(logits, gpt["step_logits"], f"gpt.step_logits_{dtype}")
+    support.assert_close(
+        latents, support.golden("gpt_latent")["latent"], f"gpt_latent.latent_{dtype}"
+    )
+
+
+def latent_codes():
+    codes = support.golden("gpt_latent")["codes"]
+    return codes, np.array([codes.shape[1]])
+
+
+@pytest.mark.parametrize(
+    ("width", "layers", "heads", "rows"), [(30, 3, 5, 13), (66, 2, 11, 31), (56, 4, 7, 1)]
+)
+def test_trunk_equals_gpt2_of_transformers(width, layers, heads, rows):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(width)
+    config = transformers.GPT2Config(
+        n_embd=width, n_layer=layers, n_head=heads, vocab_size=7, n_positions=64
+    )
+    theirs = transformers.GPT2Model(config).eval()
+    with torch.no_grad():  # large enough for the non-linearities to matter
+        for name, parameter in theirs.named_parameters():
+            ones = 1.0 if "ln_" in name and "weight" in name else 0.0
+            parameter.copy_(ones + 0.3 * torch.randn(parameter.shape))
+        theirs.wpe.weight.zero_()
+    cfg = GPTConfig(
+        width=width,
+        layers=layers,
+        heads=heads,
+        feed_forward=4 * width,
+        text_vocabulary=17,
+        text_positions=19,
+        code_vocabulary=23,
+        code_positions=29,
+        conditioning_latents=3,
+        speed_rows=2,
+        start_text=0,
+        stop_text=1,
+        start_code=21,
+        stop_code=22,
+    )
+    weights = {name: p.detach().numpy() for name, p in theirs.named_parameters()}
+
+    def stacked(name):
+        return np.stack([weights[f"h.{i}.{name}"] for i in range(layers)])
+
+    graph, state = nnx.split(nnx.eval_shape(lambda: GPT(cfg, rngs=nnx.Rngs(0))))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: rng.standard_normal(leaf.shape, np.float32), nnx.to_pure_dict(state)
+    )
+    params["final_norm"] = {"scale": np.ones(width), "bias": np.zeros(width)}
+    for ours, name in {
+        "qkv": "attn.c_attn",
+        "attn_out": "attn.c_proj",
+        "fc_in": "mlp.c_fc",
+        "fc_out": "mlp.c_proj",
+    }.items():
+        params["blocks"][ours] = {
+            "kernel": stacked(f"{name}.weight"),
+            "bias": stacked(f"{name}.bias"),
+        }
+    for ours, name in {"ln_attn": "ln_1", "ln_mlp": "ln_2"}.items():
+        params["blocks"][ours] = {
+            "scale": stacked(f"{name}.weight"),
+            "bias": stacked(f"{name}.bias"),
+        }
+    params["trunk_norm"] = {"scale": weights["ln_f.weight"], "bias": weights["ln_f.bias"]}
+    params["code_head"] = {"kernel": np.eye(width, 23, dtype=np.float32), "bias": np.zeros(23)}
+    x = rng.standard_normal((2, rows, width), np.float32)
+    logits, _ = jax.jit(lambda params, x: nnx.merge(graph, params).prefill(x, jnp.full(2, rows)))(
+        params, x
+    )
+    start = params["code_embedding"]["embedding"][21] + params["code_positions"]["embedding"][0]
+    joined = np.concatenate([x, np.tile(start, (2, 1, 1))], axis=1)
+    with torch.no_grad():
+        hidden = theirs(inputs_embeds=torch.tensor(joined)).last_hidden_state[:, -1].numpy()
+    hidden -= hidden.mean(-1, keepdims=True)
+    hidden /= np.sqrt((hidden**2).mean(-1, keepdims=True) + 1e-5)
+
+    support.assert_close(logits, hidden[:, :23], "gpt.transformers")
