@@ -140,7 +140,8 @@ def test_a_block_adds_each_pair_of_convolutions_to_its_stream():
         activation.alpha[...], activation.beta[...] = noise(2, channels, seed=seed)
     x = noise(1, 11, channels)
 
-    ours = block(jnp.asarray(x), jnp.array([11]))
+    graph, state = nnx.split(block)
+    ours = jax.jit(lambda state, *given: nnx.merge(graph, state)(*given))(state, x, np.array([11]))
 
     def convolve(x, conv, dilation):
         reach = dilation * (kernel - 1) // 2
@@ -149,11 +150,14 @@ def test_a_block_adds_each_pair_of_convolutions_to_its_stream():
         shifted = [x[:, dilation * k : dilation * k + 11] @ taps[k] for k in range(kernel)]
         return sum(shifted) + np.asarray(conv.bias)
 
+    def activate(x, activation):
+        graph, state = nnx.split(activation)
+        return np.asarray(jax.jit(lambda s, *g: nnx.merge(graph, s)(*g))(state, x, np.array([11])))
+
     y = x
     for i, dilation in enumerate(dilations):
-        z = np.asarray(block.activations[2 * i](jnp.asarray(y), jnp.array([11])))
-        z = convolve(z, block.first[i], dilation)
-        z = np.asarray(block.activations[2 * i + 1](jnp.asarray(z), jnp.array([11])))
+        z = convolve(activate(y, block.activations[2 * i]), block.first[i], dilation)
+        z = activate(z, block.activations[2 * i + 1])
         y = y + convolve(z, block.second[i], 1)
     np.testing.assert_allclose(ours, y, rtol=0, atol=2e-6)
 
