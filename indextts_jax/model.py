@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from indextts_jax import checkpoint
 from indextts_jax.config import DTYPES, Config
 from indextts_jax.errors import InputError
-from indextts_jax.models.components import COMPONENTS, initialise, structure
+from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.text.tokenizer import Tokenizer
 
 Params = dict[Any, Any]
@@ -104,11 +106,31 @@ def load_model(
     return Model(config, params, Tokenizer(saved.tokenizer))
 
 
+def random_params(expected: Params, seed: int) -> Params:
+    """Random values for a parameter tree: norms neutral, kernels scaled by what they sum over."""
+    generator = np.random.default_rng(seed)
+
+    def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        match path[-1].key:
+            case "scale" | "var" | "gamma":
+                values = np.ones(leaf.shape)
+            case "bias" | "mean" | "alpha" | "beta":
+                values = np.zeros(leaf.shape)
+            case "kernel":
+                values = generator.normal(size=leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
+            case _:
+                values = generator.normal(size=leaf.shape)
+        return jnp.asarray(values, leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, expected)
+
+
 def random_model(config: Config, tokenizer: bytes, seed: int = 0) -> Model:
     """A model with random weights: it runs like a real one, and sounds like noise."""
-    keys = jax.random.split(jax.random.key(seed), len(COMPONENTS))
     params = {
-        name: _placed(name, initialise(name, config, key), config)
-        for name, key in zip(COMPONENTS, keys, strict=True)
+        name: random_params(
+            structure(name, config, getattr(config.compute, name, "float32")).expected, seed
+        )
+        for name in COMPONENTS
     }
     return Model(config, params, Tokenizer(tokenizer))

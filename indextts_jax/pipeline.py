@@ -18,8 +18,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.model import Model, load_model
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.prompts import Voice, analyse_emotion, analyse_voice, regulate
-from indextts_jax.sampling.continuation import continue_mel
-from indextts_jax.sampling.flow import noise
+from indextts_jax.sampling.flow import continue_mel, noise
 from indextts_jax.sampling.generate import Generated, SamplingConfig, generate
 from indextts_jax.speech import Segment, Speech
 from indextts_jax.text.segments import split_segments
@@ -95,6 +94,10 @@ class IndexTTS:
         if not pieces:
             raise InputError("the text is empty: there is nothing to speak")
         return [tokenizer.ids(segment) for segment in split_segments(pieces, limit)]
+
+    def unknown(self, text: str) -> list[str]:
+        """The pieces of a text that the tokenizer does not know: they are not spoken as written."""
+        return self.model.tokenizer.unknown(text)
 
     def speak(
         self,

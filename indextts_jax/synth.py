@@ -180,6 +180,9 @@ def main(flags: Any) -> None:
         with clock.stage("loading"):
             tts = _load(flags)
             tts.segments(text, settings.segment_tokens)  # a bad text shows before the long work
+            if unknown := tts.unknown(text):
+                shown = " ".join(dict.fromkeys(unknown))
+                warnings.warn(f"the tokenizer does not know: {shown[:200]}", stacklevel=1)
         voice = tts.voice(speaker, clock)
         emotion = tts.emotion(flags.emotion, clock) if flags.emotion else None
         speech = tts.speak(

@@ -24,7 +24,7 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
         bar_format="{desc}: {elapsed} {postfix}",
         file=sys.stderr,
         leave=False,
-        delay=TICK,
+        disable=None,  # where nobody watches
     ) as bar:
 
         def tick() -> None:

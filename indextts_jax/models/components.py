@@ -63,10 +63,3 @@ def structure(name: str, config: Config, dtype: str = "float32") -> Structure:
         is_leaf=lambda leaf: isinstance(leaf, nnx.Variable),
     )
     return Structure(name, graph, nnx.to_pure_dict(typed))
-
-
-def initialise(name: str, config: Config, key: jax.Array) -> dict[Any, Any]:
-    """Random float32 parameters of a component, for tests and the demo."""
-    cls: Any = module_class(name)
-    module = cls(getattr(config, name), rngs=nnx.Rngs(key))
-    return nnx.to_pure_dict(nnx.state(module))

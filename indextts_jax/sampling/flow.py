@@ -94,32 +94,33 @@ def after(
 
 def continue_mel(
     dit: DiT,
+    noise: Float[Array, "b f m"],
     prompt_mel: Float[Array, "b p m"],
     prompt_condition: Float[Array, "b p c"],
     prompt_lengths: Int[Array, " b"],
     condition: Float[Array, "b t c"],
     lengths: Int[Array, " b"],
     style: Float[Array, "b s"],
-    keys: Key[Array, " b"],
     *,
-    size: int,
     steps: int,
     guidance: float,
 ) -> Float[Array, "b t m"]:
-    """The mel of the target alone, zero past each row's length, from noise drawn with its key.
+    """The mel of the target alone, zero past each row's length.
 
-    `lengths` counts the frames of the target. `size` is the padded number of frames that the flow
+    `lengths` counts the frames of the target. `noise` has the padded number of frames that the flow
     runs on, at least prompt and target together in every row.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
-    whole = prompt_lengths + lengths
+    size = noise.shape[1]
     mel = sample(
         dit,
-        noise(keys, size, prompt_mel.shape[-1]),
+        noise,
         follow(prompt_mel, prompt_lengths, jnp.zeros_like(prompt_mel), size),
         prompt_lengths,
         follow(prompt_condition, prompt_lengths, condition, size),
         style,
-        whole,
+        prompt_lengths + lengths,
         steps=steps,
         guidance=guidance,
     )

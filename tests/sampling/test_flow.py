@@ -190,8 +190,9 @@ def test_the_continuation_is_the_target_s_part_of_the_mel_of_each_row_alone():
         given = (noise, own_mel, [prompt], own, style[row : row + 1], [prompt + length])
         rows.append(run(flow.sample, *given, steps=2, guidance=0.7)[0, prompt:])
 
-    given = (mel, prompt_condition, prompts, condition, lengths, style, keys)
-    ours = run(flow.continue_mel, *given, size=21, steps=2, guidance=0.7)
+    noise = flow.noise(keys, 21, 11)
+    given = (noise, mel, prompt_condition, prompts, condition, lengths, style)
+    ours = run(flow.continue_mel, *given, steps=2, guidance=0.7)
 
     assert ours.shape == (2, 14, 11)
     for row, length, alone in zip(ours, lengths, rows, strict=True):
