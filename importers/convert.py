@@ -32,19 +32,6 @@ from indextts_jax.models.components import COMPONENTS
 
 
 @dataclasses.dataclass(frozen=True)
-class _Sections:
-    """The sections of a configuration that could be had; stands for it until all could."""
-
-    values: tuple[tuple[str, Any], ...]
-
-    def __getattr__(self, name: str) -> Any:
-        for key, value in self.values:
-            if key == name:
-                return value
-        raise AttributeError(name)
-
-
-@dataclasses.dataclass(frozen=True)
 class Importer:
     """A published model that was checked as far as names, shapes and settings go."""
 
@@ -91,11 +78,13 @@ class Importer:
         sections, unsized = _sections(located, published, settings, tensors)
         problems += unsized
         problems += _wrong_rows(located, sections, tensors)
+        problems += _tokenizer_problems(located, published)
+        config, unfit = _whole(sections)
+        problems += unfit
         plans, expected = {}, {}
         for file in FILES:
             if all(component in sections for component in FILES[file].components):
                 try:
-                    config = cast(Config, _Sections(tuple(sections.items())))
                     expected[file] = expected_of(file, config, dtype)
                     plans[file] = table.plan(
                         FILES[file].rows(config),
@@ -106,18 +95,9 @@ class Importer:
                     )
                 except ImportMismatch as error:
                     problems += _told_apart(error, located.name(file))
-                except ConfigError as error:
-                    problems.append(str(error))
-        problems += _tokenizer_problems(located, published)
-        whole = None
-        if len(sections) == len(SIZES) + 1:
-            try:
-                whole = _whole(sections)
-            except ConfigError as error:
-                problems.append(str(error))
-        if problems or whole is None:
+        if problems:
             raise ImportMismatch(str(src), list(dict.fromkeys(problems)))
-        return cls(located, whole, dtype, tensors, plans, expected, ignored)
+        return cls(located, config, dtype, tensors, plans, expected, ignored)
 
     @property
     def tokenizer(self) -> bytes:
@@ -295,14 +275,24 @@ def _tokenizer_problems(located: Located, published: Published) -> list[str]:
     return []
 
 
-def _whole(sections: Mapping[str, Any]) -> Config:
-    """The configuration of an imported model: float32 everywhere, published buckets that fit."""
-    stages = [field.name for field in dataclasses.fields(ComputeConfig)]
-    return Config(
-        **sections,
-        compute=ComputeConfig(**dict.fromkeys(stages, "float32")),
-        buckets=_buckets(sections["gpt"].text_positions, sections["gpt"].code_positions),
-    )
+def _whole(sections: Mapping[str, Any]) -> tuple[Config, list[str]]:
+    """The configuration of an imported model: float32 everywhere, published buckets that fit.
+
+    If something is wrong, what; the configuration is then good for checking single files only.
+    """
+    problems = []
+    if len(sections) == len(SIZES) + 1:
+        stages = [field.name for field in dataclasses.fields(ComputeConfig)]
+        compute = ComputeConfig(**dict.fromkeys(stages, "float32"))
+        buckets = _buckets(sections["gpt"].text_positions, sections["gpt"].code_positions)
+        try:
+            return Config(**sections, compute=compute, buckets=buckets), []
+        except ConfigError as error:
+            problems.append(str(error))
+    unchecked = object.__new__(Config)
+    for field in dataclasses.fields(Config):
+        object.__setattr__(unchecked, field.name, sections.get(field.name))
+    return unchecked, problems
 
 
 def _buckets(text: int, codes: int) -> BucketConfig:

@@ -86,7 +86,7 @@ def test_layouts_may_be_mixed(src):
     assert locate(src, PUBLISHED, {}).name("campplus") == LAYOUTS["cache"][3]
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.combinations(LAYOUTS, 2))
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(LAYOUTS, 2)))
 def test_a_file_in_two_places_names_both(src, first, second):
     touch(src, *LAYOUTS[first], LAYOUTS[second][3])
     refused(src, "found twice", LAYOUTS[first][3], LAYOUTS[second][3])
