@@ -28,6 +28,7 @@ from indextts_jax.config import (
     from_data,
     to_data,
 )
+from indextts_jax.errors import gathered
 from indextts_jax.models.components import COMPONENTS
 
 
@@ -179,7 +180,7 @@ def _open_all(
         except (SourceError, OSError) as error:
             problems.append(str(error))
     if problems:
-        raise SourceError("\n  ".join(problems))
+        raise SourceError(gathered(f"reading the files of {located.src}", problems))
     return tensors, settings
 
 

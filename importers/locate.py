@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from importers.mapped import SourceError
 from importers.published import Published
+from indextts_jax.errors import gathered
 
 MAIN = "IndexTeam/IndexTTS-2"
 
@@ -111,7 +112,7 @@ def locate(src: Path, published: Published, flags: Mapping[str, str | None]) -> 
     for key, auxiliary in AUXILIARY.items():
         search.auxiliary(key, auxiliary, flags.get(auxiliary.flag))
     if search.problems:
-        raise SourceError("\n  ".join([f"cannot find every file of {src}:", *search.problems]))
+        raise SourceError(gathered(f"finding the files of {src}", search.problems))
     return Located(src, {"config": src / "config.yaml", **search.found})
 
 

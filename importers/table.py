@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from indextts_jax.errors import InputError
+from indextts_jax.errors import InputError, gathered
 
 Tree = dict[Any, Any]
 
@@ -89,8 +89,7 @@ class ImportMismatch(InputError):
     def __init__(self, file: str, problems: Sequence[str]):
         self.file = file
         self.problems = tuple(problems)
-        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
-        super().__init__("\n  ".join([f"{count} importing {file}", *problems]))
+        super().__init__(gathered(f"importing {file}", problems))
 
 
 @dataclasses.dataclass(frozen=True)

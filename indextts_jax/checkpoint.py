@@ -25,7 +25,7 @@ from orbax.checkpoint import v1 as ocp
 
 from indextts_jax import provenance
 from indextts_jax.config import Config, load_config, to_data
-from indextts_jax.errors import InputError
+from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.provenance import ComponentRecord, FileHash, Provenance
 from indextts_jax.staging import check_free, put_in_place, staging
@@ -46,8 +46,7 @@ class CheckpointMismatch(InputError):
 
     def __init__(self, path: Path, problems: Sequence[str]):
         self.problems = tuple(problems)
-        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
-        super().__init__("\n  ".join([f"{count} loading {path}", *problems]))
+        super().__init__(gathered(f"loading {path}", problems))
 
 
 @dataclasses.dataclass(frozen=True)

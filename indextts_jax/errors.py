@@ -1,5 +1,7 @@
 """What a user can mend: errors whose message is the whole report."""
 
+from collections.abc import Sequence
+
 
 class InputError(ValueError):
     """Bad input: a file, a flag, a text or a setting.
@@ -7,3 +9,10 @@ class InputError(ValueError):
     The message says what was expected, what came and where. The commands print it as it is, without
     a traceback, and exit with code 2.
     """
+
+
+def gathered(what: str, problems: Sequence[str]) -> str:
+    """One problem on one line, or a count and a line for each of several."""
+    if len(problems) == 1:
+        return f"1 problem {what}: {problems[0]}"
+    return "\n  ".join([f"{len(problems)} problems {what}", *problems])

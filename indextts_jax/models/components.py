@@ -47,16 +47,16 @@ def module_class(name: str) -> type[nnx.Module]:
     return getattr(module, COMPONENTS[name])
 
 
+@functools.cache
+def _traced(name: str, section: Any) -> tuple[Any, Any]:
+    """Graph and shapes of a component by what they depend on: this takes seconds."""
+    cls: Any = module_class(name)
+    return nnx.split(nnx.eval_shape(lambda: cls(section, rngs=nnx.Rngs(0))))
+
+
 def structure(name: str, config: Config, dtype: str = "float32") -> Structure:
     """The structure of a component, its weights in `dtype`; stored tables stay float32."""
-    return _structure(name, getattr(config, name), dtype)
-
-
-@functools.cache
-def _structure(name: str, section: Any, dtype: str) -> Structure:
-    """`structure` by what it depends on: building one by shape takes seconds."""
-    cls: Any = module_class(name)
-    graph, state = nnx.split(nnx.eval_shape(lambda: cls(section, rngs=nnx.Rngs(0))))
+    graph, state = _traced(name, getattr(config, name))
     typed = jax.tree.map(
         lambda variable: variable.replace(
             jax.ShapeDtypeStruct(

@@ -223,7 +223,7 @@ def test_every_file_that_cannot_be_read_is_told_at_once(src):
     (src / S2MEL).write_bytes(b"PK\x03\x04")
     with pytest.raises(SourceError) as caught:
         Importer.open(src)
-    first, second = str(caught.value).splitlines()
+    _, first, second = str(caught.value).splitlines()
     assert "gpt.pth: refused, 'a' is posix.system" in first
     assert "s2mel.pth: a zip file without its directory" in second
 

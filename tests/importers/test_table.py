@@ -164,7 +164,7 @@ def test_all_problems_are_gathered_with_the_nearest_names():
 
 
 def test_the_message_counts_and_lists():
-    assert str(ImportMismatch("a.pth", ["one"])) == "1 problem importing a.pth\n  one"
+    assert str(ImportMismatch("a.pth", ["one"])) == "1 problem importing a.pth: one"
     assert str(ImportMismatch("a.pth", ["1", "2"])) == "2 problems importing a.pth\n  1\n  2"
 
 
