@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 from indextts_jax.errors import InputError
 
@@ -95,24 +95,28 @@ ROLLOFF = 0.99  # cutoff, as a share of the lower Nyquist frequency
 
 
 @functools.cache
-def _sinc_bank(rate_in: int, rate_out: int) -> tuple[Float32[np.ndarray, "j k"], int]:
-    """One filter for each of the `j` output phases, and the input samples before the first tap.
+def _sinc_taps(
+    rate_in: int, rate_out: int
+) -> tuple[Float32[np.ndarray, "j k"], Int[np.ndarray, " j"], int]:
+    """The taps of each of the `j` output phases, the input sample of the first tap, the reach.
 
-    The rates have no common factor.
+    The rates have no common factor. Samples count from `reach` before the first input sample.
     """
     cutoff = ROLLOFF * min(rate_in, rate_out)
-    width = math.ceil(LOWPASS_WIDTH * rate_in / cutoff)
+    reach = math.ceil(LOWPASS_WIDTH * rate_in / cutoff)
     # The reference rounds this one term to float32. In float64 the quiet cells of the features
     # move by 1e-3.
     phase = np.arange(rate_out, dtype=np.float32) / np.float32(rate_out)
-    offset = np.arange(-width, width + rate_in) / rate_in
+    offset = np.arange(-reach, reach + rate_in) / rate_in
     crossings = np.clip(
         cutoff * (offset - phase[:, None].astype(np.float64)), -LOWPASS_WIDTH, LOWPASS_WIDTH
     )
     window = np.cos(np.pi * crossings / (2 * LOWPASS_WIDTH)) ** 2
     bank = (cutoff / rate_in * window * np.sinc(crossings)).astype(np.float32)
-    bank.flags.writeable = False
-    return bank, width
+    first = np.argmax(bank != 0, axis=1)
+    columns = first[:, None] + np.arange(np.count_nonzero(bank, axis=1).max())
+    padded = np.pad(bank, ((0, 0), (0, columns.shape[1])))
+    return np.take_along_axis(padded, columns, axis=1), first, reach
 
 
 def resampled_length(samples: int, rate_in: int, rate_out: int) -> int:
@@ -135,11 +139,18 @@ def resample(
     if rate_in == rate_out:
         return signal
     common = math.gcd(rate_in, rate_out)
-    stride = rate_in // common
-    bank, width = _sinc_bank(stride, rate_out // common)
-    padded = np.pad(signal, (width, width + stride))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, bank.shape[1])[::stride]
-    return (frames @ bank.T).ravel()[: resampled_length(len(signal), rate_in, rate_out)]
+    taps, first, reach = _sinc_taps(rate_in // common, rate_out // common)
+    period, phase = np.divmod(
+        np.arange(resampled_length(len(signal), rate_in, rate_out)), rate_out // common
+    )
+    start = period * (rate_in // common) + first[phase]
+    padded = np.pad(signal.astype(np.float64), (reach, reach + rate_in // common + taps.shape[1]))
+    # One tap after the other, each product and sum rounded to float32 at once: so does a fused
+    # multiply-add in PyTorch's convolution, and from 3 s on every sample is the same.
+    result = np.zeros(len(start), np.float32)
+    for k, column in enumerate(taps.T):
+        result = (result + padded[start + k] * column[phase]).astype(np.float32)
+    return result
 
 
 def check_output(path: str | Path) -> None:

@@ -1,10 +1,17 @@
 import dataclasses
+import platform
 
 import numpy as np
 import pytest
 import support
 
-from indextts_jax.audio.features import centred, filter_bank, log_mel, semantic_features
+from indextts_jax.audio.features import (
+    centred,
+    filter_bank,
+    frame_means,
+    log_mel,
+    semantic_features,
+)
 from indextts_jax.config import MelConfig, bundled_config
 from indextts_jax.errors import InputError
 
@@ -110,6 +117,18 @@ def test_both_filter_banks_follow_from_the_definitions():
     logs = np.log(energies * 2.0**30)
     normal = (logs - logs.mean(axis=0)) / logs.std(axis=0, ddof=1)
     np.testing.assert_allclose(semantic_features(signal)[0].reshape(4, 80), normal, atol=2e-5)
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="the order is that of x86"
+)
+def test_means_are_added_up_in_the_order_of_torch():
+    torch = pytest.importorskip("torch")
+    frames = noise(400 * 97, scale=1.0).reshape(97, 400)
+
+    np.testing.assert_array_equal(
+        frame_means(frames), torch.from_numpy(frames).mean(dim=1, keepdim=True).numpy()
+    )
 
 
 def test_scale_matters_where_the_floor_is_reached_and_nowhere_else():
