@@ -8,7 +8,16 @@ import slow_search
 from table_model import TableModel
 
 from indextts_jax.sampling import loop
-from indextts_jax.sampling.beam import Hypotheses, add, beam_search, candidates
+from indextts_jax.sampling.beam import (
+    BeamState,
+    Candidates,
+    Hypotheses,
+    add,
+    beam_search,
+    candidates,
+    finish,
+    select,
+)
 from indextts_jax.sampling.settings import SamplingConfig
 
 STEPS = 20
@@ -196,3 +205,80 @@ def test_candidates_without_a_probability_fill_up_by_score():
 
     assert ranked.scores.tolist() == [[0.0, -1e9, -2e9, -jnp.inf]]
     assert not np.isnan(ranked.scores).any()
+
+
+STOP = 9
+
+
+def state_with(store, *, done=False, scores=(-1.0, -1.5)):
+    """Two open beams, [7] and [8], of one row; the store's codes are the number of the addition."""
+    return BeamState(
+        step=jnp.asarray(1),
+        codes=jnp.array([[[7], [8]]], jnp.int32),
+        scores=jnp.array([scores], jnp.float32),
+        lineage=jnp.zeros((1, 2, 1), jnp.int32),
+        seen=jnp.zeros((1, 2, 10), bool),
+        finished=store,
+        done=jnp.array([done]),
+        logits=jnp.zeros((1, 2, 10)),
+        cache=None,
+    )
+
+
+def ranked(scores, codes):
+    """Four candidates, all of beam 1."""
+    return Candidates(
+        jnp.array([scores], jnp.float32), jnp.ones((1, 4), jnp.int32), jnp.array([codes])
+    )
+
+
+@pytest.mark.parametrize(("best", "done"), [(-2.0, True), (-1.99, False)])
+def test_a_row_is_done_when_nothing_can_beat_its_store_even_by_equalling_it(best, done):
+    state = state_with(stored([(-2.0, True), (-1.0, True)], 2))
+    state = select(state, ranked([best, -3.0, -4.0, -5.0], [3, 4, 5, 6]), jnp.asarray(0.0), STOP)
+
+    assert state.done.tolist() == [done]
+
+
+def test_a_row_with_room_in_its_store_is_not_done():
+    state = state_with(stored([(-1.0, True)], 2))
+    state = select(state, ranked([-2.0, -3.0, -4.0, -5.0], [3, 4, 5, 6]), jnp.asarray(0.0), STOP)
+
+    assert not state.done.any()
+
+
+def test_the_length_that_divides_a_score_counts_the_stop_code():
+    state = state_with(stored([], 2))
+    state = select(state, ranked([-3.0, -4.0, -5.0, -6.0], [STOP, 4, 5, 6]), jnp.asarray(1.0), STOP)
+
+    assert state.finished.scores.max() == -1.5
+    assert state.finished.lengths.max() == 1
+    assert state.finished.codes[0, 0].tolist() == [8]
+
+
+def test_a_stop_code_below_the_beams_is_passed_over():
+    state = state_with(stored([], 2))
+    state = select(state, ranked([-1.0, -2.0, -3.0, -4.0], [3, 4, STOP, 5]), jnp.asarray(0.0), STOP)
+
+    assert state.finished.added.tolist() == [[-1, -1]]
+
+
+def test_a_row_that_is_done_takes_no_more_sequences():
+    state = state_with(stored([(-2.0, True), (-3.0, True)], 2), done=True)
+    state = select(state, ranked([-0.1, -0.2, -0.3, -0.4], [STOP, 4, 5, 6]), jnp.asarray(0.0), STOP)
+
+    assert state.finished.scores.tolist() == [[-2.0, -3.0]]
+    assert state.done.all()
+
+
+@pytest.mark.parametrize(("done", "best"), [(False, 7), (True, 0)])
+def test_open_beams_compete_at_the_end_unless_the_row_is_done(done, best):
+    store = stored([(-2.0, True), (-3.0, True)], 2)
+
+    assert finish(state_with(store, done=done), jnp.asarray(0.0)).codes.tolist() == [[best]]
+
+
+def test_of_equal_sequences_the_later_wins():
+    store = stored([(-1.0, True), (-1.0, True)], 2)
+
+    assert finish(state_with(store, done=True), jnp.asarray(0.0)).codes.tolist() == [[1]]
