@@ -146,7 +146,7 @@ def resample(
     start = period * (rate_in // common) + first[phase]
     padded = np.pad(signal.astype(np.float64), (reach, reach + rate_in // common + taps.shape[1]))
     # One tap after the other, each product and sum rounded to float32 at once: so does a fused
-    # multiply-add in PyTorch's convolution, and from 3 s on every sample is the same.
+    # multiply-add in PyTorch's convolution, and from 1.2 s on every sample was the same.
     result = np.zeros(len(start), np.float32)
     for k, column in enumerate(taps.T):
         result = (result + padded[start + k] * column[phase]).astype(np.float32)
