@@ -92,6 +92,15 @@ def test_typical_equals_transformers(mass, seed, keep):
     assert_same(ours, apply("TypicalLogitsWarper", scores, mass, min_tokens_to_keep=keep))
 
 
+@pytest.mark.parametrize("mass", [0.25, 0.75])
+def test_typical_equals_transformers_where_the_sum_is_exactly_the_mass(mass):
+    apply = warpers()
+    scores = np.log2(np.array([[0.125, 0.5, 0.25, 0.125]], np.float32)) * np.float32(np.log(2))
+    ours = typical(jnp.asarray(scores), mass, 1)
+
+    assert_same(ours, apply("TypicalLogitsWarper", scores, mass))
+
+
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("use_typical", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
