@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_dtypes  # noqa: F401 (NumPy knows the name bfloat16 through it)
-import numpy as np
 from absl import flags as absl_flags
 from tqdm import tqdm
 
@@ -93,7 +91,7 @@ def plan_all(importer: Importer, components: Sequence[str]) -> list[Row]:
                 sum(len(plan.read) for plan in plans),
                 sum(len(plan.dropped) for plan in plans),
                 sum(math.prod(leaf.shape) for leaf in leaves),
-                sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in leaves),
+                sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves),
             )
         )
     return rows

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from indextts_jax.config import ConfigError, from_data, to_data
+from indextts_jax.config import DTYPES, ConfigError, from_data, to_data
 from indextts_jax.errors import InputError
 
 FORMAT = 1  # of the checkpoint directory; a program reads its own and older ones
@@ -129,6 +129,9 @@ def read(folder: Path) -> Provenance:
             f"up to format {FORMAT}: upgrade indextts-jax, or import the model again"
         )
     try:
-        return from_data(Provenance, data)
+        record = from_data(Provenance, data)
     except ConfigError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+    if record.dtype not in DTYPES:
+        raise InputError(f"{path} is damaged: unknown dtype {record.dtype!r:.40}")
+    return record
