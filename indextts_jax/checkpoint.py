@@ -257,6 +257,7 @@ def _save_component(
     part = stage / "parts" / name
     part.parent.mkdir(exist_ok=True)
     failure: list[BaseException] = []
+    done = threading.Event()
 
     def run() -> None:
         context = ocp.Context()
@@ -267,16 +268,19 @@ def _save_component(
                 ocp.save_checkpointables(part, {name: params})
         except BaseException as error:
             failure.append(error)
-
-    # In a thread of its own, so that a signal never leaves writers behind: we wait for them.
-    with _quiet():
-        thread = threading.Thread(target=run, name=f"save {name}")
-        thread.start()
-        try:
-            thread.join()
         finally:
-            while thread.is_alive():
-                thread.join()
+            done.set()
+
+    # In a thread of its own, so that a signal never leaves writers behind: they are waited for.
+    # (`Thread.join` takes a thread for finished once it was interrupted.)
+    thread = threading.Thread(target=run, name=f"save {name}")
+    with _quiet():
+        try:
+            thread.start()
+            done.wait()
+        finally:
+            while thread.ident is not None and not done.is_set():
+                done.wait()
     if failure:
         reason = " ".join(str(failure[0]).split())
         raise CheckpointError(f"cannot write {name}: {reason[:300]}") from failure[0]

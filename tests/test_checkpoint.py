@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import jax
 import jax.numpy as jnp
@@ -292,6 +294,29 @@ def test_whatever_stops_saving_leaves_things_as_they_were(tmp_path, error, exist
         assert leftovers(target.parent, "model") == []
     else:
         assert leftovers(tmp_path) == []
+
+
+def test_a_signal_waits_for_what_is_being_written(tmp_path, monkeypatch):
+    def slow(path, tree):
+        (path.parent / "started").touch()
+        time.sleep(0.5)
+        finished.append((path.parent / "started").exists())
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    finished = []
+    monkeypatch.setattr("orbax.checkpoint.v1.save_checkpointables", slow)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "model", names=["emotion_prototypes"])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert finished == [True]
+    assert leftovers(tmp_path) == []
 
 
 def test_a_failure_at_the_last_moment_puts_the_old_one_back(model, monkeypatch):
