@@ -12,9 +12,10 @@ import signal
 import sys
 import textwrap
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import flags as absl_flags
 
@@ -41,6 +42,18 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Shows the library's warnings as one line, without the place in the source."""
+
+    def show(message: Warning | str, *place: Any, **more: Any) -> None:
+        sys.stderr.write(f"warning: {message}\n")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _help(
@@ -101,7 +114,7 @@ def execute(
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        with _terminable():
+        with _terminable(), _plain_warnings():
             asked = any(word in ("-h", "-help", "--help") for word in words)
             if asked or "--helpfull" in words:
                 values = parse([], define)

@@ -207,7 +207,7 @@ def speech_latents(
 
 def speech_sequence(
     model: Model, codes: Codes, latents: Float[Array, "1 s d"]
-) -> Float[Array, "1 s c"]:
+) -> Float[Array, "1 s e"]:
     """What the length regulator stretches: the codes' embeddings and the projected latents."""
     return model.run("semantic_codec", "vq2emb", codes.ids) + model.run(
         "length_regulator", "project", latents
@@ -216,7 +216,7 @@ def speech_sequence(
 
 def speech_mel(
     model: Model,
-    sequence: Float[Array, "1 s c"],
+    sequence: Float[Array, "1 s d"],
     codes: Codes,
     voice: Voice,
     noise: Float[ArrayLike, "1 g m"],
@@ -259,7 +259,8 @@ def speech_codes(
     """The codes of one segment, and whether the limit came before a stop code."""
     holds = model.config.gpt.max_codes
     limit = _limit("max_codes", settings.max_codes, MAX_CODES, holds)
-    sampling = dataclasses.replace(settings.sampling, max_codes=limit)
+    # The reference may draw the start code, for which the codec has no entry, and then fails.
+    sampling = dataclasses.replace(settings.sampling, max_codes=limit, start_code=False)
     generated: Generated = model.run(
         "gpt",
         generate,
@@ -323,7 +324,7 @@ def flow_noise(key: Key[Array, ""], frames: int, mels: int) -> Float[Array, "1 f
     return noise(key[None], frames, mels)
 
 
-def _join(waves: Sequence[Float32[np.ndarray, " n"]], silence: int) -> Float32[np.ndarray, " n"]:
+def _join(waves: Sequence[np.ndarray], silence: int) -> Float32[np.ndarray, " n"]:
     """The segments in order, with silence between them, within [-1, 1]."""
     parts: list[np.ndarray] = []
     for wave in waves:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.audio.features import filter_bank, log_mel, semantic_features
+from indextts_jax.audio.features import centred, filter_bank, log_mel, semantic_features
 from indextts_jax.audio.io import load_audio, resample
 from indextts_jax.buckets import bucket, pad
 from indextts_jax.clock import Clock
@@ -75,8 +75,7 @@ def semantic(
 
 def analyse_style(model: Model, signal: Float32[np.ndarray, " n"]) -> Float[Array, "1 s"]:
     """The style vector of a 16 kHz signal."""
-    banks = filter_bank(signal)
-    banks = banks - banks.mean(axis=0)
+    banks = centred(filter_bank(signal))
     padded = pad(banks[None], bucket(len(banks), model.config.buckets.frames))
     length = jnp.asarray([len(banks)], jnp.int32)
     return model.run("style_encoder", "__call__", jnp.asarray(padded), length)

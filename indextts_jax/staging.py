@@ -3,12 +3,14 @@
 import contextlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from indextts_jax.errors import InputError
 
+_WINDOWS = sys.platform == "win32"
 _PREVIOUS = "previous"  # what a replaced destination is called for a moment
 
 
@@ -90,22 +92,40 @@ def _locked(stage: Path, target: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+        if _WINDOWS:
+            _lock_path(stage).unlink(missing_ok=True)
+
+
+def _lock_path(stage: Path) -> Path:
+    """What is locked: the folder itself, or, where folders cannot be opened, a file beside it."""
+    return stage.with_suffix(".lock") if _WINDOWS else stage
+
+
+def _lock(descriptor: int) -> None:
+    """Locks an open file or folder, or raises OSError if another process holds it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _try_lock(stage: Path, target: Path) -> int | None:
-    """The open, locked staging folder; none if it vanished meanwhile, and one must try again."""
-    import fcntl  # not on Windows, where checkpoints can be loaded but not written
-
+    """What is locked, open; none if the folder vanished meanwhile, and one must try again."""
     try:
         stage.mkdir(exist_ok=True)
-        descriptor = os.open(stage, os.O_RDONLY)
+        flags = os.O_RDWR | os.O_CREAT if _WINDOWS else os.O_RDONLY
+        descriptor = os.open(_lock_path(stage), flags)
     except FileNotFoundError:
         return None  # the process that held it has just removed it
     except OSError as error:
         raise InputError(f"cannot write to {target.parent}: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), os.stat(stage)):
+        _lock(descriptor)
+        if os.path.samestat(os.fstat(descriptor), os.stat(_lock_path(stage))):
             return descriptor
     except FileNotFoundError:
         pass

@@ -1,8 +1,6 @@
 """`python -m indextts_jax.synth`: a text and a recording of a voice to a WAV file."""
 
 import importlib.resources
-import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from indextts_jax.model import random_model
 from indextts_jax.pipeline import IndexTTS, Settings
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.speech import Speech
-from indextts_jax.terminal import stage_bar, table
+from indextts_jax.terminal import stage_bar, table, warn
 
 COMMON = (
     "checkpoint",
@@ -182,7 +180,7 @@ def main(flags: Any) -> None:
             tts.segments(text, settings.segment_tokens)  # a bad text shows before the long work
             if unknown := tts.unknown(text):
                 shown = " ".join(dict.fromkeys(unknown))
-                warnings.warn(f"the tokenizer does not know: {shown[:200]}", stacklevel=1)
+                warn(f"the tokenizer does not know: {shown[:200]}")
         voice = tts.voice(speaker, clock)
         emotion = tts.emotion(flags.emotion, clock) if flags.emotion else None
         speech = tts.speak(
@@ -198,16 +196,11 @@ def main(flags: Any) -> None:
     speech.save(flags.output, flags.wav_subtype)
     for number, segment in enumerate(speech.segments, 1):
         if segment.truncated:
-            warnings.warn(
+            warn(
                 f"segment {number} reached {segment.codes} codes without an end: its last words "
-                "may be missing; lower --segment_tokens or raise --max_codes",
-                stacklevel=1,
+                "may be missing; lower --segment_tokens or raise --max_codes"
             )
     print(report(speech, clock.seconds | speech.seconds, flags.output))
-
-
-def _show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-    sys.stderr.write(f"warning: {message}\n")
 
 
 def _load(flags: Any) -> IndexTTS:
@@ -218,5 +211,4 @@ def _load(flags: Any) -> IndexTTS:
 
 
 if __name__ == "__main__":
-    warnings.showwarning = _show
     cli.run(main, define, name="synth", summary="a text and a voice to a WAV file.", common=COMMON)

@@ -40,6 +40,11 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
             thread.join()
 
 
+def warn(message: str) -> None:
+    """Shows something that a user should know, and that stops nothing."""
+    tqdm.write(f"warning: {message}", file=sys.stderr)
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Rows in columns: words to the left, numbers to the right."""
     cells = [[str(cell) for cell in row] for row in rows]

@@ -1,11 +1,24 @@
-"""What all tests share: exact products, one seed for hypothesis, and no silent skips in CI."""
+"""What all tests share: exact products, compiled programs, and no silent skips in CI."""
 
 import os
+import tempfile
 
-import jax
 import pytest
 
-jax.config.update("jax_default_matmul_precision", "highest")
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Many tests compile the same programs: one folder for all workers, gone after the run."""
+    if CACHE not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="indextts_jax_tests_")
+        config.add_cleanup(folder.cleanup)
+        os.environ[CACHE] = folder.name
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+    import jax  # not before: it reads the environment once
+
+    jax.config.update("jax_default_matmul_precision", "highest")
+
 
 # With this set, a test that was skipped for want of torch or transformers fails the run.
 REQUIRE_TORCH = "INDEXTTS_JAX_REQUIRE_TORCH"

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float32, Int
 
 from indextts_jax.sampling.logits import process
-from indextts_jax.sampling.loop import Generated, Task, exponential, repeat, seen_at_first
+from indextts_jax.sampling.loop import Generated, Task, allowed, exponential, repeat, seen_at_first
 
 HOPELESS = -1e9  # score of all beams but the first, before they differ
 
@@ -154,7 +154,7 @@ def advance(task: Task, state: BeamState) -> BeamState:
     """One step: rank continuations, give each beam its next code, and run the model on them."""
     shape, vocabulary, index = state.logits.shape, state.logits.shape[-1], state.step
     scores = process(
-        jax.nn.log_softmax(state.logits).reshape(-1, vocabulary),
+        allowed(task, jax.nn.log_softmax(state.logits).reshape(-1, vocabulary)),
         state.seen.reshape(-1, vocabulary),
         task.numbers,
         task.strategy,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int
 
 from indextts_jax.sampling.logits import process
-from indextts_jax.sampling.loop import Generated, Task, exponential, repeat, seen_at_first
+from indextts_jax.sampling.loop import Generated, Task, allowed, exponential, repeat, seen_at_first
 
 
 class DecodeState(NamedTuple):
@@ -32,7 +32,7 @@ def advance(task: Task, state: DecodeState) -> DecodeState:
     """One step: choose a code in each row, and run the model on it."""
     rows, vocabulary = state.logits.shape
     # Of the raw logits; beams start from log-probabilities.
-    scores = process(state.logits, state.seen, task.numbers, task.strategy)
+    scores = process(allowed(task, state.logits), state.seen, task.numbers, task.strategy)
     noise = exponential(task.source, state.step, vocabulary) if task.strategy.sample else None
     code = jnp.where(state.done, task.stop_code, choose(scores, noise))
     lineage = jnp.zeros((rows, 1, state.codes.shape[1]), jnp.int32)

@@ -66,6 +66,13 @@ def seen_at_first(task: Task, vocabulary: int) -> Bool[Array, " {vocabulary}"]:
     return (ids == FILLER_CODE) | (ids == task.start_code)
 
 
+def allowed(task: Task, scores: Float32[Array, "n v"]) -> Float32[Array, "n v"]:
+    """The scores of the codes that may be chosen; the start code's is -inf unless it may be."""
+    if task.strategy.start_code:
+        return scores
+    return jnp.where(jnp.arange(scores.shape[-1]) == task.start_code, -jnp.inf, scores)
+
+
 def windows(size: int) -> Iterator[int]:
     """Sizes of the cache in turn, the last of them `size`.
 

@@ -29,6 +29,7 @@ class Strategy:
     beams: int
     sample: bool
     typical: bool
+    start_code: bool
     max_codes: int
 
     @property
@@ -54,6 +55,7 @@ class SamplingConfig:
     length_penalty: float = 0.0  # the score of a sequence is divided by its length to this power
     typical_sampling: bool = False
     typical_mass: float = 0.9
+    start_code: bool = True  # whether it may be chosen, as in the reference; it cannot be spoken
     max_codes: int = 1500  # of a segment
 
     def __post_init__(self) -> None:
@@ -77,6 +79,7 @@ class SamplingConfig:
             beams=self.beams,
             sample=self.sample,
             typical=self.typical_sampling,
+            start_code=self.start_code,
             max_codes=self.max_codes,
         )
 

@@ -1,5 +1,6 @@
 """Validation from codes and latents to the waveform."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,7 +15,7 @@ def turned(array: object) -> np.ndarray:
     return np.asarray(array).swapaxes(-1, -2)
 
 
-def regulated(model: Model, sequence: np.ndarray, frames: int) -> np.ndarray:
+def regulated(model: Model, sequence: np.ndarray, frames: int) -> jax.Array:
     """One sequence at code rate as the condition of so many frames."""
     lengths = jnp.asarray([sequence.shape[1]], jnp.int32)
     targets = jnp.asarray([frames], jnp.int32)

@@ -5,7 +5,7 @@ import re
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.audio.features import filter_bank, log_mel, semantic_features
+from indextts_jax.audio.features import centred, filter_bank, log_mel, semantic_features
 from indextts_jax.audio.io import load_audio, resample
 from indextts_jax.emotion import merge_emotion, mix_weighted
 from indextts_jax.model import Model
@@ -42,7 +42,7 @@ def features(model: Model, spk_22k: np.ndarray, spk_16k: np.ndarray, emo_16k: np
     return made | {
         "ref_mel": log_mel(spk_22k[0], model.config.mel).T[None],
         "fbank": banks,
-        "fbank_centered": banks - banks.mean(axis=0),
+        "fbank_centered": centred(banks),
     }
 
 

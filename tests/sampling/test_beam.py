@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -282,3 +283,17 @@ def test_of_equal_sequences_the_later_wins():
     store = stored([(-1.0, True), (-1.0, True)], 2)
 
     assert finish(state_with(store, done=True), jnp.asarray(0.0)).codes.tolist() == [[1]]
+
+
+@pytest.mark.parametrize("sample", [True, False])
+def test_the_start_code_is_never_chosen_where_it_may_not_be(sample):
+    model = TableModel(8, 7, stop_bias=-6.0)
+    model.table[:, model.start_code] += 30  # by far the likeliest
+    settings = SamplingConfig(
+        sample=sample, repetition_penalty=1.0, max_codes=STEPS, start_code=False
+    )
+    free = dataclasses.replace(settings, start_code=True)
+    keys = jax.random.split(jax.random.key(9), 2)
+
+    assert not (run(model, settings, keys).codes == model.start_code).any()
+    assert (run(model, free, keys).codes == model.start_code).any()

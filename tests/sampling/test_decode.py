@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -149,3 +150,17 @@ def test_growing_the_cache_changes_nothing(monkeypatch):
     decoded.clear_cache()
 
     np.testing.assert_array_equal(grown.codes, whole.codes)
+
+
+@pytest.mark.parametrize("sample", [True, False])
+def test_the_start_code_is_never_chosen_where_it_may_not_be(sample):
+    model = TableModel(8, 7, stop_bias=-6.0)
+    model.table[:, model.start_code] += 30  # by far the likeliest
+    settings = SamplingConfig(
+        beams=1, sample=sample, repetition_penalty=1.0, max_codes=STEPS, start_code=False
+    )
+    free = dataclasses.replace(settings, start_code=True)
+    keys = jax.random.split(jax.random.key(9), 2)
+
+    assert not (run(model, settings, keys).codes == model.start_code).any()
+    assert (run(model, free, keys).codes == model.start_code).any()

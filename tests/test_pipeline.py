@@ -1,0 +1,168 @@
+"""From a text and a voice to a waveform."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import support
+from models_under_test import model
+
+from indextts_jax.config import BucketConfig
+from indextts_jax.errors import InputError
+from indextts_jax.models.length_regulator import target_length
+from indextts_jax.pipeline import Codes, IndexTTS, Settings, emotion_vector, speech_mel
+from indextts_jax.prompts import Voice
+from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.speech import Speech
+
+TEXT = "Hello world."
+QUICK = Settings(steps=2, max_codes=24)
+
+
+@pytest.fixture(scope="module")
+def tts() -> IndexTTS:
+    return IndexTTS(model("tiny"))
+
+
+@pytest.fixture(scope="module")
+def voice(tts: IndexTTS) -> Voice:
+    return tts.voice(support.TINY / "speaker.wav")
+
+
+def speak(tts: IndexTTS, voice: Voice, text: str = TEXT, **more: Any) -> Speech:
+    return tts.speak(text, voice, **({"settings": QUICK} | more))
+
+
+def test_the_same_seed_gives_the_same_waveform_whatever_was_said_between(
+    tts: IndexTTS, voice: Voice
+) -> None:
+    first = speak(tts, voice)
+    speak(tts, voice, "Something else.", seed=5)
+    assert np.array_equal(speak(tts, voice).samples, first.samples)
+
+
+def test_another_seed_gives_another_waveform(tts: IndexTTS, voice: Voice) -> None:
+    a, b = (speak(tts, voice, seed=seed).samples for seed in (0, 1))
+    assert a.shape != b.shape or not np.array_equal(a, b)
+
+
+def test_a_new_sentence_compiles_nothing(tts: IndexTTS, voice: Voice) -> None:
+    compilations = []
+
+    def listen(event: str, seconds: float, **rest: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            compilations.append(event)
+
+    speak(tts, voice)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        for text in ("A dog barks.", "No cat is here at all.", "Why?"):
+            speak(tts, voice, text)
+        assert compilations == []
+        jax.jit(lambda x: x * 3.25)(1.0)
+        assert len(compilations) == 1  # the listener does hear
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_buckets_change_nothing_but_rounding(tts: IndexTTS, voice: Voice) -> None:
+    exact = BucketConfig(text=(1,), features=(1,), codes=(1,), frames=(1,))
+    config = dataclasses.replace(tts.model.config, buckets=exact)
+    alone = IndexTTS(dataclasses.replace(tts.model, config=config))
+    ours = speak(tts, voice).samples
+    theirs = speak(alone, alone.voice(support.TINY / "speaker.wav")).samples
+    support.assert_close(ours, theirs, "pipeline.buckets")
+
+
+def test_a_long_text_is_spoken_in_segments_with_silence_between(
+    tts: IndexTTS, voice: Voice
+) -> None:
+    settings = dataclasses.replace(QUICK, segment_tokens=12, pause=0.2)
+    speech = speak(tts, voice, "The cat sat. The dog ran. The bird sang.", settings=settings)
+    assert len(speech.segments) > 1
+    first = speech.segments[0].frames * 256
+    silence = int(22050 * 0.2)
+    assert not speech.samples[first : first + silence].any()
+    assert speech.samples[first + silence :][:256].any()
+    pauses = (len(speech.segments) - 1) * silence
+    assert len(speech.samples) == sum(s.frames for s in speech.segments) * 256 + pauses
+
+
+def test_samples_are_float32_within_full_scale(tts: IndexTTS, voice: Voice) -> None:
+    speech = speak(tts, voice)
+    assert speech.samples.dtype == np.float32
+    assert np.abs(speech.samples).max() <= 1
+    assert speech.sample_rate == 22050
+
+
+def test_greedy_decoding_does_not_depend_on_the_seed(tts: IndexTTS, voice: Voice) -> None:
+    settings = dataclasses.replace(QUICK, sampling=SamplingConfig(beams=1, sample=False))
+    counts = {speak(tts, voice, settings=settings, seed=s).segments[0].codes for s in (0, 1, 2)}
+    assert len(counts) == 1
+
+
+def test_noise_past_the_flow_s_length_changes_nothing(tts: IndexTTS, voice: Voice) -> None:
+    rng = np.random.default_rng(0)
+    codes = Codes.padded(tts.model, np.arange(20, dtype=np.int32))
+    width = tts.model.config.semantic_codec.width
+    sequence = rng.normal(size=(1, codes.ids.shape[1], width)).astype(np.float32)
+    frames = voice.frames + target_length(20)
+    noise = rng.normal(size=(1, 384, 80)).astype(np.float32)
+    other = noise.copy()
+    other[:, frames:] = 1e4
+    mels = [
+        speech_mel(
+            tts.model, jnp.asarray(sequence), codes, voice, jnp.asarray(n), steps=2, guidance=0.7
+        )[0]
+        for n in (noise, other)
+    ]
+    assert np.array_equal(*mels)
+
+
+def test_the_voice_s_own_emotion_is_that_of_the_emotion_route(tts: IndexTTS, voice: Voice) -> None:
+    own = emotion_vector(tts.model, voice, None, None, None)
+    support.assert_close(own, voice.own, "emotion_vector.merge")
+
+
+def test_weights_of_zero_leave_the_own_emotion(tts: IndexTTS, voice: Voice) -> None:
+    own = emotion_vector(tts.model, voice, None, None, None)
+    assert np.array_equal(emotion_vector(tts.model, voice, None, None, [0.0] * 8), own)
+
+
+def test_alpha_blends_from_the_voice_s_emotion_to_the_prompt_s(tts: IndexTTS, voice: Voice) -> None:
+    prompt = tts.emotion(support.TINY / "emotion.wav")
+    assert np.array_equal(emotion_vector(tts.model, voice, prompt, 0.0, None), voice.base)
+    half = emotion_vector(tts.model, voice, prompt, 0.5, None)
+    np.testing.assert_allclose(half, (voice.base + prompt) / 2, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"emotion_alpha": 0.5}, "needs an emotion prompt"),
+        ({"emotion_weights": [0.5] * 7}, "must be 8 finite numbers"),
+        ({"emotion_weights": [float("nan")] * 8}, "must be 8 finite numbers"),
+        ({"settings": Settings(max_codes=10**6)}, "max_codes must be 1 to 161"),
+        ({"settings": Settings(segment_tokens=10**6)}, "segment length must be 1 to 60"),
+        ({"text": " \n"}, "the text is empty"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    tts: IndexTTS, voice: Voice, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        speak(tts, voice, **more)
+
+
+def test_an_emotion_prompt_and_weights_exclude_each_other(tts: IndexTTS, voice: Voice) -> None:
+    with pytest.raises(InputError, match="exclude each other"):
+        speak(tts, voice, emotion=voice.own, emotion_weights=[0.1] * 8)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"guidance": -1.0}, {"pause": float("nan")}])
+def test_settings_are_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        Settings(**wrong)

@@ -1,0 +1,136 @@
+"""The synth command."""
+
+import re
+from pathlib import Path
+
+import pytest
+import soundfile
+import support
+
+from importers import command
+from indextts_jax import cli, devices, synth
+
+
+def run(*argv: str) -> int:
+    return cli.execute(
+        synth.main, synth.define, name="synth", summary="", common=synth.COMMON, argv=argv
+    )
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("synth") / "tiny"
+    code = cli.execute(
+        command.main,
+        command.define,
+        name="import",
+        summary="",
+        common=command.COMMON,
+        argv=[f"--src={support.CHECKPOINTS}", f"--dst={target}"],
+    )
+    assert code == 0
+    return target
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.chdir(tmp_path)
+
+
+def speak(checkpoint: Path, *more: str) -> int:
+    return run(
+        f"--checkpoint={checkpoint}",
+        f"--speaker={support.TINY / 'speaker.wav'}",
+        "--text=Hello world.",
+        "--steps=2",
+        "--max_codes=24",
+        *more,
+    )
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_a_wav_is_written_and_the_work_reported(
+    checkpoint: Path, subtype: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert speak(checkpoint, "--output=a.wav", f"--wav_subtype={subtype}", "--device=cpu") == 0
+    info = soundfile.info("a.wav")
+    assert (info.samplerate, info.channels, info.subtype) == (22050, 1, subtype)
+    assert info.frames > 0
+    out = capsys.readouterr().out
+    assert out.startswith("Using device: CPU")
+    for word in ("codes", "flow", "vocoder", "total", "s of audio", "real-time factor"):
+        assert word in out
+
+
+def test_the_demo_needs_nothing_and_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--demo", "--output=demo.wav", "--steps=2") == 0
+    assert soundfile.info("demo.wav").frames > 0
+    assert "RANDOM weights" in capsys.readouterr().out
+
+
+def test_a_truncated_segment_is_a_warning(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert speak(checkpoint, "--output=a.wav", "--max_codes=2", "--greedy", "--beams=1") == 0
+    assert "warning: segment 1 reached 2 codes without an end" in capsys.readouterr().err
+
+
+SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "give --checkpoint DIR .* or --demo"),
+        (["--demo", "--checkpoint=x"], "give --checkpoint DIR .* or --demo"),
+        (["--checkpoint=x", SPEAKER], "give --text or --text_file"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--text_file=b"], "exclude each other"),
+        (["--checkpoint=x", SPEAKER, "--text_file=none.txt"], "none.txt: No such file"),
+        (["--checkpoint=x", "--text=a"], "give --speaker"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--emotion_weights=a,b"], "must be numbers"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--temperature=0"], "temperature must be above"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--top_p=2"], "top_p must be from 0 to 1"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--steps=0"], "steps"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--device=abacus"], "device"),
+        (["--checkpoint=x", SPEAKER, "--text=a"], "x"),
+        (["--demo", "--speaker=none.wav"], "none.wav"),
+        (["--demo", "--text= "], "the text is empty"),
+        (["--demo", "--emotion_alpha=1"], "needs an emotion"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2_and_no_file(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*argv, "--output=out.wav") == cli.BAD_INPUT
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert re.search(message, err), err
+    assert not Path("out.wav").exists()
+
+
+def test_an_output_that_cannot_be_written_is_said_before_the_work(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("file").write_text("")
+    assert run("--demo", "--output=file/out.wav") == cli.BAD_INPUT
+    assert "file" in capsys.readouterr().err
+
+
+RECORDINGS = (
+    "librivox_1.wav",
+    "librivox_2.wav",
+    "librivox_3.wav",
+    "librivox_4.wav",
+    "librivox_5.wav",
+    "asterisk_en_basic-pbx-ivr-main.wav",
+    "asterisk_en_confbridge-mute-extended.wav",
+    "asterisk_fr_demo-instruct.wav",
+)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_every_real_recording_gives_a_wav(checkpoint: Path, name: str) -> None:
+    speaker = support.real("speech") / name
+    assert speak(checkpoint, f"--speaker={speaker}", "--output=real.wav") == 0
+    assert soundfile.info("real.wav").frames > 0

@@ -1,0 +1,114 @@
+"""Every array of both golden sets: stage by stage, and in one run from audio files to waveform."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models_under_test import SETS, model
+from tolerances import VALIDATION
+
+from indextts_jax.errors import InputError
+from indextts_jax.validation.compare import Comparison
+from indextts_jax.validation.golden import Golden
+from indextts_jax.validation.report import run_end_to_end, run_stage, validate
+from indextts_jax.validation.stages import STAGES
+
+BY_FILE = {stage.file: stage for stage in STAGES}
+
+
+def within(row: Comparison, bounds: tuple[float, float]) -> bool:
+    return row.rms <= bounds[0] and row.largest <= bounds[1]
+
+
+def check(name: str, rows: list[Comparison]) -> None:
+    """Fails, naming each array that is worse than its tolerance."""
+    bounds = VALIDATION[name]
+    worse = [
+        row
+        for row in rows
+        if not row.passed
+        or ((row.rms, row.largest) != (0, 0) and not within(row, bounds[row.name]))
+    ]
+    assert not worse, worse
+
+
+@pytest.mark.parametrize("file", BY_FILE)
+@pytest.mark.parametrize("name", SETS)
+def test_every_array_of_a_stage_is_the_reference_s(name: str, file: str) -> None:
+    golden = Golden(SETS[name])
+    rows, arrays = run_stage(BY_FILE[file], model(name), golden)
+    check(name, rows)
+    recorded = golden.arrays(file)
+    assert {n: (a.shape, a.dtype) for n, a in arrays.items()} == {
+        n: (a.shape, a.dtype) for n, a in recorded.items()
+    }
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_one_run_from_audio_files_to_waveform_is_the_reference_s(name: str) -> None:
+    golden = Golden(SETS[name])
+    rows, arrays = run_end_to_end(model(name), golden)
+    check(name, rows)
+    assert set(arrays) == set(golden.arrays("end_to_end"))
+
+
+def altered(tmp_path: Path, file: str, **arrays: np.ndarray) -> Path:
+    """A copy of the tiny set in which some arrays of one file are others."""
+    folder = tmp_path / "golden"
+    shutil.copytree(SETS["tiny"], folder, ignore=shutil.ignore_patterns("checkpoints"))
+    path = folder / "tensors" / f"{file}.npz"
+    path.chmod(0o644)
+    with np.load(path) as data:
+        old = dict(data)
+    np.savez(path, **(old | arrays))
+    return folder
+
+
+def test_a_wrong_array_fails_and_the_dump_is_our_own(tmp_path: Path) -> None:
+    right = Golden(SETS["tiny"])["codec", "encoder_out"]
+    folder = altered(tmp_path, "codec", encoder_out=np.zeros_like(right) + 7)
+    rows = list(
+        validate(
+            lambda names: model("tiny"), Golden(folder), "semantic_codec", dump=tmp_path / "dump"
+        )
+    )
+    assert {row.name for row in rows if not row.passed} == {"codec.encoder_out"}
+    dumped = np.load(tmp_path / "dump" / "tensors" / "codec.npz")["encoder_out"]
+    assert np.abs(dumped - right).max() < 1e-4
+
+
+def test_an_array_that_no_stage_knows_fails(tmp_path: Path) -> None:
+    folder = altered(tmp_path, "codec", surprise=np.zeros(3))
+    rows = list(validate(lambda names: model("tiny"), Golden(folder), "semantic_codec"))
+    assert {row.name for row in rows if not row.passed} == {"codec.surprise"}
+
+
+def test_tolerances_can_be_set() -> None:
+    rows = list(
+        validate(
+            lambda names: model("tiny"), Golden(SETS["tiny"]), "semantic_codec", atol=0.0, rtol=0.0
+        )
+    )
+    assert {row.name for row in rows if row.passed} == {"codec.codes"}
+
+
+def test_only_the_components_of_the_stage_are_loaded() -> None:
+    asked = []
+
+    def load(names):  # type: ignore[no-untyped-def]
+        asked.append(list(names))
+        return model("tiny")
+
+    list(validate(load, Golden(SETS["tiny"]), "semantic_codec"))
+    assert asked == [["semantic_codec"]]
+
+
+def test_an_unknown_component_is_an_error() -> None:
+    with pytest.raises(InputError, match="must be one of"):
+        list(validate(lambda names: model("tiny"), Golden(SETS["tiny"]), "toaster"))
+
+
+def test_a_folder_without_tensors_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no golden directory"):
+        Golden(tmp_path)
