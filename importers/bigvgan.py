@@ -48,7 +48,8 @@ DEFAULTS = {"use_tanh_at_final": True, "use_bias_at_final": True}
 def check_settings(settings: Mapping[str, Any], mel: MelConfig | None = None) -> list[str]:
     """What `config.json` lacks, or asks for that is not implemented, by key; empty if nothing.
 
-    With the spectrogram that the flow produces, also where `config.json` describes another one.
+    With the spectrogram that the flow produces, also where `config.json` says another shape or rate
+    of it; how it was made in training (`fmin`, `n_fft`, ...) is of no use here.
     """
     keys = [size.key for size in SIZES.values() if isinstance(size, Setting)]
     needed = [str(key) for key in (*keys, *IMPLEMENTED) if key not in DEFAULTS]
@@ -66,24 +67,12 @@ def check_settings(settings: Mapping[str, Any], mel: MelConfig | None = None) ->
 
 
 def _disagreements(settings: Mapping[str, Any], mel: MelConfig) -> list[str]:
-    """Where `config.json` describes another spectrogram; a key that it lacks says nothing."""
-    nyquist = mel.sample_rate / 2
-    wanted: dict[str, Any] = {
-        "num_mels": mel.mels,
-        "sampling_rate": mel.sample_rate,
-        "n_fft": mel.n_fft,
-        "win_size": mel.window,
-        "hop_size": mel.hop,
-        "fmin": mel.fmin,
-        "fmax": mel.fmax or nyquist,
-    }
-    given = {key: settings[key] for key in wanted if key in settings}
-    if "fmax" in given:
-        given["fmax"] = given["fmax"] or nyquist
+    """Where `config.json` says another spectrogram; a key that it lacks says nothing."""
+    wanted = {"num_mels": mel.mels, "sampling_rate": mel.sample_rate, "hop_size": mel.hop}
     return [
-        f"{key} is {given[key]!r}, but the model's spectrogram has {wanted[key]!r}"
-        for key in given
-        if given[key] != wanted[key]
+        f"{key} is {settings[key]!r}, but the model's spectrogram has {ours}"
+        for key, ours in wanted.items()
+        if key in settings and settings[key] != ours
     ]
 
 
@@ -122,6 +111,8 @@ def check_filters(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _is_low_pass(tensor: Tensor) -> bool:
+    if not jnp.issubdtype(tensor.dtype, jnp.floating):
+        return False
     taps = low_pass()[None, None]
     rounding = max(1e-6, float(jnp.finfo(tensor.dtype).eps))
     stored = np.asarray(tensor.read(), np.float32)

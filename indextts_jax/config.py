@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from indextts_jax.emotion import EMOTIONS
 from indextts_jax.errors import InputError
 
 T = TypeVar("T")
@@ -195,6 +196,11 @@ class EmotionPrototypesConfig:
 
     def __post_init__(self) -> None:
         _positive("emotion_prototypes", self, *(f.name for f in dataclasses.fields(self)))
+        if len(self.groups) != len(EMOTIONS):
+            raise ConfigError(
+                f"emotion_prototypes.groups has {len(self.groups)} groups, expected "
+                f"{len(EMOTIONS)}, one an emotion"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,13 +224,18 @@ class GPTConfig:
 
     def __post_init__(self) -> None:
         _positive("gpt", self, "width", "layers", "heads", "feed_forward", "text_vocabulary")
+        _positive("gpt", self, "text_positions", "code_positions")
         _divides("gpt", "width", "heads", self)
-        for name in ("start_code", "stop_code"):
-            if not 0 <= getattr(self, name) < self.code_vocabulary:
-                raise ConfigError(
-                    f"gpt.{name} {getattr(self, name)} is not below gpt.code_vocabulary "
-                    f"{self.code_vocabulary}"
-                )
+        if self.speed_rows < 2:
+            raise ConfigError(f"gpt.speed_rows must be 2 or more, got {self.speed_rows}")
+        for kind in ("text", "code"):
+            rows = getattr(self, f"{kind}_vocabulary")
+            for name in (f"start_{kind}", f"stop_{kind}"):
+                if not 0 <= getattr(self, name) < rows:
+                    raise ConfigError(
+                        f"gpt.{name} {getattr(self, name)} is not below gpt.{kind}_vocabulary "
+                        f"{rows}"
+                    )
 
     @property
     def max_text_tokens(self) -> int:
@@ -311,7 +322,7 @@ class VocoderConfig:
             raise ConfigError("vocoder.rates and vocoder.kernels differ in length")
         if len(self.block_kernels) != len(self.block_dilations):
             raise ConfigError("vocoder.block_kernels and vocoder.block_dilations differ in length")
-        if self.channels % 2 ** len(self.rates):
+        if self.channels >> len(self.rates) < 1:  # an odd count is halved downwards
             raise ConfigError(
                 f"vocoder.channels {self.channels} cannot be halved {len(self.rates)} times"
             )
@@ -409,9 +420,20 @@ class Config:
             ("mel.mels", "vocoder.mels"),
             ("mel.hop", "vocoder.hop"),
         ]
-        for left, right in pairs:
-            if (a := _lookup(self, left)) != (b := _lookup(self, right)):
-                raise ConfigError(f"{left} is {a}, but {right} is {b}: they must agree")
+        problems = [
+            f"{left} is {a}, but {right} is {b}: they must agree"
+            for left, right in pairs
+            if (a := _lookup(self, left)) != (b := _lookup(self, right))
+        ]
+        marks = {self.gpt.start_code, self.gpt.stop_code}
+        last = max(set(range(self.gpt.code_vocabulary)) - marks, default=0)
+        if last >= self.semantic_codec.codes:
+            problems.append(
+                f"gpt.code_vocabulary holds the code {last}, but semantic_codec.codes is only "
+                f"{self.semantic_codec.codes}"
+            )
+        if problems:
+            raise ConfigError("; ".join(problems))
 
 
 DTYPES = ("float32", "bfloat16", "float16")

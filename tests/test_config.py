@@ -13,6 +13,7 @@ from indextts_jax.config import (
     ComputeConfig,
     Config,
     ConfigError,
+    EmotionPrototypesConfig,
     GPTConfig,
     VocoderConfig,
     bundled_config,
@@ -153,8 +154,24 @@ def test_a_whole_number_is_a_float_and_null_is_none():
         (
             VocoderConfig,
             "vocoder",
-            {"channels": 100},
-            "vocoder.channels 100 cannot be halved 6 times",
+            {"channels": 63},
+            "vocoder.channels 63 cannot be halved 6 times",
+        ),
+        (
+            GPTConfig,
+            "gpt",
+            {"start_text": 961},
+            "gpt.start_text 961 is not below gpt.text_vocabulary 961",
+        ),
+        (GPTConfig, "gpt", {"stop_text": -1}, "gpt.stop_text -1 is not below"),
+        (GPTConfig, "gpt", {"speed_rows": 1}, "gpt.speed_rows must be 2 or more, got 1"),
+        (GPTConfig, "gpt", {"text_positions": 0}, "gpt.text_positions must be positive"),
+        (GPTConfig, "gpt", {"code_positions": 0}, "gpt.code_positions must be positive"),
+        (
+            EmotionPrototypesConfig,
+            "emotion_prototypes",
+            {"groups": [2, 3]},
+            "emotion_prototypes.groups has 2 groups, expected 8",
         ),
         (ComputeConfig, "compute", {"gpt": "int8"}, "compute.gpt must be one of float32"),
         (BucketConfig, "buckets", {"text": [64, 32]}, "buckets.text must ascend"),
@@ -181,6 +198,13 @@ def test_sizes_that_cannot_be_are_refused(kind, name, change, told):
 )
 def test_components_that_do_not_fit_name_both_sides(path, value, told):
     refused(changed(path, value), told)
+
+
+def test_everything_that_does_not_fit_is_told_at_once():
+    data = changed("dit.condition", 49)
+    data["mel"]["hop"] = 255
+    data["semantic_codec"]["codes"] = 63
+    refused(data, r"dit\.condition is 49.*; mel\.hop is 255.*; gpt\.code_vocabulary holds")
 
 
 def test_files_are_read_and_named_in_errors(tmp_path):
