@@ -128,7 +128,13 @@ def execute(
         # The reader of our output has gone; pointing it elsewhere keeps the exit from complaining.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
-    except (InputError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+    except (
+        InputError,
+        FileNotFoundError,
+        IsADirectoryError,
+        NotADirectoryError,
+        PermissionError,
+    ) as error:
         return _complain(_message(error), BAD_INPUT)
     except Exception as error:  # the last line of defence: a user is shown one line, and a way on
         return _complain(

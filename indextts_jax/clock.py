@@ -12,13 +12,14 @@ class Clock:
 
     def __init__(self, watch: Watch | None = None):
         self.seconds: dict[str, float] = {}
+        self.label = ""  # what `watch` is told besides, for instance which of several segments
         self._watch = watch
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Times what runs inside; the caller waits for the device there."""
         if self._watch is not None:
-            self._watch(name)
+            self._watch(name + self.label)
         start = time.perf_counter()
         try:
             yield

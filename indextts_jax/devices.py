@@ -57,14 +57,14 @@ def cache_directory() -> Path:
 
 def enable_compilation_cache() -> Path | None:
     """Keeps compiled programs between runs; none, with a warning, where nothing can be written."""
-    folder = cache_directory() / "compiled"
     try:
+        folder = cache_directory() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
         warnings.warn(
-            f"compiled programs are not kept: {folder} cannot be written ({error.strerror}); "
+            f"compiled programs are not kept, their folder cannot be written ({error}); "
             f"set {CACHE} to another folder",
             stacklevel=2,
         )

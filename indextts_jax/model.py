@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ class Model:
         """The result of one compiled stage; see `compiled`."""
         if component not in self.params:
             raise InputError(
-                f"this checkpoint has no {component}; import it again with --components {component}"
+                f"this checkpoint has no {component}; import it again with python -m "
+                f"indextts_jax.import --components {','.join([*self.params, component])}"
             )
         return compiled(self.config, component, function, **static)(self.params[component], *arrays)
 
@@ -102,7 +104,11 @@ def load_model(
     saved = checkpoint.open_checkpoint(path)
     config = with_compute_dtype(saved.config, dtype)
     names = tuple(COMPONENTS if components is None else components)
-    params = {name: _placed(name, tree, config) for name, tree in saved.load(names).items()}
+    if saved.provenance.ignored:
+        passed_over = ", ".join(saved.provenance.ignored)
+        warnings.warn(f"{path} was imported with --ignore {passed_over}", stacklevel=2)
+    # One after the other: stored and cast arrays of all would be in memory together.
+    params = {name: _placed(name, saved.load([name])[name], config) for name in names}
     return Model(config, params, Tokenizer(saved.tokenizer))
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from indextts_jax.clock import Clock, Watch
 from indextts_jax.emotion import merge_emotion, mix_weighted, scale_weights
 from indextts_jax.errors import InputError
 from indextts_jax.model import Model, load_model
+from indextts_jax.models.dit import DiT
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.prompts import Voice, analyse_emotion, analyse_voice, regulate
 from indextts_jax.sampling.flow import continue_mel, noise
@@ -33,13 +35,16 @@ class Settings:
     """How to speak; the defaults are the reference's."""
 
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
-    max_codes: int | None = None  # new codes in a segment; by default as many as the model holds
+    max_codes: int | None = None  # new codes in a segment; that of `sampling` is not looked at
     segment_tokens: int | None = None  # likewise, text tokens
     steps: int = 25  # of the flow
     guidance: float = 0.7  # of the flow, 0 for none
     pause: float = PAUSE  # seconds
 
     def __post_init__(self) -> None:
+        usual = SamplingConfig()
+        if (self.sampling.max_codes, self.sampling.start_code) != (1500, usual.start_code):
+            raise InputError("max_codes and start_code are not set in Settings.sampling")
         if self.steps < 1:
             raise InputError(f"--steps must be at least 1, got {self.steps}")
         if not 0 <= self.guidance < float("inf"):
@@ -95,6 +100,24 @@ class IndexTTS:
             raise InputError("the text is empty: there is nothing to speak")
         return [tokenizer.ids(segment) for segment in split_segments(pieces, limit)]
 
+    def check(
+        self,
+        text: str,
+        settings: Settings,
+        *,
+        emotion: bool = False,
+        emotion_alpha: float | None = None,
+        emotion_weights: Sequence[float] | None = None,
+    ) -> None:
+        """Makes sure, before any long work, that `speak` will not refuse what it is given.
+
+        Raises:
+            InputError: as `speak` would; `emotion` says whether there is an emotion prompt.
+        """
+        self.segments(text, settings.segment_tokens)
+        _limit("max_codes", settings.max_codes, MAX_CODES, self.model.config.gpt.max_codes)
+        check_emotion(self.model, emotion, emotion_alpha, emotion_weights)
+
     def unknown(self, text: str) -> list[str]:
         """The pieces of a text that the tokenizer does not know: they are not spoken as written."""
         return self.model.tokenizer.unknown(text)
@@ -127,6 +150,7 @@ class IndexTTS:
         vector = emotion_vector(self.model, voice, emotion, emotion_alpha, emotion_weights)
         waves, reports = [], []
         for index, tokens in enumerate(segments):
+            clock.label = f" {index + 1}/{len(segments)}" if len(segments) > 1 else ""
             key = jax.random.fold_in(jax.random.key(seed), index)
             wave, report = _speak_segment(self.model, tokens, voice, vector, settings, key, clock)
             waves.append(wave)
@@ -134,6 +158,25 @@ class IndexTTS:
         rate = self.model.config.mel.sample_rate
         samples = _join(waves, int(rate * settings.pause))
         return Speech(samples, rate, tuple(reports), clock.seconds)
+
+
+def check_emotion(
+    model: Model, prompt: bool, alpha: float | None, weights: Sequence[float] | None
+) -> None:
+    """Makes sure that what is asked of the emotion fits together.
+
+    Raises:
+        InputError: if it does not.
+    """
+    if prompt and weights is not None:
+        raise InputError("an emotion prompt and emotion weights exclude each other: give one")
+    if alpha is not None and not prompt and weights is None:
+        raise InputError("emotion_alpha needs an emotion prompt or emotion weights")
+    if alpha is not None and not np.isfinite(alpha):
+        raise InputError(f"emotion_alpha must be a finite number, got {alpha}")
+    groups = len(model.config.emotion_prototypes.groups)
+    if weights is not None and (len(weights) != groups or not np.isfinite(weights).all()):
+        raise InputError(f"emotion_weights must be {groups} finite numbers, got {list(weights)}")
 
 
 def emotion_vector(
@@ -147,21 +190,14 @@ def emotion_vector(
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
-    if emotion is not None and weights is not None:
-        raise InputError("an emotion prompt and emotion weights exclude each other: give one")
-    if alpha is not None and emotion is None and weights is None:
-        raise InputError("emotion_alpha needs an emotion prompt or emotion weights")
-    if alpha is not None and not np.isfinite(alpha):
-        raise InputError(f"emotion_alpha must be a finite number, got {alpha}")
+    check_emotion(model, emotion is not None, alpha, weights)
     if emotion is not None:
         return merge_emotion(voice.base, emotion, 1.0 if alpha is None else alpha)
     own = merge_emotion(voice.base, voice.own, 1.0)
     if weights is None:
         return own
-    groups = len(model.config.emotion_prototypes.groups)
-    if len(weights) != groups or not np.isfinite(weights).all():
-        raise InputError(f"emotion_weights must be {groups} finite numbers, got {list(weights)}")
-    scaled = jnp.asarray([scale_weights(weights, 1.0 if alpha is None else alpha)], jnp.float32)
+    numbers = [float(weight) for weight in weights]
+    scaled = jnp.asarray([scale_weights(numbers, 1.0 if alpha is None else alpha)], jnp.float32)
     prototype = model.run("emotion_prototypes", "__call__", voice.style, scaled)
     return mix_weighted(prototype, scaled, own)
 
@@ -232,9 +268,11 @@ def speech_mel(
     """
     frames = target_length(codes.count)
     condition = regulate(model, sequence, codes.length, frames)
+    guided = guidance > 0
     mel = model.run(
         "dit",
-        continue_mel,
+        _guided_mel if guided else continue_mel,
+        *([jnp.asarray(guidance, jnp.float32)] if guided else []),
         noise,
         voice.mel,
         voice.condition,
@@ -243,9 +281,14 @@ def speech_mel(
         jnp.asarray([frames], jnp.int32),
         voice.style,
         steps=steps,
-        guidance=guidance,
+        **({} if guided else {"guidance": 0.0}),
     )
     return mel, condition
+
+
+def _guided_mel(dit: DiT, guidance: Float[Array, ""], *arrays: Any, steps: int) -> jax.Array:
+    """`continue_mel` with the guidance as an array: another value compiles nothing."""
+    return continue_mel(dit, *arrays, steps=steps, guidance=guidance)
 
 
 def speech_codes(

@@ -120,7 +120,7 @@ def analyse_voice(model: Model, path: str | Path, clock: Clock | None = None) ->
         signals = speaker_signals(path, model.config.mel.sample_rate)
         own = load_audio(path, ENCODER_RATE, MAX_SECONDS)
         voice, _ = analyse_signals(model, signals, own)
-        jax.block_until_ready((voice.latents, voice.own, voice.style, voice.condition))
+        jax.block_until_ready(dataclasses.astuple(voice))
         return voice
 
 

@@ -12,7 +12,7 @@ from indextts_jax.audio.io import check_output
 from indextts_jax.clock import Clock
 from indextts_jax.config import DTYPES, bundled_config
 from indextts_jax.errors import InputError
-from indextts_jax.model import random_model
+from indextts_jax.model import random_model, with_compute_dtype
 from indextts_jax.pipeline import IndexTTS, Settings
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.speech import Speech
@@ -32,6 +32,7 @@ COMMON = (
     "dtype",
     "demo",
 )
+DEMO_WEIGHTS = 2  # seed of the random weights; this one speaks half a second
 DEMO_TEXT = "Hello world, this is a test of the system."
 DEMO_NOTE = """\
 This is the demo: a small model with RANDOM weights. It shows that everything runs; what it says
@@ -105,7 +106,7 @@ def _text(flags: Any) -> str:
         raise InputError("--text and --text_file exclude each other: give one")
     if flags.text_file is not None:
         try:
-            return Path(flags.text_file).read_text(encoding="utf-8")
+            return Path(flags.text_file).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise InputError(f"{flags.text_file} is not UTF-8 text: {error.reason}") from error
     if flags.text is not None:
@@ -168,6 +169,9 @@ def main(flags: Any) -> None:
     if speaker is None:
         raise InputError("give --speaker, a recording of the voice")
     check_output(flags.output)
+    for prompt in (speaker, flags.emotion):
+        if prompt is not None and not Path(prompt).is_file():
+            raise InputError(f"{prompt}: there is no such file; expected a recording of a voice")
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     if flags.demo:
@@ -177,7 +181,13 @@ def main(flags: Any) -> None:
         clock = Clock(watch)
         with clock.stage("loading"):
             tts = _load(flags)
-            tts.segments(text, settings.segment_tokens)  # a bad text shows before the long work
+            tts.check(
+                text,
+                settings,
+                emotion=flags.emotion is not None,
+                emotion_alpha=flags.emotion_alpha,
+                emotion_weights=weights,
+            )
             if unknown := tts.unknown(text):
                 shown = " ".join(dict.fromkeys(unknown))
                 warn(f"the tokenizer does not know: {shown[:200]}")
@@ -207,7 +217,8 @@ def _load(flags: Any) -> IndexTTS:
     if not flags.demo:
         return IndexTTS.load(flags.checkpoint, flags.dtype)
     tokenizer = _bundled("demo_tokenizer.model").read_bytes()
-    return IndexTTS(random_model(bundled_config("tiny"), tokenizer))
+    config = with_compute_dtype(bundled_config("tiny"), flags.dtype)
+    return IndexTTS(random_model(config, tokenizer, seed=DEMO_WEIGHTS))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,12 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
             thread.join()
 
 
+def say(message: str) -> None:
+    """Prints a line of the result, above a bar if there is one."""
+    tqdm.write(message, file=sys.stdout)
+    sys.stdout.flush()
+
+
 def warn(message: str) -> None:
     """Shows something that a user should know, and that stops nothing."""
     tqdm.write(f"warning: {message}", file=sys.stderr)

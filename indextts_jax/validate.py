@@ -9,7 +9,7 @@ from absl import flags as absl_flags
 from indextts_jax import cli, devices
 from indextts_jax.errors import InputError
 from indextts_jax.model import load_model
-from indextts_jax.terminal import stage_bar
+from indextts_jax.terminal import say, stage_bar
 from indextts_jax.validation.compare import ATOL, ONE_RUN_RTOL, RTOL, Comparison
 from indextts_jax.validation.golden import Golden
 from indextts_jax.validation.report import CHOICES, validate
@@ -65,6 +65,8 @@ def main(flags: Any) -> int:
     dump = Path(flags.dump) if flags.dump else None
     if dump is not None and dump.resolve() == golden.path.resolve():
         raise InputError("--dump must not be the golden directory itself")
+    if dump is not None:
+        dump.mkdir(parents=True, exist_ok=True)
     print(f"Using device: {devices.describe(device)}")
     devices.enable_compilation_cache()
     print(
@@ -72,7 +74,7 @@ def main(flags: Any) -> int:
         "(rms and max of the difference, over the RMS of the reference; integers: share unequal)"
     )
     rows = []
-    with jax.default_device(device), stage_bar("Validating"):
+    with jax.default_device(device), stage_bar("Validating") as watch:
         for row in validate(
             lambda names: load_model(flags.checkpoint, dtype="float32", components=names),
             golden,
@@ -80,8 +82,9 @@ def main(flags: Any) -> int:
             atol=flags.atol,
             rtol=flags.rtol,
             dump=dump,
+            watch=watch,
         ):
-            print(line(row, flags.verbose), flush=True)
+            say(line(row, flags.verbose))
             rows.append(row)
     failed = [row for row in rows if not row.passed]
     print(f"{len(rows) - len(failed)} of {len(rows)} arrays pass")

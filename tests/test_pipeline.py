@@ -12,6 +12,7 @@ from models_under_test import model
 
 from indextts_jax.config import BucketConfig
 from indextts_jax.errors import InputError
+from indextts_jax.model import cast, with_compute_dtype
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.pipeline import Codes, IndexTTS, Settings, emotion_vector, speech_mel
 from indextts_jax.prompts import Voice
@@ -160,6 +161,57 @@ def test_what_cannot_be_done_is_said(
 def test_an_emotion_prompt_and_weights_exclude_each_other(tts: IndexTTS, voice: Voice) -> None:
     with pytest.raises(InputError, match="exclude each other"):
         speak(tts, voice, emotion=voice.own, emotion_weights=[0.1] * 8)
+
+
+def test_alpha_is_not_clamped_with_an_emotion_prompt(tts: IndexTTS, voice: Voice) -> None:
+    prompt = 2 * voice.own
+    beyond = emotion_vector(tts.model, voice, prompt, 1.5, None)
+    expected = voice.base + 1.5 * (prompt - voice.base)
+    np.testing.assert_allclose(beyond, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "scaled"), [(3.0, 0.7), (1.0, 0.7), (0.1, 0.0699), (-1.0, 0.0), (None, 0.7)]
+)
+def test_alpha_scales_weights_clamped_and_cut_after_four_decimals(
+    tts: IndexTTS, voice: Voice, alpha: float | None, scaled: float
+) -> None:
+    weights = [0.0] * 7 + [0.7]
+    plain = [0.0] * 7 + [scaled]
+    ours = emotion_vector(tts.model, voice, None, alpha, weights)
+    assert np.array_equal(ours, emotion_vector(tts.model, voice, None, None, plain))
+
+
+def test_weights_of_one_emotion_replace_the_own_one(tts: IndexTTS, voice: Voice) -> None:
+    whole = emotion_vector(tts.model, voice, None, None, [1.0] + [0.0] * 7)
+    rows = tts.model.run("emotion_prototypes", "rows", voice.style)
+    table = tts.model.params["emotion_prototypes"]["emotion"]
+    support.assert_close(whole[0], table[int(rows[0, 0])], "emotion_vector.merge")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16"])
+def test_half_precision_speaks(tts: IndexTTS, voice: Voice, dtype: str) -> None:
+    config = with_compute_dtype(tts.model.config, dtype)
+    params = {
+        name: cast(name, dict(tree), config, getattr(config.compute, name, "float32"))
+        for name, tree in tts.model.params.items()
+    }
+    half = IndexTTS(dataclasses.replace(tts.model, config=config, params=params))
+    samples = speak(half, voice).samples
+    assert samples.dtype == np.float32
+    assert np.isfinite(samples).all()
+    assert samples.any()
+
+
+def test_another_guidance_compiles_nothing_and_changes_the_sound(
+    tts: IndexTTS, voice: Voice
+) -> None:
+    plain, other = (
+        speak(tts, voice, settings=dataclasses.replace(QUICK, guidance=guidance)).samples
+        for guidance in (0.7, 1.3)
+    )
+    assert plain.shape == other.shape
+    assert not np.array_equal(plain, other)
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"guidance": -1.0}, {"pause": float("nan")}])

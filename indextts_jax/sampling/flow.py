@@ -33,12 +33,13 @@ def sample(
     lengths: Int[Array, " b"],
     *,
     steps: int,
-    guidance: float,
+    guidance: float | Float[Array, ""],
 ) -> Float[Array, "b f m"]:
     """The mel of prompt and target, with zeros in the prompt's frames and past each row's length.
 
     `lengths` counts prompt and target together, as the frames of `condition` and `noise` do.
-    `guidance` 0 runs the conditional rows alone.
+    `guidance` 0 runs the conditional rows alone; as an array it may change without a compilation,
+    and is never 0.
 
     Source: `BASECFM.solve_euler` of the PyTorch release.
     """
@@ -46,7 +47,7 @@ def sample(
     in_prompt = valid(prompt_lengths, frames)
     target = valid(lengths, frames) & ~in_prompt
     base = dit.prepare(zero_padding(prompt_mel, in_prompt), style, condition)
-    guided = guidance > 0
+    guided = isinstance(guidance, jax.Array) or guidance > 0
     if guided:  # conditional rows, then unconditional ones
         base = jnp.concatenate([base, jnp.broadcast_to(dit.prepare_unconditional(), base.shape)])
         lengths = jnp.concatenate([lengths, lengths])
@@ -103,7 +104,7 @@ def continue_mel(
     style: Float[Array, "b s"],
     *,
     steps: int,
-    guidance: float,
+    guidance: float | Float[Array, ""],
 ) -> Float[Array, "b t m"]:
     """The mel of the target alone, zero past each row's length.
 

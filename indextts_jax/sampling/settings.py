@@ -64,10 +64,10 @@ class SamplingConfig:
                 raise InputError(f"{name} must be {what}, got {getattr(self, name)}")
 
         must(self.beams >= 1, "beams", "at least 1")
-        must(0 < self.temperature < math.inf, "temperature", "above 0")
+        must(1e-30 < self.temperature < 1e30, "temperature", "above 0")
         must(self.top_k >= 0, "top_k", "0 (off) or more")
         must(0 <= self.top_p <= 1, "top_p", "from 0 to 1 (off)")
-        must(0 < self.repetition_penalty < math.inf, "repetition_penalty", "above 0")
+        must(1e-30 < self.repetition_penalty < 1e30, "repetition_penalty", "above 0")
         must(math.isfinite(self.length_penalty), "length_penalty", "a finite number")
         must(0 < self.typical_mass < 1, "typical_mass", "between 0 and 1")
         must(self.max_codes >= 1, "max_codes", "at least 1")

@@ -15,7 +15,7 @@ def turned(array: object) -> np.ndarray:
     return np.asarray(array).swapaxes(-1, -2)
 
 
-def regulated(model: Model, sequence: np.ndarray, frames: int) -> jax.Array:
+def regulated(model: Model, sequence: np.ndarray | jax.Array, frames: int) -> jax.Array:
     """One sequence at code rate as the condition of so many frames."""
     lengths = jnp.asarray([sequence.shape[1]], jnp.int32)
     targets = jnp.asarray([frames], jnp.int32)
@@ -31,15 +31,16 @@ def length_regulator(model: Model, golden: Golden) -> Arrays:
     codes = golden["gpt_latent", "codes"].astype(np.int32)
     projected = model.run("length_regulator", "project", golden["gpt_latent", "latent"])
     target = target_length(codes.shape[1])
+    sequence = model.run("semantic_codec", "vq2emb", codes) + projected
     return {
         "nearest_out": regulated(model, given("nearest_in"), int(given("nearest_length")[0])),
         "prompt_condition": regulated(
             model, given("prompt_in"), golden["audio", "ref_mel"].shape[-1]
         ),
         "gpt_layer_out": projected,
-        "infer_in": model.run("semantic_codec", "vq2emb", codes) + given("gpt_layer_out"),
+        "infer_in": sequence,
         "target_length": np.asarray([target]),
-        "condition": regulated(model, given("infer_in"), int(given("target_length")[0])),
+        "condition": regulated(model, sequence, target),
     }
 
 
@@ -130,7 +131,7 @@ def batch_comparisons(
         if length == reference.shape[-1]:
             rows.append((label, ours[row], reference[row]))
             continue
-        safe = length - reach(model)
+        safe = max(length - reach(model), 0)
         rows.append((f"{label}[:{safe}]", ours[row, :, :safe], reference[row, :, :safe]))
         alone = model.run(
             "dit",

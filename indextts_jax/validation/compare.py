@@ -51,7 +51,7 @@ def compare(
     """The comparison of one array; shapes and integers must be equal."""
     if ours.shape != reference.shape:
         note = f"shape {ours.shape}, expected {reference.shape}"
-        return Comparison(name, ours.shape, np.inf, np.inf, np.nan, False, note)
+        return failure(name, note, ours.shape)
     if reference.dtype.kind in "iub":
         unequal = ours != reference
         share = float(np.mean(unequal)) if unequal.size else 0.0
@@ -63,9 +63,14 @@ def compare(
     rms, largest = errors(ours, reference)
     passed = rms <= rtol and largest <= atol
     note = ""
-    if not passed:
+    if ours.size:
         gap = np.abs(ours.astype(np.float64) - reference)
         worst = np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
         place = tuple(int(i) for i in worst)
         note = f"worst at {place}: {ours[worst]:.9g}, expected {reference[worst]:.9g}"
     return Comparison(name, ours.shape, rms, largest, _cosine(ours, reference), passed, note)
+
+
+def failure(name: str, note: str, shape: tuple[int, ...] = ()) -> Comparison:
+    """A comparison that could not be made."""
+    return Comparison(name, shape, np.inf, np.inf, np.nan, False, note)

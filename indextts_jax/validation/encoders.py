@@ -116,10 +116,9 @@ def conditioning(model: Model, golden: Golden) -> Arrays:
         "emovec_speaker": run("emotion_vector", speaker),
         "emovec_emotion": run("emotion_vector", emotion),
     }
-    base = jnp.asarray(golden["conditioning", "emovec_speaker"])
-    other = jnp.asarray(golden["conditioning", "emovec_emotion"])
     return made | {
-        name: merge_emotion(base, other, alpha) for name, alpha in alphas(golden).items()
+        name: merge_emotion(made["emovec_speaker"], made["emovec_emotion"], alpha)
+        for name, alpha in alphas(golden).items()
     }
 
 

@@ -3,6 +3,8 @@
 import functools
 import json
 import re
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ class Golden:
         try:
             with np.load(path, allow_pickle=False) as data:
                 return {name: data[name] for name in data.files}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path} cannot be read: {error}") from error
 
     def __getitem__(self, key: tuple[str, str]) -> np.ndarray:
@@ -76,6 +78,9 @@ def write_dump(folder: Path, file: str, arrays: dict[str, np.ndarray]) -> None:
     target = folder / "tensors" / f"{file}.npz"
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
-    partial.replace(target)
+    try:
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type] # names, not options
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

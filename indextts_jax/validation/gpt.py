@@ -1,9 +1,12 @@
 """Validation of the GPT: prefix, logits, every kind of decoding, latents."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from indextts_jax.errors import InputError
 from indextts_jax.model import Model
 from indextts_jax.sampling.generate import Generated, SamplingConfig, generate, replay
 from indextts_jax.validation.golden import Arrays, Golden, named
@@ -12,6 +15,7 @@ from indextts_jax.validation.golden import Arrays, Golden, named
 PENALTY = 10.0  # of greedy decoding and of beam search
 SCORED_PENALTY = 2.0  # of the beam search with a length penalty
 MAX_CODES = 48
+KNOWN_SETTINGS = {field.name for field in dataclasses.fields(SamplingConfig)} - {"max_codes"}
 FILLER = 1  # the text token after a shorter row of a batch
 
 
@@ -85,14 +89,14 @@ def single(model: Model, golden: Golden) -> Arrays:
     lengths = np.asarray([text.shape[1]], np.int32)
     prompt = (latents, emotion, text)
     recorded = golden.arrays("gpt")
-    path = golden["gpt", "greedy_codes"].astype(np.int32)
     steps = golden["gpt", "step_logits"].shape[1]
+    path = greedy(model, *prompt, PENALTY)
     made = {
         "conds": model.run("gpt", "conditioning", latents, emotion),
-        "prefix": model.run("gpt", "prefix", *prompt, lengths)[0],
-        "greedy_codes": greedy(model, *prompt, PENALTY),
+        "prefix": left_padded(model, *prompt)[0],
+        "greedy_codes": path,
         "greedy_codes_no_penalty": greedy(model, *prompt, 1.0),
-        "step_logits": model.run("gpt", replay, *prompt, lengths, path[:, :steps]),
+        "step_logits": model.run("gpt", replay, *prompt, lengths, path[:, :steps].astype(np.int32)),
     }
     for name, match in named(r"beam(\d+)(?:_lp([\d_]+))?_codes", recorded).items():
         scored = match.group(2) is not None
@@ -107,17 +111,28 @@ def single(model: Model, golden: Golden) -> Arrays:
     return made
 
 
-def batch(model: Model, golden: Golden) -> Arrays:
-    """`gpt_batch.npz`: the reference pads on the left, this program on the right."""
-    text = golden["gpt_batch", "text_ids"].astype(np.int32)
-    latents, emotion = (np.repeat(array, len(text), axis=0) for array in _prompt(golden))
-    lengths = _lengths(text)
-    rows, counts = model.run("gpt", "prefix", latents, emotion, text, lengths)
-    rows, counts = np.asarray(rows), np.asarray(counts)
+def left_padded(
+    model: Model, latents: ArrayLike, emotion: ArrayLike, text: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The prefix of each row as the reference has it, and its mask, which counts the start code.
+
+    It drops start and stop ids wherever they stand, and pads on the left; this program pads on the
+    right.
+    """
+    kept = model.run("gpt", "without_special", text, np.full(len(text), text.shape[1], np.int32))
+    rows, counts = (np.asarray(a) for a in model.run("gpt", "prefix", latents, emotion, *kept))
     prefix, mask = np.zeros_like(rows), np.ones((len(rows), rows.shape[1] + 1), np.int64)
     for row, count in enumerate(counts.tolist()):
         prefix[row, rows.shape[1] - count :] = rows[row, :count]
         mask[row, : rows.shape[1] - count] = 0
+    return prefix, mask
+
+
+def batch(model: Model, golden: Golden) -> Arrays:
+    """`gpt_batch.npz`."""
+    text = golden["gpt_batch", "text_ids"].astype(np.int32)
+    latents, emotion = (np.repeat(array, len(text), axis=0) for array in _prompt(golden))
+    prefix, mask = left_padded(model, latents, emotion, text)
     return {
         "prefix": prefix,
         "mask": mask,
@@ -132,10 +147,10 @@ def sampling(model: Model, golden: Golden) -> Arrays:
         case = match.group(1)
         settings = golden.settings("gpt_sampling", f"{case}_settings")
         draws = golden["gpt_sampling", f"{case}_exponential"]
-        config = SamplingConfig(
-            **{"beams" if key == "num_beams" else key: value for key, value in settings.items()},
-            max_codes=len(draws),
-        )
+        given = {"beams" if key == "num_beams" else key: v for key, v in settings.items()}
+        if unknown := set(given) - KNOWN_SETTINGS:
+            raise InputError(f"{case}_settings has what this program does not know: {unknown}")
+        config = SamplingConfig(**given, max_codes=len(draws))
         text = golden["gpt", "text_ids"]
         made[name] = with_stop(decoded(model, *_prompt(golden), text, config, draws))
     return made

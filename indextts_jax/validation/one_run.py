@@ -11,6 +11,7 @@ import numpy as np
 from indextts_jax.audio.io import resample
 from indextts_jax.buckets import bucket, pad
 from indextts_jax.emotion import merge_emotion, mix_weighted
+from indextts_jax.errors import InputError
 from indextts_jax.model import Model
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.pipeline import Codes, speech_latents, speech_mel, speech_sequence
@@ -21,6 +22,21 @@ from indextts_jax.validation.golden import Golden
 
 GUIDANCE, STEPS = 0.7, 25  # behind `end_to_end.mel`
 PCM = 32767  # full scale of 16 bits
+
+
+def _alpha_of_the_gpt(golden: Golden) -> str:
+    """The name of the emotion vector that the recorded GPT was given.
+
+    Raises:
+        InputError: if it is none of the recorded ones.
+    """
+    given = golden["gpt", "emovec"]
+    for name in encoders.alphas(golden):
+        if np.array_equal(golden["conditioning", name], given):
+            return name
+    raise InputError(
+        f"{golden.path}: gpt.emovec is none of the vectors conditioning.emovec_alpha_*"
+    )
 
 
 def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
@@ -35,8 +51,11 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     rows, frames = int(parts.length[0]), voice.frames
     emo_semantic, emo_length = semantic(model, emo[0])
     emotion = model.run("conditioning", "emotion_vector", emo_semantic, emo_length)
-    name, alpha = next(iter(encoders.alphas(golden).items()))
-    vector = merge_emotion(voice.base, emotion, alpha)
+    vectors = {
+        name: merge_emotion(voice.base, emotion, alpha)
+        for name, alpha in encoders.alphas(golden).items()
+    }
+    vector = vectors[_alpha_of_the_gpt(golden)]
     weights = jnp.asarray(golden["emotion_vector", "weights"][None])
     prototype = model.run("emotion_prototypes", "__call__", voice.style, weights)
     made |= {
@@ -49,7 +68,7 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
         ("conditioning", "speaker_latents"): voice.latents,
         ("conditioning", "emovec_speaker"): voice.base,
         ("conditioning", "emovec_emotion"): emotion,
-        ("conditioning", name): vector,
+        **{("conditioning", name): array for name, array in vectors.items()},
         ("emotion_vector", "matrix_part"): prototype,
         ("emotion_vector", "emovec"): mix_weighted(prototype, weights, voice.base),
         ("gpt", "emovec"): vector,
@@ -62,7 +81,8 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
 
     text = golden["end_to_end", "text_ids"].astype(np.int32)
     generated = gpt.greedy(model, voice.latents, vector, text, gpt.PENALTY)
-    made["gpt", "greedy_codes"] = generated
+    if np.array_equal(text, golden["gpt", "text_ids"]):
+        made["gpt", "greedy_codes"] = generated
     codes = Codes.padded(model, gpt.cut(model, generated)[0])
     count, target = codes.count, target_length(codes.count)
     latents = speech_latents(model, voice.latents, vector, text[0].tolist(), codes)
@@ -70,7 +90,7 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     noise = turned(golden["end_to_end", "noise"])
     size = bucket(frames + target, model.config.buckets.frames)
     mel, condition = speech_mel(
-        model, sequence, codes, voice, pad(noise, size), steps=STEPS, guidance=GUIDANCE
+        model, sequence, codes, voice, pad(noise[:, :size], size), steps=STEPS, guidance=GUIDANCE
     )
     wave = np.asarray(model.run("vocoder", "__call__", mel, jnp.asarray([target], jnp.int32)))[
         :, None, : target * model.config.mel.hop

@@ -1,5 +1,6 @@
 """Runs validation stage by stage, compares every array, and writes dumps."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from indextts_jax.validation.compare import (
     RTOL,
     Comparison,
     compare,
+    failure,
 )
 from indextts_jax.validation.encoders import pattern_of
 from indextts_jax.validation.golden import Arrays, Golden, write_dump
@@ -46,7 +48,7 @@ def _unknown(golden: Golden, file: str, made: Arrays, given: Arrays) -> Iterator
     for name, array in golden.arrays(file).items():
         if name not in made and name not in given:
             note = "this program does not know the array"
-            yield Comparison(f"{file}.{name}", array.shape, np.inf, np.inf, np.nan, False, note)
+            yield failure(f"{file}.{name}", note, array.shape)
 
 
 def run_stage(
@@ -59,7 +61,8 @@ def run_stage(
     rows = []
     for name, ours in made.items():
         if name not in recorded:
-            raise InputError(f"{golden.path}/tensors/{stage.file}.npz has no array {name}")
+            rows.append(failure(f"{stage.file}.{name}", "the golden file has no such array"))
+            continue
         pairs = [(name, ours, recorded[name])]
         if name == "batch_estimator" and ours.shape == recorded[name].shape:
             pairs = acoustic.batch_comparisons(model, golden, ours)
@@ -96,10 +99,12 @@ def validate(
     atol: float | None = None,
     rtol: float | None = None,
     dump: Path | None = None,
+    watch: Callable[[str], None] = lambda file: None,
 ) -> Iterator[Comparison]:
     """Every comparison of a component, or of all, in the order of the data's way.
 
-    `load` gives a model that holds the components it is asked for.
+    `load` gives a model that holds the components it is asked for; `watch` is told each file as its
+    turn comes.
 
     Raises:
         InputError: for a component that validation does not know.
@@ -114,13 +119,25 @@ def validate(
     model = load([name for name in COMPONENTS if name in needs])
     bounds = {"atol": atol, "rtol": rtol}
     given = {name: value for name, value in bounds.items() if value is not None}
-    for stage in chosen:
-        rows, arrays = run_stage(stage, model, golden, **given)
-        if dump is not None:
-            write_dump(dump, stage.file, arrays)
-        yield from rows
+    runs: list[tuple[str, Callable[[], tuple[list[Comparison], Arrays]]]] = [
+        (stage.file, functools.partial(run_stage, stage, model, golden, **given))
+        for stage in chosen
+    ]
     if whole:
-        rows, arrays = run_end_to_end(model, golden, **given)
-        if dump is not None:
-            write_dump(dump, END_TO_END, arrays)
-        yield from rows
+        runs.append((END_TO_END, functools.partial(run_end_to_end, model, golden, **given)))
+    for file, run in runs:
+        watch(file)
+        try:
+            rows, arrays = run()
+            if dump is not None:
+                write_dump(dump, file, arrays)
+        except (InputError, ValueError, TypeError, IndexError, KeyError, RuntimeError) as error:
+            # What a stage cannot compute is a failure of that stage; the others go on.
+            yield failure(file, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        else:
+            yield from rows
+    if component == "all":
+        known = {file for file, _ in runs}
+        for path in sorted(golden.path.glob("tensors/*.npz")):
+            if path.stem not in known:
+                yield failure(path.stem, "this program does not know the file")

@@ -11,6 +11,7 @@ from tolerances import VALIDATION
 from indextts_jax.errors import InputError
 from indextts_jax.validation.compare import Comparison
 from indextts_jax.validation.golden import Golden
+from indextts_jax.validation.gpt import left_padded
 from indextts_jax.validation.report import run_end_to_end, run_stage, validate
 from indextts_jax.validation.stages import STAGES
 
@@ -82,6 +83,32 @@ def test_an_array_that_no_stage_knows_fails(tmp_path: Path) -> None:
     folder = altered(tmp_path, "codec", surprise=np.zeros(3))
     rows = list(validate(lambda names: model("tiny"), Golden(folder), "semantic_codec"))
     assert {row.name for row in rows if not row.passed} == {"codec.surprise"}
+
+
+def test_a_stage_that_cannot_run_fails_and_the_others_go_on(tmp_path: Path) -> None:
+    folder = altered(tmp_path, "gpt_latent", codes=np.zeros((1, 2, 3), np.int64))
+    watched: list[str] = []
+    rows = list(
+        validate(
+            lambda names: model("tiny"), Golden(folder), "length_regulator", watch=watched.append
+        )
+    )
+    assert watched == ["length_regulator"]
+    assert [row.name for row in rows if not row.passed] == ["length_regulator"]
+    assert rows[0].note
+
+
+def test_ids_of_start_and_stop_inside_a_text_are_dropped_and_padded_as_the_reference_does() -> None:
+    tiny = model("tiny")
+    golden = Golden(SETS["tiny"])
+    latents, emotion = golden["gpt", "speaker_latents"], golden["gpt", "emovec"]
+    plain = np.asarray([[5, 7, 11]], np.int32)
+    marked = np.asarray([[5, 0, 7, 1, 11]], np.int32)
+    short, _ = left_padded(tiny, latents, emotion, plain)
+    padded, mask = left_padded(tiny, latents, emotion, marked)
+    assert np.array_equal(padded[:, 2:], short)
+    assert not padded[:, :2].any()
+    assert mask[0, :3].tolist() == [0, 0, 1]
 
 
 def test_tolerances_can_be_set() -> None:
