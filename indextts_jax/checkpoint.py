@@ -28,7 +28,7 @@ from indextts_jax.config import Config, load_config, to_data
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.provenance import ComponentRecord, FileHash, Provenance
-from indextts_jax.staging import check_free, put_in_place, staging
+from indextts_jax.staging import check_free, persistently, put_in_place, staging
 
 Params = dict[Any, Any]
 
@@ -148,7 +148,11 @@ def _compare(name: str, held: Any, expected: Params) -> list[str]:
 
 def is_checkpoint(folder: Path) -> bool:
     """Whether a folder looks like a checkpoint of this program."""
-    return (folder / provenance.FILE).is_file()
+    return not _lacking(folder)
+
+
+def _lacking(folder: Path) -> list[str]:
+    return [name for name in (provenance.FILE, _MARKER) if not (folder / name).is_file()]
 
 
 def check_destination(path: str | Path, *, force: bool = False) -> None:
@@ -170,9 +174,9 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     if not folder.is_dir():
         kind = "is no folder" if folder.exists() else "does not exist"
         raise InputError(f"{path} {kind}; python -m indextts_jax.import makes a checkpoint")
-    if not is_checkpoint(folder):
+    if lacking := _lacking(folder):
         raise InputError(
-            f"{path} is no checkpoint (it has no {provenance.FILE}); python -m indextts_jax.import "
+            f"{path} is no checkpoint (it has no {lacking[0]}); python -m indextts_jax.import "
             "makes one from the published files"
         )
     record = provenance.read(folder)
@@ -279,8 +283,7 @@ def _save_component(
             thread.start()
             done.wait()
         finally:
-            while thread.ident is not None and not done.is_set():
-                done.wait()
+            persistently(lambda: thread.ident is None or done.wait())
     if failure:
         reason = " ".join(str(failure[0]).split())
         raise CheckpointError(f"cannot write {name}: {reason[:300]}") from failure[0]

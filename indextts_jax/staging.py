@@ -1,6 +1,7 @@
 """A folder that appears at once, or not at all: written beside its destination, then renamed."""
 
 import contextlib
+import errno
 import os
 import shutil
 import sys
@@ -33,6 +34,7 @@ def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Itera
                 check_free(target, force=force, ours=ours)
                 yield stage
             finally:
+                _restore(stage, target)  # if it fails, the next process tries again
                 _remove(stage)
     except BaseException:
         for folder in made:  # deepest first; one that others use by now is not empty
@@ -43,15 +45,24 @@ def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Itera
 
 def put_in_place(stage: Path, finished: Path, target: Path) -> None:
     """Renames a finished folder to its destination, swapping out what is there."""
-    previous = stage / _PREVIOUS
     if os.path.lexists(target):
-        target.rename(previous)
-    try:
-        finished.rename(target)
-    except BaseException:
-        if os.path.lexists(previous) and not os.path.lexists(target):
-            previous.rename(target)
-        raise
+        target.rename(stage / _PREVIOUS)  # `staging` puts it back if nothing takes its place
+    finished.rename(target)
+
+
+def persistently(step: Callable[[], bool]) -> None:
+    """Repeats a step until it gives true, even if interrupted, and only then is interrupted."""
+    interruption: BaseException | None = None
+    finished = False
+    while not finished:
+        try:
+            finished = step()
+        except Exception:
+            raise
+        except BaseException as error:  # what signals raise
+            interruption = error
+    if interruption is not None:
+        raise interruption
 
 
 def check_free(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> None:
@@ -93,7 +104,8 @@ def _locked(stage: Path, target: Path) -> Iterator[None]:
     finally:
         os.close(descriptor)
         if _WINDOWS:
-            _lock_path(stage).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another process has it open, and will remove it
+                _lock_path(stage).unlink()
 
 
 def _lock_path(stage: Path) -> Path:
@@ -131,16 +143,16 @@ def _try_lock(stage: Path, target: Path) -> int | None:
         pass
     except OSError as error:
         os.close(descriptor)
-        raise InputError(f"another process is writing {target}") from error
+        if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+            raise InputError(f"another process is writing {target}") from error
+        raise InputError(f"cannot lock {_lock_path(stage)}: {error.strerror}") from error
     os.close(descriptor)
     return None
 
 
 def _clear(stage: Path, target: Path) -> None:
     """Removes what a killed process left; a checkpoint that it was replacing goes back first."""
-    previous = stage / _PREVIOUS
-    if previous.is_dir() and not os.path.lexists(target):
-        previous.rename(target)
+    _restore(stage, target)
     for entry in list(stage.iterdir()):
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
@@ -148,10 +160,22 @@ def _clear(stage: Path, target: Path) -> None:
             entry.unlink()
 
 
+def _restore(stage: Path, target: Path) -> None:
+    """Puts a replaced checkpoint back, if nothing has taken its place."""
+    previous = stage / _PREVIOUS
+    if previous.is_dir() and not os.path.lexists(target):
+        previous.rename(target)
+
+
 def _remove(stage: Path) -> None:
     """Removes the staging folder, again if something was still being written there."""
-    for _ in range(50):
+    pauses = iter([0.1] * 50)
+
+    def removed() -> bool:
         shutil.rmtree(stage, ignore_errors=True)
-        if not os.path.lexists(stage):
-            return
-        time.sleep(0.1)
+        if not os.path.lexists(stage) or (pause := next(pauses, None)) is None:
+            return True
+        time.sleep(pause)
+        return False
+
+    persistently(removed)

@@ -1,5 +1,6 @@
 """Checkpoints: what is saved is loaded; what is damaged is named; nothing half-written stays."""
 
+import errno
 import json
 import os
 import shutil
@@ -259,6 +260,7 @@ def test_force_replaces_a_checkpoint(model):
 
 def test_force_replaces_nothing_else(tmp_path):
     (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "provenance.json").write_text("of a book")
     (tmp_path / "thesis" / "chapter").write_text("words")
     (tmp_path / "link").symlink_to(tmp_path / "thesis")
     for name in ("thesis", "link", "thesis/chapter"):
@@ -296,20 +298,21 @@ def test_whatever_stops_saving_leaves_things_as_they_were(tmp_path, error, exist
         assert leftovers(tmp_path) == []
 
 
-def test_a_signal_waits_for_what_is_being_written(tmp_path, monkeypatch):
+def test_signals_wait_for_what_is_being_written(tmp_path, monkeypatch):
     def slow(path, tree):
         (path.parent / "started").touch()
         time.sleep(0.5)
         finished.append((path.parent / "started").exists())
 
     def interrupt(number, frame):
-        raise KeyboardInterrupt
+        if not finished:
+            raise KeyboardInterrupt
 
     finished = []
     monkeypatch.setattr("orbax.checkpoint.v1.save_checkpointables", slow)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        signal.setitimer(signal.ITIMER_REAL, 0.2, 0.05)  # and again and again
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path / "model", names=["emotion_prototypes"])
     finally:
@@ -331,6 +334,55 @@ def test_a_failure_at_the_last_moment_puts_the_old_one_back(model, monkeypatch):
     monkeypatch.undo()
     assert open_checkpoint(model).components == NAMES
     assert leftovers(model.parent, "model") == []
+
+
+def test_a_signal_between_the_two_renames_puts_the_old_one_back(model, monkeypatch):
+    def interrupted(self, target):
+        result = os.rename(self, target)
+        if target.name == "previous":
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr("pathlib.Path.rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(model, names=["emotion_prototypes"], force=True)
+    monkeypatch.undo()
+    assert open_checkpoint(model).components == NAMES
+    assert leftovers(model.parent, "model") == []
+
+
+def test_a_second_signal_does_not_stop_the_removal(tmp_path, monkeypatch):
+    remove, signals = shutil.rmtree, iter([KeyboardInterrupt, SystemExit])
+
+    def interrupted(folder, **options):
+        if folder.name == ".model.partial" and (error := next(signals, None)):
+            raise error
+        remove(folder, **options)
+
+    def stop(name, params):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", interrupted)
+    with pytest.raises(SystemExit):
+        write(tmp_path / "model", change=stop)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "match"),
+    [
+        (errno.EACCES, "another process is writing"),
+        (errno.EWOULDBLOCK, "another process is writing"),
+        (errno.ENOLCK, "cannot lock .*No locks available"),
+    ],
+)
+def test_why_a_folder_cannot_be_locked_is_told(tmp_path, monkeypatch, number, match):
+    def refuse(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("indextts_jax.staging._lock", refuse)
+    with pytest.raises(InputError, match=match):
+        write(tmp_path / "model")
 
 
 def test_two_at_once_to_one_place(tmp_path):
