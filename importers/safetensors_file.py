@@ -60,7 +60,7 @@ def read_header(file: MappedFile) -> dict[str, SafeTensor]:
             f"bytes, and the file has {file.size:,}"
         )
     try:
-        header = json.loads(bytes(file.view(8, size)), object_pairs_hook=_unique)
+        header = json.loads(bytes(file.view(8, size)), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{file.path}: damaged safetensors header ({error!s:.80})") from error
     if not isinstance(header, dict):
@@ -90,7 +90,8 @@ def read_header(file: MappedFile) -> dict[str, SafeTensor]:
     return found
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON mapping, unless a name comes twice."""
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ValueError("a name comes twice")

@@ -8,6 +8,7 @@ asked for (an optimizer's state) is described by the file's pickle, but none of 
 """
 
 import dataclasses
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,11 +128,23 @@ def open_tensors(
 
 
 def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The names without a prefix that all of them have, and without `module.` likewise."""
+    """The names without a prefix that all of them have, and without `module.` likewise.
+
+    So also below a first word where all names below it have `module.`
+    """
     for text in (prefix, "module."):
         if text and arrays and all(name.startswith(text) for name in arrays):
             arrays = {name.removeprefix(text): array for name, array in arrays.items()}
-    return arrays
+    below: dict[str, bool] = {}
+    for name in arrays:
+        word, _, rest = name.partition(".")
+        below[word] = below.get(word, True) and rest.startswith("module.")
+
+    def bare(name: str) -> str:
+        word = name.split(".")[0]
+        return name.replace(".module.", ".", 1) if below[word] else name
+
+    return {bare(name): array for name, array in arrays.items()}
 
 
 def _open_torch(
@@ -187,9 +200,11 @@ def _check_kind(file: MappedFile) -> None:
     head = bytes(file.view(0, min(file.size, 512)))
     if head.startswith(b"PK\x03\x04"):
         return
+    path = file.path.as_posix()
     convert = (
-        "convert it once where PyTorch is installed: python -c \"import torch; p = '"
-        f"{file.path}'; torch.save(torch.load(p, map_location='cpu', weights_only=True), p)\""
+        "convert it once where PyTorch is installed, and put the new file in its place: python -c "
+        "\"import sys, torch; torch.save(torch.load(sys.argv[1], map_location='cpu', "
+        f'weights_only=True), sys.argv[2])" {shlex.join((path, path + ".new"))}'
     )
     if head.startswith(_LEGACY):
         raise SourceError(f"{file.path}: PyTorch's format from before version 1.6; {convert}")

@@ -265,6 +265,9 @@ def test_other_formats_say_how_to_convert(tmp_path):
     path = tmp_path / "old.pth"
     path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + b"rest")
     refused(path, r"before version 1.6; convert it once .*torch\.save\(torch\.load\(")
+    spaced = tmp_path / "an old.pth"
+    spaced.write_bytes(path.read_bytes())
+    refused(spaced, f"'{tmp_path.as_posix()}/an old.pth' '{tmp_path.as_posix()}/an old.pth.new'$")
     with tarfile.open(path, "w") as archive:
         archive.add(__file__)
     refused(path, "tar file.*torch.save")

@@ -65,6 +65,14 @@ def test_a_prefix_that_all_names_have_is_taken_away(tmp_path):
     assert list(open_tensors(safetensors(path, both, b"01"))) == ["a", "b"]
 
 
+def test_a_module_that_all_names_of_a_part_have_is_taken_away(tmp_path):
+    path = tmp_path / "a.safetensors"
+    names = ["net.cfm.module.a", "net.cfm.module.module.b", "net.other.module.a", "net.other.b"]
+    header = {name: entry("U8", [1], i, i + 1) for i, name in enumerate(names)}
+    tensors = open_tensors(safetensors(path, header, b"0123"), part="net")
+    assert list(tensors) == ["cfm.a", "cfm.module.b", "other.module.a", "other.b"]
+
+
 def test_one_array_under_any_name_is_bare(tmp_path):
     path = safetensors(tmp_path / "a.safetensors", {"feat": entry("U8", [2], 0, 2)}, b"01")
     assert list(open_tensors(path, bare=True)) == [BARE]
