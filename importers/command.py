@@ -127,7 +127,8 @@ def _sources(importer: Importer, components: Sequence[str]) -> Iterator[provenan
     used = ["config", "tokenizer"]
     for component in components:
         used += files_of(component)
-    used += [f"{name}_config" for name in used if f"{name}_config" in importer.located.files]
+    beside = [f"{name}_{kind}" for name in used for kind in ("config", "features")]
+    used += [name for name in beside if name in importer.located.files]
     for name in dict.fromkeys(used):
         yield provenance.hash_file(importer.located.files[name], importer.located.name(name))
 
@@ -187,6 +188,8 @@ def main(flags: Any) -> None:
     target = Path(flags.dst) if flags.dst else src / DEFAULT_DST
     components = _components(flags.components)
     if not flags.dry_run:
+        if src.resolve().is_relative_to(target.resolve()):
+            raise InputError(f"--src {src} lies in {target}, where the checkpoint is to be written")
         checkpoint.check_destination(target, force=flags.force)
     importer = Importer.open(
         src,

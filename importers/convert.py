@@ -14,7 +14,7 @@ import sentencepiece
 
 from importers import bigvgan, gpt, prototypes, s2mel, table, w2v_bert
 from importers.files import CONFIG, FILES, SIZES, expected_of, files_of, merged
-from importers.locate import Located, locate, locate_config
+from importers.locate import FEATURES, Located, locate, locate_config
 from importers.published import Published, read_published, read_settings
 from importers.sizes import resolve
 from importers.sources import SourceError, Tensors
@@ -58,17 +58,18 @@ class Importer:
         Args:
             src: the folder.
             dtype: what weights are stored in; stored tables stay float32.
-            ignore: exact names of keys of `config.yaml`, and of arrays, that are passed over.
+            ignore: exact names of keys of `config.yaml`, and of arrays, that are passed over, and
+                of keys of models' own `config.json`, after `bigvgan.` or `w2v_bert.`.
             flags: where auxiliary models lie, by name (see `locate`).
 
         Raises:
             SourceError: if files are missing or cannot be read.
             ImportMismatch: with everything in which files, settings and model disagree.
         """
-        published, passed = read_published(locate_config(src), ignore)
+        published, passed = read_published(locate_config(src, flags or {}), ignore)
         located = locate(src, published, flags or {})
-        tensors, settings = _open_all(located, published, ignore)
-        names = {name for file in tensors.values() for name in (*file, *file.ignored)}
+        tensors, settings, passed_by = _open_all(located, published, ignore)
+        names = {name for file in tensors.values() for name in (*file, *file.ignored)} | passed_by
         ignored = tuple(name for name in ignore if name in passed or name in names)
         problems = [
             f"--ignore {name}: no key of config.yaml and no array has this name"
@@ -79,6 +80,7 @@ class Importer:
         sections, unsized = _sections(located, published, settings, tensors)
         problems += unsized
         problems += _wrong_rows(located, sections, tensors)
+        problems += _disagreements(located, sections, settings, tensors)
         problems += _tokenizer_problems(located, published)
         config, unfit = _whole(sections)
         problems += unfit
@@ -168,20 +170,26 @@ def _told_apart(error: ImportMismatch, file: str) -> list[str]:
 
 def _open_all(
     located: Located, published: Published, ignore: Sequence[str]
-) -> tuple[dict[str, Tensors], dict[str, dict[str, Any]]]:
-    """Every file of arrays, opened, and all settings by the name of their model."""
+) -> tuple[dict[str, Tensors], dict[str, dict[str, Any]], set[str]]:
+    """Every file of arrays, opened; all settings by the name of their model; keys passed over."""
     settings = {CONFIG: to_data(published)}
-    tensors, problems = {}, []
+    tensors: dict[str, Tensors] = {}
+    problems: list[str] = []
+    passed: set[str] = set()
     for name, file in FILES.items():
         try:
             tensors[name] = file.open(located.files[name], ignore)
             if f"{name}_config" in located.files:
-                settings[name] = read_settings(located.files[f"{name}_config"])
+                own = read_settings(located.files[f"{name}_config"], f"{name}.", ignore)
+                settings[name] = w2v_bert.completed(own[0]) if name == "w2v_bert" else own[0]
+                passed.update(own[1])
+            if FEATURES in located.files and name == "w2v_bert":
+                settings[FEATURES] = read_settings(located.files[FEATURES])[0]
         except (SourceError, OSError) as error:
             problems.append(str(error))
     if problems:
         raise SourceError(gathered(f"reading the files of {located.src}", problems))
-    return tensors, settings
+    return tensors, settings, passed
 
 
 def _unsupported(
@@ -197,6 +205,7 @@ def _unsupported(
         mel = None
     for name, problems in (
         ("w2v_bert_config", w2v_bert.check_settings(settings["w2v_bert"])),
+        (FEATURES, w2v_bert.check_features(settings.get(FEATURES, {}))),
         ("bigvgan_config", bigvgan.check_settings(settings["bigvgan"], mel)),
     ):
         found += [f"{located.name(name)}: {problem}" for problem in problems]
@@ -259,6 +268,22 @@ def _wrong_rows(
     (speaker,), (emotion,) = tensors["spk_matrix"].values(), tensors["emo_matrix"].values()
     problems = prototypes.check_rows(sections["emotion_prototypes"].groups, speaker, emotion)
     return [f"{located.name('config')}: {problem}" for problem in problems]
+
+
+def _disagreements(
+    located: Located,
+    sections: Mapping[str, Any],
+    settings: Mapping[str, dict[str, Any]],
+    tensors: Mapping[str, Tensors],
+) -> list[str]:
+    """Where settings that no size is taken from are not what the arrays show."""
+    layers = w2v_bert.check_layers(settings["w2v_bert"], tensors["w2v_bert"])
+    found = [f"{located.name('w2v_bert_config')}: {problem}" for problem in layers]
+    if "conditioning" in sections:
+        perceiver = sections["conditioning"].emotion_perceiver
+        widths = gpt.check_multiplier(settings[CONFIG], perceiver)
+        found += [f"{located.name('config')}: {problem}" for problem in widths]
+    return found
 
 
 def _tokenizer_problems(located: Located, published: Published) -> list[str]:

@@ -4,6 +4,7 @@ The targets begin with the component's name: the tree to expect is {"conditionin
 of both components, and each array of the file is used once over the two.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -94,6 +95,18 @@ SIZES: dict[str, dict[str, Size]] = {
         "stop_code": Setting("gpt.stop_mel_token"),
     },
 }
+
+
+def check_multiplier(settings: Mapping[str, Any], config: PerceiverConfig) -> list[str]:
+    """Where the emotion perceiver's inner width is not what its setting makes of its width."""
+    multiplier = settings["gpt"]["emo_condition_module"]["perceiver_mult"]
+    said = int(config.width * multiplier * 2 / 3) if math.isfinite(multiplier) else None
+    if said == config.feed_forward:
+        return []
+    return [
+        f"gpt.emo_condition_module.perceiver_mult {multiplier:g} makes {said} of the width "
+        f"{config.width}, but the perceiver's inner width is {config.feed_forward}"
+    ]
 
 
 def check_settings(settings: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """Where the published files lie below a folder; what is missing, and how to get it."""
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -9,6 +10,7 @@ from importers.published import Published
 from indextts_jax.errors import gathered
 
 MAIN = "IndexTeam/IndexTTS-2"
+FEATURES = "w2v_bert_features"  # settings of the features, which need not be there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,18 +79,24 @@ class Located:
         return path.relative_to(self.src).as_posix() if path.is_relative_to(self.src) else str(path)
 
 
-def locate_config(src: Path) -> Path:
+def locate_config(src: Path, flags: Mapping[str, str | None]) -> Path:
     """The path of `config.yaml`.
 
     Raises:
-        SourceError: if there is no such folder or file.
+        SourceError: if there is no such folder or file; then with the auxiliary models that are
+            missing too.
     """
     if not src.is_dir():
         kind = "is no folder" if src.exists() else "does not exist"
         raise SourceError(f"{src} {kind}; --src is the folder of the published files")
     if not (src / "config.yaml").is_file():
-        command = f"hf download {MAIN} --local-dir {src}"
-        raise SourceError(f"{src} has no config.yaml; the published files come with: {command}")
+        command = shlex.join(("hf", "download", MAIN, "--local-dir", str(src)))
+        search = _Search(src)
+        search.problems.append(
+            f"{src} has no config.yaml; the published files come with: {command}"
+        )
+        search.auxiliaries(flags)
+        raise SourceError(gathered(f"finding the files of {src}", search.problems))
     return src / "config.yaml"
 
 
@@ -109,8 +117,7 @@ def locate(src: Path, published: Published, flags: Mapping[str, str | None]) -> 
     }
     for key, name in names.items():
         search.main(key, name)
-    for key, auxiliary in AUXILIARY.items():
-        search.auxiliary(key, auxiliary, flags.get(auxiliary.flag))
+    search.auxiliaries(flags)
     if search.problems:
         raise SourceError(gathered(f"finding the files of {src}", search.problems))
     return Located(src, {"config": src / "config.yaml", **search.found})
@@ -131,13 +138,14 @@ class _Search:
         self.found: dict[str, Path] = {}
         self.problems: list[str] = []
 
-    def one(self, key: str, candidates: Sequence[Path]) -> bool:
+    def one(self, key: str, candidates: Sequence[Path], flag: str | None = None) -> bool:
         """Takes the one candidate that exists; false if none does."""
         # One file under two names, by a link, is one file.
         held = {path.resolve(): path for path in reversed(candidates) if path.is_file()}
         if len(held) > 1:
             places = " and ".join(str(path) for path in reversed(held.values()))
-            self.problems.append(f"found twice: {places}; remove one, or name it with a flag")
+            way = f", or name it with --{flag}" if flag else ""
+            self.problems.append(f"found twice: {places}; remove one{way}")
         elif held:
             (self.found[key],) = held.values()
         return bool(held)
@@ -150,8 +158,14 @@ class _Search:
             self.problems.append(f"config.yaml: {name!r} lies outside the folder")
         elif not self.one(key, _spellings(self.src / name)):
             self.problems.append(
-                f"missing: {name}: hf download {MAIN} {name} --local-dir {self.src}"
+                f"missing: {name}: "
+                + shlex.join(("hf", "download", MAIN, name, "--local-dir", str(self.src)))
             )
+
+    def auxiliaries(self, flags: Mapping[str, str | None]) -> None:
+        """Every auxiliary model."""
+        for key, auxiliary in AUXILIARY.items():
+            self.auxiliary(key, auxiliary, flags.get(auxiliary.flag))
 
     def auxiliary(self, key: str, auxiliary: Auxiliary, flag: str | None) -> None:
         """An auxiliary model, in one of its places or where the flag says."""
@@ -161,10 +175,13 @@ class _Search:
             places = [self.src / place for place in auxiliary.places]
             places += [folder / auxiliary.weights for folder in self._snapshots(auxiliary)]
             spelled = [path for place in places for path in _spellings(place)]
-            if not self.one(key, spelled):
+            if not self.one(key, spelled, auxiliary.flag):
                 self.problems.append(self._missing(auxiliary, auxiliary.weights))
         if key not in self.found:
             return
+        features = self.found[key].parent / "preprocessor_config.json"
+        if key == "w2v_bert" and features.is_file():
+            self.found[FEATURES] = features
         for name in auxiliary.beside:
             path = self.found[key].parent / name
             if path.is_file():
@@ -176,7 +193,7 @@ class _Search:
         name = PurePosixPath(auxiliary.weights).name
         places = (path / name, path / auxiliary.weights) if path.is_dir() else ()
         candidates = [spelled for place in places for spelled in _spellings(place)] or [path]
-        if not self.one(key, candidates):
+        if not self.one(key, candidates, auxiliary.flag):
             self.problems.append(
                 f"missing: --{auxiliary.flag} {path}: no such file, no {name} in it"
             )
@@ -192,7 +209,9 @@ class _Search:
         return sorted(folder.glob("snapshots/*"))
 
     def _missing(self, auxiliary: Auxiliary, name: str) -> str:
-        files = " ".join((auxiliary.weights, *auxiliary.beside))
-        target = self.src / auxiliary.download_to
-        command = f"hf download {auxiliary.repository} {files} --local-dir {target}"
+        files = (auxiliary.weights, *auxiliary.beside)
+        target = str(self.src / auxiliary.download_to)
+        command = shlex.join(
+            ("hf", "download", auxiliary.repository, *files, "--local-dir", target)
+        )
         return f"missing: {name}: {command} (or name it with --{auxiliary.flag})"

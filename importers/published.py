@@ -6,6 +6,8 @@ version that this program does not know.
 
 import dataclasses
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import yaml
 
 from importers.mapped import SourceError
+from importers.safetensors_file import unique
 from indextts_jax.config import ConfigError, MelConfig, from_data
 
 MAX_BYTES = 2**20  # of a configuration file
@@ -209,7 +212,7 @@ class Published:
     emo_num: tuple[int, ...]
     qwen_emo_path: str
     vocoder: Vocoder
-    version: float  # not reliable for telling 2.0 from 2.5
+    version: float | str  # not reliable for telling 2.0 from 2.5
 
     def mel(self) -> MelConfig:
         """The spectrogram in our own terms.
@@ -244,10 +247,17 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [child.value for child, _ in node.value if isinstance(child.value, str)]
-        if twice := {key for key in keys if keys.count(key) > 1}:
-            raise yaml.YAMLError(f"key {min(twice)} twice{node.start_mark}")
+        if isinstance(node, yaml.MappingNode):
+            keys = Counter(key.value for key, _ in node.value if isinstance(key.value, str))
+            if twice := [key for key, count in keys.items() if count > 1]:
+                raise yaml.YAMLError(f"key {min(twice)} twice{node.start_mark}")
         return super().construct_mapping(node, deep)
+
+
+# YAML 1.2 writes a number as 1e-1, where PyYAML wants 1.0e-1.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+"), list("-+0123456789")
+)
 
 
 def _text(path: Path) -> str:
@@ -287,18 +297,23 @@ def _remove(data: Any, name: str) -> bool:
     return isinstance(data, dict) and data.pop(last, data) is not data
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """A model's own `config.json`.
+def read_settings(
+    path: Path, prefix: str = "", ignore: Sequence[str] = ()
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A model's own `config.json`, and which of the names in `ignore` were its prefixed keys.
 
     Raises:
-        SourceError: if it is not a JSON mapping.
+        SourceError: if it is not a JSON mapping, or has a key twice.
     """
     try:
-        data = json.loads(_text(path))
+        data = json.loads(_text(path), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         if isinstance(error, SourceError):
             raise
         raise SourceError(f"{path} is no valid JSON: {error!s:.120}") from error
     if not isinstance(data, dict):
         raise SourceError(f"{path}: expected a mapping, got {type(data).__name__}")
-    return data
+    passed = tuple(
+        name for name in ignore if name.startswith(prefix) and _remove(data, name[len(prefix) :])
+    )
+    return data, passed

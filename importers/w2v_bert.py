@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from importers.sizes import Fixed, Setting, Size
-from importers.table import Drop, Row
+from importers.table import Drop, Row, Tensor, matching
 from importers.transforms import conv1d, linear, pointwise
+from indextts_jax.audio.features import BANDS
 
 USED_LAYERS = 17
 
@@ -28,7 +29,6 @@ SIZES: dict[str, Size] = {
 
 # The least value of each number in `config.json` that is read.
 LEAST = {
-    "feature_projection_input_dim": 1,
     "hidden_size": 1,
     "num_hidden_layers": USED_LAYERS,
     "num_attention_heads": 1,
@@ -41,25 +41,80 @@ LEAST = {
 
 # What else in `config.json` changes the result, and the values that this project computes.
 IMPLEMENTED = {
+    "feature_projection_input_dim": (2 * BANDS,),  # two frames of filter banks side by side
     "hidden_act": ("swish", "silu"),  # two names of one function
     "position_embeddings_type": ("relative_key",),
     "add_adapter": (False,),
     "use_intermediate_ffn_before_adapter": (False,),
 }
 
+# What the reference takes an absent key for.
+DEFAULTS = {
+    "feature_projection_input_dim": 160,
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "conv_depthwise_kernel_size": 31,
+    "left_max_position_embeddings": 64,
+    "right_max_position_embeddings": 8,
+    "layer_norm_eps": 1e-5,
+    "hidden_act": "swish",
+    "position_embeddings_type": "relative_key",
+    "add_adapter": False,
+    "use_intermediate_ffn_before_adapter": False,
+}
+
+# Of `preprocessor_config.json`, which need not be there: the features that this project computes.
+FEATURES = {"feature_size": BANDS, "num_mel_bins": BANDS, "stride": 2, "sampling_rate": 16000}
+
+
+def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`config.json` with what the reference takes its absent keys for."""
+    return {**DEFAULTS, **settings}
+
 
 def check_settings(settings: Mapping[str, Any]) -> list[str]:
-    """What `config.json` lacks, or asks for that is not implemented, by key; empty if nothing."""
-    problems = [f"missing key {key}" for key in (*LEAST, *IMPLEMENTED) if key not in settings]
+    """What `config.json` asks for that is not implemented, by key; empty if nothing."""
+    settings = completed(settings)
+    problems = []
     for key, least in LEAST.items():
-        value = settings.get(key, least)
+        value = settings[key]
         if type(value) not in (int, type(least)) or value < least:
             problems.append(f"{key} is {value!r}: expected a number from {least} up")
     for key, values in IMPLEMENTED.items():
-        if (value := settings.get(key, values[0])) not in values:
+        if (value := settings[key]) not in values:
             known = " or ".join(map(repr, values))
             problems.append(f"{key} is {value!r}: only {known} is implemented")
     return problems
+
+
+def check_features(settings: Mapping[str, Any]) -> list[str]:
+    """What `preprocessor_config.json` asks for that is not implemented, by key."""
+    return [
+        f"{key} is {settings[key]!r}: only {only!r} is implemented"
+        for key, only in FEATURES.items()
+        if settings.get(key, only) != only
+    ]
+
+
+def check_layers(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
+    """Where the layers of the file are not as many as the settings say, or lack a tensor."""
+    last = "encoder.layers.{layer}.final_layer_norm.weight"
+    held = {int(name.split(".")[2]) for name in matching(last, list(tensors))}
+    said = completed(settings)["num_hidden_layers"]
+    if type(said) is not int:
+        return []  # told by `check_settings`
+    if said != len(held) or max(held, default=-1) != said - 1:
+        return [f"num_hidden_layers is {said}, but the file holds {len(held)} encoder layers"]
+    unused = [
+        f"encoder.layers.{layer}.{row.source}"
+        for layer in range(USED_LAYERS, said)
+        for row in _LAYER
+    ]
+    return [
+        f"missing: {name} (in a layer past those used)" for name in unused if name not in tensors
+    ]
 
 
 _LAYER = [

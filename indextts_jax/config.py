@@ -4,6 +4,7 @@ Sizes have no defaults: a file says them all. A key that is unknown, missing or 
 naming its path.
 """
 
+import contextlib
 import dataclasses
 import importlib.resources
 import types
@@ -486,7 +487,11 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _convert(next(a for a in arguments if a is not type(None)), value, path)
+        *others, last = (a for a in arguments if a is not type(None))
+        for kind in others:
+            with contextlib.suppress(ConfigError):
+                return _convert(kind, value, path)
+        return _convert(last, value, path)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{path}: expected a list, got {_shown(value)}")

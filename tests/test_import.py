@@ -74,7 +74,7 @@ def test_every_file_is_in_the_provenance(imported):
     used = {
         path.relative_to(support.CHECKPOINTS).as_posix(): path.stat().st_size
         for path in support.CHECKPOINTS.rglob("*")
-        if path.is_file() and path.name != "preprocessor_config.json"
+        if path.is_file()
     }
     assert {name: source.size for name, source in sources.items()} == used
 
@@ -159,7 +159,8 @@ def test_help_names_every_common_flag(capsys):
 def test_bad_flags_are_told(capsys, tmp_path):
     assert "give --src DIR" in refused(capsys)
     assert "does not exist" in refused(capsys, "--src", tmp_path / "none")
-    assert "no config.yaml" in refused(capsys, "--src", tmp_path)
+    assert run("--src", tmp_path) == 2
+    assert "no config.yaml" in capsys.readouterr().err
     options = ("--src", support.CHECKPOINTS)
     assert "unknown bpe; there are semantic_encoder" in refused(
         capsys, *options, "--components", "bpe"
@@ -222,6 +223,13 @@ def test_damage_is_one_line_and_leaves_nothing(capsys, src, tmp_path, monkeypatc
     assert os.listdir(tmp_path) == ["src"]
 
 
+def test_the_published_files_are_not_replaced_by_the_checkpoint(capsys, imported, src):
+    for target in (src, src.parent):
+        told = refused(capsys, "--src", src, "--dst", target, "--force")
+        assert f"--src {src} lies in {target}" in told
+    assert (src / "gpt.pth").exists()
+
+
 def test_not_enough_room_is_told_before_anything_is_read(capsys, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1e6})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
@@ -282,11 +290,11 @@ def test_a_signal_leaves_nothing_and_no_traceback(tmp_path, number):
 
 def test_the_module_runs_as_a_program(tmp_path):
     process = subprocess.run(
-        [sys.executable, "-m", "indextts_jax.import", "--src", str(tmp_path)],
+        [sys.executable, "-m", "indextts_jax.import", "--src", str(tmp_path / "none")],
         capture_output=True,
         text=True,
         check=False,
     )
     assert process.returncode == 2
     assert process.stderr.count("\n") == 1
-    assert process.stderr.startswith(f"error: {tmp_path} has no config.yaml")
+    assert process.stderr.startswith(f"error: {tmp_path / 'none'} does not exist")

@@ -282,6 +282,35 @@ def test_names_are_ignored_exactly_and_noted(src):
     assert importer.ignored == ("lora.a", "gpt.new", "step")
 
 
+def settings_changed(src, name, **change):
+    path = src / name
+    data = json.loads(path.read_text()) | change
+    path.unlink()
+    path.write_text(json.dumps(data))
+
+
+def test_settings_of_other_models_are_ignored_under_their_prefix(src):
+    settings_changed(src, "bigvgan/config.json", sampling_rate=24000)
+    (told,) = problems(src)
+    assert "sampling_rate is 24000" in told
+    importer = Importer.open(src, ignore=["bigvgan.sampling_rate"])
+    assert importer.ignored == ("bigvgan.sampling_rate",)
+
+
+def test_settings_that_disagree_with_the_arrays_are_told(src):
+    settings_changed(src, "w2v-bert-2.0/config.json", num_hidden_layers=24)
+    settings_changed(src, "w2v-bert-2.0/preprocessor_config.json", stride=1)
+
+    def change(data):
+        data["gpt"]["emo_condition_module"]["perceiver_mult"] = 3
+
+    published_set.reconfigure(src, change)
+    features, layers, multiplier = problems(src)
+    assert features == "w2v-bert-2.0/preprocessor_config.json: stride is 1: only 2 is implemented"
+    assert "num_hidden_layers is 24, but the file holds 18 encoder layers" in layers
+    assert "gpt.emo_condition_module.perceiver_mult 3 makes " in multiplier
+
+
 def test_a_name_that_is_nowhere_cannot_be_ignored(src):
     assert problems(src, ignore=["lora.*"]) == [
         "--ignore lora.*: no key of config.yaml and no array has this name"

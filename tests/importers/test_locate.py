@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import support
 
-from importers.locate import AUXILIARY, locate, locate_config
+from importers.locate import AUXILIARY, FEATURES, locate, locate_config
 from importers.published import read_published
 from importers.sources import SourceError
 
@@ -209,7 +209,38 @@ def test_a_folder_without_configuration_says_what_to_do(tmp_path):
         (tmp_path, "has no config.yaml; .* hf download IndexTeam/IndexTTS-2"),
     ]:
         with pytest.raises(SourceError, match=match):
-            locate_config(path)
+            locate_config(path, {})
     shutil.copy(__file__, tmp_path / "file")
     with pytest.raises(SourceError, match="is no folder"):
-        locate_config(tmp_path / "file")
+        locate_config(tmp_path / "file", {})
+
+
+def test_without_configuration_the_auxiliary_models_are_told_too(tmp_path):
+    touch(tmp_path, *LAYOUTS["published"])
+    (tmp_path / LAYOUTS["published"][3]).unlink()
+    with pytest.raises(SourceError) as caught:
+        locate_config(tmp_path, {"bigvgan": "/none"})
+    for match in ("has no config.yaml", "hf download funasr/campplus", "--bigvgan /none"):
+        assert match in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def test_paths_in_commands_are_quoted(tmp_path):
+    touch(tmp_path / "my files", "config.yaml")
+    told = refused(tmp_path / "my files")
+    assert told.count("hf download") == told.count(f"--local-dir '{tmp_path}/my files") == 10
+
+
+def test_a_flag_is_named_only_where_there_is_one(src):
+    touch(src, *LAYOUTS["folders"], LAYOUTS["published"][3], "gpt.safetensors")
+    told = refused(src).splitlines()
+    assert any(line.endswith("remove one, or name it with --campplus") for line in told)
+    assert any("gpt.pth" in line and line.endswith("; remove one") for line in told)
+
+
+def test_settings_of_the_features_are_optional(src):
+    touch(src, *LAYOUTS["published"])
+    assert FEATURES not in locate(src, PUBLISHED, {}).files
+    touch(src, "hf_cache/w2v-bert-2.0/preprocessor_config.json")
+    located = locate(src, PUBLISHED, {})
+    assert located.name(FEATURES) == "hf_cache/w2v-bert-2.0/preprocessor_config.json"

@@ -137,6 +137,7 @@ def test_an_upper_limit_that_the_reference_takes_for_another_is_refused(value):
         ("a: !!python/object/apply:os.system ['true']", "no valid YAML"),
         ("[" * 5000, "no valid YAML"),
         ("a: 2024-99-99", "no valid YAML"),
+        ("a: !!map [1]", "no valid YAML"),
     ],
 )
 def test_what_is_no_plain_yaml_is_refused(tmp_path, text, match):
@@ -159,15 +160,35 @@ def test_what_is_no_text_is_refused(tmp_path):
 def test_settings_are_a_mapping(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"a": {"b": 1}}')
-    assert read_settings(path) == {"a": {"b": 1}}
+    assert read_settings(path) == ({"a": {"b": 1}}, ())
     for text, match in [
         ("[1]", "a mapping, got list"),
         ("{", "no valid JSON"),
         ("[" * 99999, "no valid"),
+        ('{"a": 1, "a": 2}', "a name comes twice"),
     ]:
         path.write_text(text)
         with pytest.raises(SourceError, match=match):
             read_settings(path)
+
+
+def test_settings_can_be_ignored_by_prefix_and_name(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"a": {"b": 1}, "c": 2, "d": 3}')
+    names = ("model.c", "model.a.b", "model.x", "d", "other.d")
+    assert read_settings(path, "model.", names) == ({"a": {}, "d": 3}, ("model.c", "model.a.b"))
+
+
+@pytest.mark.parametrize("text", ["1e-1", "1E-1", "+1e-1", "0.1", "1.0e-1"])
+def test_numbers_may_be_written_with_an_exponent_alone(tmp_path, text):
+    data = tiny()
+    change(data, "s2mel.wavenet.p_dropout", "NUMBER")
+    path = write(tmp_path, yaml.safe_dump(data).replace("NUMBER", text))
+    assert read_published(path)[0].s2mel.wavenet.p_dropout == 0.1
+
+
+def test_the_version_may_be_a_word(tmp_path):
+    assert read_published(write(tmp_path, tiny() | {"version": "2.0"}))[0].version == "2.0"
 
 
 def test_the_real_configuration_is_read():

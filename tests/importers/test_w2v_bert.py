@@ -104,6 +104,7 @@ def test_the_tiny_settings_are_all_implemented():
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("feature_projection_input_dim", 80),
         ("hidden_act", "gelu"),
         ("position_embeddings_type", "rotary"),
         ("position_embeddings_type", None),
@@ -126,12 +127,53 @@ def test_a_setting_that_is_not_implemented_is_named(key, value):
     assert problems[0].startswith(f"{key} is {value!r}")
 
 
-@pytest.mark.parametrize("key", [*w2v_bert.LEAST, *w2v_bert.IMPLEMENTED])
-def test_a_setting_that_is_missing_is_named(key):
-    settings = tiny_settings()
-    del settings[key]
+def test_absent_settings_are_those_of_the_published_model():
+    values = resolve(w2v_bert.SIZES, w2v_bert.completed({}), {}, file="config.json")
 
-    assert w2v_bert.check_settings(settings) == [f"missing key {key}"]
+    assert w2v_bert.check_settings({}) == []
+    assert from_data(SemanticEncoderConfig, values) == bundled_config("indextts2").semantic_encoder
+
+
+def test_the_defaults_are_those_of_transformers():
+    transformers = pytest.importorskip("transformers")
+    settings = transformers.Wav2Vec2BertConfig().to_dict()
+
+    assert {key: settings[key] for key in w2v_bert.DEFAULTS} == w2v_bert.DEFAULTS
+
+
+@pytest.mark.parametrize("key", w2v_bert.FEATURES)
+def test_other_features_are_named(key):
+    path = support.CHECKPOINTS / "w2v-bert-2.0" / "preprocessor_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    own = settings[key]
+
+    assert w2v_bert.check_features({}) == w2v_bert.check_features(settings) == []
+    assert w2v_bert.check_features(settings | {key: 7}) == [
+        f"{key} is 7: only {own} is implemented"
+    ]
+
+
+@pytest.mark.parametrize("said", [23, 25])
+def test_another_number_of_layers_than_the_file_s_names_both(said):
+    assert w2v_bert.check_layers({"num_hidden_layers": 24}, manifest()) == []
+    assert w2v_bert.check_layers({"num_hidden_layers": said}, manifest()) == [
+        f"num_hidden_layers is {said}, but the file holds 24 encoder layers"
+    ]
+
+
+def test_a_layer_left_out_is_told():
+    tensors = {n: t for n, t in manifest().items() if not n.startswith("encoder.layers.20.")}
+
+    assert len(w2v_bert.check_layers({"num_hidden_layers": 23}, tensors)) == 1
+
+
+def test_a_tensor_missing_past_the_layers_that_are_used_is_named():
+    tensors = manifest()
+    del tensors["encoder.layers.20.ffn1_layer_norm.bias"]
+
+    assert w2v_bert.check_layers({}, tensors) == [
+        "missing: encoder.layers.20.ffn1_layer_norm.bias (in a layer past those used)"
+    ]
 
 
 def test_silu_and_swish_are_one_function():
