@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from flax import nnx
 
 from indextts_jax.config import DiTConfig, WaveNetConfig
 from indextts_jax.models.components import structure
-from indextts_jax.models.dit import DiT
+from indextts_jax.models.dit import AdaptiveRMSNorm, DiT
 
 SMALL = DiTConfig(
     width=30,
@@ -299,3 +300,12 @@ def test_the_frequencies_stay_float32_in_half_precision():
 
     assert expected["time"]["freqs"].dtype == expected["wavenet_time"]["freqs"].dtype == np.float32
     assert expected["time"]["fc_in"]["kernel"].dtype == jnp.bfloat16
+
+
+def test_the_adaptive_norm_has_its_epsilon_beside_the_mean_square():
+    """Of x = 0.01 the mean square is 1e-4, so that the epsilon of 1e-5 is a tenth of it."""
+    y = AdaptiveRMSNorm.apply(
+        jnp.full((1, 1, 3), 0.01), jnp.array([[[2.0, 2.0, 2.0], [5.0, 5.0, 5.0]]])
+    )
+
+    np.testing.assert_allclose(y, np.full((1, 1, 3), 5 + 0.02 / math.sqrt(1.1e-4)), rtol=1e-6)

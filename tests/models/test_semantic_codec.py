@@ -1,4 +1,5 @@
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from jax.extend.core import jaxprs_in_params
 
 from indextts_jax.config import SemanticCodecConfig
 from indextts_jax.models.components import structure
-from indextts_jax.models.semantic_codec import Quantiser
+from indextts_jax.models.semantic_codec import ConvNeXt, Quantiser
 
 
 @functools.cache
@@ -173,3 +174,32 @@ def test_half_precision_weights_give_float32_features_close_to_full_precision(dt
 
     assert encoded.dtype == jnp.float32
     support.assert_close(encoded, codec["encoder_out"], f"codec.encoder_out_{dtype}")
+
+
+def test_a_block_is_convolution_norm_and_exact_gelu_scaled_by_channel():
+    cfg = SemanticCodecConfig(
+        width=3, hidden=7, feed_forward=11, layers=1, kernel=5, codes=2, code_width=2
+    )
+    graph, state = nnx.split(nnx.eval_shape(lambda: ConvNeXt(cfg, rngs=nnx.Rngs(0))))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: rng.standard_normal(leaf.shape, np.float32), nnx.to_pure_dict(state)
+    )
+    x = 0.03 * rng.standard_normal((1, 13, 7)).astype(np.float32)  # small, so that epsilon shows
+    params["depthwise"]["bias"][:] *= 0.03
+    ours = nnx.merge(graph, jax.tree.map(jnp.asarray, params))(
+        jnp.asarray(x), jnp.ones((1, 13), bool)
+    )
+
+    p = jax.tree.map(lambda leaf: leaf.astype(np.float64), params)
+    padded = np.pad(x[0].astype(np.float64), [(2, 2), (0, 0)])
+    y = sum(padded[k : k + 13] * p["depthwise"]["kernel"][k, 0] for k in range(5))
+    y = y + p["depthwise"]["bias"]
+    y = y - y.mean(axis=-1, keepdims=True)
+    y = y / np.sqrt((y**2).mean(axis=-1, keepdims=True) + 1e-6)
+    y = y * p["norm"]["scale"] + p["norm"]["bias"]
+    y = y @ p["fc_in"]["kernel"] + p["fc_in"]["bias"]
+    y = y * (1 + np.vectorize(math.erf)(y / math.sqrt(2))) / 2
+    y = p["gamma"] * (y @ p["fc_out"]["kernel"] + p["fc_out"]["bias"])
+
+    support.assert_close(ours, x + y, "codec.block")

@@ -171,3 +171,22 @@ def test_other_numbers_do_not_compile_again():
         run(scores, jnp.zeros(scores.shape, bool), settings.numbers, settings.strategy)
 
     assert run._cache_size() == 1
+
+
+@pytest.mark.parametrize(("cut", "left"), [(0.25, 3), (0.5, 2), (0.75, 1)])
+def test_top_p_removes_a_sum_of_exactly_the_cut(cut, left):
+    """Four equal scores have sums of exactly a quarter, a half and three quarters."""
+    kept = jnp.isfinite(top_p(jnp.zeros((1, 4)), cut, 1))
+
+    assert kept.tolist() == [[i >= 4 - left for i in range(4)]]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_typical_needs_no_more_than_a_sum_of_exactly_the_mass(count):
+    """Nearest to the expected surprise is id 2, then id 1; ids 0 and 3 are farther."""
+    scores = jnp.log(jnp.array([[0.125, 0.5, 0.25, 0.125]]))
+    order = jnp.array([[2, 1, 0, 3]])
+    held = jnp.cumsum(jax.nn.softmax(jnp.take_along_axis(scores, order, -1)), -1)
+    kept = jnp.isfinite(typical(scores, held[0, count - 1], 1))
+
+    assert kept.tolist() == [[False, count == 2, True, False]]
