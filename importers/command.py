@@ -46,8 +46,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     words(
         "ignore",
         [],
-        "Exact names of keys of config.yaml, and of arrays, to pass over. They are noted in the "
-        "checkpoint.",
+        "Exact names of keys of config.yaml (bigvgan.KEY and w2v_bert.KEY: of those models' own "
+        "config.json), and of arrays, to pass over. They are noted in the checkpoint.",
         **own,
     )
     switch("force", False, "Replace the checkpoint that is at --dst.", **own)
