@@ -197,11 +197,6 @@ class EmotionPrototypesConfig:
 
     def __post_init__(self) -> None:
         _positive("emotion_prototypes", self, *(f.name for f in dataclasses.fields(self)))
-        if len(self.groups) != len(EMOTIONS):
-            raise ConfigError(
-                f"emotion_prototypes.groups has {len(self.groups)} groups, expected "
-                f"{len(EMOTIONS)}, one an emotion"
-            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -432,6 +427,12 @@ class Config:
             problems.append(
                 f"gpt.code_vocabulary holds the code {last}, but semantic_codec.codes is only "
                 f"{self.semantic_codec.codes}"
+            )
+        groups = len(self.emotion_prototypes.groups)
+        if groups != len(EMOTIONS):
+            problems.append(
+                f"emotion_prototypes.groups has {groups} groups, expected {len(EMOTIONS)}, one an "
+                "emotion"
             )
         if problems:
             raise ConfigError("; ".join(problems))

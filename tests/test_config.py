@@ -13,7 +13,6 @@ from indextts_jax.config import (
     ComputeConfig,
     Config,
     ConfigError,
-    EmotionPrototypesConfig,
     GPTConfig,
     VocoderConfig,
     bundled_config,
@@ -167,12 +166,6 @@ def test_a_whole_number_is_a_float_and_null_is_none():
         (GPTConfig, "gpt", {"speed_rows": 1}, "gpt.speed_rows must be 2 or more, got 1"),
         (GPTConfig, "gpt", {"text_positions": 0}, "gpt.text_positions must be positive"),
         (GPTConfig, "gpt", {"code_positions": 0}, "gpt.code_positions must be positive"),
-        (
-            EmotionPrototypesConfig,
-            "emotion_prototypes",
-            {"groups": [2, 3]},
-            "emotion_prototypes.groups has 2 groups, expected 8",
-        ),
         (ComputeConfig, "compute", {"gpt": "int8"}, "compute.gpt must be one of float32"),
         (BucketConfig, "buckets", {"text": [64, 32]}, "buckets.text must ascend"),
         (BucketConfig, "buckets", {"text": []}, "buckets.text must ascend"),
@@ -194,6 +187,7 @@ def test_sizes_that_cannot_be_are_refused(kind, name, change, told):
         ("length_regulator.latents", 65, "gpt.width is 64, but length_regulator.latents is 65"),
         ("dit.condition", 49, "length_regulator.width is 48, but dit.condition is 49"),
         ("vocoder.rates", [4, 4, 2, 2, 2, 4], "mel.hop is 256, but vocoder.hop is 512"),
+        ("emotion_prototypes.groups", [2, 3], "emotion_prototypes.groups has 2 groups, expected 8"),
     ],
 )
 def test_components_that_do_not_fit_name_both_sides(path, value, told):
