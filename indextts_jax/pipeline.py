@@ -35,7 +35,7 @@ class Settings:
     """How to speak; the defaults are the reference's."""
 
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
-    max_codes: int | None = None  # new codes in a segment; that of `sampling` is not looked at
+    max_codes: int | None = None  # new codes in a segment; by default as many as the model holds
     segment_tokens: int | None = None  # likewise, text tokens
     steps: int = 25  # of the flow
     guidance: float = 0.7  # of the flow, 0 for none
@@ -43,7 +43,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         usual = SamplingConfig()
-        if (self.sampling.max_codes, self.sampling.start_code) != (1500, usual.start_code):
+        own = (self.sampling.max_codes, self.sampling.start_code)
+        if own != (usual.max_codes, usual.start_code):
             raise InputError("max_codes and start_code are not set in Settings.sampling")
         if self.steps < 1:
             raise InputError(f"--steps must be at least 1, got {self.steps}")

@@ -18,6 +18,7 @@ from indextts_jax.pipeline import Codes, speech_latents, speech_mel, speech_sequ
 from indextts_jax.prompts import ENCODER_RATE, Signals, analyse_signals, semantic
 from indextts_jax.validation import encoders, gpt
 from indextts_jax.validation.acoustic import turned
+from indextts_jax.validation.compare import errors
 from indextts_jax.validation.golden import Golden
 
 GUIDANCE, STEPS = 0.7, 25  # behind `end_to_end.mel`
@@ -25,18 +26,16 @@ PCM = 32767  # full scale of 16 bits
 
 
 def _alpha_of_the_gpt(golden: Golden) -> str:
-    """The name of the emotion vector that the recorded GPT was given.
+    """The name of the recorded emotion vector that is nearest to what the GPT was given.
 
     Raises:
-        InputError: if it is none of the recorded ones.
+        InputError: if none was recorded.
     """
+    names = list(encoders.alphas(golden))
+    if not names:
+        raise InputError(f"{golden.path}: conditioning.npz has no array emovec_alpha_*")
     given = golden["gpt", "emovec"]
-    for name in encoders.alphas(golden):
-        if np.array_equal(golden["conditioning", name], given):
-            return name
-    raise InputError(
-        f"{golden.path}: gpt.emovec is none of the vectors conditioning.emovec_alpha_*"
-    )
+    return min(names, key=lambda name: errors(golden["conditioning", name], given))
 
 
 def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
