@@ -1,0 +1,151 @@
+"""Waveforms out: WAV, FLAC, OGG and MP3 by the ending of the name, with a comment in each."""
+
+import io
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+from jaxtyping import Float, Float32
+
+from indextts_jax.errors import InputError
+
+PCM_16_PEAK = 32767
+STDOUT = "-"  # as the name of an output: raw 16-bit samples on standard output
+
+
+class Encoding(NamedTuple):
+    """A kind of file: its name and its sample formats, by libsndfile's names, the default first."""
+
+    container: str
+    subtypes: tuple[str, ...]
+
+
+ENCODINGS = {
+    ".wav": Encoding("WAV", ("PCM_16", "PCM_24", "FLOAT")),
+    ".flac": Encoding("FLAC", ("PCM_16", "PCM_24")),
+    ".ogg": Encoding("OGG", ("VORBIS",)),
+    ".mp3": Encoding("MP3", ("MPEG_LAYER_III",)),
+}
+LOSSLESS = ("WAV", "FLAC")
+
+
+def encoding(path: str | Path, subtype: str | None = None) -> tuple[str, str]:
+    """Container and sample format of an output, by its ending.
+
+    Raises:
+        InputError: for another ending, or a sample format that the container has not.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in ENCODINGS:
+        offered = ", ".join(ENCODINGS)
+        raise InputError(f"{path} ends in {ending!r}: expected one of {offered}")
+    container, subtypes = ENCODINGS[ending]
+    if subtype is None:
+        return container, subtypes[0]
+    if subtype not in subtypes:
+        raise InputError(
+            f"{path}: {container} files have no samples of {subtype}, but {', '.join(subtypes)}"
+        )
+    return container, subtype
+
+
+def quantized(samples: Float[np.ndarray, " n"], subtype: str) -> np.ndarray:
+    """Samples in [-1, 1] (clipped) as they are handed to the encoder.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release, for the scale of 16-bit samples.
+    """
+    clipped = np.clip(samples, -1, 1).astype(np.float32)
+    if subtype == "PCM_16":
+        return np.rint(clipped * PCM_16_PEAK).astype(np.int16)
+    if subtype == "PCM_24":
+        # libsndfile takes the upper 24 of 32 bits.
+        return np.rint(clipped.astype(np.float64) * (2**23 - 1)).astype(np.int32) << 8
+    return clipped
+
+
+def encode(
+    samples: Float[np.ndarray, " n"],
+    sample_rate: int,
+    container: str,
+    subtype: str,
+    comment: str = "",
+) -> bytes:
+    """A whole mono file. The comment (ASCII) is put where players look for one.
+
+    Raises:
+        ValueError: for samples that are not finite, or a comment that is not ASCII.
+    """
+    if not np.isfinite(samples).all():
+        raise ValueError("the samples are not finite")
+    if not comment.isascii():
+        raise ValueError("the comment is not ASCII")
+    stream = io.BytesIO()
+    with soundfile.SoundFile(stream, "w", sample_rate, 1, subtype, format=container) as file:
+        if comment and container != "WAV":
+            file.comment = comment
+        file.write(quantized(samples, subtype))
+    data = stream.getvalue()
+    return _with_info(data, comment) if comment and container == "WAV" else data
+
+
+def _with_info(wav: bytes, comment: str) -> bytes:
+    """A WAV file with a LIST chunk of INFO at its end: libsndfile's own drops long comments."""
+    text = comment.encode("ascii") + b"\0"
+    padded = text + b"\0" * (len(text) % 2)
+    entry = b"ICMT" + struct.pack("<I", len(text)) + padded
+    chunk = b"LIST" + struct.pack("<I", 4 + len(entry)) + b"INFO" + entry
+    body = wav + b"\0" * (len(wav) % 2)
+    return body[:4] + struct.pack("<I", len(body) + len(chunk) - 8) + body[8:] + chunk
+
+
+def read_comment(path: str | Path) -> str:
+    """The comment of a file that `encode` made, or another; empty without one.
+
+    Raises:
+        InputError: if the file cannot be read as audio.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            if file.read(4) == b"RIFF":
+                return _info(path.read_bytes())
+        with soundfile.SoundFile(path) as audio:
+            return str(audio.comment)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except soundfile.SoundFileError as error:
+        raise InputError(f"{path} is not audio that can be read: {error}") from error
+
+
+def _info(wav: bytes) -> str:
+    """The comment in a RIFF file's LIST chunk."""
+    place = 12
+    while place + 8 <= len(wav):
+        name, size = wav[place : place + 4], struct.unpack_from("<I", wav, place + 4)[0]
+        body = wav[place + 8 : place + 8 + size]
+        if name == b"LIST" and body[:4] == b"INFO":
+            inner = 4
+            while inner + 8 <= len(body):
+                length = struct.unpack_from("<I", body, inner + 4)[0]
+                if body[inner : inner + 4] == b"ICMT":
+                    text = body[inner + 8 : inner + 8 + length]
+                    return text.rstrip(b"\0").decode("utf-8", "replace")
+                inner += 8 + length + length % 2
+        place += 8 + size + size % 2
+    return ""
+
+
+def raw(samples: Float[np.ndarray, " n"]) -> bytes:
+    """The samples as raw PCM: signed 16-bit, little-endian, mono."""
+    return quantized(samples, "PCM_16").astype("<i2").tobytes()
+
+
+def decode(path: str | Path) -> tuple[Float32[np.ndarray, " n"], int]:
+    """The samples of an output file, and its rate."""
+    try:
+        samples, rate = soundfile.read(path, dtype="float32")
+    except soundfile.SoundFileError as error:
+        raise InputError(f"{path} is not audio that can be read: {error}") from error
+    return samples, rate
