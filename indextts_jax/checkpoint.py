@@ -251,6 +251,7 @@ def _record(folder: Path, name: str, params: Params) -> ComponentRecord:
         parameters=sum(math.prod(array.shape) for array in arrays),
         bytes=sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays),
         files=provenance.hash_folder(folder),
+        digest=provenance.hash_arrays(params),
     )
 
 

@@ -15,6 +15,7 @@ from indextts_jax import checkpoint
 from indextts_jax.config import DTYPES, Config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, structure
+from indextts_jax.provenance import Provenance
 from indextts_jax.text.tokenizer import Tokenizer
 
 Params = dict[Any, Any]
@@ -51,6 +52,7 @@ class Model:
     config: Config
     params: Mapping[str, Params]
     tokenizer: Tokenizer
+    provenance: Provenance | None = None  # of the checkpoint that it came from
 
     def run(self, component: str, function: str | Callable[..., Any], *arrays: Any, **static: Any):  # type: ignore[no-untyped-def]
         """The result of one compiled stage; see `compiled`."""
@@ -109,7 +111,7 @@ def load_model(
         warnings.warn(f"{path} was imported with --ignore {passed_over}", stacklevel=2)
     # One after the other: stored and cast arrays of all would be in memory together.
     params = {name: _placed(name, saved.load([name])[name], config) for name in names}
-    return Model(config, params, Tokenizer(saved.tokenizer))
+    return Model(config, params, Tokenizer(saved.tokenizer), saved.provenance)
 
 
 def random_params(expected: Params, seed: int) -> Params:

@@ -14,6 +14,7 @@ from indextts_jax.audio.io import load_audio, resample
 from indextts_jax.buckets import bucket, pad
 from indextts_jax.clock import Clock
 from indextts_jax.model import Model
+from indextts_jax.provenance import FileHash, hash_file
 
 ENCODER_RATE = 16000  # Hz, of everything but the prompt mel
 MAX_SECONDS = 15.0  # of a prompt; the rest is not heard
@@ -25,6 +26,7 @@ class Voice:
 
     `base` is the emotion vector on the route of the voice (resampled twice), `own` the one on the
     route of an emotion prompt: nearly the same, and the reference tells them apart.
+    `condition` is made of `quantized`, and the only one that depends on the compute dtype.
     """
 
     latents: Float[Array, "1 l d"]
@@ -34,6 +36,9 @@ class Voice:
     mel: Float[Array, "1 f m"]  # padded to a bucket
     condition: Float[Array, "1 f c"]  # the same frames out of the length regulator
     frames: int
+    quantized: Float[Array, "1 t e"]  # features of the prompt's codes, padded to a bucket
+    codes: int
+    source: FileHash | None = None  # the recording; none for signals that came from no file
 
 
 class Signals(NamedTuple):
@@ -110,6 +115,8 @@ def analyse_signals(
         mel=jnp.asarray(pad(mel[None], bucket(len(mel), model.config.buckets.frames))),
         condition=regulate(model, quantized, length, len(mel)),
         frames=len(mel),
+        quantized=quantized,
+        codes=int(length[0]),
     )
     return voice, Parts(features, length, codes, quantized)
 
@@ -120,8 +127,8 @@ def analyse_voice(model: Model, path: str | Path, clock: Clock | None = None) ->
         signals = speaker_signals(path, model.config.mel.sample_rate)
         own = load_audio(path, ENCODER_RATE, MAX_SECONDS)
         voice, _ = analyse_signals(model, signals, own)
-        jax.block_until_ready(dataclasses.astuple(voice))
-        return voice
+        jax.block_until_ready([voice.latents, voice.base, voice.own, voice.style, voice.condition])
+        return dataclasses.replace(voice, source=hash_file(Path(path)))
 
 
 def analyse_emotion(

@@ -6,8 +6,11 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from indextts_jax.config import DTYPES, ConfigError, from_data, to_data
 from indextts_jax.errors import InputError
@@ -33,6 +36,7 @@ class ComponentRecord:
     parameters: int  # numbers in its arrays
     bytes: int  # of its arrays
     files: tuple[FileHash, ...]
+    digest: str = ""  # SHA-256 of its arrays, however they lie in files; older programs kept none
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +59,21 @@ class Provenance:
     versions: tuple[Version, ...]
     files: tuple[FileHash, ...]  # configuration and tokenizer
     components: tuple[ComponentRecord, ...]
+
+    def fingerprint(self, names: Iterable[str]) -> str:
+        """A hash of the arrays of some components: equal weights, equal fingerprint.
+
+        Raises:
+            InputError: for a checkpoint that does not know them.
+        """
+        digests = {record.name: record.digest for record in self.components if record.digest}
+        wanted = sorted(names)
+        if unknown := [name for name in wanted if name not in digests]:
+            raise InputError(
+                f"the checkpoint keeps no digest of {', '.join(unknown)}: import the model again"
+            )
+        text = json.dumps([[name, digests[name]] for name in wanted])
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def versions() -> tuple[Version, ...]:
@@ -87,6 +106,24 @@ def hash_folder(folder: Path) -> tuple[FileHash, ...]:
     """The hash of every file below a folder, by path."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return tuple(hash_file(path, path.relative_to(folder).as_posix()) for path in paths)
+
+
+def hash_arrays(params: Mapping[Any, Any]) -> str:
+    """SHA-256 of a tree of arrays: their paths, dtypes, shapes and numbers."""
+    digest = hashlib.sha256()
+
+    def add(tree: Mapping[Any, Any], path: str) -> None:
+        for key in sorted(tree, key=str):
+            value, place = tree[key], f"{path}.{key}"
+            if isinstance(value, Mapping):
+                add(value, place)
+                continue
+            array = np.ascontiguousarray(value)
+            digest.update(f"{place} {array.dtype.name} {array.shape}\n".encode())
+            digest.update(array.reshape(-1).view(np.uint8).data)
+
+    add(params, "")
+    return digest.hexdigest()
 
 
 def differences(folder: Path, records: Iterable[FileHash]) -> list[str]:

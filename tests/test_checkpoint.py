@@ -473,3 +473,17 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path):
         "indextts_jax.checkpoint.CheckpointError: cannot write gpt"
     )
     assert leftovers(tmp_path) == []
+
+
+def test_the_digest_tells_arrays_apart_by_path_dtype_shape_and_number() -> None:
+    base = {"a": {"b": np.arange(6, dtype=np.float32).reshape(2, 3)}, "c": np.float32(1)}
+    same = {"c": np.float32(1), "a": {"b": np.asfortranarray(base["a"]["b"])}}
+    others = [
+        {"a": {"b": base["a"]["b"].reshape(3, 2)}, "c": np.float32(1)},
+        {"a": {"b": base["a"]["b"].astype(np.float64)}, "c": np.float32(1)},
+        {"a": {"b": base["a"]["b"] + np.float32(1e-6)}, "c": np.float32(1)},
+        {"a": {"c": base["a"]["b"]}, "c": np.float32(1)},
+    ]
+    digest = provenance.hash_arrays(base)
+    assert provenance.hash_arrays(same) == digest
+    assert digest not in [provenance.hash_arrays(other) for other in others]
