@@ -4,10 +4,13 @@ import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
 
 from importers.mapped import SourceError
-from importers.published import Published
 from indextts_jax.errors import gathered
+
+if TYPE_CHECKING:  # tools/dump_reference.py locates files where this program's packages are not
+    from importers.published import Published
 
 MAIN = "IndexTeam/IndexTTS-2"
 FEATURES = "w2v_bert_features"  # settings of the features, which need not be there
@@ -100,7 +103,7 @@ def locate_config(src: Path, flags: Mapping[str, str | None]) -> Path:
     return src / "config.yaml"
 
 
-def locate(src: Path, published: Published, flags: Mapping[str, str | None]) -> Located:
+def locate(src: Path, published: "Published", flags: Mapping[str, str | None]) -> Located:
     """Every published file; `flags` names auxiliary models that lie elsewhere.
 
     Raises:
