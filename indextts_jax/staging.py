@@ -1,8 +1,9 @@
-"""A folder that appears at once, or not at all: written beside its destination, then renamed."""
+"""Folders and files that appear at once, or not at all: written beside, then renamed."""
 
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import sys
 import time
@@ -179,3 +180,19 @@ def _remove(stage: Path) -> None:
         return False
 
     persistently(removed)
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file beside its path and renames it; a failure or a signal leaves nothing."""
+    path = Path(os.path.realpath(path))  # a link stays one
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f".{secrets.token_hex(8)}.partial"
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

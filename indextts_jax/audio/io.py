@@ -4,7 +4,6 @@ import functools
 import io
 import math
 import os
-import secrets
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import soxr
 from jaxtyping import Float, Float32, Int
 
 from indextts_jax.errors import InputError
+from indextts_jax.staging import write_whole
 
 MAX_SECONDS = 15.0  # of a prompt; the rest is not heard
 MIN_SECONDS = 0.5  # of a prompt; the features need 0.035 s, a voice needs more
@@ -203,22 +203,6 @@ def write_wav(
     encoded = io.BytesIO()
     soundfile.write(encoded, clipped, sample_rate, subtype, format="WAV")
     try:
-        _write_whole(path, encoded.getbuffer())
+        write_whole(path, encoded.getbuffer())
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _write_whole(path: Path, content: memoryview) -> None:
-    """Writes beside the path and renames; what fails or is interrupted leaves nothing."""
-    path = Path(os.path.realpath(path))  # a link stays one
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f".{secrets.token_hex(8)}.partial"
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
