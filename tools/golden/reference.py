@@ -5,8 +5,11 @@ hard-codes (semantic width, width of the emotion perceiver, `gpt_layer`, CAMPPlu
 files, and the module in question is built anew with them.
 """
 
-import dataclasses
+import gc
 import warnings
+import zipfile
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import safetensors.torch
 import torch
 import torchaudio
 import transformers
+from golden.project import InputError, locate, locate_config
 from indextts.gpt.conformer_encoder import ConformerEncoder
 from indextts.gpt.model_v2 import UnifiedVoice
 from indextts.gpt.perceiver import PerceiverResampler
@@ -35,82 +39,179 @@ FILES = {
     "bigvgan": "bigvgan/bigvgan_generator.pt",
     "bigvgan_config": "bigvgan/config.json",
 }
-"""Where the auxiliary models lie in a model set."""
+"""Where the auxiliary models lie in a small set."""
 
 
-@dataclasses.dataclass(frozen=True)
+class Files:
+    """Where the published files lie below a folder: the published layout, or that of a small set.
+
+    Raises:
+        InputError: with every file that is missing, and the command that fetches it.
+    """
+
+    def __init__(self, folder: Path, flags: Mapping[str, str | None] | None = None):
+        self.folder = folder
+        path = locate_config(folder, flags or {})
+        self.config: DictConfig = OmegaConf.load(path)
+        self.paths = {"config": path, **locate(folder, self.config, flags or {}).files}
+        if "w2v_bert_features" not in self.paths:
+            missing = self.paths["w2v_bert"].parent / "preprocessor_config.json"
+            raise InputError(f"{missing} is missing; it is published beside model.safetensors")
+
+    def __getitem__(self, name: str) -> Path:
+        return self.paths[name]
+
+    def label(self, name: str) -> str:
+        """How a file is called in records: as the import of this program calls it."""
+        path = self.paths[name]
+        inside = path.is_relative_to(self.folder)
+        return path.relative_to(self.folder).as_posix() if inside else str(path)
+
+
 class Reference:
-    """All modules of one model set, in float32 on the CPU, ready to run."""
+    """All modules of one model set, in float32, ready to run; each is loaded when it is first used.
 
-    config: DictConfig
-    tokenizer: TextTokenizer
-    extractor: Any
-    w2v: nn.Module
-    mean: Tensor
-    var: Tensor
-    codec: nn.Module
-    campplus: nn.Module
-    gpt: UnifiedVoice
-    cfm: nn.Module
-    regulator: nn.Module
-    gpt_layer: nn.Module
-    bigvgan: nn.Module
-    speaker_matrix: list[Tensor]
-    emotion_matrix: list[Tensor]
+    Every file is loaded strictly.
+    """
+
+    def __init__(self, files: Files, device: str = "cpu"):
+        transformers.utils.logging.disable_progress_bar()
+        warnings.filterwarnings("ignore")
+        self.files, self.device = files, device
+        self.config = files.config
+
+    def free(self, *names: str) -> None:
+        """Forgets modules; what is used again is loaded again."""
+        for name in names:
+            self.__dict__.pop(name, None)
+        gc.collect()
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        """The text tokenizer."""
+        return TextTokenizer(str(self.files["tokenizer"]))
+
+    @cached_property
+    def extractor(self) -> Any:
+        """The features of the semantic encoder."""
+        folder = self.files["w2v_bert"].parent
+        return transformers.SeamlessM4TFeatureExtractor.from_pretrained(folder)
+
+    @cached_property
+    def w2v(self) -> nn.Module:
+        """The semantic encoder."""
+        folder = self.files["w2v_bert"].parent
+        return self._ready(
+            transformers.Wav2Vec2BertModel.from_pretrained(folder, dtype=torch.float32)
+        )
+
+    @cached_property
+    def statistics(self) -> dict[str, Tensor]:
+        """Mean and variance of the semantic features."""
+        return {k: v.to(self.device) for k, v in _torch(self.files["w2v_stat"]).items()}
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the semantic features."""
+        return self.statistics["mean"]
+
+    @property
+    def var(self) -> Tensor:
+        """Variance of the semantic features."""
+        return self.statistics["var"]
+
+    @cached_property
+    def codec(self) -> nn.Module:
+        """The semantic codec."""
+        codec = RepCodec(cfg=self.config.semantic_codec)
+        codec.load_state_dict(safetensors.torch.load_file(self.files["semantic_codec"]))
+        return self._ready(codec)
+
+    @cached_property
+    def campplus(self) -> nn.Module:
+        """The style encoder."""
+        weights = _torch(self.files["campplus"])
+        campplus = campplus_module(weights)
+        campplus.load_state_dict(weights)
+        return self._ready(campplus)
+
+    @cached_property
+    def gpt(self) -> UnifiedVoice:
+        """The autoregressive model with its conditioning."""
+        weights = _torch(self.files["gpt"])
+        weights = weights.get("model", weights)
+        gpt = gpt_module(
+            self.config,
+            semantic=self.statistics["mean"].shape[0],
+            emotion=weights["emo_perceiver_encoder.latents"].shape[1],
+        )
+        gpt.load_state_dict(weights)
+        gpt = self._ready(gpt)
+        gpt.post_init_gpt2_config(use_deepspeed=False, kv_cache=True, half=False)
+        return self._ready(gpt)
+
+    @property
+    def cfm(self) -> nn.Module:
+        """The flow."""
+        return self._s2mel["cfm"]
+
+    @property
+    def regulator(self) -> nn.Module:
+        """The length regulator."""
+        return self._s2mel["length_regulator"]
+
+    @property
+    def gpt_layer(self) -> nn.Module:
+        """The projection of the latents."""
+        return self._s2mel["gpt_layer"]
+
+    @cached_property
+    def _s2mel(self) -> dict[str, nn.Module]:
+        net = _torch(self.files["s2mel"])["net"]
+        modules = s2mel_modules(self.config)
+        layers = range(len([name for name in net["gpt_layer"] if name.endswith("weight")]))
+        modules["gpt_layer"] = gpt_layer([net["gpt_layer"][f"{i}.weight"] for i in layers])
+        for name, module in modules.items():
+            module.load_state_dict(net[name])
+            self._ready(module)
+        with torch.device(self.device):
+            modules["cfm"].estimator.setup_caches(max_batch_size=1, max_seq_length=8192)
+        return modules
+
+    @cached_property
+    def bigvgan(self) -> nn.Module:
+        """The vocoder."""
+        bigvgan = _bigvgan(self.files["bigvgan_config"])
+        weights = _torch(self.files["bigvgan"])
+        bigvgan.load_state_dict(weights.get("generator", weights))
+        bigvgan.remove_weight_norm()
+        return self._ready(bigvgan)
+
+    @cached_property
+    def speaker_matrix(self) -> list[Tensor]:
+        """The style vectors of the prototypes, by emotion."""
+        return self._groups("spk_matrix")
+
+    @cached_property
+    def emotion_matrix(self) -> list[Tensor]:
+        """The emotion vectors of the prototypes, by emotion."""
+        return self._groups("emo_matrix")
+
+    def _groups(self, name: str) -> list[Tensor]:
+        matrix = _torch(self.files[name]).to(self.device)
+        return list(matrix.split(list(self.config.emo_num)))
+
+    def _ready(self, module: nn.Module) -> Any:
+        return module.eval().requires_grad_(False).to(self.device)
 
 
-def load(folder: Path) -> Reference:
-    """The modules of the model set in `folder`; every file is loaded strictly."""
-    transformers.utils.logging.disable_progress_bar()
-    warnings.filterwarnings("ignore")
-    config = OmegaConf.load(folder / "config.yaml")
-    stats = _torch(folder / config.w2v_stat)
-    net = _torch(folder / config.s2mel_checkpoint)["net"]
-    s2mel = s2mel_modules(config)
-    s2mel["gpt_layer"] = gpt_layer([net["gpt_layer"][f"{i}.weight"] for i in range(3)])
-    for name, module in s2mel.items():
-        module.load_state_dict(net[name])
-    s2mel["cfm"].estimator.setup_caches(max_batch_size=1, max_seq_length=8192)
-    weights = _torch(folder / config.gpt_checkpoint)
-    gpt = gpt_module(
-        config,
-        semantic=stats["mean"].shape[0],
-        emotion=weights["emo_perceiver_encoder.latents"].shape[1],
-    )
-    gpt.load_state_dict(weights)
-    gpt.eval()
-    gpt.post_init_gpt2_config(use_deepspeed=False, kv_cache=True, half=False)
-    codec = RepCodec(cfg=config.semantic_codec)
-    codec.load_state_dict(safetensors.torch.load_file(folder / FILES["codec"]))
-    weights = _torch(folder / FILES["campplus"])
-    campplus = campplus_module(weights)
-    campplus.load_state_dict(weights)
-    bigvgan = bigvgan_module(folder)
-    bigvgan.load_state_dict(_torch(folder / FILES["bigvgan"])["generator"])
-    bigvgan.remove_weight_norm()
-    numbers = list(config.emo_num)
-    reference = Reference(
-        config=config,
-        tokenizer=TextTokenizer(str(folder / config.dataset.bpe_model)),
-        extractor=transformers.SeamlessM4TFeatureExtractor.from_pretrained(folder / FILES["w2v"]),
-        w2v=transformers.Wav2Vec2BertModel.from_pretrained(folder / FILES["w2v"]),
-        mean=stats["mean"],
-        var=stats["var"],
-        codec=codec,
-        campplus=campplus,
-        gpt=gpt,
-        cfm=s2mel["cfm"],
-        regulator=s2mel["length_regulator"],
-        gpt_layer=s2mel["gpt_layer"],
-        bigvgan=bigvgan,
-        speaker_matrix=list(_torch(folder / config.spk_matrix).split(numbers)),
-        emotion_matrix=list(_torch(folder / config.emo_matrix).split(numbers)),
-    )
-    for field in dataclasses.fields(reference):
-        module = getattr(reference, field.name)
-        if isinstance(module, nn.Module):
-            module.eval().requires_grad_(False)
-    return reference
+MODULES = ("w2v", "codec", "campplus", "gpt", "_s2mel", "bigvgan")
+"""What `Reference.free` can free."""
+
+
+def load(folder: Path, device: str = "cpu") -> Reference:
+    """The modules of the model set in `folder`."""
+    return Reference(Files(folder), device)
 
 
 def gpt_module(config: DictConfig, *, semantic: int, emotion: int) -> UnifiedVoice:
@@ -159,8 +260,12 @@ def campplus_module(weights: dict[str, Tensor]) -> CAMPPlus:
 
 
 def bigvgan_module(folder: Path) -> BigVGAN:
-    """The vocoder of the sizes in its own `config.json`."""
-    return BigVGAN(load_hparams_from_json(str(folder / FILES["bigvgan_config"])))
+    """The vocoder of the sizes in the `config.json` of a small set."""
+    return _bigvgan(folder / FILES["bigvgan_config"])
+
+
+def _bigvgan(config: Path) -> BigVGAN:
+    return BigVGAN(load_hparams_from_json(str(config)))
 
 
 def load_audio(path: Path, rate: int | None = None) -> Tensor:
@@ -192,4 +297,5 @@ def mel(reference: Reference, audio: Tensor) -> Tensor:
 
 
 def _torch(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=False)
+    mapped = zipfile.is_zipfile(path)  # what is not used, the training state say, is not read then
+    return torch.load(path, map_location="cpu", weights_only=False, mmap=mapped)
