@@ -4,6 +4,8 @@ def define(flags): absl.flags.DEFINE_string("src", None, "...", flag_values=flag
 def main(flags): ...
 if __name__ == "__main__":
     cli.run(main, define, name="import", summary="...", common=("src",))
+
+With `positional=("src",)` a word without a flag is the value of --src, too.
 """
 
 import contextlib
@@ -57,7 +59,12 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def _help(
-    values: absl_flags.FlagValues, name: str, summary: str, common: Sequence[str], all_flags: bool
+    values: absl_flags.FlagValues,
+    name: str,
+    summary: str,
+    common: Sequence[str],
+    positional: Sequence[str],
+    all_flags: bool,
 ) -> str:
     """The text of `--help`: what most people need, then the rest."""
 
@@ -69,7 +76,8 @@ def _help(
         return f"  {label}\n{textwrap.indent(text, ' ' * 6)}"
 
     rest = sorted(key for key in values if key not in (*common, "help", "helpfull", "?"))
-    lines = [f"python -m indextts_jax.{name}: {summary}", "", *map(entry, common)]
+    usage = " ".join([f"python -m indextts_jax.{name}", *(word.upper() for word in positional)])
+    lines = [f"{usage}: {summary}", "", *map(entry, common)]
     if rest and all_flags:
         lines += ["", "More flags:", *map(entry, rest)]
     elif rest:
@@ -80,22 +88,29 @@ def _help(
 def parse(
     argv: Sequence[str],
     define: Callable[[absl_flags.FlagValues], None],
+    positional: Sequence[str] = (),
 ) -> absl_flags.FlagValues:
-    """The flags of one command, on values of its own.
+    """The flags of one command, on values of its own; words without a flag go to `positional`.
 
     Raises:
         InputError: for an unknown flag, a bad value, or a word that belongs to no flag.
     """
     values = absl_flags.FlagValues()
+    values.set_gnu_getopt(True)  # flags may stand behind words
     define(values)
     for flag in ("help", "helpfull"):
         absl_flags.DEFINE_bool(flag, False, "Shows the flags.", flag_values=values)
     try:
-        rest = values(["", *argv])[1:]
+        words = values(["", *argv])[1:]
+        for flag, word in zip(positional, words, strict=False):
+            if values[flag].present:
+                raise InputError(f"--{flag} is given twice: {values[flag].value} and {word}")
+            values[flag].parse(word)
     except absl_flags.Error as error:
         raise InputError(" ".join(str(error).split())) from error
-    if rest:
-        raise InputError(f"unexpected argument {rest[0]!r}: every setting has a --flag")
+    if rest := words[len(positional) :]:
+        known = f" but {' '.join(word.upper() for word in positional)}" if positional else ""
+        raise InputError(f"unexpected argument {rest[0]!r}: every setting{known} has a --flag")
     return values
 
 
@@ -106,6 +121,7 @@ def execute(
     name: str,
     summary: str,
     common: Sequence[str],
+    positional: Sequence[str] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
     """Runs a command and gives its exit code: 0, 2 for bad input, 1 for a failure, 130 for Ctrl-C.
@@ -118,9 +134,9 @@ def execute(
             asked = any(word in ("-h", "-help", "--help") for word in words)
             if asked or "--helpfull" in words:
                 values = parse([], define)
-                sys.stdout.write(_help(values, name, summary, common, not asked) + "\n")
+                sys.stdout.write(_help(values, name, summary, common, positional, not asked) + "\n")
                 return 0
-            return main(parse(words, define)) or 0
+            return main(parse(words, define, positional)) or 0
     except (KeyboardInterrupt, Terminated) as stop:
         word = "terminated" if isinstance(stop, Terminated) else "interrupted"
         return _complain(f"{word}: nothing was left half-written", INTERRUPTED)
@@ -166,6 +182,9 @@ def run(
     name: str,
     summary: str,
     common: Sequence[str],
+    positional: Sequence[str] = (),
 ) -> NoReturn:
     """Runs a command with the arguments of the process, and ends the process."""
-    sys.exit(execute(main, define, name=name, summary=summary, common=common))
+    sys.exit(
+        execute(main, define, name=name, summary=summary, common=common, positional=positional)
+    )

@@ -66,6 +66,59 @@ def test_bad_flags_are_bad_input(argv: list[str], capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def placed(*argv: str) -> list[Any]:
+    """What a command with two positional arguments got, or its exit code."""
+    seen: list[Any] = []
+    code = cli.execute(
+        lambda flags: seen.append((flags.name, flags.count)),
+        define,
+        name="x",
+        summary="does x.",
+        common=("name",),
+        positional=("name", "count"),
+        argv=argv,
+    )
+    return seen or [code]
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ((), (None, 3)),
+        (("a",), ("a", 3)),
+        (("a", "5"), ("a", 5)),
+        (("--name", "a"), ("a", 3)),
+        (("a", "--count=5"), ("a", 5)),
+        (("--count=5", "a"), ("a", 5)),
+        (("--", "--a"), ("--a", 3)),
+    ],
+)
+def test_words_are_values_of_flags_in_their_order(argv: tuple[str, ...], expected: Any) -> None:
+    assert placed(*argv) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("a", "5", "b"), "unexpected argument 'b': every setting but NAME COUNT has a --flag"),
+        (("a", "--name=b"), "--name is given twice: b and a"),
+        (("a", "many"), "count"),
+    ],
+)
+def test_words_that_are_too_many_twice_or_wrong_are_bad_input(
+    argv: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert placed(*argv) == [cli.BAD_INPUT]
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_help_names_the_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert placed("--help") == [0]
+    assert "python -m indextts_jax.x NAME COUNT: does x." in capsys.readouterr().out
+
+
 def test_help_shows_common_flags_first_and_names_the_rest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
