@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from golden.margins import margin
 from torch import Tensor
 
 
@@ -48,6 +49,8 @@ class Draws:
         self.rows: list[np.ndarray] = []
         self.fewest = np.inf
         """The smallest number of candidates to spare, over the steps."""
+        self.margins: list[float] = []
+        """How far each step's draws were from others, in units of log-probability."""
 
     def __call__(self, p: Tensor, num_samples: int, *args: Any, **kwargs: Any) -> Tensor:
         if self._recorded is None:
@@ -56,7 +59,9 @@ class Draws:
             q = self._recorded[len(self.rows)]
         self.rows.append(q)
         self.fewest = min(self.fewest, int((p > 0).sum()) - num_samples)
-        drawn = torch.topk(p / torch.from_numpy(q), num_samples, dim=-1).indices
+        ranked = p / torch.from_numpy(q).to(p.device)
+        drawn = torch.topk(ranked, num_samples, dim=-1).indices
+        self.margins.append(float(margin(ranked.log(), num_samples).min()))
         best_first = torch.gather(p, -1, drawn).sort(dim=-1, descending=True).indices
         return torch.gather(drawn, -1, best_first)
 

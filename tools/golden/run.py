@@ -1,0 +1,88 @@
+"""What the stages of a golden set share: the reference, choices, settings, and results so far."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from golden.inputs import Draws, Inputs
+from golden.margins import Margins
+from golden.reference import Reference
+from torch import Tensor
+
+Arrays = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much is computed, and what is recorded of it."""
+
+    codes: int = 48
+    sampled: int = 32
+    logits: int | None = 21
+    """Steps whose logits are kept; all, if none."""
+    steps: int = 25
+    guidance: float = 0.7
+    alpha: float = 0.6
+    vocoder_frames: int = 40
+    margins: bool = False
+    """Whether to record how far each discrete choice was from another, and all settings."""
+
+
+class Run:
+    """One golden set in the making."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        inputs: Inputs,
+        recipe: Mapping[str, Any],
+        limits: Limits | None = None,
+    ):
+        self.ref, self.inputs, self.recipe = reference, inputs, recipe
+        self.limits = limits or Limits()
+        self.out: dict[str, Arrays] = {}
+        self.notes: list[str] = []
+
+    def chosen(self, stage: str, name: str, make: Any) -> Tensor:
+        """A chosen array, kept among the results."""
+        array = self.inputs(stage, name, make)
+        self.keep(stage, **{name: array})
+        return torch.from_numpy(array).to(self.ref.device)
+
+    def keep(self, stage: str, **arrays: Any) -> None:
+        """Adds results; tensors become arrays of their own."""
+        stage_arrays = self.out.setdefault(stage, {})
+        for name, array in arrays.items():
+            is_tensor = isinstance(array, Tensor)
+            stage_arrays[name] = array.cpu().numpy().copy() if is_tensor else np.asarray(array)
+
+    def tensor(self, stage: str, name: str) -> Tensor:
+        """An earlier result."""
+        return torch.from_numpy(self.out[stage][name]).to(self.ref.device)
+
+    @contextlib.contextmanager
+    def deciding(self, stage: str, name: str, *, choices: int) -> Iterator[None]:
+        """Records, as `<name>_margins`, the margins of what the reference decides within.
+
+        `choices` is the number of the best that count at each step.
+        """
+        margins = Margins(self.ref.gpt.number_mel_codes, choices)
+        with margins.installed() if self.limits.margins else contextlib.nullcontext():
+            yield
+        if self.limits.margins:
+            self.keep(stage, **{f"{name}_margins": margins.array()})
+
+    @contextlib.contextmanager
+    def drawing(self, stage: str, name: str) -> Iterator[Draws]:
+        """Within it, the reference's draws are those of `<name>_exponential`, recorded or new."""
+        key = f"{name}_exponential"
+        recorded = self.inputs.recorded and self.inputs(stage, key, None)
+        draws = Draws(recorded, self.inputs.generator(stage, key))
+        with draws.installed():
+            yield draws
+        self.keep(stage, **{key: np.stack(draws.rows)})
+        if self.limits.margins:
+            self.keep(stage, **{f"{name}_codes_margins": np.float32([draws.margins])})
