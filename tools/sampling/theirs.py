@@ -1,0 +1,146 @@
+"""Runs of sampling through the PyTorch reference: `python -m sampling.theirs RUNS RESULTS`.
+
+Started in the folder `tools`, with the reference's own Python. RUNS is a JSON list of runs, RESULTS
+what each gave. Every draw of the reference is one of the run's own.
+
+With the published pipeline's generation loop, that of transformers 4.46, the reference's package of
+today needs two methods more, which are added here; with transformers 5 it runs as it is.
+"""
+
+import copy
+import functools
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from golden import reference
+from golden.inputs import Draws
+from sampling.runs import MAX_CODES, Run, checksum, draws, text
+from torch import Tensor
+
+ROUNDING = 1e-6
+"""Relative size of the noise by which `wobble` changes the logits: a few float32 roundings."""
+
+
+class Past(tuple):
+    """Keys and values as transformers 4.46 holds them, which can say how many there are."""
+
+    def get_seq_length(self) -> int:
+        """Positions so far."""
+        return self[0][0].shape[-2]
+
+
+def with_old_loop(model: Any) -> None:
+    """Adds what the generation loop of transformers 4.46 asks of a model."""
+    prepare = model.prepare_inputs_for_generation
+
+    @functools.wraps(prepare)
+    def prepared(ids: Tensor, past_key_values: Any = None, **more: Any) -> Any:
+        past = None if past_key_values is None else Past(past_key_values)
+        return prepare(ids, past_key_values=past, **more)
+
+    def reordered(past: Any, rows: Tensor) -> Any:
+        return tuple(tuple(a.index_select(0, rows) for a in layer) for layer in past)
+
+    model.prepare_inputs_for_generation = prepared
+    model._reorder_cache = reordered
+
+
+class Theirs:
+    """The reference's autoregressive model of one set."""
+
+    def __init__(self, folder: Path):
+        self.gpt = reference.load(folder / "checkpoints").gpt
+        if int(transformers.__version__.split(".")[0]) < 5:
+            with_old_loop(self.gpt.inference_model)
+        tensors = folder / "tensors"
+        with np.load(tensors / "w2v.npz") as semantic, np.load(tensors / "gpt.npz") as arrays:
+            self.speaker = torch.from_numpy(semantic["spk_semantic"])
+            self.emotion = torch.from_numpy(semantic["emo_semantic"])
+            self.vector = torch.from_numpy(arrays["emovec"])
+
+    def result(self, run: Run, wobble: int) -> dict[str, Any]:
+        """Codes of a run with its least margin; and how many repeats with noise give others."""
+        longest = self.gpt.text_pos_embedding.emb.num_embeddings - 2
+        ids = text(run, self.gpt.text_embedding.num_embeddings, longest)
+        noise = draws(run, self.gpt.mel_head.out_features)
+        codes, watched = self.codes(run, ids, noise)
+        others = 0
+        for seed in range(wobble):
+            with self.noisy(seed):
+                others += self.codes(run, ids, noise)[0] != codes
+        return {
+            "codes": codes,
+            "margin": min(watched.margins),
+            "spare": watched.fewest,
+            "others": others,
+            "checksum": checksum(ids, noise),
+        }
+
+    def codes(self, run: Run, ids: np.ndarray, noise: np.ndarray) -> tuple[list[int], Draws]:
+        """Codes of a run, with the stop code if there is one, and the draws as they were used."""
+        watched = Draws(noise, np.random.default_rng(0))
+        settings = {"num_beams" if k == "beams" else k: v for k, v in run.settings.items()}
+        width = torch.tensor([self.speaker.shape[-1]])
+        with self.biased(run.stop_bias), watched.installed(), torch.no_grad():
+            codes = self.gpt.inference_speech(
+                self.speaker,
+                torch.from_numpy(ids),
+                self.emotion,
+                cond_lengths=width,
+                emo_cond_lengths=width,
+                emo_vec=self.vector,
+                max_generate_length=MAX_CODES,
+                do_sample=True,
+                **settings,
+            )[0]
+        return codes[0].tolist(), watched
+
+    @contextmanager
+    def biased(self, bias: float) -> Iterator[None]:
+        """Within it, the stop code is likelier by so much."""
+        held = self.gpt.mel_head.bias
+        before = copy.deepcopy(held.data)
+        held.data[self.gpt.stop_mel_token] += bias
+        try:
+            yield
+        finally:
+            held.data.copy_(before)
+
+    @contextmanager
+    def noisy(self, seed: int) -> Iterator[None]:
+        """Within it, logits are off by rounding."""
+        random = torch.Generator().manual_seed(seed)
+
+        def disturb(module: Any, args: Any, output: Tensor) -> Tensor:
+            return output * (1 + ROUNDING * torch.randn(output.shape, generator=random))
+
+        hook = self.gpt.mel_head.register_forward_hook(disturb)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+
+def main() -> None:
+    """Reads the runs, writes their results."""
+    torch.set_num_threads(1)
+    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    open_set = functools.cache(Theirs)
+    results = []
+    for given in request["runs"]:
+        run = Run(**given)
+        results.append(open_set(Path(request["sets"][run.set])).result(run, request["wobble"]))
+        print("done", flush=True)
+    answer = {"torch": torch.__version__, "transformers": transformers.__version__}
+    Path(sys.argv[2]).write_text(json.dumps(answer | {"results": results}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
