@@ -88,6 +88,11 @@ def names() -> list[str]:
     return sorted(path.name.removesuffix(ENDING) for path in directory().glob(f"*{ENDING}"))
 
 
+def listed() -> str:
+    """The names of all voices, for a message."""
+    return ", ".join(names()) or "none yet"
+
+
 def fingerprint(model: Model) -> str:
     """What a voice file calls the checkpoint that made it.
 
@@ -165,8 +170,7 @@ def load_voice(model: Model, path: str | Path) -> Voice:
 
 def _open(path: Path) -> tuple[VoiceRecord, Mapping[str, np.ndarray]]:
     if not path.is_file():
-        known = ", ".join(names()) or "none yet"
-        raise InputError(f"there is no voice {path}; voices by name: {known}")
+        raise InputError(f"there is no voice {path}; voices by name: {listed()}")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             text = (file.metadata() or {}).get(_KEY)

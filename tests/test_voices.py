@@ -14,7 +14,7 @@ from indextts_jax.model import Model, cast, with_compute_dtype
 from indextts_jax.pipeline import IndexTTS, Settings
 from indextts_jax.prompts import Voice
 
-QUICK = Settings(steps=2, max_codes=16)
+QUICK = Settings(steps=2, max_codes=24)  # as in test_pipeline: compiled once for both
 
 
 @pytest.fixture(scope="module")

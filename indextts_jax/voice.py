@@ -1,0 +1,123 @@
+"""`python -m indextts_jax.voice`: keeps the analysis of a recording under a name.
+
+python -m indextts_jax.voice create --checkpoint indextts2 --speaker clip.wav --name anna
+python -m indextts_jax.voice list
+python -m indextts_jax.voice show anna
+python -m indextts_jax.voice delete anna
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags as absl_flags
+
+from indextts_jax import cli, devices, voices
+from indextts_jax.clock import Clock
+from indextts_jax.errors import InputError
+from indextts_jax.model import load_model
+from indextts_jax.prompts import analyse_voice
+from indextts_jax.terminal import stage_bar, table
+
+COMMON = ("action", "name", "speaker", "checkpoint", "force", "device")
+POSITIONAL = ("action", "name")
+ACTIONS = ("create", "list", "show", "delete")
+NEEDED = (*voices.ANALYSIS, "length_regulator")
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags of this command."""
+    own: dict[str, Any] = {"flag_values": flags}
+    text, choice = absl_flags.DEFINE_string, absl_flags.DEFINE_enum
+    choice("action", None, list(ACTIONS), "What to do: create, list, show or delete.", **own)
+    text("name", None, f"Name of the voice, or a path that ends in {voices.ENDING}.", **own)
+    text("speaker", None, "Recording of the voice, to create one.", **own)
+    text("checkpoint", None, "Folder made by python -m indextts_jax.import, to create one.", **own)
+    absl_flags.DEFINE_bool("force", False, "Replace a voice of the same name.", **own)
+    choice("device", "auto", list(devices.PLATFORMS), "Where to analyse.", **own)
+
+
+def _create(flags: Any, path: Path) -> None:
+    if not flags.speaker or not flags.checkpoint:
+        raise InputError("to create a voice give --speaker RECORDING and --checkpoint DIR")
+    if path.exists() and not flags.force:
+        raise InputError(f"{path} exists already; --force replaces it")
+    if not Path(flags.speaker).is_file():
+        raise InputError(f"{flags.speaker}: there is no such file; expected a recording of a voice")
+    device = devices.choose(flags.device)
+    print(f"Using device: {devices.describe(device)}")
+    devices.enable_compilation_cache()
+    with jax.default_device(device), stage_bar("Analysing") as watch:
+        clock = Clock(watch)
+        with clock.stage("loading"):
+            model = load_model(flags.checkpoint, components=NEEDED)
+        voice = analyse_voice(model, flags.speaker, clock)
+        voices.save_voice(model, voice, path)
+    rate, hop = model.config.mel.sample_rate, model.config.mel.hop
+    print(
+        f"{path}: {voice.frames * hop / rate:.2f} s of {flags.speaker}, "
+        f"{path.stat().st_size / 1e6:.2f} MB, in {sum(clock.seconds.values()):.1f} s\n"
+        f"Speak with it: python -m indextts_jax.synth --checkpoint {flags.checkpoint} "
+        f'--voice {flags.name!r} --text "..."'
+    )
+
+
+def _list() -> None:
+    folder, found = voices.directory(), voices.names()
+    if not found:
+        print(f"no voices in {folder}")
+        return
+    rows = []
+    for name in found:
+        path = voices.voice_path(name)
+        try:
+            record = voices.read_record(path)
+            rows.append([name, record.source.name, record.checkpoint[:12], record.created])
+        except InputError as error:
+            rows.append([name, str(error), "", ""])
+    print(f"voices in {folder}\n")
+    print(table(("name", "recording", "checkpoint", "created"), rows))
+
+
+def _show(path: Path) -> None:
+    record = voices.read_record(path)
+    print(
+        f"{path}: {path.stat().st_size / 1e6:.2f} MB, undamaged\n"
+        f"recording   {record.source.name}, {record.source.size:,} bytes, "
+        f"SHA-256 {record.source.sha256}\n"
+        f"heard       the first {record.heard:g} s at most\n"
+        f"checkpoint  {record.checkpoint}\n"
+        f"created     {record.created}"
+    )
+
+
+def main(flags: Any) -> None:
+    """Does what the flags say with the kept voices."""
+    if flags.action is None:
+        raise InputError(f"say what to do: {', '.join(ACTIONS)}")
+    if flags.action == "list":
+        _list()
+        return
+    if not flags.name:
+        raise InputError(f"{flags.action} which voice? give --name")
+    path = voices.voice_path(flags.name)
+    if flags.action == "create":
+        _create(flags, path)
+    elif flags.action == "show":
+        _show(path)
+    elif path.is_file():
+        path.unlink()
+        print(f"deleted {path}")
+    else:
+        raise InputError(f"there is no voice {path}; voices by name: {voices.listed()}")
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        define,
+        name="voice",
+        summary="keeps voices by name: create, list, show, delete.",
+        common=COMMON,
+        positional=POSITIONAL,
+    )

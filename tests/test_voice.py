@@ -1,0 +1,86 @@
+"""The voice command."""
+
+import re
+from pathlib import Path
+
+import pytest
+import support
+
+from importers import command
+from indextts_jax import cli, devices, voice, voices
+
+
+def run(*argv: str) -> int:
+    return cli.execute(
+        voice.main,
+        voice.define,
+        name="voice",
+        summary="",
+        common=voice.COMMON,
+        positional=voice.POSITIONAL,
+        argv=argv,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(voices.FOLDER, str(tmp_path / "voices"))
+    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_voice_is_created_listed_shown_and_deleted(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = [f"--src={support.CHECKPOINTS}", "--dst=tiny"]
+    code = cli.execute(
+        command.main, command.define, name="import", summary="", common=command.COMMON, argv=argv
+    )
+    assert code == 0
+    create = ("create", "anna", "--checkpoint=tiny", f"--speaker={support.TINY / 'speaker.wav'}")
+    assert run(*create) == 0
+    capsys.readouterr()
+    assert run(*create) == cli.BAD_INPUT
+    assert "--force replaces it" in capsys.readouterr().err
+    assert run(*create, "--force") == 0
+    capsys.readouterr()
+    assert run("list") == 0
+    listing = capsys.readouterr().out
+    assert "anna" in listing
+    assert "speaker.wav" in listing
+    assert run("show", "anna") == 0
+    record = voices.read_record(voices.voice_path("anna"))
+    shown = capsys.readouterr().out
+    assert record.checkpoint in shown
+    assert record.source.sha256 in shown
+    assert run("delete", "anna") == 0
+    assert voices.names() == []
+
+
+def test_a_damaged_voice_is_still_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    path = voices.voice_path("broken")
+    path.parent.mkdir()
+    path.write_text("no voice")
+    assert run("list") == 0
+    assert "is damaged" in capsys.readouterr().out
+    assert run("show", "broken") == cli.BAD_INPUT
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "say what to do: create, list, show, delete"),
+        (["sing"], "create"),
+        (["create"], "create which voice"),
+        (["create", "anna"], "give --speaker RECORDING and --checkpoint"),
+        (["create", "anna", "--speaker=none.wav", "--checkpoint=x"], "none.wav: there is no such"),
+        (["create", "a/b", "--speaker=none.wav", "--checkpoint=x"], "no name for a voice"),
+        (["show", "bob"], "no voice .*bob.*: none yet"),
+        (["delete", "bob"], "no voice .*bob"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*argv) == cli.BAD_INPUT
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert re.search(message, err), err
