@@ -1,0 +1,70 @@
+"""What is heard of a long recording, and what is wrong with a prompt."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from jaxtyping import Float32
+
+from indextts_jax.errors import InputError
+
+SHORT = 2.0  # seconds; under it a voice is a guess
+QUIET = -40.0  # dB of full scale: the level of a prompt's louder parts
+SILENT = -60.0
+CLIPPED = 0.001  # share of samples at full scale
+STEP = 0.1  # seconds between the places where an excerpt may begin
+_BLOCK = 1 << 16  # samples read at once
+
+
+def prompt_warnings(signal: Float32[np.ndarray, " n"], sample_rate: int) -> list[str]:
+    """What a person should know about a prompt: each a clause, such as `it is only 1.20 s long`."""
+    found = []
+    if len(signal) < SHORT * sample_rate:
+        found.append(f"it is only {len(signal) / sample_rate:.2f} s long; 5 to 15 s are better")
+    level = loudness(signal, sample_rate)
+    if level < SILENT:
+        found.append(f"it is likely silence: its loudest parts are at {level:.0f} dB")
+    elif level < QUIET:
+        found.append(f"it is very quiet: its loudest parts are at {level:.0f} dB")
+    full = float(np.mean(np.abs(signal) >= 0.999))
+    if full > CLIPPED:
+        found.append(f"it is clipped: {full:.1%} of its samples are at full scale")
+    return found
+
+
+def loudness(signal: Float32[np.ndarray, " n"], sample_rate: int) -> float:
+    """Level of the louder parts, in dB of full scale: the 95th percentile of 50 ms blocks' RMS."""
+    size = max(1, sample_rate // 20)
+    blocks = signal[: len(signal) // size * size].reshape(-1, size).astype(np.float64)
+    powers = np.mean(blocks**2, axis=1) if len(blocks) else np.mean(signal[None] ** 2, axis=1)
+    return float(10 * np.log10(max(np.percentile(powers, 95), 1e-12)))
+
+
+def loudest(path: str | Path, seconds: float) -> float:
+    """Where the excerpt of most energy begins, in seconds; 0 for a recording that is no longer.
+
+    The file is read once, in blocks; what is not finite counts as silence here.
+
+    Raises:
+        InputError: if the file cannot be read as audio.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            step = max(1, round(STEP * file.samplerate))
+            energies: list[float] = []
+            for block in file.blocks(
+                step * max(1, _BLOCK // step), dtype="float32", always_2d=True
+            ):
+                power = (
+                    np.nan_to_num(block.mean(axis=1).astype(np.float64), posinf=0, neginf=0) ** 2
+                )
+                starts = np.arange(0, len(power), step)
+                energies += np.add.reduceat(power, starts).tolist()
+            exact = step / file.samplerate
+    except soundfile.SoundFileError as error:
+        raise InputError(f"{path} is not audio that can be read: {error}") from error
+    window = round(seconds / exact)
+    if len(energies) <= window:
+        return 0.0
+    total = np.concatenate([[0.0], np.cumsum(energies)])
+    return int(np.argmax(total[window:] - total[:-window])) * exact

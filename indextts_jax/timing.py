@@ -1,0 +1,63 @@
+"""How many mel frames a text is given: the reference's rate, a speed, or a duration."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from indextts_jax.errors import InputError
+from indextts_jax.models.length_regulator import target_length
+
+SLOWEST, FASTEST = 0.5, 2.0  # the length regulator was trained at 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """The wish: a speed (1 is the model's own), or seconds for the whole output."""
+
+    speed: float = 1.0
+    duration: float | None = None
+
+    def __post_init__(self) -> None:
+        if not SLOWEST <= self.speed <= FASTEST:
+            raise InputError(f"--speed must be {SLOWEST} to {FASTEST}, got {self.speed}")
+        if self.duration is None:
+            return
+        if not 0 < self.duration < math.inf:
+            raise InputError(f"--duration must be above 0 s, got {self.duration}")
+        if self.speed != 1:
+            raise InputError("--speed and --duration exclude each other: give one")
+
+
+def frames_of(
+    codes: Sequence[int], timing: Timing, silence: int, sample_rate: int, hop: int
+) -> list[int]:
+    """Mel frames for each segment, from the number of its codes.
+
+    `silence` is the number of samples between and behind segments: a duration counts them. The
+    samples of the whole then differ from the duration by less than half a frame.
+
+    Raises:
+        InputError: for a duration that asks for less than half, or more than double the speed.
+    """
+    if timing.duration is None:
+        return [max(1, math.floor(target_length(count) / timing.speed)) for count in codes]
+    own = sum(target_length(count) for count in codes)
+    total = round((timing.duration * sample_rate - silence) / hop)
+    shortest, longest = math.ceil(own / FASTEST), math.floor(own / SLOWEST)
+    if not shortest <= total <= longest:
+        first, last = ((frames * hop + silence) / sample_rate for frames in (shortest, longest))
+        raise InputError(
+            f"--duration {timing.duration:g} s cannot be met: this text takes {first:.2f} to "
+            f"{last:.2f} s (speeds {FASTEST:g} to {SLOWEST:g})"
+        )
+    return _shares(total, codes)
+
+
+def _shares(total: int, weights: Sequence[int]) -> list[int]:
+    """Whole numbers in proportion to the weights that sum to the total: largest remainders."""
+    exact = [total * weight / sum(weights) for weight in weights]
+    shares = [math.floor(share) for share in exact]
+    order = sorted(range(len(weights)), key=lambda i: shares[i] - exact[i])
+    for i in order[: total - sum(shares)]:
+        shares[i] += 1
+    return shares

@@ -1,0 +1,62 @@
+"""Excerpts and warnings of prompts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from indextts_jax.audio.quality import loudest, prompt_warnings
+from indextts_jax.errors import InputError
+
+RATE = 8000
+
+
+def noise(seconds: float, level: float) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, level, int(seconds * RATE)).astype(np.float32)
+
+
+def test_a_good_prompt_gives_no_warning() -> None:
+    assert prompt_warnings(noise(5, 0.1), RATE) == []
+
+
+def test_speech_with_long_pauses_is_not_called_quiet() -> None:
+    assert prompt_warnings(np.concatenate([noise(1, 0.1), np.zeros(RATE * 8, "f4")]), RATE) == []
+
+
+@pytest.mark.parametrize(
+    ("signal", "words"),
+    [
+        (noise(1.5, 0.1), ["only 1.50 s long"]),
+        (noise(5, 0.004), ["very quiet: its loudest parts are at -47 dB"]),
+        (noise(5, 1e-5), ["likely silence"]),
+        (np.zeros(5 * RATE, np.float32), ["likely silence: its loudest parts are at -120 dB"]),
+        (np.clip(noise(5, 0.5), -1, 1), ["clipped: 4."]),
+        (noise(0.6, 1e-5), ["only 0.60 s long", "likely silence"]),
+    ],
+)
+def test_what_is_wrong_is_said(signal: np.ndarray, words: list[str]) -> None:
+    found = prompt_warnings(signal, RATE)
+    assert len(found) == len(words)
+    for clause, word in zip(found, words, strict=True):
+        assert word in clause
+
+
+@pytest.mark.parametrize("at", [0.0, 3.3, 17.0])
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_the_loudest_excerpt_is_found(tmp_path: Path, at: float, rate: int) -> None:
+    wave = np.random.default_rng(0).normal(0, 0.01, (rate * 20, 2))
+    wave[int(at * rate) : int((at + 3) * rate)] *= 20
+    soundfile.write(tmp_path / "a.wav", wave, rate)
+    assert loudest(tmp_path / "a.wav", 3.0) == pytest.approx(at, abs=0.011)
+
+
+def test_a_short_recording_is_heard_from_its_beginning(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(3, 0.1), RATE)
+    assert loudest(tmp_path / "a.wav", 15.0) == 0.0
+
+
+def test_what_is_no_audio_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"no audio")
+    with pytest.raises(InputError, match=r"a\.wav is not audio"):
+        loudest(tmp_path / "a.wav", 15.0)
