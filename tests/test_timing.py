@@ -42,7 +42,7 @@ def test_a_duration_is_met_to_half_a_frame(codes: list[int], speed: float, silen
 
 @pytest.mark.parametrize("seconds", [0.1, 100.0])
 def test_a_duration_out_of_reach_says_what_is_in_reach(seconds: float) -> None:
-    with pytest.raises(InputError, match=r"this text takes 1\.99 to 7\.94 s"):
+    with pytest.raises(InputError, match=r"this text takes 2\.00 to 7\.99 s"):
         frames_of([100, 100], Timing(duration=seconds), 0, RATE, HOP)
 
 
