@@ -1,4 +1,4 @@
-"""Where the published files lie below a folder; what is missing, and how to get it."""
+"""Where the published files lie below a folder; what is missing, and the command that gets it."""
 
 import dataclasses
 import shlex
@@ -25,7 +25,6 @@ class Auxiliary:
     weights: str  # the path in the repository
     beside: tuple[str, ...]  # settings in the same folder, needed too
     places: tuple[str, ...]  # of the weights, below the source folder; the first is the published
-    download_to: str  # the folder, below the source folder, that a download goes to
 
     @property
     def cached(self) -> str:
@@ -40,7 +39,6 @@ AUXILIARY: dict[str, Auxiliary] = {
         "model.safetensors",
         ("config.json",),
         ("hf_cache/w2v-bert-2.0/model.safetensors", "w2v-bert-2.0/model.safetensors"),
-        "hf_cache/w2v-bert-2.0",
     ),
     "semantic_codec": Auxiliary(
         "semantic_codec",
@@ -48,7 +46,6 @@ AUXILIARY: dict[str, Auxiliary] = {
         "semantic_codec/model.safetensors",
         (),
         ("hf_cache/semantic_codec_model.safetensors", "semantic_codec/model.safetensors"),
-        "",
     ),
     "campplus": Auxiliary(
         "campplus",
@@ -56,7 +53,6 @@ AUXILIARY: dict[str, Auxiliary] = {
         "campplus_cn_common.bin",
         (),
         ("hf_cache/campplus_cn_common.bin", "campplus/campplus_cn_common.bin"),
-        "hf_cache",
     ),
     "bigvgan": Auxiliary(
         "bigvgan",
@@ -64,7 +60,6 @@ AUXILIARY: dict[str, Auxiliary] = {
         "bigvgan_generator.pt",
         ("config.json",),
         ("hf_cache/bigvgan/bigvgan_generator.pt", "bigvgan/bigvgan_generator.pt"),
-        "hf_cache/bigvgan",
     ),
 }
 
@@ -90,16 +85,17 @@ def locate_config(src: Path, flags: Mapping[str, str | None]) -> Path:
             missing too.
     """
     if not src.is_dir():
-        kind = "is no folder" if src.exists() else "does not exist"
-        raise SourceError(f"{src} {kind}; --src is the folder of the published files")
-    if not (src / "config.yaml").is_file():
-        command = shlex.join(("hf", "download", MAIN, "--local-dir", str(src)))
-        search = _Search(src)
-        search.problems.append(
-            f"{src} has no config.yaml; the published files come with: {command}"
+        if src.exists():
+            raise SourceError(f"{src} is no folder; --src is the folder of the published files")
+        raise SourceError(
+            f"{src} does not exist; --src is the folder of the published files, which come with: "
+            f"{download_command(src)}"
         )
+    if not (src / "config.yaml").is_file():
+        search = _Search(src)
+        search.missing(f"{src} has no config.yaml")
         search.auxiliaries(flags)
-        raise SourceError(gathered(f"finding the files of {src}", search.problems))
+        raise search.error()
     return src / "config.yaml"
 
 
@@ -122,15 +118,38 @@ def locate(src: Path, published: "Published", flags: Mapping[str, str | None]) -
         search.main(key, name)
     search.auxiliaries(flags)
     if search.problems:
-        raise SourceError(gathered(f"finding the files of {src}", search.problems))
+        raise search.error()
     return Located(src, {"config": src / "config.yaml", **search.found})
 
 
-def _spellings(path: Path) -> list[Path]:
+def download_command(src: Path) -> str:
+    """The command that fetches the published files."""
+    return shlex.join(("python", "-m", "indextts_jax.download", "--dst", str(src)))
+
+
+def candidates(src: Path, auxiliary: Auxiliary) -> list[Path]:
+    """Every path below a source folder at which the weights of an auxiliary model may lie."""
+    places = [src / place for place in auxiliary.places]
+    places += [folder / auxiliary.weights for folder in _snapshots(src, auxiliary)]
+    return [path for place in places for path in spellings(place)]
+
+
+def spellings(path: Path) -> list[Path]:
     """A file and the same as `.safetensors`, if it holds arrays."""
     if path.suffix in (".pth", ".pt", ".bin"):
         return [path, path.with_suffix(".safetensors")]
     return [path]
+
+
+def _snapshots(src: Path, auxiliary: Auxiliary) -> list[Path]:
+    """Folders of the old hub cache: the commit of `refs/main`, else all."""
+    folder = src / auxiliary.cached
+    reference = folder / "refs" / "main"
+    if reference.is_file():
+        commit = reference.read_text(encoding="utf-8", errors="replace").strip()
+        if commit and "/" not in commit and ".." not in commit:
+            return [folder / "snapshots" / commit]
+    return sorted(folder.glob("snapshots/*"))
 
 
 class _Search:
@@ -140,6 +159,20 @@ class _Search:
         self.src = src
         self.found: dict[str, Path] = {}
         self.problems: list[str] = []
+        self.downloadable = False  # whether a download mends some of them
+
+    def missing(self, problem: str) -> None:
+        """Notes a problem that a download mends."""
+        self.problems.append(problem)
+        self.downloadable = True
+
+    def error(self) -> SourceError:
+        """All that is wrong, and the command that fetches what is missing."""
+        message = gathered(f"finding the files of {self.src}", self.problems)
+        if self.downloadable:
+            message += "\n  " if len(self.problems) > 1 else "; "
+            message += f"the published files come with: {download_command(self.src)}"
+        return SourceError(message)
 
     def one(self, key: str, candidates: Sequence[Path], flag: str | None = None) -> bool:
         """Takes the one candidate that exists; false if none does."""
@@ -159,11 +192,8 @@ class _Search:
             name = PureWindowsPath(name).name  # a path of the machine that trained the model
         if ".." in PureWindowsPath(name).parts or not name:
             self.problems.append(f"config.yaml: {name!r} lies outside the folder")
-        elif not self.one(key, _spellings(self.src / name)):
-            self.problems.append(
-                f"missing: {name}: "
-                + shlex.join(("hf", "download", MAIN, name, "--local-dir", str(self.src)))
-            )
+        elif not self.one(key, spellings(self.src / name)):
+            self.missing(f"missing: {name} (of {MAIN})")
 
     def auxiliaries(self, flags: Mapping[str, str | None]) -> None:
         """Every auxiliary model."""
@@ -174,12 +204,11 @@ class _Search:
         """An auxiliary model, in one of its places or where the flag says."""
         if flag:
             self._flagged(key, auxiliary, Path(flag))
-        else:
-            places = [self.src / place for place in auxiliary.places]
-            places += [folder / auxiliary.weights for folder in self._snapshots(auxiliary)]
-            spelled = [path for place in places for path in _spellings(place)]
-            if not self.one(key, spelled, auxiliary.flag):
-                self.problems.append(self._missing(auxiliary, auxiliary.weights))
+        elif not self.one(key, candidates(self.src, auxiliary), auxiliary.flag):
+            self.missing(
+                f"missing: {auxiliary.places[0]} ({auxiliary.weights} of {auxiliary.repository}; "
+                f"if it lies elsewhere, name it with --{auxiliary.flag})"
+            )
         if key not in self.found:
             return
         features = self.found[key].parent / "preprocessor_config.json"
@@ -190,31 +219,14 @@ class _Search:
             if path.is_file():
                 self.found[f"{key}_config"] = path
             else:
-                self.problems.append(f"{self._missing(auxiliary, name)} (expected at {path})")
+                problem = f"missing: {path} ({name} of {auxiliary.repository})"
+                self.problems.append(problem) if flag else self.missing(problem)
 
     def _flagged(self, key: str, auxiliary: Auxiliary, path: Path) -> None:
         name = PurePosixPath(auxiliary.weights).name
         places = (path / name, path / auxiliary.weights) if path.is_dir() else ()
-        candidates = [spelled for place in places for spelled in _spellings(place)] or [path]
+        candidates = [spelled for place in places for spelled in spellings(place)] or [path]
         if not self.one(key, candidates, auxiliary.flag):
             self.problems.append(
                 f"missing: --{auxiliary.flag} {path}: no such file, no {name} in it"
             )
-
-    def _snapshots(self, auxiliary: Auxiliary) -> list[Path]:
-        """Folders of the old hub cache: the commit of `refs/main`, else all."""
-        folder = self.src / auxiliary.cached
-        reference = folder / "refs" / "main"
-        if reference.is_file():
-            commit = reference.read_text(encoding="utf-8", errors="replace").strip()
-            if commit and "/" not in commit and ".." not in commit:
-                return [folder / "snapshots" / commit]
-        return sorted(folder.glob("snapshots/*"))
-
-    def _missing(self, auxiliary: Auxiliary, name: str) -> str:
-        files = (auxiliary.weights, *auxiliary.beside)
-        target = str(self.src / auxiliary.download_to)
-        command = shlex.join(
-            ("hf", "download", auxiliary.repository, *files, "--local-dir", target)
-        )
-        return f"missing: {name}: {command} (or name it with --{auxiliary.flag})"

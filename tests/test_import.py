@@ -210,7 +210,7 @@ DAMAGE = {
         lambda src: (src / "gpt.safetensors").write_bytes(b""),
         "found twice",
     ),
-    "missing file": (lambda src: (src / "s2mel.pth").unlink(), "missing: s2mel.pth: hf download"),
+    "missing file": (lambda src: (src / "s2mel.pth").unlink(), "missing: s2mel.pth (of IndexTeam"),
 }
 
 

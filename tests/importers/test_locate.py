@@ -129,45 +129,31 @@ def test_the_cache_takes_the_commit_of_its_main_branch(src):
     assert locate(src, PUBLISHED, {}).name("campplus") == other
 
 
-def test_everything_missing_is_listed_once_with_its_command(tmp_path):
+def test_everything_missing_is_listed_once_with_the_command(tmp_path):
     touch(tmp_path, "config.yaml")
     message = refused(tmp_path)
     for name in MAIN:
-        assert (
-            f"missing: {name}: hf download IndexTeam/IndexTTS-2 {name} --local-dir {tmp_path}"
-            in message
-        )
-    for repository, files, folder, flag in [
-        (
-            "facebook/w2v-bert-2.0",
-            "model.safetensors config.json",
-            "/hf_cache/w2v-bert-2.0",
-            "w2v_bert",
-        ),
-        ("amphion/MaskGCT", "semantic_codec/model.safetensors", "", "semantic_codec"),
-        ("funasr/campplus", "campplus_cn_common.bin", "/hf_cache", "campplus"),
-        (
-            "nvidia/bigvgan_v2_22khz_80band_256x",
-            "bigvgan_generator.pt config.json",
-            "/hf_cache/bigvgan",
-            "bigvgan",
-        ),
-    ]:
-        command = f"hf download {repository} {files} --local-dir {tmp_path}{folder}"
-        assert f": {command} (or name it with --{flag})" in message
-    assert len(message.splitlines()) == 1 + len(MAIN) + len(AUXILIARY)
-
-
-def test_the_commands_put_files_where_they_are_found(src):
+        assert f"missing: {name} (of IndexTeam/IndexTTS-2)\n" in message
     for auxiliary in AUXILIARY.values():
-        touch(src / auxiliary.download_to, auxiliary.weights, *auxiliary.beside)
-    assert len(locate(src, PUBLISHED, {}).files) == 1 + len(MAIN) + 6
+        of = f"{auxiliary.weights} of {auxiliary.repository}"
+        elsewhere = f"if it lies elsewhere, name it with --{auxiliary.flag}"
+        assert f"missing: {auxiliary.places[0]} ({of}; {elsewhere})\n" in message
+    first, *lines, last = message.splitlines()
+    assert len(lines) == len(MAIN) + len(AUXILIARY)
+    assert last.endswith(f" come with: python -m indextts_jax.download --dst {tmp_path}")
+
+
+def test_one_missing_file_is_one_line_with_the_command(src):
+    touch(src, *LAYOUTS["published"])
+    (src / "gpt.pth").unlink()
+    message = refused(src, "missing: gpt.pth", f"indextts_jax.download --dst {src}")
+    assert len(message.splitlines()) == 1
 
 
 def test_settings_that_are_missing_beside_weights_are_told(src):
     touch(src, *LAYOUTS["published"])
     (src / "hf_cache/bigvgan/config.json").unlink()
-    refused(src, "missing: config.json", f"(expected at {src}/hf_cache/bigvgan/config.json)")
+    refused(src, f"missing: {src}/hf_cache/bigvgan/config.json", "indextts_jax.download")
 
 
 @pytest.mark.parametrize("named", ["file", "folder"])
@@ -186,7 +172,8 @@ def test_flags_name_files_or_folders_and_win(src, tmp_path_factory, named):
 
 def test_a_flag_that_names_nothing_is_told(src):
     touch(src, *LAYOUTS["published"])
-    refused(src, "missing: --campplus /none: no such file", campplus="/none")
+    message = refused(src, "missing: --campplus /none: no such file", campplus="/none")
+    assert "download" not in message  # which would not bring it there
 
 
 def test_paths_of_another_machine_are_taken_by_their_name(src):
@@ -205,8 +192,8 @@ def test_names_that_climb_are_refused(src, path):
 
 def test_a_folder_without_configuration_says_what_to_do(tmp_path):
     for path, match in [
-        (tmp_path / "none", "does not exist; --src is the folder"),
-        (tmp_path, "has no config.yaml; .* hf download IndexTeam/IndexTTS-2"),
+        (tmp_path / "none", f"does not exist; --src is .*download --dst {tmp_path}/none"),
+        (tmp_path, "has no config.yaml"),
     ]:
         with pytest.raises(SourceError, match=match):
             locate_config(path, {})
@@ -220,15 +207,14 @@ def test_without_configuration_the_auxiliary_models_are_told_too(tmp_path):
     (tmp_path / LAYOUTS["published"][3]).unlink()
     with pytest.raises(SourceError) as caught:
         locate_config(tmp_path, {"bigvgan": "/none"})
-    for match in ("has no config.yaml", "hf download funasr/campplus", "--bigvgan /none"):
+    for match in ("has no config.yaml", "missing: hf_cache/campplus", "--bigvgan /none"):
         assert match in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 4
+    assert len(str(caught.value).splitlines()) == 5
 
 
-def test_paths_in_commands_are_quoted(tmp_path):
+def test_the_path_in_the_command_is_quoted(tmp_path):
     touch(tmp_path / "my files", "config.yaml")
-    told = refused(tmp_path / "my files")
-    assert told.count("hf download") == told.count(f"--local-dir '{tmp_path}/my files") == 10
+    refused(tmp_path / "my files", f"indextts_jax.download --dst '{tmp_path}/my files'")
 
 
 def test_a_flag_is_named_only_where_there_is_one(src):

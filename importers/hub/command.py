@@ -1,0 +1,215 @@
+"""`python -m indextts_jax.download`: the published files from the hub to a folder."""
+
+import contextlib
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags as absl_flags
+
+from importers.hub import check, manifest, record
+from importers.hub.fetch import disagreement, fetch, kept
+from importers.hub.manifest import OPTIONAL, REVISION, TEXT_EMOTION, File, notices, wanted
+from importers.hub.progress import Progress
+from importers.hub.record import Record
+from importers.hub.remote import DownloadError, Hub, Remote
+from importers.hub.survey import Place, problem, survey
+from indextts_jax import cli
+from indextts_jax.errors import InputError, gathered
+from indextts_jax.terminal import say, table, warn
+
+SUMMARY = "fetches the published files of the model, about 9 GB, from the hub."
+COMMON = ("dst", "without", "check", "dry_run")
+MARGIN = 64 * 2**20  # bytes of the disk to leave free
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags of this command."""
+    own: dict[str, Any] = {"flag_values": flags}
+    absl_flags.DEFINE_string(
+        "dst", "checkpoints", "Folder for the published files; `import --src` reads it.", **own
+    )
+    absl_flags.DEFINE_list(
+        "without",
+        [],
+        f"Parts to leave out: {TEXT_EMOTION} (1.2 GB) is only needed for emotions from words.",
+        **own,
+    )
+    absl_flags.DEFINE_bool(
+        "check", False, "Only check what is there, bytes and hashes, without the network.", **own
+    )
+    absl_flags.DEFINE_bool(
+        "dry_run", False, "Only list the files, sizes and licences, without the network.", **own
+    )
+    absl_flags.DEFINE_list(
+        "accept",
+        [],
+        "Files that may differ from the sizes and hashes known to this program, because their "
+        "repository was updated: names as --dry_run lists them.",
+        **own,
+    )
+
+
+def main(flags: absl_flags.FlagValues) -> int | None:
+    """Downloads, checks or lists."""
+    folder, files = _asked(flags)
+    if flags.check:
+        check.run(folder, files, set(flags.accept))
+        say(f"next: {_next(folder)}")
+        return 0
+    if flags.dry_run:
+        say(_listing(survey(folder, files, record.read(folder))))
+        say(notices(files))
+        say("nothing was downloaded (--dry_run)")
+        return 0
+    say(notices(files))
+    hub = Hub.open()
+    try:
+        with _locked(folder):
+            _download(hub, folder, files, set(flags.accept))
+    except DownloadError as error:
+        sys.stderr.write(f"error: {error}{_kept(folder)}\n")
+        return cli.FAILURE
+    except (KeyboardInterrupt, cli.Terminated):
+        if note := _kept(folder):
+            warn(note.removeprefix("; "))
+        raise
+    say(f"everything is there: {folder}")
+    say(f"next: {_next(folder)}")
+    return 0
+
+
+def _asked(flags: absl_flags.FlagValues) -> tuple[Path, tuple[File, ...]]:
+    """The folder, and the files that should be in it."""
+    for part in flags.without:
+        if part not in OPTIONAL:
+            raise InputError(f"--without {part}: only {', '.join(OPTIONAL)} can be left out")
+    known = {file.path for file in manifest.FILES}
+    for path in flags.accept:
+        if path not in known:
+            raise InputError(f"--accept {path}: no such file; --dry_run lists them")
+    if flags.check and flags.dry_run:
+        raise InputError("--check and --dry_run exclude each other")
+    folder = Path(flags.dst)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--dst {folder} is no folder")
+    return folder, wanted(tuple(flags.without))
+
+
+def _next(folder: Path) -> str:
+    command = ("python", "-m", "indextts_jax.import", "--src", str(folder), "--dst", "indextts2")
+    return shlex.join(command)
+
+
+def _listing(places: Sequence[Place]) -> str:
+    """Every file with its size, as far as it is known, and whether it is there."""
+    rows = []
+    for place in places:
+        file = place.file
+        size = place.path.stat().st_size if place.there else file.expected
+        rough = "" if place.there or file.size is not None else "about"
+        words = f"{rough} {size:,}" if size is not None else "a few thousand"
+        here = "there" if place.there else "missing"
+        rows.append((file.path, words.rjust(len("a few thousand")), here, file.repository))
+    total = sum(place.file.expected or 0 for place in places if not place.there)
+    listed = table(("file", "bytes", "", "repository"), rows)
+    return f"{listed}\nto download: about {total / 1e9:.1f} GB"
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Makes the folder, and keeps other downloads away from it."""
+    import filelock  # comes with huggingface_hub
+
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".download.lock"
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise InputError(f"another download is writing to {folder}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):
+            path.unlink()
+        if made:
+            with contextlib.suppress(OSError):  # something came
+                folder.rmdir()
+
+
+def _download(hub: Hub, folder: Path, files: tuple[File, ...], accept: set[str]) -> None:
+    """Brings every file that is missing."""
+    records = record.read(folder)
+    places = survey(folder, files, records, accept)
+    wrong = [text for place in places if place.there and (text := problem(place))]
+    if wrong:
+        raise InputError(
+            gathered(f"with files that are there (delete them to fetch them anew: {folder})", wrong)
+        )
+    missing = [place for place in places if not place.there]
+    if not missing:
+        return
+    remotes = _described(hub, missing, records)
+    _check_space(folder, missing, remotes)
+    total = sum(_size(place, remote) for place, remote in zip(missing, remotes, strict=True))
+    done = sum(kept(place.path, remote) for place, remote in zip(missing, remotes, strict=True))
+    if done:
+        say(f"{done:,} bytes are here from an earlier run: going on from there")
+    progress = Progress(total, done)
+    try:
+        for place, remote in zip(missing, remotes, strict=True):
+            name = place.path.relative_to(folder).as_posix()
+            records[name] = fetch(hub, place, remote, progress)
+            record.write(folder, records)
+            say(f"fetched {name}: {records[name].size:,} bytes")
+    finally:
+        progress.close()
+
+
+def _described(hub: Hub, missing: Sequence[Place], records: Mapping[str, Record]) -> list[Remote]:
+    """What the hub says of every file, all of a repository at one commit.
+
+    Raises:
+        DownloadError: naming every file that is not as it should be; then nothing was downloaded.
+    """
+    commits = {entry.repository: entry.commit for entry in records.values()}
+    remotes, problems = [], []
+    for place in missing:
+        file = place.file
+        remote = hub.describe(file.repository, file.name, commits.get(file.repository) or REVISION)
+        commits[file.repository] = remote.commit
+        remotes.append(remote)
+        if text := disagreement(place, remote):
+            problems.append(f"{text}; --accept {file.path} takes it as it is")
+    if problems:
+        raise DownloadError(gathered(f"with the files of {hub.endpoint}", problems))
+    return remotes
+
+
+def _size(place: Place, remote: Remote) -> int:
+    return (place.file.expected or 0) if remote.size is None else remote.size
+
+
+def _check_space(folder: Path, missing: Sequence[Place], remotes: Sequence[Remote]) -> None:
+    needed = MARGIN
+    for place, remote in zip(missing, remotes, strict=True):
+        needed += _size(place, remote) - kept(place.path, remote)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{folder} has {free / 1e9:.2f} GB free; the files need {needed / 1e9:.2f} GB more"
+        )
+
+
+def _kept(folder: Path) -> str:
+    """What a stopped download leaves, in words; empty if it is nothing."""
+    sizes = [path.stat().st_size for path in folder.rglob(".*.partial")]
+    if not any(sizes) and not (folder / record.FILE).is_file():
+        return ""
+    return "; what came so far is kept, and the same command goes on from there"

@@ -1,0 +1,157 @@
+"""Every published file: where it is published, where it belongs, and what is known about it.
+
+Sizes and hashes are stated only where they are known: `size` and `sha256` were taken from the
+files themselves (the size of the Qwen weights follows from its arrays and its header), and a file
+that differs is refused. `about` comes from listings, is rounded, and only serves to tell a user
+what to expect.
+"""
+
+import dataclasses
+from pathlib import PurePosixPath
+
+from importers.locate import AUXILIARY, MAIN, Auxiliary
+
+REVISION = "main"
+TEXT_EMOTION = "text_emotion"  # emotion from words: the one part that a user may leave out
+OPTIONAL = (TEXT_EMOTION,)
+_QWEN = "qwen0.6bemo4-merge"
+
+
+@dataclasses.dataclass(frozen=True)
+class Repository:
+    """Who publishes files, and under which licence, as commonly stated."""
+
+    name: str
+    licence: str
+    note: str = ""  # what restricts the use
+
+
+REPOSITORIES = (
+    Repository(
+        MAIN,
+        "bilibili Model Use License",
+        "large companies need a licence of their own, and some fields of use are forbidden",
+    ),
+    Repository("facebook/w2v-bert-2.0", "MIT"),
+    Repository("amphion/MaskGCT", "CC-BY-NC-4.0", "NON-COMMERCIAL: the semantic codec"),
+    Repository("funasr/campplus", "Apache-2.0"),
+    Repository("nvidia/bigvgan_v2_22khz_80band_256x", "MIT"),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class File:
+    """One published file."""
+
+    repository: str
+    name: str  # its path in the repository
+    path: str  # where it belongs, below the folder of the published files
+    size: int | None = None  # bytes
+    sha256: str | None = None
+    about: int | None = None  # bytes, rounded
+    part: str | None = None  # what may be left out together with it
+    beside: str | None = None  # the path of the file in whose folder the importer looks for it
+    auxiliary: Auxiliary | None = None  # names the other places where these weights may lie
+
+    @property
+    def expected(self) -> int | None:
+        """How many bytes to expect, if only roughly."""
+        return self.about if self.size is None else self.size
+
+
+def _main(
+    name: str, *, size: int | None = None, sha256: str | None = None, about: int | None = None
+) -> File:
+    return File(repository=MAIN, name=name, path=name, size=size, sha256=sha256, about=about)
+
+
+def _qwen(name: str, *, size: int | None = None, about: int | None = None) -> File:
+    name = f"{_QWEN}/{name}"
+    return File(repository=MAIN, name=name, path=name, size=size, about=about, part=TEXT_EMOTION)
+
+
+def _weights(key: str, *, about: int | None = None) -> File:
+    auxiliary = AUXILIARY[key]
+    return File(
+        repository=auxiliary.repository,
+        name=auxiliary.weights,
+        path=auxiliary.places[0],
+        about=about,
+        auxiliary=auxiliary,
+    )
+
+
+def _beside(key: str, name: str, *, about: int | None = None) -> File:
+    weights = _weights(key)
+    return File(
+        repository=weights.repository,
+        name=name,
+        path=str(PurePosixPath(weights.path).with_name(name)),
+        about=about,
+        beside=weights.path,
+    )
+
+
+FILES = (
+    _main("config.yaml"),
+    _main(
+        "bpe.model",
+        size=475_997,
+        sha256="b2a5ce8090d32da3642cc4f81fdc996376bc6dd3f4cd5e3d165f71120d9f2bc8",
+    ),
+    _main("gpt.pth", about=3_480_000_000),
+    _main("s2mel.pth", about=1_200_000_000),
+    _main(
+        "wav2vec2bert_stats.pt",
+        size=9_343,
+        sha256="c9c176c2b8850ab2e3ba828bbfa969deaf4566ce55db5f2687b8430b87526ad2",
+    ),
+    _main(
+        "feat1.pt",
+        size=57_170,
+        sha256="f219cb447d80216ba615666da2ff8d63ac544eee26657f3a7b278692bf7a67c4",
+    ),
+    _main(
+        "feat2.pt",
+        size=374_866,
+        sha256="9c4292e96dee535aea9a6206e9a0c856dd578dde9212acdb16dd3ada4d12bf80",
+    ),
+    _weights("w2v_bert", about=2_320_000_000),
+    _beside("w2v_bert", "config.json", about=1_870),
+    _beside("w2v_bert", "preprocessor_config.json", about=230),
+    _weights("semantic_codec", about=177_000_000),
+    _weights("campplus", about=28_000_000),
+    _weights("bigvgan", about=449_000_000),
+    _beside("bigvgan", "config.json"),
+    _qwen("config.json", about=727),
+    _qwen("generation_config.json", about=117),
+    _qwen("model.safetensors", size=1_192_135_096),
+    _qwen("tokenizer.json", about=11_400_000),
+    _qwen("vocab.json", about=2_780_000),
+    _qwen("merges.txt", about=1_670_000),
+    _qwen("tokenizer_config.json", about=5_400),
+    _qwen("added_tokens.json", about=707),
+    _qwen("special_tokens_map.json", about=616),
+    _qwen("chat_template.jinja", about=550),
+)
+
+
+def wanted(without: tuple[str, ...] = ()) -> tuple[File, ...]:
+    """The files of the model, less the parts that a user leaves out."""
+    return tuple(file for file in FILES if file.part not in without)
+
+
+def notices(files: tuple[File, ...]) -> str:
+    """What a user must know before these files come: whose they are, and on which terms."""
+    used = {file.repository for file in files}
+    width = max(len(name) for name in used)
+    lines = ["The files belong to others. By downloading them you take them on these terms:"]
+    for repository in REPOSITORIES:
+        if repository.name in used:
+            note = f" ({repository.note})" if repository.note else ""
+            lines.append(f"  {repository.name.ljust(width)}  {repository.licence}{note}")
+    lines += [
+        "These are the licences as commonly stated; what counts is each repository's model card.",
+        "Use a voice only with the consent of the person it belongs to.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,136 @@
+"""Which published files lie below a folder, where, and whether they are what they should be."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from importers import locate, zips
+from importers.hub.manifest import File
+from importers.hub.record import Record
+from importers.mapped import MappedFile, SourceError
+from importers.safetensors_file import read_header
+
+BLOCK = 2**20  # bytes read at once
+_TORCH = (".pth", ".pt", ".bin")
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One published file below a folder."""
+
+    file: File
+    path: Path  # where it is, or where it is to be put
+    there: bool
+    # What it should be, where that is known: as it was downloaded, else as the manifest says.
+    size: int | None
+    sha256: str | None
+
+
+def survey(
+    folder: Path,
+    files: Sequence[File],
+    records: Mapping[str, Record],
+    accept: Collection[str] = (),
+) -> list[Place]:
+    """Every file, looked for wherever the importer finds it.
+
+    Nothing particular is expected of those that a user accepts as they are.
+    """
+    found: dict[str, Path] = {}
+    places = []
+    for file in files:
+        held = next((path for path in _candidates(folder, file, found) if path.is_file()), None)
+        path = held or _target(folder, file, found)
+        if held is not None:
+            found[file.path] = held
+        accepted = file.path in accept
+        size, sha256 = (None, None) if accepted else _known(folder, file, path, records)
+        places.append(Place(file, path, held is not None, size, sha256))
+    return places
+
+
+def _target(folder: Path, file: File, found: Mapping[str, Path]) -> Path:
+    """Where a file that is missing belongs: settings beside the weights that are there."""
+    if file.beside is not None and file.beside in found:
+        return found[file.beside].parent / file.name
+    return folder / file.path
+
+
+def _candidates(folder: Path, file: File, found: Mapping[str, Path]) -> list[Path]:
+    if file.beside is not None:
+        return [_target(folder, file, found)]
+    if file.auxiliary is not None:
+        return locate.candidates(folder, file.auxiliary)
+    if file.part is not None:
+        return [folder / file.path]
+    return locate.spellings(folder / file.path)
+
+
+def _known(
+    folder: Path, file: File, path: Path, records: Mapping[str, Record]
+) -> tuple[int | None, str | None]:
+    """Size and hash that a file should have; nothing is known of one that a user put there."""
+    name = path.relative_to(folder).as_posix()
+    if name in records:
+        return records[name].size, records[name].sha256
+    if path.suffix != Path(file.path).suffix:
+        return None, None  # the same arrays in another format
+    return file.size, file.sha256
+
+
+def problem(place: Place, *, hashed: Callable[[int], object] | None = None) -> str | None:
+    """What is wrong with a file that is there; none if nothing is.
+
+    With `hashed`, its bytes are hashed too, where the hash is known; it is told how many.
+    """
+    size = place.path.stat().st_size
+    if place.size is not None and size != place.size:
+        return f"{place.path} has {size:,} bytes; {place.size:,} expected"
+    try:
+        readable(place.path)
+    except SourceError as error:
+        return str(error)
+    if hashed is not None and place.sha256 is not None:
+        digest = hashlib.sha256()
+        hash_into(place.path, [digest], hashed)
+        if digest.hexdigest() != place.sha256:
+            return (
+                f"{place.path} differs from what was published (SHA-256 "
+                f"{digest.hexdigest()[:16]}..., {place.sha256[:16]}... expected)"
+            )
+    return None
+
+
+def hash_into(path: Path, digests: Sequence["hashlib._Hash"], step: Callable[[int], object]) -> int:
+    """Feeds a file to some digests, and tells `step` of every block; gives the bytes."""
+    total = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            for digest in digests:
+                digest.update(block)
+            total += len(block)
+            step(len(block))
+    return total
+
+
+def readable(path: Path) -> None:
+    """Makes sure that a file's own directory describes it: nothing is cut off.
+
+    Raises:
+        SourceError: if it does not.
+    """
+    if path.suffix == ".safetensors":
+        read_header(MappedFile(path))
+    elif path.suffix in _TORCH:
+        file = MappedFile(path)
+        for entry in zips.entries(file).values():
+            zips.locate(file, entry)
+    elif path.suffix == ".json":
+        try:
+            json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{path} is no JSON ({error!s:.80})") from error
+    elif not path.stat().st_size:
+        raise SourceError(f"{path}: the file is empty")

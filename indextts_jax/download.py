@@ -1,0 +1,13 @@
+"""`python -m indextts_jax.download`: see `importers.hub.command`."""
+
+from importers.hub import command
+from indextts_jax import cli
+
+if __name__ == "__main__":
+    cli.run(
+        command.main,
+        command.define,
+        name="download",
+        summary=command.SUMMARY,
+        common=command.COMMON,
+    )
