@@ -343,6 +343,44 @@ class VocoderConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TextEmotionConfig:
+    """Qwen3: a text to a reply that names its emotions."""
+
+    vocabulary: int  # rows of the embedding, which is the output head too
+    width: int
+    layers: int
+    heads: int
+    key_heads: int  # heads of keys and values, each shared by as many heads of queries
+    head_width: int
+    feed_forward: int
+    positions: int  # tokens of prompt and reply together
+    norm_eps: float
+    rotary_base: float
+    stops: tuple[int, ...]  # tokens that end a reply
+    reply_tokens: int  # of the longest reply
+    buckets: tuple[int, ...]  # padded lengths of a prompt; past the last, its multiples
+
+    def __post_init__(self) -> None:
+        names = [f.name for f in dataclasses.fields(self) if f.name != "stops"]
+        _positive("text_emotion", self, *names)
+        _divides("text_emotion", "heads", "key_heads", self)
+        if self.head_width % 2:
+            raise ConfigError(f"text_emotion.head_width {self.head_width} must be even")
+        if not self.stops or not all(0 <= stop < self.vocabulary for stop in self.stops):
+            raise ConfigError(
+                f"text_emotion.stops {self.stops} must be tokens below text_emotion.vocabulary "
+                f"{self.vocabulary}"
+            )
+        if self.reply_tokens >= self.positions:
+            raise ConfigError(
+                f"text_emotion.reply_tokens {self.reply_tokens} leaves no room for a prompt in "
+                f"text_emotion.positions {self.positions}"
+            )
+        if not self.buckets or list(self.buckets) != sorted(set(self.buckets)):
+            raise ConfigError(f"text_emotion.buckets must ascend, got {self.buckets}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ComputeConfig:
     """Compute dtype of each stage: float32, bfloat16 or float16."""
 
@@ -354,6 +392,7 @@ class ComputeConfig:
     length_regulator: str
     dit: str
     vocoder: str
+    text_emotion: str = "float32"
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -396,6 +435,7 @@ class Config:
     vocoder: VocoderConfig
     compute: ComputeConfig
     buckets: BucketConfig
+    text_emotion: TextEmotionConfig | None = None  # a model may come without it
 
     def __post_init__(self) -> None:
         """Checks that neighbouring components fit together, and names both sides if not."""

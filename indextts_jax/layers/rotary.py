@@ -1,5 +1,6 @@
 """Rotary position embedding over halves: dimension i turns with dimension i + width / 2."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -7,17 +8,17 @@ from jaxtyping import Array, Float
 BASE = 10_000.0
 
 
-def rotary_tables(positions: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def rotary_tables(positions: int, width: int, base: float = BASE) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and sines (positions, width / 2) of positions from 0, in float32 throughout."""
     exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
-    frequencies = np.float32(1) / np.float32(BASE) ** exponents
+    frequencies = np.float32(1) / np.float32(base) ** exponents
     angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies
     return np.cos(angles), np.sin(angles)
 
 
 def rotate(
-    x: Float[Array, "b t h k"], tables: tuple[np.ndarray, np.ndarray]
-) -> Float[Array, "b t h k"]:
+    x: Float[Array, "*b t h k"], tables: tuple[np.ndarray | jax.Array, np.ndarray | jax.Array]
+) -> Float[Array, "*b t h k"]:
     """The heads turned by their positions, computed in float32, in the dtype of `x`."""
     cos, sin = (table[:, None] for table in tables)
     left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)

@@ -23,6 +23,8 @@ COMPONENTS = {
     "dit": "DiT",
     "vocoder": "Vocoder",
 }
+# What a model may come without: its section of the configuration is then empty.
+OPTIONAL = {"text_emotion": "TextEmotion"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Structure:
 def module_class(name: str) -> type[nnx.Module]:
     """The class of a component."""
     module = importlib.import_module(f"indextts_jax.models.{name}")
-    return getattr(module, COMPONENTS[name])
+    return getattr(module, (COMPONENTS | OPTIONAL)[name])
 
 
 @functools.cache

@@ -1,0 +1,224 @@
+"""The folder of the text-to-emotion model (Qwen3): sizes, settings and the table of its arrays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from importers.sizes import Setting, Size
+from importers.table import Drop, Row, Tensor, identity, matching
+from importers.transforms import linear
+
+# Keys of the model's own `config.json`; `stops` comes from `generation_config.json`.
+SIZES: dict[str, Size] = {
+    "vocabulary": Setting("vocab_size"),
+    "width": Setting("hidden_size"),
+    "layers": Setting("num_hidden_layers"),
+    "heads": Setting("num_attention_heads"),
+    "key_heads": Setting("num_key_value_heads"),
+    "head_width": Setting("head_dim"),
+    "feed_forward": Setting("intermediate_size"),
+    "positions": Setting("max_position_embeddings"),
+    "norm_eps": Setting("rms_norm_eps", float),
+    "rotary_base": Setting("rope_theta", float),
+    "stops": Setting("eos_token_id", lambda ids: ids if isinstance(ids, list) else [ids]),
+}
+
+# What no file says. The reference lets a reply have 32,768 tokens; one has about 77 (the eight
+# numbers as JSON), and what is much longer is no reply.
+REPLY_TOKENS = 512
+BUCKETS = (64, 128, 256, 512, 1024, 2048, 4096)
+
+# Which kinds of numbers the sizes are.
+LEAST = {
+    "vocab_size": 1,
+    "hidden_size": 1,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "num_key_value_heads": 1,
+    "head_dim": 2,
+    "intermediate_size": 1,
+    "max_position_embeddings": 2,
+    "rms_norm_eps": 0.0,
+    "rope_theta": 1.0,
+}
+
+# What else in `config.json` changes the result: the one value that this project computes, which is
+# also what transformers takes an absent key for.
+IMPLEMENTED: dict[str, tuple[Any, ...]] = {
+    "model_type": ("qwen3",),
+    "hidden_act": ("silu", "swish"),  # two names of one function
+    "attention_bias": (False,),
+    "use_sliding_window": (False,),
+    "sliding_window": (None,),
+    "rope_scaling": (None,),
+    "quantization_config": (None,),
+    "is_encoder_decoder": (False,),
+    "add_cross_attention": (False,),
+    "is_decoder": (False,),
+}
+
+# What changes nothing here.
+IDLE = frozenset(
+    (
+        "architectures",
+        "attention_dropout",
+        "_attn_implementation",
+        "_name_or_path",
+        "bos_token_id",
+        "pad_token_id",
+        "chunk_size_feed_forward",
+        "dtype",
+        "torch_dtype",
+        "id2label",
+        "label2id",
+        "initializer_range",
+        "layer_types",  # told by `check_settings`
+        "max_window_layers",  # where no window slides
+        "output_attentions",
+        "output_hidden_states",
+        "problem_type",
+        "return_dict",
+        "rope_parameters",  # told by `completed`
+        "tie_word_embeddings",  # told by `check_head`
+        "transformers_version",
+        "use_cache",
+        "unsloth_version",
+        "unsloth_fixed",
+    )
+)
+
+# What of `generation_config.json` changes a greedy reply, and the values that change nothing.
+GREEDY: dict[str, tuple[Any, ...]] = {
+    "do_sample": (False, None),
+    "num_beams": (1, None),
+    "num_beam_groups": (1, None),
+    "penalty_alpha": (None,),
+    "repetition_penalty": (1.0, None),
+    "encoder_repetition_penalty": (1.0, None),
+    "no_repeat_ngram_size": (0, None),
+    "encoder_no_repeat_ngram_size": (0, None),
+    "min_length": (0, None),
+    "min_new_tokens": (0, None),
+    "guidance_scale": (1.0, None),
+    "bad_words_ids": (None,),
+    "force_words_ids": (None,),
+    "forced_bos_token_id": (None,),
+    "forced_eos_token_id": (None,),
+    "suppress_tokens": (None,),
+    "begin_suppress_tokens": (None,),
+    "sequence_bias": (None,),
+    "exponential_decay_length_penalty": (None,),
+    "stop_strings": (None,),
+    "watermarking_config": (None,),
+    "dola_layers": (None,),
+}
+
+# What in it changes nothing: the draws' numbers are for draws, of which there are none.
+GREEDY_IDLE = frozenset(
+    (
+        "_from_model_config",
+        "bos_token_id",
+        "eos_token_id",
+        "pad_token_id",
+        "max_length",
+        "max_new_tokens",
+        "temperature",
+        "top_k",
+        "top_p",
+        "min_p",
+        "typical_p",
+        "transformers_version",
+        "use_cache",
+    )
+)
+
+
+def completed(settings: Mapping[str, Any], generation: Mapping[str, Any]) -> dict[str, Any]:
+    """`config.json` with the rotary base where we look for it, and the reply's last tokens."""
+    own = dict(settings)
+    rotary = own.get("rope_parameters")
+    if isinstance(rotary, Mapping) and "rope_theta" in rotary:
+        own.setdefault("rope_theta", rotary["rope_theta"])
+    if generation.get("eos_token_id") is not None:
+        own["eos_token_id"] = generation["eos_token_id"]
+    return own
+
+
+def check_settings(settings: Mapping[str, Any]) -> list[str]:
+    """What `config.json` lacks, or asks for that is not implemented, by key; empty if nothing."""
+    problems = []
+    for key, least in LEAST.items():
+        value = settings.get(key)
+        if type(value) not in (int, float) or (type(value) is float and type(least) is int):
+            problems.append(f"{key} is {value!r}: expected a number")
+        elif value < least:
+            problems.append(f"{key} is {value!r}: expected {least} or more")
+    for key, values in IMPLEMENTED.items():
+        if (value := settings.get(key, values[0])) not in values:
+            known = " or ".join(map(repr, values))
+            problems.append(f"{key} is {value!r}: only {known} is implemented")
+    rotary = settings.get("rope_parameters")
+    if rotary is not None and (
+        not isinstance(rotary, Mapping)
+        or not rotary.keys() <= {"rope_theta", "rope_type"}
+        or rotary.get("rope_type", "default") != "default"
+    ):
+        problems.append(f"rope_parameters is {rotary!r}: only plain rotary is implemented")
+    layers = settings.get("layer_types")
+    if layers is not None and set(layers) != {"full_attention"}:
+        problems.append("layer_types: only full_attention is implemented")
+    known = {*LEAST, *IMPLEMENTED, *IDLE, "eos_token_id"}
+    problems += [f"unknown key {key}" for key in settings if key not in known]
+    return problems
+
+
+def check_generation(generation: Mapping[str, Any]) -> list[str]:
+    """What `generation_config.json` asks for besides the likeliest tokens, by key."""
+    problems = [
+        f"{key} is {generation[key]!r}: only the likeliest tokens are taken ({values[0]!r})"
+        for key, values in GREEDY.items()
+        if generation.get(key, values[0]) not in values
+    ]
+    return problems + [
+        f"unknown key {key}" for key in generation if key not in GREEDY and key not in GREEDY_IDLE
+    ]
+
+
+def check_head(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
+    """Whether the embedding is the head: a file with a head of its own must say the same twice."""
+    if settings.get("tie_word_embeddings", False) or HEAD in tensors:
+        return []
+    return [f"tie_word_embeddings is not true, and there is no {HEAD}"]
+
+
+def check_layers(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
+    """Where the layers of the file are not as many as the settings say."""
+    held = len(matching("model.layers.{layer}.input_layernorm.weight", list(tensors)))
+    said = settings.get("num_hidden_layers")
+    if held == said:
+        return []
+    return [f"num_hidden_layers is {said}, but the file holds {held} layers"]
+
+
+HEAD = "lm_head.weight"
+
+TABLE: list[Row | Drop] = [
+    Row("embedding.embedding", "model.embed_tokens.weight"),
+    *(
+        Row(f"blocks.{target}", f"model.layers.{{layer}}.{source}.weight", transform)
+        for target, source, transform in (
+            ("norm_attention.scale", "input_layernorm", identity),
+            ("query.kernel", "self_attn.q_proj", linear),
+            ("key.kernel", "self_attn.k_proj", linear),
+            ("value.kernel", "self_attn.v_proj", linear),
+            ("norm_query.scale", "self_attn.q_norm", identity),
+            ("norm_key.scale", "self_attn.k_norm", identity),
+            ("out.kernel", "self_attn.o_proj", linear),
+            ("norm_feed_forward.scale", "post_attention_layernorm", identity),
+            ("gate.kernel", "mlp.gate_proj", linear),
+            ("up.kernel", "mlp.up_proj", linear),
+            ("down.kernel", "mlp.down_proj", linear),
+        )
+    ),
+    Row("norm.scale", "model.norm.weight"),
+    Drop(HEAD, "the embedding is the head", same_as="model.embed_tokens.weight"),
+]

@@ -1,0 +1,86 @@
+"""From a prompt to a reply: greedy decoding of the text-to-emotion model, as one program."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float32, Int
+
+from indextts_jax.models.text_emotion import ReplyCache, TextEmotion
+
+CHUNK = 256  # tokens of a prompt that go through the model at once
+
+
+class Reply(NamedTuple):
+    """A finished reply."""
+
+    tokens: Int[Array, " r"]
+    length: Int[Array, ""]  # tokens before the one that ended it
+    ended: Bool[Array, ""]  # false if the buffer was full first
+
+
+class _State(NamedTuple):
+    step: Int[Array, ""]  # tokens written so far
+    tokens: Int[Array, " r"]
+    logits: Float32[Array, " v"]  # of the next token
+    ended: Bool[Array, ""]
+    cache: ReplyCache
+
+
+def prefill(
+    model: TextEmotion, prompt: Int[Array, " t"], length: Int[Array, ""], size: int
+) -> tuple[Float32[Array, " v"], ReplyCache]:
+    """Logits of the token after the prompt's first `length`, and a cache of `size` tokens.
+
+    The prompt goes through in chunks, so that memory grows with its length and not its square;
+    chunks of nothing but padding are left out.
+    """
+    chunk = min(CHUNK, len(prompt))
+    whole = -(-len(prompt) // chunk) * chunk
+    prompt = jnp.pad(prompt, (0, whole - len(prompt)))
+
+    def going(state: tuple[Array, Array, ReplyCache]) -> Array:
+        return state[0] < length
+
+    def advance(state: tuple[Array, Array, ReplyCache]) -> tuple[Array, Array, ReplyCache]:
+        start, _, cache = state
+        piece = lax.dynamic_slice_in_dim(prompt, start, chunk)
+        hidden, cache = model.extend(piece, start, cache)
+        last = jnp.clip(length - 1 - start, 0, chunk - 1)  # the last chunk's is the one that counts
+        return start + chunk, hidden[last], cache
+
+    width = model.cfg.width
+    state = (jnp.zeros((), jnp.int32), jnp.zeros(width), model.empty_cache(max(size, whole)))
+    _, hidden, cache = lax.while_loop(going, advance, state)
+    return model.logits(hidden), cache
+
+
+def reply(model: TextEmotion, prompt: Int[Array, " t"], length: Int[Array, ""]) -> Reply:
+    """The likeliest token after token, from the first `length` of the prompt to a stop token.
+
+    Source: `QwenEmotion.inference` of the PyTorch release.
+    """
+    limit = model.cfg.reply_tokens
+    stops = jnp.asarray(model.cfg.stops)
+
+    def going(state: _State) -> Bool[Array, ""]:
+        return (state.step < limit) & ~state.ended
+
+    def advance(state: _State) -> _State:
+        token = jnp.argmax(state.logits).astype(jnp.int32)
+        ended = jnp.any(token == stops)
+        tokens = state.tokens.at[state.step].set(token)
+        hidden, cache = model.extend(token[None], length + state.step, state.cache)
+        step = jnp.where(ended, state.step, state.step + 1)
+        return _State(step, tokens, model.logits(hidden[0]), ended, cache)
+
+    first, cache = prefill(model, prompt, length, len(prompt) + limit)
+    state = _State(
+        jnp.zeros((), jnp.int32),
+        jnp.zeros(limit, jnp.int32),
+        first,
+        jnp.zeros((), bool),
+        cache,
+    )
+    state = lax.while_loop(going, advance, state)
+    return Reply(state.tokens, state.step, state.ended)
