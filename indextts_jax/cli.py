@@ -13,37 +13,17 @@ import os
 import signal
 import sys
 import textwrap
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
 from typing import Any, NoReturn
 
 from absl import flags as absl_flags
 
-from indextts_jax.errors import InputError
+from indextts_jax.errors import Failure, InputError
+from indextts_jax.interruption import INTERRUPTED, Terminated, interruptible, told
 
-BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
+BAD_INPUT, FAILURE = 2, 1
 TRACEBACK = "INDEXTTS_JAX_TRACEBACK"
-
-
-class Terminated(BaseException):
-    """SIGTERM, raised in the main thread, so that whatever is half done is cleaned up."""
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -130,7 +110,7 @@ def execute(
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        with _terminable(), _plain_warnings():
+        with interruptible(), _plain_warnings():
             asked = any(word in ("-h", "-help", "--help") for word in words)
             if asked or "--helpfull" in words:
                 values = parse([], define)
@@ -138,8 +118,8 @@ def execute(
                 return 0
             return main(parse(words, define, positional)) or 0
     except (KeyboardInterrupt, Terminated) as stop:
-        word = "terminated" if isinstance(stop, Terminated) else "interrupted"
-        return _complain(f"{word}: nothing was left half-written", INTERRUPTED)
+        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+        return _complain(told(number), INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone; pointing it elsewhere keeps the exit from complaining.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -152,6 +132,8 @@ def execute(
         PermissionError,
     ) as error:
         return _complain(_message(error), BAD_INPUT)
+    except Failure as error:
+        return _complain(_message(error), FAILURE)
     except Exception as error:  # the last line of defence: a user is shown one line, and a way on
         return _complain(
             f"{type(error).__name__}: {_message(error)} (set {TRACEBACK}=1 to see where)", FAILURE
@@ -159,7 +141,7 @@ def execute(
 
 
 def _message(error: BaseException) -> str:
-    if isinstance(error, InputError):
+    if isinstance(error, InputError | Failure):
         return str(error)
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"

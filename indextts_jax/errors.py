@@ -1,4 +1,4 @@
-"""What a user can mend: errors whose message is the whole report."""
+"""Errors whose message is the whole report."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,13 @@ class InputError(ValueError):
 
     The message says what was expected, what came and where. The commands print it as it is, without
     a traceback, and exit with code 2.
+    """
+
+
+class Failure(RuntimeError):
+    """What went wrong though the input was good: a full disk, a broken machine.
+
+    The message is the whole report. The commands print it as it is and exit with code 1.
     """
 
 

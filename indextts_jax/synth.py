@@ -8,15 +8,18 @@ import jax
 from absl import flags as absl_flags
 
 from indextts_jax import cli, devices
-from indextts_jax.audio.io import check_output
+from indextts_jax.audio.io import check_output, load_audio
 from indextts_jax.clock import Clock
 from indextts_jax.config import DTYPES, bundled_config
 from indextts_jax.errors import InputError
+from indextts_jax.interruption import abandonable
 from indextts_jax.model import random_model, with_compute_dtype
-from indextts_jax.pipeline import IndexTTS, Settings
+from indextts_jax.pipeline import MAX_CODES, IndexTTS, Settings
+from indextts_jax.prompts import ENCODER_RATE
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.speech import Speech
-from indextts_jax.terminal import stage_bar, table, warn
+from indextts_jax.terminal import say, stage_bar, table, warn
+from indextts_jax.text.segments import WORD
 
 COMMON = (
     "checkpoint",
@@ -32,6 +35,9 @@ COMMON = (
     "dtype",
     "demo",
 )
+MAX_TEXT = 10_000_000  # characters; a long novel has a third of that
+MANY_SEGMENTS = 20
+CODE_SECONDS = 0.02
 DEMO_WEIGHTS = 2  # seed of the random weights; this one speaks half a second
 DEMO_TEXT = "Hello world, this is a test of the system."
 DEMO_NOTE = """\
@@ -105,15 +111,64 @@ def _text(flags: Any) -> str:
     if flags.text is not None and flags.text_file is not None:
         raise InputError("--text and --text_file exclude each other: give one")
     if flags.text_file is not None:
-        try:
-            return Path(flags.text_file).read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{flags.text_file} is not UTF-8 text: {error.reason}") from error
-    if flags.text is not None:
-        return flags.text
-    if flags.demo:
-        return DEMO_TEXT
-    raise InputError("nothing to say: give --text or --text_file")
+        text, name = _read_text(Path(flags.text_file)), f"{flags.text_file} is empty"
+    elif flags.text is not None:
+        text, name = flags.text, "the text is empty"
+    elif flags.demo:
+        text, name = DEMO_TEXT, ""
+    else:
+        raise InputError("nothing to say: give --text or --text_file")
+    if not text.strip():
+        raise InputError(f"{name}: there is nothing to speak")
+    return text
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(MAX_TEXT + 1)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
+    if len(text) > MAX_TEXT:
+        raise InputError(f"{path} has more than {MAX_TEXT:,} characters: speak it in parts")
+    return text
+
+
+def _check_words(tts: IndexTTS, text: str) -> None:
+    """Tells which words the tokenizer does not know.
+
+    Raises:
+        InputError: if it knows none of them.
+    """
+    unknown = dict.fromkeys(tts.unknown(text))
+    shown = " ".join(unknown)[:200]
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
+    if unknown and not any(
+        piece.strip(WORD) for piece in tts.model.tokenizer.pieces(text) if piece not in unknown
+    ):
+        raise InputError(f"the tokenizer knows nothing of the text: {shown}")
+    if unknown:
+        warn(f"the tokenizer does not know: {shown}")
+
+
+def _announce(tts: IndexTTS, text: str, settings: Settings) -> None:
+    """Says how much there is to do, of a long text."""
+    count = len(tts.segments(text, settings.segment_tokens))
+    if count >= MANY_SEGMENTS:
+        codes = min(settings.max_codes or MAX_CODES, tts.model.config.gpt.max_codes)
+        say(
+            f"{count:,} segments, each of {codes * CODE_SECONDS:.0f} s of audio at most; the file "
+            "is written when all are spoken"
+        )
+
+
+def _check_prompts(speaker: str | Path, emotion: str | None, output: str) -> None:
+    """Makes sure that the recordings can be used, and stay."""
+    for prompt in (speaker, emotion):
+        if prompt is not None:
+            load_audio(prompt, ENCODER_RATE)
+            if Path(output).exists() and Path(output).samefile(prompt):
+                raise InputError(f"--output {output} is the recording itself: it is not replaced")
 
 
 def _weights(words: list[str] | None) -> list[float] | None:
@@ -169,15 +224,13 @@ def main(flags: Any) -> None:
     if speaker is None:
         raise InputError("give --speaker, a recording of the voice")
     check_output(flags.output)
-    for prompt in (speaker, flags.emotion):
-        if prompt is not None and not Path(prompt).is_file():
-            raise InputError(f"{prompt}: there is no such file; expected a recording of a voice")
+    _check_prompts(speaker, flags.emotion, flags.output)
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     if flags.demo:
         print(DEMO_NOTE)
     devices.enable_compilation_cache()
-    with jax.default_device(device), stage_bar("Speaking") as watch:
+    with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
         clock = Clock(watch)
         with clock.stage("loading"):
             tts = _load(flags)
@@ -188,9 +241,8 @@ def main(flags: Any) -> None:
                 emotion_alpha=flags.emotion_alpha,
                 emotion_weights=weights,
             )
-            if unknown := tts.unknown(text):
-                shown = " ".join(dict.fromkeys(unknown))
-                warn(f"the tokenizer does not know: {shown[:200]}")
+            _check_words(tts, text)
+        _announce(tts, text, settings)
         voice = tts.voice(speaker, clock)
         emotion = tts.emotion(flags.emotion, clock) if flags.emotion else None
         speech = tts.speak(

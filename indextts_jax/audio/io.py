@@ -3,7 +3,7 @@
 import functools
 import io
 import math
-import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,15 @@ import soundfile
 import soxr
 from jaxtyping import Float, Float32, Int
 
-from indextts_jax.errors import InputError
+from indextts_jax.errors import Failure, InputError
 from indextts_jax.staging import write_whole
 
 MAX_SECONDS = 15.0  # of a prompt; the rest is not heard
 MIN_SECONDS = 0.5  # of a prompt; the features need 0.035 s, a voice needs more
+RATES = (4_000, 768_000)  # Hz, of a prompt
+SILENT = 1e-4  # of full scale: three steps of a 16-bit recording
+LOUDEST = 16.0  # of full scale; recordings in floating point do exceed 1
+BLOCK = 2**24  # numbers that are decoded at once
 SUPPORT = 8192  # samples at the lower rate; soxr HQ was seen to look 1000 ahead
 
 PCM_16_PEAK = 32767
@@ -30,12 +34,25 @@ def load_audio(
     resampling, and the cut comes after it; of a long file no more is decoded than the cut needs.
 
     Raises:
-        InputError: for a file that is missing, no audio, shorter than `MIN_SECONDS`, or that holds
-            NaN or infinity.
+        InputError: for a file that is missing, no audio, shorter than `MIN_SECONDS`, silent, of a
+            sample rate out of `RATES`, or that holds NaN, infinity, or a number above `LOUDEST`.
 
     Source: `IndexTTS2._load_and_cut_audio` of the PyTorch release; `librosa.load`.
     """
     path = Path(path)
+    mono, native = _read(path, seconds, sample_rate)
+    try:
+        signal = soxr_resample(mono, native, sample_rate)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path} has a sample rate of {native} Hz, which cannot be brought to {sample_rate} Hz:"
+            f" {error}"
+        ) from error
+    return signal[: int(seconds * sample_rate)]
+
+
+def _read(path: Path, seconds: float, sample_rate: int) -> tuple[Float32[np.ndarray, " n"], int]:
+    """The channels' mean as far as `seconds` at `sample_rate` need it, and the file's own rate."""
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is not a file: expected a recording (WAV, FLAC, OGG or MP3)")
     try:
@@ -46,30 +63,56 @@ def load_audio(
     try:
         with soundfile.SoundFile(path) as file:
             native = file.samplerate
+            if not RATES[0] <= native <= RATES[1]:
+                raise InputError(
+                    f"{path} has a sample rate of {native:,} Hz; a prompt needs {RATES[0]:,} to "
+                    f"{RATES[1]:,} Hz"
+                )
             ahead = seconds + SUPPORT / min(native, sample_rate)
-            channels = file.read(math.ceil(ahead * native), dtype="float32", always_2d=True)
+            parts, loudest = _mixed(file, math.ceil(ahead * native), path)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in `.raw`
         raise InputError(
             f"{path} is not audio that can be read (WAV, FLAC, OGG or MP3): "
             f"{getattr(error, 'error_string', error)}"
         ) from error
-    if len(channels) < MIN_SECONDS * native:
-        length = len(channels) * 100 // native / 100  # never rounded up to what is asked for
+    mono = np.concatenate(parts)
+    if len(mono) < MIN_SECONDS * native:
+        length = len(mono) * 100 // native / 100  # never rounded up to what is asked for
         raise InputError(f"{path} is {length} s long; a prompt needs at least {MIN_SECONDS} s")
-    if not np.isfinite(channels).all():
-        first = int(np.argmin(np.isfinite(channels).all(axis=1)))
+    if np.ptp(mono) < 2 * SILENT:
+        why = "its channels cancel each other" if loudest > 2 * SILENT else "it is silent"
         raise InputError(
-            f"{path} holds a sample that is not finite, at {first / native:.3f} s: "
-            "expected numbers in [-1, 1]"
+            f"{path} holds no sound in the {min(seconds, len(mono) / native):g} s that are heard "
+            f"({why}): expected a recording of a voice"
         )
-    try:
-        signal = soxr_resample(channels.T.mean(axis=0), native, sample_rate)
-    except (ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{path} has a sample rate of {native} Hz, which cannot be brought to {sample_rate} Hz:"
-            f" {error}"
-        ) from error
-    return signal[: int(seconds * sample_rate)]
+    return mono, native
+
+
+def _mixed(
+    file: soundfile.SoundFile, frames: int, path: Path
+) -> tuple[list[Float32[np.ndarray, " n"]], float]:
+    """The channels' mean in blocks, and the widest range of a channel in one of them.
+
+    A file of a thousand channels is mixed without holding them all.
+    """
+    parts, loudest = [np.zeros(0, np.float32)], 0.0
+    size = max(BLOCK // file.channels, 1)
+    while frames > 0:
+        channels = file.read(min(size, frames), dtype="float32", always_2d=True)
+        if not len(channels):
+            break
+        odd = ~(np.abs(channels) <= LOUDEST).all(axis=1)  # also where it is no number
+        if odd.any():
+            first = int(np.argmax(odd))
+            place = (sum(map(len, parts)) + first) / file.samplerate
+            raise InputError(
+                f"{path} holds a sample of {np.abs(channels[first]).max()} at {place:.3f} s: "
+                "expected numbers in [-1, 1]"
+            )
+        parts.append(channels.T.mean(axis=0))
+        loudest = max(loudest, float(np.ptp(channels, axis=0).max()))
+        frames -= len(channels)
+    return parts, loudest
 
 
 def soxr_resample(
@@ -162,15 +205,18 @@ def check_output(path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() != ".wav":
         raise InputError(f"{path} does not end in .wav: only WAV files are written")
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} exists and is not a file")
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise InputError(f"{path} cannot be written: {folder} is not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written: no permission in {folder}")
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} exists and is not a file")
+        folder = path.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            raise InputError(f"{path} cannot be written: {folder} is not a folder")
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell
+            pass
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def write_wav(
@@ -186,6 +232,7 @@ def write_wav(
 
     Raises:
         InputError: for an unknown subtype, or a path that cannot be written.
+        Failure: if writing fails, as on a full disk.
         ValueError: for samples that are not finite.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
@@ -205,4 +252,4 @@ def write_wav(
     try:
         write_whole(path, encoded.getbuffer())
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        raise Failure(f"{path} cannot be written: {error.strerror}") from error
