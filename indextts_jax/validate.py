@@ -1,5 +1,7 @@
 """`python -m indextts_jax.validate`: this program against recorded arrays of the reference."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,26 @@ from absl import flags as absl_flags
 
 from indextts_jax import cli, devices
 from indextts_jax.errors import InputError
-from indextts_jax.model import load_model
-from indextts_jax.terminal import say, stage_bar
+from indextts_jax.provenance import Provenance
+from indextts_jax.terminal import say, stage_bar, warn
+from indextts_jax.validation import certificate as certificates
 from indextts_jax.validation.compare import ATOL, ONE_RUN_RTOL, RTOL, Comparison
 from indextts_jax.validation.golden import Golden
-from indextts_jax.validation.report import CHOICES, validate
+from indextts_jax.validation.loading import DTYPE, OneByOne
+from indextts_jax.validation.report import CHOICES, not_recorded, validate
+from indextts_jax.validation.sources import compare_sources, require_same
 
-COMMON = ("checkpoint", "golden", "component", "atol", "rtol", "verbose", "dump", "device")
+COMMON = (
+    "checkpoint",
+    "golden",
+    "component",
+    "certificate",
+    "atol",
+    "rtol",
+    "verbose",
+    "dump",
+    "device",
+)
 WIDTH = 46  # of the names
 
 
@@ -40,6 +55,13 @@ def define(flags: absl_flags.FlagValues) -> None:
         lower_bound=0.0,
         **own,
     )
+    text("certificate", None, "JSON file to write the outcome to.", **own)
+    absl_flags.DEFINE_bool(
+        "same_files",
+        True,
+        "Refuse golden values that were recorded from other files than the checkpoint's.",
+        **own,
+    )
     absl_flags.DEFINE_bool("verbose", False, "Show where each failure is worst.", **own)
     text("dump", None, "Folder to write this program's own arrays to, in the same form.", **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
@@ -57,40 +79,102 @@ def line(row: Comparison, verbose: bool) -> str:
 
 
 def main(flags: Any) -> int:
-    """Prints a line for every array; the exit code is 1 if one of them fails."""
+    """Prints a line for every array, and the certificate; the exit code is 1 if an array fails."""
     if not flags.checkpoint or not flags.golden:
         raise InputError("give --checkpoint DIR and --golden DIR")
     golden = Golden(flags.golden)
-    device = devices.choose(flags.device)
-    dump = Path(flags.dump) if flags.dump else None
+    dump, file = (Path(p) if p else None for p in (flags.dump, flags.certificate))
     if dump is not None and dump.resolve() == golden.path.resolve():
         raise InputError("--dump must not be the golden directory itself")
+    if file is not None:
+        certificates.check_writable(file)
+    golden.check()
+    left_out = not_recorded(golden, flags.component)
+    device = devices.choose(flags.device)
     if dump is not None:
         dump.mkdir(parents=True, exist_ok=True)
     print(f"Using device: {devices.describe(device)}")
     devices.enable_compilation_cache()
-    print(
-        f"{'array':<{WIDTH}}  {'shape':>14}  {'rms':>9}  {'max':>9}  {'cosine':>10}\n"
-        "(rms and max of the difference, over the RMS of the reference; integers: share unequal)"
-    )
-    rows = []
     with jax.default_device(device), stage_bar("Validating") as watch:
+        clock = _Clock(watch)
+        load = OneByOne(flags.checkpoint, watch=watch)
+        stages = [name for name in golden.recorded if name not in left_out]
+        sources = compare_sources(golden, load.saved, stages)
+        if flags.same_files:
+            require_same(golden, load.saved, sources)
+        _mention(load.saved.provenance)
+        say(
+            f"{'array':<{WIDTH}}  {'shape':>14}  {'rms':>9}  {'max':>9}  {'cosine':>10}\n"
+            "(rms and max of the difference, over the RMS of the reference; of integers, the share "
+            "unequal)"
+        )
+        rows = []
         for row in validate(
-            lambda names: load_model(flags.checkpoint, dtype="float32", components=names),
+            load,
             golden,
             flags.component,
             atol=flags.atol,
             rtol=flags.rtol,
             dump=dump,
-            watch=watch,
+            watch=clock.begin,
         ):
             say(line(row, flags.verbose))
             rows.append(row)
+        clock.end()
+    made = certificates.certificate(
+        rows,
+        golden,
+        load.saved,
+        device=device,
+        left_out=left_out,
+        sources=sources,
+        seconds=clock.seconds,
+        component=flags.component,
+        atol=flags.atol,
+        rtol=flags.rtol,
+    )
     failed = [row for row in rows if not row.passed]
     print(f"{len(rows) - len(failed)} of {len(rows)} arrays pass")
     if failed:
         print(f"failed: {', '.join(row.name for row in failed)}")
+    print(f"\n{certificates.summary(made)}")
+    if file is not None:
+        certificates.write(file, made)
+        print(f"written to {file}")
     return cli.FAILURE if failed else 0
+
+
+def _mention(record: Provenance) -> None:
+    """Warns of what a certificate cannot be spotless with."""
+    if record.ignored:
+        warn(f"the checkpoint was imported with --ignore {', '.join(record.ignored)}")
+    if record.dtype != DTYPE:
+        warn(
+            f"the checkpoint stores {record.dtype}: its weights are rounded, and differ from the "
+            f"reference's by more than the tolerances; import with --dtype {DTYPE} to compare"
+        )
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self, watch: Callable[[str], None]):
+        self.seconds: dict[str, float] = {}
+        self._watch = watch
+        self._stage: str | None = None
+        self._start = 0.0
+
+    def begin(self, stage: str) -> None:
+        """Ends the running stage, and begins another."""
+        self.end()
+        self._watch(stage)
+        self._stage, self._start = stage, time.perf_counter()
+
+    def end(self) -> None:
+        """Ends the running stage."""
+        if self._stage is not None:
+            self.seconds[self._stage] = time.perf_counter() - self._start
+        self._stage = None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How two arrays are compared: relative to the reference's RMS, integers exactly."""
 
 import dataclasses
+import re
 
 import numpy as np
 
@@ -20,6 +21,13 @@ class Comparison:
     cosine: float
     passed: bool
     note: str = ""
+    exact: bool = False  # integers, which must be equal
+    of_limit: float = 0.0  # how much of the tolerance is used; 1 is all of it
+
+    @property
+    def stage(self) -> str:
+        """The stage that the array belongs to."""
+        return re.split(r"[./]", self.name)[0]
 
 
 def errors(ours: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -46,20 +54,32 @@ def _cosine(ours: np.ndarray, reference: np.ndarray) -> float:
 
 
 def compare(
-    name: str, ours: np.ndarray, reference: np.ndarray, *, atol: float = ATOL, rtol: float = RTOL
+    name: str,
+    ours: np.ndarray,
+    reference: np.ndarray,
+    *,
+    atol: float = ATOL,
+    rtol: float = RTOL,
+    margins: np.ndarray | None = None,
 ) -> Comparison:
-    """The comparison of one array; shapes and integers must be equal."""
+    """The comparison of one array; shapes and integers must be equal.
+
+    `margins` says of each integer by how much the reference preferred it to another.
+    """
+    integers = reference.dtype.kind in "iub"
     if ours.shape != reference.shape:
         note = f"shape {ours.shape}, expected {reference.shape}"
-        return failure(name, note, ours.shape)
-    if reference.dtype.kind in "iub":
-        unequal = ours != reference
-        share = float(np.mean(unequal)) if unequal.size else 0.0
-        note = ""
-        if share:
-            first = tuple(int(i) for i in np.argwhere(unequal)[0])
-            note = f"first at {first}: {ours[first]}, expected {reference[first]}"
-        return Comparison(name, ours.shape, share, share, _cosine(ours, reference), not share, note)
+        if not (integers and ours.dtype.kind in "iub" and _same_rows(ours, reference)):
+            return failure(name, note, ours.shape)
+        share, where = _unequal(ours, reference, margins)
+        return Comparison(
+            name, ours.shape, share, share, np.nan, False, f"{note}; {where}", True, np.inf
+        )
+    if integers:
+        share, note = _unequal(ours, reference, margins)
+        cosine = _cosine(ours, reference)
+        used = np.inf if share else 0.0
+        return Comparison(name, ours.shape, share, share, cosine, not share, note, True, used)
     rms, largest = errors(ours, reference)
     passed = rms <= rtol and largest <= atol
     note = ""
@@ -68,9 +88,54 @@ def compare(
         worst = np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
         place = tuple(int(i) for i in worst)
         note = f"worst at {place}: {ours[worst]:.9g}, expected {reference[worst]:.9g}"
-    return Comparison(name, ours.shape, rms, largest, _cosine(ours, reference), passed, note)
+    used = max(_share(rms, rtol), _share(largest, atol))
+    cosine = _cosine(ours, reference)
+    return Comparison(name, ours.shape, rms, largest, cosine, passed, note, False, used)
+
+
+def _share(error: float, limit: float) -> float:
+    return error / limit if limit else (np.inf if error else 0.0)
+
+
+def _same_rows(ours: np.ndarray, reference: np.ndarray) -> bool:
+    """Whether two arrays differ in the length of their rows alone, as codes that end elsewhere."""
+    return 0 < ours.ndim == reference.ndim and ours.shape[:-1] == reference.shape[:-1]
+
+
+def _unequal(
+    ours: np.ndarray, reference: np.ndarray, margins: np.ndarray | None
+) -> tuple[float, str]:
+    """The share of integers that differ, those past the shorter array's end included; and where.
+
+    Where the reference's margins are known, also how near it was to another choice: at the first
+    difference, and the least of that row up to there.
+    """
+    if not ours.ndim:
+        other = bool(ours != reference)
+        return float(other), f"{ours}, expected {reference}" if other else ""
+    common = min(ours.shape[-1], reference.shape[-1])
+    longest = max(ours.shape[-1], reference.shape[-1])
+    unequal = np.ones((*reference.shape[:-1], longest), bool)
+    unequal[..., :common] = ours[..., :common] != reference[..., :common]
+    if not unequal.any():
+        return 0.0, ""
+    share = float(np.mean(unequal))
+    first = tuple(int(i) for i in np.argwhere(unequal)[0])
+    *row, step = first
+    values = [a[first] if step < a.shape[-1] else "the end" for a in (ours, reference)]
+    note = (
+        f"first at {first}: {values[0]}, expected {values[1]} "
+        f"(step {step + 1} of {reference.shape[-1]}); {1 - share:.1%} equal"
+    )
+    if margins is not None and margins.ndim == len(first) and step < margins.shape[-1]:
+        led = margins[tuple(row)]
+        note += (
+            f"; the reference preferred its choice there by {led[step]:.1e}, "
+            f"and by at least {led[: step + 1].min():.1e} up to there"
+        )
+    return share, note
 
 
 def failure(name: str, note: str, shape: tuple[int, ...] = ()) -> Comparison:
     """A comparison that could not be made."""
-    return Comparison(name, shape, np.inf, np.inf, np.nan, False, note)
+    return Comparison(name, shape, np.inf, np.inf, np.nan, False, note, False, np.inf)

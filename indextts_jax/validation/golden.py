@@ -1,18 +1,32 @@
 """Golden directories: recorded arrays by file, prompts, and dumps of the same form."""
 
+import dataclasses
 import functools
 import json
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from indextts_jax import provenance
 from indextts_jax.errors import InputError
 
+ABOUT = "about.json"
 Arrays = dict[str, Any]  # arrays of one file by name, on the host or on a device
+
+
+@dataclasses.dataclass(frozen=True)
+class FileHash:
+    """A file as `about.json` names it; of a published file, with the stages that depend on it."""
+
+    name: str
+    size: int
+    sha256: str
+    stages: Sequence[str] = ()
 
 
 class Golden:
@@ -31,6 +45,57 @@ class Golden:
             )
         self.speaker = self._present("speaker.wav")
         self.emotion = self._present("emotion.wav")
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The files of arrays that are there, by name."""
+        return tuple(sorted(path.stem for path in self.path.glob("tensors/*.npz")))
+
+    @functools.cached_property
+    def about(self) -> dict[str, Any] | None:
+        """How the directory was made, as `tools/dump_reference.py` records it; none if it is not.
+
+        Raises:
+            InputError: if the record is damaged.
+        """
+        path = self.path / ABOUT
+        if not path.is_file():
+            return None
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))
+            [FileHash(**file) for file in (*about["sources"], *about["files"])]
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} is damaged: {error!s:.120}") from error
+        return about
+
+    def check(self) -> None:
+        """Reads everything once.
+
+        Raises:
+            InputError: if no stage is recorded, if a file is damaged, or was not recorded together
+                with the others.
+        """
+        if not self.recorded:
+            raise InputError(f"{self.path / 'tensors'} holds no *.npz: nothing was recorded")
+        if self.about is not None:
+            self._check_hashes([FileHash(**file) for file in self.about["files"]])
+        for file in self.recorded:
+            self.arrays(file)
+
+    def _check_hashes(self, files: list[FileHash]) -> None:
+        names = {file.name for file in files}
+        for stage in self.recorded:
+            if f"tensors/{stage}.npz" not in names:
+                raise InputError(
+                    f"{self.path}/tensors/{stage}.npz does not belong here: {ABOUT} does not name "
+                    "it; record the directory again"
+                )
+        for file in files:
+            path = self.path / file.name
+            if path.is_file() and provenance.hash_file(path).sha256 != file.sha256:
+                raise InputError(
+                    f"{path} is damaged: its SHA-256 is not the one in {self.path / ABOUT}"
+                )
 
     def _present(self, name: str) -> Path:
         if not (self.path / name).is_file():

@@ -11,12 +11,24 @@ from indextts_jax.model import Model
 from indextts_jax.sampling.generate import Generated, SamplingConfig, generate, replay
 from indextts_jax.validation.golden import Arrays, Golden, named
 
-# What lies behind the recorded codes, where the arrays do not say it.
-PENALTY = 10.0  # of greedy decoding and of beam search
-SCORED_PENALTY = 2.0  # of the beam search with a length penalty
-MAX_CODES = 48
 KNOWN_SETTINGS = {field.name for field in dataclasses.fields(SamplingConfig)} - {"max_codes"}
 FILLER = 1  # the text token after a shorter row of a batch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Searches:
+    """What lies behind the recorded codes; the defaults, where `gpt.npz` has no `settings`."""
+
+    max_codes: int = 48
+    penalty: float = 10.0  # of greedy decoding and of beam search
+    scored_penalty: float = 2.0  # of the beam search with a length penalty
+
+    @classmethod
+    def of(cls, golden: Golden) -> "Searches":
+        """The settings of a golden directory."""
+        if "settings" not in golden.arrays("gpt"):
+            return cls()
+        return cls(**golden.settings("gpt", "settings"))
 
 
 def _lengths(text: np.ndarray) -> np.ndarray:
@@ -65,17 +77,25 @@ def cut(model: Model, codes: np.ndarray) -> np.ndarray:
 
 
 def greedy(
-    model: Model, latents: ArrayLike, emotion: ArrayLike, text: np.ndarray, penalty: float
+    model: Model,
+    latents: ArrayLike,
+    emotion: ArrayLike,
+    text: np.ndarray,
+    searches: Searches,
+    penalty: float | None = None,
 ) -> np.ndarray:
-    """Greedy codes, with the stop code."""
+    """Greedy codes, with the stop code; with the penalty of the settings if none is given."""
     settings = SamplingConfig(
-        beams=1, sample=False, repetition_penalty=penalty, max_codes=_limit(model)
+        beams=1,
+        sample=False,
+        repetition_penalty=searches.penalty if penalty is None else penalty,
+        max_codes=_limit(model, searches),
     )
     return with_stop(decoded(model, latents, emotion, text, settings))
 
 
-def _limit(model: Model) -> int:
-    return min(MAX_CODES, model.config.gpt.max_codes)
+def _limit(model: Model, searches: Searches) -> int:
+    return min(searches.max_codes, model.config.gpt.max_codes)
 
 
 def _prompt(golden: Golden) -> tuple[np.ndarray, np.ndarray]:
@@ -89,23 +109,24 @@ def single(model: Model, golden: Golden) -> Arrays:
     lengths = np.asarray([text.shape[1]], np.int32)
     prompt = (latents, emotion, text)
     recorded = golden.arrays("gpt")
-    steps = golden["gpt", "step_logits"].shape[1]
-    path = greedy(model, *prompt, PENALTY)
+    searches = Searches.of(golden)
+    # Along the recorded codes, so that one other choice does not change all that follows.
+    path = golden["gpt", "greedy_codes"][:, : golden["gpt", "step_logits"].shape[1]]
     made = {
         "conds": model.run("gpt", "conditioning", latents, emotion),
         "prefix": left_padded(model, *prompt)[0],
-        "greedy_codes": path,
-        "greedy_codes_no_penalty": greedy(model, *prompt, 1.0),
-        "step_logits": model.run("gpt", replay, *prompt, lengths, path[:, :steps].astype(np.int32)),
+        "greedy_codes": greedy(model, *prompt, searches),
+        "greedy_codes_no_penalty": greedy(model, *prompt, searches, 1.0),
+        "step_logits": model.run("gpt", replay, *prompt, lengths, path.astype(np.int32)),
     }
     for name, match in named(r"beam(\d+)(?:_lp([\d_]+))?_codes", recorded).items():
         scored = match.group(2) is not None
         settings = SamplingConfig(
             beams=int(match.group(1)),
             sample=False,
-            repetition_penalty=SCORED_PENALTY if scored else PENALTY,
+            repetition_penalty=searches.scored_penalty if scored else searches.penalty,
             length_penalty=float(match.group(2).replace("_", ".")) if scored else 0.0,
-            max_codes=_limit(model),
+            max_codes=_limit(model, searches),
         )
         made[name] = with_stop(decoded(model, *prompt, settings))
     return made
@@ -136,7 +157,7 @@ def batch(model: Model, golden: Golden) -> Arrays:
     return {
         "prefix": prefix,
         "mask": mask,
-        "greedy_codes": greedy(model, latents, emotion, text, PENALTY),
+        "greedy_codes": greedy(model, latents, emotion, text, Searches.of(golden)),
     }
 
 

@@ -21,7 +21,7 @@ from indextts_jax.validation.acoustic import turned
 from indextts_jax.validation.compare import errors
 from indextts_jax.validation.golden import Golden
 
-GUIDANCE, STEPS = 0.7, 25  # behind `end_to_end.mel`
+GUIDANCE, STEPS = 0.7, 25  # behind `end_to_end.mel`, where it has no `settings`
 PCM = 32767  # full scale of 16 bits
 
 
@@ -36,6 +36,14 @@ def _alpha_of_the_gpt(golden: Golden) -> str:
         raise InputError(f"{golden.path}: conditioning.npz has no array emovec_alpha_*")
     given = golden["gpt", "emovec"]
     return min(names, key=lambda name: errors(golden["conditioning", name], given))
+
+
+def _flow(golden: Golden) -> dict[str, Any]:
+    """Steps and guidance behind the recorded mel."""
+    if "settings" not in golden.arrays("end_to_end"):
+        return {"steps": STEPS, "guidance": GUIDANCE}
+    recorded = golden.settings("end_to_end", "settings")
+    return {"steps": int(recorded["steps"]), "guidance": float(recorded["guidance"])}
 
 
 def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
@@ -79,7 +87,7 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     }
 
     text = golden["end_to_end", "text_ids"].astype(np.int32)
-    generated = gpt.greedy(model, voice.latents, vector, text, gpt.PENALTY)
+    generated = gpt.greedy(model, voice.latents, vector, text, gpt.Searches.of(golden))
     if np.array_equal(text, golden["gpt", "text_ids"]):
         made["gpt", "greedy_codes"] = generated
     codes = Codes.padded(model, gpt.cut(model, generated)[0])
@@ -89,7 +97,7 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     noise = turned(golden["end_to_end", "noise"])
     size = bucket(frames + target, model.config.buckets.frames)
     mel, condition = speech_mel(
-        model, sequence, codes, voice, pad(noise[:, :size], size), steps=STEPS, guidance=GUIDANCE
+        model, sequence, codes, voice, pad(noise[:, :size], size), **_flow(golden)
     )
     wave = np.asarray(model.run("vocoder", "__call__", mel, jnp.asarray([target], jnp.int32)))[
         :, None, : target * model.config.mel.hop

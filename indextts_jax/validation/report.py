@@ -25,7 +25,12 @@ from indextts_jax.validation.stages import STAGES, Stage
 
 END_TO_END = "end_to_end"
 CHOICES = (*dict.fromkeys(stage.component for stage in STAGES), END_TO_END)
-INPUTS_OF_ONE_RUN = ("text_ids", "noise")
+INPUTS_OF_ONE_RUN = ("text_ids", "noise", "settings")
+# The stages whose arrays lie on the way of the one run, and what it runs.
+OF_ONE_RUN = tuple(
+    stage.file for stage in STAGES if stage.file not in ("gpt_batch", "gpt_sampling", "bigvgan")
+)
+COMPONENTS_OF_ONE_RUN = tuple(dict.fromkeys(name for stage in STAGES for name in stage.needs))
 Loader = Callable[[Sequence[str]], Model]
 
 
@@ -64,10 +69,12 @@ def run_stage(
             rows.append(failure(f"{stage.file}.{name}", "the golden file has no such array"))
             continue
         pairs = [(name, ours, recorded[name])]
+        margins = recorded.get(f"{name}_margins")
         if name == "batch_estimator" and ours.shape == recorded[name].shape:
             pairs = acoustic.batch_comparisons(model, golden, ours)
         rows += [
-            compare(f"{stage.file}.{label}", a, b, atol=atol, rtol=rtol) for label, a, b in pairs
+            compare(f"{stage.file}.{label}", a, b, atol=atol, rtol=rtol, margins=margins)
+            for label, a, b in pairs
         ]
     return [*rows, *_unknown(golden, stage.file, made, given)], made | given
 
@@ -81,7 +88,9 @@ def run_end_to_end(
     for (file, name), ours in made.items():
         reference = golden[file, name]
         label = f"{END_TO_END}.{name}" if file == END_TO_END else f"{END_TO_END}/{file}.{name}"
-        rows.append(compare(label, _like(ours, reference), reference, atol=atol, rtol=rtol))
+        margins = golden.arrays(file).get(f"{name}_margins")
+        ours = _like(ours, reference)
+        rows.append(compare(label, ours, reference, atol=atol, rtol=rtol, margins=margins))
     own = {
         name: _like(ours, golden[file, name])
         for (file, name), ours in made.items()
@@ -89,6 +98,37 @@ def run_end_to_end(
     }
     given = _given(golden, END_TO_END, INPUTS_OF_ONE_RUN)
     return [*rows, *_unknown(golden, END_TO_END, own, given)], own | given
+
+
+def chosen_stages(component: str) -> tuple[list[Stage], bool]:
+    """The stages of a component, or of all, and whether the one run is among them.
+
+    Raises:
+        InputError: for a component that validation does not know.
+    """
+    if component not in (*CHOICES, "all"):
+        raise InputError(f"--component must be one of {', '.join(CHOICES)} or all: {component!r}")
+    stages = [stage for stage in STAGES if component in (stage.component, "all")]
+    return stages, component in (END_TO_END, "all")
+
+
+def not_recorded(golden: Golden, component: str = "all") -> dict[str, str]:
+    """The stages of a component, or of all, that the golden directory does not allow to compare.
+
+    Each with the reason: it is not recorded, or another is not that it starts from.
+    """
+    stages, whole = chosen_stages(component)
+    wanted = [(stage.file, stage.after) for stage in stages]
+    if whole:
+        wanted.append((END_TO_END, OF_ONE_RUN))
+    reasons = {}
+    for file, after in wanted:
+        missing = [name for name in after if name not in golden.recorded]
+        if file not in golden.recorded:
+            reasons[file] = "not recorded"
+        elif missing:
+            reasons[file] = f"cannot be compared: {', '.join(missing)} not recorded"
+    return reasons
 
 
 def validate(
@@ -104,24 +144,28 @@ def validate(
     """Every comparison of a component, or of all, in the order of the data's way.
 
     `load` gives a model that holds the components it is asked for; `watch` is told each file as its
-    turn comes.
+    turn comes. What `not_recorded` names is left out.
 
     Raises:
-        InputError: for a component that validation does not know.
+        InputError: for a component that validation does not know, or if none of its stages was
+            recorded.
     """
-    if component not in (*CHOICES, "all"):
-        raise InputError(f"--component must be one of {', '.join(CHOICES)} or all: {component!r}")
-    chosen = [stage for stage in STAGES if component in (stage.component, "all")]
-    whole = component in (END_TO_END, "all")
-    needs = {name for stage in chosen for name in stage.needs} | (
-        set(COMPONENTS) if whole else set()
+    stages, whole = chosen_stages(component)
+    left_out = not_recorded(golden, component)
+    stages = [stage for stage in stages if stage.file not in left_out]
+    whole = whole and END_TO_END not in left_out
+    if not stages and not whole:
+        reasons = "; ".join(f"{file}: {reason}" for file, reason in left_out.items())
+        raise InputError(f"{golden.path} has nothing to compare ({reasons})")
+    needs = {name for stage in stages for name in stage.needs} | (
+        set(COMPONENTS_OF_ONE_RUN) if whole else set()
     )
     model = load([name for name in COMPONENTS if name in needs])
     bounds = {"atol": atol, "rtol": rtol}
     given = {name: value for name, value in bounds.items() if value is not None}
     runs: list[tuple[str, Callable[[], tuple[list[Comparison], Arrays]]]] = [
         (stage.file, functools.partial(run_stage, stage, model, golden, **given))
-        for stage in chosen
+        for stage in stages
     ]
     if whole:
         runs.append((END_TO_END, functools.partial(run_end_to_end, model, golden, **given)))
@@ -137,7 +181,7 @@ def validate(
         else:
             yield from rows
     if component == "all":
-        known = {file for file, _ in runs}
-        for path in sorted(golden.path.glob("tensors/*.npz")):
-            if path.stem not in known:
-                yield failure(path.stem, "this program does not know the file")
+        known = {stage.file for stage in STAGES} | {END_TO_END}
+        for file in golden.recorded:
+            if file not in known:
+                yield failure(file, "this program does not know the file")

@@ -20,8 +20,10 @@ class Stage:
     needs: tuple[str, ...]  # components to load
     run: Callable[[Model, Golden], Arrays]
     inputs: tuple[str, ...] = ()  # names, or patterns of names, that the stage is given
+    after: tuple[str, ...] = ()  # files whose arrays it starts from too
 
 
+MARGINS = r"\w+_margins"  # how far the reference's choices were from others
 STAGES = (
     Stage("audio", "audio", (), encoders.audio),
     Stage(
@@ -30,27 +32,51 @@ STAGES = (
         ("semantic_encoder",),
         encoders.semantic_encoder,
         ("batch_features", "batch_mask"),
+        ("audio",),
     ),
-    Stage("codec", "semantic_codec", ("semantic_codec",), encoders.semantic_codec, ("semantic",)),
-    Stage("campplus", "style_encoder", ("style_encoder",), encoders.style_encoder),
-    Stage("conditioning", "conditioning", ("conditioning",), encoders.conditioning),
+    Stage(
+        "codec",
+        "semantic_codec",
+        ("semantic_codec",),
+        encoders.semantic_codec,
+        ("semantic", MARGINS),
+    ),
+    Stage(
+        "campplus", "style_encoder", ("style_encoder",), encoders.style_encoder, after=("audio",)
+    ),
+    Stage("conditioning", "conditioning", ("conditioning",), encoders.conditioning, after=("w2v",)),
     Stage(
         "emotion_vector",
         "emotion_prototypes",
         ("emotion_prototypes",),
         encoders.emotion_prototypes,
-        ("weights",),
+        ("weights", MARGINS),
+        ("campplus", "conditioning"),
     ),
-    Stage("gpt", "gpt", ("gpt",), gpt.single, ("text_ids", "emovec", "speaker_latents")),
-    Stage("gpt_batch", "gpt", ("gpt",), gpt.batch, ("text_ids",)),
-    Stage("gpt_sampling", "gpt", ("gpt",), gpt.sampling, (r"\w+_exponential", r"\w+_settings")),
-    Stage("gpt_latent", "gpt", ("gpt",), gpt.latents, ("codes",)),
+    Stage(
+        "gpt",
+        "gpt",
+        ("gpt",),
+        gpt.single,
+        ("text_ids", "emovec", "speaker_latents", "settings", MARGINS),
+    ),
+    Stage("gpt_batch", "gpt", ("gpt",), gpt.batch, ("text_ids", MARGINS), ("gpt",)),
+    Stage(
+        "gpt_sampling",
+        "gpt",
+        ("gpt",),
+        gpt.sampling,
+        (r"\w+_exponential", r"\w+_settings", MARGINS),
+        ("gpt",),
+    ),
+    Stage("gpt_latent", "gpt", ("gpt",), gpt.latents, ("codes",), ("gpt",)),
     Stage(
         "length_regulator",
         "length_regulator",
         ("length_regulator", "semantic_codec"),
         acoustic.length_regulator,
         ("nearest_in", "nearest_length", "prompt_in"),
+        ("audio", "gpt_latent"),
     ),
     Stage(
         "cfm",
