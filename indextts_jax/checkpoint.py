@@ -100,6 +100,27 @@ class Checkpoint:
         if problems:
             raise CheckpointMismatch(self.path, problems)
 
+    def stored(self, name: str) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of a component's arrays by dotted path, as they are; none are read.
+
+        Raises:
+            CheckpointMismatch: if they cannot be told.
+        """
+        with _quiet():
+            try:
+                held = ocp.checkpointables_metadata(self.path).metadata.get(name)
+                leaves = leaves_by_path(held or {}, name)
+                found = {p: jax.ShapeDtypeStruct(a.shape, a.dtype) for p, a in leaves.items()}
+            except Exception as error:  # Orbax raises whatever its storage layers do
+                raise self._unreadable(name, error) from error
+        if not found:
+            raise self._unreadable(name, "it is no part of the Orbax directory")
+        return found
+
+    def _unreadable(self, name: str, reason: object) -> CheckpointMismatch:
+        words = " ".join(str(reason).split())[:300]
+        return CheckpointMismatch(self.path, [f"{name} cannot be read: {words}"])
+
     def _load(self, name: str) -> Params:
         expected = structure(name, self.config, self.provenance.dtype).expected
         device = jnp.zeros(()).sharding  # of the default device, which a context may set
@@ -115,18 +136,16 @@ class Checkpoint:
             except CheckpointMismatch:
                 raise
             except Exception as error:  # Orbax raises whatever its storage layers do
-                raise CheckpointMismatch(
-                    self.path, [f"{name} cannot be read: {' '.join(str(error).split())[:300]}"]
-                ) from error
+                raise self._unreadable(name, error) from error
 
 
-def _leaves(tree: Any, prefix: str) -> dict[str, Any]:
+def leaves_by_path(tree: Any, prefix: str) -> dict[str, Any]:
     """Leaves by dotted path; numbers as keys are read back as words."""
     if not isinstance(tree, Mapping):
         return {prefix: tree}
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        flat.update(_leaves(value, f"{prefix}.{key}"))
+        flat.update(leaves_by_path(value, f"{prefix}.{key}"))
     return flat
 
 
@@ -134,7 +153,7 @@ def _compare(name: str, held: Any, expected: Params) -> list[str]:
     """Every array that the checkpoint lacks, has besides, or has in another shape or dtype."""
     if held is None:
         return [f"missing: {name} is no part of the Orbax directory"]
-    ours, theirs = _leaves(expected, name), _leaves(held, name)
+    ours, theirs = leaves_by_path(expected, name), leaves_by_path(held, name)
     problems = [f"missing: {path} {ours[path].shape}" for path in ours if path not in theirs]
     problems += [f"unexpected: {path}" for path in theirs if path not in ours]
     for path in ours.keys() & theirs.keys():
