@@ -26,14 +26,15 @@ from orbax.checkpoint import v1 as ocp
 from indextts_jax import provenance
 from indextts_jax.config import Config, load_config, to_data
 from indextts_jax.errors import InputError, gathered
-from indextts_jax.models.components import COMPONENTS, structure
+from indextts_jax.models.components import COMPONENTS, OPTIONAL, structure
 from indextts_jax.provenance import ComponentRecord, FileHash, Provenance
-from indextts_jax.staging import check_free, persistently, put_in_place, staging
+from indextts_jax.staging import check_free, link_folder, persistently, put_in_place, staging
 
 Params = dict[Any, Any]
 
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.model"
+EMOTION_TOKENIZER = "text_emotion_tokenizer.json"  # where there is that component
 _INDEX, _MARKER = "_CHECKPOINT_METADATA", "orbax.checkpoint"
 
 
@@ -62,6 +63,17 @@ class Checkpoint:
     def components(self) -> tuple[str, ...]:
         """Names of the components that it holds."""
         return tuple(record.name for record in self.provenance.components)
+
+    @property
+    def emotion_tokenizer(self) -> bytes:
+        """The file of the text-to-emotion model's tokenizer.
+
+        Raises:
+            InputError: if the checkpoint has none.
+        """
+        if EMOTION_TOKENIZER not in {record.name for record in self.provenance.files}:
+            raise InputError(f"{self.path} has no {EMOTION_TOKENIZER}")
+        return (self.path / EMOTION_TOKENIZER).read_bytes()
 
     def load(self, names: Iterable[str] | None = None, *, verify: bool = True) -> dict[str, Params]:
         """Parameters by component, in the stored dtypes, on the default device.
@@ -201,7 +213,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     record = provenance.read(folder)
     if problems := provenance.differences(folder, record.files):
         raise CheckpointMismatch(folder, problems)
-    unknown = [part.name for part in record.components if part.name not in COMPONENTS]
+    unknown = [part.name for part in record.components if part.name not in (*COMPONENTS, *OPTIONAL)]
     if unknown:
         raise InputError(f"{path} has unknown components: {', '.join(unknown)}")
     return Checkpoint(
@@ -219,8 +231,14 @@ def save(
     sources: Iterable[FileHash] = (),
     ignored: Sequence[str] = (),
     force: bool = False,
+    emotion_tokenizer: bytes | None = None,
+    base: Checkpoint | None = None,
+    kept: Sequence[str] = (),
 ) -> Provenance:
     """Writes a checkpoint; components are taken, and written, one after the other, then `sources`.
+
+    With `base`, a checkpoint at the same place, the components `kept` are taken over from there:
+    their files, which are checked first, get a second name, and no array is copied.
 
     Everything is written beside the destination, which then appears at once. Whatever stops this
     function leaves nothing behind; what a killed one left is removed by the next.
@@ -231,19 +249,29 @@ def save(
         CheckpointError: if writing fails.
     """
     target = Path(path).absolute()
-    with staging(target, force=force, ours=is_checkpoint) as stage:
+    with staging(target, force=force or base is not None, ours=is_checkpoint) as stage:
         model = stage / "model"
         model.mkdir()
         records: list[ComponentRecord] = []
         index: dict[str, Any] = {}
+        if base is not None:
+            base.verify(kept)
+            index = _take_over(base, kept, model)
+            records += [record for record in base.provenance.components if record.name in kept]
         for name, params in components:
             index = _save_component(stage, model, name, params, index)
             records.append(_record(model / name, name, params))
             del params
-        data = yaml.safe_dump(to_data(config), sort_keys=False)
+        if base is not None:
+            order = [*COMPONENTS, *OPTIONAL]
+            records.sort(key=lambda record: order.index(record.name))
+        files = {CONFIG: yaml.safe_dump(to_data(config), sort_keys=False).encode()}
+        files[TOKENIZER] = tokenizer
+        if emotion_tokenizer is not None:
+            files[EMOTION_TOKENIZER] = emotion_tokenizer
         try:
-            (model / CONFIG).write_text(data, encoding="utf-8")
-            (model / TOKENIZER).write_bytes(tokenizer)
+            for name, data in files.items():
+                (model / name).write_bytes(data)
             (model / _INDEX).write_text(json.dumps(index), encoding="utf-8")
             (model / _MARKER).touch()
             record = Provenance(
@@ -253,14 +281,40 @@ def save(
                 sources=tuple(sources),
                 ignored=tuple(ignored),
                 versions=provenance.versions(),
-                files=tuple(provenance.hash_file(model / name) for name in (CONFIG, TOKENIZER)),
+                files=tuple(provenance.hash_file(model / name) for name in files),
                 components=tuple(records),
             )
             provenance.write(model, record)
+            if base is not None:
+                _check_whole(model, record, config)
             put_in_place(stage, model, target)
         except OSError as error:
             raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error
     return record
+
+
+def _take_over(base: Checkpoint, kept: Sequence[str], model: Path) -> dict[str, Any]:
+    """Gives the files of some components a second name; Orbax's index with these alone."""
+    index = json.loads((base.path / _INDEX).read_text(encoding="utf-8"))
+    handlers = index.get("item_handlers", {})
+    for name in kept:
+        try:
+            link_folder(base.path / name, model / name)
+        except OSError as error:
+            raise CheckpointError(f"cannot copy {name}: {error.strerror or error}") from error
+    return index | {"item_handlers": {name: handlers[name] for name in kept if name in handlers}}
+
+
+def _check_whole(model: Path, record: Provenance, config: Config) -> None:
+    """Makes sure that an assembled checkpoint holds every array that its configuration says."""
+    with _quiet():
+        held = ocp.checkpointables_metadata(model).metadata
+    problems = []
+    for part in record.components:
+        expected = structure(part.name, config, record.dtype).expected
+        problems += _compare(part.name, held.get(part.name), expected)
+    if problems:
+        raise CheckpointMismatch(model, problems)
 
 
 def _record(folder: Path, name: str, params: Params) -> ComponentRecord:

@@ -51,6 +51,18 @@ def put_in_place(stage: Path, finished: Path, target: Path) -> None:
     finished.rename(target)
 
 
+def link_folder(source: Path, target: Path) -> None:
+    """A folder of the same files under second names, or, where there can be none, of copies."""
+
+    def link(old: str, new: str) -> None:
+        try:
+            os.link(old, new)
+        except OSError:  # no such names in this file system, or too many of them
+            shutil.copy2(old, new)
+
+    shutil.copytree(source, target, copy_function=link)
+
+
 def persistently(step: Callable[[], bool]) -> None:
     """Repeats a step until it gives true, even if interrupted, and only then is interrupted."""
     interruption: BaseException | None = None

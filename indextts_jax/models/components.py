@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from indextts_jax.config import Config
+from indextts_jax.errors import InputError
 from indextts_jax.layers.linear import Table
 
 COMPONENTS = {
@@ -58,7 +59,10 @@ def _traced(name: str, section: Any) -> tuple[Any, Any]:
 
 def structure(name: str, config: Config, dtype: str = "float32") -> Structure:
     """The structure of a component, its weights in `dtype`; stored tables stay float32."""
-    graph, state = _traced(name, getattr(config, name))
+    section = getattr(config, name)
+    if section is None:
+        raise InputError(f"the model's configuration has no section {name}")
+    graph, state = _traced(name, section)
     typed = jax.tree.map(
         lambda variable: variable.replace(
             jax.ShapeDtypeStruct(
