@@ -13,6 +13,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
+
+from importers.hub import command, manifest, remote
+from indextts_jax import cli
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -31,6 +36,7 @@ class Hub:
         self.lfs: set[tuple[str, str]] = set()
         self.lies: dict[str, bytes] = {}  # name: what comes instead of the content
         self.statuses: dict[str, list[tuple[int, dict[str, str]]]] = defaultdict(list)
+        self.spare: dict[str, int] = defaultdict(int)  # right answers before those statuses
         self.cuts: dict[str, list[int]] = defaultdict(list)  # bytes after which a GET breaks off
         self.ranges = True
         self.plain = False  # answers like any web server, not like a hub
@@ -77,8 +83,12 @@ class Handler(BaseHTTPRequestHandler):
         repository, _, rest = path.removeprefix("/mirror/hf/").partition("/resolve/")
         revision, _, name = rest.partition("/")
         key = (repository, name)
-        if self.hub.statuses[name]:
-            self.refuse(*self.hub.statuses[name].pop(0))
+        statuses = self.hub.statuses[name]
+        if statuses and self.hub.spare[name]:
+            self.hub.spare[name] -= 1
+            statuses = []
+        if statuses:
+            self.refuse(*statuses.pop(0))
         elif key not in self.hub.files:
             known = any(repository == held for held, _ in self.hub.files)
             self.refuse(404, {"X-Error-Code": "EntryNotFound" if known else "RepoNotFound"})
@@ -159,3 +169,55 @@ def serving() -> Iterator[Hub]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def used(monkeypatch: pytest.MonkeyPatch, contents: Mapping[manifest.File, bytes]) -> Iterator[Hub]:
+    """A hub that holds these files, used by the download command; its manifest knows no others.
+
+    Where the manifest knows a size or a hash, it knows those of these contents.
+    """
+    huggingface_hub = pytest.importorskip("huggingface_hub", minversion="1.0")
+    constants = pytest.importorskip("huggingface_hub.constants")
+    known = []
+    for file, content in contents.items():
+        size = None if file.size is None else len(content)
+        sha256 = None if file.sha256 is None else hashlib.sha256(content).hexdigest()
+        known.append(dataclasses.replace(file, size=size, sha256=sha256))
+    monkeypatch.setattr(manifest, "FILES", tuple(known))
+    # Without telemetry, huggingface_hub asks the real hub for nothing beside the files.
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    monkeypatch.setattr(remote, "WAITS", (0.0,) * len(remote.WAITS))
+    for name, value in {"HF_TOKEN": "hf_secret", "NO_PROXY": "127.0.0.1,localhost"}.items():
+        monkeypatch.setenv(name, value)
+    with serving() as hub:
+        for file, content in contents.items():
+            lfs = file.size is not None or (file.about or 0) > 10**7
+            hub.add(file.repository, file.name, content, lfs=lfs)
+        monkeypatch.setenv("HF_ENDPOINT", f"{hub.endpoint}/")
+        huggingface_hub.close_session()
+        yield hub
+        huggingface_hub.close_session()
+
+
+def download(*arguments: object) -> int:
+    """Runs the download command in this process."""
+    return cli.execute(
+        command.main,
+        command.define,
+        name="download",
+        summary=command.SUMMARY,
+        common=command.COMMON,
+        argv=[str(argument) for argument in arguments],
+    )
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object, code: int) -> str:
+    """What a download that must fail complains of: its errors, without warnings before it."""
+    capsys.readouterr()
+    assert download(*arguments) == code
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    warnings, _, error = printed.partition("error: ")
+    assert all(line.startswith("warning: ") for line in warnings.splitlines()), warnings
+    return error
