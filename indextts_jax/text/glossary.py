@@ -1,0 +1,87 @@
+"""Terms and their readings, as a user gives them."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from indextts_jax.errors import InputError
+from indextts_jax.text.verbalise import Language
+
+Readings = Mapping[Language, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Glossary:
+    """How terms are read: a reading for each language, or none where the term stays as it is."""
+
+    terms: Mapping[str, Readings] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, terms: Mapping[Any, Any], where: str = "the glossary") -> "Glossary":
+        """A glossary of terms with one reading (a string) or one for each language (zh, en).
+
+        Raises:
+            InputError: for a term or a reading of another kind, named with its term.
+        """
+        return cls(
+            {_term(key, where): _readings(key, value, where) for key, value in terms.items()}
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Glossary":
+        """The glossary of a YAML file.
+
+        Raises:
+            InputError: if the file cannot be read as one.
+        """
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not UTF-8 at byte {error.start}") from error
+        except yaml.YAMLError as error:
+            raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict) or not content:
+            raise InputError(
+                f"{path}: expected terms and their readings, such as `C++: C plus plus`"
+            )
+        return cls.of(content, str(path))
+
+    def longest_first(self) -> list[tuple[str, Readings]]:
+        """The terms, so that one within another comes after it."""
+        return sorted(self.terms.items(), key=lambda item: (-len(item[0]), item[0]))
+
+    def apply_as_reference(self, text: str, language: Language) -> str:
+        """The text with its terms replaced one after the other, anywhere and in any case.
+
+        A reading can so be rewritten by a shorter term.
+
+        Source: `TextNormalizer.apply_glossary` of the PyTorch release.
+        """
+        for term, readings in self.longest_first():
+            reading = readings.get(language, term).replace("\\", r"\\")
+            text = re.sub(re.escape(term), reading, text, flags=re.IGNORECASE)
+        return text
+
+
+def _term(key: Any, where: str) -> str:
+    if not isinstance(key, str) or not key.strip():
+        raise InputError(f"{where}: a term must be text, got {key!r}; put it in quotes")
+    return key
+
+
+def _readings(term: Any, value: Any, where: str) -> Readings:
+    if isinstance(value, str):
+        return {"zh": value, "en": value}
+    if not isinstance(value, dict) or not value or not set(value) <= {"zh", "en"}:
+        raise InputError(
+            f"{where}: the reading of {term!r} must be text, or zh and en readings, got {value!r}"
+        )
+    if bad := [reading for reading in value.values() if not isinstance(reading, str)]:
+        raise InputError(f"{where}: a reading of {term!r} must be text, got {bad[0]!r}; quote it")
+    return dict(value)
