@@ -282,6 +282,8 @@ def read_published(path: Path, ignore: Sequence[str] = ()) -> tuple[Published, t
         if isinstance(error, SourceError):
             raise
         raise SourceError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
+    if data is None:
+        raise SourceError(f"{path} is empty: expected the model's settings")
     passed = tuple(name for name in ignore if _remove(data, name))
     try:
         return from_data(Published, data), passed

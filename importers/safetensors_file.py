@@ -112,5 +112,7 @@ def _tensor(file: MappedFile, base: int, entry: Any) -> tuple[SafeTensor, int]:
     if end - begin != expected:
         raise ValueError(f"{expected:,} bytes from shape and dtype, {end - begin:,} from offsets")
     if base + end > file.size:
-        raise ValueError(f"it ends at byte {base + end:,}, and the file has {file.size:,}")
+        raise ValueError(
+            f"it ends at byte {base + end:,}, and the file has {file.size:,} (is it cut off?)"
+        )
     return SafeTensor(file, base + begin, kind, tuple(shape)), base + end

@@ -12,6 +12,8 @@ import dataclasses
 import json
 import logging
 import math
+import os
+import re
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +27,7 @@ from orbax.checkpoint import v1 as ocp
 
 from indextts_jax import provenance
 from indextts_jax.config import Config, load_config, to_data
-from indextts_jax.errors import InputError, gathered
+from indextts_jax.errors import Failure, InputError, gathered
 from indextts_jax.models.components import COMPONENTS, OPTIONAL, structure
 from indextts_jax.provenance import ComponentRecord, FileHash, Provenance
 from indextts_jax.staging import check_free, link_folder, persistently, put_in_place, staging
@@ -38,7 +40,7 @@ EMOTION_TOKENIZER = "text_emotion_tokenizer.json"  # where there is that compone
 _INDEX, _MARKER = "_CHECKPOINT_METADATA", "orbax.checkpoint"
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(Failure):
     """A checkpoint that cannot be written; the message says where and why."""
 
 
@@ -359,13 +361,21 @@ def _save_component(
         finally:
             persistently(lambda: thread.ident is None or done.wait())
     if failure:
-        reason = " ".join(str(failure[0]).split())
-        raise CheckpointError(f"cannot write {name}: {reason[:300]}") from failure[0]
+        raise CheckpointError(
+            f"cannot write {name} in {stage.parent}: {_reason(failure[0])}"
+        ) from failure[0]
     written = json.loads((part / _INDEX).read_text(encoding="utf-8"))
     handlers = index.get("item_handlers", {}) | written["item_handlers"]
     (part / name).rename(model / name)
     shutil.rmtree(part)
     return written | {"item_handlers": handlers}
+
+
+def _reason(error: BaseException) -> str:
+    """The system's own words where Orbax quotes its number, else Orbax's, on one line."""
+    said = " ".join(str(error).split())
+    number = re.search(r"os_error_code='(\d+)'", said)
+    return os.strerror(int(number[1])) if number else said[:300]
 
 
 @contextlib.contextmanager
