@@ -64,7 +64,7 @@ def _run(name: str, group: str, seed: int) -> Run:
         "typical_sampling": typical,
         "typical_mass": one_of(0.7, 0.8, 0.9, 0.95) if typical else 0.9,
     }
-    bias = one_of(-4.0, -2.0, 0.0, 1.0)
+    bias = one_of(-2.0, 0.0, 0.5, 1.0)
     return Run(set=name, group=group, seed=seed, stop_bias=bias, settings=settings)
 
 

@@ -86,7 +86,10 @@ class Theirs:
     def codes(self, run: Run, ids: np.ndarray, noise: np.ndarray) -> tuple[list[int], Draws]:
         """Codes of a run, with the stop code if there is one, and the draws as they were used."""
         watched = Draws(noise, np.random.default_rng(0))
-        settings = {"num_beams" if k == "beams" else k: v for k, v in run.settings.items()}
+        settings = {"num_beams": run.beams, **run.settings}
+        del settings["beams"]
+        if run.beams == 1:
+            del settings["length_penalty"]
         width = torch.tensor([self.speaker.shape[-1]])
         with self.biased(run.stop_bias), watched.installed(), torch.no_grad():
             codes = self.gpt.inference_speech(
