@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.download`: see `importers.hub.command`."""
+"""`python -m indextts_jax.download`: fetches the published files, and checks them."""
 
 from importers.hub import command
 from indextts_jax import cli

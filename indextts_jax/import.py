@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.import`: see `importers.command`."""
+"""`python -m indextts_jax.import`: the published files to a checkpoint of this program."""
 
 import jax
 
