@@ -13,11 +13,11 @@ import jax
 from absl import flags as absl_flags
 from tqdm import tqdm
 
-from importers.convert import Importer
-from importers.files import files_of
+from importers.assembly import ALL, WORDS, Sources, base_of, config_of, open_sources, save
 from importers.locate import AUXILIARY
 from importers.table import ImportMismatch, Tree
-from indextts_jax import checkpoint, provenance
+from importers.text_emotion import FOLDER
+from indextts_jax import checkpoint
 from indextts_jax.config import DTYPES
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS
@@ -42,15 +42,26 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_enum(
         "dtype", "float32", list(DTYPES), "What weights are stored in; tables stay float32.", **own
     )
-    words("components", None, f"Import only these of {', '.join(COMPONENTS)}.", **own)
+    words(
+        "components",
+        None,
+        f"Import only these of {', '.join(ALL)}; a checkpoint at --dst keeps its others.",
+        **own,
+    )
     words(
         "ignore",
         [],
-        "Exact names of keys of config.yaml (bigvgan.KEY and w2v_bert.KEY: of those models' own "
-        "config.json), and of arrays, to pass over. They are noted in the checkpoint.",
+        "Exact names of keys of config.yaml (bigvgan.KEY, w2v_bert.KEY and text_emotion.KEY: of "
+        "those models' own config.json), and of arrays, to pass over. They are noted in the "
+        "checkpoint.",
         **own,
     )
-    switch("force", False, "Replace the checkpoint that is at --dst.", **own)
+    switch(
+        "force",
+        False,
+        "Replace the checkpoint that is at --dst (with --components: those of them that it has).",
+        **own,
+    )
     switch(
         "dry_run", False, "Check names, shapes and settings, read no weights, write nothing.", **own
     )
@@ -61,6 +72,12 @@ def define(flags: absl_flags.FlagValues) -> None:
             f"Folder or file of {auxiliary.repository}, if it is not where it belongs in --src.",
             **own,
         )
+    text(
+        WORDS,
+        None,
+        f"Folder of the text-to-emotion model, if it is not {FOLDER} in --src.",
+        **own,
+    )
 
 
 @dataclasses.dataclass
@@ -75,16 +92,13 @@ class Row:
     seconds: float | None = None
 
 
-def plan_all(importer: Importer, components: Sequence[str]) -> list[Row]:
+def plan_all(sources: Sources, components: Sequence[str]) -> list[Row]:
     """What importing these components reads, drops and writes."""
     rows = []
     for component in components:
-        plans = [importer.plan_of(component, file) for file in files_of(component)]
-        leaves = [
-            leaf
-            for file in files_of(component)
-            for leaf in jax.tree.leaves(importer.expected[file][component])
-        ]
+        parts = sources.plans_of(component)
+        plans = [plan for plan, _ in parts]
+        leaves = [leaf for _, expected in parts for leaf in jax.tree.leaves(expected)]
         rows.append(
             Row(
                 component,
@@ -97,7 +111,9 @@ def plan_all(importer: Importer, components: Sequence[str]) -> list[Row]:
     return rows
 
 
-def _read_all(importer: Importer, rows: Sequence[Row], bar: Any) -> Iterator[tuple[str, Tree]]:
+def _read_all(
+    src: Path, sources: Sources, rows: Sequence[Row], bar: Any
+) -> Iterator[tuple[str, Tree]]:
     """The components one after the other; of each, the time until the next is asked for.
 
     Once one is wrong, the others are only read for what is wrong with them.
@@ -110,7 +126,7 @@ def _read_all(importer: Importer, rows: Sequence[Row], bar: Any) -> Iterator[tup
         start = time.perf_counter()
         bar.set_postfix_str(row.component)
         try:
-            params = importer.read(row.component, bar.update)
+            params = sources.read(row.component, bar.update)
         except ImportMismatch as error:
             problems += error.problems
             continue
@@ -119,18 +135,7 @@ def _read_all(importer: Importer, rows: Sequence[Row], bar: Any) -> Iterator[tup
         del params
         row.seconds = time.perf_counter() - start
     if problems:
-        raise ImportMismatch(str(importer.located.src), problems)
-
-
-def _sources(importer: Importer, components: Sequence[str]) -> Iterator[provenance.FileHash]:
-    """The hash of every file that was used."""
-    used = ["config", "tokenizer"]
-    for component in components:
-        used += files_of(component)
-    beside = [f"{name}_{kind}" for name in used for kind in ("config", "features")]
-    used += [name for name in beside if name in importer.located.files]
-    for name in dict.fromkeys(used):
-        yield provenance.hash_file(importer.located.files[name], importer.located.name(name))
+        raise ImportMismatch(str(src), problems)
 
 
 def _check_space(target: Path, needed: int) -> None:
@@ -169,15 +174,14 @@ def report(rows: Sequence[Row]) -> str:
 
 
 def _components(names: Sequence[str] | None) -> tuple[str, ...]:
+    """What is asked for, in the order of the model."""
     if names is None:
-        return tuple(COMPONENTS)
-    if unknown := [name for name in names if name not in COMPONENTS]:
-        raise InputError(
-            f"--components: unknown {', '.join(unknown)}; there are {', '.join(COMPONENTS)}"
-        )
+        return ALL
+    if unknown := [name for name in names if name not in ALL]:
+        raise InputError(f"--components: unknown {', '.join(unknown)}; there are {', '.join(ALL)}")
     if not names:
-        raise InputError(f"--components names none of {', '.join(COMPONENTS)}")
-    return tuple(name for name in COMPONENTS if name in names)
+        raise InputError(f"--components names none of {', '.join(ALL)}")
+    return tuple(name for name in ALL if name in names)
 
 
 def main(flags: Any) -> None:
@@ -187,35 +191,45 @@ def main(flags: Any) -> None:
     src = Path(flags.src)
     target = Path(flags.dst) if flags.dst else src / DEFAULT_DST
     components = _components(flags.components)
-    if not flags.dry_run:
-        if src.resolve().is_relative_to(target.resolve()):
-            raise InputError(f"--src {src} lies in {target}, where the checkpoint is to be written")
-        checkpoint.check_destination(target, force=flags.force)
-    importer = Importer.open(
-        src,
-        dtype=flags.dtype,
-        ignore=flags.ignore,
-        flags={name: flags[name].value for name in AUXILIARY},
-    )
-    rows = plan_all(importer, components)
+    base = None
+    if not flags.dry_run and src.resolve().is_relative_to(target.resolve()):
+        raise InputError(f"--src {src} lies in {target}, where the checkpoint is to be written")
+    if not flags.dry_run or (flags.components is not None and checkpoint.is_checkpoint(target)):
+        base = base_of(target, flags, components)
+    dtype = flags.dtype if base is None else base.provenance.dtype
+    sources = open_sources(src, flags, components, dtype, alone=base is not None)
+    if sources.words is None:
+        components = tuple(name for name in components if name != WORDS)
+    config = config_of(sources, base)
+    rows = plan_all(sources, components)
     if not flags.dry_run:
         _check_space(target.absolute(), sum(row.bytes for row in rows))
         with tqdm(
             total=sum(row.read for row in rows), desc="Importing", unit=" arrays", file=sys.stderr
         ) as bar:
-            checkpoint.save(
+            save(
                 target,
-                config=importer.config,
-                tokenizer=importer.tokenizer,
-                components=_read_all(importer, rows, bar),
-                dtype=flags.dtype,
-                sources=_sources(importer, components),
-                ignored=importer.ignored,
-                force=flags.force,
+                flags.force,
+                dtype,
+                config,
+                sources,
+                base,
+                _read_all(src, sources, rows, bar),
+                components,
             )
     print(report(rows))
-    if importer.ignored:
-        print(f"ignored, as asked: {', '.join(importer.ignored)}")
-    if missing := [name for name in COMPONENTS if name not in components]:
+    held = {*components, *(base.components if base is not None else ())}
+    if sources.ignored:
+        print(f"ignored, as asked: {', '.join(sources.ignored)}")
+    if missing := [name for name in COMPONENTS if name not in held]:
         print(f"a part of the model: without {', '.join(missing)}")
+    if WORDS not in held and flags.components is None:
+        print(
+            f"without {WORDS} (emotion from words): there is no folder {FOLDER}; to add it later: "
+            f"python -m indextts_jax.import --components {WORDS} --src DIR --dst {target}"
+        )
+    for note in sources.words.notes if sources.words is not None else ():
+        print(note)
+    if base is not None and (kept := [name for name in base.components if name not in components]):
+        print(f"kept as they were: {', '.join(kept)}")
     print("nothing was written (--dry_run)" if flags.dry_run else f"wrote {target}")

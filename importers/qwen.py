@@ -147,8 +147,8 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
     """What `config.json` lacks, or asks for that is not implemented, by key; empty if nothing."""
     problems = []
     for key, least in LEAST.items():
-        value = settings.get(key)
-        if type(value) not in (int, float) or (type(value) is float and type(least) is int):
+        value: Any = settings.get(key)
+        if type(value) is not int and not (type(value) is float and type(least) is float):
             problems.append(f"{key} is {value!r}: expected a number")
         elif value < least:
             problems.append(f"{key} is {value!r}: expected {least} or more")
@@ -166,8 +166,8 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
     layers = settings.get("layer_types")
     if layers is not None and set(layers) != {"full_attention"}:
         problems.append("layer_types: only full_attention is implemented")
-    known = {*LEAST, *IMPLEMENTED, *IDLE, "eos_token_id"}
-    problems += [f"unknown key {key}" for key in settings if key not in known]
+    keys = {*LEAST, *IMPLEMENTED, *IDLE, "eos_token_id"}
+    problems += [f"unknown key {key}" for key in settings if key not in keys]
     return problems
 
 

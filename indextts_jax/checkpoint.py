@@ -288,7 +288,7 @@ def save(
             )
             provenance.write(model, record)
             if base is not None:
-                _check_whole(model, record, config)
+                _check_whole(model, record, config, kept)
             put_in_place(stage, model, target)
         except OSError as error:
             raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error
@@ -307,14 +307,21 @@ def _take_over(base: Checkpoint, kept: Sequence[str], model: Path) -> dict[str, 
     return index | {"item_handlers": {name: handlers[name] for name in kept if name in handlers}}
 
 
-def _check_whole(model: Path, record: Provenance, config: Config) -> None:
-    """Makes sure that an assembled checkpoint holds every array that its configuration says."""
+def _check_whole(model: Path, record: Provenance, config: Config, kept: Sequence[str]) -> None:
+    """Makes sure that an assembled checkpoint holds all its components, and new ones as expected.
+
+    Those that were taken over are the same files as before.
+    """
     with _quiet():
         held = ocp.checkpointables_metadata(model).metadata
     problems = []
-    for part in record.components:
-        expected = structure(part.name, config, record.dtype).expected
-        problems += _compare(part.name, held.get(part.name), expected)
+    for name in (part.name for part in record.components):
+        if name not in kept:
+            problems += _compare(
+                name, held.get(name), structure(name, config, record.dtype).expected
+            )
+        elif held.get(name) is None:
+            problems += _compare(name, None, {})
     if problems:
         raise CheckpointMismatch(model, problems)
 
@@ -375,7 +382,8 @@ def _reason(error: BaseException) -> str:
     """The system's own words where Orbax quotes its number, else Orbax's, on one line."""
     said = " ".join(str(error).split())
     number = re.search(r"os_error_code='(\d+)'", said)
-    return os.strerror(int(number[1])) if number else said[:300]
+    posix = os.name == "posix"
+    return os.strerror(int(number[1])) if number and posix else said[:300]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,203 @@
+"""What an import takes from where: published files, and a checkpoint that is there already."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from importers.convert import Importer
+from importers.files import files_of
+from importers.locate import AUXILIARY
+from importers.published import read_published
+from importers.table import Plan, Tree
+from importers.text_emotion import FOLDER, PREFIX, TextEmotionImporter, find_folder
+from indextts_jax import checkpoint, provenance
+from indextts_jax.config import Config, to_data
+from indextts_jax.errors import InputError, gathered
+from indextts_jax.models.components import COMPONENTS, OPTIONAL
+
+(WORDS,) = OPTIONAL  # a component with an importer of its own
+ALL = (*COMPONENTS, *OPTIONAL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """The importers of what is asked for."""
+
+    speech: Importer | None
+    words: TextEmotionImporter | None
+
+    def plans_of(self, component: str) -> list[tuple[Plan, Tree]]:
+        """What is read of each file for a component, and what that fills."""
+        if component == WORDS:
+            assert self.words is not None
+            return [(self.words.plan, self.words.expected)]
+        assert self.speech is not None
+        return [
+            (self.speech.plan_of(component, file), self.speech.expected[file][component])
+            for file in files_of(component)
+        ]
+
+    def read(self, component: str, progress: Callable[[int], None]) -> Tree:
+        """A component's parameters."""
+        source = self.words if component == WORDS else None
+        if source is not None:
+            return source.read(progress)
+        assert self.speech is not None
+        return self.speech.read(component, progress)
+
+    def hashes(self, components: Sequence[str]) -> Iterator[provenance.FileHash]:
+        """The hash of every file that was used."""
+        if self.speech is not None:
+            yield from _speech_hashes(self.speech, [name for name in components if name != WORDS])
+        if self.words is not None:
+            yield from self.words.sources()
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names passed over, as asked."""
+        return tuple(
+            name
+            for source in (self.speech, self.words)
+            if source is not None
+            for name in source.ignored
+        )
+
+
+def _speech_hashes(importer: Importer, components: Sequence[str]) -> Iterator[provenance.FileHash]:
+    """The hash of every file that was used."""
+    used = ["config", "tokenizer"]
+    for component in components:
+        used += files_of(component)
+    beside = [f"{name}_{kind}" for name in used for kind in ("config", "features")]
+    used += [name for name in beside if name in importer.located.files]
+    for name in dict.fromkeys(used):
+        yield provenance.hash_file(importer.located.files[name], importer.located.name(name))
+
+
+def base_of(target: Path, flags: Any, components: Sequence[str]) -> checkpoint.Checkpoint | None:
+    """The checkpoint that the components are put into; none if a new one is made.
+
+    Raises:
+        InputError: if it has them already, or if the destination is taken by something else.
+    """
+    if flags.components is None or not checkpoint.is_checkpoint(target):
+        checkpoint.check_destination(target, force=flags.force)
+        return None
+    base = checkpoint.open_checkpoint(target)
+    held = [name for name in components if name in base.components]
+    if held and not flags.force:
+        raise InputError(f"{target} has {', '.join(held)} already; --force replaces them")
+    given = None if flags["dtype"].using_default_value else flags.dtype
+    if given not in (None, base.provenance.dtype):
+        raise InputError(
+            f"{target} holds {base.provenance.dtype}: all its components have one --dtype, "
+            f"got {given}"
+        )
+    return base
+
+
+def open_sources(
+    src: Path, flags: Any, components: Sequence[str], dtype: str, alone: bool
+) -> Sources:
+    """The importers of the components; that of the text-to-emotion model if its folder is there.
+
+    With `alone`, the checkpoint holds what else is needed, and the folder of that model is enough.
+    """
+    of_words = [name for name in flags.ignore if name.startswith(PREFIX)]
+    ignore = [name for name in flags.ignore if name not in of_words]
+    speech, published = None, None
+    if tuple(components) == (WORDS,) and not (alone or (src / "config.yaml").is_file()):
+        raise InputError(
+            f"--components {WORDS} adds to a checkpoint: --dst names none, and {src} has no "
+            "config.yaml to make one from"
+        )
+    if not (alone and tuple(components) == (WORDS,)):
+        speech = Importer.open(
+            src,
+            dtype=dtype,
+            ignore=ignore,
+            flags={name: flags[name].value for name in AUXILIARY},
+        )
+        ignore = []
+    if (src / "config.yaml").is_file():
+        published = read_published(src / "config.yaml", flags.ignore)[0].qwen_emo_path
+    words, folder = None, find_folder(src, flags[WORDS].value, published)
+    if WORDS in components and folder is not None:
+        words = TextEmotionImporter.open(folder, dtype=dtype, ignore=[*of_words, *ignore])
+    elif WORDS in components and flags.components is not None:
+        raise InputError(
+            f"{src} has no folder {FOLDER}, of the text-to-emotion model; name it with --{WORDS}"
+        )
+    elif unused := [*of_words, *(ignore if speech is None else [])]:
+        raise InputError(f"--ignore {', '.join(unused)}: {WORDS} is not imported")
+    return Sources(speech, words)
+
+
+def config_of(sources: Sources, base: checkpoint.Checkpoint | None) -> Config:
+    """The configuration of the checkpoint.
+
+    Raises:
+        InputError: if the files are not of the model that a checkpoint holds already.
+    """
+    own = base.config if base is not None else None
+    if sources.speech is not None:
+        given = sources.speech.config
+        if base is not None:
+            held, new = (to_data(config) for config in (base.config, given))
+            problems = [
+                f"{section} differs from the checkpoint's"
+                for section in new
+                if section not in ("compute", "buckets", WORDS) and new[section] != held[section]
+            ]
+            if sources.speech.tokenizer != base.tokenizer:
+                problems.append("the tokenizer differs from the checkpoint's")
+            if problems:
+                raise InputError(gathered(f"adding to {base.path}", problems))
+        own = own or given
+    assert own is not None
+    return own if sources.words is None else sources.words.within(own)
+
+
+def save(
+    target: Path,
+    force: bool,
+    dtype: str,
+    config: Config,
+    sources: Sources,
+    base: checkpoint.Checkpoint | None,
+    arrays: Iterator[tuple[str, Tree]],
+    components: Sequence[str],
+) -> None:
+    """Writes the checkpoint, or the one with more components in the place of `base`."""
+    kept = [name for name in base.components if name not in components] if base else []
+    words = sources.words.tokenizer if sources.words is not None else None
+    if words is None and base is not None and WORDS in kept:
+        words = base.emotion_tokenizer
+    if base is not None:
+        tokenizer = base.tokenizer
+    else:
+        assert sources.speech is not None
+        tokenizer = sources.speech.tokenizer
+
+    def hashes() -> Iterator[provenance.FileHash]:
+        new = {record.name: record for record in sources.hashes(components)}
+        for record in base.provenance.sources if base is not None else ():
+            if record.name not in new:
+                yield record
+        yield from new.values()
+
+    before = base.provenance.ignored if base is not None else ()
+    checkpoint.save(
+        target,
+        config=config,
+        tokenizer=tokenizer,
+        components=arrays,
+        dtype=dtype,
+        sources=hashes(),
+        ignored=tuple(dict.fromkeys((*before, *sources.ignored))),
+        force=force,
+        emotion_tokenizer=words,
+        base=base,
+        kept=kept,
+    )

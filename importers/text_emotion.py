@@ -1,0 +1,255 @@
+"""The folder of the text-to-emotion model, checked, and then the component `text_emotion`.
+
+words = TextEmotionImporter.open(Path("checkpoints/qwen0.6bemo4-merge"))   # headers only
+params = words.read()
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from importers import qwen, table
+from importers.chat_template import check_template, find_template
+from importers.locate import download_command
+from importers.mapped import SourceError
+from importers.published import read_settings
+from importers.sizes import resolve
+from importers.sources import Tensors, open_tensors
+from importers.table import ImportMismatch, Plan, Tensor, Tree
+from indextts_jax import provenance
+from indextts_jax.config import Config, ConfigError, TextEmotionConfig, bundled_config, from_data
+from indextts_jax.emotion_text import COMPONENT, END, PromptTokenizer
+from indextts_jax.errors import InputError, gathered
+from indextts_jax.models.components import structure
+
+FOLDER = "qwen0.6bemo4-merge"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+NEEDED = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+MAX_TOKENIZER = 64 * 2**20  # bytes; the published one has 11.4 million
+PREFIX = f"{COMPONENT}."  # of names in --ignore
+
+# What `tokenizer_config.json` may say that would give other tokens, or another text.
+PLAIN_TOKENS = (
+    "add_bos_token",
+    "add_eos_token",
+    "add_prefix_space",
+    "split_special_tokens",
+    "clean_up_tokenization_spaces",
+)
+
+
+def find_folder(src: Path, flag: str | None, published: str | None) -> Path | None:
+    """The model's folder: where the flag says, as `config.yaml` names it, or `src` itself.
+
+    Raises:
+        SourceError: if the flag names no folder.
+    """
+    if flag:
+        if not Path(flag).is_dir():
+            raise SourceError(f"--{COMPONENT} {flag}: there is no such folder")
+        return Path(flag)
+    names = [PurePosixPath(name).name for name in (published, FOLDER) if name]
+    places = [*(src / name for name in names), src]
+    return next((place for place in places if (place / "tokenizer.json").is_file()), None) or next(
+        (place for place in places[:-1] if place.is_dir()), None
+    )
+
+
+class Shards(Mapping[str, Tensor]):
+    """The arrays of several files."""
+
+    def __init__(self, files: Sequence[Tensors]):
+        self.files = files
+        self._tensors = {name: tensor for file in files for name, tensor in file.items()}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def release(self) -> None:
+        """Lets the system take back the memory of what was read."""
+        for file in self.files:
+            file.release()
+
+
+@dataclasses.dataclass(frozen=True)
+class TextEmotionImporter:
+    """The model's folder, checked as far as names, shapes, settings and template go."""
+
+    folder: Path
+    config: TextEmotionConfig
+    tokenizer: bytes
+    tensors: Shards
+    plan: Plan
+    expected: Tree
+    files: tuple[Path, ...]
+    ignored: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, dtype: str = "float32", ignore: Sequence[str] = ()
+    ) -> "TextEmotionImporter":
+        """The model in a folder; no array is read.
+
+        `ignore` names keys of its `config.json`, and arrays, after `text_emotion.`.
+
+        Raises:
+            SourceError: if files are missing or cannot be read.
+            ImportMismatch: with everything in which files, settings and model disagree.
+        """
+        _check_files(folder)
+        own, passed = read_settings(folder / "config.json", PREFIX, ignore)
+        generation, _ = read_settings(folder / "generation_config.json")
+        settings = qwen.completed(own, generation)
+        words, _ = read_settings(folder / "tokenizer_config.json")
+        shards, paths = _open_weights(folder)
+        names = [name.removeprefix(PREFIX) for name in ignore]
+        ignored = (*passed, *(f"{PREFIX}{name}" for name in names if name in shards))
+        problems = [
+            f"--ignore {name}: no key of config.json and no array has this name"
+            for name in ignore
+            if name not in ignored
+        ]
+        problems += [f"config.json: {problem}" for problem in qwen.check_settings(settings)]
+        problems += [
+            f"generation_config.json: {problem}" for problem in qwen.check_generation(generation)
+        ]
+        problems += [f"config.json: {problem}" for problem in qwen.check_head(settings, shards)]
+        template = find_template(folder, words)
+        if template is not None:
+            problems += [f"chat template: {p}" for p in check_template(template, words)]
+        section = None
+        if not problems:
+            problems += [f"config.json: {p}" for p in qwen.check_layers(settings, shards)]
+            section = _section(settings, shards, problems)
+        data = (folder / "tokenizer.json").read_bytes()
+        problems += _tokenizer_problems(data, words, section)
+        if problems or section is None:
+            raise ImportMismatch(str(folder), problems)
+        whole = dataclasses.replace(bundled_config("indextts2"), text_emotion=section)
+        expected = structure(COMPONENT, whole, dtype).expected
+        plan = table.plan(qwen.TABLE, shards, expected, file=str(folder), ignore=names)
+        notes = [] if template is not None else [f"{folder} has no chat template: ours is taken"]
+        files = (*(folder / name for name in NEEDED), *paths)
+        return cls(
+            folder, section, data, shards, plan, expected, files, tuple(ignored), tuple(notes)
+        )
+
+    def read(self, progress: Callable[[int], None] = lambda count: None) -> Tree:
+        """The component's parameters; `progress` is told how many arrays were read, as they are.
+
+        Raises:
+            ImportMismatch: with every array that is not finite, and a head that is not the
+                embedding.
+        """
+        try:
+            return table.read(
+                self.plan, self.tensors, self.expected, file=str(self.folder), progress=progress
+            )
+        finally:
+            self.tensors.release()
+
+    def sources(self) -> Iterator[provenance.FileHash]:
+        """The hash of every file that was used."""
+        for path in self.files:
+            yield provenance.hash_file(path, f"{self.folder.resolve().name}/{path.name}")
+
+    def within(self, config: Config) -> Config:
+        """A model's configuration with this component."""
+        return dataclasses.replace(config, text_emotion=self.config)
+
+
+def _check_files(folder: Path) -> None:
+    """Makes sure that the needed files are there, and the tokenizer's is of a size to read."""
+    weights = [] if (folder / INDEX).is_file() else [WEIGHTS]
+    missing = [name for name in (*NEEDED, *weights) if not (folder / name).is_file()]
+    if missing:
+        fetch = download_command(folder.parent)
+        raise SourceError(
+            f"{folder} lacks {', '.join(missing)}, of the text-to-emotion model; the published "
+            f"files come with: {fetch}"
+        )
+    if (size := (folder / "tokenizer.json").stat().st_size) > MAX_TOKENIZER:
+        raise SourceError(f"{folder / 'tokenizer.json'}: {size:,} bytes are too many")
+
+
+def _open_weights(folder: Path) -> tuple[Shards, list[Path]]:
+    """The arrays, and the files that hold them or say where they are."""
+    if (folder / WEIGHTS).is_file():
+        return Shards([open_tensors(folder / WEIGHTS)]), [folder / WEIGHTS]
+    index, _ = read_settings(folder / INDEX)
+    places = index.get("weight_map")
+    if not isinstance(places, Mapping) or not all(isinstance(v, str) for v in places.values()):
+        raise SourceError(f"{folder / INDEX}: expected weight_map, from arrays to files")
+    problems, opened = [], {}
+    for name in sorted(set(places.values())):
+        if PurePosixPath(name).name != name or "\\" in name:
+            problems.append(f"{folder / INDEX}: {name!r:.80} lies outside the folder")
+            continue
+        try:
+            opened[name] = open_tensors(folder / name)
+        except (SourceError, OSError) as error:
+            problems.append(str(error))
+    for name, file in opened.items():
+        said = {array for array, place in places.items() if place == name}
+        problems += [f"{INDEX}: {array} is not in {name}" for array in sorted(said - set(file))]
+        problems += [f"{INDEX} does not place {array} in {name}" for array in set(file) - said]
+    if problems:
+        raise SourceError(gathered(f"reading the files of {folder}", problems))
+    return Shards(list(opened.values())), [folder / INDEX, *(folder / name for name in opened)]
+
+
+def _section(
+    settings: Mapping[str, Any], tensors: Mapping[str, Tensor], problems: list[str]
+) -> TextEmotionConfig | None:
+    """The sizes, or none, and then what is wrong with them."""
+    try:
+        values = resolve(qwen.SIZES, settings, tensors, file="config.json")
+        values |= {
+            "reply_tokens": min(qwen.REPLY_TOKENS, values["positions"] // 2),
+            "buckets": list(qwen.BUCKETS),
+        }
+        return from_data(TextEmotionConfig, values, COMPONENT)
+    except ImportMismatch as error:
+        problems += [f"config.json: {problem}" for problem in error.problems]
+    except ConfigError as error:
+        problems.append(f"config.json: {error}")
+    return None
+
+
+def _tokenizer_problems(
+    data: bytes, settings: Mapping[str, Any], section: TextEmotionConfig | None
+) -> list[str]:
+    """Whether the tokenizer is one, and has the tokens that the prompt and the model need."""
+    problems = [
+        f"tokenizer_config.json: {key} is {settings[key]!r}: only False is implemented"
+        for key in PLAIN_TOKENS
+        if settings.get(key)
+    ]
+    try:
+        tokenizer = PromptTokenizer(data)
+    except InputError as error:
+        return [*problems, f"tokenizer.json: {error}"]
+    if len(tokenizer.ids(END)) != 1 or tokenizer.ids(END) != [tokenizer.id(END)]:
+        problems.append(f"tokenizer.json has no special token {END}")
+    added = settings.get("added_tokens_decoder") or {}
+    for number, entry in added.items() if isinstance(added, Mapping) else ():
+        content = entry.get("content") if isinstance(entry, Mapping) else None
+        if not isinstance(content, str) or str(tokenizer.id(content)) != number:
+            problems.append(
+                f"tokenizer_config.json: {content!r:.60} is token {number!r:.20}, but not in "
+                "tokenizer.json"
+            )
+    if section is not None and tokenizer.size > section.vocabulary:
+        problems.append(
+            f"tokenizer.json has {tokenizer.size:,} tokens, but vocab_size is "
+            f"{section.vocabulary:,}"
+        )
+    return problems

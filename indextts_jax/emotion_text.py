@@ -1,0 +1,159 @@
+"""Emotion from words: a description, or the text itself, to eight weights.
+
+reader = EmotionReader.load("indextts2")
+reader.read("I can hardly believe it!").weights
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from indextts_jax.buckets import bucket, pad
+from indextts_jax.checkpoint import open_checkpoint
+from indextts_jax.emotion import EMOTIONS
+from indextts_jax.emotion_reply import ReplyError, read_reply
+from indextts_jax.errors import InputError
+from indextts_jax.model import Model, load_model
+from indextts_jax.sampling.reply import reply
+
+COMPONENT = "text_emotion"
+SYSTEM = "文本情感分类"
+END = "<|endoftext|>"  # between the turns of a prompt
+THOUGHT = "</think>"  # what comes before the last of these in a reply is not looked at
+
+
+def prompt_of(text: str) -> str:
+    """What the model is given for a text; special tokens spelled in the text count as such.
+
+    Source: the chat template of `qwen0.6bemo4-merge/`, with the messages of `QwenEmotion`.
+    """
+    return f"System: {SYSTEM}{END}\nHuman: {text}{END}\nAssistant:"
+
+
+class PromptTokenizer:
+    """The tokenizer of the text-to-emotion model, from the data of a `tokenizer.json`.
+
+    Raises:
+        InputError: if the data is no such file.
+    """
+
+    def __init__(self, data: bytes):
+        import tokenizers  # takes a moment, and only this part of the program needs it
+
+        try:
+            self.tokenizer: Any = tokenizers.Tokenizer.from_str(data.decode("utf-8"))
+        except Exception as error:  # the package raises nothing narrower
+            raise InputError(
+                f"no tokenizer of the tokenizers package: {' '.join(str(error).split())[:160]}"
+            ) from error
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+
+    @property
+    def size(self) -> int:
+        """The largest id and one."""
+        return max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    def id(self, token: str) -> int | None:
+        """The id of a token by its spelling."""
+        return self.tokenizer.token_to_id(token)
+
+    def ids(self, text: str) -> list[int]:
+        """The tokens of a prompt."""
+        return self.tokenizer.encode(text).ids
+
+    def text(self, ids: list[int]) -> str:
+        """A reply in words: what follows its thoughts, without special tokens."""
+        thought = self.id(THOUGHT)
+        if thought is not None and thought in ids:
+            ids = ids[len(ids) - ids[::-1].index(thought) :]
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What the model says of a text."""
+
+    weights: tuple[float, ...]  # in the order of `EMOTIONS`; their sum may be above one
+    reply: str  # in its own words
+    nothing: bool  # it found no emotion: calm was set to one
+
+    def __str__(self) -> str:
+        """The weights that are not zero, by name."""
+        named = zip(EMOTIONS, self.weights, strict=True)
+        return ", ".join(f"{name} {weight:g}" for name, weight in named if weight)
+
+
+@dataclasses.dataclass(frozen=True)
+class EmotionReader:
+    """The text-to-emotion model with its tokenizer; calls share no state."""
+
+    model: Model
+    tokenizer: PromptTokenizer
+
+    @classmethod
+    def load(cls, path: str | Path, dtype: str | None = None) -> "EmotionReader":
+        """The model of an imported checkpoint.
+
+        Raises:
+            InputError: if the checkpoint has none; the message says how to add it.
+        """
+        saved = open_checkpoint(path)
+        if COMPONENT not in saved.components:
+            raise InputError(
+                f"{path} has no {COMPONENT}, which reads emotion from words; add it: python -m "
+                f"indextts_jax.import --components {COMPONENT} --src DIR --dst {path} (DIR: the "
+                "published files, or their folder qwen0.6bemo4-merge)"
+            )
+        model = load_model(path, dtype=dtype, components=(COMPONENT,))
+        return cls(model, PromptTokenizer(saved.emotion_tokenizer))
+
+    def read(self, text: str) -> Reading:
+        """The emotions of a text, or of a description of them.
+
+        Raises:
+            InputError: if the text is blank, or longer than the model can read.
+            ReplyError: if the model's reply has no end, or cannot be read.
+
+        Source: `QwenEmotion.inference` of the PyTorch release.
+        """
+        if not text.strip():
+            raise InputError("the emotion text is empty: give words to read the emotion from")
+        given = self.reply(self.tokenizer.ids(prompt_of(text)))
+        words = self.tokenizer.text(given)
+        values, nothing = read_reply(words, text)
+        return Reading(values, words, nothing)
+
+    def reply(self, prompt: list[int]) -> list[int]:
+        """The reply's tokens, without the one that ends it.
+
+        Raises:
+            InputError: if the prompt is longer than the model can read.
+            ReplyError: if the reply has no end.
+        """
+        config = self._config
+        most = config.positions - config.reply_tokens
+        if len(prompt) > most:
+            raise InputError(
+                f"the emotion text has {len(prompt):,} tokens with its prompt; the model reads at "
+                f"most {most:,}"
+            )
+        size = min(bucket(len(prompt), config.buckets), most)
+        padded: Int[np.ndarray, "1 t"] = pad(np.asarray([prompt], np.int32), size)
+        length = jnp.asarray(len(prompt), jnp.int32)
+        result = self.model.run(COMPONENT, reply, jnp.asarray(padded[0]), length)
+        tokens = np.asarray(result.tokens)[: int(result.length)].tolist()
+        if not bool(result.ended):
+            raise ReplyError(
+                f"the emotion model's reply has no end after {config.reply_tokens} tokens: "
+                f"{self.tokenizer.text(tokens)[:120]!r}"
+            )
+        return tokens
+
+    @property
+    def _config(self) -> Any:
+        return self.model.config.text_emotion
