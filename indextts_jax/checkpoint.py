@@ -114,22 +114,27 @@ class Checkpoint:
         if problems:
             raise CheckpointMismatch(self.path, problems)
 
-    def stored(self, name: str) -> dict[str, jax.ShapeDtypeStruct]:
-        """Shapes and dtypes of a component's arrays by dotted path, as they are; none are read.
+    def stored(self) -> dict[str, dict[str, jax.ShapeDtypeStruct]]:
+        """Shapes and dtypes by component and dotted path, as they are; no arrays are read.
+
+        A component whose arrays cannot be told is left out.
 
         Raises:
-            CheckpointMismatch: if they cannot be told.
+            CheckpointMismatch: if nothing can be told.
         """
         with _quiet():
             try:
-                held = ocp.checkpointables_metadata(self.path).metadata.get(name)
-                leaves = leaves_by_path(held or {}, name)
-                found = {p: jax.ShapeDtypeStruct(a.shape, a.dtype) for p, a in leaves.items()}
+                held = ocp.checkpointables_metadata(self.path).metadata
             except Exception as error:  # Orbax raises whatever its storage layers do
-                raise self._unreadable(name, error) from error
-        if not found:
-            raise self._unreadable(name, "it is no part of the Orbax directory")
-        return found
+                raise self._unreadable(", ".join(self.components), error) from error
+        return {
+            name: {
+                path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+                for path, leaf in leaves_by_path(held[name], name).items()
+            }
+            for name in self.components
+            if held.get(name)
+        }
 
     def _unreadable(self, name: str, reason: object) -> CheckpointMismatch:
         words = " ".join(str(reason).split())[:300]
