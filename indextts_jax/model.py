@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -21,15 +22,26 @@ from indextts_jax.text.tokenizer import Tokenizer
 Params = dict[Any, Any]
 
 
-@functools.cache
+_building = threading.Lock()
+
+
 def compiled(
     config: Config, component: str, function: str | Callable[..., Any], **static: Any
-) -> Callable[..., Any]:
+) -> jax.stages.Wrapped:
     """One stage as a jitted function of parameters and arrays.
 
     `function` is a method of the component by name, or a function of the bound module (a loop);
-    keywords are static. Products of float32 numbers are exact, on every device.
+    keywords are static. Products of float32 numbers are exact, on every device. Threads that ask
+    for the same stage at once get the same function, so that it is compiled once.
     """
+    with _building:
+        return _jitted(config, component, function, **static)
+
+
+@functools.cache
+def _jitted(
+    config: Config, component: str, function: str | Callable[..., Any], **static: Any
+) -> jax.stages.Wrapped:
     bind = structure(component, config).bind
 
     def run(params: Params, *arrays: Any) -> Any:
@@ -46,7 +58,7 @@ def compiled(
 class Model:
     """Parameters by component, in their compute dtypes, and what is needed to run them.
 
-    Nothing in it changes between calls.
+    Nothing in it changes between calls, so threads may share it.
     """
 
     config: Config
@@ -54,14 +66,30 @@ class Model:
     tokenizer: Tokenizer
     provenance: Provenance | None = None  # of the checkpoint that it came from
 
+    @property
+    def device(self) -> jax.Device:
+        """Where the parameters lie."""
+        (device, *_) = jax.tree.leaves(dict(self.params))[0].devices()
+        return device
+
     def run(self, component: str, function: str | Callable[..., Any], *arrays: Any, **static: Any):  # type: ignore[no-untyped-def]
         """The result of one compiled stage; see `compiled`."""
+        return self.stage(component, function, **static)(self.params[component], *arrays)
+
+    def stage(
+        self, component: str, function: str | Callable[..., Any], **static: Any
+    ) -> jax.stages.Wrapped:
+        """One stage as a jitted function of the component's parameters and arrays.
+
+        Raises:
+            InputError: if the model lacks the component.
+        """
         if component not in self.params:
             raise InputError(
                 f"this checkpoint has no {component}; import it again with python -m "
                 f"indextts_jax.import --components {','.join([*self.params, component])}"
             )
-        return compiled(self.config, component, function, **static)(self.params[component], *arrays)
+        return compiled(self.config, component, function, **static)
 
 
 def cast(name: str, params: Params, config: Config, dtype: str) -> Params:

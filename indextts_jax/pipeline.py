@@ -54,7 +54,7 @@ class Settings:
             raise InputError(f"the pause must be 0 s or more, got {self.pause}")
 
 
-def _limit(name: str, wish: int | None, usual: int, holds: int) -> int:
+def limit(name: str, wish: int | None, usual: int, holds: int) -> int:
     """A limit that the position tables hold; a larger wish is an error."""
     if wish is None:
         return min(usual, holds)
@@ -63,9 +63,20 @@ def _limit(name: str, wish: int | None, usual: int, holds: int) -> int:
     return wish
 
 
+def code_limit(model: Model, settings: Settings) -> int:
+    """New codes in a segment, at most."""
+    return limit("max_codes", settings.max_codes, MAX_CODES, model.config.gpt.max_codes)
+
+
+def segment_limit(model: Model, wish: int | None) -> int:
+    """Text tokens in a segment, at most."""
+    holds = model.config.gpt.max_text_tokens
+    return limit("the segment length", wish, SEGMENT_TOKENS, holds)
+
+
 @dataclasses.dataclass(frozen=True)
 class IndexTTS:
-    """A model that speaks: load once, speak many times. Calls share no state.
+    """A model that speaks: load once, speak many times. Calls share no state: threads may share it.
 
     tts = IndexTTS.load("indextts2")
     anna = tts.voice("anna.wav")
@@ -81,11 +92,13 @@ class IndexTTS:
 
     def voice(self, path: str | Path, clock: Clock | None = None) -> Voice:
         """The analysis of a speaker prompt (WAV, FLAC, OGG or MP3; the first 15 s are heard)."""
-        return analyse_voice(self.model, path, clock)
+        with jax.default_device(self.model.device):
+            return analyse_voice(self.model, path, clock)
 
     def emotion(self, path: str | Path, clock: Clock | None = None) -> Float[Array, "1 d"]:
         """The emotion vector of an emotion prompt, for `speak`."""
-        return analyse_emotion(self.model, path, clock)
+        with jax.default_device(self.model.device):
+            return analyse_emotion(self.model, path, clock)
 
     def segments(self, text: str, limit: int | None = None) -> list[list[int]]:
         """Text tokens of each segment of a text.
@@ -93,13 +106,12 @@ class IndexTTS:
         Raises:
             InputError: if nothing in the text can be spoken.
         """
-        holds = self.model.config.gpt.max_text_tokens
-        limit = _limit("the segment length", limit, SEGMENT_TOKENS, holds)
+        size = segment_limit(self.model, limit)
         tokenizer = self.model.tokenizer
         pieces = tokenizer.pieces(text)
         if not pieces:
             raise InputError("the text is empty: there is nothing to speak")
-        return [tokenizer.ids(segment) for segment in split_segments(pieces, limit)]
+        return [tokenizer.ids(segment) for segment in split_segments(pieces, size)]
 
     def check(
         self,
@@ -116,7 +128,7 @@ class IndexTTS:
             InputError: as `speak` would; `emotion` says whether there is an emotion prompt.
         """
         self.segments(text, settings.segment_tokens)
-        _limit("max_codes", settings.max_codes, MAX_CODES, self.model.config.gpt.max_codes)
+        code_limit(self.model, settings)
         check_emotion(self.model, emotion, emotion_alpha, emotion_weights)
 
     def unknown(self, text: str) -> list[str]:
@@ -148,14 +160,18 @@ class IndexTTS:
         settings = settings or Settings()
         clock = Clock(watch)
         segments = self.segments(text, settings.segment_tokens)
-        vector = emotion_vector(self.model, voice, emotion, emotion_alpha, emotion_weights)
         waves, reports = [], []
-        for index, tokens in enumerate(segments):
-            clock.label = f" {index + 1}/{len(segments)}" if len(segments) > 1 else ""
-            key = jax.random.fold_in(jax.random.key(seed), index)
-            wave, report = _speak_segment(self.model, tokens, voice, vector, settings, key, clock)
-            waves.append(wave)
-            reports.append(report)
+        # The default device is a thread's own setting: the model's decides, whichever thread asks.
+        with jax.default_device(self.model.device):
+            vector = emotion_vector(self.model, voice, emotion, emotion_alpha, emotion_weights)
+            for index, tokens in enumerate(segments):
+                clock.label = f" {index + 1}/{len(segments)}" if len(segments) > 1 else ""
+                keys = segment_keys(seed, index)
+                wave, report = _speak_segment(
+                    self.model, tokens, voice, vector, settings, keys, clock
+                )
+                waves.append(wave)
+                reports.append(report)
         rate = self.model.config.mel.sample_rate
         samples = _join(waves, int(rate * settings.pause))
         return Speech(samples, rate, tuple(reports), clock.seconds)
@@ -301,10 +317,9 @@ def speech_codes(
     key: Key[Array, ""],
 ) -> tuple[Int[np.ndarray, " n"], bool]:
     """The codes of one segment, and whether the limit came before a stop code."""
-    holds = model.config.gpt.max_codes
-    limit = _limit("max_codes", settings.max_codes, MAX_CODES, holds)
+    size = code_limit(model, settings)
     # The reference may draw the start code, for which the codec has no entry, and then fails.
-    sampling = dataclasses.replace(settings.sampling, max_codes=limit, start_code=False)
+    sampling = dataclasses.replace(settings.sampling, max_codes=size, start_code=False)
     generated: Generated = model.run(
         "gpt",
         generate,
@@ -315,8 +330,14 @@ def speech_codes(
         sampling.numbers,
         strategy=sampling.strategy,
     )
-    count = int(generated.lengths[0])
-    return np.asarray(generated.codes)[0, :count], bool(generated.truncated[0])
+    (ids,), (count,), (truncated,) = map(np.asarray, generated)
+    return ids[:count], bool(truncated)
+
+
+def segment_keys(seed: int, index: int) -> tuple[Key[Array, ""], Key[Array, ""]]:
+    """The random keys of one segment: of its codes, and of the flow's noise."""
+    codes, noise = jax.random.split(jax.random.fold_in(jax.random.key(seed), index))
+    return codes, noise
 
 
 def _speak_segment(
@@ -325,7 +346,7 @@ def _speak_segment(
     voice: Voice,
     emotion: Float[Array, "1 d"],
     settings: Settings,
-    key: Key[Array, ""],
+    keys: tuple[Key[Array, ""], Key[Array, ""]],
     clock: Clock,
 ) -> tuple[Float32[np.ndarray, " n"], Segment]:
     """The waveform of one segment.
@@ -333,19 +354,35 @@ def _speak_segment(
     Raises:
         RuntimeError: if it comes out without a single code.
     """
-    code_key, noise_key = jax.random.split(key)
+    code_key, noise_key = keys
     with clock.stage("codes"):
         ids, truncated = speech_codes(model, tokens, voice, emotion, settings, code_key)
     if not len(ids):
         raise RuntimeError("the model gave no code for a segment of the text; try another --seed")
     codes = Codes.padded(model, ids)
+    wave = codes_to_wave(model, tokens, voice, emotion, codes, settings, noise_key, clock)
+    report = Segment(len(tokens), codes.count, target_length(codes.count), truncated)
+    return wave, report
+
+
+def codes_to_wave(
+    model: Model,
+    tokens: Sequence[int],
+    voice: Voice,
+    emotion: Float[Array, "1 d"],
+    codes: Codes,
+    settings: Settings,
+    key: Key[Array, ""],
+    clock: Clock,
+) -> Float32[np.ndarray, " n"]:
+    """The waveform of one segment, from its finished codes; the key draws the flow's noise."""
     with clock.stage("latents"):
         latents = speech_latents(model, voice.latents, emotion, tokens, codes)
         sequence = jax.block_until_ready(speech_sequence(model, codes, latents))
     frames = target_length(codes.count)
     with clock.stage("flow"):
         size = bucket(voice.frames + frames, model.config.buckets.frames)
-        noise = flow_noise(noise_key, size, model.config.mel.mels)
+        noise = flow_noise(key, size, model.config.mel.mels)
         mel, _ = speech_mel(
             model,
             sequence,
@@ -358,8 +395,7 @@ def _speak_segment(
         jax.block_until_ready(mel)
     with clock.stage("vocoder"):
         wave = np.asarray(model.run("vocoder", "__call__", mel, jnp.asarray([frames], jnp.int32)))
-    report = Segment(len(tokens), codes.count, frames, truncated)
-    return wave[0, : frames * model.config.mel.hop], report
+    return wave[0, : frames * model.config.mel.hop]
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

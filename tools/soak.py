@@ -1,0 +1,238 @@
+"""Speaks a thousand times and watches the process; then in threads; ends in JSON and a verdict.
+
+    python tools/soak.py --checkpoint tiny --speaker voice.wav
+
+Laws, each checked after everything was warmed up (`indextts_jax.warmup`):
+
+- nothing compiles, however texts, seeds, voices, emotions and the numbers of the settings vary;
+- after the first fifty utterances memory does not grow: arrays of JAX, objects, bytes of Python,
+  resident memory;
+- the first request, made again at the end, gives the same samples, bit for bit;
+- four threads, each with a voice and twenty sentences, give the samples of the sequence;
+- when the model is dropped, its arrays are gone.
+
+One recording stands for four voices (clips of it); several are used as they are. The last line
+printed is the report as JSON. Exits with 1 if a law is broken, 2 for bad input.
+"""
+
+import argparse
+import dataclasses
+import gc
+import hashlib
+import json
+import sys
+import tracemalloc
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import jax
+import numpy as np
+from soaking import meters
+from soaking.meters import Sample
+from soaking.requests import WAYS, Request, clips, requests, settings, speak
+from tqdm import tqdm
+
+from indextts_jax import devices
+from indextts_jax.errors import InputError
+from indextts_jax.pipeline import IndexTTS
+from indextts_jax.prompts import Voice
+from indextts_jax.speech import Speech
+from indextts_jax.warmup import warm_up, warm_up_prompts
+
+SETTLED = 50  # utterances, after which memory may not grow
+THREADS, SENTENCES = 4, 20
+# What may come and go between two looks without being a leak.
+SLACK = {"traced": 64 << 10, "objects": 200, "resident": 8 << 20}
+
+
+def digest(speech: Speech) -> str:
+    """A hash of the samples, bit by bit."""
+    return hashlib.sha256(np.ascontiguousarray(speech.samples).tobytes()).hexdigest()
+
+
+def growth(samples: Sequence[Sample], name: str) -> float | None:
+    """By how much the last fifth of the samples lies above the first fifth; none if not measured.
+
+    Medians: memory of the allocator comes and goes.
+    """
+    values = [getattr(sample, name) for sample in samples]
+    if not values or None in values:
+        return None
+    share = max(1, len(values) // 5)
+    return median(values[-share:]) - median(values[:share])
+
+
+def broken_laws(samples: Sequence[Sample], compiled: Sequence[str], same: bool) -> list[str]:
+    """What a soak shows to be wrong, in words."""
+    wrong = []
+    if compiled:
+        wrong.append(f"{len(compiled)} compilations after the warm-up: {', '.join(compiled[:5])}")
+    if not same:
+        wrong.append("the first request gave other samples at the end")
+    settled = [sample for sample in samples if sample.utterance >= SETTLED]
+    if settled:
+        first, last = settled[0], settled[-1]
+        for name in ("arrays", "array_bytes"):
+            before, after = getattr(first, name), getattr(last, name)
+            if after > before:
+                wrong.append(f"{name} grew from {before} to {after}")
+    for name, slack in SLACK.items():
+        more = growth(settled, name)
+        if more is not None and more > slack:
+            wrong.append(f"{name} grew by {more:.0f}, more than {slack}")
+    return wrong
+
+
+def soak(
+    tts: IndexTTS,
+    voices: Sequence[Voice],
+    todo: Sequence[Request],
+    every: int = 10,
+    **more: int | None,
+) -> tuple[dict[str, Any], list[str]]:
+    """Speaks all requests, the first once more at the end; the report, and the broken laws."""
+    samples: list[Sample] = []
+    audio = segments = 0.0
+    tracemalloc.start()
+    try:
+        with (
+            meters.compilations() as compiled,
+            tqdm(total=len(todo), desc="Speaking", unit="utterance", file=sys.stderr) as bar,
+        ):
+            for number, request in enumerate(todo, 1):
+                speech = speak(tts, voices, request, **more)
+                audio += speech.duration
+                segments += len(speech.segments)
+                if number == 1:
+                    first = digest(speech)
+                del speech
+                if number == 1 or number % every == 0:
+                    samples.append(meters.look(number, len(compiled)))
+                    bar.set_postfix(MB=(samples[-1].resident or 0) >> 20, compiled=len(compiled))
+                bar.update()
+            same = digest(speak(tts, voices, todo[0], **more)) == first
+    finally:
+        tracemalloc.stop()
+    wrong = broken_laws(samples, compiled, same)
+    settled = [sample for sample in samples if sample.utterance >= SETTLED]
+    report = {
+        "utterances": len(todo),
+        "segments": int(segments),
+        "audio_seconds": round(audio, 1),
+        "compiled_after_warm_up": len(compiled),
+        "first_equals_last": same,
+        "growth_after_settling": {name: growth(settled, name) for name in SLACK},
+        "samples": [dataclasses.asdict(sample) for sample in samples],
+    }
+    return report, wrong
+
+
+def threads(
+    tts: IndexTTS, voices: Sequence[Voice], count: int, sentences: int, **more: int | None
+) -> tuple[dict[str, Any], list[str]]:
+    """So many threads, each with its voice, against the same in sequence."""
+    todo = [
+        [
+            dataclasses.replace(request, voice=thread % len(voices))
+            for request in requests(sentences, len(voices), seed=thread + 1)
+        ]
+        for thread in range(count)
+    ]
+
+    def all_of(own: Sequence[Request]) -> list[str]:
+        return [digest(speak(tts, voices, request, **more)) for request in own]
+
+    sequence = [all_of(own) for own in tqdm(todo, desc="In sequence", file=sys.stderr)]
+    with meters.compilations() as compiled, ThreadPoolExecutor(count) as pool:
+        jobs = pool.map(all_of, todo)
+        together = list(tqdm(jobs, total=count, desc="In threads", file=sys.stderr))
+    differ = sum(
+        a != b for x, y in zip(sequence, together, strict=True) for a, b in zip(x, y, strict=True)
+    )
+    wrong = [f"{differ} utterances differ in threads"] if differ else []
+    if compiled:
+        wrong.append(f"{len(compiled)} compilations in threads: {', '.join(compiled[:5])}")
+    return {"threads": count, "sentences": count * sentences, "different": differ}, wrong
+
+
+def voice_bytes(voice: Voice) -> int:
+    """Bytes of a voice's arrays."""
+    return sum(leaf.nbytes for leaf in vars(voice).values() if isinstance(leaf, jax.Array))
+
+
+def prepared(
+    checkpoint: str, speakers: Sequence[Path], **more: int | None
+) -> tuple[IndexTTS, list[Voice], int]:
+    """A model and voices with everything compiled, and how many programs that took."""
+    with meters.compilations() as compiled:
+        tts = IndexTTS.load(checkpoint)
+        with tqdm(desc="Warming up", unit="stage", file=sys.stderr) as bar:
+
+            def watch(what: str) -> None:
+                bar.set_postfix_str(what)
+                bar.update()
+
+            warm_up_prompts(tts, watch=watch)
+            voices = [tts.voice(path) for path in clips(speakers)]
+            for voice in voices:
+                for way in range(len(WAYS)):
+                    warm_up(tts, voice, settings(way, **more), watch=watch)
+    return tts, voices, len(compiled)
+
+
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Everything, in turn: the report, and the broken laws."""
+    devices.enable_compilation_cache()
+    more = {"steps": args.steps, "max_codes": args.max_codes}
+    tts, voices, compiled = prepared(args.checkpoint, args.speaker, **more)
+    report: dict[str, Any] = {
+        "device": devices.describe(tts.model.device),
+        "jax": jax.__version__,
+        "compiled_in_warm_up": compiled,
+        "model_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(dict(tts.model.params))),
+        "voice_bytes": [voice_bytes(voice) for voice in voices],
+    }
+    wrong: list[str] = []
+    todo = requests(args.utterances, len(voices), args.seed)
+    for name, (told, bad) in {
+        "soak": soak(tts, voices, todo, **more),
+        "threads": threads(tts, voices, THREADS, args.sentences, **more),
+    }.items():
+        report[name] = told
+        wrong += bad
+    del tts, voices
+    gc.collect()
+    left = sum(array.nbytes for array in jax.live_arrays())
+    report["bytes_after_dropping"] = left
+    if left > 1 << 10:  # a key or two
+        wrong.append(f"{left} bytes of arrays stay when the model and the voices are dropped")
+    return report | {"broken": wrong, "verdict": "broken" if wrong else "all laws hold"}, wrong
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Reads the arguments, soaks, prints the report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", required=True, help="folder made by indextts_jax.import")
+    parser.add_argument("--speaker", required=True, nargs="+", type=Path, help="recordings")
+    parser.add_argument("--utterances", type=int, default=1000)
+    parser.add_argument("--sentences", type=int, default=SENTENCES, help="of each thread")
+    parser.add_argument("--steps", type=int, default=4, help="of the flow")
+    parser.add_argument("--max_codes", type=int, default=None, help="of a segment")
+    parser.add_argument("--seed", type=int, default=0, help="of the mix of requests")
+    args = parser.parse_args(argv)
+    try:
+        report, wrong = run(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(report))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
