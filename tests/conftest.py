@@ -1,7 +1,10 @@
 """What all tests share: exact products, compiled programs, and no silent skips in CI."""
 
 import os
+import socket
+import sys
 import tempfile
+from typing import Any
 
 import pytest
 
@@ -19,6 +22,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
     jax.config.update("jax_default_matmul_precision", "highest")
 
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever tries to reach another machine, or to load what downloads, fails the test."""
+    connect = socket.socket.connect
+
+    def refuse(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in _OURSELVES:
+            raise AssertionError(f"this must not use the network: {address}")
+        connect(self, address)
+
+    def look_up(host: Any, *more: Any, **options: Any) -> None:
+        raise AssertionError(f"this must not look up {host}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    for package in ("huggingface_hub", "httpx", "requests", "urllib3"):
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+_OURSELVES = ("127.0.0.1", "::1")  # event loops talk to themselves, on Windows
 
 # With this set, a test that was skipped for want of torch or transformers fails the run.
 REQUIRE_TORCH = "INDEXTTS_JAX_REQUIRE_TORCH"

@@ -20,6 +20,8 @@ from indextts_jax.checkpoint import open_checkpoint
 from indextts_jax.config import bundled_config
 from indextts_jax.models.components import COMPONENTS
 
+pytestmark = pytest.mark.usefixtures("offline")  # only the download command may download
+
 
 def run(*arguments):
     return cli.execute(

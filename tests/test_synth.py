@@ -10,6 +10,8 @@ import support
 from importers import command
 from indextts_jax import cli, devices, synth
 
+pytestmark = pytest.mark.usefixtures("offline")  # only the download command may download
+
 
 def run(*argv: str) -> int:
     return cli.execute(
