@@ -87,18 +87,36 @@ class Checkpoint:
                 configuration; every array that differs is named.
         """
         wanted = self.components if names is None else tuple(names)
+        self.require(wanted)
+        if verify:
+            self.verify(wanted)
+        return {name: self._load(name) for name in wanted}
+
+    def require(self, names: Iterable[str]) -> None:
+        """Makes sure that components are there, and their files as long as recorded: reads nothing.
+
+        Raises:
+            InputError: naming every component that was not imported.
+            CheckpointMismatch: naming every folder or file that is missing or of another size.
+        """
+        wanted = tuple(names)
         missing = [name for name in wanted if name not in self.components]
         if missing:
             raise InputError(
                 f"{self.path} has no {', '.join(missing)}; import again with python -m "
                 f"indextts_jax.import --components {','.join((*self.components, *missing))}"
             )
-        gone = [name for name in wanted if not (self.path / name).is_dir()]
-        if gone:
-            raise CheckpointMismatch(self.path, [f"missing: the folder {name}" for name in gone])
-        if verify:
-            self.verify(wanted)
-        return {name: self._load(name) for name in wanted}
+        problems = []
+        for record in self.provenance.components:
+            folder = self.path / record.name
+            if record.name not in wanted:
+                continue
+            if folder.is_dir():
+                problems += provenance.differences(folder, record.files, hashes=False)
+            else:
+                problems.append(f"missing: the folder {record.name}")
+        if problems:
+            raise CheckpointMismatch(self.path, problems)
 
     def verify(self, names: Iterable[str] | None = None) -> None:
         """Compares every file with its recorded hash.

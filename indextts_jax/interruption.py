@@ -42,6 +42,14 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
+def _send(number: int) -> None:
+    """The signal once more; where the system can, so that it ends a wait of the main thread."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        _thread.interrupt_main(number)
+
+
 def end_while_starting() -> None:
     """Lets both signals end the process, from now until a command has begun.
 
@@ -81,7 +89,7 @@ def interruptible() -> Iterator[None]:
         if event.exc_type not in kinds:
             hook(event)
             return
-        again = threading.Timer(0.01, _thread.interrupt_main, (kinds[event.exc_type],))
+        again = threading.Timer(0.01, _send, (kinds[event.exc_type],))
         again.daemon = True
         again.start()
 

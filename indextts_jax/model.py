@@ -137,6 +137,7 @@ def load_model(
     if saved.provenance.ignored:
         passed_over = ", ".join(saved.provenance.ignored)
         warnings.warn(f"{path} was imported with --ignore {passed_over}", stacklevel=2)
+    saved.require(names)  # of all, before the first is read
     # One after the other: stored and cast arrays of all would be in memory together.
     params = {name: _placed(name, saved.load([name])[name], config) for name in names}
     return Model(config, params, Tokenizer(saved.tokenizer), saved.provenance)
