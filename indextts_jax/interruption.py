@@ -42,7 +42,7 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _send(number: int) -> None:
+def _send(number: signal.Signals) -> None:
     """The signal once more; where the system can, so that it ends a wait of the main thread."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, number)
