@@ -151,7 +151,7 @@ def _open_torch(
     file: MappedFile, part: str | None, optional: bool, ignore: set[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The arrays of a PyTorch file, and the names in `ignore` of things that are none."""
-    _check_kind(file)
+    check_kind(file)
     entries = zips.entries(file)
     folders = [name[: -len("data.pkl")] for name in entries if name.endswith("data.pkl")]
     folders = [folder for folder in folders if folder.count("/") == 1 and folder.endswith("/")]
@@ -195,7 +195,7 @@ def _open_torch(
     return dict(arrays), passed
 
 
-def _check_kind(file: MappedFile) -> None:
+def check_kind(file: MappedFile) -> None:
     """Says what a file is that is not in PyTorch's zip format, and what to do about it."""
     head = bytes(file.view(0, min(file.size, 512)))
     if head.startswith(b"PK\x03\x04"):
