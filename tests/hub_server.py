@@ -177,7 +177,7 @@ def used(monkeypatch: pytest.MonkeyPatch, contents: Mapping[manifest.File, bytes
 
     Where the manifest knows a size or a hash, it knows those of these contents.
     """
-    huggingface_hub = pytest.importorskip("huggingface_hub", minversion="1.0")
+    huggingface_hub = pytest.importorskip("huggingface_hub", minversion="1.3")
     constants = pytest.importorskip("huggingface_hub.constants")
     known = []
     for file, content in contents.items():

@@ -180,7 +180,7 @@ def test_bad_flags_are_bad_input(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("version", [None, "0.36.2", "2.0.0"])
+@pytest.mark.parametrize("version", [None, "0.36.2", "1.2.4", "2.0.0"])
 def test_the_package_that_is_missing_or_wrong_is_named(
     version: str | None,
     tmp_path: Path,
@@ -193,7 +193,7 @@ def test_the_package_that_is_missing_or_wrong_is_named(
     else:
         monkeypatch.setattr(huggingface_hub, "__version__", version)
     error = refused(capsys, "--dst", tmp_path / "a", code=cli.BAD_INPUT)
-    assert "pip install 'huggingface_hub>=1.0,<2'" in error
+    assert "pip install 'huggingface_hub>=1.3,<2'" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "a").exists()
 

@@ -149,9 +149,8 @@ def _download(hub: Hub, folder: Path, files: tuple[File, ...], accept: set[str])
     places = survey(folder, files, records, accept)
     wrong = [text for place in places if place.there and (text := problem(place))]
     if wrong:
-        raise InputError(
-            gathered(f"with files that are there (delete them to fetch them anew: {folder})", wrong)
-        )
+        what = f"with files that are in {folder} already (one that is deleted is fetched anew)"
+        raise InputError(gathered(what, wrong))
     missing = [place for place in places if not place.there]
     if not missing:
         return

@@ -20,7 +20,7 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new attempt
 MAX_WAIT = 60.0  # seconds that a server may ask for
 TRANSIENT = (408, 429, 500, 502, 503, 504)
-INSTALL = "pip install 'huggingface_hub>=1.0,<2' (or this package with its extra: [hub])"
+INSTALL = "pip install 'huggingface_hub>=1.3,<2' (or this package with its extra: [hub])"
 
 
 _T = TypeVar("_T")
@@ -73,7 +73,7 @@ class Hub:
         except ImportError as error:
             raise InputError(f"downloading needs huggingface_hub: {INSTALL}") from error
         version = huggingface_hub.__version__
-        if int(version.split(".")[0]) != 1:
+        if not (1, 3) <= tuple(int(part) for part in version.split(".")[:2]) < (2, 0):
             raise InputError(f"huggingface_hub {version} is not supported: {INSTALL}")
         endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
         parts = urlsplit(endpoint)

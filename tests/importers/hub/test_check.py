@@ -75,6 +75,7 @@ def test_what_was_downloaded_is_checked_by_hash(
         ("bpe.model", lambda content: content + b"!", "has 7 bytes; 6 expected"),
         ("bpe.model", lambda content: content[::-1], "differs from what was published"),
         ("gpt.pth", lambda content: content[:-5], "cut off"),
+        ("gpt.pth", lambda content: b"version https://git-lfs.github.com/spec/v1", "LFS pointer"),
         ("s2mel.safetensors", lambda content: content[:-1], "cut off"),
         ("config.json", lambda content: content[:-1], "is no JSON"),
         ("config.yaml", lambda content: b"", "the file is empty"),
