@@ -7,6 +7,14 @@ from importers.sizes import Setting, Size
 from importers.table import Drop, Row, Tensor, identity, matching
 from importers.transforms import linear
 
+
+def _listed(ids: Any) -> list[Any]:
+    """One id, or several, as a list."""
+    if ids is None:
+        raise ValueError("no id")
+    return ids if isinstance(ids, list) else [ids]
+
+
 # Keys of the model's own `config.json`; `stops` comes from `generation_config.json`.
 SIZES: dict[str, Size] = {
     "vocabulary": Setting("vocab_size"),
@@ -19,7 +27,7 @@ SIZES: dict[str, Size] = {
     "positions": Setting("max_position_embeddings"),
     "norm_eps": Setting("rms_norm_eps", float),
     "rotary_base": Setting("rope_theta", float),
-    "stops": Setting("eos_token_id", lambda ids: ids if isinstance(ids, list) else [ids]),
+    "stops": Setting("eos_token_id", _listed),
 }
 
 # What no file says. The reference lets a reply have 32,768 tokens; one has about 77 (the eight

@@ -64,3 +64,21 @@ def random_rows(groups: Sequence[int], generator: random.Random) -> tuple[int, .
     Source: `IndexTTS2.infer` of the PyTorch release, with `use_random`.
     """
     return tuple(generator.randint(0, rows - 1) for rows in groups)
+
+
+# Of each emotion in the reference's web interface: less of those that easily sound overdone.
+BIAS = (0.9375, 0.875, 1.0, 1.0, 0.9375, 0.9375, 0.6875, 0.5625)
+MOST = 0.8  # of the sum of weights there: the rest stays the voice's own
+
+
+def normalize_weights(weights: Sequence[float], *, bias: bool = True) -> tuple[float, ...]:
+    """The weights as the reference's web interface passes them on: biased, their sum capped.
+
+    Source: `IndexTTS2.normalize_emo_vec` of the PyTorch release.
+    """
+    factors = BIAS if bias else (1.0,) * len(BIAS)
+    values = [weight * factor for weight, factor in zip(weights, factors, strict=True)]
+    total = sum(values)
+    if total > MOST:
+        values = [value * (MOST / total) for value in values]
+    return tuple(values)

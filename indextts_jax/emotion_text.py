@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
@@ -145,7 +146,8 @@ class EmotionReader:
         size = min(bucket(len(prompt), config.buckets), most)
         padded: Int[np.ndarray, "1 t"] = pad(np.asarray([prompt], np.int32), size)
         length = jnp.asarray(len(prompt), jnp.int32)
-        result = self.model.run(COMPONENT, reply, jnp.asarray(padded[0]), length)
+        with jax.default_device(self.model.device):
+            result = self.model.run(COMPONENT, reply, jnp.asarray(padded[0]), length)
         tokens = np.asarray(result.tokens)[: int(result.length)].tolist()
         if not bool(result.ended):
             raise ReplyError(

@@ -1,13 +1,16 @@
+import json
 import random
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import support
 
 from indextts_jax.emotion import (
     EMOTIONS,
     merge_emotion,
     mix_weighted,
+    normalize_weights,
     random_rows,
     scale_weights,
 )
@@ -71,3 +74,22 @@ def test_random_rows_lie_in_their_groups_and_follow_the_generator():
 
 def test_there_are_eight_emotions():
     assert len(EMOTIONS) == len(set(EMOTIONS)) == 8
+
+
+def _rows(function):
+    path = support.DATA / "text" / "emotion.jsonl"
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [row for row in found if row["options"]["fn"] == function]
+
+
+@pytest.mark.parametrize("row", _rows("normalize_emo_vec"), ids=str)
+def test_weights_are_biased_and_capped_as_in_the_web_interface(row):
+    ours = normalize_weights([float(v) for v in row["input"]], bias=row["options"]["apply_bias"])
+    assert ours == tuple(row["output"])
+
+
+@pytest.mark.parametrize("row", _rows("scale_emo_vector_by_alpha"), ids=str)
+def test_every_recorded_scaling_by_alpha(row):
+    assert scale_weights([float(v) for v in row["input"]], row["options"]["emo_alpha"]) == tuple(
+        row["output"]
+    )

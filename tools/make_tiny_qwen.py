@@ -253,8 +253,10 @@ def main() -> None:
             folder / "generation_config.json",
             {"bos_token_id": end, "eos_token_id": end, "max_new_tokens": 2048},
         )
-        # What counts is the stored weights, computed with in float32.
-        arrays = reference(model.float(), tokenizer, limit=160 if name == "tiny" else 48)
+        # What counts is the stored weights, computed with in float32. (A model turned to bfloat16
+        # and back has also rounded the frequencies of its rotary positions.)
+        stored = transformers.Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        arrays = reference(stored, tokenizer, limit=160 if name == "tiny" else 48)
         for key in ("reply_0", "reply_1", "reply_2"):
             print(name, key, len(arrays[key]), repr(tokenizer.decode(arrays[key].tolist())))
         np.savez_compressed(folder / "reference.npz", **arrays)
