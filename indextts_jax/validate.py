@@ -16,7 +16,7 @@ from indextts_jax.validation import certificate as certificates
 from indextts_jax.validation.compare import ATOL, ONE_RUN_RTOL, RTOL, Comparison
 from indextts_jax.validation.golden import Golden
 from indextts_jax.validation.loading import DTYPE, OneByOne
-from indextts_jax.validation.report import CHOICES, not_recorded, validate
+from indextts_jax.validation.report import CHOICES, comparable, validate
 from indextts_jax.validation.sources import compare_sources, require_same
 
 COMMON = (
@@ -89,7 +89,8 @@ def main(flags: Any) -> int:
     if file is not None:
         certificates.check_writable(file)
     golden.check()
-    left_out = not_recorded(golden, flags.component)
+    reasons = comparable(golden, flags.component)
+    left_out = {stage: why for stage, why in reasons.items() if why}
     device = devices.choose(flags.device)
     if dump is not None:
         dump.mkdir(parents=True, exist_ok=True)
@@ -98,8 +99,7 @@ def main(flags: Any) -> int:
     with jax.default_device(device), stage_bar("Validating") as watch:
         clock = _Clock(watch)
         load = OneByOne(flags.checkpoint, watch=watch)
-        stages = [name for name in golden.recorded if name not in left_out]
-        sources = compare_sources(golden, load.saved, stages)
+        sources = compare_sources(golden, load.saved, [s for s in reasons if s not in left_out])
         if flags.same_files:
             require_same(golden, load.saved, sources)
         _mention(load.saved.provenance)

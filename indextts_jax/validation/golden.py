@@ -111,7 +111,7 @@ class Golden:
         """
         path = self._present(f"tensors/{file}.npz")
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
                 return {name: data[name] for name in data.files}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path} cannot be read: {error}") from error

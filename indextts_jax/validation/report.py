@@ -112,10 +112,10 @@ def chosen_stages(component: str) -> tuple[list[Stage], bool]:
     return stages, component in (END_TO_END, "all")
 
 
-def not_recorded(golden: Golden, component: str = "all") -> dict[str, str]:
-    """The stages of a component, or of all, that the golden directory does not allow to compare.
+def comparable(golden: Golden, component: str = "all") -> dict[str, str]:
+    """The stages of a component, or of all, each with what keeps it from being compared, if any.
 
-    Each with the reason: it is not recorded, or another is not that it starts from.
+    That is, that it was not recorded, or another from which it starts was not.
     """
     stages, whole = chosen_stages(component)
     wanted = [(stage.file, stage.after) for stage in stages]
@@ -124,11 +124,17 @@ def not_recorded(golden: Golden, component: str = "all") -> dict[str, str]:
     reasons = {}
     for file, after in wanted:
         missing = [name for name in after if name not in golden.recorded]
+        reasons[file] = ""
         if file not in golden.recorded:
             reasons[file] = "not recorded"
         elif missing:
             reasons[file] = f"cannot be compared: {', '.join(missing)} not recorded"
     return reasons
+
+
+def not_recorded(golden: Golden, component: str = "all") -> dict[str, str]:
+    """The stages that cannot be compared, each with the reason."""
+    return {file: why for file, why in comparable(golden, component).items() if why}
 
 
 def validate(

@@ -1,0 +1,77 @@
+"""Components loaded as they are used."""
+
+import shutil
+from pathlib import Path
+
+import golden_copies
+import jax
+import numpy as np
+import pytest
+from models_under_test import model
+
+from indextts_jax import checkpoint
+from indextts_jax.errors import InputError
+from indextts_jax.validation.loading import OneByOne, Resident
+
+
+@pytest.fixture(scope="module")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return golden_copies.imported(tmp_path_factory.mktemp("imported"))
+
+
+def resident(path: Path, room: int = 10**9) -> Resident:
+    saved = checkpoint.open_checkpoint(path)
+    return Resident(saved, saved.config, room)
+
+
+def test_a_component_is_loaded_when_used_and_others_make_room(tiny_checkpoint: Path) -> None:
+    params = resident(tiny_checkpoint, room=0)
+    for name in ("gpt", "gpt", "dit", "gpt"):
+        jax.tree.map(np.testing.assert_array_equal, params[name], model("tiny").params[name])
+    assert params.loaded == ["gpt", "dit", "gpt"]
+
+
+def test_components_stay_where_there_is_room(tiny_checkpoint: Path) -> None:
+    params = resident(tiny_checkpoint)
+    for name in ("gpt", "dit", "gpt"):
+        params[name]
+    assert params.loaded == ["gpt", "dit"]
+
+
+def test_the_one_used_least_recently_goes_first(tiny_checkpoint: Path) -> None:
+    names = ("style_encoder", "emotion_prototypes", "length_regulator")
+    sizes = {
+        name: sum(leaf.nbytes for leaf in jax.tree.leaves(model("tiny").params[name]))
+        for name in names
+    }
+    params = resident(tiny_checkpoint, sizes["style_encoder"] + sizes["emotion_prototypes"] - 1)
+    for name in (names[0], names[1], names[0], names[2]):
+        params[name]
+    params["style_encoder"]  # used after the prototypes, so they went
+    assert params.loaded == list(names)
+
+
+def test_asking_whether_a_component_is_there_does_not_load_it(tiny_checkpoint: Path) -> None:
+    params = resident(tiny_checkpoint)
+    assert "gpt" in params
+    assert "toaster" not in params
+    assert params.loaded == []
+
+
+def test_hashes_are_compared_before_anything_runs(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_checkpoint, folder)
+    largest = max((folder / "dit").rglob("*"), key=lambda path: path.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    load = OneByOne(folder)
+    load(["gpt"])
+    with pytest.raises(InputError, match="damaged"):
+        load(["gpt", "dit"])
+
+
+def test_a_component_that_is_not_there_is_an_error(tiny_checkpoint: Path) -> None:
+    load = OneByOne(tiny_checkpoint)
+    with pytest.raises(InputError, match="has no toaster"):
+        load(["toaster"])
