@@ -6,19 +6,16 @@ version that this program does not know.
 
 import dataclasses
 import json
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from importers.mapped import SourceError
 from importers.safetensors_file import unique
+from indextts_jax import plain_yaml
 from indextts_jax.config import ConfigError, MelConfig, from_data
 
-MAX_BYTES = 2**20  # of a configuration file
+MAX_BYTES = 2**18  # of a configuration file; a published one has 4 kB
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,28 +235,6 @@ class Published:
         )
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain YAML: no aliases, which can stand for endless data, and no key twice."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"an alias{self.peek_event().start_mark}")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        if isinstance(node, yaml.MappingNode):
-            keys = Counter(key.value for key, _ in node.value if isinstance(key.value, str))
-            if twice := [key for key, count in keys.items() if count > 1]:
-                raise yaml.YAMLError(f"key {min(twice)} twice{node.start_mark}")
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.2 writes a number as 1e-1, where PyYAML wants 1.0e-1.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+"), list("-+0123456789")
-)
-
-
 def _text(path: Path) -> str:
     if path.stat().st_size > MAX_BYTES:
         raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for settings")
@@ -277,11 +252,11 @@ def read_published(path: Path, ignore: Sequence[str] = ()) -> tuple[Published, t
         ConfigError: naming the path of every key that is unknown, missing or ill-typed.
     """
     try:
-        data = yaml.load(_text(path), _Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
+        data = plain_yaml.parse(_text(path))
+    except SourceError:
+        raise
+    except ValueError as error:
+        raise SourceError(f"{path} is no valid YAML: {error!s:.300}") from error
     if data is None:
         raise SourceError(f"{path} is empty: expected the model's settings")
     passed = tuple(name for name in ignore if _remove(data, name))

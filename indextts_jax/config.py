@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 
+from indextts_jax import plain_yaml
 from indextts_jax.emotion import EMOTIONS
 from indextts_jax.errors import InputError
 
@@ -558,9 +558,9 @@ def to_data(config: Any) -> dict[str, Any]:
 def load_config(path: str | Path) -> Config:
     """The configuration in a YAML file of our own schema (see `configs/`)."""
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        data = plain_yaml.parse(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error!s:.300}") from error
     try:
         return from_data(Config, data)
     except ConfigError as error:

@@ -1,14 +1,9 @@
 """Checkpoints: what is saved is loaded; what is damaged is named; nothing half-written stays."""
 
 import errno
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
-import threading
 import time
 
 import jax
@@ -133,23 +128,6 @@ def test_nothing_but_the_checkpoint_is_left(tmp_path):
 # What is not there, or damaged, is named.
 
 
-def test_a_component_that_was_not_imported_names_the_command(sound):
-    refused(sound, "has no gpt;", "--components", names=["gpt"])
-
-
-def test_what_is_no_checkpoint_is_told(tmp_path):
-    refused(tmp_path / "none", "does not exist", "indextts_jax.import")
-    refused(tmp_path, "is no checkpoint (it has no provenance.json)")
-    (tmp_path / "file").write_text("")
-    refused(tmp_path / "file", "is no folder")
-
-
-def test_a_checkpoint_of_a_newer_program_is_refused(model):
-    record = json.loads((model / "provenance.json").read_text())
-    (model / "provenance.json").write_text(json.dumps(record | {"format": 2, "new": 1}))
-    refused(model, "of format 2, from a newer program", "up to format 1")
-
-
 @pytest.mark.parametrize(
     ("text", "match"),
     [
@@ -165,16 +143,6 @@ def test_damaged_provenance_is_told(model, text, match):
     refused(model, match)
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "tokenizer.model"])
-def test_changed_files_beside_the_arrays_are_told(model, name):
-    data = bytearray((model / name).read_bytes())
-    data[3] ^= 1
-    (model / name).write_bytes(data)
-    refused(model, f"damaged: {model / name}")
-    (model / name).unlink()
-    refused(model, f"missing: {model / name}")
-
-
 def largest_file(folder):
     return max(
         (path for path in folder.rglob("*") if path.is_file()), key=lambda p: p.stat().st_size
@@ -188,19 +156,6 @@ def test_a_flipped_byte_is_found_and_the_file_named(model):
     path.write_bytes(data)
     refused(model, f"damaged: {path}")
     assert list(open_checkpoint(model).load(["length_regulator"])) == ["length_regulator"]
-
-
-def test_a_file_cut_off_or_missing_is_found_and_named(model):
-    path = largest_file(model / "semantic_codec")
-    path.write_bytes(path.read_bytes()[:-1])
-    refused(model, f"size of {path}")
-    path.unlink()
-    refused(model, f"missing: {path}")
-
-
-def test_a_deleted_component_is_named(model):
-    shutil.rmtree(model / "semantic_codec")
-    refused(model, "missing: the folder semantic_codec", error=CheckpointMismatch)
 
 
 @pytest.mark.parametrize(
@@ -385,26 +340,6 @@ def test_why_a_folder_cannot_be_locked_is_told(tmp_path, monkeypatch, number, ma
         write(tmp_path / "model")
 
 
-def test_two_at_once_to_one_place(tmp_path):
-    started, go_on = threading.Event(), threading.Event()
-
-    def wait(name, params):
-        started.set()
-        assert go_on.wait(60)
-
-    first = threading.Thread(target=write, args=(tmp_path / "model",), kwargs={"change": wait})
-    first.start()
-    try:
-        assert started.wait(60)
-        with pytest.raises(InputError, match="another process is writing"):
-            write(tmp_path / "model")
-    finally:
-        go_on.set()
-        first.join()
-    assert open_checkpoint(tmp_path / "model").components == NAMES
-    assert leftovers(tmp_path, "model") == []
-
-
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
     stage = tmp_path / ".model.partial"
     (stage / "model" / "gpt").mkdir(parents=True)
@@ -422,57 +357,6 @@ def test_a_checkpoint_that_a_killed_process_was_replacing_comes_back(model):
     with pytest.raises(InputError, match="exists already"):
         write(model)
     assert open_checkpoint(model).components == NAMES
-
-
-SAVER = """
-import resource, sys, time
-import numpy as np
-from indextts_jax.checkpoint import save
-from indextts_jax.config import bundled_config
-
-{before}
-
-def components():
-    for name in ("gpt", "dit", "vocoder"):
-        yield name, {{"w": np.random.default_rng(0).normal(size=(8, 2**18)).astype(np.float32)}}
-        print("saved", flush=True)
-        {between}
-
-save(sys.argv[1], config=bundled_config("tiny"), tokenizer=b"", components=components())
-"""
-
-
-def start(path, before="", between="pass"):
-    code = SAVER.format(before=before, between=textwrap.indent(between, " " * 8).strip())
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-    )
-
-
-def test_a_killed_save_leaves_nothing_that_loads(tmp_path):
-    process = start(tmp_path / "model", between="time.sleep(60)")
-    assert process.stdout.readline() == "saved\n"
-    process.kill()
-    process.communicate()
-    assert leftovers(tmp_path) == [".model.partial"]
-    refused(tmp_path / "model", "does not exist")
-    write(tmp_path / "model", names=["emotion_prototypes"])
-    assert leftovers(tmp_path, "model") == []
-
-
-def test_a_full_disk_leaves_nothing_and_says_so(tmp_path):
-    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (2**22, 2**22))"
-    process = start(tmp_path / "model", before=limit)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert told.splitlines()[-1].startswith(
-        "indextts_jax.checkpoint.CheckpointError: cannot write gpt"
-    )
-    assert leftovers(tmp_path) == []
 
 
 def test_the_digest_tells_arrays_apart_by_path_dtype_shape_and_number() -> None:

@@ -1,18 +1,14 @@
 """The import command: exit codes, one-line errors, the table, and what is left behind."""
 
 import dataclasses
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import jax
 import numpy as np
 import published_set
 import pytest
 import support
-from torch_files import Call, Global
 
 from importers import command
 from indextts_jax import cli
@@ -176,119 +172,11 @@ def test_bad_flags_are_told(capsys, tmp_path):
     )
 
 
-def nan(arrays):
-    arrays["mel_head.bias"] = np.full_like(arrays["mel_head.bias"], np.nan)
-
-
-def cut(src):
-    data = (src / "gpt.pth").read_bytes()[:-5000]
-    (src / "gpt.pth").unlink()
-    (src / "gpt.pth").write_bytes(data)
-
-
-def rewritten(change):
-    return lambda src: published_set.rewrite(src, "gpt.pth", change)
-
-
-EVIL = Call(Global("posix", "system"), ("touch pwned",))
-DAMAGE = {
-    "truncated": (cut, "cut off"),
-    "missing tensor": (rewritten(lambda a: a.pop("mel_head.bias")), "missing: mel_head.bias"),
-    "extra tensor": (rewritten(lambda a: a.update(x=np.ones(3, np.float32))), "unexpected: x (3,)"),
-    "wrong shape": (
-        rewritten(lambda a: a.update({"mel_head.bias": np.ones(3, np.float32)})),
-        "shape of gpt.code_head.bias: checkpoint (3,)",
-    ),
-    "wrong dtype": (
-        rewritten(lambda a: a.update({"mel_head.bias": np.ones(66, np.int64)})),
-        "dtype of mel_head.bias: checkpoint int64",
-    ),
-    "not finite": (rewritten(nan), "not finite: mel_head.bias"),
-    "runs code": (rewritten(lambda a: a.update(x=EVIL)), "refused, 'x' is posix.system"),
-    "typo": (
-        lambda src: published_set.reconfigure(src, lambda data: data.update(verison=2.0)),
-        "unknown key verison",
-    ),
-    "both spellings": (
-        lambda src: (src / "gpt.safetensors").write_bytes(b""),
-        "found twice",
-    ),
-    "missing file": (lambda src: (src / "s2mel.pth").unlink(), "missing: s2mel.pth (of IndexTeam"),
-}
-
-
-@pytest.mark.parametrize("name", DAMAGE)
-def test_damage_is_one_line_and_leaves_nothing(capsys, src, tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    damage, match = DAMAGE[name]
-    damage(src)
-    assert match in refused(capsys, "--src", src, "--dst", tmp_path / "a")
-    assert os.listdir(tmp_path) == ["src"]
-
-
 def test_the_published_files_are_not_replaced_by_the_checkpoint(capsys, imported, src):
     for target in (src, src.parent):
         told = refused(capsys, "--src", src, "--dst", target, "--force")
         assert f"--src {src} lies in {target}" in told
     assert (src / "gpt.pth").exists()
-
-
-def test_not_enough_room_is_told_before_anything_is_read(capsys, tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": 1e6})
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    told = refused(capsys, "--src", support.CHECKPOINTS, "--dst", tmp_path / "a")
-    assert "0.00 GB free; the checkpoint needs 0.01 GB" in told
-
-
-def test_a_failure_of_the_machine_has_exit_code_1(capsys, tmp_path, monkeypatch):
-    def fail(*arguments, **options):
-        raise RuntimeError("RESOURCE_EXHAUSTED: No space left on device\nand more")
-
-    monkeypatch.setattr("orbax.checkpoint.v1.save_checkpointables", fail)
-    options = ("--src", support.CHECKPOINTS, "--dst", tmp_path / "a", "--components", "gpt")
-    told = refused(capsys, *options, code=1)
-    assert "cannot write gpt: RESOURCE_EXHAUSTED: No space left on device and more" in told
-    assert list(tmp_path.iterdir()) == []
-
-
-# Signals, in a process of its own.
-
-SLOW = """
-import runpy, sys, time
-import importers.convert
-
-read = importers.convert.Importer.read
-
-def slow(self, component, progress):
-    if component == "dit":
-        print("reading", flush=True)
-        time.sleep(60)
-    return read(self, component, progress)
-
-importers.convert.Importer.read = slow
-sys.argv = ["import", *sys.argv[1:]]
-runpy.run_module("indextts_jax.import", run_name="__main__")
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_leaves_nothing_and_no_traceback(tmp_path, number):
-    options = ["--src", support.CHECKPOINTS, "--dst", tmp_path / "a", "--components", "gpt,dit"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, *map(str, options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "reading\n"
-    start = time.monotonic()
-    process.send_signal(number)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode not in (0, None)
-    assert time.monotonic() - start < 30
-    assert "Traceback" not in told
-    assert told.splitlines()[-1].startswith("error: ")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_module_runs_as_a_program(tmp_path):
