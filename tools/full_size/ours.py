@@ -10,7 +10,13 @@ from indextts_jax.model import Model, load_model
 from indextts_jax.validation.acoustic import regulated, turned
 from indextts_jax.validation.compare import Comparison, compare
 from indextts_jax.validation.golden import Golden
-from indextts_jax.validation.report import CHOICES, not_recorded, validate
+from indextts_jax.validation.report import (
+    CHOICES,
+    END_TO_END,
+    chosen_stages,
+    not_recorded,
+    validate,
+)
 
 
 def rows(checkpoint: Path, golden: Golden, velocity: Path) -> Iterator[Comparison]:
@@ -20,20 +26,11 @@ def rows(checkpoint: Path, golden: Golden, velocity: Path) -> Iterator[Compariso
         return load_model(checkpoint, dtype="float32", components=names)
 
     for component in CHOICES:
-        if component == CHOICES[-1]:  # before the one run, which takes the most memory
+        if component == END_TO_END:  # which takes the most memory
             yield from over_many_frames(load(["dit", "length_regulator"]), velocity)
-        left_out = not_recorded(golden, component)
-        if len(left_out) < sum(1 for _ in _files(component)):
+        stages, whole = chosen_stages(component)
+        if len(not_recorded(golden, component)) < len(stages) + whole:
             yield from validate(load, golden, component)
-
-
-def _files(component: str) -> Iterator[str]:
-    from indextts_jax.validation.report import chosen_stages
-
-    stages, whole = chosen_stages(component)
-    yield from (stage.file for stage in stages)
-    if whole:
-        yield component
 
 
 def over_many_frames(model: Model, path: Path) -> Iterator[Comparison]:
