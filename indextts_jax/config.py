@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-
 from indextts_jax import plain_yaml
 from indextts_jax.emotion import EMOTIONS
 from indextts_jax.errors import InputError
