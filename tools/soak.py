@@ -30,6 +30,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float32
 from soaking import meters
 from soaking.meters import Sample
 from soaking.requests import WAYS, Request, clips, requests, settings, speak
@@ -39,7 +40,6 @@ from indextts_jax import devices
 from indextts_jax.errors import InputError
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
-from indextts_jax.speech import Speech
 from indextts_jax.warmup import warm_up, warm_up_prompts
 
 SETTLED = 50  # utterances, after which memory may not grow
@@ -48,9 +48,9 @@ THREADS, SENTENCES = 4, 20
 SLACK = {"traced": 64 << 10, "objects": 200, "resident": 8 << 20}
 
 
-def digest(speech: Speech) -> str:
+def digest(samples: Float32[np.ndarray, " n"]) -> str:
     """A hash of the samples, bit by bit."""
-    return hashlib.sha256(np.ascontiguousarray(speech.samples).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(samples).tobytes()).hexdigest()
 
 
 def growth(samples: Sequence[Sample], name: str) -> float | None:
@@ -95,7 +95,7 @@ def soak(
 ) -> tuple[dict[str, Any], list[str]]:
     """Speaks all requests, the first once more at the end; the report, and the broken laws."""
     samples: list[Sample] = []
-    audio = segments = 0.0
+    length = silent = 0
     tracemalloc.start()
     try:
         with (
@@ -103,12 +103,12 @@ def soak(
             tqdm(total=len(todo), desc="Speaking", unit="utterance", file=sys.stderr) as bar,
         ):
             for number, request in enumerate(todo, 1):
-                speech = speak(tts, voices, request, **more)
-                audio += speech.duration
-                segments += len(speech.segments)
+                waveform = speak(tts, voices, request, **more)
+                length += len(waveform)
+                silent += not len(waveform)
                 if number == 1:
-                    first = digest(speech)
-                del speech
+                    first = digest(waveform)
+                del waveform
                 if number == 1 or number % every == 0:
                     samples.append(meters.look(number, len(compiled)))
                     bar.set_postfix(MB=(samples[-1].resident or 0) >> 20, compiled=len(compiled))
@@ -120,8 +120,8 @@ def soak(
     settled = [sample for sample in samples if sample.utterance >= SETTLED]
     report = {
         "utterances": len(todo),
-        "segments": int(segments),
-        "audio_seconds": round(audio, 1),
+        "without_a_code": silent,
+        "audio_seconds": round(length / tts.model.config.mel.sample_rate, 1),
         "compiled_after_warm_up": len(compiled),
         "first_equals_last": same,
         "growth_after_settling": {name: growth(settled, name) for name in SLACK},
