@@ -20,6 +20,7 @@ def file(name: str, **known: object) -> manifest.File:
 
 SAFE = b"\x02\0\0\0\0\0\0\0{}"
 KNOWN = file("bpe.model", size=1, sha256="")
+SIZED = file("feat1.pt", size=1)
 UNKNOWN = [file("gpt.pth"), file("s2mel.safetensors"), file("config.json"), file("config.yaml")]
 PART = [file("q/a", part=manifest.TEXT_EMOTION), file("q/b", part=manifest.TEXT_EMOTION)]
 
@@ -28,7 +29,8 @@ PART = [file("q/a", part=manifest.TEXT_EMOTION), file("q/b", part=manifest.TEXT_
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[hub_server.Hub]:
     torch_files.save(tmp_path / "gpt.pth", {})
     gpt = (tmp_path / "gpt.pth").read_bytes()
-    contents = dict(zip([KNOWN, *UNKNOWN], [b"pieces", gpt, SAFE, b"{}", b"a: 1"], strict=True))
+    files = [KNOWN, SIZED, *UNKNOWN]
+    contents = dict(zip(files, [b"pieces", gpt, gpt, SAFE, b"{}", b"a: 1"], strict=True))
     with hub_server.used(monkeypatch, {**contents, **dict.fromkeys(PART, b"x")}) as hub:
         yield hub
 
@@ -48,10 +50,11 @@ def test_a_good_folder_passes_and_says_what_was_compared(
 ) -> None:
     assert download("--dst", folder, "--check") == 0
     out = capsys.readouterr().out
-    rows = {line.split()[0]: line.split(maxsplit=2)[2] for line in out.splitlines()[2:9]}
+    rows = {line.split()[0]: line.split(maxsplit=2)[2] for line in out.splitlines()[2:10]}
     assert rows["bpe.model"] == "SHA-256"
+    assert rows["feat1.pt"] == "size, its own header"
     assert rows["gpt.pth"] == "its own header"
-    assert "all 7 files are there" in out
+    assert "all 8 files are there" in out
     assert f"indextts_jax.import --src {folder}" in out
     assert hub.requests == []
 
@@ -62,7 +65,7 @@ def test_what_was_downloaded_is_checked_by_hash(
     folder = tmp_path / "a"
     assert download("--dst", folder) == 0
     assert download("--dst", folder, "--check") == 0
-    assert capsys.readouterr().out.count("SHA-256") == 7
+    assert capsys.readouterr().out.count("SHA-256") == 8
     (folder / "config.yaml").write_bytes(b"a: 2")
     error = refused(capsys, "--dst", folder, "--check", code=cli.BAD_INPUT)
     assert f"{folder / 'config.yaml'} differs from what was published" in error
@@ -75,6 +78,7 @@ def test_what_was_downloaded_is_checked_by_hash(
         ("bpe.model", lambda content: content + b"!", "has 7 bytes; 6 expected"),
         ("bpe.model", lambda content: content[::-1], "differs from what was published"),
         ("gpt.pth", lambda content: content[:-5], "cut off"),
+        ("gpt.pth", lambda content: content.replace(b"data.pkl", b"data.pkx", 1), "not where it"),
         ("gpt.pth", lambda content: b"version https://git-lfs.github.com/spec/v1", "LFS pointer"),
         ("s2mel.safetensors", lambda content: content[:-1], "cut off"),
         ("config.json", lambda content: content[:-1], "is no JSON"),
@@ -136,8 +140,8 @@ def test_a_wrong_file_that_is_there_stops_the_download_and_stays(
 
 
 def test_arrays_in_another_format_are_taken_as_they_are(hub: hub_server.Hub, folder: Path) -> None:
-    (folder / "gpt.pth").unlink()
-    (folder / "gpt.safetensors").write_bytes(SAFE)
+    (folder / "feat1.pt").unlink()
+    (folder / "feat1.safetensors").write_bytes(SAFE)
     assert download("--dst", folder, "--check") == 0
 
 
@@ -147,7 +151,7 @@ def test_a_folder_without_files_is_all_missing(
 ) -> None:
     (tmp_path / "empty").mkdir()
     error = refused(capsys, "--dst", tmp_path / folder_name, "--check", code=cli.BAD_INPUT)
-    assert error.count("missing: ") == 6
+    assert error.count("missing: ") == 7
     assert not (tmp_path / "none").exists()
 
 

@@ -1,5 +1,7 @@
 """Downloads that go wrong: what is told, what is kept, what is never left behind."""
 
+import dataclasses
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,6 +139,29 @@ def test_a_wrong_file_is_named_and_not_left(
     assert error.count("\n") == 1
     assert not list(tmp_path.rglob(name))
     assert all(size < len(right) for size in partials(tmp_path))
+
+
+def test_a_file_of_unknown_hash_is_compared_with_the_hub(
+    hub: hub_server.Hub,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, big = manifest.FILES
+    monkeypatch.setattr(manifest, "FILES", (dataclasses.replace(big, size=None, sha256=None),))
+    hub.lies["big.safetensors"] = b"\0" + BIG[1:]
+    error = refused(capsys, "--dst", tmp_path, code=cli.FAILURE)
+    assert f"the hub says {hashlib.sha256(BIG).hexdigest()[:16]}" in error
+    assert list(tmp_path.rglob("*big*")) == []
+
+
+def test_a_part_that_is_whole_needs_no_more(hub: hub_server.Hub, tmp_path: Path) -> None:
+    described = remote.Hub.open().describe(MAIN, "big.safetensors", "main")
+    (tmp_path / "sub").mkdir()
+    fetch.partial_of(tmp_path / LAST, described).write_bytes(BIG)
+    assert download("--dst", tmp_path) == 0
+    assert complete(tmp_path)
+    assert starts(hub) == []
 
 
 def test_a_file_that_the_manifest_knows_otherwise_stops_before_anything_comes(

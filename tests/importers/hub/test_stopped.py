@@ -62,6 +62,20 @@ def test_too_little_room_is_told_before_anything_comes(
     assert download("--dst", tmp_path / "a") == 0
 
 
+def test_what_came_already_needs_no_more_room(
+    hub: hub_server.Hub,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub.cuts[FILE.name] = [200_000] + [0] * 99
+    refused(capsys, "--dst", tmp_path, code=cli.FAILURE)
+    (size,) = kept(tmp_path)
+    usage = type("Usage", (), {"free": 64 * 2**20 + len(BIG) - size})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    assert goes_on(hub, tmp_path)
+
+
 def test_a_disk_that_fills_up_keeps_what_came(
     hub: hub_server.Hub,
     tmp_path: Path,
