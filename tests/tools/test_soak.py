@@ -1,0 +1,128 @@
+"""The long run: its laws, its mix of requests, and a short one of its kind."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import support
+
+TOOLS = Path(__file__).parents[2] / "tools"
+sys.path.append(str(TOOLS))
+
+import soak  # noqa: E402
+from soaking import meters  # noqa: E402
+from soaking.meters import Sample  # noqa: E402
+from soaking.requests import clips, requests  # noqa: E402
+
+from importers import command  # noqa: E402
+from indextts_jax import cli, devices  # noqa: E402
+from indextts_jax.audio.io import load_audio  # noqa: E402
+
+
+def samples(**growth: Any) -> list[Sample]:
+    """A hundred looks at a process; each named number grows by so much from look to look."""
+    flat = {
+        "resident": 1 << 30,
+        "traced": 1000,
+        "objects": 500,
+        "arrays": 10,
+        "array_bytes": 4000,
+        "compiled": 0,
+    }
+    return [
+        Sample(utterance=10 * look, **{k: v + look * growth.get(k, 0) for k, v in flat.items()})
+        for look in range(1, 101)
+    ]
+
+
+def test_a_process_that_stays_as_it_is_breaks_no_law() -> None:
+    assert soak.broken_laws(samples(), [], same=True) == []
+
+
+@pytest.mark.parametrize(
+    ("growth", "compiled", "same", "complaint"),
+    [
+        ({"arrays": 1}, [], True, "arrays grew from 15 to 110"),
+        ({"array_bytes": 4}, [], True, "array_bytes grew"),
+        ({"traced": 2048}, [], True, "traced grew by"),
+        ({"objects": 10}, [], True, "objects grew by"),
+        ({"resident": 1 << 18}, [], True, "resident grew by"),
+        ({}, ["jit(add)"], True, "1 compilations after the warm-up: jit(add)"),
+        ({}, [], False, "other samples at the end"),
+    ],
+)
+def test_each_law_is_broken_by_what_it_forbids(
+    growth: dict[str, int], compiled: Sequence[str], same: bool, complaint: str
+) -> None:
+    (wrong,) = soak.broken_laws(samples(**growth), compiled, same)
+    assert complaint in wrong
+
+
+def test_growth_before_things_have_settled_counts_for_nothing() -> None:
+    early = [sample for sample in samples(arrays=1, objects=1000) if sample.utterance <= 50]
+    assert soak.broken_laws(early, [], same=True) == []
+
+
+def test_memory_that_the_system_does_not_tell_breaks_no_law() -> None:
+    untold = [Sample(**{**vars(sample), "resident": None}) for sample in samples()]
+    assert soak.growth(untold, "resident") is None
+    assert soak.broken_laws(untold, [], same=True) == []
+
+
+def test_resident_memory_is_seen_to_grow() -> None:
+    before = meters.resident()
+    if before is None:
+        pytest.skip("this system does not say how much memory a process has")
+    ballast = b"x" * (64 << 20)
+    after = meters.resident()
+    assert after is not None
+    assert after - before > len(ballast) // 2
+
+
+def test_requests_repeat_and_vary() -> None:
+    todo = requests(200, voices=4, seed=0)
+    assert todo == requests(200, voices=4, seed=0)
+    assert todo != requests(200, voices=4, seed=1)
+    assert {request.voice for request in todo} == set(range(4))
+    assert {request.emotion for request in todo} == {"own", "prompt", "weights"}
+    words = [len(request.text.split()) for request in todo]
+    assert min(words) == 1
+    assert max(words) > 60
+
+
+def test_one_recording_becomes_four_clips_of_different_lengths() -> None:
+    lengths = [len(load_audio(clip, 16000)) for clip in clips([support.TINY / "speaker.wav"])]
+    assert len(set(lengths)) == 4
+
+
+def test_a_checkpoint_that_is_not_there_is_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    assert soak.main(["--checkpoint", str(tmp_path / "none"), "--speaker", "a.wav"]) == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_hundred_utterances_and_four_threads_break_no_law(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    target = tmp_path / "tiny"
+    argv = [f"--src={support.CHECKPOINTS}", f"--dst={target}"]
+    cli.execute(
+        command.main, command.define, name="import", summary="", common=command.COMMON, argv=argv
+    )
+    speaker = str(support.TINY / "speaker.wav")
+    code = soak.main(
+        ["--checkpoint", str(target), "--speaker", speaker, "--utterances", "100", "--sentences=5"]
+    )
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    # What other tests hold in the same process is not dropped with this model.
+    assert [law for law in report["broken"] if "dropped" not in law] == []
+    assert code in (0, 1)
+    assert report["soak"]["compiled_after_warm_up"] == 0
+    assert report["threads"]["different"] == 0
