@@ -19,6 +19,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.model import Model
 
 TINY = support.DATA / "qwen" / "tiny"
+BPE = (support.CHECKPOINTS / "bpe.model").read_bytes()
 
 
 @functools.cache
@@ -33,7 +34,7 @@ def reader(tmp_path_factory):
     checkpoint.save(
         path,
         config=words.within(bundled_config("tiny")),
-        tokenizer=b"",
+        tokenizer=BPE,
         components=[("text_emotion", jax.tree.map(jnp.asarray, words.read()))],
         emotion_tokenizer=words.tokenizer,
     )
@@ -135,7 +136,7 @@ def test_a_reply_without_an_end_is_an_error(reader):
 
 def test_a_checkpoint_without_the_model_says_how_to_add_it(tmp_path):
     config = bundled_config("tiny")
-    checkpoint.save(tmp_path / "a", config=config, tokenizer=b"", components=[])
+    checkpoint.save(tmp_path / "a", config=config, tokenizer=BPE, components=[])
     with pytest.raises(InputError, match=r"has no text_emotion.*--components text_emotion --src"):
         EmotionReader.load(tmp_path / "a")
 
@@ -145,7 +146,7 @@ def test_a_checkpoint_whose_tokenizer_was_changed_is_refused(reader, tmp_path):
     checkpoint.save(
         tmp_path / "a",
         config=words.within(bundled_config("tiny")),
-        tokenizer=b"",
+        tokenizer=BPE,
         components=[],
         emotion_tokenizer=words.tokenizer,
     )

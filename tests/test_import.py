@@ -1,6 +1,7 @@
 """The import command: exit codes, one-line errors, the table, and what is left behind."""
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 
@@ -57,6 +58,19 @@ def test_the_tiny_set_becomes_a_checkpoint_of_every_component(imported):
     assert saved.components == tuple(COMPONENTS)
     assert saved.config == dataclasses.replace(bundled_config("tiny"), text_emotion=None)
     assert saved.tokenizer == (support.CHECKPOINTS / "bpe.model").read_bytes()
+
+
+def test_the_text_to_emotion_model_is_taken_along(tmp_path, capsys):
+    src = published_set.linked(tmp_path / "src")
+    shutil.copytree(support.DATA / "qwen" / "tiny", src / "qwen0.6bemo4-merge")
+    assert run("--src", src, "--dst", tmp_path / "a") == 0
+    saved = open_checkpoint(tmp_path / "a")
+    assert saved.components == (*COMPONENTS, "text_emotion")
+    assert saved.config == bundled_config("tiny")
+    assert "qwen0.6bemo4-merge/model.safetensors" in {s.name for s in saved.provenance.sources}
+    printed = capsys.readouterr().out
+    assert "without" not in printed
+    assert "text_emotion           24" in printed
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -140,9 +154,10 @@ def test_an_auxiliary_model_may_lie_elsewhere(src, tmp_path):
 def test_force_replaces_and_nothing_else_does(capsys, tmp_path):
     options = ("--src", support.CHECKPOINTS, "--dst", tmp_path / "a", "--components")
     assert run(*options, "gpt") == 0
-    assert "exists already; --force replaces it" in refused(capsys, *options, "dit")
-    assert run(*options, "dit", "--force") == 0
-    assert open_checkpoint(tmp_path / "a").components == ("dit",)
+    assert "exists already; --force replaces it" in refused(capsys, *options[:4])
+    assert "has gpt already; --force replaces them" in refused(capsys, *options, "gpt,dit")
+    assert run(*options, "gpt,dit", "--force") == 0
+    assert open_checkpoint(tmp_path / "a").components == ("gpt", "dit")
 
 
 def test_help_names_every_common_flag(capsys):
