@@ -10,9 +10,12 @@ The result is a golden directory: the prompts, `tensors/*.npz` by stage, what wa
 It runs where the reference is installed, not this program. An environment for it:
 
     python3.11 -m venv reference
-    reference/bin/pip install torch==2.13.0 torchaudio==2.11.0 transformers==5.2.0 numpy scipy \\
-        librosa soundfile einops omegaconf munch sentencepiece safetensors
-    reference/bin/pip install --no-deps indextts2-inference==2.1.1
+    reference/bin/pip install torch==2.13.0 transformers==5.2.0 numpy scipy librosa soundfile \\
+        einops omegaconf munch sentencepiece safetensors
+    reference/bin/pip install --no-deps torchaudio==2.11.0 indextts2-inference==2.1.1
+
+(Without CUDA, torchaudio 2.11 may fail to load its `lib/_torchaudio.abi3.so`: remove that file,
+nothing here uses it.)
 
 The text goes to the tokenizer as it stands: write numbers and dates in words. Only the
 reference's own modules compute; each is loaded when its stage comes, and freed after it.

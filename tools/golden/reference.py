@@ -8,7 +8,7 @@ files, and the module in question is built anew with them.
 import gc
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,8 @@ class Reference:
     def codec(self) -> nn.Module:
         """The semantic codec."""
         codec = RepCodec(cfg=self.config.semantic_codec)
-        codec.load_state_dict(safetensors.torch.load_file(self.files["semantic_codec"]))
+        path = self.files["semantic_codec"]
+        _fill(codec, _read(safetensors.torch.load_file, path), path)
         return self._ready(codec)
 
     @cached_property
@@ -132,7 +133,7 @@ class Reference:
         """The style encoder."""
         weights = _torch(self.files["campplus"])
         campplus = campplus_module(weights)
-        campplus.load_state_dict(weights)
+        _fill(campplus, weights, self.files["campplus"])
         return self._ready(campplus)
 
     @cached_property
@@ -145,7 +146,7 @@ class Reference:
             semantic=self.statistics["mean"].shape[0],
             emotion=weights["emo_perceiver_encoder.latents"].shape[1],
         )
-        gpt.load_state_dict(weights)
+        _fill(gpt, weights, self.files["gpt"])
         gpt = self._ready(gpt)
         gpt.post_init_gpt2_config(use_deepspeed=False, kv_cache=True, half=False)
         return self._ready(gpt)
@@ -172,7 +173,7 @@ class Reference:
         layers = range(len([name for name in net["gpt_layer"] if name.endswith("weight")]))
         modules["gpt_layer"] = gpt_layer([net["gpt_layer"][f"{i}.weight"] for i in layers])
         for name, module in modules.items():
-            module.load_state_dict(net[name])
+            _fill(module, net[name], self.files["s2mel"])
             self._ready(module)
         with torch.device(self.device):
             modules["cfm"].estimator.setup_caches(max_batch_size=1, max_seq_length=8192)
@@ -183,7 +184,7 @@ class Reference:
         """The vocoder."""
         bigvgan = _bigvgan(self.files["bigvgan_config"])
         weights = _torch(self.files["bigvgan"])
-        bigvgan.load_state_dict(weights.get("generator", weights))
+        _fill(bigvgan, weights.get("generator", weights), self.files["bigvgan"])
         bigvgan.remove_weight_norm()
         return self._ready(bigvgan)
 
@@ -298,4 +299,20 @@ def mel(reference: Reference, audio: Tensor) -> Tensor:
 
 def _torch(path: Path) -> Any:
     mapped = zipfile.is_zipfile(path)  # what is not used, the training state say, is not read then
-    return torch.load(path, map_location="cpu", weights_only=False, mmap=mapped)
+    return _read(torch.load, path, map_location="cpu", weights_only=False, mmap=mapped)
+
+
+def _read(load: Callable[..., Any], path: Path, **options: Any) -> Any:
+    try:
+        return load(path, **options)
+    except Exception as error:  # whatever pickles and safetensors raise
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} cannot be read: {type(error).__name__}: {reason}") from error
+
+
+def _fill(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path} does not fit the model of config.yaml: {reason}") from error
