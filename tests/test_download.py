@@ -74,7 +74,8 @@ def test_the_notices_come_before_the_first_file(
     assert rest
     for words in (
         "bilibili Model Use License",
-        "amphion/MaskGCT                      CC-BY-NC-4.0 (NON-COMMERCIAL",
+        "amphion/MaskGCT                      CC-BY-NC-4.0\n",
+        "  NON-COMMERCIAL (the semantic codec)\n",
         "only with the consent of the person",
         "each repository's model card",
     ):

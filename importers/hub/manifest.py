@@ -30,10 +30,10 @@ REPOSITORIES = (
     Repository(
         MAIN,
         "bilibili Model Use License",
-        "large companies need a licence of their own, and some fields of use are forbidden",
+        "(large companies need their own; some uses are forbidden)",
     ),
     Repository("facebook/w2v-bert-2.0", "MIT"),
-    Repository("amphion/MaskGCT", "CC-BY-NC-4.0", "NON-COMMERCIAL: the semantic codec"),
+    Repository("amphion/MaskGCT", "CC-BY-NC-4.0", "NON-COMMERCIAL (the semantic codec)"),
     Repository("funasr/campplus", "Apache-2.0"),
     Repository("nvidia/bigvgan_v2_22khz_80band_256x", "MIT"),
 )
@@ -148,8 +148,9 @@ def notices(files: tuple[File, ...]) -> str:
     lines = ["The files belong to others. By downloading them you take them on these terms:"]
     for repository in REPOSITORIES:
         if repository.name in used:
-            note = f" ({repository.note})" if repository.note else ""
-            lines.append(f"  {repository.name.ljust(width)}  {repository.licence}{note}")
+            lines.append(f"  {repository.name.ljust(width)}  {repository.licence}")
+            if repository.note:
+                lines.append(f"  {' ' * width}  {repository.note}")
     lines += [
         "These are the licences as commonly stated; what counts is each repository's model card.",
         "Use a voice only with the consent of the person it belongs to.",
