@@ -108,7 +108,7 @@ def with_compute_dtype(config: Config, dtype: str | None) -> Config:
         return config
     if dtype not in DTYPES:
         raise InputError(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    halves = ("gpt", "length_regulator", "dit", "vocoder")
+    halves = ("gpt", "length_regulator", "dit", "vocoder", "text_emotion")
     compute = dataclasses.replace(config.compute, **dict.fromkeys(halves, dtype))
     return dataclasses.replace(config, compute=compute)
 
