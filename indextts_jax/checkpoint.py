@@ -411,11 +411,17 @@ def _reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps Orbax from logging tracebacks of errors that are reported properly."""
+    """Keeps Orbax from logging tracebacks of errors that are reported properly.
+
+    By a filter of its own each time: threads that come and go would restore each other's level.
+    """
     logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+
+    def grave(entry: logging.LogRecord) -> bool:
+        return entry.levelno >= logging.CRITICAL
+
+    logger.addFilter(grave)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logger.removeFilter(grave)

@@ -1,10 +1,13 @@
 """Checkpoints: what is saved is loaded; what is damaged is named; nothing half-written stays."""
 
 import errno
+import logging
 import os
 import shutil
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +68,32 @@ def leftovers(folder, *expected):
 
 
 # What is saved is loaded.
+
+
+def test_threads_that_load_at_once_get_the_same_and_leave_the_log_as_it_was(sound):
+    logger = logging.getLogger("absl")
+    before = (logger.level, list(logger.filters))
+    together = threading.Barrier(4)
+
+    def load(_):
+        together.wait()
+        return open_checkpoint(sound).load(NAMES[:1])
+
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(load, range(4)))
+    assert (logger.level, list(logger.filters)) == before
+    for other in loaded[1:]:
+        jax.tree.map(np.testing.assert_array_equal, other, loaded[0])
+
+
+def test_one_thread_stays_quiet_when_another_has_loaded(caplog):
+    with checkpoint._quiet():
+        with checkpoint._quiet():
+            pass
+        logging.getLogger("absl").error("a traceback")
+    assert not caplog.records
+    logging.getLogger("absl").error("heard again")
+    assert [entry.message for entry in caplog.records] == ["heard again"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
