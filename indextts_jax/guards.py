@@ -1,0 +1,73 @@
+"""What is wrong with a spoken segment: no end, no numbers, too short, too long, too loud."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32
+
+CLIPPED = 0.001  # share of samples beyond full scale that is heard as distortion
+HASTY, SLUGGISH = 0.5, 2.0  # shares of the time that fast and slow speakers take
+GRACE = 1.0  # seconds that any segment may last, and may last longer
+FADE = 0.005  # seconds over which a segment comes out of silence, and goes into it
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: a word for programs, a clause for people."""
+
+    kind: str  # endless, not_finite, short, long, clipped
+    message: str
+
+
+def faults(
+    wave: Float32[np.ndarray, " n"],
+    sample_rate: int,
+    expected: tuple[float, float],
+    *,
+    truncated: bool,
+    speed: float = 1.0,
+) -> tuple[Fault, ...]:
+    """What is wrong with a segment's samples, which are not clipped yet.
+
+    `expected` is how many seconds a fast and a slow speaker take for its text; `truncated` says
+    that no stop code came before the limit.
+    """
+    found = []
+    seconds = len(wave) / sample_rate
+    fastest, slowest = (HASTY * expected[0] - GRACE, SLUGGISH * expected[1] + GRACE)
+    if truncated:
+        found.append(Fault("endless", f"no end came within {seconds:.1f} s of audio"))
+    if not np.isfinite(wave).all():
+        bad = float(np.mean(~np.isfinite(wave)))
+        found.append(Fault("not_finite", f"{bad:.1%} of its samples are not finite numbers"))
+    between = f"its text takes {expected[0]:.1f} to {expected[1]:.1f} s to say"
+    if seconds * speed < fastest:
+        found.append(Fault("short", f"it lasts only {seconds:.1f} s, and {between}"))
+    if seconds * speed > slowest and not truncated:
+        found.append(Fault("long", f"it lasts {seconds:.1f} s, and {between}"))
+    beyond = float(np.mean(np.abs(wave) > 1)) if len(wave) else 0.0
+    if beyond > CLIPPED:
+        found.append(Fault("clipped", f"{beyond:.1%} of its samples are beyond full scale"))
+    return tuple(found)
+
+
+def faded(
+    wave: Float32[np.ndarray, " n"], sample_rate: int, *, start: bool, end: bool
+) -> Float32[np.ndarray, " n"]:
+    """The samples, out of and into silence without a click."""
+    size = min(round(FADE * sample_rate), len(wave) // 2)
+    if not size:
+        return wave
+    ramp = (np.sin(np.linspace(0, np.pi / 2, size, endpoint=False)) ** 2).astype(np.float32)
+    result = wave.copy()
+    if start:
+        result[:size] *= ramp
+    if end:
+        result[-size:] *= ramp[::-1]
+    return result
+
+
+def described(found: Sequence[Fault]) -> str:
+    """The faults as one line."""
+    return "; ".join(fault.message for fault in found)

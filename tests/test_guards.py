@@ -1,0 +1,62 @@
+"""What is wrong with a spoken segment."""
+
+import numpy as np
+import pytest
+
+from indextts_jax.guards import FADE, described, faded, faults
+
+RATE = 1000
+
+
+def wave(seconds: float, level: float = 0.1) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-level, level, int(seconds * RATE)).astype(np.float32)
+
+
+def kinds(
+    samples: np.ndarray, expected: tuple[float, float] = (2.0, 4.0), **more: object
+) -> list[str]:
+    settings = {"truncated": False} | more
+    return [fault.kind for fault in faults(samples, RATE, expected, **settings)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2.0, 4.0, 8.9])
+def test_a_usual_length_is_no_fault(seconds: float) -> None:
+    assert kinds(wave(seconds)) == []
+
+
+def test_each_fault_is_found_alone() -> None:
+    broken = wave(3)
+    broken[7] = np.nan
+    assert kinds(wave(9.1)) == ["long"]
+    assert kinds(wave(3.9), (10.0, 20.0)) == ["short"]
+    assert kinds(wave(4.1), (10.0, 20.0)) == []
+    assert kinds(wave(3), truncated=True) == ["endless"]
+    assert kinds(wave(30), truncated=True) == ["endless"]
+    assert kinds(broken) == ["not_finite"]
+    assert kinds(wave(3, 1.1)) == ["clipped"]
+    assert kinds(wave(3, 0.9999)) == []
+
+
+def test_a_speed_is_taken_into_account() -> None:
+    assert kinds(wave(15), speed=0.5) == []
+    assert kinds(wave(5), speed=2.0) == ["long"]
+    assert kinds(wave(3), (10.0, 20.0), speed=2.0) == []
+
+
+def test_the_line_says_what_was_expected_and_what_came() -> None:
+    line = described(faults(wave(9.5), RATE, (2.0, 4.0), truncated=False))
+    assert line == "it lasts 9.5 s, and its text takes 2.0 to 4.0 s to say"
+
+
+def test_a_fade_touches_only_the_edge_that_meets_silence() -> None:
+    samples, rate = np.ones(1000, np.float32), 10_000
+    size = round(FADE * rate)
+    up = faded(samples, rate, start=True, end=False)
+    down = faded(samples, rate, start=False, end=True)
+    assert up[0] == 0
+    assert (up[size:] == 1).all()
+    assert (np.diff(up[: size + 1]) > 0).all()
+    assert np.array_equal(up[::-1], down)
+    assert (samples == 1).all()
+    assert np.array_equal(faded(samples, rate, start=False, end=False), samples)
+    assert faded(samples[:1], rate, start=True, end=True).size == 1
