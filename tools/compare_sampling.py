@@ -9,7 +9,9 @@ log-probability. A run that differs is repeated by the reference with logits tha
 rounding: where its own codes change then, the run hangs on a tie of rounding.
 
 REFERENCE is the environment that `tools/make_golden.py` describes. Its transformers decides which
-generation loop is compared: that of 4.46 is the published pipeline's; with 5 the loop is another.
+generation loop is compared. The published pipeline carries that of the 4.46 series; for it, add
+
+    pip install --no-deps transformers==4.46.3 tokenizers==0.20.3 huggingface_hub==0.26.5
 """
 
 import argparse
