@@ -11,3 +11,15 @@ def expand_is(text: str) -> str:
     Source: `TextNormalizer.normalize` of the PyTorch release, its first step.
     """
     return _WITH_IS.sub(r"\1 is", text)
+
+
+_HAS = re.compile(
+    r"(?<![A-Za-z])(he|she|it|that|who|there|what|where|here)'s(?=\s+(?:been|got|had|become)\b)",
+    re.IGNORECASE,
+)
+_WHOLE = re.compile(rf"(?<![A-Za-z]){_WITH_IS.pattern}\b", re.IGNORECASE | re.ASCII)
+
+
+def expand_words(text: str) -> str:
+    """The text with `it's` as `it is`, and `it's been` as `it has been`; `rabbit's` stays."""
+    return _WHOLE.sub(r"\1 is", _HAS.sub(r"\1 has", text))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from indextts_jax.text.numbers_en import NUMBER_WORDS, decade
+from indextts_jax.text.english.numbers import NUMBER_WORDS, decade
 
 Language = Literal["zh", "en"]
 

@@ -85,7 +85,7 @@ def decimal(text: str) -> str:
     sign = "minus " if text[0] in "-−–" else ""
     whole, point, fraction = text.lstrip("-−–+").replace(",", "").partition(".")
     words = cardinal(int(whole or "0"))
-    return sign + words + (f" point {digits(fraction)}" if point else "")
+    return sign + words + (f" point {digits(fraction, 'oh')}" if point else "")
 
 
 def year(number: int) -> str:

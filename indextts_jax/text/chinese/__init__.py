@@ -1,0 +1,13 @@
+"""Chinese: how it reads what the grammar would get wrong. `RULES` are tried in their order."""
+
+from indextts_jax.text.chinese import amounts, codes, dates, names
+from indextts_jax.text.spans import Rule
+
+RULES: list[Rule] = [
+    *codes.ADDRESSES,
+    dates.DOTTED,
+    *codes.RULES,
+    *dates.RULES,
+    *amounts.RULES,
+    *names.RULES,
+]

@@ -1,0 +1,107 @@
+"""Rules for Chinese: money, percentages, units and scores, where the grammar would get it wrong."""
+
+import re
+
+from indextts_jax.text import units
+from indextts_jax.text.chinese import numbers, say
+from indextts_jax.text.chinese.codes import START
+from indextts_jax.text.english.amounts import NUMBER
+from indextts_jax.text.spans import Rule, rule
+
+_UNIT = units.alternatives({**units.CHINESE, **units.CHINESE_RATES})
+_MONEY = units.alternatives(units.MONEY)
+_END = r"(?![A-Za-z0-9²³])"
+_TO = r"\s?[-–—~～至到]\s?"
+_SCALE = r"\s?(万亿|[万亿千百]|million|billion|thousand|[kKM](?![A-Za-z]))?"
+_SIGN = r"(?P<sign>(?<![0-9A-Za-z)）])[-−])?"
+_GAME = re.compile("比分|胜|负|战|平|击败|赢|输|领先|落后|逆转|总分|险|横扫|败|不敌|力克|拿下")
+_GAME_AFTER = (
+    "大胜|战胜|险胜|战平|击败|力克|逆转|领先|落后|不敌|轻取|横扫|完胜|获胜|取胜|赢|胜|输|负|的比分"
+)
+
+
+# Before these, 2 is 两.
+_TWO = (
+    "(?:[个台斤只条张本位名件款种倍次天周岁吨元块辆家间杯瓶碗盒包支把双套米人秒座棵头匹场句步遍"
+    "趟年口]|公[斤里]|小时|分钟|平方|千米|厘米|层楼)"
+)
+
+
+def _minus(match: re.Match[str]) -> str:
+    return "负" if match["sign"] else ""
+
+
+def _money(match: re.Match[str]) -> str:
+    words = say.money(match[1], match[2], match[3])
+    return words + ("每" if match[4] else "")
+
+
+def _scaled(match: re.Match[str]) -> str:
+    amount, scale, sign = match[2], match[3], match[4]
+    if not scale:
+        return _minus(match) + say.measure(amount, sign)
+    name = units.CHINESE.get(sign, sign)
+    return f"{_minus(match)}{numbers.decimal(amount)}{scale}{name}"
+
+
+def _numbered(match: re.Match[str]) -> str:
+    if len(match[1]) < 4 and match[1][0] != "0":
+        return f"第{numbers.decimal(match[1])}"
+    return f"编号{say.code(match[1])}"
+
+
+def _score(match: re.Match[str]) -> str:
+    around = match.string[max(0, match.start() - 12) : match.end() + 8]
+    first, second = numbers.decimal(match[1]), numbers.decimal(match[2])
+    won = _GAME.search(around) or int(match[1]) >= int(match[2])
+    return f"{first}{'比' if won else '到'}{second}"
+
+
+RULES: list[Rule] = [
+    rule(
+        rf"({_MONEY})\s?({NUMBER}){_TO}(?:{_MONEY})?\s?({NUMBER}){_SCALE}元?",
+        lambda m: f"{numbers.decimal(m[2])}到{say.money(m[1], m[3], m[4])}",
+    ),
+    rule(rf"({_MONEY})\s?({NUMBER}){_SCALE}(?:美元|元)?(\s?/\s?(?=[\u4e00-\u9fff]))?", _money),
+    rule(
+        rf"{START}({NUMBER}){_SCALE}\s?({_MONEY})(?![A-Za-z])(?:美元|元)?",
+        lambda m: say.money(m[3], m[1], m[2]),
+    ),
+    rule(
+        rf"{START}({NUMBER})\s?%?{_TO}({NUMBER})\s?%",
+        lambda m: f"百分之{numbers.decimal(m[1])}到百分之{numbers.decimal(m[2])}",
+    ),
+    rule(rf"{_SIGN}{START}({NUMBER})\s?%", lambda m: f"{_minus(m)}百分之{numbers.decimal(m[2])}"),
+    rule(
+        rf"{_SIGN}{START}({NUMBER}){_TO}({NUMBER})\s?({_UNIT}){_END}",
+        lambda m: f"{_minus(m)}{numbers.decimal(m[2])}到{say.measure(m[3], m[4])}",
+    ),
+    rule(rf"{_SIGN}{START}({NUMBER})([万亿千百])?\s?({_UNIT}){_END}", _scaled),
+    rule(r"(?:№|[Nn]o\.|NO\.)\s?(\d+)(?!\d)", _numbered),
+    rule(
+        rf"{START}(?<![-:/A-Za-z])(\d{{1,3}})[-–:：](\d{{1,3}})(?![\d:/.A-Za-z-]|\s?=)"
+        rf"(?=\s*(?:{_GAME_AFTER}))",
+        _score,
+    ),
+    rule(
+        r"(?:(?<=比分)|(?<=比分是)|(?<=比分为)|(?<=以)|(?<=[胜负平赢输]))\s?"
+        r"(\d{1,3})[-–](\d{1,3})(?![\d:/.A-Za-z-])",
+        _score,
+    ),
+    rule(rf"{START}(?<![-:/A-Za-z])(\d{{1,3}})-(\d{{1,3}})(?=\W*$)", _score),
+    rule(
+        rf"{START}(\d+(?:\.\d+)?)\s?[xX×*]\s?(\d+(?:\.\d+)?)(?![0-9A-Za-z])",
+        lambda m: f"{numbers.decimal(m[1])}乘{numbers.decimal(m[2])}",
+    ),
+    rule(
+        r"(?<![\w.])(\d)['’′](\d{1,2})(?:[\"”″]|'')",
+        lambda m: f"{numbers.decimal(m[1])}英尺{numbers.decimal(m[2])}英寸",
+    ),
+    rule(rf"{START}\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d,])", lambda m: numbers.decimal(m[0])),
+    rule(rf"{START}24/7(?!\d)(?:\s?小时)?", lambda m: "七乘二十四小时"),
+    rule(rf"{START}(?<![第周])2(?={_TWO})", lambda m: "两"),
+    rule(rf"{START}\d+\.\d+(?!\d|\.\d)", lambda m: numbers.decimal(m[0])),
+    rule(r"(?<![=<>])\s?=\s?(?=-?\d)", lambda m: "等于"),
+    rule(r"(?<=[A-Za-z0-9\u4e00-\u9fff])\s?<\s?(?=\d)", lambda m: "小于"),
+    rule(r"(?<=[A-Za-z0-9\u4e00-\u9fff])\s?>\s?(?=\d)", lambda m: "大于"),
+]

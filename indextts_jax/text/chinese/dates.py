@@ -1,0 +1,53 @@
+"""Rules for Chinese: years and decades; other dates, and times, are the grammar's."""
+
+import re
+
+from indextts_jax.text.chinese import numbers
+from indextts_jax.text.chinese.codes import START
+from indextts_jax.text.spans import Rule, rule
+
+_YEAR = r"(?:1[0-9]|20)\d\d"
+_TO = r"\s?[-–—~～至到]\s?"
+_YEARLY = (
+    "款|版|级|届|赛季|春晚|春季|夏季|秋季|冬季|财年|年度|奥运|世界杯|高考|财报|新年|跨年|欧洲杯"
+    "|国庆|中秋"
+)
+# Before a number of years that has gone by, not the name of a year.
+_LASTING = "了过近约达整满第共已这每有长前后隔花用历几仅逾超距活"
+
+
+def _short_year(match: re.Match[str]) -> str | None:
+    before = match.string[: match.start()][-1:]
+    if before and before in _LASTING and match[1][0] != "0":
+        return None
+    return numbers.year(match[1])
+
+
+def _dotted(match: re.Match[str]) -> str | None:
+    if not (0 < int(match[2]) < 13 and 0 < int(match[3]) < 32):
+        return None
+    month, day = numbers.decimal(match[2]), numbers.decimal(match[3])
+    return f"{numbers.year(match[1])}年{month}月{day}日"
+
+
+# 2024.3.5, before it is taken for the number of a version.
+DOTTED = rule(rf"{START}({_YEAR})\.(\d{{1,2}})\.(\d{{1,2}})(?![.\d])", _dotted)
+RULES: list[Rule] = [
+    rule(
+        rf"{START}({_YEAR})(年?){_TO}({_YEAR})(?=年|学年|赛季|财年|年度|[)）])",
+        lambda m: f"{numbers.year(m[1])}{m[2]}到{numbers.year(m[3])}",
+    ),
+    rule(
+        rf"{START}({_YEAR})[-–—](\d\d)(?=学年|赛季|财年|年度)",
+        lambda m: f"{numbers.year(m[1])}到{numbers.year(m[2])}",
+    ),
+    rule(rf"{START}{_YEAR[:-2]}0(?=年代)", lambda m: numbers.year(m[0])),
+    rule(rf"{START}[1-9]0(?=年代)", lambda m: numbers.decimal(m[0])),
+    rule(rf"{START}00(?=年代)", lambda m: "零零"),
+    rule(rf"{START}(?:[5-9][05]|[01][05])(?=后(?![面来天]))", lambda m: numbers.year(m[0])),
+    rule(r"(?:(?<=公元前)|(?<=公元)|(?<=西元))\d{2,4}(?=年)", lambda m: numbers.year(m[0])),
+    rule(rf"{START}{_YEAR}(?=年(?!的?历史|前|以上|以来|来|之久|间))", lambda m: numbers.year(m[0])),
+    rule(rf"{START}{_YEAR}(?=\s?(?:{_YEARLY}))", lambda m: numbers.year(m[0])),
+    rule(rf"{START}([5-9]\d|0\d)(?=年(?![前后来间内以之历多的半]))", _short_year),
+    rule(rf"{START}[1-9]\d*(?=年(?!代))", lambda m: numbers.counted(m[0])),
+]

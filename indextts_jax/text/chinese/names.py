@@ -1,0 +1,68 @@
+"""Rules for Chinese: Latin letters with digits, and numbers beside Latin words."""
+
+import re
+
+from indextts_jax.text.chinese import numbers, say
+from indextts_jax.text.chinese.codes import NAME_START
+from indextts_jax.text.spans import Rule, rule
+
+_MEASURE = "个只条年月日号次元块台部人名岁天小件本张款种倍万亿千百位点分秒米克层楼页章节"
+
+
+def _after_word(match: re.Match[str]) -> str | None:
+    """`iPhone 15`, `RTX 4090`: a name; after a word in lower case it is a quantity."""
+    word, blank, figures = match[1], match[2], match[3]
+    if "." in figures:
+        return word + blank + say.dotted(figures)
+    named = any(letter.isupper() for letter in word)
+    return word + blank + (say.label(figures) if named else numbers.decimal(figures))
+
+
+def _alone(match: re.Match[str]) -> str | None:
+    """A number that is all there is: a code if it has three digits, or five and more."""
+    figures = match[2]
+    if len(figures) < 3 or len(figures) == 4:
+        return None
+    return match[1] + say.code(figures) + match[3]
+
+
+def _long(match: re.Match[str]) -> str | None:
+    figures = match[0]
+    code = figures[0] == "0" and len(figures) > 1
+    code = code or (len(figures) > 8 and not figures.endswith("000"))
+    return say.code(figures) if code else None
+
+
+RULES: list[Rule] = [
+    rule(r"(?<![A-Za-z0-9])([BCPG])2([BCPG])(?![A-Za-z0-9])", lambda m: f"{m[1]} to {m[2]}"),
+    rule(
+        r"(?<![A-Za-z.])[A-Z](?:\.[A-Z])+(?![A-Za-z])\.?",
+        lambda m: " ".join(m[0].replace(".", "")),
+    ),
+    rule(
+        rf"{NAME_START}[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+(?:\.\d+)*)+", lambda m: say.mixed(m[0])
+    ),
+    rule(
+        rf"{NAME_START}(?:[A-Za-z]+\d|\d+[A-Za-z])[A-Za-z0-9]*(?:\.\d+(?![A-Za-z]))?",
+        lambda m: say.mixed(m[0]),
+    ),
+    rule(
+        rf"(?<![A-Za-z])([A-Za-z]+)(\s?)(\d+(?:\.\d+)?)(?![\d:/%,.-]|\s?[{_MEASURE}])",
+        _after_word,
+    ),
+    rule(
+        r"(?<![0-9.,:/-])(\d+(?:\.\d+)?)(\s?)(?=[A-Za-z])",
+        lambda m: numbers.decimal(m[1]) + m[2],
+    ),
+    rule(
+        r"(?:(?<=波音)|(?<=空客)|(?<=骁龙)|(?<=麒麟)|(?<=标致))\s?\d{3,4}(?![\d.])",
+        lambda m: say.code(m[0]),
+    ),
+    rule(
+        r"^([^0-9A-Za-z\u3400-\u9fff]*)(\d+)([^0-9A-Za-z\u3400-\u9fff]*)$",
+        _alone,
+    ),
+    rule(r"(?<![0-9.,:/-])\d+(?![\d.,:/%-])", _long),
+    rule(r"(?<=[A-Za-z\u4e00-\u9fff])-(?=[A-Za-z\u4e00-\u9fff])", lambda m: "-"),
+    rule(r"(?<=[A-Za-z0-9\u4e00-\u9fff])\s*&\s*(?=[A-Za-z0-9\u4e00-\u9fff])(?!和)", lambda m: "和"),
+]

@@ -1,0 +1,16 @@
+"""English: how it reads what is not words. The rules of `RULES` are tried in their order."""
+
+from indextts_jax.text.english import amounts, codes, dates, names, words
+from indextts_jax.text.spans import Rule
+
+RULES: list[Rule] = [
+    *codes.ADDRESSES,
+    *words.RULES,
+    *dates.NUMERIC,
+    *codes.RULES,
+    *dates.RULES,
+    *amounts.RULES,
+    *names.RULES,
+    *amounts.SUMS,
+    *words.SIGNS,
+]

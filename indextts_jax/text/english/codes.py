@@ -1,0 +1,118 @@
+"""Rules for English: numbers that are names, and are read as such: telephones, rooms, orders."""
+
+import re
+
+from indextts_jax.text.english import numbers, say
+from indextts_jax.text.spans import Rule, rule
+
+_TOP_LEVEL = "com|org|net|edu|gov|io|ai|cn|co|uk|de|fr|jp|dev|app|info|me|tv|us|eu|ca|au|ru|gg"
+EMAIL = r"[A-Za-z0-9][\w.+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+URL = (
+    r"(?:https?://|www\.)[A-Za-z0-9.-]+(?::\d+)?(?:[/?#][\w./?=&#%+~:@-]*[\w/=])?(?<!\.)"
+    rf"|(?<![\w.@-])(?:[A-Za-z0-9-]+\.)+(?:{_TOP_LEVEL})\b(?:/[\w./?=&#%+~-]*[\w/=])?"
+)
+ADDRESSES: list[Rule] = [rule(pattern, lambda m: say.address(m[0])) for pattern in (EMAIL, URL)]
+
+_ROOM = (
+    r"rooms?|rm\.?|suite|ste\.|apt\.?|apartment|unit|flat|bus|route|highway|hwy|interstate|line"
+    r"|freeway|locker|building|studio|classroom|ward|lot|stall|seat|gate|platform|exit|bay"
+)
+_CODE = (
+    r"flights?|pins?|passcode|passwords?|otp|zip(?:\s?code)?|postcode|postal code|area code|codes?"
+    r"|serial|isbn(?:-1[03])?|issn|tracking|confirmation|reference|ref\.?|badge|licen[cs]e|plates?"
+    r"|invoice|orders?|tickets?|case|account|acct\.?|card|policy|member(?:ship)?|extension|ext\.?"
+    r"|id|passport|train|patent|docket|booking|ssn|social security|vin|routing|student|employee"
+    r"|reservation|permit|claim|batch|part|item|sku|agent|apartment code|lock|safe"
+)
+# After these a number is a code even where no "number" or "is" says so.
+_STRONG = (
+    r"flight|train|pin|pass|otp|zip|post|area|isbn|issn|ssn|ext|serial|badge|licen|vin|id|codes?$"
+)
+_PHONE = (
+    r"call|phone|telephone|tel\.?|dial|fax|hotline|mobile|cell|text|whatsapp|contact|ring"
+    r"|helpline|reach (?:me|us|him|her|them) at"
+)
+_BETWEEN = (
+    r"(?:\s*(?:\b(?:number|numbers|no\.?|num\.?|id|code|is|was|are|at|on|me|us|him|her|them)\b\.?"
+    r"|[#:=])){0,4}\s*"
+)
+_CLEAR = re.compile(r"[#:=]|\b(?:no|num|number|id|code|is|was)\b", re.IGNORECASE)
+
+
+def _between(text: str) -> str:
+    text = re.sub(r"\bno\.", "number", text, flags=re.IGNORECASE)
+    return re.sub(r"#\s*", "number ", text)
+
+
+def _code(match: re.Match[str]) -> str | None:
+    word, between, text = match["word"], match["between"], match["code"]
+    if not between and word[-1].isalpha():
+        return None  # one word with the digits: a name
+    if text.isdecimal():
+        strong = re.match(_STRONG, word, re.IGNORECASE)
+        secret = re.match("pin|pass|otp|codes?", word, re.IGNORECASE)
+        clear = _CLEAR.search(between)
+        if len(text) < 3 and text[0] != "0" and not (secret and len(text) > 1):
+            return None
+        if not (clear or strong) and len(text) < 5:
+            return None
+    return f"{word}{_between(between)}{say.code(text)}"
+
+
+def _phone(match: re.Match[str]) -> str | None:
+    text = match["phone"]
+    if len(re.sub(r"\D", "", text)) < 3:
+        return None
+    plus = "plus " if text.startswith("+") else ""
+    return _between(match["before"]) + plus + say.code(text)
+
+
+def _room(match: re.Match[str]) -> str:
+    return f"{match[1]}{_between(match[2])}{say.mixed(match[3])}"
+
+
+def _version(match: re.Match[str]) -> str:
+    word = "v" if len(match[1]) == 1 else "version"
+    return f"{word} {say.dotted(match[2])}"
+
+
+RULES: list[Rule] = [
+    rule(
+        r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)",
+        lambda m: " dot ".join(numbers.digits(part) for part in m[0].split(".")),
+    ),
+    rule(r"(?<![\w.])(v|ver\.?|version)\s?(\d+(?:\.\d+)*)(?!\w)", _version, re.IGNORECASE),
+    rule(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w)", lambda m: say.dotted(m[0])),
+    rule(
+        rf"(?P<before>\b(?:{_PHONE})\b{_BETWEEN})"
+        r"(?P<phone>\+?\(?\d[\d().-]{1,6}[\d() .-]{0,14}\d)(?![\w:/%]|[.,]\d)",
+        _phone,
+        re.IGNORECASE,
+    ),
+    rule(r"(?P<before>)(?<![\w.])(?P<phone>\+\d{1,3}[ -]?(?:\(?\d+\)?[ -]?){2,}\d)(?!\w)", _phone),
+    rule(
+        r"(?P<before>)(?<![\w.])(?P<phone>(?:1[ .-])?(?:\(\d{3}\)\s?|\d{3}[ .-])\d{3}[.-]\d{4})"
+        r"(?!\w)",
+        _phone,
+    ),
+    rule(r"(?<![\w.-])\d{3}-(?:\d{2}-)?\d{4}(?![\w-])", lambda m: say.code(m[0])),
+    rule(r"(?<![\w.-])\d{4}(?:[ -]\d{4}){2,4}(?![\w-])", lambda m: say.code(m[0])),
+    rule(r"(?<![\w.-])97[89]-[\d-]+[\dX](?![\w-])", lambda m: say.code(m[0])),
+    rule(
+        rf"\b({_ROOM})(\s+(?:number\s+|no\.\s*|#\s*)?|\s*#\s*)([A-Z]?-?\d+[A-Z]?)\b"
+        r"(?![.,:]\d|%|\s?-\s?\d)",
+        _room,
+        re.IGNORECASE,
+    ),
+    rule(
+        r"\b(error|status|response|http)((?:\s+code)?(?:\s+is)?[ :]+)(\d{3})\b(?![.,]\d|%)",
+        lambda m: f"{m[1]}{m[2]}{numbers.digits(m[3], 'oh')}",
+        re.IGNORECASE,
+    ),
+    rule(
+        rf"\b(?P<word>{_CODE})(?P<between>{_BETWEEN})"
+        r"(?P<code>(?:(?-i:[A-Z]{1,5}[ -]?))?\d[A-Z0-9]*(?:-[A-Z0-9]+)*)\b(?![.,:/]\d|%|-?[a-z])",
+        _code,
+        re.IGNORECASE,
+    ),
+]

@@ -1,0 +1,131 @@
+"""Rules for English: dates, years, decades and times of day."""
+
+import re
+
+from indextts_jax.text.english import numbers, say
+from indextts_jax.text.spans import Rule, rule
+
+_LONG = "|".join(name.capitalize() for name in say.MONTHS)
+_SHORT = "|".join(rf"{name[:3].capitalize()}\.?" for name in say.MONTHS if name != "may")
+MONTH = rf"(?:{_LONG}|Sept\.?|{_SHORT})(?![a-z])"
+_YEAR = r"(?:1[0-9]|20)\d\d"
+_NO_YEAR = r"(?!\w|/\d|[.,]\d|\s*%|:\d|-\d|\s*°)"
+_BEFORE = r"(?<![\w.,/$€£¥￥#+])(?<!\d-)"
+_ORDINAL = r"(?:st|nd|rd|th)?"
+_PLURALS = (
+    "people|men|women|children|percent|dollars|feet|times|million|billion|thousand|hundred|more"
+    "|or so|of the|of them|euros|pounds"
+)
+_COUNTED = re.compile(rf"\s+(?:(?!this|was|has|is|as|us|its|plus|alas)[a-z]+[^s\W]s|{_PLURALS})\b")
+_DECADE_AFTER = ["the", "his", "her", "their", "my", "your", "our", "mid", "early", "late", "in"]
+
+
+def _year(match: re.Match[str]) -> str | None:
+    """A year, unless a plural follows: 1998 songs are counted."""
+    after = match.string[match.end() :]
+    return None if _COUNTED.match(after) else numbers.year(int(match[0]))
+
+
+def _year_range(match: re.Match[str]) -> str | None:
+    if _COUNTED.match(match.string[match.end() :]):
+        return None
+    first, last = match[1], match[2]
+    if len(last) == 4:
+        return f"{numbers.year(int(first))} to {numbers.year(int(last))}"
+    short = numbers.pairs("1" + last).partition(" ")[2] if last[0] == "0" else say.quantity(last)
+    return f"{numbers.year(int(first))} to {short}"
+
+
+def _decade(match: re.Match[str]) -> str | None:
+    figures = re.sub(r"\D", "", match[0])
+    if len(figures) == 2:
+        before = re.search(r"(\w+)[\s-]+$", match.string[: match.start()])
+        named = match[0][0] in "'’" or (before and before[1].lower() in _DECADE_AFTER)
+        if not named or figures < "20":
+            return None
+    return numbers.decade(figures + "s")
+
+
+def _clock(match: re.Match[str]) -> str | None:
+    hour, minute, half = match["hour"], match["minute"], match["half"]
+    if int(hour) > 24 or int(minute) > 59:
+        return None
+    return say.clock(hour, minute, match["second"], half) + _stop(match)
+
+
+def _stop(match: re.Match[str]) -> str:
+    """A full stop, where that of `p.m.` ends the sentence, too."""
+    rest = match.string[match.end() :]
+    ends = (match["half"] or "").endswith(".") and re.match(r"""["'”’)]*\s*($|\s[A-Z])""", rest)
+    return "." if ends else ""
+
+
+def _month_day(match: re.Match[str]) -> str | None:
+    if not 0 < int(match[2]) < 32:
+        return None
+    return f"{say.month(match[1])} {numbers.ordinal(int(match[2]))}"
+
+
+def _day_month(match: re.Match[str]) -> str | None:
+    if not 0 < int(match[1]) < 32:
+        return None
+    the = "" if re.search(r"\bthe\s$", match.string[: match.start()], re.IGNORECASE) else "the "
+    return f"{the}{numbers.ordinal(int(match[1]))} of {say.month(match[2])}"
+
+
+NUMERIC: list[Rule] = [
+    rule(
+        rf"(?<![\w./-])({_YEAR})[-/.](\d{{1,2}})[-/.](\d{{1,2}})(?!\w|[/-]\d|\.\d)",
+        lambda m: say.date(*m.groups()),
+    ),
+    rule(
+        rf"(?<![\w./-])(\d{{1,2}})/(\d{{1,2}})/({_YEAR}|\d\d)(?!\w|[/-]\d|\.\d)",
+        lambda m: say.slash_date(*m.groups()),
+    ),
+]
+RULES: list[Rule] = [
+    rule(
+        rf"\b({MONTH})\s+(\d{{1,2}}){_ORDINAL},?\s+({_YEAR})\b",
+        lambda m: f"{_month_day(m) or m[0]}, {numbers.year(int(m[3]))}",
+    ),
+    rule(
+        rf"\b({MONTH})\s+(\d{{1,2}}){_ORDINAL}\s?[-–]\s?(\d{{1,2}}){_ORDINAL}\b",
+        lambda m: f"{_month_day(m)} to {numbers.ordinal(int(m[3]))}",
+    ),
+    rule(rf"\b({MONTH})\s+([0-3]?\d){_ORDINAL}\b(?![:.,]\d|\s*%|\s+[ap]\.?m)", _month_day),
+    rule(
+        rf"\b(\d{{1,2}}){_ORDINAL}\s+(?:of\s+)?({MONTH}),?\s+({_YEAR})\b",
+        lambda m: f"{_day_month(m)}, {numbers.year(int(m[3]))}",
+    ),
+    rule(rf"\b(\d{{1,2}}){_ORDINAL}\s+(?:of\s+)?({MONTH})", _day_month),
+    rule(
+        rf"\b({MONTH}),?\s+({_YEAR})\b",
+        lambda m: f"{say.month(m[1])} {numbers.year(int(m[2]))}",
+    ),
+    rule(r"(?<![\w.,])['’]?(?:1\d|20)?\d0['’]?s\b", _decade),
+    rule(rf"{_BEFORE}({_YEAR})\s?[-–—]\s?({_YEAR}|\d\d){_NO_YEAR}", _year_range),
+    rule(rf"{_BEFORE}(\d{{3,4}})(?=\s?(?:BC|BCE)\b)", lambda m: numbers.year(int(m[1]))),
+    rule(rf"{_BEFORE}({_YEAR})(?=\s?(?:AD|CE)\b)", _year),
+    rule(rf"{_BEFORE}(?:19|20)\d\d{_NO_YEAR}", _year),
+    rule(
+        rf"(?:(?<=\b[Ii]n )|(?<=\b[Ss]ince )|(?<=\b[Uu]ntil )|(?<=\b[Bb]y )|(?<=\b[Yy]ear )"
+        rf"|(?<=\b[Aa]fter )|(?<=\b[Bb]efore )|(?<=\bborn ))1[0-8]\d\d{_NO_YEAR}",
+        _year,
+    ),
+    rule(
+        r"(?:(?<=\d)|(?<=\d[ap]m)|(?<=\d [ap]m))\s?[-–]\s?(?=\d{1,2}(?::\d\d)?\s?[ap]\.?m)",
+        lambda m: " to ",
+        re.IGNORECASE,
+    ),
+    rule(
+        r"(?<![\w.:])(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?![\d:])"
+        r"(?:\s?(?P<half>[ap]\.m\.|[ap]m\b))?",
+        _clock,
+        re.IGNORECASE,
+    ),
+    rule(
+        r"(?<![\w.:,])(\d{1,2})\s?(?P<half>[ap]\.m\.|[ap]m\b)",
+        lambda m: f"{numbers.cardinal(int(m[1]))} {m['half'].replace('.', '').upper()}{_stop(m)}",
+        re.IGNORECASE,
+    ),
+]

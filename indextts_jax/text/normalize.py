@@ -1,0 +1,156 @@
+"""A text in words, each sentence in the language that it is written in."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from indextts_jax.text import chinese, english
+from indextts_jax.text.charmap import map_characters
+from indextts_jax.text.contractions import expand_words
+from indextts_jax.text.english.codes import EMAIL, URL
+from indextts_jax.text.glossary import Glossary
+from indextts_jax.text.marked import settle_marked
+from indextts_jax.text.spans import PLACE, Rule, Settled, rule
+from indextts_jax.text.verbalise import Language, verbalise
+
+_IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
+_LATIN = re.compile(r"[A-Za-zÀ-ɏ]+")
+_ADDRESS = re.compile(rf"{EMAIL}|{URL}", re.ASCII)
+_FUNCTION_WORDS = frozenset(
+    [
+        *("the", "an", "of", "in", "on", "at", "to", "is", "are", "was", "were", "be", "been"),
+        *("and", "or", "for", "with", "from", "by", "as", "that", "this", "it", "his", "her"),
+        *("their", "my", "your", "our", "we", "you", "he", "she", "they", "not", "but", "has"),
+        *("have", "had", "will", "would", "can", "could", "does", "did", "says", "said", "means"),
+    ]
+)
+# Full-width letters and digits, and signs that stand between them; the punctuation stays.
+_HALF_WIDTH = {code: code - 0xFEE0 for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B))}
+_HALF_WIDTH |= {
+    code: code - 0xFEE0 for code in (*range(0xFF41, 0xFF5B), *map(ord, "％＄＋＝／＠＃．－"))
+}
+# Where a sentence surely ends; an English one after a word too long for an abbreviation.
+_SENTENCE = re.compile(r"(?<=[。！？\n])|(?<=[a-z]{4}[.!?])(?<!approx\.)(?<!dept\.)(?=\s)")
+_QUOTED = r"(?:[^\s,.;:!?'\"()]|(?<=\d)[.,:](?=\d))*"  # what an ideograph is written together with
+_NEEDS_GRAMMAR = re.compile(r"[0-9]")
+
+
+class Normalised(NamedTuple):
+    """A text in words, and what was noticed on the way."""
+
+    text: str
+    warnings: tuple[str, ...]
+
+
+def normalise(text: str, glossary: Glossary | None = None) -> Normalised:
+    """The text as it is to be said.
+
+    Each sentence is read in its own language; one without letters in that of the text. A
+    pronunciation that does not exist is named in the warnings.
+    """
+    warnings: list[str] = []
+    usual = language_of(text) or "zh"
+    parts = [
+        _sentence(part, usual, glossary, warnings.append)
+        for part in _sentences(text.translate(_HALF_WIDTH))
+    ]
+    joined = "".join(parts)
+    for _ in range(2):  # three full stops become three dots, and these one mark
+        joined = map_characters(joined, chinese=False)
+    return Normalised(re.sub(r" {2,}", " ", joined).strip(), tuple(dict.fromkeys(warnings)))
+
+
+def language_of(text: str) -> Language | None:
+    """The language of a sentence, or None if it has no letters.
+
+    Ideographs make it Chinese, names and words of other languages in between notwithstanding; but
+    an English sentence may quote a few.
+    """
+    ideographs = len(_IDEOGRAPH.findall(text))
+    words = _LATIN.findall(_ADDRESS.sub("", text))
+    if not ideographs:
+        return "en" if _LATIN.search(text) else None
+    if len(words) > ideographs and not _FUNCTION_WORDS.isdisjoint(map(str.lower, words)):
+        return "en"
+    return "zh"
+
+
+def _sentences(text: str) -> list[str]:
+    return [part for part in _SENTENCE.split(text) if part]
+
+
+def _sentence(
+    text: str, usual: Language, glossary: Glossary | None, warn: Callable[[str], None]
+) -> str:
+    if not text.strip():
+        return text
+    settled = Settled()
+    language = language_of(text) or usual
+    if glossary:
+        text = settled.apply([_terms(glossary, language)], text)
+    text = settle_marked(text, settled, warn)
+    text = _in_chinese(text, settled) if language == "zh" else _in_english(text, settled)
+    return settled.restore(text)
+
+
+def _terms(glossary: Glossary, language: Language) -> Rule:
+    """The glossary's terms, as whole words where they are Latin, the longest first."""
+
+    def whole(term: str) -> str:
+        start = r"(?<![A-Za-z0-9])" if re.match("[A-Za-z0-9]", term) else ""
+        end = r"(?![A-Za-z0-9])" if re.search("[A-Za-z0-9]$", term) else ""
+        return start + re.escape(term) + end
+
+    readings = {
+        term.lower(): reading.get(language, term) for term, reading in glossary.terms.items()
+    }
+    pattern = "|".join(whole(term) for term, _ in glossary.longest_first())
+    return rule(pattern or r"(?!)", lambda match: readings[match[0].lower()], re.IGNORECASE)
+
+
+def _in_english(text: str, settled: Settled) -> str:
+    text = text.replace("’", "'")
+    if _IDEOGRAPH.search(text):
+        text = re.sub(
+            _QUOTED + _IDEOGRAPH.pattern + _QUOTED,
+            lambda match: settled.keep(_in_chinese(match[0], settled)),
+            text,
+        )
+    text = settled.apply(english.RULES, expand_words(text))
+    return _by_grammar(text, "en", _ODD)
+
+
+def _in_chinese(text: str, settled: Settled) -> str:
+    text = settled.apply(chinese.RULES, expand_words(text)).replace("$", ".")
+    return _by_grammar(text, "zh", _NEEDS_GRAMMAR)
+
+
+_ODD = re.compile(r"[0-9@#$%^*_=+\\|~€£]")
+_CLAUSE = re.compile(r"([，。、；！？\n]+|,\s|(?<=[\u4e00-\u9fff]{40})(?=[\u4e00-\u9fff]))")
+
+
+def _by_grammar(text: str, language: Language, needed: re.Pattern[str]) -> str:
+    """The text with what the rules left to the grammar in words."""
+    words = []
+    for part in re.split(f"({PLACE.pattern})", text):
+        for clause in _CLAUSE.split(part):
+            asked = needed.search(clause) or (language == "zh" and not _is_simplified(clause))
+            words.append(_grammar(clause, language) if asked else clause)
+    return "".join(words)
+
+
+def _is_simplified(text: str) -> bool:
+    try:
+        text.encode("gb2312")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _grammar(text: str, language: Language) -> str:
+    start = text[: len(text) - len(text.lstrip())]
+    end = text[len(text.rstrip()) :] if text.strip() else ""
+    try:
+        return start + verbalise(text, language) + end
+    except ValueError:
+        return text
