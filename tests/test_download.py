@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hub_server
+import jax
 import pytest
 import support
 from hub_server import download, refused
 
-from importers import command as import_command
+from importers.convert import Importer
 from importers.hub import manifest
 from importers.locate import AUXILIARY
 from indextts_jax import cli
-from indextts_jax.checkpoint import open_checkpoint
+from indextts_jax.models.components import COMPONENTS
 
 # Where the tiny set keeps what is published elsewhere.
 TINY = {auxiliary.places[0]: auxiliary.places[1] for auxiliary in AUXILIARY.values()}
@@ -50,20 +51,9 @@ def test_everything_comes_and_the_importer_takes_it(
     assert printed.out.endswith(f"everything is there: {src}\nnext: {command}\n")
     assert not printed.err
 
-    code = cli.execute(
-        import_command.main,
-        import_command.define,
-        name="import",
-        summary="",
-        common=import_command.COMMON,
-        argv=[
-            f"--src={src}",
-            f"--dst={tmp_path / 'model'}",
-            "--components=emotion_prototypes,semantic_codec,style_encoder,vocoder",
-        ],
-    )
-    assert code == 0
-    assert len(open_checkpoint(tmp_path / "model").load()) == 4
+    importer = Importer.open(src)
+    for component in set(COMPONENTS) - {manifest.TEXT_EMOTION}:
+        assert jax.tree.leaves(importer.read(component)), component
 
 
 def test_the_notices_come_before_the_first_file(
@@ -206,3 +196,12 @@ def test_the_command_starts_without_jax_and_without_the_package() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "set()\n"
+
+
+def test_the_command_is_a_module(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "indextts_jax.download", "--dry_run", f"--dst={tmp_path / 'a'}"]
+    out = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "gpt.pth" in out
+    assert "to download: about 8.9 GB" in out
+    assert max(map(len, out.splitlines())) <= 120
+    assert not (tmp_path / "a").exists()

@@ -66,7 +66,8 @@ def fetch(hub: Hub, place: Place, remote: Remote, progress: Progress) -> Record:
         partial.unlink(missing_ok=True)
     with progress.of(place.path.name, remote.size, kept(place.path, remote)):
         _complete(hub, remote, partial, progress)
-    digest = _verified(place, remote, partial)
+        progress.note("checking")
+        digest = _verified(place, remote, partial)
     os.replace(partial, place.path)
     return Record(
         repository=remote.repository,
@@ -130,15 +131,17 @@ def write(file: BinaryIO, block: bytes) -> None:
 
 def _verified(place: Place, remote: Remote, partial: Path) -> str:
     """The SHA-256 of a file that came, if it is the right one; a wrong one is removed."""
-    size, digest = partial.stat().st_size, hashlib.sha256()
+    size, told = partial.stat().st_size, remote.etag or ""
+    digest = hashlib.sha256()
     git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)  # git's hash of a file
-    hash_into(partial, [digest, git], lambda count: None)
-    found, told = digest.hexdigest(), remote.etag or ""
+    by_git = _GIT_SHA1.fullmatch(told) is not None
+    hash_into(partial, [digest, git] if by_git else [digest], lambda count: None)
+    found = digest.hexdigest()
     if remote.size is not None and size != remote.size:
         problem = f"{size:,} bytes came, {remote.size:,} expected"
     elif _SHA256.fullmatch(told) and told != found:
         problem = f"its SHA-256 is {found[:16]}..., the hub says {told[:16]}..."
-    elif _GIT_SHA1.fullmatch(told) and told != git.hexdigest():
+    elif by_git and told != git.hexdigest():
         problem = f"its git hash is {git.hexdigest()[:16]}..., the hub says {told[:16]}..."
     elif place.size is not None and size != place.size:
         problem = f"{size:,} bytes came, {place.size:,} expected"

@@ -45,6 +45,11 @@ class Progress:
         if self.file is not None:
             self.file.update(count)
 
+    def note(self, doing: str) -> None:
+        """Says what is done with the file, now that it is here."""
+        if self.file is not None:
+            self.file.set_postfix_str(doing)
+
     def close(self) -> None:
         """Takes the bars off the screen."""
         self.all.close()

@@ -11,6 +11,7 @@ import pytest
 from hub_server import download, refused
 
 from importers.hub import fetch, manifest, remote
+from importers.hub.progress import Progress
 from importers.locate import MAIN
 from indextts_jax import cli
 
@@ -64,11 +65,18 @@ def test_a_broken_connection_is_taken_up_where_it_broke(
     assert "trying again in 0 s" in err
 
 
-def test_a_server_without_ranges_sends_all_of_it_again(hub: hub_server.Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ranges", [True, False])
+def test_bytes_are_counted_once_also_if_a_server_sends_them_twice(
+    hub: hub_server.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranges: bool
+) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(Progress, "step", lambda self, count: counted.append(count))
     hub.cuts["big.safetensors"] = [300_000]
-    hub.ranges = False
+    hub.ranges = ranges
     assert download("--dst", tmp_path) == 0
     assert complete(tmp_path)
+    assert sum(counted) == sum(len(content) for content in CONTENTS.values())
+    assert starts(hub)[1] is not None
 
 
 def test_attempts_are_bounded_and_the_next_run_goes_on(
