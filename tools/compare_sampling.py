@@ -16,6 +16,7 @@ generation loop is compared. The published pipeline carries that of the 4.46 ser
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -114,6 +115,8 @@ def main() -> int:
     folders = args.set or [DATA / "tiny", DATA / "second"]
     sets = {path.name: path for path in folders}
     runs = plan(list(sets), args.runs, args.seed)
+    if not shutil.which(args.reference_python):
+        parser.error(f"--reference_python: there is no program {args.reference_python}")
     answer = reference(args.reference_python, runs, sets)
     print(f"reference: torch {answer['torch']}, transformers {answer['transformers']}\n{HEADER}")
     models = {name: Ours(path) for name, path in sets.items()}
