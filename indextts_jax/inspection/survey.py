@@ -41,10 +41,12 @@ class Measured:
 
 def parts(saved: Checkpoint, names: tuple[str, ...]) -> Iterator[Part]:
     """The components; neither hashes nor arrays are read."""
+    failure: tuple[str, ...] = ()
+    stored: dict[str, dict[str, jax.ShapeDtypeStruct]] = {}
     try:
-        stored, failure = saved.stored(), ()
+        stored = saved.stored()
     except CheckpointMismatch as error:
-        stored, failure = {}, error.problems
+        failure = error.problems
     for record in saved.provenance.components:
         if record.name not in names:
             continue
