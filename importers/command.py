@@ -143,7 +143,7 @@ def _check_space(target: Path, needed: int) -> None:
     free = shutil.disk_usage(parent).free
     if free < needed:
         raise InputError(
-            f"{parent} has {free / 1e9:.2f} GB free; the checkpoint needs {needed / 1e9:.2f} GB"
+            f"{parent} has {free / 1e6:,.1f} MB free; the checkpoint needs {needed / 1e6:,.1f} MB"
         )
 
 

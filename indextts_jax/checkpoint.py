@@ -30,7 +30,14 @@ from indextts_jax.config import Config, load_config, to_data
 from indextts_jax.errors import Failure, InputError, gathered
 from indextts_jax.models.components import COMPONENTS, OPTIONAL, structure
 from indextts_jax.provenance import ComponentRecord, FileHash, Provenance
-from indextts_jax.staging import check_free, link_folder, persistently, put_in_place, staging
+from indextts_jax.staging import (
+    await_writers,
+    check_free,
+    link_folder,
+    persistently,
+    put_in_place,
+    staging,
+)
 
 Params = dict[Any, Any]
 
@@ -391,6 +398,7 @@ def _save_component(
         finally:
             persistently(lambda: thread.ident is None or done.wait())
     if failure:
+        await_writers(stage)
         raise CheckpointError(
             f"cannot write {name} in {stage.parent}: {_reason(failure[0])}"
         ) from failure[0]

@@ -398,7 +398,7 @@ class ComputeConfig:
             value = getattr(self, field.name)
             if value not in DTYPES:
                 raise ConfigError(
-                    f"compute.{field.name} must be one of {', '.join(DTYPES)}, got {value!r}"
+                    f"compute.{field.name} must be one of {', '.join(DTYPES)}, got {value!r:.80}"
                 )
 
 
@@ -513,11 +513,11 @@ def from_data(kind: type[T], data: Any, path: str = "") -> T:
 
 
 def _join(path: str, key: Any) -> str:
-    return f"{path}.{key}" if path else str(key)
+    return f"{path}.{key!s:.80}" if path else f"{key!s:.80}"
 
 
 def _shown(value: Any) -> str:
-    return f"{type(value).__name__} {value!r}"
+    return f"{type(value).__name__} {value!r:.80}"
 
 
 def _convert(kind: Any, value: Any, path: str) -> Any:

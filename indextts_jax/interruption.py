@@ -87,7 +87,9 @@ def interruptible() -> Iterator[None]:
     def dropped(event: Any) -> None:
         kinds = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}
         if event.exc_type not in kinds:
-            hook(event)
+            # Orbax's writers say this to the loop of a save that failed, which is told by itself.
+            if str(event.exc_value) != "Event loop is closed":
+                hook(event)
             return
         again = threading.Timer(0.01, _send, (kinds[event.exc_type],))
         again.daemon = True

@@ -13,6 +13,8 @@ from pathlib import Path
 from indextts_jax.errors import InputError
 
 _WINDOWS = sys.platform == "win32"
+QUIET = 0.5  # seconds
+PATIENCE = 30.0  # seconds
 _PREVIOUS = "previous"  # what a replaced destination is called for a moment
 
 
@@ -192,6 +194,30 @@ def _remove(stage: Path) -> None:
         return False
 
     persistently(removed)
+
+
+def await_writers(folder: Path) -> None:
+    """Waits until nothing below a folder has changed for `QUIET` seconds.
+
+    When a save fails, Orbax does not wait for its other writers, and what they make anew after the
+    folder was removed would stay.
+    """
+    end, before = time.monotonic() + PATIENCE, None
+    while time.monotonic() < end and (now := _state(folder)) != before:
+        before = now
+        time.sleep(QUIET)
+
+
+def _state(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of everything below a folder."""
+    found = {}
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(place, name)
+            with contextlib.suppress(OSError):  # gone meanwhile
+                status = os.stat(path)
+                found[path] = (status.st_size, status.st_mtime_ns)
+    return found
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:

@@ -130,7 +130,10 @@ def main() -> int:
                 total[key] = max(total[key], value) if key == "slowest" else total[key] + value
             if told:
                 found += 1
-                print(f"FOUND by {name}, seeds from {first}, kept in {options.out}: {told}\n")
+                print(
+                    f"FOUND by {name}, seeds from {first}, kept in {options.out}: {told}\n",
+                    flush=True,
+                )
             if time.monotonic() > end:
                 break
         turn += 1
