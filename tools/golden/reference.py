@@ -101,9 +101,7 @@ class Reference:
     def w2v(self) -> nn.Module:
         """The semantic encoder."""
         folder = self.files["w2v_bert"].parent
-        return self._ready(
-            transformers.Wav2Vec2BertModel.from_pretrained(folder, dtype=torch.float32)
-        )
+        return self._ready(transformers.Wav2Vec2BertModel.from_pretrained(folder).float())
 
     @cached_property
     def statistics(self) -> dict[str, Tensor]:
