@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from fuzzing import READERS, Reader, attempt, opcodes, packed
+from fuzzing import READERS, VALUE, Reader, attempt, opcodes, packed
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
@@ -17,8 +17,8 @@ def test_every_reader_reads_what_is_sound(tmp_path: Path, name: str) -> None:
     reader = READERS[name]
     for number, data in enumerate(reader.sound()):
         path = tmp_path / f"{number}{reader.ending}"
-        packed_too = packed(None, lambda entries, data=data: entries.update({PICKLE: data}))
-        path.write_bytes(packed_too if name == "pickle" else data)
+        whole = packed(VALUE, lambda entries, data=data: entries.update({PICKLE: data}))
+        path.write_bytes(whole if name == "pickle" else data)
         assert attempt(reader, path) == (f"{name} {number}" != "archive 1")  # that one is packed
 
 
