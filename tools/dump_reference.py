@@ -25,6 +25,7 @@ import argparse
 import importlib
 import importlib.metadata
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -50,6 +51,7 @@ PACKAGES = (
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; gives 0, 2 for bad input, 1 for a failure, 130 if interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: it cleans up
     try:
         return _dump(_arguments(argv))
     except InputError as error:
