@@ -173,14 +173,21 @@ class Checkpoint:
         )
         with _quiet():
             try:
-                held = ocp.checkpointables_metadata(self.path).metadata.get(name)
-                if problems := _compare(name, held, expected):
+                if problems := _compare(name, _held(self.path, name), expected):
                     raise CheckpointMismatch(self.path, problems)
                 return ocp.load_checkpointables(self.path, {name: abstract})[name]
             except CheckpointMismatch:
                 raise
             except Exception as error:  # Orbax raises whatever its storage layers do
                 raise self._unreadable(name, error) from error
+
+
+def _held(path: Path, name: str) -> Any:
+    """What Orbax says of one component's arrays; none if it is no part of the directory."""
+    try:
+        return ocp.pytree_metadata(path, name).metadata  # without a look at all the others
+    except Exception:  # Orbax raises whatever its storage layers do
+        return ocp.checkpointables_metadata(path).metadata.get(name)
 
 
 def leaves_by_path(tree: Any, prefix: str) -> dict[str, Any]:
