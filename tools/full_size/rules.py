@@ -35,7 +35,7 @@ GAINS: dict[str, Gains] = {
         (r"act\.(alpha|beta)", 0.3),
         (r"resblocks.*weight", 0.7),
         (r"conv_pre", 0.3),
-        (r"conv_post", 0.2),
+        (r"conv_post", 0.04),
     ),
     "spk_matrix": ((r"", 5.0),),
     "emo_matrix": ((r"", 0.5),),
