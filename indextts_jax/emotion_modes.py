@@ -44,3 +44,30 @@ def choose(
     mode = next((name for name in USES if given.get(name)), "own")
     used = USES[mode] | {mode}
     return Choice(mode, tuple(name for name, there in given.items() if there and name not in used))
+
+
+# How the library calls them, and what it takes to have them used.
+NAMES = {
+    "text": "emotion_text",
+    "weights": "emotion_weights",
+    "prompt": "the emotion prompt",
+    "alpha": "emotion_alpha",
+    "random": "emotion_random",
+    "bias": "emotion_bias",
+}
+NEEDS = {
+    "alpha": "an emotion prompt, weights or text",
+    "random": "emotion weights or text",
+    "bias": "emotion weights",
+}
+
+
+def told(choice: Choice, names: Mapping[str, str] | None = None) -> str:
+    """What is not used, and why, in one line; empty if everything is."""
+    names = NAMES if names is None else names
+    return "; ".join(
+        f"{names[name]} needs {NEEDS[name]}"
+        if name in NEEDS
+        else f"{names[name]} is not heard beside {names[choice.mode]}"
+        for name in choice.unused
+    )

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import random
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,15 @@ from jaxtyping import Array, Float, Float32, Int, Key
 
 from indextts_jax.buckets import bucket, pad
 from indextts_jax.clock import Clock, Watch
-from indextts_jax.emotion import merge_emotion, mix_weighted, scale_weights
+from indextts_jax.emotion import (
+    merge_emotion,
+    mix_weighted,
+    normalize_weights,
+    random_rows,
+    scale_weights,
+)
+from indextts_jax.emotion_modes import choose, told
+from indextts_jax.emotion_text import EmotionReader, Reading
 from indextts_jax.errors import InputError
 from indextts_jax.model import Model, load_model
 from indextts_jax.models.dit import DiT
@@ -84,11 +94,18 @@ class IndexTTS:
     """
 
     model: Model
+    reader: EmotionReader | None = None  # reads emotion from words
 
     @classmethod
-    def load(cls, path: str | Path, dtype: str | None = None) -> "IndexTTS":
-        """The model of an imported checkpoint; see `load_model`."""
-        return cls(load_model(path, dtype=dtype))
+    def load(
+        cls, path: str | Path, dtype: str | None = None, *, reads_emotion: bool = False
+    ) -> "IndexTTS":
+        """The model of an imported checkpoint; see `load_model`.
+
+        With `reads_emotion`, also the one that reads emotion from words (2.4 GB in float32).
+        """
+        reader = EmotionReader.load(path, dtype) if reads_emotion else None
+        return cls(load_model(path, dtype=dtype), reader)
 
     def voice(self, path: str | Path, clock: Clock | None = None) -> Voice:
         """The analysis of a speaker prompt (WAV, FLAC, OGG or MP3; the first 15 s are heard)."""
@@ -99,6 +116,17 @@ class IndexTTS:
         """The emotion vector of an emotion prompt, for `speak`."""
         with jax.default_device(self.model.device):
             return analyse_emotion(self.model, path, clock)
+
+    def read_emotion(self, text: str) -> Reading:
+        """The eight weights that a text, or a description of an emotion, stands for.
+
+        Raises:
+            InputError: if the model was loaded without `reads_emotion`, or cannot read the text.
+            ReplyError: if the reply cannot be understood.
+        """
+        if self.reader is None:
+            raise InputError("emotion_text needs a model loaded with reads_emotion=True")
+        return self.reader.read(text)
 
     def segments(self, text: str, limit: int | None = None) -> list[list[int]]:
         """Text tokens of each segment of a text.
@@ -125,7 +153,8 @@ class IndexTTS:
         """Makes sure, before any long work, that `speak` will not refuse what it is given.
 
         Raises:
-            InputError: as `speak` would; `emotion` says whether there is an emotion prompt.
+            InputError: as `speak` would, and for an emotion that it would not use; `emotion` says
+                whether there is an emotion prompt.
         """
         self.segments(text, settings.segment_tokens)
         code_limit(self.model, settings)
@@ -143,6 +172,9 @@ class IndexTTS:
         emotion: Float[Array, "1 d"] | None = None,
         emotion_alpha: float | None = None,
         emotion_weights: Sequence[float] | None = None,
+        emotion_text: str | None = None,
+        emotion_random: bool = False,
+        emotion_bias: bool = False,
         settings: Settings | None = None,
         seed: int = 0,
         watch: Watch | None = None,
@@ -151,19 +183,50 @@ class IndexTTS:
 
         The emotion is the voice's own, or that of an emotion prompt (`emotion`, blended by
         `emotion_alpha`), or given by eight weights: happy, angry, sad, afraid, disgusted,
-        melancholic, surprised, calm.
+        melancholic, surprised, calm; or read from words (`emotion_text`: a description, or the text
+        itself). Words go before weights, weights before a prompt, as in the reference: what is then
+        not used is told by a warning.
+
+        `emotion_alpha` scales weights too. `emotion_random` draws the stored emotion vectors by the
+        seed, instead of those that suit the voice; `emotion_bias` changes given weights as the
+        reference's web interface does (see `normalize_weights`).
 
         Raises:
-            InputError: for settings that contradict each other or exceed the model's tables.
-            RuntimeError: if a segment comes out without a single code.
+            InputError: for what exceeds the model's tables or cannot be used.
+            RuntimeError: if a segment comes out without a single code, or the emotion model's reply
+                cannot be understood.
         """
         settings = settings or Settings()
+        choice = choose(
+            text=emotion_text is not None,
+            weights=emotion_weights is not None,
+            prompt=emotion is not None,
+            alpha=emotion_alpha is not None,
+            random=emotion_random,
+            bias=emotion_bias,
+        )
+        if choice.unused:
+            warnings.warn(told(choice), stacklevel=2)
+        if choice.mode == "own":
+            emotion_alpha = None
+        if choice.mode != "prompt":
+            emotion = None
+        if choice.mode == "weights" and emotion_bias and emotion_weights is not None:
+            check_emotion(self.model, False, emotion_alpha, emotion_weights)
+            emotion_weights = normalize_weights(emotion_weights)
         clock = Clock(watch)
         segments = self.segments(text, settings.segment_tokens)
+        if emotion_text is not None:
+            with clock.stage("emotion from words"):
+                emotion_weights = self.read_emotion(emotion_text).weights
+        groups = self.model.config.emotion_prototypes.groups
+        rows = random_rows(groups, random.Random(seed)) if emotion_random else None
         waves, reports = [], []
         # The default device is a thread's own setting: the model's decides, whichever thread asks.
         with jax.default_device(self.model.device):
-            vector = emotion_vector(self.model, voice, emotion, emotion_alpha, emotion_weights)
+            vector = emotion_vector(
+                self.model, voice, emotion, emotion_alpha, emotion_weights, rows
+            )
             for index, tokens in enumerate(segments):
                 clock.label = f" {index + 1}/{len(segments)}" if len(segments) > 1 else ""
                 keys = segment_keys(seed, index)
@@ -202,8 +265,12 @@ def emotion_vector(
     emotion: Float[Array, "1 d"] | None,
     alpha: float | None,
     weights: Sequence[float] | None,
+    rows: Sequence[int] | None = None,
 ) -> Float[Array, "1 d"]:
     """The emotion vector that the GPT is given.
+
+    With weights, `rows` are the stored vectors, one an emotion, that are taken; by default those
+    that suit the voice.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
@@ -215,7 +282,10 @@ def emotion_vector(
         return own
     numbers = [float(weight) for weight in weights]
     scaled = jnp.asarray([scale_weights(numbers, 1.0 if alpha is None else alpha)], jnp.float32)
-    prototype = model.run("emotion_prototypes", "__call__", voice.style, scaled)
+    if rows is None:
+        prototype = model.run("emotion_prototypes", "__call__", voice.style, scaled)
+    else:
+        prototype = model.run("emotion_prototypes", "mix", scaled, jnp.asarray([rows], jnp.int32))
     return mix_weighted(prototype, scaled, own)
 
 

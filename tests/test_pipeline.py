@@ -143,7 +143,8 @@ def test_alpha_blends_from_the_voice_s_emotion_to_the_prompt_s(tts: IndexTTS, vo
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"emotion_alpha": 0.5}, "needs an emotion prompt"),
+        ({"emotion_text": "sad"}, "loaded with reads_emotion=True"),
+        ({"emotion_weights": [0.5] * 7, "emotion_bias": True}, "must be 8 finite numbers"),
         ({"emotion_weights": [0.5] * 7}, "must be 8 finite numbers"),
         ({"emotion_weights": [float("nan")] * 8}, "must be 8 finite numbers"),
         ({"settings": Settings(max_codes=10**6)}, "max_codes must be 1 to 161"),
@@ -156,11 +157,6 @@ def test_what_cannot_be_done_is_said(
 ) -> None:
     with pytest.raises(InputError, match=message):
         speak(tts, voice, **more)
-
-
-def test_an_emotion_prompt_and_weights_exclude_each_other(tts: IndexTTS, voice: Voice) -> None:
-    with pytest.raises(InputError, match="exclude each other"):
-        speak(tts, voice, emotion=voice.own, emotion_weights=[0.1] * 8)
 
 
 def test_alpha_is_not_clamped_with_an_emotion_prompt(tts: IndexTTS, voice: Voice) -> None:
