@@ -3,8 +3,8 @@
     python tools/make_full_size.py full --without qwen
 
 Names, shapes and dtypes are those of `tests/data/manifests`; the training state of `s2mel.pth` is
-among them. About 8.9 GB, or 7.7 GB without the text-emotion model, in a few minutes; memory for the
-largest file, 4 GB. It sounds like noise: what it is for is memory, time, and comparisons with the
+among them. About 8.9 GB, or 7.7 GB without the text-emotion model (whose tokenizer is not written),
+in a few minutes; memory for the largest file, 4 GB. It sounds like noise: what it is for is memory, time, and comparisons with the
 PyTorch reference (`tools/compare_full_size.py`).
 
 Needs the extra `torch`. The same seed and prompt give the same files.
