@@ -9,9 +9,10 @@ from indextts_jax.text.charmap import map_characters
 from indextts_jax.text.contractions import expand_words
 from indextts_jax.text.english.codes import EMAIL, URL
 from indextts_jax.text.glossary import Glossary
+from indextts_jax.text.grammar import by_grammar
 from indextts_jax.text.marked import settle_marked
-from indextts_jax.text.spans import PLACE, Rule, Settled, rule
-from indextts_jax.text.verbalise import Language, verbalise
+from indextts_jax.text.spans import Rule, Settled, rule
+from indextts_jax.text.verbalise import Language
 
 _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ]+")
@@ -32,7 +33,6 @@ _HALF_WIDTH |= {
 # Where a sentence surely ends; an English one after a word too long for an abbreviation.
 _SENTENCE = re.compile(r"(?<=[。！？\n])|(?<=[a-z]{4}[.!?])(?<!approx\.)(?<!dept\.)(?=\s)")
 _QUOTED = r"(?:[^\s,.;:!?'\"()]|(?<=\d)[.,:](?=\d))*"  # what an ideograph is written together with
-_NEEDS_GRAMMAR = re.compile(r"[0-9]")
 
 
 class Normalised(NamedTuple):
@@ -42,14 +42,16 @@ class Normalised(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def normalise(text: str, glossary: Glossary | None = None) -> Normalised:
+def normalise(
+    text: str, glossary: Glossary | None = None, usual: Language | None = None
+) -> Normalised:
     """The text as it is to be said.
 
-    Each sentence is read in its own language; one without letters in that of the text. A
-    pronunciation that does not exist is named in the warnings.
+    Each sentence is read in its own language; one without letters in the `usual` one, by default
+    that of the text. A pronunciation that does not exist is named in the warnings.
     """
     warnings: list[str] = []
-    usual = language_of(text) or "zh"
+    usual = usual or language_of(text) or "zh"
     parts = [
         _sentence(part, usual, glossary, warnings.append)
         for part in _sentences(text.translate(_HALF_WIDTH))
@@ -117,40 +119,9 @@ def _in_english(text: str, settled: Settled) -> str:
             text,
         )
     text = settled.apply(english.RULES, expand_words(text))
-    return _by_grammar(text, "en", _ODD)
+    return by_grammar(text, "en")
 
 
 def _in_chinese(text: str, settled: Settled) -> str:
     text = settled.apply(chinese.RULES, expand_words(text)).replace("$", ".")
-    return _by_grammar(text, "zh", _NEEDS_GRAMMAR)
-
-
-_ODD = re.compile(r"[0-9@#$%^*_=+\\|~€£]")
-_CLAUSE = re.compile(r"([，。、；！？\n]+|,\s|(?<=[\u4e00-\u9fff]{40})(?=[\u4e00-\u9fff]))")
-
-
-def _by_grammar(text: str, language: Language, needed: re.Pattern[str]) -> str:
-    """The text with what the rules left to the grammar in words."""
-    words = []
-    for part in re.split(f"({PLACE.pattern})", text):
-        for clause in _CLAUSE.split(part):
-            asked = needed.search(clause) or (language == "zh" and not _is_simplified(clause))
-            words.append(_grammar(clause, language) if asked else clause)
-    return "".join(words)
-
-
-def _is_simplified(text: str) -> bool:
-    try:
-        text.encode("gb2312")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _grammar(text: str, language: Language) -> str:
-    start = text[: len(text) - len(text.lstrip())]
-    end = text[len(text.rstrip()) :] if text.strip() else ""
-    try:
-        return start + verbalise(text, language) + end
-    except ValueError:
-        return text
+    return by_grammar(text, "zh")

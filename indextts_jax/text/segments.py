@@ -1,25 +1,143 @@
 """Pieces of a long text in segments that are synthesised one by one."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 WORD = "▁"  # begins a piece that begins a word
 SENTENCE_ENDS = ".!?…。！？"
 CLAUSE_ENDS = ",;:，；：、"
 _CLOSERS = "'\"”’)]}》」』】）"  # may follow a mark without hiding it
 
+# What a cut costs by where it is: behind a sentence nothing, within a clause only where the clause
+# is too long for a segment.
+_SENTENCE, _CLAUSE, _FORCED = 0.0, 1.0, 100.0
+_SEGMENT = 2.0  # a segment more
+_CHAINS = 16  # looked at behind each cut
+_UNEVEN = 10.0  # one under half of its neighbour
+
 Word = list[str]
 
 
-def split_segments(pieces: Sequence[str], limit: int = 120) -> list[list[str]]:
+class _Cut(NamedTuple):
+    place: int  # pieces before it
+    cost: float
+
+
+def split_segments(pieces: Sequence[str], limit: int = 120, quick: int = 0) -> list[list[str]]:
     """The pieces in runs of at most `limit`, none of them empty.
 
-    What is too long is cut at sentence ends; a sentence that is still too long at commas and their
-    like; then between words; and a single word wherever it must be. Neighbours are put together
-    again as long as they fit. A mark counts only where a word ends, so `3.14` stays whole.
+    As few as may be, cut at sentence ends, or at commas and their like where the parts are more
+    even so: none is under half of its neighbour if such a cut avoids it. A clause that is too long
+    is cut between words, a word that is too long anywhere. A mark counts only where a word ends, so
+    `3.14` stays whole.
+
+    A segment that begins before `quick` pieces have gone by holds half as much, so that the first
+    sound comes early.
     """
     if limit < 1:
         raise ValueError(f"a segment must hold at least one piece, got a limit of {limit}")
-    return _split(_words(pieces), limit, [_ends(SENTENCE_ENDS), _ends(CLAUSE_ENDS), lambda _: True])
+    if quick < 0:
+        raise ValueError(f"quick pieces must be 0 or more, got {quick}")
+    small = max(1, limit // 2)
+    if len(pieces) <= (small if quick else limit):
+        return [list(pieces)] if pieces else []
+
+    def room(start: int) -> int:
+        return small if start < quick else limit
+
+    cuts = _thinned(list(_cuts(pieces, room)), limit // 16, room)
+    places = _cheapest(cuts, room, quick)
+    return [list(pieces[a:b]) for a, b in itertools.pairwise(places)]
+
+
+def _cuts(pieces: Sequence[str], room: Callable[[int], int]) -> Iterator[_Cut]:
+    """Where the pieces may be cut, the beginning and the end included."""
+    yield _Cut(0, 0.0)
+    start = place = 0
+    ends: list[int] = []  # of the words since the last cut
+    for word in _words(pieces):
+        place += len(word)
+        ends.append(place)
+        cost = _cost(word)
+        if cost is None and place < len(pieces):
+            continue
+        yield from _within(start, ends, room(start))
+        yield _Cut(place, _SENTENCE if cost is None or place == len(pieces) else cost)
+        start, ends = place, []
+
+
+def _within(start: int, ends: list[int], room: int) -> Iterator[_Cut]:
+    """Cuts that a clause may need because it is too long: between words, and in long words."""
+    if ends[-1] - start <= room:
+        return
+    for end in ends:
+        if end - start > room:
+            yield from (_Cut(place, 2 * _FORCED) for place in range(start + 1, end))
+        if end < ends[-1]:
+            yield _Cut(end, _FORCED)
+        start = end
+
+
+def _thinned(cuts: list[_Cut], gap: int, room: Callable[[int], int]) -> list[_Cut]:
+    """The cuts without most of those that crowd together; the better one of two stays."""
+    kept = [cuts[0]]
+    for i in range(1, len(cuts) - 1):
+        crowded = cuts[i].place - kept[-1].place < gap
+        if not crowded:
+            kept.append(cuts[i])
+        elif cuts[i].cost < kept[-1].cost and len(kept) > 1:
+            if cuts[i].place - kept[-2].place <= room(kept[-2].place):
+                kept[-1] = cuts[i]
+            else:
+                kept.append(cuts[i])
+        elif cuts[i + 1].place - kept[-1].place > room(kept[-1].place):
+            kept.append(cuts[i])
+    return [*kept, cuts[-1]]
+
+
+def _cheapest(cuts: list[_Cut], room: Callable[[int], int], quick: int) -> list[int]:
+    """The cuts to take: over all chains of segments that fit, the one that costs least.
+
+    The innermost loop is most of the work of a long text, so it calls nothing.
+    """
+    places = [cut.place for cut in cuts]
+    rooms = [room(place) for place in places]
+    # best[i, j]: the cost of a chain whose last segment runs from cut i to cut j, and the cut
+    # before i; ending[j]: cost, i and length of the segments that end at cut j, the best last.
+    best: dict[tuple[int, int], tuple[float, int]] = {}
+    ending: list[list[tuple[float, int, int]]] = [[(0.0, -1, 0)]]
+    first = 0
+    for j in range(1, len(cuts)):
+        while places[j] - places[first] > max(rooms[first], rooms[-1]):
+            first += 1
+        found = []
+        for i in range(first, j):
+            size = places[j] - places[i]
+            if size > rooms[i]:
+                continue
+            least, before = float("inf"), -1
+            for cost, h, other in ending[i][-_CHAINS:]:
+                # Those of a quick start are meant to be uneven, and the first has no neighbour.
+                if h >= 0 and places[h] >= quick:
+                    small, large = (size, other) if size < other else (other, size)
+                    cost += (large - small) / (100 * large)
+                    if 2 * small < large:
+                        cost += _UNEVEN
+                if cost < least:
+                    least, before = cost, h
+            if before >= 0 or not i:
+                total = least + _SEGMENT + cuts[j].cost
+                best[i, j] = (total, before)
+                found.append((total, i, size))
+        ending.append(sorted(found, reverse=True))
+    j = len(cuts) - 1
+    i = min(ending[j], key=lambda chain: (chain[0], -chain[1]))[1]
+    taken = [places[j]]
+    while i >= 0:
+        taken.append(places[i])
+        i, j = best[i, j][1], i
+    return taken[::-1]
 
 
 def _words(pieces: Sequence[str]) -> list[Word]:
@@ -31,32 +149,9 @@ def _words(pieces: Sequence[str]) -> list[Word]:
     return words
 
 
-def _ends(marks: str) -> Callable[[Word], bool]:
-    """Whether a word ends in one of the marks, closing quotes and brackets aside."""
-    return lambda word: "".join(word).rstrip(_CLOSERS).endswith(tuple(marks))
-
-
-def _split(words: list[Word], limit: int, levels: list[Callable[[Word], bool]]) -> list[list[str]]:
-    """Segments of the words, cut at the first of the levels that makes them short enough."""
-    pieces = [piece for word in words for piece in word]
-    if len(pieces) <= limit:
-        return [pieces] if pieces else []
-    if not levels:
-        return [pieces[i : i + limit] for i in range(0, len(pieces), limit)]
-    groups: list[list[Word]] = [[]]
-    for word in words:
-        groups[-1].append(word)
-        if levels[0](word):
-            groups.append([])
-    return _pack([part for group in groups for part in _split(group, limit, levels[1:])], limit)
-
-
-def _pack(parts: list[list[str]], limit: int) -> list[list[str]]:
-    """Neighbours put together, from the left, as long as they fit."""
-    packed: list[list[str]] = []
-    for part in parts:
-        if packed and len(packed[-1]) + len(part) <= limit:
-            packed[-1] = packed[-1] + part
-        else:
-            packed.append(part)
-    return packed
+def _cost(word: Word) -> float | None:
+    """What a cut behind a word costs, or None where there should be none."""
+    text = "".join(word).rstrip(_CLOSERS)
+    if text.endswith(tuple(SENTENCE_ENDS)):
+        return _SENTENCE
+    return _CLAUSE if text.endswith(tuple(CLAUSE_ENDS)) else None

@@ -57,6 +57,11 @@ class Tokenizer:
         """Pieces in the vocabulary."""
         return int(self._processor.get_piece_size())
 
+    @property
+    def unknown_id(self) -> int:
+        """The id of `<unk>`."""
+        return int(self._processor.unk_id())
+
     def pieces(self, text: str) -> list[str]:
         """The pieces of a text, none of an empty one.
 
@@ -82,8 +87,8 @@ class Tokenizer:
 
     def unknown(self, text: str) -> list[str]:
         """The pieces of a text that the vocabulary lacks, in order, as often as they come."""
-        pieces, unknown = self.pieces(text), self._processor.unk_id()
-        return [p for p, i in zip(pieces, self.ids(pieces), strict=True) if i == unknown]
+        pieces = self.pieces(text)
+        return [p for p, i in zip(pieces, self.ids(pieces), strict=True) if i == self.unknown_id]
 
 
 def _read(path: Path) -> bytes:

@@ -1,0 +1,166 @@
+"""`python -m indextts_jax.preview`: what will be read of a text, without a model run."""
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from absl import flags as absl_flags
+
+from indextts_jax import cli
+from indextts_jax.checkpoint import open_checkpoint
+from indextts_jax.errors import InputError
+from indextts_jax.terminal import say, warn
+from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
+from indextts_jax.text.glossary import Glossary
+from indextts_jax.text.tokenizer import Tokenizer
+
+COMMON = ("text", "text_file", "checkpoint", "tokenizer", "glossary", "segment_tokens", "json")
+WIDTH = 96
+SHOWN = 20  # unknown pieces
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags of this command."""
+    own: dict[str, Any] = {"flag_values": flags}
+    usual = TextSettings()
+    absl_flags.DEFINE_string("text", None, "What to say.", **own)
+    absl_flags.DEFINE_string("text_file", None, "File (UTF-8) with what to say.", **own)
+    absl_flags.DEFINE_string(
+        "checkpoint", None, "Folder made by python -m indextts_jax.import.", **own
+    )
+    absl_flags.DEFINE_string("tokenizer", None, "A tokenizer file alone (bpe.model).", **own)
+    absl_flags.DEFINE_integer(
+        "segment_tokens", usual.segment_tokens, "Longest segment, in text tokens.", **own
+    )
+    define_text(flags)
+    absl_flags.DEFINE_bool("json", False, "Print everything as JSON, for machines.", **own)
+
+
+def define_text(flags: absl_flags.FlagValues) -> None:
+    """The flags that say how a text is read, for every command that reads one."""
+    own: dict[str, Any] = {"flag_values": flags}
+    usual = TextSettings()
+    absl_flags.DEFINE_bool(
+        "text_compat", usual.compat, "Read as the PyTorch release does, faults included.", **own
+    )
+    absl_flags.DEFINE_string(
+        "glossary", None, "YAML file with terms and how they are read (zh and en).", **own
+    )
+    absl_flags.DEFINE_bool(
+        "strict_text", usual.strict, "Refuse a text with what the tokenizer does not know.", **own
+    )
+    absl_flags.DEFINE_integer(
+        "quick_tokens",
+        usual.quick_tokens,
+        "Segments that begin before so many tokens hold half: the first sound comes earlier.",
+        **own,
+    )
+    absl_flags.DEFINE_float(
+        "pause", usual.pause, "Seconds of silence between segments; see also [pause 0.8s].", **own
+    )
+
+
+def text_settings(flags: Any, segment_tokens: int) -> TextSettings:
+    """The settings that the flags ask for.
+
+    Raises:
+        InputError: if there is something wrong with them, or with the glossary.
+    """
+    return TextSettings(
+        compat=flags.text_compat,
+        segment_tokens=segment_tokens,
+        quick_tokens=flags.quick_tokens,
+        pause=flags.pause,
+        glossary=Glossary.load(flags.glossary) if flags.glossary else None,
+        strict=flags.strict_text,
+    )
+
+
+def main(flags: Any) -> None:
+    """Prints what will be read.
+
+    Raises:
+        InputError: if there is no text or no tokenizer, or for a text that is refused.
+    """
+    frontend = TextFrontend(_tokenizer(flags), text_settings(flags, flags.segment_tokens))
+    script = frontend.prepare(_text(flags))
+    if flags.json:
+        say(json.dumps(_data(script), ensure_ascii=False, indent=2))
+        return
+    for line in _report(script):
+        say(line)
+    for warning in script.warnings:
+        warn(warning)
+    if script.unknown:
+        more = len(script.unknown) - SHOWN
+        shown = ", ".join(map(str, script.unknown[:SHOWN])) + (f", {more} more" * (more > 0))
+        warn(f"the tokenizer does not know: {shown}")
+
+
+def _text(flags: Any) -> str:
+    if (flags.text is None) == (flags.text_file is None):
+        raise InputError("give --text or --text_file, one of them")
+    if flags.text is not None:
+        return str(flags.text)
+    try:
+        return Path(flags.text_file).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{flags.text_file} is not UTF-8 text: {error.reason}") from error
+
+
+def _tokenizer(flags: Any) -> Tokenizer:
+    if (flags.checkpoint is None) == (flags.tokenizer is None):
+        raise InputError("give --checkpoint DIR, or --tokenizer FILE (bpe.model): one of them")
+    if flags.tokenizer is not None:
+        return Tokenizer(flags.tokenizer)
+    return Tokenizer(open_checkpoint(flags.checkpoint).tokenizer)
+
+
+def _report(script: Script) -> list[str]:
+    lines = [textwrap.fill(script.normalised, WIDTH) or "nothing to say"]
+    if script.lead:
+        lines += ["", f"{script.lead:g} s of silence"]
+    for number, segment in enumerate(script.segments, 1):
+        time = segment.duration
+        lines += [
+            "",
+            f"segment {number}: {len(segment.ids)} tokens, about {time.usual:.1f} s "
+            f"({time.least:.1f} to {time.most:.1f}), then {segment.pause:g} s of silence",
+            textwrap.indent(textwrap.fill(" ".join(segment.pieces), WIDTH - 2), "  "),
+        ]
+    seconds = sum(s.duration.usual + s.pause for s in script.segments) + script.lead
+    tokens, count = sum(len(segment.ids) for segment in script.segments), len(script.segments)
+    lines += [
+        "",
+        f"{count} segment{'s' * (count != 1)}, {tokens} tokens, about {seconds:.1f} s in all",
+    ]
+    return lines
+
+
+def _data(script: Script) -> dict[str, Any]:
+    return {
+        "normalised": script.normalised,
+        "lead": script.lead,
+        "segments": [
+            {
+                "text": segment.text,
+                "pieces": segment.pieces,
+                "ids": segment.ids,
+                "seconds": round(segment.duration.usual, 2),
+                "pause": segment.pause,
+            }
+            for segment in script.segments
+        ],
+        "unknown": [
+            {"piece": item.piece, "line": item.line, "column": item.column}
+            for item in script.unknown
+        ],
+        "warnings": script.warnings,
+    }
+
+
+if __name__ == "__main__":
+    cli.run(
+        main, define, name="preview", summary="what will be read, without a model.", common=COMMON
+    )

@@ -1,0 +1,150 @@
+"""From a text to segments of text tokens, each with the silence that follows: all that is read."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+
+from indextts_jax.errors import InputError
+from indextts_jax.text.compat import normalise_as_reference
+from indextts_jax.text.compat_segments import split_as_reference
+from indextts_jax.text.duration import Duration, duration
+from indextts_jax.text.glossary import Glossary
+from indextts_jax.text.normalize import language_of, normalise
+from indextts_jax.text.pauses import split_pauses
+from indextts_jax.text.segments import WORD, split_segments
+from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.text.unknown import Unknown, find_unknown
+
+_SHORT = 16  # pieces: a text this short gets a full stop, without which the model may not stop
+_ENDED = re.compile(r"""[.!?…,]['"]*\s*$""")
+_SPOKEN = re.compile(r"[^\W_]")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextSettings:
+    """How a text is read and cut."""
+
+    compat: bool = False  # as the PyTorch reference does, faults included
+    segment_tokens: int = 120  # at most
+    quick_tokens: int = 0  # segments that begin before as many hold half
+    pause: float = 0.2  # seconds of silence between segments
+    glossary: Glossary | None = None
+    strict: bool = False  # refuse what the tokenizer does not know
+
+    def __post_init__(self) -> None:
+        if self.segment_tokens < 1:
+            raise InputError(f"--segment_tokens must be at least 1, got {self.segment_tokens}")
+        if self.quick_tokens < 0:
+            raise InputError(f"--quick_tokens must be 0 or more, got {self.quick_tokens}")
+        if not 0 <= self.pause < float("inf"):
+            raise InputError(f"the pause must be 0 s or more, got {self.pause}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Spoken:
+    """One segment."""
+
+    ids: tuple[int, ...]
+    pieces: tuple[str, ...]
+    pause: float  # seconds of silence that follow
+
+    @property
+    def text(self) -> str:
+        """What is said, in the tokenizer's words."""
+        return "".join(self.pieces).replace(WORD, " ").strip()
+
+    @property
+    def duration(self) -> Duration:
+        """The seconds that it may take."""
+        return duration(self.text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Script:
+    """A text as it will be read."""
+
+    normalised: str
+    segments: tuple[Spoken, ...]
+    lead: float  # seconds of silence before the first segment
+    unknown: tuple[Unknown, ...]
+    warnings: tuple[str, ...]  # one line each; the unknown is not among them
+
+
+@dataclasses.dataclass(frozen=True)
+class TextFrontend:
+    """Prepares texts for one tokenizer. Calls share no state: threads may share it.
+
+    script = TextFrontend(tokenizer).prepare("Good morning. [pause 0.8s] It is 7:05.")
+    """
+
+    tokenizer: Tokenizer
+    settings: TextSettings = dataclasses.field(default_factory=TextSettings)
+
+    def prepare(self, text: str) -> Script:
+        """The script of a text; one that has nothing to say has no segments.
+
+        Raises:
+            InputError: for a pause that cannot be read, a text that is not Unicode or, with
+                `strict`, what the tokenizer does not know, each with its place.
+        """
+        _check_unicode(text)
+        lead, parts = 0.0, []
+        normalised: list[str] = []
+        warnings: list[str] = []
+        usual = language_of(text)
+        for part in split_pauses(text):
+            said, noticed = self._normalise(part.text, usual)
+            warnings += noticed
+            pieces = self._pieces(said) if _SPOKEN.search(said) else []
+            if not pieces and self.settings.compat and said.strip():
+                pieces = self._pieces(said)
+            if pieces:
+                normalised.append(said)
+                parts.append((pieces, [part.pause]))
+            elif part.pause is not None and parts:
+                parts[-1][1].append(part.pause)
+            elif part.pause is not None:
+                lead += part.pause
+        segments = tuple(self._segments(parts))
+        unknown = find_unknown(text, self.tokenizer, [s.pieces for s in segments])
+        if unknown and self.settings.strict:
+            shown = ", ".join(map(str, unknown[:8])) + (" ..." if len(unknown) > 8 else "")
+            raise InputError(f"the tokenizer does not know {shown}")
+        return Script(" ".join(normalised), segments, lead, unknown, tuple(dict.fromkeys(warnings)))
+
+    def _normalise(self, text: str, usual: str | None) -> tuple[str, list[str]]:
+        glossary = self.settings.glossary
+        if self.settings.compat:
+            # A text of one character goes to the tokenizer as it is.
+            plain = len(text.strip()) == 1
+            return (text if plain else normalise_as_reference(text, glossary)), []
+        words, warnings = normalise(
+            text, glossary, "en" if usual == "en" else "zh" if usual else None
+        )
+        return words, list(warnings)
+
+    def _pieces(self, words: str) -> list[str]:
+        pieces = self.tokenizer.pieces(words)
+        if self.settings.compat or len(pieces) > _SHORT or _ENDED.search(words):
+            return pieces
+        return self.tokenizer.pieces(words + ".")
+
+    def _segments(self, parts: list[tuple[list[str], list[float | None]]]) -> Iterator[Spoken]:
+        settings, before = self.settings, 0
+        cut = split_as_reference if settings.compat else split_segments
+        for pieces, pauses in parts:
+            quick = max(0, settings.quick_tokens - before)
+            runs = cut(pieces, settings.segment_tokens, quick)
+            before += len(pieces)
+            asked = sum(pause for pause in pauses if pause is not None)
+            behind = asked if pauses[0] is not None else 0.0
+            for index, run in enumerate(runs, 1):
+                pause = settings.pause if index < len(runs) else behind
+                yield Spoken(tuple(self.tokenizer.ids(run)), tuple(run), pause)
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the text is not Unicode at character {error.start + 1}") from error

@@ -1,0 +1,43 @@
+"""Pauses that the writer asks for: `[pause 0.8s]`."""
+
+import re
+from typing import NamedTuple
+
+from indextts_jax.errors import InputError
+
+LONGEST = 60.0  # seconds
+_PAUSE = re.compile(r"\[\s*pause\b([^\]\n]*)\]", re.IGNORECASE)
+_LENGTH = re.compile(r"[\s:=]*(\d+(?:\.\d*)?|\.\d+)\s*(s|sec|secs|second|seconds|ms)?\s*", re.I)
+_USUAL = 0.5  # seconds, of a `[pause]` that does not say
+
+
+class Part(NamedTuple):
+    """A stretch of text, and the pause asked for behind it: None where the text ends."""
+
+    text: str
+    pause: float | None
+
+
+def split_pauses(text: str) -> list[Part]:
+    """The text cut at its pauses.
+
+    Raises:
+        InputError: for a pause whose length cannot be read, or is over a minute.
+    """
+    parts, place = [], 0
+    for match in _PAUSE.finditer(text):
+        parts.append(Part(text[place : match.start()], _seconds(match)))
+        place = match.end()
+    return [*parts, Part(text[place:], None)]
+
+
+def _seconds(match: re.Match[str]) -> float:
+    if not match[1].strip():
+        return _USUAL
+    length = _LENGTH.fullmatch(match[1])
+    if not length:
+        raise InputError(f"{match[0]} in the text: expected a length such as [pause 0.8s]")
+    seconds = float(length[1]) / (1000 if (length[2] or "").lower() == "ms" else 1)
+    if seconds > LONGEST:
+        raise InputError(f"{match[0]} in the text: a pause lasts {LONGEST:.0f} s at most")
+    return seconds

@@ -1,0 +1,62 @@
+"""What a tokenizer cannot represent, and where in the text it stands."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from indextts_jax.text.tokenizer import Tokenizer
+
+WORD = "▁"
+_AHEAD = 20_000  # characters: a segment's worth and more, so that a long text costs no more
+
+
+class Unknown(NamedTuple):
+    """A piece that the tokenizer does not know."""
+
+    piece: str
+    place: int | None  # characters before it in the text, where it stands there as it is
+    line: int | None  # from 1, likewise
+    column: int | None
+
+    def __str__(self) -> str:
+        names = [unicodedata.name(c, f"U+{ord(c):04X}") for c in self.piece[:1]]
+        shown = self.piece if self.piece.isprintable() else names[0]
+        if self.place is None:
+            return shown
+        where = f"character {self.column}"
+        return f"{shown} at {where}" if self.line == 1 else f"{shown} at line {self.line}, {where}"
+
+
+def find_unknown(
+    text: str, tokenizer: Tokenizer, segments: Sequence[Sequence[str]]
+) -> tuple[Unknown, ...]:
+    """The pieces of the segments that the vocabulary lacks, in order, with their places."""
+    found: list[Unknown] = []
+    place, line, start = 0, 1, 0
+    for pieces in segments:
+        ids = tokenizer.ids(pieces)
+        for piece in (p for p, i in zip(pieces, ids, strict=True) if i == tokenizer.unknown_id):
+            shown = piece.strip(WORD)
+            if not shown:
+                continue
+            at = _find(text, shown, place)
+            if at is None:
+                found.append(Unknown(shown, None, None, None))
+                continue
+            line += text.count("\n", place, at)
+            start = text.rfind("\n", 0, at) + 1
+            found.append(Unknown(shown, at, line, at - start + 1))
+            place = at
+            # The next one of the same kind stands behind this one.
+            place += len(shown)
+            line += text.count("\n", at, place)
+    return tuple(found)
+
+
+def _find(text: str, piece: str, start: int) -> int | None:
+    """Where the piece stands from `start` on, in the case of the text or not."""
+    for form in dict.fromkeys((piece, piece.lower(), piece.capitalize())):
+        at = text.find(form, start, start + _AHEAD)
+        if at >= 0:
+            return at
+    return None
