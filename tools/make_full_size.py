@@ -4,8 +4,8 @@
 
 Names, shapes and dtypes are those of `tests/data/manifests`; the training state of `s2mel.pth` is
 among them. About 8.9 GB, or 7.7 GB without the text-emotion model (whose tokenizer is not written),
-in a few minutes; memory for the largest file, 4 GB. It sounds like noise: what it is for is memory, time, and comparisons with the
-PyTorch reference (`tools/compare_full_size.py`).
+in a few minutes; memory for the largest file, 4 GB. It sounds like noise: what it is for is memory,
+time, and comparisons with the PyTorch reference (`tools/compare_full_size.py`).
 
 Needs the extra `torch`. The same seed and prompt give the same files.
 """
