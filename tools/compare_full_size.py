@@ -41,7 +41,7 @@ from indextts_jax.validation.compare import Comparison
 from indextts_jax.validation.golden import Golden
 
 TOOLS = Path(__file__).parent
-TEXT = "Good morning, and welcome to the long way home."
+TEXT = "Hello world, this is a test of the system."
 STAGES = (
     "audio,w2v,codec,campplus,conditioning,emotion_vector,gpt,gpt_latent,length_regulator,cfm,"
     "bigvgan,end_to_end"
