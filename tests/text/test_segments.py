@@ -153,7 +153,7 @@ QUICK = "a quick start halves the segments that begin early, whatever stands in 
 ELSEWHERE = {
     **dict.fromkeys((28, 30, 31, 55, 63, 73, 80), QUOTE),
     **dict.fromkeys((29, 32, 46, 51, 57), QUOTE + "; " + EVEN),
-    **dict.fromkeys((16, 17, 19, 20, 23, 24, 25, 27, 34, 35, 37, 40, 43, 52, 59, 64, 65, 83), EVEN),
+    **dict.fromkeys((16, 17, 19, 20, 23, 24, 25, 27, 34, 35, 37, 40, 43, 52, 59, 64, 65), EVEN),
     **dict.fromkeys((45, 48, 49, 54, 61, 62), QUICK),
 }
 
