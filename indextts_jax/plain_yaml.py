@@ -6,14 +6,24 @@ from typing import Any
 
 import yaml
 
+MAX_DEPTH = 30  # of settings in settings
+
 
 class _Loader(yaml.SafeLoader):
-    """No aliases, which can stand for endless data, and no key twice."""
+    """No aliases, which can stand for endless data, no key twice, no deep nesting."""
+
+    depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f"an alias{self.peek_event().start_mark}")
-        return super().compose_node(parent, index)
+        self.depth += 1
+        if self.depth > MAX_DEPTH:  # the time that PyYAML takes grows with the square of it
+            raise yaml.YAMLError(f"nested too deep{self.peek_event().start_mark}")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         if isinstance(node, yaml.MappingNode):

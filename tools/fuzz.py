@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 MEMORY = 1_000_000_000  # bytes of address space, besides what the libraries take
 SECONDS = 5  # for one file
 BATCH = 30.0  # seconds that a process lives
+STARTING = 300.0  # seconds that it may take besides, on a machine that is busy
 FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "socket.")
 
 
@@ -83,7 +84,7 @@ def one(name: str, first: int, out: Path) -> tuple[dict[str, Any], str]:
         command = [sys.executable, __file__, "--work", name, str(first), folder]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=BATCH + SECONDS + 60, check=False
+                command, capture_output=True, text=True, timeout=BATCH + STARTING, check=False
             )
             code, said = done.returncode, done.stderr.strip()[-3000:]
         except subprocess.TimeoutExpired:
