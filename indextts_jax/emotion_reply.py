@@ -6,6 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from indextts_jax.emotion import EMOTIONS
+from indextts_jax.errors import Failure
 
 # What the model calls the emotions, in the order of `EMOTIONS`.
 LABELS = ("高兴", "愤怒", "悲伤", "恐惧", "反感", "低落", "惊讶", "自然")
@@ -31,7 +32,7 @@ _NUMBERED = re.compile(r'([^\s":.,]+?)"?\s*:\s*([\d.]+)')
 _OWN = {label: label for label in LABELS} | dict(zip(EMOTIONS, LABELS, strict=True))
 
 
-class ReplyError(RuntimeError):
+class ReplyError(Failure):
     """A reply that cannot be read as emotions."""
 
 

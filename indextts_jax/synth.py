@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax import cli, devices
+from indextts_jax import cli, devices, emotion_flags
 from indextts_jax.audio.io import check_output, load_audio
 from indextts_jax.clock import Clock
 from indextts_jax.config import DTYPES, bundled_config
@@ -30,6 +30,8 @@ COMMON = (
     "emotion",
     "emotion_alpha",
     "emotion_weights",
+    "emotion_text",
+    "emotion_from_text",
     "seed",
     "device",
     "dtype",
@@ -51,32 +53,19 @@ def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     reference = SamplingConfig()
-    text, number, whole, switch, choice, words = (
+    text, number, whole, switch, choice = (
         absl_flags.DEFINE_string,
         absl_flags.DEFINE_float,
         absl_flags.DEFINE_integer,
         absl_flags.DEFINE_bool,
         absl_flags.DEFINE_enum,
-        absl_flags.DEFINE_list,
     )
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
     text("text", None, "What to say.", **own)
     text("text_file", None, "File (UTF-8) with what to say.", **own)
     text("speaker", None, "Recording of the voice; its first 15 s are used.", **own)
     text("output", "output.wav", "WAV file to write.", **own)
-    text("emotion", None, "Recording of an emotion, in any voice.", **own)
-    number(
-        "emotion_alpha",
-        None,
-        "Share of the emotion, 0 to 1 (by default 1); with --emotion or --emotion_weights.",
-        **own,
-    )
-    words(
-        "emotion_weights",
-        None,
-        "Eight numbers: happy,angry,sad,afraid,disgusted,melancholic,surprised,calm.",
-        **own,
-    )
+    emotion_flags.define(own)
     whole("seed", 0, "Drives everything random; the same seed gives the same waveform.", **own)
     choice("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     choice(
@@ -171,15 +160,6 @@ def _check_prompts(speaker: str | Path, emotion: str | None, output: str) -> Non
                 raise InputError(f"--output {output} is the recording itself: it is not replaced")
 
 
-def _weights(words: list[str] | None) -> list[float] | None:
-    if words is None:
-        return None
-    try:
-        return [float(word) for word in words]
-    except ValueError:
-        raise InputError(f"--emotion_weights must be numbers, got {','.join(words)}") from None
-
-
 def _settings(flags: Any) -> Settings:
     return Settings(
         sampling=SamplingConfig(
@@ -219,7 +199,8 @@ def main(flags: Any) -> None:
             "give --checkpoint DIR (made by python -m indextts_jax.import), or --demo to try "
             "a small built-in model"
         )
-    text, weights, settings = _text(flags), _weights(flags.emotion_weights), _settings(flags)
+    text, settings = _text(flags), _settings(flags)
+    wish = emotion_flags.parse(flags, text)
     speaker = flags.speaker or (_bundled("demo_speaker.wav") if flags.demo else None)
     if speaker is None:
         raise InputError("give --speaker, a recording of the voice")
@@ -232,25 +213,29 @@ def main(flags: Any) -> None:
     devices.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
         clock = Clock(watch)
+        reading = emotion_flags.read_words(flags, wish, clock)
+        weights = reading.weights if reading is not None else wish.weights
         with clock.stage("loading"):
             tts = _load(flags)
             tts.check(
                 text,
                 settings,
-                emotion=flags.emotion is not None,
-                emotion_alpha=flags.emotion_alpha,
+                emotion=wish.prompt is not None,
+                emotion_alpha=wish.alpha,
                 emotion_weights=weights,
             )
             _check_words(tts, text)
         _announce(tts, text, settings)
         voice = tts.voice(speaker, clock)
-        emotion = tts.emotion(flags.emotion, clock) if flags.emotion else None
+        emotion = tts.emotion(wish.prompt, clock) if wish.prompt else None
         speech = tts.speak(
             text,
             voice,
             emotion=emotion,
-            emotion_alpha=flags.emotion_alpha,
+            emotion_alpha=wish.alpha,
             emotion_weights=weights,
+            emotion_random=wish.random,
+            emotion_bias=wish.bias,
             settings=settings,
             seed=flags.seed,
             watch=watch,
@@ -262,6 +247,8 @@ def main(flags: Any) -> None:
                 f"segment {number} reached {segment.codes} codes without an end: its last words "
                 "may be missing; lower --segment_tokens or raise --max_codes"
             )
+    if reading is not None:
+        print(f"Emotion of the words: {reading}")
     print(report(speech, clock.seconds | speech.seconds, flags.output))
 
 

@@ -1,8 +1,10 @@
 """The synth command."""
 
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import support
@@ -69,6 +71,54 @@ def test_the_demo_needs_nothing_and_says_what_it_is(capsys: pytest.CaptureFixtur
     assert run("--demo", "--output=demo.wav", "--steps=2") == 0
     assert soundfile.info("demo.wav").frames > 0
     assert "RANDOM weights" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def worded(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint with the model that reads emotion from words."""
+    target = tmp_path_factory.mktemp("worded") / "tiny"
+    shutil.copytree(checkpoint, target)
+    words = support.DATA / "qwen" / "tiny"
+    code = cli.execute(
+        command.main,
+        command.define,
+        name="import",
+        summary="",
+        common=command.COMMON,
+        argv=[f"--src={words}", f"--dst={target}", "--components=text_emotion"],
+    )
+    assert code == 0
+    return target
+
+
+def test_words_speak_as_the_weights_that_they_stand_for(
+    worded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--emotion_alpha=0.5", "--emotion_random", "--wav_subtype=FLOAT")
+    assert speak(worded, *options, "--emotion_text=The train leaves at nine.") == 0
+    assert "Emotion of the words: calm 1\n" in capsys.readouterr().out
+    worded_wave, _ = soundfile.read("output.wav")
+    assert speak(worded, *options, "--emotion_weights=0,0,0,0,0,0,0,1") == 0
+    weighted_wave, _ = soundfile.read("output.wav")
+    assert np.array_equal(worded_wave, weighted_wave)
+
+
+def test_words_that_give_no_emotion_are_an_error_that_shows_the_reply(
+    worded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "--text=A line that the model was never taught: 42?"
+    assert speak(worded, text, "--emotion_from_text") == cli.FAILURE
+    assert "the emotion model's reply has no readable numbers: '{" in capsys.readouterr().err
+    assert not Path("output.wav").exists()
+
+
+def test_a_checkpoint_that_cannot_read_words_says_how_to_add_it(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert speak(checkpoint, "--emotion_text=sad") == cli.BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert f"{checkpoint} has no text_emotion" in line
+    assert f"--components text_emotion --src DIR --dst {checkpoint}" in line
 
 
 def test_a_truncated_segment_is_a_warning(
