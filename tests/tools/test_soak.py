@@ -26,6 +26,7 @@ def samples(**growth: Any) -> list[Sample]:
     """A hundred looks at a process; each named number grows by so much from look to look."""
     flat = {
         "resident": 1 << 30,
+        "in_use": 1 << 29,
         "traced": 1000,
         "objects": 500,
         "arrays": 10,
@@ -49,7 +50,8 @@ def test_a_process_that_stays_as_it_is_breaks_no_law() -> None:
         ({"array_bytes": 4}, [], True, "array_bytes grew"),
         ({"traced": 2048}, [], True, "traced grew by"),
         ({"objects": 10}, [], True, "objects grew by"),
-        ({"resident": 1 << 18}, [], True, "resident grew by"),
+        ({"resident": 1 << 21}, [], True, "resident grew by"),
+        ({"in_use": 1 << 18}, [], True, "in_use grew by"),
         ({}, ["jit(add)"], True, "1 compilations after the warm-up: jit(add)"),
         ({}, [], False, "other samples at the end"),
     ],
@@ -67,7 +69,7 @@ def test_growth_before_things_have_settled_counts_for_nothing() -> None:
 
 
 def test_memory_that_the_system_does_not_tell_breaks_no_law() -> None:
-    untold = [Sample(**{**vars(sample), "resident": None}) for sample in samples()]
+    untold = [Sample(**{**vars(sample), "resident": None, "in_use": None}) for sample in samples()]
     assert soak.growth(untold, "resident") is None
     assert soak.broken_laws(untold, [], same=True) == []
 

@@ -1,6 +1,7 @@
 """What a long run is watched by: memory, objects, arrays, compilations."""
 
 import contextlib
+import ctypes
 import dataclasses
 import gc
 import os
@@ -45,12 +46,19 @@ def resident() -> int | None:
     return int(told.stdout) * 1024
 
 
+def give_back() -> None:
+    """Has the C library return to the system what nobody uses, where it can (glibc)."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @dataclasses.dataclass(frozen=True)
 class Sample:
     """One look at the process, after the garbage was collected."""
 
     utterance: int
     resident: int | None  # bytes
+    in_use: int | None  # bytes of them that the C library does not merely keep
     traced: int  # bytes that Python allocated since tracing began
     objects: int  # that the garbage collector knows
     arrays: int  # of JAX
@@ -62,8 +70,11 @@ def look(utterance: int, compiled: int) -> Sample:
     """The state of the process."""
     gc.collect()
     arrays = jax.live_arrays()
+    kept = resident()
+    give_back()
     return Sample(
         utterance,
+        kept,
         resident(),
         tracemalloc.get_traced_memory()[0],
         len(gc.get_objects()),
