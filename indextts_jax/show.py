@@ -217,15 +217,14 @@ def summary(arrays: list[Measured]) -> str:
     count = collections.Counter(kind for a in arrays for kind in {m.kind for m in a.marks})
     if not count:
         return f"{len(arrays):,} arrays: none looks broken or untrained"
-    words = {BROKEN: "broken", UNTRAINED: "untrained"}
-    told = [f"{count[kind]:,} look {words.get(kind, kind)}" for kind in KINDS if count[kind]]
+    told = [f"{count[kind]:,} {kind}" for kind in KINDS if count[kind]]
     worst = sorted(
         (array for array in arrays if array.marks),
         key=lambda array: min(KINDS.index(mark.kind) for mark in array.marks),
     )
     names = ", ".join(array.path for array in worst[:NAMED])
     more = ", ..." if len(worst) > NAMED else ""
-    return f"{len(arrays):,} arrays: {', '.join(told)}: {names}{more}"
+    return f"{len(arrays):,} arrays; marked: {', '.join(told)}: {names}{more}"
 
 
 # For machines.

@@ -234,7 +234,7 @@ def test_marked_arrays_are_named_with_the_reason_and_in_the_summary(run, tmp_pat
     assert len(marked.splitlines()) == 1 + len(EXPECTED) + 1
     assert "! " in next(line for line in table.splitlines() if "projection.kernel" in line)
     summary = out.splitlines()[-1]
-    assert "3 look broken, 2 look untrained, 1 look odd: " in summary
+    assert "; marked: 3 broken, 2 untrained, 1 odd: " in summary
     assert summary.index("embed.kernel") < summary.index("norm_in.scale")
 
 
