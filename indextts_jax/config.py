@@ -537,7 +537,10 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
             raise ConfigError(f"{path}: expected a list, got {_shown(value)}")
         return tuple(_convert(arguments[0], v, f"{path}[{i}]") for i, v in enumerate(value))
     if kind is float and type(value) in (int, float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigError(f"{path}: a number too large, {_shown(value)}") from error
     if kind is Any or type(value) is kind:
         return value
     raise ConfigError(f"{path}: expected {kind.__name__}, got {_shown(value)}")
