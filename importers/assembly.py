@@ -124,7 +124,14 @@ def open_sources(
         published = read_published(src / "config.yaml", flags.ignore)[0].qwen_emo_path
     words, folder = None, find_folder(src, flags[WORDS].value, published)
     if WORDS in components and folder is not None:
-        words = TextEmotionImporter.open(folder, dtype=dtype, ignore=[*of_words, *ignore])
+        try:
+            words = TextEmotionImporter.open(folder, dtype=dtype, ignore=[*of_words, *ignore])
+        except InputError as error:
+            if flags.components is not None:
+                raise
+            others = ",".join(COMPONENTS)
+            way = f"the rest can be imported without it: --components {others}"
+            raise InputError(f"{error}\n  {way}") from error
     elif WORDS in components and flags.components is not None:
         raise InputError(
             f"{src} has no folder {FOLDER}, of the text-to-emotion model; name it with --{WORDS}"

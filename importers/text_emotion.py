@@ -98,7 +98,8 @@ class TextEmotionImporter:
     ) -> "TextEmotionImporter":
         """The model in a folder; no array is read.
 
-        `ignore` names keys of its `config.json`, and arrays, after `text_emotion.`.
+        `ignore` names keys of its `config.json` and `generation_config.json`, and arrays, after
+        `text_emotion.`.
 
         Raises:
             SourceError: if files are missing or cannot be read.
@@ -106,14 +107,15 @@ class TextEmotionImporter:
         """
         _check_files(folder)
         own, passed = read_settings(folder / "config.json", PREFIX, ignore)
-        generation, _ = read_settings(folder / "generation_config.json")
+        generation, passed_by = read_settings(folder / "generation_config.json", PREFIX, ignore)
         settings = qwen.completed(own, generation)
         words, _ = read_settings(folder / "tokenizer_config.json")
         shards, paths = _open_weights(folder)
         names = [name.removeprefix(PREFIX) for name in ignore]
-        ignored = (*passed, *(f"{PREFIX}{name}" for name in names if name in shards))
+        ignored = (*passed, *passed_by, *(f"{PREFIX}{name}" for name in names if name in shards))
         problems = [
-            f"--ignore {name}: no key of config.json and no array has this name"
+            f"--ignore {name}: no key of config.json or generation_config.json, and no array, has "
+            "this name"
             for name in ignore
             if name not in ignored
         ]

@@ -171,6 +171,12 @@ def test_a_key_may_be_passed_over(folder):
     assert "--ignore text_emotion.other" in refused(folder, ignore=["text_emotion.other"])
 
 
+def test_a_wish_for_draws_may_be_passed_over(folder):
+    rewrite(folder, "generation_config.json", do_sample=True)
+    opened = TextEmotionImporter.open(folder, ignore=["text_emotion.do_sample"])
+    assert opened.ignored == ("text_emotion.do_sample",)
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_head_that_equals_the_embedding_is_accepted(folder, tied):
     path = folder / "model.safetensors"

@@ -1,6 +1,7 @@
 """The text-to-emotion model against transformers, and against itself by other ways."""
 
 import functools
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -91,7 +92,7 @@ def test_later_tokens_change_nothing():
     np.testing.assert_array_equal(logits("tiny", tokens)[:8], logits("tiny", other)[:8])
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_halves_stay_near_float32(dtype):
     tokens = reference("tiny")["prompt_0"]
     half = logits("tiny", tokens, dtype=dtype)
@@ -116,17 +117,16 @@ def test_rms_norm_divides_by_the_root_mean_square():
             {"width": 20, "layers": 2, "heads": 4, "key_heads": 1, "head_width": 6, "inner": 28},
             0,
         ),
-        (
+        pytest.param(
             {"width": 28, "layers": 3, "heads": 3, "key_heads": 3, "head_width": 14, "inner": 44},
             1,
+            marks=pytest.mark.slow,
         ),
     ],
 )
 def test_logits_are_those_of_transformers_at_random_sizes(sizes, seed, tmp_path):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    import shutil
-
     folder = shutil.copytree(support.DATA / "qwen" / "tiny", tmp_path / "qwen")
     torch.manual_seed(seed)
     config = transformers.Qwen3Config(
