@@ -141,7 +141,7 @@ REFUSED = [
     Case("a setting ill-typed", setting("config.yaml", "layers: ", "layers: many #"),
          ("config.yaml", "gpt.layers", "many")),
     Case("a number beyond all others", setting("config.yaml", "fmin: ", f"fmin: 1{'0' * 400} #"),
-         ("config.yaml", "spect_params.fmin: a number too large")),
+         ("config.yaml", "fmin: a number too large")),
     Case("brackets without end", setting("config.yaml", "layers: ", f"layers: {'[' * 400} #"),
          ("config.yaml", "nested too deep")),
     Case("a billion laughs", holding("config.yaml", LAUGHS.encode()), ("config.yaml", "an alias")),
