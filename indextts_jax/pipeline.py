@@ -33,7 +33,8 @@ from indextts_jax.prompts import Voice, analyse_emotion, analyse_voice, regulate
 from indextts_jax.sampling.flow import continue_mel, noise
 from indextts_jax.sampling.generate import Generated, SamplingConfig, generate
 from indextts_jax.speech import Segment, Speech
-from indextts_jax.text.segments import split_segments
+from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
+from indextts_jax.text.glossary import Glossary
 
 MAX_CODES = 1500  # new codes in a segment, the reference's limit (30 s)
 SEGMENT_TOKENS = 120  # text tokens in a segment, the reference's limit
@@ -50,6 +51,10 @@ class Settings:
     steps: int = 25  # of the flow
     guidance: float = 0.7  # of the flow, 0 for none
     pause: float = PAUSE  # seconds
+    quick_tokens: int = 0  # segments that begin before so many text tokens hold half as many
+    text_compat: bool = False  # read as the reference does, faults included
+    glossary: Glossary | None = None  # how terms are read
+    strict_text: bool = False  # refuse a text with what the tokenizer does not know
 
     def __post_init__(self) -> None:
         usual = SamplingConfig()
@@ -60,8 +65,18 @@ class Settings:
             raise InputError(f"--steps must be at least 1, got {self.steps}")
         if not 0 <= self.guidance < float("inf"):
             raise InputError(f"--guidance must be 0 or more, got {self.guidance}")
-        if not 0 <= self.pause < float("inf"):
-            raise InputError(f"the pause must be 0 s or more, got {self.pause}")
+        self.reading(segment_tokens=SEGMENT_TOKENS)
+
+    def reading(self, segment_tokens: int) -> TextSettings:
+        """How the text is read and cut, with segments of at most so many text tokens."""
+        return TextSettings(
+            compat=self.text_compat,
+            segment_tokens=segment_tokens,
+            quick_tokens=self.quick_tokens,
+            pause=self.pause,
+            glossary=self.glossary,
+            strict=self.strict_text,
+        )
 
 
 def limit(name: str, wish: int | None, usual: int, holds: int) -> int:
@@ -82,6 +97,11 @@ def segment_limit(model: Model, wish: int | None) -> int:
     """Text tokens in a segment, at most."""
     holds = model.config.gpt.max_text_tokens
     return limit("the segment length", wish, SEGMENT_TOKENS, holds)
+
+
+@functools.lru_cache(maxsize=2)  # a text is looked at before it is spoken
+def _prepared(frontend: TextFrontend, text: str) -> Script:
+    return frontend.prepare(text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,12 +154,21 @@ class IndexTTS:
         Raises:
             InputError: if nothing in the text can be spoken.
         """
-        size = segment_limit(self.model, limit)
-        tokenizer = self.model.tokenizer
-        pieces = tokenizer.pieces(text)
-        if not pieces:
+        script = self.script(text, Settings(segment_tokens=limit))
+        return [list(segment.ids) for segment in script.segments]
+
+    def script(self, text: str, settings: Settings | None = None) -> Script:
+        """What will be read of a text: words, segments, pauses, and what is odd about it.
+
+        Raises:
+            InputError: if nothing in the text can be spoken, or it is refused.
+        """
+        settings = settings or Settings()
+        size = segment_limit(self.model, settings.segment_tokens)
+        script = _prepared(TextFrontend(self.model.tokenizer, settings.reading(size)), text)
+        if not script.segments:
             raise InputError("the text is empty: there is nothing to speak")
-        return [tokenizer.ids(segment) for segment in split_segments(pieces, size)]
+        return script
 
     def check(
         self,
@@ -156,13 +185,13 @@ class IndexTTS:
             InputError: as `speak` would, and for an emotion that it would not use; `emotion` says
                 whether there is an emotion prompt.
         """
-        self.segments(text, settings.segment_tokens)
+        self.script(text, settings)
         code_limit(self.model, settings)
         check_emotion(self.model, emotion, emotion_alpha, emotion_weights)
 
     def unknown(self, text: str) -> list[str]:
         """The pieces of a text that the tokenizer does not know: they are not spoken as written."""
-        return self.model.tokenizer.unknown(text)
+        return [unknown.piece for unknown in self.script(text).unknown]
 
     def speak(
         self,
@@ -215,7 +244,8 @@ class IndexTTS:
             check_emotion(self.model, False, emotion_alpha, emotion_weights)
             emotion_weights = normalize_weights(emotion_weights)
         clock = Clock(watch)
-        segments = self.segments(text, settings.segment_tokens)
+        script = self.script(text, settings)
+        segments = [list(segment.ids) for segment in script.segments]
         if emotion_text is not None:
             with clock.stage("emotion from words"):
                 emotion_weights = self.read_emotion(emotion_text).weights
@@ -236,7 +266,8 @@ class IndexTTS:
                 waves.append(wave)
                 reports.append(report)
         rate = self.model.config.mel.sample_rate
-        samples = _join(waves, int(rate * settings.pause))
+        pauses = [script.lead, *(segment.pause for segment in script.segments)]
+        samples = _join(waves, [int(rate * pause) for pause in pauses])
         return Speech(samples, rate, tuple(reports), clock.seconds)
 
 
@@ -474,9 +505,10 @@ def flow_noise(key: Key[Array, ""], frames: int, mels: int) -> Float[Array, "1 f
     return noise(key[None], frames, mels)
 
 
-def _join(waves: Sequence[np.ndarray], silence: int) -> Float32[np.ndarray, " n"]:
-    """The segments in order, with silence between them, within [-1, 1]."""
-    parts: list[np.ndarray] = []
-    for wave in waves:
-        parts += [np.zeros(silence, np.float32)] * bool(parts) + [wave]
+def _join(waves: Sequence[np.ndarray], silences: Sequence[int]) -> Float32[np.ndarray, " n"]:
+    """The segments in order, with silence before the first and behind each, within [-1, 1]."""
+    first, *behind = (np.zeros(silence, np.float32) for silence in silences)
+    parts = [first]
+    for wave, silence in zip(waves, behind, strict=True):
+        parts += [wave, silence]
     return np.clip(np.concatenate(parts), -1.0, 1.0)

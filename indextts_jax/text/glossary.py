@@ -18,7 +18,7 @@ Readings = Mapping[Language, str]
 class Glossary:
     """How terms are read: a reading for each language, or none where the term stays as it is."""
 
-    terms: Mapping[str, Readings] = dataclasses.field(default_factory=dict)
+    terms: Mapping[str, Readings] = dataclasses.field(default_factory=dict, hash=False)
 
     @classmethod
     def of(cls, terms: Mapping[Any, Any], where: str = "the glossary") -> "Glossary":
