@@ -97,12 +97,11 @@ def warm_up(
     counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
     with jax.default_device(model.device):
         code_key, noise_key = segment_keys(0, 0)
-        for emotion, weights in (
-            (None, None),
-            (voice.own, None),
-            (None, [0.0] * len(model.config.emotion_prototypes.groups)),
-        ):
-            vector = emotion_vector(model, voice, emotion, None, weights)
+        nothing = [0.0] * len(model.config.emotion_prototypes.groups)
+        emotion_vector(model, voice, voice.own, None, None)
+        emotion_vector(model, voice, None, None, nothing)
+        emotion_vector(model, voice, None, None, nothing, [0] * len(nothing))
+        vector = emotion_vector(model, voice, None, None, None)
         for tokens in lengths:
             tell(f"codes of {tokens} text tokens")
             speech_codes(model, [0] * tokens, voice, vector, settings, code_key)

@@ -22,6 +22,7 @@ from indextts_jax.audio.features import log_mel, semantic_features
 from indextts_jax.audio.io import resample
 from indextts_jax.buckets import bucket
 from indextts_jax.config import BucketConfig, Config
+from indextts_jax.errors import InputError
 from indextts_jax.model import Model, compiled, random_params
 from indextts_jax.models.components import structure
 from indextts_jax.models.length_regulator import target_length
@@ -75,6 +76,8 @@ def sentences(count: int, seed: int = 0) -> list[dict[str, Any]]:
         emotion = generator.choice(
             [{}, {"emotion_weights": [generator.random() / 8] * 8}, {"emotion": voice_seed}]
         )
+        if "emotion_weights" in emotion and generator.random() < 0.5:
+            emotion["emotion_random"] = True
         if emotion:
             emotion["emotion_alpha"] = generator.random()
         sampling = dataclasses.replace(SETTINGS.sampling, temperature=generator.uniform(0.5, 1.5))
@@ -230,6 +233,14 @@ def test_a_rehearsed_stage_gives_zeros_of_the_shapes_of_the_real_one(tts: IndexT
     assert (zeros.shape, zeros.dtype, zeros.committed) == (real.shape, real.dtype, real.committed)
     assert not np.asarray(zeros).any()
     assert np.asarray(real).any()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70])
+def test_a_seed_without_a_key_of_its_own_is_refused(
+    tts: IndexTTS, voices: list[Voice], seed: int
+) -> None:
+    with pytest.raises(InputError, match="the seed must be 0 to 4294967295"):
+        tts.speak("cat.", voices[0], seed=seed, settings=SETTINGS)
 
 
 @pytest.mark.parametrize("frames", [1, 17, 64])
