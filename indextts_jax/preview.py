@@ -7,17 +7,14 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from indextts_jax import cli
-from indextts_jax.checkpoint import open_checkpoint
+from indextts_jax import cli, text_flags
 from indextts_jax.errors import InputError
-from indextts_jax.terminal import say, warn
+from indextts_jax.terminal import say
 from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
-from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.tokenizer import Tokenizer
 
 COMMON = ("text", "text_file", "checkpoint", "tokenizer", "glossary", "segment_tokens", "json")
 WIDTH = 96
-SHOWN = 20  # unknown pieces
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -33,48 +30,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_integer(
         "segment_tokens", usual.segment_tokens, "Longest segment, in text tokens.", **own
     )
-    define_text(flags)
+    text_flags.define(flags)
     absl_flags.DEFINE_bool("json", False, "Print everything as JSON, for machines.", **own)
-
-
-def define_text(flags: absl_flags.FlagValues) -> None:
-    """The flags that say how a text is read, for every command that reads one."""
-    own: dict[str, Any] = {"flag_values": flags}
-    usual = TextSettings()
-    absl_flags.DEFINE_bool(
-        "text_compat", usual.compat, "Read as the PyTorch release does, faults included.", **own
-    )
-    absl_flags.DEFINE_string(
-        "glossary", None, "YAML file with terms and how they are read (zh and en).", **own
-    )
-    absl_flags.DEFINE_bool(
-        "strict_text", usual.strict, "Refuse a text with what the tokenizer does not know.", **own
-    )
-    absl_flags.DEFINE_integer(
-        "quick_tokens",
-        usual.quick_tokens,
-        "Segments that begin before so many tokens hold half: the first sound comes earlier.",
-        **own,
-    )
-    absl_flags.DEFINE_float(
-        "pause", usual.pause, "Seconds of silence between segments; see also [pause 0.8s].", **own
-    )
-
-
-def text_settings(flags: Any, segment_tokens: int) -> TextSettings:
-    """The settings that the flags ask for.
-
-    Raises:
-        InputError: if there is something wrong with them, or with the glossary.
-    """
-    return TextSettings(
-        compat=flags.text_compat,
-        segment_tokens=segment_tokens,
-        quick_tokens=flags.quick_tokens,
-        pause=flags.pause,
-        glossary=Glossary.load(flags.glossary) if flags.glossary else None,
-        strict=flags.strict_text,
-    )
 
 
 def main(flags: Any) -> None:
@@ -83,19 +40,14 @@ def main(flags: Any) -> None:
     Raises:
         InputError: if there is no text or no tokenizer, or for a text that is refused.
     """
-    frontend = TextFrontend(_tokenizer(flags), text_settings(flags, flags.segment_tokens))
+    frontend = TextFrontend(_tokenizer(flags), text_flags.reading(flags))
     script = frontend.prepare(_text(flags))
     if flags.json:
         say(json.dumps(_data(script), ensure_ascii=False, indent=2))
         return
     for line in _report(script):
         say(line)
-    for warning in script.warnings:
-        warn(warning)
-    if script.unknown:
-        more = len(script.unknown) - SHOWN
-        shown = ", ".join(map(str, script.unknown[:SHOWN])) + (f", {more} more" * (more > 0))
-        warn(f"the tokenizer does not know: {shown}")
+    text_flags.tell(script)
 
 
 def _text(flags: Any) -> str:
@@ -114,6 +66,8 @@ def _tokenizer(flags: Any) -> Tokenizer:
         raise InputError("give --checkpoint DIR, or --tokenizer FILE (bpe.model): one of them")
     if flags.tokenizer is not None:
         return Tokenizer(flags.tokenizer)
+    from indextts_jax.checkpoint import open_checkpoint  # seconds, which --tokenizer saves
+
     return Tokenizer(open_checkpoint(flags.checkpoint).tokenizer)
 
 

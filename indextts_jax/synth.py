@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax import cli, devices, emotion_flags
+from indextts_jax import cli, devices, emotion_flags, text_flags
 from indextts_jax.audio.io import check_output, load_audio
 from indextts_jax.clock import Clock
 from indextts_jax.config import DTYPES, bundled_config
@@ -19,7 +19,6 @@ from indextts_jax.prompts import ENCODER_RATE
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.speech import Speech
 from indextts_jax.terminal import say, stage_bar, table, warn
-from indextts_jax.text.segments import WORD
 
 COMMON = (
     "checkpoint",
@@ -89,6 +88,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     number("length_penalty", reference.length_penalty, "Exponent of length in beams.", **own)
     whole("max_codes", None, "Longest segment, in codes of 20 ms.", lower_bound=1, **own)
     whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
+    text_flags.define(flags)
     choice("wav_subtype", "PCM_16", ["PCM_16", "FLOAT"], "Samples of the WAV file.", **own)
 
 
@@ -123,26 +123,9 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _check_words(tts: IndexTTS, text: str) -> None:
-    """Tells which words the tokenizer does not know.
-
-    Raises:
-        InputError: if it knows none of them.
-    """
-    unknown = dict.fromkeys(tts.unknown(text))
-    shown = " ".join(unknown)[:200]
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
-    if unknown and not any(
-        piece.strip(WORD) for piece in tts.model.tokenizer.pieces(text) if piece not in unknown
-    ):
-        raise InputError(f"the tokenizer knows nothing of the text: {shown}")
-    if unknown:
-        warn(f"the tokenizer does not know: {shown}")
-
-
 def _announce(tts: IndexTTS, text: str, settings: Settings) -> None:
     """Says how much there is to do, of a long text."""
-    count = len(tts.segments(text, settings.segment_tokens))
+    count = len(tts.script(text, settings).segments)
     if count >= MANY_SEGMENTS:
         codes = min(settings.max_codes or MAX_CODES, tts.model.config.gpt.max_codes)
         say(
@@ -175,6 +158,7 @@ def _settings(flags: Any) -> Settings:
         segment_tokens=flags.segment_tokens,
         steps=flags.steps,
         guidance=flags.guidance,
+        **text_flags.values(flags),
     )
 
 
@@ -224,7 +208,7 @@ def main(flags: Any) -> None:
                 emotion_alpha=wish.alpha,
                 emotion_weights=weights,
             )
-            _check_words(tts, text)
+            text_flags.tell(tts.script(text, settings))
         _announce(tts, text, settings)
         voice = tts.voice(speaker, clock)
         emotion = tts.emotion(wish.prompt, clock) if wish.prompt else None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from indextts_jax.errors import InputError
@@ -17,7 +18,6 @@ from indextts_jax.text.unknown import Unknown, find_unknown
 
 _SHORT = 16  # pieces: a text this short gets a full stop, without which the model may not stop
 _ENDED = re.compile(r"""[.!?…,]['"]*\s*$""")
-_SPOKEN = re.compile(r"[^\W_]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,13 @@ class Script:
     unknown: tuple[Unknown, ...]
     warnings: tuple[str, ...]  # one line each; the unknown is not among them
 
+    @property
+    def known(self) -> bool:
+        """Whether the tokenizer knows anything of what is to be said."""
+        unknown = {item.piece for item in self.unknown}
+        pieces = {piece.strip(WORD) for segment in self.segments for piece in segment.pieces}
+        return any(_sayable(piece) for piece in pieces - unknown)
+
 
 @dataclasses.dataclass(frozen=True)
 class TextFrontend:
@@ -95,7 +102,7 @@ class TextFrontend:
         for part in split_pauses(text):
             said, noticed = self._normalise(part.text, usual)
             warnings += noticed
-            pieces = self._pieces(said) if _SPOKEN.search(said) else []
+            pieces = self._pieces(said) if _sayable(said) else []
             if not pieces and self.settings.compat and said.strip():
                 pieces = self._pieces(said)
             if pieces:
@@ -141,6 +148,11 @@ class TextFrontend:
             for index, run in enumerate(runs, 1):
                 pause = settings.pause if index < len(runs) else behind
                 yield Spoken(tuple(self.tokenizer.ids(run)), tuple(run), pause)
+
+
+def _sayable(text: str) -> bool:
+    """Whether there is more than blanks and punctuation."""
+    return any(unicodedata.category(c)[0] not in "PZC" for c in text)
 
 
 def _check_unicode(text: str) -> None:

@@ -1,6 +1,5 @@
 """What a tokenizer cannot represent, and where in the text it stands."""
 
-import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,8 +18,7 @@ class Unknown(NamedTuple):
     column: int | None
 
     def __str__(self) -> str:
-        names = [unicodedata.name(c, f"U+{ord(c):04X}") for c in self.piece[:1]]
-        shown = self.piece if self.piece.isprintable() else names[0]
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.piece)
         if self.place is None:
             return shown
         where = f"character {self.column}"

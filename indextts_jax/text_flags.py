@@ -1,0 +1,85 @@
+"""The flags that say how a text is read, for every command that reads one."""
+
+from typing import Any
+
+from absl import flags as absl_flags
+
+from indextts_jax.errors import InputError
+from indextts_jax.terminal import warn
+from indextts_jax.text.frontend import Script, TextSettings
+from indextts_jax.text.glossary import Glossary
+
+SHOWN = 10  # unknown pieces
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags; --segment_tokens is there already."""
+    own: dict[str, Any] = {"flag_values": flags}
+    usual = TextSettings()
+    absl_flags.DEFINE_alias("max_segment_tokens", "segment_tokens", **own)
+    absl_flags.DEFINE_bool(
+        "text_compat", usual.compat, "Read as the PyTorch release does, faults included.", **own
+    )
+    absl_flags.DEFINE_string(
+        "glossary", None, "YAML file with terms and how they are read (zh and en).", **own
+    )
+    absl_flags.DEFINE_bool(
+        "strict_text", usual.strict, "Refuse a text with what the tokenizer does not know.", **own
+    )
+    absl_flags.DEFINE_integer(
+        "quick_tokens",
+        usual.quick_tokens,
+        "Segments that begin before so many tokens hold half: the first sound comes earlier.",
+        **own,
+    )
+    absl_flags.DEFINE_float(
+        "pause", usual.pause, "Seconds of silence between segments; see also [pause 0.8s].", **own
+    )
+
+
+def values(flags: Any) -> dict[str, Any]:
+    """What the flags say, by the names that `Settings` has.
+
+    Raises:
+        InputError: if there is something wrong with the glossary.
+    """
+    return {
+        "text_compat": flags.text_compat,
+        "glossary": Glossary.load(flags.glossary) if flags.glossary else None,
+        "strict_text": flags.strict_text,
+        "quick_tokens": flags.quick_tokens,
+        "pause": flags.pause,
+    }
+
+
+def reading(flags: Any) -> TextSettings:
+    """What the flags say, for a front end without a model.
+
+    Raises:
+        InputError: if there is something wrong with them, or with the glossary.
+    """
+    asked = values(flags)
+    return TextSettings(
+        compat=asked["text_compat"],
+        segment_tokens=flags.segment_tokens,
+        quick_tokens=asked["quick_tokens"],
+        pause=asked["pause"],
+        glossary=asked["glossary"],
+        strict=asked["strict_text"],
+    )
+
+
+def tell(script: Script) -> None:
+    """Warns of what is odd about a text.
+
+    Raises:
+        InputError: if the tokenizer knows nothing of it.
+    """
+    names = list(dict.fromkeys(map(str, script.unknown)))
+    shown = ", ".join(names[:SHOWN]) + f", {len(names) - SHOWN} more" * (len(names) > SHOWN)
+    if names and not script.known:
+        raise InputError(f"the tokenizer knows nothing of the text: {shown}")
+    for warning in script.warnings:
+        warn(warning)
+    if names:
+        warn(f"the tokenizer does not know: {shown}")
