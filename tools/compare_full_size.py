@@ -12,7 +12,7 @@ reference's own input, and in the end the one run from the recording and the tex
 DIR`, the reference's arrays stay, and are used again if they are there.
 
 Ends with a table by stage, and JSON; the exit status is 1 unless every array is within the usual
-tolerances. At the published size it takes about twenty minutes, and 8 GB of memory.
+tolerances. At the published size it takes about twenty minutes, and 9 GB of memory.
 """
 
 import argparse
