@@ -171,6 +171,11 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
         or rotary.get("rope_type", "default") != "default"
     ):
         problems.append(f"rope_parameters is {rotary!r}: only plain rotary is implemented")
+    elif rotary is not None and rotary.get("rope_theta") not in (None, settings.get("rope_theta")):
+        problems.append(
+            f"rope_theta is {settings.get('rope_theta')!r}, but {rotary['rope_theta']!r} in "
+            "rope_parameters"
+        )
     layers = settings.get("layer_types")
     if layers is not None and set(layers) != {"full_attention"}:
         problems.append("layer_types: only full_attention is implemented")

@@ -153,6 +153,11 @@ def test_replies_that_are_not_the_likeliest_are_refused_by_name(folder, key, val
     assert f"generation_config.json: {'unknown key ' * (key == 'strange')}{key}" in refused(folder)
 
 
+def test_two_rotary_bases_are_refused(folder):
+    rewrite(folder, "config.json", rope_parameters={"rope_theta": 5.0, "rope_type": "default"})
+    assert "rope_theta is 1000000.0, but 5.0 in rope_parameters" in refused(folder)
+
+
 def test_numbers_for_draws_change_nothing_where_nothing_is_drawn(folder):
     rewrite(folder, "generation_config.json", temperature=0.6, top_k=20, do_sample=False)
     assert TextEmotionImporter.open(folder).config == bundled_config("tiny").text_emotion
