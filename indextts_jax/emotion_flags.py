@@ -25,7 +25,9 @@ def define(own: dict[str, Any]) -> None:
     """The flags, on the values of a command."""
     absl_flags.DEFINE_string("emotion", None, "Recording of an emotion, in any voice.", **own)
     absl_flags.DEFINE_string("emotion_text", None, "Words to read the emotion from.", **own)
-    absl_flags.DEFINE_bool("emotion_from_text", False, "Read it from what is said.", **own)
+    absl_flags.DEFINE_bool(
+        "emotion_from_text", False, "Read the emotion from what is spoken.", **own
+    )
     absl_flags.DEFINE_list(
         "emotion_weights",
         None,
