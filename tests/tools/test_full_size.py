@@ -118,7 +118,7 @@ def test_every_small_published_array_is_finite_and_has_its_shape():
     ("ending", "low", "high"),
     [
         ("running_var", 0.5, 1.5),
-        ("weight_g", 0.05, 2.0),
+        ("weight_g", 0.03, 2.0),
         ("norm.weight", 0.6, 1.4),
         ("batchnorm.weight", 0.6, 1.4),
     ],
