@@ -1,6 +1,7 @@
 """From a text to segments of text tokens, each with the silence that follows: all that is read."""
 
 import dataclasses
+import math
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.text.unknown import Unknown, find_unknown
 
 _SHORT = 16  # pieces: a text this short gets a full stop, without which the model may not stop
+_CODE_RATE = 50  # codes a second
 _ENDED = re.compile(r"""[.!?…,]['"]*\s*$""")
 
 
@@ -57,6 +59,11 @@ class Spoken:
     def duration(self) -> Duration:
         """The seconds that it may take."""
         return duration(self.text)
+
+    @property
+    def most_codes(self) -> int:
+        """Codes past which it surely runs away: three times the slowest speaker's, and 3 s."""
+        return math.ceil(_CODE_RATE * (3 * self.duration.most + 3))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
 _RUN = re.compile(r"(?<![A-Za-z0-9.-])(?:[A-Za-züÜ]{1,6}[1-5])+(?![A-Za-z0-9.%-])")
 _SYLLABLE = re.compile(r"[A-Za-züÜ]{1,6}[1-5]")
 _ONE_LETTER_NAME = re.compile(r"[A-Z][1-5]")
-_LATIN = re.compile(r"[A-Za-zÀ-ɏ]+")
+_LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+")
 
 
 def settle_marked(text: str, settled: Settled, warn: Callable[[str], None]) -> str:
@@ -73,5 +73,11 @@ def _meant(syllable: str, match: re.Match[str]) -> bool:
     if not _IDEOGRAPH.search(around):
         return False
     letters = syllable[:-1]
-    almost = letters.isupper() and re.search("[AEIOUVÜ]", letters) and nearly(letters)
-    return bool(TONED.fullmatch(syllable) or (almost and len(letters) > 1))
+    written = TONED.fullmatch(syllable) and (letters.islower() or len(letters) > 2)  # not CO2
+    almost = (
+        letters.isupper()
+        and len(letters) > 2
+        and re.search("[AEIOUVÜ]", letters)
+        and nearly(letters)
+    )
+    return len(letters) > 1 and bool(written or almost)

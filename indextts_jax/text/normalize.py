@@ -15,7 +15,7 @@ from indextts_jax.text.spans import Rule, Settled, rule
 from indextts_jax.text.verbalise import Language
 
 _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
-_LATIN = re.compile(r"[A-Za-zÀ-ɏ]+")
+_LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+")
 _ADDRESS = re.compile(rf"{EMAIL}|{URL}", re.ASCII)
 _FUNCTION_WORDS = frozenset(
     [

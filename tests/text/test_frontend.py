@@ -77,6 +77,12 @@ def test_a_very_short_text_ends_in_a_full_stop():
     assert said(prepare("hi", compat=True)) == ["HI"]
 
 
+def test_a_short_text_has_few_codes_before_it_runs_away():
+    short, long = prepare("hi").segments[0], prepare("one two three four five.").segments[0]
+
+    assert 150 < short.most_codes < 250 < long.most_codes
+
+
 def test_one_character_is_read_too():
     assert said(prepare("5")) == ["五 ."]
     assert said(prepare("5", compat=True)) == ["5"]

@@ -86,6 +86,8 @@ def test_pinyin_that_does_not_exist_is_named(text, bad):
     assert bad in warning
 
 
-@pytest.mark.parametrize("text", ["用GPT4写", "MP3播放器", "beta1测试", "A4纸", "B2楼"])
+@pytest.mark.parametrize(
+    "text", ["用GPT4写", "MP3播放器", "beta1测试", "A4纸", "B2楼", "CO2排放", "i5"]
+)
 def test_names_are_not_taken_for_bad_pinyin(text):
     assert normalise(text).warnings == ()

@@ -66,6 +66,11 @@ CODES = {
     "邮编100084": "邮编幺零零零八四",
     "请乘坐302路公交车": "请乘坐三零二路公交车",
     "股票代码600519": "股票代码六零零五幺九",
+    "Train 402 stops here.": "Train four zero two stops here.",
+    "Tracking number 1Z999AA1": "Tracking number one Z nine nine nine AA one",
+    "It speaks HTTP/2 and IPv6.": "It speaks HTTP two and IPv six.",
+    "请登录12306网站": "请登录幺二三零六网站",
+    "沿318国道走": "沿三幺八国道走",
     "服务器地址10.0.0.25": "服务器地址一零点零点零点二五",
     "The server is at 10.0.0.25.": "The server is at one zero dot zero dot zero dot two five.",
 }
@@ -97,6 +102,8 @@ DECADES = {
     "80年代的歌": "八十年代的歌",
     "20世纪90年代": "二十世纪九十年代",
     "1980年代": "一九八零年代",
+    "the 50s and 60s": "the fifties and sixties",
+    "the summer of '69": "the summer of sixty nine",
     "95后的年轻人": "九五后的年轻人",
 }
 QUANTITIES = {
@@ -144,6 +151,7 @@ TIMES = {
     "10:30开会": "十点三十分开会",
     "营业时间8:00-18:00": "营业时间八点到十八点",
     "下午3:05出发": "下午三点零五分出发",
+    "下午2点30分": "下午两点三十分",
 }
 UNITS = {
     "It weighs 70.5 kg.": "It weighs seventy point five kilograms.",
@@ -156,6 +164,8 @@ UNITS = {
     "今天25℃，明天-5℃": "今天二十五摄氏度,明天负五摄氏度",
     "面积300m²": "面积三百平方米",
     "买了2公斤苹果": "买了两公斤苹果",
+    "a 6'2\" man on 42nd Street": "a six foot two man on forty second Street",
+    "1024x768分辨率": "一千零二十四乘七百六十八分辨率",
 }
 PERCENT = {
     "50% of people agree.": "fifty percent of people agree.",
@@ -215,6 +225,12 @@ TERMS = {
     "空客A380客机": "空客A三八零客机",
     "1080p视频": "幺零八零P视频",
     "B2B业务": "B to B业务",
+    "PM2.5浓度": "PM二点五浓度",
+    "PM2.5 is high.": "PM two point five is high.",
+    "歼-20和东风-41": "歼二十和东风四十一",
+    "CO2排放": "CO二排放",
+    "C++和C#": "C加加和C井",
+    "ISO 9001 and 802.11ac": "ISO nine thousand one and eight oh two point eleven ac",
 }
 PINYIN = {
     "银行的行读HANG2。": "银行的行读HANG2.",

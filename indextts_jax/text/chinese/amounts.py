@@ -23,7 +23,7 @@ _GAME_AFTER = (
 # Before these, 2 is 两.
 _TWO = (
     "(?:[个台斤只条张本位名件款种倍次天周岁吨元块辆家间杯瓶碗盒包支把双套米人秒座棵头匹场句步遍"
-    "趟年口]|公[斤里]|小时|分钟|平方|千米|厘米|层楼)"
+    "趟口]|年(?![级代])|点(?:[钟整半到的，。,]|\\d+分|$)|公[斤里]|小时|分钟|平方|千米|厘米|层楼)"
 )
 
 
@@ -88,7 +88,10 @@ RULES: list[Rule] = [
         r"(\d{1,3})[-–](\d{1,3})(?![\d:/.A-Za-z-])",
         _score,
     ),
-    rule(rf"{START}(?<![-:/A-Za-z])(\d{{1,3}})-(\d{{1,3}})(?=\W*$)", _score),
+    rule(
+        rf"{START}(?<![-:/A-Za-z])(\d{{1,3}})-(\d{{1,3}})(?=\W*$|、\d{{1,3}}-\d{{1,3}}(?!\d))",
+        _score,
+    ),
     rule(
         rf"{START}(\d+(?:\.\d+)?)\s?[xX×*]\s?(\d+(?:\.\d+)?)(?![0-9A-Za-z])",
         lambda m: f"{numbers.decimal(m[1])}乘{numbers.decimal(m[2])}",
@@ -99,7 +102,12 @@ RULES: list[Rule] = [
     ),
     rule(rf"{START}\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d,])", lambda m: numbers.decimal(m[0])),
     rule(rf"{START}24/7(?!\d)(?:\s?小时)?", lambda m: "七乘二十四小时"),
-    rule(rf"{START}(?<![第周])2(?={_TWO})", lambda m: "两"),
+    rule(rf"{START}(?<![第周~–-])2(?={_TWO})", lambda m: "两"),
+    rule(rf"{START}(\d+(?:\.\d+)?)\s?‰", lambda m: f"千分之{numbers.decimal(m[1])}"),
+    rule(
+        r"(?<!\d)(\d{1,2})·(\d{1,2})(?=事[件变]|运动|惨案)",
+        lambda m: numbers.year(m[1] + m[2]),
+    ),
     rule(rf"{START}\d+\.\d+(?!\d|\.\d)", lambda m: numbers.decimal(m[0])),
     rule(r"(?<![=<>])\s?=\s?(?=-?\d)", lambda m: "等于"),
     rule(r"(?<=[A-Za-z0-9\u4e00-\u9fff])\s?<\s?(?=\d)", lambda m: "小于"),

@@ -68,7 +68,7 @@ RULES: list[Rule] = [
     rule(rf"{NAME_START}([vV]|ver)\.?\s?(\d+(?:\.\d+)+){END}", lambda m: m[1] + say.dotted(m[2])),
     rule(rf"{START}\d+(?:\.\d+){{2,}}(?!\d)", lambda m: say.dotted(m[0])),
     rule(
-        rf"([{_PROVINCE}])([A-Z])\s?[·•.-]?\s?([A-Z0-9]{{5,6}})(?![A-Za-z0-9])",
+        rf"([{_PROVINCE}])([A-Z])\s?[·•.-]?\s?([A-Z0-9]{{5,6}}(?![A-Za-z0-9])|[A-Z0-9]{{4}}(?=[港澳学警挂领]))",
         lambda m: f"{m[1]}{m[2]}{say.code(m[3])}" if re.search(r"\d", m[3]) else None,
     ),
     rule(rf"{START}[1-9]\d{{5}}(?:18|19|20)\d{{9}}[\dXx](?![A-Za-z0-9])", _digits),
@@ -82,6 +82,8 @@ RULES: list[Rule] = [
     ),
     rule(rf"{START}\(?\d{{3}}\)?[ -]\d{{3}}-\d{{4}}{END}", _digits),
     rule(rf"{START}[48]00[- ]?\d{{3,4}}[- ]?\d{{3,4}}{END}", _digits),
+    rule(rf"{START}(?:12306|10086|10010|955\d\d)(?!\d|[.,]\d|{_COUNTED.pattern})", _digits),
+    rule(r"(?<![\d.,])985\s?[/、]\s?211(?!\d)", lambda m: "九八五,二幺幺"),
     rule(rf"{START}97[89]-[\d-]+[\dXx](?![\d-])", _digits),
     rule(
         rf"(?P<word>{_PHONES})(?P<between>{_IS})"

@@ -49,5 +49,5 @@ RULES: list[Rule] = [
     rule(rf"{START}{_YEAR}(?=年(?!的?历史|前|以上|以来|来|之久|间))", lambda m: numbers.year(m[0])),
     rule(rf"{START}{_YEAR}(?=\s?(?:{_YEARLY}))", lambda m: numbers.year(m[0])),
     rule(rf"{START}([5-9]\d|0\d)(?=年(?![前后来间内以之历多的半]))", _short_year),
-    rule(rf"{START}[1-9]\d*(?=年(?!代))", lambda m: numbers.counted(m[0])),
+    rule(rf"{START}(?<![-–~])[1-9]\d*(?=年(?![代级]))", lambda m: numbers.counted(m[0])),
 ]

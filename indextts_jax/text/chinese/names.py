@@ -8,6 +8,9 @@ from indextts_jax.text.spans import Rule, rule
 
 _MEASURE = "个只条年月日号次元块台部人名岁天小件本张款种倍万亿千百位点分秒米克层楼页章节"
 
+# What a hyphen and a number follow in a name, where it is no minus.
+_CRAFT = ("歼轰运直强", "东风", "长征", "嫦娥", "神舟", "天宫", "红旗", "鹰击", "天问", "米格")
+
 
 def _after_word(match: re.Match[str]) -> str | None:
     """`iPhone 15`, `RTX 4090`: a name; after a word in lower case it is a quantity."""
@@ -34,6 +37,15 @@ def _long(match: re.Match[str]) -> str | None:
 
 
 RULES: list[Rule] = [
+    rule(r"(?<![A-Za-z0-9])C\+\+", lambda m: "C加加"),
+    rule(r"(?<![A-Za-z0-9])C#", lambda m: "C井"),
+    rule(r"#(?=\d)", lambda m: ""),
+    rule(r"(?<=\d)#(?=[楼房栋幢])", lambda m: "号"),
+    rule(rf"(?<=[{_CRAFT[0]}])-(\d+)(?!\d)", lambda m: say.label(m[1])),
+    rule(
+        rf"(?:{'|'.join(f'(?<={name})' for name in _CRAFT[1:])})-(\d+)(?!\d)",
+        lambda m: say.label(m[1]),
+    ),
     rule(r"(?<![A-Za-z0-9])([BCPG])2([BCPG])(?![A-Za-z0-9])", lambda m: f"{m[1]} to {m[2]}"),
     rule(
         r"(?<![A-Za-z.])[A-Z](?:\.[A-Z])+(?![A-Za-z])\.?",

@@ -30,7 +30,13 @@ def _money(match: re.Match[str]) -> str:
 
 def _measure(match: re.Match[str]) -> str | None:
     amount, sign = match[2], match[3]
-    if sign == "in" and re.match(r"\s+[^\s.,;:)]", match.string[match.end() :]):
+    if sign == "s" and re.fullmatch("7[0-8]7", amount):
+        return None  # airliners
+    if (
+        sign == "in"
+        and match[0][-1] != "."
+        and re.match(r"\s+[^\s.,;:)]", match.string[match.end() :])
+    ):
         return None  # 5 in the morning
     return _minus(match) + say.measure(amount, sign)
 
@@ -94,7 +100,7 @@ RULES: list[Rule] = [
         lambda m: f"{say.quantity(m[1])} to {say.measure(m[2], m[3])}",
     ),
     rule(r"(?<![\w.,])(\d+)\s?[x×]\s?(\d+)(?:\s?[x×]\s?(\d+))?(?!\w|\s?=)", _size),
-    rule(rf"{_SIGNED}({NUMBER})\s?({_UNIT}){_END}", _measure),
+    rule(rf"{_SIGNED}({NUMBER})\s?({_UNIT}){_END}(?:\.(?=\s[a-z]))?", _measure),
     rule(
         rf"{_SIGNED}({NUMBER})-({_UNIT}){_END}",
         lambda m: f"{say.quantity(m[2])} {units.ENGLISH[m[3]][0]}",
@@ -102,6 +108,7 @@ RULES: list[Rule] = [
     rule(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b", lambda m: numbers.ordinal(int(m[1])), re.IGNORECASE),
     rule(r"(?:\b[Nn]o\.|\bNO\.|№)\s?(\d+)\b", lambda m: f"number {_numbered(m[1])}"),
     rule(r"(?<!\w)#\s?(\d+)\b", lambda m: f"number {_numbered(m[1])}"),
+    rule(r"(?<![\w.,/-])50-50(?![\w-])", lambda m: "fifty fifty"),
     rule(r"(?<![\w.,/])(\d+)\s(\d)/(\d)(?!\w|/\d|[.,]\d)", _and_a_half),
     rule(r"(?<![\w.,/])(\d+)/(\d+)(?!\w|/\d|[.,]\d)", lambda m: say.fraction(m[1], m[2])),
     rule(r"(?<![\w.,:/-])(\d{1,3})[-–:](\d{1,3})(?!\w|[:/-]\d|[.,]\d|%)", _score),

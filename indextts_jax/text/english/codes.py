@@ -21,7 +21,7 @@ _CODE = (
     r"flights?|pins?|passcode|passwords?|otp|zip(?:\s?code)?|postcode|postal code|area code|codes?"
     r"|serial|isbn(?:-1[03])?|issn|tracking|confirmation|reference|ref\.?|badge|licen[cs]e|plates?"
     r"|invoice|orders?|tickets?|case|account|acct\.?|card|policy|member(?:ship)?|extension|ext\.?"
-    r"|id|passport|train|patent|docket|booking|ssn|social security|vin|routing|student|employee"
+    r"|id|qq|passport|train|patent|docket|booking|ssn|social security|vin|routing|student|employee"
     r"|reservation|permit|claim|batch|part|item|sku|agent|apartment code|lock|safe"
 )
 # After these a number is a code even where no "number" or "is" says so.
@@ -34,9 +34,9 @@ _PHONE = (
 )
 _BETWEEN = (
     r"(?:\s*(?:\b(?:number|numbers|no\.?|num\.?|id|code|is|was|are|at|on|me|us|him|her|them)\b\.?"
-    r"|[#:=])){0,4}\s*"
+    r"|[#:=：])){0,4}\s*"
 )
-_CLEAR = re.compile(r"[#:=]|\b(?:no|num|number|id|code|is|was)\b", re.IGNORECASE)
+_CLEAR = re.compile(r"[#:=：]|\b(?:no|num|number|id|code|is|was)\b", re.IGNORECASE)
 
 
 def _between(text: str) -> str:
@@ -103,6 +103,10 @@ RULES: list[Rule] = [
         r"(?![.,:]\d|%|\s?-\s?\d)",
         _room,
         re.IGNORECASE,
+    ),
+    rule(
+        r"(?<![\w.,])(?:911|999|112|411)(?=\s(?:call|emergenc|operator|dispatch))",
+        lambda m: numbers.digits(m[0]),
     ),
     rule(
         r"\b(error|status|response|http)((?:\s+code)?(?:\s+is)?[ :]+)(\d{3})\b(?![.,]\d|%)",

@@ -9,7 +9,7 @@ _LONG = "|".join(name.capitalize() for name in say.MONTHS)
 _SHORT = "|".join(rf"{name[:3].capitalize()}\.?" for name in say.MONTHS if name != "may")
 MONTH = rf"(?:{_LONG}|Sept\.?|{_SHORT})(?![a-z])"
 _YEAR = r"(?:1[0-9]|20)\d\d"
-_NO_YEAR = r"(?!\w|/\d|[.,]\d|\s*%|:\d|-\d|\s*°)"
+_NO_YEAR = r"(?!\w|/\d|[.,]\d|\s*%|:\d|-\d|\s*°|\s?[x×]\s?\d)"
 _BEFORE = r"(?<![\w.,/$€£¥￥#+])(?<!\d-)"
 _ORDINAL = r"(?:st|nd|rd|th)?"
 _PLURALS = (
@@ -17,7 +17,10 @@ _PLURALS = (
     "|or so|of the|of them|euros|pounds"
 )
 _COUNTED = re.compile(rf"\s+(?:(?!this|was|has|is|as|us|its|plus|alas)[a-z]+[^s\W]s|{_PLURALS})\b")
-_DECADE_AFTER = ["the", "his", "her", "their", "my", "your", "our", "mid", "early", "late", "in"]
+_DECADE_AFTER = frozenset(
+    ["the", "his", "her", "their", "my", "your", "our", "mid", "early", "late", "in", "during"]
+)
+_DECADES = re.compile(r"\b(?:the|in|during|early|late|mid)[\s-]['’]?\d0s,? (?:and|or|to) $", re.I)
 
 
 def _year(match: re.Match[str]) -> str | None:
@@ -39,9 +42,10 @@ def _year_range(match: re.Match[str]) -> str | None:
 def _decade(match: re.Match[str]) -> str | None:
     figures = re.sub(r"\D", "", match[0])
     if len(figures) == 2:
-        before = re.search(r"(\w+)[\s-]+$", match.string[: match.start()])
-        named = match[0][0] in "'’" or (before and before[1].lower() in _DECADE_AFTER)
-        if not named or figures < "20":
+        start = match.string[: match.start()]
+        before = re.search(r"(\w+)[\s-]+$", start)
+        after = bool(before and before[1].lower() in _DECADE_AFTER)
+        if figures < "20" or not (match[0][0] in "'’" or after or _DECADES.search(start)):
             return None
     return numbers.decade(figures + "s")
 
@@ -103,6 +107,10 @@ RULES: list[Rule] = [
         lambda m: f"{say.month(m[1])} {numbers.year(int(m[2]))}",
     ),
     rule(r"(?<![\w.,])['’]?(?:1\d|20)?\d0['’]?s\b", _decade),
+    rule(
+        r"(?<!\w)['’](\d\d)(?![\w'’])",
+        lambda m: "oh " + say.quantity(m[1][1]) if m[1][0] == "0" else say.quantity(m[1]),
+    ),
     rule(rf"{_BEFORE}({_YEAR})\s?[-–—]\s?({_YEAR}|\d\d){_NO_YEAR}", _year_range),
     rule(rf"{_BEFORE}(\d{{3,4}})(?=\s?(?:BC|BCE)\b)", lambda m: numbers.year(int(m[1]))),
     rule(rf"{_BEFORE}({_YEAR})(?=\s?(?:AD|CE)\b)", _year),

@@ -62,6 +62,16 @@ RULES: list[Rule] = [
         lambda m: f"{m[1]} the {numbers.ordinal(_ROMAN[m[2]])}" if m[2] != "I" else None,
     ),
     rule(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+(?:\.\d+)*)+", _term),
+    rule(r"(?<![A-Za-z0-9.])[A-Za-z]+\d+\.\d+(?![\w.])", lambda m: say.mixed(m[0])),
+    rule(
+        r"(?<![\w.,])(\d+)\.(\d\d?)([a-z]{1,2})\b",
+        lambda m: f"{say.label(m[1])} point {say.quantity(m[2])} {m[3]}",
+    ),
+    rule(
+        rf"\b((?:Pope|King|Queen|Emperor|Tsar)(?:\s[A-Z][a-z]+){{1,2}})\s({_NUMERAL})\b(?!['’])",
+        lambda m: f"{m[1]} the {numbers.ordinal(_ROMAN[m[2]])}",
+    ),
+    rule(r"\b(7[0-8]7)s\b", lambda m: say.label(m[1]) + "s"),
     rule(r"\b([A-Z])\.(\d{2,})\b(?!\.\d)", lambda m: f"{m[1]} {numbers.digits(m[2])}"),
     rule(
         r"(?<![A-Za-z0-9])\d+(?:\.\d+)?[pPkKGDBi]\b",

@@ -113,7 +113,7 @@ def _initials(match: re.Match[str]) -> str:
 
 # After all else: a slash may stand in a unit, a sign in a sum.
 SIGNS: list[Rule] = [
-    rule(r"(?<=[A-Za-z])\s?/\s?(?=[A-Za-z])", lambda m: " "),
+    rule(r"(?<=[A-Za-z])\s?/\s?(?=[A-Za-z" + _PLACE + r"])", lambda m: " "),
     rule(r"\\", lambda m: " backslash "),
     rule(r"#(?=[A-Za-z])", lambda m: "hashtag "),
     rule(r"@(?=[A-Za-z])", lambda m: "at "),
