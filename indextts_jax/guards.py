@@ -20,34 +20,30 @@ class Fault:
     message: str
 
 
-def faults(
-    wave: Float32[np.ndarray, " n"],
-    sample_rate: int,
-    expected: tuple[float, float],
-    *,
-    truncated: bool,
-    speed: float = 1.0,
+def length_faults(
+    seconds: float, expected: tuple[float, float], *, truncated: bool
 ) -> tuple[Fault, ...]:
-    """What is wrong with a segment's samples, which are not clipped yet.
+    """What is wrong with a segment's length at the model's own speed.
 
     `expected` is how many seconds a fast and a slow speaker take for its text; `truncated` says
     that no stop code came before the limit.
     """
-    found = []
-    seconds = len(wave) / sample_rate
-    fastest, slowest = (HASTY * expected[0] - GRACE, SLUGGISH * expected[1] + GRACE)
     if truncated:
-        found.append(Fault("endless", f"no end came within {seconds:.1f} s of audio"))
-    if not np.isfinite(wave).all():
-        bad = float(np.mean(~np.isfinite(wave)))
-        found.append(Fault("not_finite", f"{bad:.1%} of its samples are not finite numbers"))
+        return (Fault("endless", f"no end came within {seconds:.1f} s of audio"),)
     between = f"its text takes {expected[0]:.1f} to {expected[1]:.1f} s to say"
-    if seconds * speed < fastest:
-        found.append(Fault("short", f"it lasts only {seconds:.1f} s, and {between}"))
-    if seconds * speed > slowest and not truncated:
-        found.append(Fault("long", f"it lasts {seconds:.1f} s, and {between}"))
-    beyond = float(np.mean(np.abs(wave) > 1)) if len(wave) else 0.0
-    if beyond > CLIPPED:
+    if seconds < HASTY * expected[0] - GRACE:
+        return (Fault("short", f"it lasts only {seconds:.1f} s, and {between}"),)
+    if seconds > SLUGGISH * expected[1] + GRACE:
+        return (Fault("long", f"it lasts {seconds:.1f} s, and {between}"),)
+    return ()
+
+
+def sample_faults(wave: Float32[np.ndarray, " n"]) -> tuple[Fault, ...]:
+    """What is wrong with a segment's samples, which are not clipped yet."""
+    found = []
+    if bad := float(np.mean(~np.isfinite(wave))):
+        found.append(Fault("not_finite", f"{bad:.1%} of its samples are not finite numbers"))
+    if (beyond := float(np.mean(np.abs(wave) > 1))) > CLIPPED:
         found.append(Fault("clipped", f"{beyond:.1%} of its samples are beyond full scale"))
     return tuple(found)
 

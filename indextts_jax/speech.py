@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from indextts_jax.audio.io import write_wav
+from indextts_jax.guards import Fault
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Segment:
     codes: int
     frames: int
     truncated: bool  # no stop code came before the limit: the end may be missing
+    tries: int = 1  # seeds that were needed
+    faults: tuple[Fault, ...] = ()  # what is wrong with it all the same
 
 
 @dataclasses.dataclass(frozen=True)

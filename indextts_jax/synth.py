@@ -14,9 +14,10 @@ from indextts_jax.config import DTYPES, bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.interruption import abandonable
 from indextts_jax.model import random_model, with_compute_dtype
-from indextts_jax.pipeline import MAX_CODES, IndexTTS, Settings
+from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import ENCODER_RATE
 from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.settings import MAX_CODES, Settings
 from indextts_jax.speech import Speech
 from indextts_jax.terminal import say, stage_bar, table, warn
 

@@ -18,19 +18,11 @@ from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.buckets import bucket
 from indextts_jax.clock import Clock, Watch
 from indextts_jax.model import Model
-from indextts_jax.models.length_regulator import target_length
-from indextts_jax.pipeline import (
-    Codes,
-    IndexTTS,
-    Settings,
-    code_limit,
-    codes_to_wave,
-    emotion_vector,
-    segment_keys,
-    segment_limit,
-    speech_codes,
-)
+from indextts_jax.pipeline import IndexTTS, emotion_vector
 from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS, Signals, Voice, analyse_signals
+from indextts_jax.settings import Settings, code_limit, segment_limit
+from indextts_jax.stages import Codes, codes_to_wave, segment_keys, speech_codes
+from indextts_jax.timing import Timing, frames_of
 
 
 class Rehearsal(Model):
@@ -65,11 +57,17 @@ def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
     buckets = model.config.buckets
     first: dict[tuple[int, ...], int] = {}
     for count in range(1, code_limit(model, settings) + 1):
-        frames = target_length(count)
+        frames = _frames(model, count, settings)
         lengths = (frames, voice.frames + frames)
         padded = (bucket(count, buckets.codes), *(bucket(f, buckets.frames) for f in lengths))
         first.setdefault(padded, count)
     return list(first.values())
+
+
+def _frames(model: Model, count: int, settings: Settings) -> int:
+    """Frames of so many codes; for a duration, which depends on the text, those of speed 1."""
+    timing, mel = Timing(speed=settings.timing.speed), model.config.mel
+    return frames_of([count], timing, 0, mel.sample_rate, mel.hop)[0]
 
 
 def text_lengths(model: Model, settings: Settings) -> list[int]:
@@ -109,8 +107,9 @@ def warm_up(
             tell(f"the sound of {count} codes")
             codes = Codes.padded(model, np.zeros(count, np.int32))
             for tokens in lengths:
+                frames = _frames(model, count, settings)
                 codes_to_wave(
-                    model, [0] * tokens, voice, vector, codes, settings, noise_key, Clock()
+                    model, [0] * tokens, voice, vector, codes, frames, settings, noise_key, Clock()
                 )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from indextts_jax.guards import FADE, described, faded, faults
+from indextts_jax.guards import FADE, described, faded, length_faults, sample_faults
 
 RATE = 1000
 
@@ -12,39 +12,34 @@ def wave(seconds: float, level: float = 0.1) -> np.ndarray:
     return np.random.default_rng(0).uniform(-level, level, int(seconds * RATE)).astype(np.float32)
 
 
-def kinds(
-    samples: np.ndarray, expected: tuple[float, float] = (2.0, 4.0), **more: object
-) -> list[str]:
+def lengths(seconds: float, least: float = 2.0, most: float = 4.0, **more: bool) -> list[str]:
     settings = {"truncated": False} | more
-    return [fault.kind for fault in faults(samples, RATE, expected, **settings)]  # type: ignore[arg-type]
+    return [fault.kind for fault in length_faults(seconds, (least, most), **settings)]
 
 
 @pytest.mark.parametrize("seconds", [0.3, 2.0, 4.0, 8.9])
 def test_a_usual_length_is_no_fault(seconds: float) -> None:
-    assert kinds(wave(seconds)) == []
+    assert lengths(seconds) == []
 
 
-def test_each_fault_is_found_alone() -> None:
+def test_each_fault_of_length_is_found() -> None:
+    assert lengths(9.1) == ["long"]
+    assert lengths(3.9, 10.0, 20.0) == ["short"]
+    assert lengths(4.1, 10.0, 20.0) == []
+    assert lengths(3.0, truncated=True) == ["endless"]
+    assert lengths(30.0, truncated=True) == ["endless"]
+
+
+def test_each_fault_of_samples_is_found() -> None:
     broken = wave(3)
     broken[7] = np.nan
-    assert kinds(wave(9.1)) == ["long"]
-    assert kinds(wave(3.9), (10.0, 20.0)) == ["short"]
-    assert kinds(wave(4.1), (10.0, 20.0)) == []
-    assert kinds(wave(3), truncated=True) == ["endless"]
-    assert kinds(wave(30), truncated=True) == ["endless"]
-    assert kinds(broken) == ["not_finite"]
-    assert kinds(wave(3, 1.1)) == ["clipped"]
-    assert kinds(wave(3, 0.9999)) == []
-
-
-def test_a_speed_is_taken_into_account() -> None:
-    assert kinds(wave(15), speed=0.5) == []
-    assert kinds(wave(5), speed=2.0) == ["long"]
-    assert kinds(wave(3), (10.0, 20.0), speed=2.0) == []
+    assert [fault.kind for fault in sample_faults(broken)] == ["not_finite"]
+    assert [fault.kind for fault in sample_faults(wave(3, 1.1))] == ["clipped"]
+    assert sample_faults(wave(3, 0.9999)) == ()
 
 
 def test_the_line_says_what_was_expected_and_what_came() -> None:
-    line = described(faults(wave(9.5), RATE, (2.0, 4.0), truncated=False))
+    line = described(length_faults(9.5, (2.0, 4.0), truncated=False))
     assert line == "it lasts 9.5 s, and its text takes 2.0 to 4.0 s to say"
 
 

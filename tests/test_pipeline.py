@@ -14,10 +14,12 @@ from indextts_jax.config import BucketConfig
 from indextts_jax.errors import InputError
 from indextts_jax.model import cast, with_compute_dtype
 from indextts_jax.models.length_regulator import target_length
-from indextts_jax.pipeline import Codes, IndexTTS, Settings, emotion_vector, speech_mel
+from indextts_jax.pipeline import IndexTTS, emotion_vector
 from indextts_jax.prompts import Voice
 from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.settings import Settings
 from indextts_jax.speech import Speech
+from indextts_jax.stages import Codes, speech_mel
 
 TEXT = "Hello world."
 QUICK = Settings(steps=2, max_codes=24)
@@ -110,13 +112,21 @@ def test_noise_past_the_flow_s_length_changes_nothing(tts: IndexTTS, voice: Voic
     codes = Codes.padded(tts.model, np.arange(20, dtype=np.int32))
     width = tts.model.config.semantic_codec.width
     sequence = rng.normal(size=(1, codes.ids.shape[1], width)).astype(np.float32)
-    frames = voice.frames + target_length(20)
+    target = target_length(20)
+    frames = voice.frames + target
     noise = rng.normal(size=(1, 384, 80)).astype(np.float32)
     other = noise.copy()
     other[:, frames:] = 1e4
     mels = [
         speech_mel(
-            tts.model, jnp.asarray(sequence), codes, voice, jnp.asarray(n), steps=2, guidance=0.7
+            tts.model,
+            jnp.asarray(sequence),
+            codes,
+            voice,
+            jnp.asarray(n),
+            target,
+            steps=2,
+            guidance=0.7,
         )[0]
         for n in (noise, other)
     ]

@@ -11,8 +11,9 @@ from importers import command
 from indextts_jax import cli, voices
 from indextts_jax.errors import InputError
 from indextts_jax.model import Model, cast, with_compute_dtype
-from indextts_jax.pipeline import IndexTTS, Settings
+from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
+from indextts_jax.settings import Settings
 
 QUICK = Settings(steps=2, max_codes=24)  # as in test_pipeline: compiled once for both
 

@@ -26,9 +26,10 @@ from indextts_jax.errors import InputError
 from indextts_jax.model import Model, compiled, random_params
 from indextts_jax.models.components import structure
 from indextts_jax.models.length_regulator import target_length
-from indextts_jax.pipeline import IndexTTS, Settings
+from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS, Voice
 from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.settings import Settings
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.warmup import (
     Rehearsal,

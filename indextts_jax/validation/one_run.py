@@ -14,8 +14,8 @@ from indextts_jax.emotion import merge_emotion, mix_weighted
 from indextts_jax.errors import InputError
 from indextts_jax.model import Model
 from indextts_jax.models.length_regulator import target_length
-from indextts_jax.pipeline import Codes, speech_latents, speech_mel, speech_sequence
 from indextts_jax.prompts import ENCODER_RATE, Signals, analyse_signals, semantic
+from indextts_jax.stages import Codes, speech_latents, speech_mel, speech_sequence
 from indextts_jax.validation import encoders, gpt
 from indextts_jax.validation.acoustic import turned
 from indextts_jax.validation.compare import errors
@@ -97,7 +97,7 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     noise = turned(golden["end_to_end", "noise"])
     size = bucket(frames + target, model.config.buckets.frames)
     mel, condition = speech_mel(
-        model, sequence, codes, voice, pad(noise[:, :size], size), **_flow(golden)
+        model, sequence, codes, voice, pad(noise[:, :size], size), target, **_flow(golden)
     )
     wave = np.asarray(model.run("vocoder", "__call__", mel, jnp.asarray([target], jnp.int32)))[
         :, None, : target * model.config.mel.hop

@@ -12,9 +12,10 @@ import soundfile
 from jaxtyping import Float32
 
 from indextts_jax.audio.io import load_audio, write_wav
-from indextts_jax.pipeline import IndexTTS, Settings
+from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
 from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.settings import Settings
 
 STORY = """
     the old house stood by a river where every child knew how to swim and nobody asked why there

@@ -1,0 +1,172 @@
+"""From a script to samples: frames, silences, faults and further tries."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Float32
+
+from indextts_jax.clock import Clock
+from indextts_jax.guards import Fault, faded, length_faults, sample_faults
+from indextts_jax.model import Model
+from indextts_jax.models.length_regulator import target_length
+from indextts_jax.prompts import Voice
+from indextts_jax.settings import Settings
+from indextts_jax.speech import Segment
+from indextts_jax.stages import Codes, codes_to_wave, segment_keys, speech_codes
+from indextts_jax.text.frontend import Script, Spoken
+from indextts_jax.timing import frames_of
+
+Progress = Callable[[int, int], None]  # segments that are done, of how many
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One segment's samples with the silence around it, in [-1, 1]; parts join without a gap."""
+
+    samples: Float32[np.ndarray, " n"]
+    segment: Segment
+    seconds: dict[str, float]  # of compute, by stage
+
+
+@dataclasses.dataclass(frozen=True)
+class _Coded:
+    """A segment's codes, after how many tries they came, and what is wrong with their number."""
+
+    spoken: Spoken
+    codes: Codes
+    tries: int
+    faults: tuple[Fault, ...]
+
+
+def deliver(
+    model: Model,
+    script: Script,
+    voice: Voice,
+    emotion: Float[Array, "1 d"],
+    settings: Settings,
+    seed: int,
+    clock: Clock,
+    progress: Progress | None = None,
+) -> Iterator[Part]:
+    """The parts of a script, one after the other.
+
+    A segment with faults is tried again with the next seed, as often as the settings allow; the
+    last try counts, and keeps its faults.
+
+    Raises:
+        InputError: for a duration that cannot be met.
+        RuntimeError: if a segment comes out without a single code.
+    """
+    mel = model.config.mel
+    silences = [int(mel.sample_rate * spoken.pause) for spoken in script.segments]
+    lead = int(mel.sample_rate * script.lead)
+    count = len(script.segments)
+    tell = progress or (lambda done, of: None)
+
+    def label(index: int) -> str:
+        return f" {index + 1}/{count}" if count > 1 else ""
+
+    def coded() -> Iterator[_Coded]:
+        for index, spoken in enumerate(script.segments):
+            clock.label = label(index)
+            # The default device is a thread's own setting, and between two parts the caller's.
+            with jax.default_device(model.device):
+                one = _coded(model, spoken, voice, emotion, settings, seed, index, clock)
+            yield one
+
+    def frames(group: Sequence[_Coded]) -> list[int]:
+        silence = lead + sum(silences)
+        counts = [one.codes.count for one in group]
+        return frames_of(counts, settings.timing, silence, mel.sample_rate, mel.hop)
+
+    runs: Iterator[tuple[_Coded, int]]
+    if settings.timing.duration is None:
+        runs = ((one, frames([one])[0]) for one in coded())
+    else:
+        every = list(coded())
+        runs = zip(every, frames(every), strict=True)
+    tell(0, count)
+    before = dict[str, float]()
+    for index, (one, size) in enumerate(runs):
+        clock.label = label(index)
+        with jax.default_device(model.device):
+            wave, tries, faults = _wave(
+                model, one, voice, emotion, size, settings, seed, index, clock
+            )
+        quiet = (index == 0 or silences[index - 1] > 0, index == count - 1 or silences[index] > 0)
+        wave = faded(np.clip(wave, -1, 1), mel.sample_rate, start=quiet[0], end=quiet[1])
+        ahead = np.zeros(lead if index == 0 else 0, np.float32)
+        samples = np.concatenate([ahead, wave, np.zeros(silences[index], np.float32)])
+        spent = {name: clock.seconds[name] - before.get(name, 0.0) for name in clock.seconds}
+        before = dict(clock.seconds)
+        segment = Segment(
+            text_tokens=len(one.spoken.ids),
+            codes=one.codes.count,
+            frames=size,
+            truncated=any(fault.kind == "endless" for fault in one.faults),
+            tries=one.tries + tries - 1,
+            faults=one.faults + faults,
+        )
+        tell(index + 1, count)
+        yield Part(samples, segment, spent)
+
+
+def _next(seed: int, attempt: int) -> int:
+    """The seed of a further try."""
+    return (seed + attempt) % 2**32 if attempt else seed
+
+
+def _coded(
+    model: Model,
+    spoken: Spoken,
+    voice: Voice,
+    emotion: Float[Array, "1 d"],
+    settings: Settings,
+    seed: int,
+    index: int,
+    clock: Clock,
+) -> _Coded:
+    mel = model.config.mel
+    for attempt in itertools.count():
+        keys = segment_keys(_next(seed, attempt), index)
+        with clock.stage("codes"):
+            ids, truncated = speech_codes(model, spoken.ids, voice, emotion, settings, keys[0])
+        last = attempt == settings.retries
+        if not len(ids):
+            if last:
+                raise RuntimeError(
+                    "the model gave no code for a segment of the text; try another --seed, or "
+                    "--retries"
+                )
+            continue
+        seconds = target_length(len(ids)) * mel.hop / mel.sample_rate
+        faults = length_faults(seconds, spoken.duration, truncated=truncated)
+        if last or not faults:
+            break
+    return _Coded(spoken, Codes.padded(model, ids), attempt + 1, faults)
+
+
+def _wave(
+    model: Model,
+    coded: _Coded,
+    voice: Voice,
+    emotion: Float[Array, "1 d"],
+    frames: int,
+    settings: Settings,
+    seed: int,
+    index: int,
+    clock: Clock,
+) -> tuple[Float32[np.ndarray, " n"], int, tuple[Fault, ...]]:
+    """The samples, after how many tries, and what is wrong with them."""
+    for attempt in itertools.count():
+        key = segment_keys(_next(seed, coded.tries - 1 + attempt), index)[1]
+        wave = codes_to_wave(
+            model, coded.spoken.ids, voice, emotion, coded.codes, frames, settings, key, clock
+        )
+        faults = sample_faults(wave)
+        if not faults or coded.tries + attempt > settings.retries:
+            break
+    return wave, attempt + 1, faults
