@@ -138,7 +138,7 @@ def test_everything_missing_is_listed_once_with_the_command(tmp_path):
         of = f"{auxiliary.weights} of {auxiliary.repository}"
         elsewhere = f"if it lies elsewhere, name it with --{auxiliary.flag}"
         assert f"missing: {auxiliary.places[0]} ({of}; {elsewhere})\n" in message
-    first, *lines, last = message.splitlines()
+    _first, *lines, last = message.splitlines()
     assert len(lines) == len(MAIN) + len(AUXILIARY)
     assert last.endswith(f" come with: python -m indextts_jax.download --dst {tmp_path}")
 
