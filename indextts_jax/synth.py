@@ -7,24 +7,27 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax import cli, devices, emotion_flags, text_flags
+from indextts_jax import cli, devices, emotion_flags, text_flags, voices
 from indextts_jax.audio.io import check_output, load_audio
 from indextts_jax.clock import Clock
 from indextts_jax.config import DTYPES, bundled_config
 from indextts_jax.errors import InputError
+from indextts_jax.guards import described
 from indextts_jax.interruption import abandonable
 from indextts_jax.model import random_model, with_compute_dtype
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import ENCODER_RATE
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.settings import MAX_CODES, Settings
-from indextts_jax.speech import Speech
+from indextts_jax.speech import Segment, Speech
 from indextts_jax.terminal import say, stage_bar, table, warn
+from indextts_jax.timing import Timing
 
 COMMON = (
     "checkpoint",
     "text",
     "speaker",
+    "voice",
     "output",
     "text_file",
     "emotion",
@@ -63,6 +66,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
     text("text", None, "What to say.", **own)
     text("text_file", None, "File (UTF-8) with what to say.", **own)
+    text("voice", None, "Voice kept by python -m indextts_jax.voice, instead of --speaker.", **own)
     text("speaker", None, "Recording of the voice; its first 15 s are used.", **own)
     text("output", "output.wav", "WAV file to write.", **own)
     emotion_flags.define(own)
@@ -90,6 +94,9 @@ def define(flags: absl_flags.FlagValues) -> None:
     whole("max_codes", None, "Longest segment, in codes of 20 ms.", lower_bound=1, **own)
     whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
     text_flags.define(flags)
+    number("speed", 1.0, "Speed of speech, 0.5 to 2.", **own)
+    number("duration", None, "Seconds that the whole is to last, pauses included.", **own)
+    whole("retries", 0, "Further tries for a segment with faults, each with the next seed.", **own)
     choice("wav_subtype", "PCM_16", ["PCM_16", "FLOAT"], "Samples of the WAV file.", **own)
 
 
@@ -135,7 +142,19 @@ def _announce(tts: IndexTTS, text: str, settings: Settings) -> None:
         )
 
 
-def _check_prompts(speaker: str | Path, emotion: str | None, output: str) -> None:
+def _speaker(flags: Any) -> str | Path | None:
+    """The recording of the voice; none for a kept voice."""
+    if flags.voice is not None:
+        if flags.speaker is not None:
+            raise InputError("--speaker and --voice exclude each other: give one")
+        voices.read_record(voices.voice_path(flags.voice))  # before the model is loaded
+        return None
+    if flags.speaker is None and not flags.demo:
+        raise InputError("give --speaker, a recording of the voice, or --voice, a kept one")
+    return flags.speaker or _bundled("demo_speaker.wav")
+
+
+def _check_prompts(speaker: str | Path | None, emotion: str | None, output: str) -> None:
     """Makes sure that the recordings can be used, and stay."""
     for prompt in (speaker, emotion):
         if prompt is not None:
@@ -159,6 +178,8 @@ def _settings(flags: Any) -> Settings:
         segment_tokens=flags.segment_tokens,
         steps=flags.steps,
         guidance=flags.guidance,
+        timing=Timing(speed=flags.speed, duration=flags.duration),
+        retries=flags.retries,
         **text_flags.values(flags),
     )
 
@@ -186,9 +207,7 @@ def main(flags: Any) -> None:
         )
     text, settings = _text(flags), _settings(flags)
     wish = emotion_flags.parse(flags, text)
-    speaker = flags.speaker or (_bundled("demo_speaker.wav") if flags.demo else None)
-    if speaker is None:
-        raise InputError("give --speaker, a recording of the voice")
+    speaker = _speaker(flags)
     check_output(flags.output)
     _check_prompts(speaker, flags.emotion, flags.output)
     device = devices.choose(flags.device)
@@ -211,7 +230,10 @@ def main(flags: Any) -> None:
             )
             text_flags.tell(tts.script(text, settings))
         _announce(tts, text, settings)
-        voice = tts.voice(speaker, clock)
+        if speaker is None:
+            voice = voices.load_voice(tts.model, voices.voice_path(flags.voice))
+        else:
+            voice = tts.voice(speaker, clock)
         emotion = tts.emotion(wish.prompt, clock) if wish.prompt else None
         speech = tts.speak(
             text,
@@ -227,14 +249,24 @@ def main(flags: Any) -> None:
         )
     speech.save(flags.output, flags.wav_subtype)
     for number, segment in enumerate(speech.segments, 1):
-        if segment.truncated:
-            warn(
-                f"segment {number} reached {segment.codes} codes without an end: its last words "
-                "may be missing; lower --segment_tokens or raise --max_codes"
-            )
+        _tell_faults(number, segment)
     if reading is not None:
         print(f"Emotion of the words: {reading}")
     print(report(speech, clock.seconds | speech.seconds, flags.output))
+
+
+def _tell_faults(number: int, segment: Segment) -> None:
+    """Warns of a segment that is not as it should be."""
+    tries = f" after {segment.tries} tries" if segment.tries > 1 else ""
+    if segment.faults:
+        advice = (
+            "lower --segment_tokens or raise --max_codes"
+            if segment.truncated
+            else ("try another --seed, or --retries")
+        )
+        warn(f"segment {number}{tries}: {described(segment.faults)}; {advice}")
+    elif tries:
+        say(f"segment {number} is without faults{tries}")
 
 
 def _load(flags: Any) -> IndexTTS:

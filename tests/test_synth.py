@@ -125,7 +125,7 @@ def test_a_truncated_segment_is_a_warning(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert speak(checkpoint, "--output=a.wav", "--max_codes=2", "--greedy", "--beams=1") == 0
-    assert "warning: segment 1 reached 2 codes without an end" in capsys.readouterr().err
+    assert "warning: segment 1: no end came within" in capsys.readouterr().err
 
 
 SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
@@ -139,6 +139,10 @@ SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
         (["--checkpoint=x", SPEAKER], "give --text or --text_file"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--text_file=b"], "exclude each other"),
         (["--checkpoint=x", "--text=a"], "give --speaker"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--voice=b"], "--speaker and --voice exclude"),
+        (["--checkpoint=x", "--text=a", "--voice=nobody"], "there is no voice .*nobody"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--speed=3"], "--speed must be 0.5 to 2.0"),
+        (["--demo", "--speed=2", "--duration=1"], "--speed and --duration exclude each other"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--emotion_weights=a,b"], "must be numbers"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--temperature=0"], "temperature must be above"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--top_p=2"], "top_p must be from 0 to 1"),
