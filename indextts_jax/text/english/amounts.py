@@ -23,9 +23,12 @@ def _minus(match: re.Match[str]) -> str:
 
 
 def _money(match: re.Match[str]) -> str:
-    period = f" per {_PERIODS.get(match[4], match[4])}" if match[4] else ""
+    unit = match[4] and units.ENGLISH.get(match[4], (match[4],))[0]
+    period = f" per {_PERIODS.get(match[4], unit)}" if match[4] else ""
+    article = re.search(r"\b[Aa]n? $", match.string[: match.start()])
+    one_thing = bool(article and re.match(r"[ -][a-z]", match.string[match.end() :]))
     minus = "minus " if match[0][0] in "-−" else ""
-    return minus + say.money(match[1], match[2], match[3]) + period
+    return minus + say.money(match[1], match[2], match[3], one_thing=one_thing) + period
 
 
 def _measure(match: re.Match[str]) -> str | None:

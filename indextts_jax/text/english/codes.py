@@ -24,13 +24,17 @@ _CODE = (
     r"|id|qq|passport|train|patent|docket|booking|ssn|social security|vin|routing|student|employee"
     r"|reservation|permit|claim|batch|part|item|sku|agent|apartment code|lock|safe"
 )
+_STREET = (
+    "[\U000f0000-\U000ffffd]|(?:Street|Avenue|Lane|Road|Drive|Boulevard|Way|Court|Place|Square|Terrace"
+    "|Parkway|Highway)\\b"
+)
 # After these a number is a code even where no "number" or "is" says so.
 _STRONG = (
     r"flight|train|pin|pass|otp|zip|post|area|isbn|issn|ssn|ext|serial|badge|licen|vin|id|codes?$"
 )
 _PHONE = (
     r"call|phone|telephone|tel\.?|dial|fax|hotline|mobile|cell|text|whatsapp|contact|ring"
-    r"|helpline|reach (?:me|us|him|her|them) at"
+    r"|helpline|reach (?:me|us|him|her|them) at|text\s[\"']?(?-i:[A-Z]+)[\"']?\sto"
 )
 _BETWEEN = (
     r"(?:\s*(?:\b(?:number|numbers|no\.?|num\.?|id|code|is|was|are|at|on|me|us|him|her|them)\b\.?"
@@ -48,6 +52,8 @@ def _code(match: re.Match[str]) -> str | None:
     word, between, text = match["word"], match["between"], match["code"]
     if not between and word[-1].isalpha():
         return None  # one word with the digits: a name
+    if re.fullmatch(r"[A-Za-z]+[ -]?[1-9]\d?", text):
+        return f"{word}{_between(between)}{say.mixed(text)}"
     if text.isdecimal():
         strong = re.match(_STRONG, word, re.IGNORECASE)
         secret = re.match("pin|pass|otp|codes?", word, re.IGNORECASE)
@@ -102,6 +108,15 @@ RULES: list[Rule] = [
         rf"\b({_ROOM})(\s+(?:number\s+|no\.\s*|#\s*)?|\s*#\s*)([A-Z]?-?\d+[A-Z]?)\b"
         r"(?![.,:]\d|%|\s?-\s?\d)",
         _room,
+        re.IGNORECASE,
+    ),
+    rule(
+        rf"(?<![\w.,$€£-])\d{{3,5}}(?=\s(?:[NSEW]\.?\s)?(?:[A-Z][\w']*\s){{1,3}}(?:{_STREET}))",
+        lambda m: say.label(m[0]),
+    ),
+    rule(
+        r"(?<![\w.,$€£-])\d{2,4}(?=\s(?:freeway|highway|interstate|bus|bypass|expressway)\b)",
+        lambda m: say.label(m[0]),
         re.IGNORECASE,
     ),
     rule(

@@ -17,6 +17,7 @@ _PLURALS = (
     "|or so|of the|of them|euros|pounds"
 )
 _COUNTED = re.compile(rf"\s+(?:(?!this|was|has|is|as|us|its|plus|alas)[a-z]+[^s\W]s|{_PLURALS})\b")
+_DATED = re.compile(r"\b(?:in|since|by|until|till|before|after|during|year|class of) $", re.I)
 _DECADE_AFTER = frozenset(
     ["the", "his", "her", "their", "my", "your", "our", "mid", "early", "late", "in", "during"]
 )
@@ -25,8 +26,9 @@ _DECADES = re.compile(r"\b(?:the|in|during|early|late|mid)[\s-]['’]?\d0s,? (?:
 
 def _year(match: re.Match[str]) -> str | None:
     """A year, unless a plural follows: 1998 songs are counted."""
-    after = match.string[match.end() :]
-    return None if _COUNTED.match(after) else numbers.year(int(match[0]))
+    counted = _COUNTED.match(match.string[match.end() :])
+    dated = _DATED.search(match.string[: match.start()]) and not match[0].endswith("000")
+    return numbers.year(int(match[0])) if dated or not counted else None
 
 
 def _year_range(match: re.Match[str]) -> str | None:

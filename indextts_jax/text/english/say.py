@@ -68,13 +68,16 @@ def number(text: str) -> str:
 def code(text: str) -> str:
     """Digits one by one, a short pause between groups; letters stay as they are."""
     groups = [part for part in re.split(r"[\s().-]+", text) if part]
-    return ", ".join(
-        " ".join(
+    words = before = ""
+    for group in groups:
+        spoken = " ".join(
             numbers.digits(part) if part.isdecimal() else part
             for part in re.findall(r"\d+|[A-Za-z]+", group)
         )
-        for group in groups
-    )
+        pause = words and before[-1].isdecimal() and group[0].isdecimal()
+        words += (", " if pause else " " if words else "") + spoken
+        before = group
+    return words
 
 
 def label(text: str) -> str:
@@ -120,9 +123,13 @@ def address(text: str) -> str:
     )
 
 
-def money(sign: str, amount: str, scale: str | None = None) -> str:
-    """An amount: `$3.50` is three dollars and fifty cents, `$3.5 million` three point five ..."""
+def money(sign: str, amount: str, scale: str | None = None, *, one_thing: bool = False) -> str:
+    """An amount: `$3.50` is three dollars and fifty cents, `$3.5 million` three point five ...
+
+    With `one_thing` it is what a thing costs: a hundred dollar bill.
+    """
     one, several, cent, cents, _ = units.MONEY[sign]
+    several = one if one_thing else several
     if scale:
         return f"{numbers.decimal(amount)} {_SCALE.get(scale.lower(), scale.lower())} {several}"
     whole, _, part = amount.replace(",", "").partition(".")
