@@ -106,6 +106,19 @@ def test_a_text_is_read_as_the_reference_does_unless_there_is_a_reason(row):
     assert (ours != reference) == (row["input"] in DIFFERENT), (ours, reference)
 
 
+def test_the_reference_s_own_sentences_are_read_as_there_but_for_mark_up():
+    folder = support.real("../golden/text")
+    if not folder.is_dir():
+        pytest.skip(f"no golden texts beside the real data: {folder}")
+    rows = map(json.loads, (folder / "normalize.jsonl").read_text("utf-8").splitlines())
+    own = [row for row in rows if row.get("origin") == "reference"]
+    different = [row for row in own if len(set(both(row))) > 1]
+
+    assert len(own) == 9
+    assert len(different) == 3
+    assert all("|" in row["input"] for row in different)  # the pronunciation is said, or the word
+
+
 def test_every_reason_has_its_row():
     assert set(DIFFERENT) <= {row["input"] for row in ROWS}
 

@@ -194,6 +194,7 @@ ORDINALS = {
     "Chapter 12 begins.": "Chapter twelve begins.",
     "World War II ended.": "World War two ended.",
     "Henry VIII had six wives.": "Henry the eighth had six wives.",
+    "Pope John Paul II": "Pope John Paul the second",
     "World War I and Rocky III": "World War one and Rocky three",
     "Mix I and V, size XL, Oak Lane.": "Mix I and V, size XL, Oak Lane.",
     "第12章": "第十二章",

@@ -83,7 +83,6 @@ RULES: list[Rule] = [
     rule(rf"{START}\(?\d{{3}}\)?[ -]\d{{3}}-\d{{4}}{END}", _digits),
     rule(rf"{START}[48]00[- ]?\d{{3,4}}[- ]?\d{{3,4}}{END}", _digits),
     rule(rf"{START}(?:12306|10086|10010|955\d\d)(?!\d|[.,]\d|{_COUNTED.pattern})", _digits),
-    rule(r"(?<![\d.,])985\s?[/、]\s?211(?!\d)", lambda m: "九八五,二幺幺"),
     rule(rf"{START}97[89]-[\d-]+[\dXx](?![\d-])", _digits),
     rule(
         rf"(?P<word>{_PHONES})(?P<between>{_IS})"

@@ -38,6 +38,10 @@ RULES: list[Rule] = [
     ),
     rule(r"\b(World War)\sI\b(?!['’])", lambda m: f"{m[1]} one"),
     rule(
+        rf"\b((?:Pope|King|Queen|Emperor|Tsar)(?:\s[A-Z][a-z]+){{1,2}})\s({_NUMERAL})\b",
+        lambda m: f"{m[1]} the {numbers.ordinal(_roman(m[2]))}",
+    ),
+    rule(
         rf"\b({_CROWNED})\s({_NUMERAL})\b",
         lambda m: f"{m[1]} the {numbers.ordinal(_roman(m[2]))}",
     ),
@@ -50,10 +54,6 @@ RULES: list[Rule] = [
     rule(
         r"(?<![\w.,])(\d+)\.(\d\d?)([a-z]{1,2})\b",
         lambda m: f"{say.label(m[1])} point {say.quantity(m[2])} {m[3]}",
-    ),
-    rule(
-        rf"\b((?:Pope|King|Queen|Emperor|Tsar)(?:\s[A-Z][a-z]+){{1,2}})\s({_NUMERAL})\b(?!['’])",
-        lambda m: f"{m[1]} the {numbers.ordinal(_roman(m[2]))}",
     ),
     rule(r"\b(7[0-8]7)s\b", lambda m: say.label(m[1]) + "s"),
     rule(r"\b([A-Z])\.(\d{2,})\b(?!\.\d)", lambda m: f"{m[1]} {numbers.digits(m[2])}"),
