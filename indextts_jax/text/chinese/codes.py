@@ -29,10 +29,12 @@ _PHONES = (
 )
 # What is counted: after it a number is a quantity, whatever stands before.
 _COUNTED = re.compile(
-    r"\s*(?:[个人间次元块万亿年天条张名家位台件款种多余%页笔份分遍通倍米趟本岁层周月只]"
-    r"|美元|公里|小时|分钟|左右|以上)"
+    r"\s*(?:[个人间次元块万亿年天条张名家位台件款种多余%页笔份分遍通倍米趟本岁层周月只架辆艘座所处节"
+    r"亩吨克斤升平桌杯瓶盒箱包袋封部篇首场局轮圈步级秒度成折股字项票套副]|美元|公里|公斤|小时|左右|以上)"
 )
+_CALLED = ("110", "112", "114", "119", "120", "122")
 _NAMED = re.compile("号|码|是|为|[:：#]")
+_OWNED = re.compile("电话|手机|座机|短信|来电|联系|咨询|客服|传真")
 _SECRET = re.compile("密码|口令|码|尾号|PIN|QQ|ID|邮编")
 _ROOM = "号?(?:房间|房(?![子价产贷屋地])|室|包间|包厢|病房|教室|办公室|宿舍|会议室|诊室)"
 
@@ -44,6 +46,9 @@ def _coded(match: re.Match[str]) -> str | None:
         return None
     if len(figures) < 3 and re.fullmatch("打|拨|联系|号码|客服|咨询", word):
         return None
+    owned = _OWNED.fullmatch(word) and not _NAMED.search(between) and text not in _CALLED
+    if owned and len(figures) < 5:
+        return None  # 手机3999 is a price
     after = match.string[match.end() :]
     if not _NAMED.search(word + between) and _COUNTED.match(after):
         return None
@@ -82,7 +87,11 @@ RULES: list[Rule] = [
     ),
     rule(rf"{START}\(?\d{{3}}\)?[ -]\d{{3}}-\d{{4}}{END}", _digits),
     rule(rf"{START}[48]00[- ]?\d{{3,4}}[- ]?\d{{3,4}}{END}", _digits),
-    rule(rf"{START}(?:12306|10086|10010|955\d\d)(?!\d|[.,]\d|{_COUNTED.pattern})", _digits),
+    rule(rf"{START}(?<!第)(?:12306|10086|10010|955\d\d)(?!\d|[.,]\d|{_COUNTED.pattern})", _digits),
+    rule(
+        r"(?<![\d.,])(985|211)\s?[/、]\s?(985|211)(?!\d)",
+        lambda m: f"{say.code(m[1])},{say.code(m[2])}",
+    ),
     rule(rf"{START}97[89]-[\d-]+[\dXx](?![\d-])", _digits),
     rule(
         rf"(?P<word>{_PHONES})(?P<between>{_IS})"

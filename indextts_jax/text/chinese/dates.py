@@ -16,6 +16,12 @@ _YEARLY = (
 _LASTING = "了过近约达整满第共已这每有长前后隔花用历几仅逾超距活"
 
 
+def _full_year(match: re.Match[str]) -> str | None:
+    before = match.string[: match.start()][-1:]
+    lasting = before and before in _LASTING and match[0].endswith("00")
+    return None if lasting else numbers.year(match[0])
+
+
 def _short_year(match: re.Match[str]) -> str | None:
     before = match.string[: match.start()][-1:]
     if before and before in _LASTING and match[1][0] != "0":
@@ -46,8 +52,8 @@ RULES: list[Rule] = [
     rule(rf"{START}00(?=年代)", lambda m: "零零"),
     rule(rf"{START}(?:[5-9][05]|[01][05])(?=后(?![面来天]))", lambda m: numbers.year(m[0])),
     rule(r"(?:(?<=公元前)|(?<=公元)|(?<=西元))\d{2,4}(?=年)", lambda m: numbers.year(m[0])),
-    rule(rf"{START}{_YEAR}(?=年(?!的?历史|前|以上|以来|来|之久|间))", lambda m: numbers.year(m[0])),
-    rule(rf"{START}{_YEAR}(?=\s?(?:{_YEARLY}))", lambda m: numbers.year(m[0])),
+    rule(rf"{START}{_YEAR}(?=年(?!的?历史|前|以上|以来|来|之久|间))", _full_year),
+    rule(rf"{START}(?:19|20)\d\d(?=\s?(?:{_YEARLY}))", lambda m: numbers.year(m[0])),
     rule(rf"{START}([5-9]\d|0\d)(?=年(?![前后来间内以之历多的半]))", _short_year),
     rule(rf"{START}(?<![-–~])[1-9]\d*(?=年(?![代级]))", lambda m: numbers.counted(m[0])),
 ]
