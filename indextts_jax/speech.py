@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from indextts_jax.audio.io import write_wav
+from indextts_jax.audio.output import write_audio
 from indextts_jax.guards import Fault
 
 
@@ -41,6 +41,9 @@ class Speech:
         """Seconds of compute for a second of audio; below 1 is faster than real time."""
         return sum(self.seconds.values()) / self.duration
 
-    def save(self, path: str | Path, subtype: str = "PCM_16") -> None:
-        """Writes a WAV file, whole or not at all: 16-bit, or float32 with subtype `FLOAT`."""
-        write_wav(path, self.samples, self.sample_rate, subtype)
+    def save(self, path: str | Path, subtype: str | None = None, comment: str = "") -> None:
+        """Writes a WAV, FLAC, OGG or MP3 file by its ending, whole or not at all.
+
+        `subtype` is the format of the samples (PCM_16, PCM_24, FLOAT; see `audio.output`).
+        """
+        write_audio(path, self.samples, self.sample_rate, subtype, comment)

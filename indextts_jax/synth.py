@@ -8,7 +8,8 @@ import jax
 from absl import flags as absl_flags
 
 from indextts_jax import cli, devices, emotion_flags, text_flags, voices
-from indextts_jax.audio.io import check_output, load_audio
+from indextts_jax.audio.io import load_audio
+from indextts_jax.audio.output import check_output
 from indextts_jax.clock import Clock
 from indextts_jax.config import DTYPES, bundled_config
 from indextts_jax.errors import InputError

@@ -1,18 +1,15 @@
-"""Recordings in, WAV files out, and resampling between."""
+"""Recordings in, and resampling."""
 
 import functools
-import io
 import math
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float32, Int
 
-from indextts_jax.errors import Failure, InputError
-from indextts_jax.staging import write_whole
+from indextts_jax.errors import InputError
 
 MAX_SECONDS = 15.0  # of a prompt; the rest is not heard
 MIN_SECONDS = 0.5  # of a prompt; the features need 0.035 s, a voice needs more
@@ -21,8 +18,6 @@ SILENT = 1e-4  # of full scale: three steps of a 16-bit recording
 LOUDEST = 16.0  # of full scale; recordings in floating point do exceed 1
 BLOCK = 2**24  # numbers that are decoded at once
 SUPPORT = 8192  # samples at the lower rate; soxr HQ was seen to look 1000 ahead
-
-PCM_16_PEAK = 32767
 
 
 def load_audio(
@@ -194,62 +189,3 @@ def resample(
     for k, column in enumerate(taps.T):
         result = (result + padded[start + k] * column[phase]).astype(np.float32)
     return result
-
-
-def check_output(path: str | Path) -> None:
-    """Raises what writing a WAV file there would raise, before the work is done.
-
-    Raises:
-        InputError: for a name that does not end in `.wav`, a folder, or one that cannot be written.
-    """
-    path = Path(path)
-    if path.suffix.lower() != ".wav":
-        raise InputError(f"{path} does not end in .wav: only WAV files are written")
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path} exists and is not a file")
-        folder = path.absolute().parent
-        while not folder.exists():
-            folder = folder.parent
-        if not folder.is_dir():
-            raise InputError(f"{path} cannot be written: {folder} is not a folder")
-        with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell
-            pass
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def write_wav(
-    path: str | Path,
-    samples: Float[np.ndarray, " n"],
-    sample_rate: int,
-    subtype: str = "PCM_16",
-) -> None:
-    """Writes samples in [-1, 1] (clipped) as a mono WAV file, whole or not at all.
-
-    An existing file is replaced, missing folders are made. `subtype` is one of libsndfile's for
-    WAV: `PCM_16` scales by 32767, `FLOAT` keeps the float32 samples.
-
-    Raises:
-        InputError: for an unknown subtype, or a path that cannot be written.
-        Failure: if writing fails, as on a full disk.
-        ValueError: for samples that are not finite.
-
-    Source: `IndexTTS2.infer_generator` of the PyTorch release.
-    """
-    path = Path(path)
-    if not soundfile.check_format("WAV", subtype):
-        offered = ", ".join(soundfile.available_subtypes("WAV"))
-        raise InputError(f"{subtype} is no subtype of WAV; there are {offered}")
-    check_output(path)
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{path}: the samples are not finite")
-    clipped = np.clip(samples, -1, 1).astype(np.float32)
-    if subtype == "PCM_16":
-        clipped = np.rint(clipped * PCM_16_PEAK).astype(np.int16)
-    encoded = io.BytesIO()
-    soundfile.write(encoded, clipped, sample_rate, subtype, format="WAV")
-    try:
-        write_whole(path, encoded.getbuffer())
-    except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float, Float32
 
-from indextts_jax.errors import InputError
+from indextts_jax.errors import Failure, InputError
+from indextts_jax.staging import write_whole
 
 PCM_16_PEAK = 32767
 STDOUT = "-"  # as the name of an output: raw 16-bit samples on standard output
@@ -98,6 +100,54 @@ def _with_info(wav: bytes, comment: str) -> bytes:
     chunk = b"LIST" + struct.pack("<I", 4 + len(entry)) + b"INFO" + entry
     body = wav + b"\0" * (len(wav) % 2)
     return body[:4] + struct.pack("<I", len(body) + len(chunk) - 8) + body[8:] + chunk
+
+
+def check_output(path: str | Path, subtype: str | None = None) -> None:
+    """Raises what writing there would raise, before the work is done.
+
+    Raises:
+        InputError: for a kind of file that is not written, a folder, or a path that cannot be
+            written.
+    """
+    encoding(path, subtype)
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} exists and is not a file")
+        folder = path.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            raise InputError(f"{path} cannot be written: {folder} is not a folder")
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell
+            pass
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def write_audio(
+    path: str | Path,
+    samples: Float[np.ndarray, " n"],
+    sample_rate: int,
+    subtype: str | None = None,
+    comment: str = "",
+) -> None:
+    """Writes samples in [-1, 1] (clipped) as a mono file, whole or not at all.
+
+    The ending says which kind; an existing file is replaced, missing folders are made.
+
+    Raises:
+        InputError: for another kind of file or sample format, or a path that cannot be written.
+        Failure: if writing fails, as on a full disk.
+        ValueError: for samples that are not finite, or a comment that is not ASCII.
+    """
+    check_output(path, subtype)
+    container, chosen = encoding(path, subtype)
+    data = encode(samples, sample_rate, container, chosen, comment)
+    try:
+        write_whole(Path(path), data)
+    except OSError as error:
+        raise Failure(f"{path} cannot be written: {error.strerror}") from error
 
 
 def read_comment(path: str | Path) -> str:

@@ -1,6 +1,4 @@
 import math
-import os
-import stat
 
 import numpy as np
 import pytest
@@ -9,8 +7,8 @@ import soxr
 import support
 
 from indextts_jax.audio import io
-from indextts_jax.audio.io import check_output, load_audio, resample, resampled_length, write_wav
-from indextts_jax.errors import Failure, InputError
+from indextts_jax.audio.io import load_audio, resample, resampled_length
+from indextts_jax.errors import InputError
 
 
 def noise(samples, channels=1, seed=0):
@@ -208,108 +206,3 @@ def test_the_resampled_length_goes_through_float32():
 @pytest.mark.parametrize(("samples", "size"), [(90568, 65719), (90569, 65719), (90570, 65720)])
 def test_the_resampled_signal_has_the_length_of_the_reference(samples, size):
     assert len(resample(np.zeros(samples, np.float32), 22050, 16000)) == size
-
-
-def test_sixteen_bits_scale_by_32767(tmp_path):
-    path = tmp_path / "out.wav"
-    write_wav(path, np.array([0, 1, -1, 0.5, -0.5, 2, -2, 1e-5], np.float32), 22050)
-    stored, rate = soundfile.read(path, dtype="int16")
-
-    assert rate == 22050
-    assert soundfile.info(path).subtype == "PCM_16"
-    np.testing.assert_array_equal(
-        stored, [0, 32767, -32767, 16384, -16384, 32767, -32767, 0]
-    )  # a half is rounded to even
-
-
-def test_float_samples_are_kept(tmp_path):
-    path, samples = tmp_path / "out.wav", noise(997)[:, 0]
-    write_wav(path, samples, 22050, "FLOAT")
-    stored, _ = soundfile.read(path, dtype="float32")
-
-    assert soundfile.info(path).subtype == "FLOAT"
-    np.testing.assert_array_equal(stored, samples)
-
-
-def test_the_samples_given_stay_as_they_are(tmp_path):
-    samples = np.array([3.0, -3.0], np.float32)
-    write_wav(tmp_path / "out.wav", samples, 22050)
-
-    np.testing.assert_array_equal(samples, [3, -3])
-
-
-def test_missing_folders_are_made_and_an_existing_file_is_replaced(tmp_path):
-    path = tmp_path / "new" / "folder" / "out.wav"
-    for length in (7, 5):
-        write_wav(path, np.zeros(length, np.float32), 22050)
-
-    assert soundfile.info(path).frames == 5
-    assert [p.name for p in path.parent.iterdir()] == ["out.wav"]
-
-
-def test_the_file_has_the_usual_permissions(tmp_path):
-    (tmp_path / "plain").touch()
-    write_wav(tmp_path / "out.wav", np.zeros(5, np.float32), 22050)
-
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert len(modes) == 1
-
-
-def test_a_link_stays_a_link(tmp_path):
-    (tmp_path / "link.wav").symlink_to(tmp_path / "target.wav")
-    write_wav(tmp_path / "link.wav", np.zeros(5, np.float32), 22050)
-
-    assert (tmp_path / "link.wav").is_symlink()
-    assert soundfile.info(tmp_path / "target.wav").frames == 5
-
-
-@pytest.mark.parametrize(
-    ("error", "raised"),
-    [
-        (OSError(28, "No space left on device"), Failure),
-        (KeyboardInterrupt(), KeyboardInterrupt),
-    ],
-)
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, error, raised):
-    path = tmp_path / "out.wav"
-    write_wav(path, np.zeros(7, np.float32), 22050)
-
-    def fail(number):
-        raise error
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(raised):
-        write_wav(path, np.zeros(9, np.float32), 22050)
-
-    assert soundfile.info(path).frames == 7
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path):
-    (tmp_path / "file").touch()
-    (tmp_path / "folder.wav").mkdir()
-    for name, message in [
-        ("speech.mp3", "does not end in .wav"),
-        ("folder.wav", "is not a file"),
-        ("file/out.wav", "is not a folder"),
-    ]:
-        with pytest.raises(InputError, match=message):
-            check_output(tmp_path / name)
-
-
-def test_an_output_in_a_folder_that_is_yet_to_be_made_is_fine(tmp_path):
-    check_output(tmp_path / "new" / "out.WAV")
-
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_unknown_subtype_names_those_there_are(tmp_path):
-    with pytest.raises(InputError, match=r"PCM_99 is no subtype of WAV; there are .*PCM_16"):
-        write_wav(tmp_path / "out.wav", np.zeros(5, np.float32), 22050, "PCM_99")
-
-
-def test_samples_that_are_not_finite_are_not_written(tmp_path):
-    with pytest.raises(ValueError, match="not finite"):
-        write_wav(tmp_path / "out.wav", np.array([0, np.nan], np.float32), 22050)
-
-    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
-from indextts_jax.audio.io import load_audio, write_wav
+from indextts_jax.audio.io import load_audio
+from indextts_jax.audio.output import write_audio
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
 from indextts_jax.sampling.generate import SamplingConfig
@@ -124,5 +125,5 @@ def clips(recordings: Sequence[Path]) -> Iterator[Path]:
         for seconds in CLIPS:
             size = int(seconds * rate)
             path = Path(folder) / f"{seconds}.wav"
-            write_wav(path, np.resize(signal, size), rate)
+            write_audio(path, np.resize(signal, size), rate)
             yield path
