@@ -123,6 +123,7 @@ RULES: list[Rule] = [
         r"(?<![\w.,])(?:911|999|112|411)(?=\s(?:call|emergenc|operator|dispatch))",
         lambda m: numbers.digits(m[0]),
     ),
+    rule(r"(?<=\b[A-Z]{2}\s)\d{5}(?:-\d{4})?(?![\w,.-]\d)\b", lambda m: say.code(m[0])),
     rule(
         r"\b(error|status|response|http)((?:\s+code)?(?:\s+is)?[ :]+)(\d{3})\b(?![.,]\d|%)",
         lambda m: f"{m[1]}{m[2]}{numbers.digits(m[3], 'oh')}",

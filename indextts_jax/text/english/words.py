@@ -57,6 +57,18 @@ _ANYWHERE = {
     "Ch": "Chapter",
     "ca": "circa",
 }
+_DAYS = {
+    "Mon": "Monday",
+    "Tue": "Tuesday",
+    "Tues": "Tuesday",
+    "Wed": "Wednesday",
+    "Thu": "Thursday",
+    "Thur": "Thursday",
+    "Thurs": "Thursday",
+    "Fri": "Friday",
+    "Sat": "Saturday",
+    "Sun": "Sunday",
+}
 _ENDS = "etc|Inc|Ltd|Corp|Jr|Sr"  # often the last word: then the stop ends the sentence, too
 _PLACE = "\U000f0000-\U000ffffd"  # a reading that is settled
 
@@ -97,6 +109,15 @@ RULES: list[Rule] = [
     rule(r"\bvs\b", lambda m: "versus"),
     rule(r"\bw/o\b", lambda m: "without", re.IGNORECASE),
     rule(r"\bw/\s?(?=\w)", lambda m: "with "),
+    rule(
+        rf"\b({'|'.join(_DAYS)})\.?\s?[-–]\s?({'|'.join(_DAYS)})\b\.?",
+        lambda m: (
+            _stop(m, f"{_DAYS[m[1]]} to {_DAYS[m[2]]}")
+            if m[0].endswith(".")
+            else f"{_DAYS[m[1]]} to {_DAYS[m[2]]}"
+        ),
+    ),
+    rule(r"\b(Mon|Tues?|Wed|Thurs?|Fri)\.", lambda m: _stop(m, _DAYS[m[1]])),
     rule(r"\bPh\.\s?D\.", lambda m: _stop(m, "PhD")),
     rule(r"\ba\.k\.a\.", lambda m: "also known as", re.IGNORECASE),
     rule(r"\b24/7\b", lambda m: "twenty four seven"),
