@@ -35,7 +35,7 @@ ROOMS = {
     "She lives in apartment 12.": "She lives in apartment twelve.",
     "She lives in Unit 4B.": "She lives in Unit four B.",
     "Our seats are 14C and 14D.": "Our seats are fourteen C and fourteen D.",
-    "北京301医院": "北京三零一医院",
+    "北京309医院": "北京三零九医院",
     "请到305房间开会。": "请到三零五房间开会.",
     "会议在Room 305举行": "会议在Room 三零五举行",
     "他住在12号楼3单元502室。": "他住在十二号楼三单元五零二室.",
