@@ -23,6 +23,7 @@ from indextts_jax.errors import Failure, InputError
 from indextts_jax.interruption import INTERRUPTED, Terminated, interruptible, told
 
 BAD_INPUT, FAILURE = 2, 1
+FAULTY = 3  # it was done, but what came out has faults, which were told
 TRACEBACK = "INDEXTTS_JAX_TRACEBACK"
 
 
@@ -104,7 +105,9 @@ def execute(
     positional: Sequence[str] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Runs a command and gives its exit code: 0, 2 for bad input, 1 for a failure, 130 for Ctrl-C.
+    """Runs a command and gives its exit code: what the command gives, by default 0.
+
+    It is 2 for bad input, 1 for a failure, 130 for Ctrl-C.
 
     With the environment variable INDEXTTS_JAX_TRACEBACK set, errors also show where they arose.
     """

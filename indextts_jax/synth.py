@@ -1,6 +1,9 @@
-"""`python -m indextts_jax.synth`: a text and a recording of a voice to a WAV file."""
+"""`python -m indextts_jax.synth`: a text and a recording of a voice to an audio file."""
 
+import contextlib
 import importlib.resources
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ from absl import flags as absl_flags
 
 from indextts_jax import cli, devices, emotion_flags, text_flags, voices
 from indextts_jax.audio.io import load_audio
-from indextts_jax.audio.output import check_output
+from indextts_jax.audio.output import STDOUT, check_output, raw
 from indextts_jax.clock import Clock
 from indextts_jax.config import DTYPES, bundled_config
 from indextts_jax.errors import InputError
@@ -17,7 +20,9 @@ from indextts_jax.guards import described
 from indextts_jax.interruption import abandonable
 from indextts_jax.model import random_model, with_compute_dtype
 from indextts_jax.pipeline import IndexTTS
-from indextts_jax.prompts import ENCODER_RATE
+from indextts_jax.prompts import ENCODER_RATE, Voice
+from indextts_jax.provenance import hash_file
+from indextts_jax.recipe import Request, to_comment, write_down
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.settings import MAX_CODES, Settings
 from indextts_jax.speech import Segment, Speech
@@ -69,7 +74,12 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("text_file", None, "File (UTF-8) with what to say.", **own)
     text("voice", None, "Voice kept by python -m indextts_jax.voice, instead of --speaker.", **own)
     text("speaker", None, "Recording of the voice; its first 15 s are used.", **own)
-    text("output", "output.wav", "WAV file to write.", **own)
+    text(
+        "output",
+        "output.wav",
+        "File to write: .wav, .flac, .ogg or .mp3; - for raw 16-bit samples on standard output.",
+        **own,
+    )
     emotion_flags.define(own)
     whole("seed", 0, "Drives everything random; the same seed gives the same waveform.", **own)
     choice("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
@@ -98,7 +108,14 @@ def define(flags: absl_flags.FlagValues) -> None:
     number("speed", 1.0, "Speed of speech, 0.5 to 2.", **own)
     number("duration", None, "Seconds that the whole is to last, pauses included.", **own)
     whole("retries", 0, "Further tries for a segment with faults, each with the next seed.", **own)
-    choice("wav_subtype", "PCM_16", ["PCM_16", "FLOAT"], "Samples of the WAV file.", **own)
+    choice(
+        "sample_format",
+        None,
+        ["PCM_16", "PCM_24", "FLOAT"],
+        "Samples of a WAV (all three) or FLAC file (the first two); by default 16 bits.",
+        **own,
+    )
+    absl_flags.DEFINE_alias("wav_subtype", "sample_format", **own)
 
 
 def _bundled(name: str) -> Path:
@@ -199,8 +216,16 @@ def report(speech: Speech, seconds: dict[str, float], output: str) -> str:
     )
 
 
-def main(flags: Any) -> None:
-    """Reads the flags, speaks, writes the file."""
+def main(flags: Any) -> int:
+    """Reads the flags, speaks, writes the file; the exit code tells of faults in the speech."""
+    # Where samples go to standard output, what is told goes elsewhere.
+    stdout = sys.stdout
+    quiet = contextlib.redirect_stdout(sys.stderr) if flags.output == STDOUT else None
+    with quiet or contextlib.nullcontext():
+        return _main(flags, stdout)
+
+
+def _main(flags: Any, stdout: Any) -> int:
     if bool(flags.checkpoint) == flags.demo:
         raise InputError(
             "give --checkpoint DIR (made by python -m indextts_jax.import), or --demo to try "
@@ -209,7 +234,8 @@ def main(flags: Any) -> None:
     text, settings = _text(flags), _settings(flags)
     wish = emotion_flags.parse(flags, text)
     speaker = _speaker(flags)
-    check_output(flags.output)
+    if flags.output != STDOUT:
+        check_output(flags.output, flags.sample_format)
     _check_prompts(speaker, flags.emotion, flags.output)
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
@@ -248,12 +274,46 @@ def main(flags: Any) -> None:
             seed=flags.seed,
             watch=watch,
         )
-    speech.save(flags.output, flags.wav_subtype)
+    if flags.output == STDOUT:
+        stdout.buffer.write(raw(speech.samples))
+        stdout.buffer.flush()
+    else:
+        comment = ""
+        if not flags.demo:
+            asked = _request(flags, text, settings, voice, wish, weights)
+            made = write_down(tts.model, asked, speech.samples, device, flags.dtype)
+            comment = to_comment(made)
+        speech.save(flags.output, flags.sample_format, comment)
     for number, segment in enumerate(speech.segments, 1):
         _tell_faults(number, segment)
     if reading is not None:
         print(f"Emotion of the words: {reading}")
     print(report(speech, clock.seconds | speech.seconds, flags.output))
+    faulty = any(segment.faults for segment in speech.segments)
+    return cli.FAULTY if faulty and not flags.demo else 0
+
+
+def _request(
+    flags: Any,
+    text: str,
+    settings: Settings,
+    voice: Voice,
+    wish: emotion_flags.Wish,
+    weights: Sequence[float] | None,
+) -> Request:
+    """What was asked for, as the output's recipe keeps it."""
+    assert voice.source is not None  # a recording's, or a kept voice's
+    return Request(
+        text=text,
+        speaker=voice.source,
+        seed=flags.seed,
+        settings=settings,
+        emotion=hash_file(Path(wish.prompt)) if wish.prompt else None,
+        emotion_alpha=wish.alpha,
+        emotion_weights=None if weights is None else tuple(weights),
+        emotion_random=wish.random,
+        emotion_bias=wish.bias,
+    )
 
 
 def _tell_faults(number: int, segment: Segment) -> None:
@@ -263,7 +323,7 @@ def _tell_faults(number: int, segment: Segment) -> None:
         advice = (
             "lower --segment_tokens or raise --max_codes"
             if segment.truncated
-            else ("try another --seed, or --retries")
+            else "try another --seed, or --retries"
         )
         warn(f"segment {number}{tries}: {described(segment.faults)}; {advice}")
     elif tries:
@@ -279,4 +339,6 @@ def _load(flags: Any) -> IndexTTS:
 
 
 if __name__ == "__main__":
-    cli.run(main, define, name="synth", summary="a text and a voice to a WAV file.", common=COMMON)
+    cli.run(
+        main, define, name="synth", summary="a text and a voice to an audio file.", common=COMMON
+    )

@@ -42,6 +42,9 @@ def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+SPOKEN = (0, cli.FAULTY)  # random weights end where they like
+
+
 def speak(checkpoint: Path, *more: str) -> int:
     return run(
         f"--checkpoint={checkpoint}",
@@ -57,7 +60,7 @@ def speak(checkpoint: Path, *more: str) -> int:
 def test_a_wav_is_written_and_the_work_reported(
     checkpoint: Path, subtype: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert speak(checkpoint, "--output=a.wav", f"--wav_subtype={subtype}", "--device=cpu") == 0
+    assert speak(checkpoint, "--output=a.wav", f"--wav_subtype={subtype}", "--device=cpu") in SPOKEN
     info = soundfile.info("a.wav")
     assert (info.samplerate, info.channels, info.subtype) == (22050, 1, subtype)
     assert info.frames > 0
@@ -65,6 +68,27 @@ def test_a_wav_is_written_and_the_work_reported(
     assert out.startswith("Using device: CPU")
     for word in ("codes", "flow", "vocoder", "total", "s of audio", "real-time factor"):
         assert word in out
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [("a.flac", "PCM_16"), ("a.ogg", "VORBIS"), ("a.mp3", "MPEG_LAYER_III")],
+)
+def test_the_ending_says_which_kind_of_file(checkpoint: Path, name: str, subtype: str) -> None:
+    assert speak(checkpoint, f"--output={name}") in SPOKEN
+    assert soundfile.info(name).subtype == subtype
+
+
+def test_raw_samples_alone_go_to_standard_output(
+    checkpoint: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert speak(checkpoint, "--output=a.wav") in SPOKEN
+    capfdbinary.readouterr()
+    assert speak(checkpoint, "--output=-") in SPOKEN
+    out, err = capfdbinary.readouterr()
+    assert out == soundfile.read("a.wav", dtype="int16")[0].tobytes()
+    assert b"real-time factor" in err
+    assert not Path("-").exists()
 
 
 def test_the_demo_needs_nothing_and_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,10 +119,10 @@ def test_words_speak_as_the_weights_that_they_stand_for(
     worded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--emotion_alpha=0.5", "--emotion_random", "--wav_subtype=FLOAT")
-    assert speak(worded, *options, "--emotion_text=The train leaves at nine.") == 0
+    assert speak(worded, *options, "--emotion_text=The train leaves at nine.") in SPOKEN
     assert "Emotion of the words: calm 1\n" in capsys.readouterr().out
     worded_wave, _ = soundfile.read("output.wav")
-    assert speak(worded, *options, "--emotion_weights=0,0,0,0,0,0,0,1") == 0
+    assert speak(worded, *options, "--emotion_weights=0,0,0,0,0,0,0,1") in SPOKEN
     weighted_wave, _ = soundfile.read("output.wav")
     assert np.array_equal(worded_wave, weighted_wave)
 
@@ -121,10 +145,12 @@ def test_a_checkpoint_that_cannot_read_words_says_how_to_add_it(
     assert f"--components text_emotion --src DIR --dst {checkpoint}" in line
 
 
-def test_a_truncated_segment_is_a_warning(
+def test_a_segment_without_an_end_is_told_by_a_warning_and_the_exit_code(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert speak(checkpoint, "--output=a.wav", "--max_codes=2", "--greedy", "--beams=1") == 0
+    assert (
+        speak(checkpoint, "--output=a.wav", "--max_codes=2", "--greedy", "--beams=1") == cli.FAULTY
+    )
     assert "warning: segment 1: no end came within" in capsys.readouterr().err
 
 
@@ -177,5 +203,5 @@ RECORDINGS = (
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_every_real_recording_gives_a_wav(checkpoint: Path, name: str) -> None:
     speaker = support.real("speech") / name
-    assert speak(checkpoint, f"--speaker={speaker}", "--output=real.wav") == 0
+    assert speak(checkpoint, f"--speaker={speaker}", "--output=real.wav") in SPOKEN
     assert soundfile.info("real.wav").frames > 0

@@ -1,0 +1,158 @@
+"""`python -m indextts_jax.replay`: makes an output again from the recipe in it.
+
+python -m indextts_jax.replay out.flac --checkpoint indextts2 --speaker voice.wav
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags as absl_flags
+
+from indextts_jax import cli, devices, recipe, voices
+from indextts_jax.audio.output import check_output, read_comment
+from indextts_jax.clock import Clock
+from indextts_jax.errors import Failure, InputError
+from indextts_jax.interruption import abandonable
+from indextts_jax.pipeline import IndexTTS
+from indextts_jax.provenance import FileHash, hash_file
+from indextts_jax.recipe import Recipe
+from indextts_jax.terminal import stage_bar
+
+COMMON = ("audio", "checkpoint", "speaker", "voice", "emotion", "output", "device", "show")
+POSITIONAL = ("audio",)
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags of this command."""
+    own: dict[str, Any] = {"flag_values": flags}
+    text = absl_flags.DEFINE_string
+    text("audio", None, "Output of python -m indextts_jax.synth (WAV, FLAC or OGG, MP3).", **own)
+    text("checkpoint", None, "The checkpoint that it was made with.", **own)
+    text("speaker", None, "The recording of the voice; by default, of its name beside it.", **own)
+    text("voice", None, "The kept voice of that recording, instead.", **own)
+    text("emotion", None, "The recording of the emotion; by default, of its name beside it.", **own)
+    text("output", None, "File to write; by default only whether it is equal is told.", **own)
+    absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
+    absl_flags.DEFINE_bool("show", False, "Only show the recipe.", **own)
+
+
+def _recording(given: str | None, wanted: FileHash, beside: Path, flag: str) -> Path:
+    """The recording with the wanted hash.
+
+    Raises:
+        InputError: if it is another, or not found.
+    """
+    places = [Path(given)] if given else [beside.parent / wanted.name, Path(wanted.name)]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise InputError(
+            f"{given}: No such file"
+            if given
+            else f"there is no {wanted.name} beside {beside}: give --{flag}, the recording with "
+            f"the SHA-256 {wanted.sha256[:12]}..."
+        )
+    if (sha256 := hash_file(found).sha256) != wanted.sha256:
+        raise InputError(
+            f"{found} is another recording than {beside} was made with ({wanted.name}): expected "
+            f"the SHA-256 {wanted.sha256[:12]}..., got {sha256[:12]}..."
+        )
+    return found
+
+
+def described(made: Recipe) -> str:
+    """The recipe for people."""
+    asked = made.request
+    lines = [
+        f"text        {asked.text}",
+        f"speaker     {asked.speaker.name} ({asked.speaker.sha256[:12]})",
+        f"seed        {asked.seed}",
+        f"checkpoint  {made.checkpoint[:12]}",
+        f"device      {made.device}, {made.dtype or 'dtypes of the checkpoint'}",
+        f"created     {made.created}",
+        "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
+    ]
+    if asked.emotion is not None:
+        lines.insert(2, f"emotion     {asked.emotion.name} ({asked.emotion.sha256[:12]})")
+    if asked.emotion_weights is not None:
+        lines.insert(2, f"emotion     {', '.join(f'{w:g}' for w in asked.emotion_weights)}")
+    return "\n".join(lines)
+
+
+def main(flags: Any) -> None:
+    """Reads the recipe, speaks again, compares."""
+    if flags.audio is None:
+        raise InputError("give the audio file to make again")
+    audio = Path(flags.audio)
+    made = recipe.from_comment(read_comment(audio), str(audio))
+    if flags.show:
+        print(described(made))
+        return
+    if flags.checkpoint is None:
+        raise InputError("give --checkpoint, the one that it was made with")
+    if flags.speaker and flags.voice:
+        raise InputError("--speaker and --voice exclude each other: give one")
+    if flags.output is not None:
+        check_output(flags.output)
+    asked = made.request
+    prompt = None
+    if flags.voice:
+        kept = voices.read_record(voices.voice_path(flags.voice))
+        if kept.source.sha256 != asked.speaker.sha256:
+            raise InputError(
+                f"the voice {flags.voice} is of {kept.source.name}, another recording than {audio} "
+                f"was made with ({asked.speaker.name})"
+            )
+    else:
+        prompt = _recording(flags.speaker, asked.speaker, audio, "speaker")
+    emotion = asked.emotion and _recording(flags.emotion, asked.emotion, audio, "emotion")
+    device = devices.choose(flags.device)
+    print(f"Using device: {devices.describe(device)}")
+    devices.enable_compilation_cache()
+    with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
+        clock = Clock(watch)
+        with clock.stage("loading"):
+            tts = IndexTTS.load(flags.checkpoint, made.dtype)
+        if (ours := recipe.fingerprint(tts.model)) != made.checkpoint:
+            raise InputError(
+                f"{audio} was made with another checkpoint: expected the fingerprint "
+                f"{made.checkpoint[:12]}, {flags.checkpoint} has {ours[:12]}"
+            )
+        if prompt is None:
+            voice = voices.load_voice(tts.model, voices.voice_path(flags.voice))
+        else:
+            voice = tts.voice(prompt, clock)
+        speech = tts.speak(
+            asked.text,
+            voice,
+            emotion=tts.emotion(emotion, clock) if emotion else None,
+            emotion_alpha=asked.emotion_alpha,
+            emotion_weights=asked.emotion_weights,
+            emotion_random=asked.emotion_random,
+            emotion_bias=asked.emotion_bias,
+            settings=asked.settings,
+            seed=asked.seed,
+            watch=watch,
+        )
+    equal = recipe.hash_samples(speech.samples) == made.samples
+    if flags.output is not None:
+        again = recipe.write_down(tts.model, asked, speech.samples, device, made.dtype)
+        speech.save(flags.output, comment=recipe.to_comment(again))
+        print(f"{flags.output}: {speech.duration:.2f} s of audio")
+    if not equal:
+        raise Failure(
+            f"the samples differ from those of {audio}, which was made on {made.device} with "
+            + ", ".join(f"{v.package} {v.version}" for v in made.versions)
+        )
+    print(f"equal to {audio}, bit for bit")
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        define,
+        name="replay",
+        summary="makes an output again from the recipe in it.",
+        common=COMMON,
+        positional=POSITIONAL,
+    )
