@@ -71,11 +71,12 @@ def test_an_ignored_signal_stays_ignored() -> None:
 
 # The key derivation stands for a compiled program: it lets no handler run.
 COMPILED = """
-import hashlib
+import functools, hashlib, threading
 from indextts_jax import interruption
 interruption.GRACE = 0.2
 with interruption.interruptible(), interruption.abandonable():
-    print("running", flush=True)
+    # Told from another thread, when this one is surely within the function.
+    threading.Timer(1.0, functools.partial(print, "running", flush=True)).start()
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
 """
 
