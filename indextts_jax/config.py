@@ -461,7 +461,10 @@ class Config:
             if (a := _lookup(self, left)) != (b := _lookup(self, right))
         ]
         marks = {self.gpt.start_code, self.gpt.stop_code}
-        last = max(set(range(self.gpt.code_vocabulary)) - marks, default=0)
+        downwards = range(
+            self.gpt.code_vocabulary - 1, -1, -1
+        )  # a set of a damaged size is endless
+        last = next((code for code in downwards if code not in marks), 0)
         if last >= self.semantic_codec.codes:
             problems.append(
                 f"gpt.code_vocabulary holds the code {last}, but semantic_codec.codes is only "

@@ -222,3 +222,10 @@ def test_files_are_read_and_named_in_errors(tmp_path):
 
 def test_a_bad_configuration_is_bad_input():
     assert issubclass(ConfigError, InputError)
+
+
+def test_a_vocabulary_of_a_damaged_size_costs_no_memory() -> None:
+    data = to_data(bundled_config("tiny"))
+    data["gpt"]["code_vocabulary"] = 10**12
+    with pytest.raises(ConfigError, match=r"gpt\.code_vocabulary holds the code 999999999999"):
+        from_data(Config, data)
