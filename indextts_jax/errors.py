@@ -10,6 +10,10 @@ class InputError(ValueError):
     a traceback, and exit with code 2.
     """
 
+    def __str__(self) -> str:
+        """The message, with escapes for what no terminal can show, out of damaged files."""
+        return super().__str__().encode("utf-8", "backslashreplace").decode()
+
 
 class Failure(RuntimeError):
     """What went wrong though the input was good: a full disk, a broken machine.

@@ -429,6 +429,6 @@ def attempt(reader: Reader, path: Path) -> bool:
         told = str(error)
         assert "\n" not in told, told
         assert len(told) < 5000, told[:200]
-        told.encode("utf-8", "surrogateescape")  # it can be shown
+        told.encode()  # it can be shown
         return False
     return True
