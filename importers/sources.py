@@ -226,7 +226,11 @@ def _choose_part(value: Any, part: str | None, optional: bool, path: Path) -> An
         return value[part]
     if optional:
         return value
-    held = ", ".join(map(str, list(value)[:8])) if isinstance(value, dict) else "no dictionary"
+    held = (
+        ", ".join(f"{key!s:.80}" for key in list(value)[:8])
+        if isinstance(value, dict)
+        else "no dictionary"
+    )
     raise SourceError(f"{path}: expected weights under the key {part!r}; the file holds {held}")
 
 

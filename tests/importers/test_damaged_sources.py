@@ -288,3 +288,11 @@ def test_what_is_no_file_is_an_error(tmp_path):
     refused(tmp_path / "pipe.pth", "not a file")
     with pytest.raises((SourceError, IsADirectoryError)):
         open_tensors(tmp_path)
+
+
+def test_long_keys_in_the_place_of_weights_are_told_in_short(tmp_path):
+    path = saved(tmp_path, {"k" * 9000: {}})
+    with pytest.raises(SourceError) as caught:
+        open_tensors(path, part="net")
+    assert "expected weights under the key 'net'; the file holds kkk" in str(caught.value)
+    assert len(str(caught.value)) < 400
