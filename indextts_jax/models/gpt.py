@@ -5,6 +5,7 @@ the finished codes. Rows are padded on the right, or packed, and attention is ca
 comes after everything that counts and needs no mask.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -189,12 +190,14 @@ class GPT(nnx.Module):
     def step(
         self,
         codes: Int[Array, "b r"],
-        index: Int[Array, ""],
+        index: Int[Array, ""] | Int[Array, " b"],
         lineage: Int[Array, "b r s"],
         prefix: PrefixCache,
         cache: CodeCache,
     ) -> tuple[Float32[Array, "b r v"], CodeCache]:
         """Logits of the code after `codes`, which are number `index` (from 0) of each beam.
+
+        One `index` for all rows is written faster; with one a row, each is at its own step.
 
         `lineage` tells, for each earlier step, which beam's entry in the cache is a beam's own
         history; later steps are not looked at.
@@ -202,9 +205,10 @@ class GPT(nnx.Module):
         Source: `GPT2InferenceModel.forward` of the PyTorch release.
         """
         beams, size = codes.shape[1], cache.keys.shape[3]
-        x = _embed(self.code_embedding, codes, self.code_positions, index + FIRST_STEP)
+        x = _embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
         own = lineage[:, :, :size, None] == jnp.arange(beams)  # b r s r
-        earlier = (own & (jnp.arange(size) < index)[:, None]).reshape(*codes.shape, -1)  # b r j
+        written = jnp.arange(size) < index[..., None]
+        earlier = (own & written[..., None, :, None]).reshape(*codes.shape, -1)  # b r j
         known = valid(prefix.lengths, prefix.keys.shape[3])[:, None]  # b 1 p
         itself = jnp.eye(beams, dtype=bool)
 
@@ -224,9 +228,12 @@ class GPT(nnx.Module):
         inputs = (self.blocks, prefix.keys, prefix.values, cache.keys, cache.values)
         x, new = lax.scan(layer, x, inputs)
         # The layers only read the cache: one write for all of them keeps it in place.
+        write = functools.partial(lax.dynamic_update_slice_in_dim, axis=3)
+        if index.ndim:
+            one = functools.partial(lax.dynamic_update_slice_in_dim, axis=2)
+            write = jax.vmap(one, in_axes=(1, 1, 0), out_axes=1)
         keys, values = (
-            lax.dynamic_update_slice_in_dim(old, entry[:, :, :, None], index, axis=3)
-            for old, entry in zip(cache, new, strict=True)
+            write(old, entry[:, :, :, None], index) for old, entry in zip(cache, new, strict=True)
         )
         return self._logits(self._norms(x)), CodeCache(keys, values)
 

@@ -198,6 +198,40 @@ def test_beams_find_their_history_through_the_lineage():
         support.assert_close(logits[:, beam], alone[:, -1], "gpt.lineage")
 
 
+def step_inputs(rng, beams, size):
+    """A prefix of three rows, and a cache full of numbers."""
+    latents, emotion, text, text_lengths, *_ = batch_of_three(rng, 17, 13)
+    _, prefix = call(GPT.prefill, *call(GPT.prefix, latents, emotion, text, text_lengths))
+    gpt = structure("gpt", support.tiny_config()).bind(support.tiny_params("gpt"))
+    empty = gpt.empty_cache(3, beams, size)
+    cache = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape, np.float32)), empty)
+    lineage = jnp.asarray(rng.integers(0, beams, (3, beams, size)))
+    return jnp.asarray(rng.integers(0, 64, (3, beams))), lineage, prefix, cache
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_one_index_for_all_rows_equals_an_index_a_row(beams):
+    codes, *rest = step_inputs(np.random.default_rng(beams), beams, 7)
+    step = compiled(GPT.step, "float32")
+    logits, cache = step(codes, jnp.asarray(4), *rest)
+    by_row, by_row_cache = step(codes, jnp.full(3, 4), *rest)
+
+    np.testing.assert_array_equal(by_row, logits)
+    jax.tree.map(np.testing.assert_array_equal, by_row_cache, cache)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_rows_at_steps_of_their_own_equal_these_steps_of_all(beams):
+    codes, *rest = step_inputs(np.random.default_rng(beams), beams, 7)
+    step = compiled(GPT.step, "float32")
+    logits, cache = step(codes, jnp.asarray([0, 6, 3]), *rest)
+    for row, index in enumerate([0, 6, 3]):
+        alike, alike_cache = step(codes, jnp.asarray(index), *rest)
+        np.testing.assert_array_equal(logits[row], alike[row])
+        for ours, theirs in zip(cache, alike_cache, strict=True):
+            np.testing.assert_array_equal(ours[:, row], theirs[:, row])
+
+
 def test_scanned_blocks_equal_a_loop_over_them():
     rows = np.random.default_rng(1).standard_normal((2, 19, 64), np.float32)
     lengths = np.array([18, 18])
