@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from absl import flags as absl_flags
 
-from indextts_jax.errors import Failure, InputError
+from indextts_jax.errors import Failure, InputError, TextWarning
 from indextts_jax.interruption import INTERRUPTED, Terminated, interruptible, told
 
 BAD_INPUT, FAILURE = 2, 1
@@ -36,6 +36,7 @@ def _plain_warnings() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.showwarning = show
+        warnings.simplefilter("ignore", TextWarning)  # what reads a text tells it early
         yield
 
 

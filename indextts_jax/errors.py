@@ -1,4 +1,4 @@
-"""Errors whose message is the whole report."""
+"""Errors and warnings whose message is the whole report."""
 
 from collections.abc import Sequence
 
@@ -20,6 +20,10 @@ class Failure(RuntimeError):
 
     The message is the whole report. The commands print it as it is and exit with code 1.
     """
+
+
+class TextWarning(UserWarning):
+    """What is odd about a text: it may not be spoken as it is written."""
 
 
 def gathered(what: str, problems: Sequence[str]) -> str:

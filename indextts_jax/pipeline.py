@@ -3,10 +3,8 @@
 import dataclasses
 import functools
 import random
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +22,9 @@ from indextts_jax.emotion import (
 )
 from indextts_jax.emotion_modes import choose, told
 from indextts_jax.emotion_text import EmotionReader, Reading
-from indextts_jax.errors import InputError
+from indextts_jax.errors import Failure, InputError
 from indextts_jax.model import Model, load_model
+from indextts_jax.notices import notify, notify_text
 from indextts_jax.prompts import Voice, analyse_emotion, analyse_voice
 from indextts_jax.settings import Settings, code_limit, segment_limit
 from indextts_jax.speech import Speech
@@ -60,6 +59,11 @@ class IndexTTS:
         reader = EmotionReader.load(path, dtype) if reads_emotion else None
         return cls(load_model(path, dtype=dtype), reader)
 
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second (Hz) of all that is spoken."""
+        return self.model.config.mel.sample_rate
+
     def voice(self, path: str | Path, clock: Clock | None = None) -> Voice:
         """The analysis of a speaker prompt (WAV, FLAC, OGG or MP3; the first 15 s are heard)."""
         with jax.default_device(self.model.device):
@@ -77,9 +81,12 @@ class IndexTTS:
             InputError: if the model was loaded without `reads_emotion`, or cannot read the text.
             ReplyError: if the reply cannot be understood.
         """
+        return self._emotion_reader().read(text)
+
+    def _emotion_reader(self) -> EmotionReader:
         if self.reader is None:
             raise InputError("emotion_text needs a model loaded with reads_emotion=True")
-        return self.reader.read(text)
+        return self.reader
 
     def segments(self, text: str, limit: int | None = None) -> list[list[int]]:
         """Text tokens of each segment of a text.
@@ -141,15 +148,17 @@ class IndexTTS:
         seed: int = 0,
         watch: Watch | None = None,
         progress: Progress | None = None,
-    ) -> Iterator[Part]:
+    ) -> Generator[Part, None, None]:
         """The text in that voice, segment by segment, each as soon as it is spoken.
 
-        What it takes is described at `speak`, whose samples are those of all parts in order.
-        `progress` is told how many segments of how many are done; to cancel, stop iterating. With
-        `settings.timing.duration` the first part waits for the codes of all segments.
+        What it takes is described at `speak`, whose samples are those of all parts in order. What
+        cannot be done is refused at once; all work is done as the parts are asked for. `progress`
+        is told how many segments of how many are done, `watch` the name of each stage as it
+        begins. To cancel, stop iterating, or raise in either. With `settings.timing.duration` the
+        first part waits for the codes of all segments.
 
         Raises:
-            InputError, RuntimeError: as `speak`.
+            InputError, ReplyError: as `speak`.
         """
         settings = settings or Settings()
         choice = choose(
@@ -161,29 +170,51 @@ class IndexTTS:
             bias=emotion_bias,
         )
         if choice.unused:
-            warnings.warn(told(choice), stacklevel=2)
+            notify(told(choice))
         if choice.mode == "own":
             emotion_alpha = None
         if choice.mode != "prompt":
             emotion = None
+        given = None if choice.mode == "text" else emotion_weights
+        check_emotion(self.model, choice.mode in ("prompt", "text"), emotion_alpha, given)
         if choice.mode == "weights" and emotion_bias and emotion_weights is not None:
-            check_emotion(self.model, False, emotion_alpha, emotion_weights)
             emotion_weights = normalize_weights(emotion_weights)
-        clock = Clock(watch)
+        code_limit(self.model, settings)
         script = self.script(text, settings)
+        notify_text(script)
         if emotion_text is not None:
-            with clock.stage("emotion from words"):
-                emotion_weights = self.read_emotion(emotion_text).weights
-        groups = self.model.config.emotion_prototypes.groups
-        rows = random_rows(groups, random.Random(seed)) if emotion_random else None
-        # The default device is a thread's own setting: the model's decides, whichever thread asks.
-        with jax.default_device(self.model.device):
-            vector = emotion_vector(
-                self.model, voice, emotion, emotion_alpha, emotion_weights, rows
-            )
-        yield from deliver(self.model, script, voice, vector, settings, seed, clock, progress)
+            self._emotion_reader()
 
-    def speak(self, text: str, voice: Voice, **more: Any) -> Speech:
+        def parts() -> Generator[Part, None, None]:
+            clock, weights = Clock(watch), emotion_weights
+            if emotion_text is not None:
+                with clock.stage("emotion from words"):
+                    weights = self.read_emotion(emotion_text).weights
+            groups = self.model.config.emotion_prototypes.groups
+            rows = random_rows(groups, random.Random(seed)) if emotion_random else None
+            # The default device is a thread's own setting: the model's decides, whichever asks.
+            with jax.default_device(self.model.device):
+                vector = emotion_vector(self.model, voice, emotion, emotion_alpha, weights, rows)
+            yield from deliver(self.model, script, voice, vector, settings, seed, clock, progress)
+
+        return parts()
+
+    def speak(
+        self,
+        text: str,
+        voice: Voice,
+        *,
+        emotion: Float[Array, "1 d"] | None = None,
+        emotion_alpha: float | None = None,
+        emotion_weights: Sequence[float] | None = None,
+        emotion_text: str | None = None,
+        emotion_random: bool = False,
+        emotion_bias: bool = False,
+        settings: Settings | None = None,
+        seed: int = 0,
+        watch: Watch | None = None,
+        progress: Progress | None = None,
+    ) -> Speech:
         """The text in that voice; the same seed gives the same waveform.
 
         The emotion is the voice's own, or that of an emotion prompt (`emotion`, blended by
@@ -196,21 +227,37 @@ class IndexTTS:
         seed, instead of those that suit the voice; `emotion_bias` changes given weights as the
         reference's web interface does (see `normalize_weights`).
 
-        It takes the keywords of `stream`.
+        What is odd about the text (pieces that the tokenizer does not know, syllables that do not
+        exist) is told by a `TextWarning`. `watch` and `progress` are those of `stream`.
 
         Raises:
             InputError: for what exceeds the model's tables or cannot be used.
-            RuntimeError: if a segment comes out without a single code, or the emotion model's reply
-                cannot be understood.
+            Failure: if the model says nothing at all.
+            ReplyError: if the emotion model's reply cannot be understood.
         """
-        parts = list(self.stream(text, voice, **more))
+        parts = list(
+            self.stream(
+                text,
+                voice,
+                emotion=emotion,
+                emotion_alpha=emotion_alpha,
+                emotion_weights=emotion_weights,
+                emotion_text=emotion_text,
+                emotion_random=emotion_random,
+                emotion_bias=emotion_bias,
+                settings=settings,
+                seed=seed,
+                watch=watch,
+                progress=progress,
+            )
+        )
         seconds: dict[str, float] = {}
         for part in parts:
             for stage, spent in part.seconds.items():
                 seconds[stage] = seconds.get(stage, 0.0) + spent
         samples = np.concatenate([part.samples for part in parts])
         segments = tuple(part.segment for part in parts)
-        return Speech(samples, self.model.config.mel.sample_rate, segments, seconds)
+        return Speech(samples, self.sample_rate, segments, seconds)
 
 
 def check_emotion(

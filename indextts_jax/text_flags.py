@@ -4,12 +4,10 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from indextts_jax.errors import InputError
+from indextts_jax.notices import text_notices
 from indextts_jax.terminal import warn
 from indextts_jax.text.frontend import Script, TextSettings
 from indextts_jax.text.glossary import Glossary
-
-SHOWN = 10  # unknown pieces
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -75,11 +73,5 @@ def tell(script: Script) -> None:
     Raises:
         InputError: if the tokenizer knows nothing of it.
     """
-    names = list(dict.fromkeys(map(str, script.unknown)))
-    shown = ", ".join(names[:SHOWN]) + f", {len(names) - SHOWN} more" * (len(names) > SHOWN)
-    if names and not script.known:
-        raise InputError(f"the tokenizer knows nothing of the text: {shown}")
-    for warning in script.warnings:
-        warn(warning)
-    if names:
-        warn(f"the tokenizer does not know: {shown}")
+    for line in text_notices(script):
+        warn(line)
