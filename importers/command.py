@@ -184,8 +184,32 @@ def _components(names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name for name in ALL if name in names)
 
 
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What became of an import; `str` gives what there is to tell."""
+
+    path: Path  # of the checkpoint
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    written: bool  # nothing was, of a dry run
+
+    def __str__(self) -> str:
+        """The table, and a line for each note."""
+        end = f"wrote {self.path}" if self.written else "nothing was written (--dry_run)"
+        return "\n".join([report(self.rows), *self.notes, end])
+
+
 def main(flags: Any) -> None:
     """Reads the flags, imports, prints the table."""
+    print(perform(flags))
+
+
+def perform(flags: Any, *, quiet: bool = False) -> Imported:
+    """Imports what the flags say; the progress is shown on standard error, unless `quiet`.
+
+    Raises:
+        InputError: for flags, files or a destination that will not do.
+    """
     if not flags.src:
         raise InputError("give --src DIR, the folder of the published files")
     src = Path(flags.src)
@@ -205,7 +229,11 @@ def main(flags: Any) -> None:
     if not flags.dry_run:
         _check_space(target.absolute(), sum(row.bytes for row in rows))
         with tqdm(
-            total=sum(row.read for row in rows), desc="Importing", unit=" arrays", file=sys.stderr
+            total=sum(row.read for row in rows),
+            desc="Importing",
+            unit=" arrays",
+            file=sys.stderr,
+            disable=quiet,
         ) as bar:
             save(
                 target,
@@ -217,19 +245,19 @@ def main(flags: Any) -> None:
                 _read_all(src, sources, rows, bar),
                 components,
             )
-    print(report(rows))
     held = {*components, *(base.components if base is not None else ())}
+    notes = []
     if sources.ignored:
-        print(f"ignored, as asked: {', '.join(sources.ignored)}")
+        notes.append(f"ignored, as asked: {', '.join(sources.ignored)}")
     if missing := [name for name in COMPONENTS if name not in held]:
-        print(f"a part of the model: without {', '.join(missing)}")
+        notes.append(f"a part of the model: without {', '.join(missing)}")
     if WORDS not in held and flags.components is None:
-        print(
+        notes.append(
             f"without {WORDS} (emotion from words): there is no folder {FOLDER}; to add it later: "
             f"python -m indextts_jax.import --components {WORDS} --src DIR --dst {target}"
         )
-    for note in sources.words.notes if sources.words is not None else ():
-        print(note)
+    if sources.words is not None:
+        notes += sources.words.notes
     if base is not None and (kept := [name for name in base.components if name not in components]):
-        print(f"kept as they were: {', '.join(kept)}")
-    print("nothing was written (--dry_run)" if flags.dry_run else f"wrote {target}")
+        notes.append(f"kept as they were: {', '.join(kept)}")
+    return Imported(target, tuple(rows), tuple(notes), not flags.dry_run)

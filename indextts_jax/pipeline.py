@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from indextts_jax.audio.features import log_mel
 from indextts_jax.clock import Clock, Watch
 from indextts_jax.delivery import Part, Progress, deliver
 from indextts_jax.emotion import (
@@ -73,6 +74,10 @@ class IndexTTS:
         """The emotion vector of an emotion prompt, for `speak`."""
         with jax.default_device(self.model.device):
             return analyse_emotion(self.model, path, clock)
+
+    def mel(self, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, "f m"]:
+        """The log-mel spectrogram of samples at `sample_rate`, such as `Speech.samples`."""
+        return log_mel(np.asarray(samples, np.float32), self.model.config.mel)
 
     def read_emotion(self, text: str) -> Reading:
         """The eight weights that a text, or a description of an emotion, stands for.

@@ -1,13 +1,16 @@
 """What speaking gives: samples, and how they came about."""
 
+import base64
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
-from indextts_jax.audio.output import write_audio
-from indextts_jax.guards import Fault
+from indextts_jax.audio.output import encode, write_audio
+from indextts_jax.guards import Fault, described
+
+PLAYED = 10_000_000  # bytes of a WAV file that a notebook takes in; nearly four minutes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,3 +50,17 @@ class Speech:
         `subtype` is the format of the samples (PCM_16, PCM_24, FLOAT; see `audio.output`).
         """
         write_audio(path, self.samples, self.sample_rate, subtype, comment)
+
+    def _repr_html_(self) -> str:
+        """A player, as notebooks show the last value of a cell."""
+        told = f"{self.duration:.2f} s, {len(self.segments)} segments"
+        for number, segment in enumerate(self.segments, 1):
+            if segment.faults:
+                told += f"<br>segment {number}: {described(segment.faults)}"
+        if not np.isfinite(self.samples).all():
+            return f"<div>no sound: the samples are not finite ({told})</div>"
+        if 2 * len(self.samples) > PLAYED:
+            return f"<div>too long to be played here: save it with .save() ({told})</div>"
+        data = encode(self.samples, self.sample_rate, "WAV", "PCM_16")
+        source = f"data:audio/wav;base64,{base64.b64encode(data).decode('ascii')}"
+        return f'<div><audio controls src="{source}"></audio><br>{told}</div>'

@@ -1,23 +1,18 @@
 """`python -m indextts_jax.validate`: this program against recorded arrays of the reference."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 from absl import flags as absl_flags
 
 from indextts_jax import cli, devices
 from indextts_jax.errors import InputError
-from indextts_jax.provenance import Provenance
 from indextts_jax.terminal import say, stage_bar, warn
 from indextts_jax.validation import certificate as certificates
 from indextts_jax.validation.compare import ATOL, ONE_RUN_RTOL, RTOL, Comparison
 from indextts_jax.validation.golden import Golden
-from indextts_jax.validation.loading import DTYPE, OneByOne
-from indextts_jax.validation.report import CHOICES, comparable, validate
-from indextts_jax.validation.sources import compare_sources, require_same
+from indextts_jax.validation.report import CHOICES, comparable
+from indextts_jax.validation.whole import run_validation
 
 COMMON = (
     "checkpoint",
@@ -31,6 +26,11 @@ COMMON = (
     "device",
 )
 WIDTH = 46  # of the names
+HEADER = (
+    f"{'array':<{WIDTH}}  {'shape':>14}  {'rms':>9}  {'max':>9}  {'cosine':>10}\n"
+    "(rms and max of the difference, over the RMS of the reference; of integers, the share "
+    "unequal)"
+)
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -89,92 +89,43 @@ def main(flags: Any) -> int:
     if file is not None:
         certificates.check_writable(file)
     golden.check()
-    reasons = comparable(golden, flags.component)
-    left_out = {stage: why for stage, why in reasons.items() if why}
+    comparable(golden, flags.component)
     device = devices.choose(flags.device)
     if dump is not None:
         dump.mkdir(parents=True, exist_ok=True)
     print(f"Using device: {devices.describe(device)}")
     devices.enable_compilation_cache()
-    with jax.default_device(device), stage_bar("Validating") as watch:
-        clock = _Clock(watch)
-        load = OneByOne(flags.checkpoint, watch=watch)
-        sources = compare_sources(golden, load.saved, [s for s in reasons if s not in left_out])
-        if flags.same_files:
-            require_same(golden, load.saved, sources)
-        _mention(load.saved.provenance)
-        say(
-            f"{'array':<{WIDTH}}  {'shape':>14}  {'rms':>9}  {'max':>9}  {'cosine':>10}\n"
-            "(rms and max of the difference, over the RMS of the reference; of integers, the share "
-            "unequal)"
-        )
-        rows = []
-        for row in validate(
-            load,
+    lines = 0
+
+    def show(row: Comparison) -> None:
+        nonlocal lines
+        if not lines:
+            say(HEADER)
+        lines += 1
+        say(line(row, flags.verbose))
+
+    with stage_bar("Validating") as watch:
+        made = run_validation(
+            flags.checkpoint,
             golden,
             flags.component,
+            device=device,
             atol=flags.atol,
             rtol=flags.rtol,
+            same_files=flags.same_files,
             dump=dump,
-            watch=clock.begin,
-        ):
-            say(line(row, flags.verbose))
-            rows.append(row)
-        clock.end()
-    made = certificates.certificate(
-        rows,
-        golden,
-        load.saved,
-        device=device,
-        left_out=left_out,
-        sources=sources,
-        seconds=clock.seconds,
-        component=flags.component,
-        atol=flags.atol,
-        rtol=flags.rtol,
-    )
-    failed = [row for row in rows if not row.passed]
-    print(f"{len(rows) - len(failed)} of {len(rows)} arrays pass")
-    if failed:
-        print(f"failed: {', '.join(row.name for row in failed)}")
-    print(f"\n{certificates.summary(made)}")
-    if file is not None:
-        certificates.write(file, made)
-        print(f"written to {file}")
-    return cli.FAILURE if failed else 0
-
-
-def _mention(record: Provenance) -> None:
-    """Warns of what a certificate cannot be spotless with."""
-    if record.ignored:
-        warn(f"the checkpoint was imported with --ignore {', '.join(record.ignored)}")
-    if record.dtype != DTYPE:
-        warn(
-            f"the checkpoint stores {record.dtype}: its weights are rounded, and differ from the "
-            f"reference's by more than the tolerances; import with --dtype {DTYPE} to compare"
+            watch=watch,
+            note=warn,
+            row=show,
         )
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self, watch: Callable[[str], None]):
-        self.seconds: dict[str, float] = {}
-        self._watch = watch
-        self._stage: str | None = None
-        self._start = 0.0
-
-    def begin(self, stage: str) -> None:
-        """Ends the running stage, and begins another."""
-        self.end()
-        self._watch(stage)
-        self._stage, self._start = stage, time.perf_counter()
-
-    def end(self) -> None:
-        """Ends the running stage."""
-        if self._stage is not None:
-            self.seconds[self._stage] = time.perf_counter() - self._start
-        self._stage = None
+    print(f"{len(made.rows) - len(made.failed)} of {len(made.rows)} arrays pass")
+    if made.failed:
+        print(f"failed: {', '.join(row.name for row in made.failed)}")
+    print(f"\n{made}")
+    if file is not None:
+        made.save(file)
+        print(f"written to {file}")
+    return cli.FAILURE if made.failed else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,130 @@
+"""A validation from beginning to end: what is compared, and the certificate."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+from indextts_jax.provenance import Provenance
+from indextts_jax.validation import certificate as certificates
+from indextts_jax.validation.certificate import Certificate
+from indextts_jax.validation.compare import Comparison
+from indextts_jax.validation.golden import Golden
+from indextts_jax.validation.loading import DTYPE, OneByOne
+from indextts_jax.validation.report import comparable, validate
+from indextts_jax.validation.sources import compare_sources, require_same
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """What was compared, and how it came out; `str` gives the certificate for a screen."""
+
+    rows: tuple[Comparison, ...]
+    certificate: Certificate  # ready for JSON
+
+    @property
+    def passed(self) -> bool:
+        """Whether every array that was compared agrees."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Comparison, ...]:
+        """The arrays that differ."""
+        return tuple(row for row in self.rows if not row.passed)
+
+    def __str__(self) -> str:
+        """The certificate as a table."""
+        return certificates.summary(self.certificate)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the certificate as JSON, whole or not at all.
+
+        Raises:
+            InputError: if the path cannot be written, or is something else.
+        """
+        certificates.write(Path(path), self.certificate)
+
+
+def run_validation(
+    checkpoint: str | Path,
+    golden: Golden,
+    component: str = "all",
+    *,
+    device: jax.Device,
+    atol: float | None = None,
+    rtol: float | None = None,
+    same_files: bool = True,
+    dump: Path | None = None,
+    watch: Callable[[str], None] = lambda stage: None,
+    note: Callable[[str], None] = lambda message: None,
+    row: Callable[[Comparison], None] = lambda comparison: None,
+) -> Validation:
+    """Compares all that can be compared; `row` is told each outcome, `note` what else matters.
+
+    Raises:
+        InputError: for what cannot be compared; see `Golden`, `OneByOne` and `require_same`.
+    """
+    reasons = comparable(golden, component)
+    left_out = {stage: why for stage, why in reasons.items() if why}
+    rows = []
+    with jax.default_device(device):
+        clock = _Clock(watch)
+        load = OneByOne(checkpoint, watch=watch)
+        sources = compare_sources(golden, load.saved, [s for s in reasons if s not in left_out])
+        if same_files:
+            require_same(golden, load.saved, sources)
+        _mention(load.saved.provenance, note)
+        for comparison in validate(
+            load, golden, component, atol=atol, rtol=rtol, dump=dump, watch=clock.begin
+        ):
+            row(comparison)
+            rows.append(comparison)
+        clock.end()
+    made = certificates.certificate(
+        rows,
+        golden,
+        load.saved,
+        device=device,
+        left_out=left_out,
+        sources=sources,
+        seconds=clock.seconds,
+        component=component,
+        atol=atol,
+        rtol=rtol,
+    )
+    return Validation(tuple(rows), made)
+
+
+def _mention(record: Provenance, note: Callable[[str], None]) -> None:
+    """Tells what a certificate cannot be spotless with."""
+    if record.ignored:
+        note(f"the checkpoint was imported with --ignore {', '.join(record.ignored)}")
+    if record.dtype != DTYPE:
+        note(
+            f"the checkpoint stores {record.dtype}: its weights are rounded, and differ from the "
+            f"reference's by more than the tolerances; import with --dtype {DTYPE} to compare"
+        )
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self, watch: Callable[[str], None]):
+        self.seconds: dict[str, float] = {}
+        self._watch = watch
+        self._stage: str | None = None
+        self._start = 0.0
+
+    def begin(self, stage: str) -> None:
+        """Ends the running stage, and begins another."""
+        self.end()
+        self._watch(stage)
+        self._stage, self._start = stage, time.perf_counter()
+
+    def end(self) -> None:
+        """Ends the running stage."""
+        if self._stage is not None:
+            self.seconds[self._stage] = time.perf_counter() - self._start
+        self._stage = None
