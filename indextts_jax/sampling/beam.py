@@ -150,9 +150,9 @@ def finish(state: BeamState, length_penalty: Float32[Array, ""]) -> Generated:
     return Generated(codes, lengths, lengths == codes.shape[1])
 
 
-def advance(task: Task, state: BeamState) -> BeamState:
-    """One step: rank continuations, give each beam its next code, and run the model on them."""
-    shape, vocabulary, index = state.logits.shape, state.logits.shape[-1], state.step
+def pick(task: Task, state: BeamState) -> BeamState:
+    """The state with each beam's next code; the logits and the cache are still those of before."""
+    shape, vocabulary = state.logits.shape, state.logits.shape[-1]
     scores = process(
         allowed(task, jax.nn.log_softmax(state.logits).reshape(-1, vocabulary)),
         state.seen.reshape(-1, vocabulary),
@@ -160,25 +160,25 @@ def advance(task: Task, state: BeamState) -> BeamState:
         task.strategy,
     )
     draws = task.strategy.beams * vocabulary
-    noise = exponential(task.source, index, draws) if task.strategy.sample else None
+    noise = exponential(task.source, state.step, draws) if task.strategy.sample else None
     ranked = candidates(scores.reshape(shape) + state.scores[..., None], noise)
-    state = select(state, ranked, task.numbers.length_penalty, task.stop_code)
+    return select(state, ranked, task.numbers.length_penalty, task.stop_code)
+
+
+def advance(task: Task, state: BeamState) -> BeamState:
+    """One step: rank continuations, give each beam its next code, and run the model on them."""
+    index, state = state.step, pick(task, state)
     codes = lax.dynamic_index_in_dim(state.codes, index, axis=2, keepdims=False)
     logits, cache = task.step(codes, index, state.lineage, state.cache)
     return state._replace(logits=logits, cache=cache)
 
 
-def beam_search(task: Task, logits: Float32[Array, "b v"], cache: Any) -> Generated:
-    """The best codes of each row that the beams find; `logits` are those of the first code.
-
-    With sampling, the continuations of the beams are drawn.
-
-    Source: `GenerationMixin._beam_search` of the PyTorch release.
-    """
+def begin(task: Task, logits: Float32[Array, "b v"], cache: Any) -> BeamState:
+    """The state before the first code, whose logits are given."""
     (rows, vocabulary), beams, size = logits.shape, task.strategy.beams, task.strategy.max_codes
     codes = jnp.full((rows, beams, size), task.stop_code, jnp.int32)
     none = jnp.full((rows, beams), -1, jnp.int32)
-    state = BeamState(
+    return BeamState(
         step=jnp.zeros((), jnp.int32),
         codes=codes,
         scores=jnp.broadcast_to(jnp.where(jnp.arange(beams) == 0, 0.0, HOPELESS), none.shape),
@@ -189,5 +189,15 @@ def beam_search(task: Task, logits: Float32[Array, "b v"], cache: Any) -> Genera
         logits=jnp.broadcast_to(logits[:, None], (rows, beams, vocabulary)),
         cache=cache,
     )
+
+
+def beam_search(task: Task, logits: Float32[Array, "b v"], cache: Any) -> Generated:
+    """The best codes of each row that the beams find; `logits` are those of the first code.
+
+    With sampling, the continuations of the beams are drawn.
+
+    Source: `GenerationMixin._beam_search` of the PyTorch release.
+    """
+    state = begin(task, logits, cache)
     state = repeat(task, functools.partial(advance, task), state)
     return finish(state, task.numbers.length_penalty)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float32, Int
 
 from indextts_jax.sampling.logits import process
@@ -28,33 +29,35 @@ def choose(scores: Float32[Array, "b v"], noise: Float32[Array, "b v"] | None) -
     return jnp.argmax(chances, axis=-1).astype(jnp.int32)
 
 
-def advance(task: Task, state: DecodeState) -> DecodeState:
-    """One step: choose a code in each row, and run the model on it."""
-    rows, vocabulary = state.logits.shape
+def pick(task: Task, state: DecodeState) -> DecodeState:
+    """The state with each row's next code; the logits and the cache are still those of before."""
+    vocabulary = state.logits.shape[-1]
     # Of the raw logits; beams start from log-probabilities.
     scores = process(allowed(task, state.logits), state.seen, task.numbers, task.strategy)
     noise = exponential(task.source, state.step, vocabulary) if task.strategy.sample else None
     code = jnp.where(state.done, task.stop_code, choose(scores, noise))
-    lineage = jnp.zeros((rows, 1, state.codes.shape[1]), jnp.int32)
-    logits, cache = task.step(code[:, None], state.step, lineage, state.cache)
-    return DecodeState(
+    return state._replace(
         step=state.step + 1,
         codes=state.codes.at[:, state.step].set(code),
         done=state.done | (code == task.stop_code),
         seen=state.seen | (jnp.arange(vocabulary) == code[:, None]),
-        logits=logits[:, 0],
-        cache=cache,
     )
 
 
-def decode(task: Task, logits: Float32[Array, "b v"], cache: Any) -> Generated:
-    """Codes of each row until its stop code; `logits` are those of the first code.
+def advance(task: Task, state: DecodeState) -> DecodeState:
+    """One step: choose a code in each row, and run the model on it."""
+    index, state = state.step, pick(task, state)
+    rows, size = state.codes.shape
+    code = lax.dynamic_slice_in_dim(state.codes, index, 1, axis=1)
+    logits, cache = task.step(code, index, jnp.zeros((rows, 1, size), jnp.int32), state.cache)
+    return state._replace(logits=logits[:, 0], cache=cache)
 
-    Source: `GenerationMixin._sample` of the PyTorch release.
-    """
+
+def begin(task: Task, logits: Float32[Array, "b v"], cache: Any) -> DecodeState:
+    """The state before the first code, whose logits are given."""
     rows, vocabulary = logits.shape
     size = task.strategy.max_codes
-    state = DecodeState(
+    return DecodeState(
         step=jnp.zeros((), jnp.int32),
         codes=jnp.full((rows, size), task.stop_code, jnp.int32),
         done=jnp.zeros(rows, bool),
@@ -62,6 +65,18 @@ def decode(task: Task, logits: Float32[Array, "b v"], cache: Any) -> Generated:
         logits=logits,
         cache=cache,
     )
-    codes = repeat(task, functools.partial(advance, task), state).codes
-    lengths = jnp.sum(codes != task.stop_code, axis=1, dtype=jnp.int32)
-    return Generated(codes, lengths, lengths == size)
+
+
+def finish(state: DecodeState, stop_code: int) -> Generated:
+    """The codes of each row."""
+    lengths = jnp.sum(state.codes != stop_code, axis=1, dtype=jnp.int32)
+    return Generated(state.codes, lengths, lengths == state.codes.shape[1])
+
+
+def decode(task: Task, logits: Float32[Array, "b v"], cache: Any) -> Generated:
+    """Codes of each row until its stop code; `logits` are those of the first code.
+
+    Source: `GenerationMixin._sample` of the PyTorch release.
+    """
+    state = repeat(task, functools.partial(advance, task), begin(task, logits, cache))
+    return finish(state, task.stop_code)
