@@ -9,7 +9,15 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from indextts_jax.clock import Clock
-from indextts_jax.guards import Fault, faded, length_faults, sample_faults
+from indextts_jax.guards import (
+    EMPTY_TRIES,
+    Fault,
+    code_limit,
+    faded,
+    length_faults,
+    playable,
+    sample_faults,
+)
 from indextts_jax.model import Model
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.prompts import Voice
@@ -53,12 +61,11 @@ def deliver(
 ) -> Iterator[Part]:
     """The parts of a script, one after the other.
 
-    A segment with faults is tried again with the next seed, as often as the settings allow; the
-    last try counts, and keeps its faults.
+    A segment with faults is tried again with the next seed, as often as the settings allow (if it
+    gave no code at all, a few times anyway); the last try counts, and keeps its faults.
 
     Raises:
         InputError: for a duration that cannot be met.
-        RuntimeError: if a segment comes out without a single code.
     """
     mel = model.config.mel
     silences = [int(mel.sample_rate * spoken.pause) for spoken in script.segments]
@@ -97,7 +104,7 @@ def deliver(
                 model, one, voice, emotion, size, settings, seed, index, clock
             )
         quiet = (index == 0 or silences[index - 1] > 0, index == count - 1 or silences[index] > 0)
-        wave = faded(np.clip(wave, -1, 1), mel.sample_rate, start=quiet[0], end=quiet[1])
+        wave = faded(playable(wave), mel.sample_rate, start=quiet[0], end=quiet[1])
         ahead = np.zeros(lead if index == 0 else 0, np.float32)
         samples = np.concatenate([ahead, wave, np.zeros(silences[index], np.float32)])
         spent = {name: clock.seconds[name] - before.get(name, 0.0) for name in clock.seconds}
@@ -105,7 +112,7 @@ def deliver(
         segment = Segment(
             text_tokens=len(one.spoken.ids),
             codes=one.codes.count,
-            frames=size,
+            frames=size if len(wave) else 0,
             truncated=any(fault.kind == "endless" for fault in one.faults),
             tries=one.tries + tries - 1,
             faults=one.faults + faults,
@@ -129,22 +136,16 @@ def _coded(
     index: int,
     clock: Clock,
 ) -> _Coded:
-    mel = model.config.mel
+    mel, most = model.config.mel, code_limit(spoken)
     for attempt in itertools.count():
         keys = segment_keys(_next(seed, attempt), index)
         with clock.stage("codes"):
             ids, truncated = speech_codes(model, spoken.ids, voice, emotion, settings, keys[0])
-        last = attempt == settings.retries
-        if not len(ids):
-            if last:
-                raise RuntimeError(
-                    "the model gave no code for a segment of the text; try another --seed, or "
-                    "--retries"
-                )
-            continue
-        seconds = target_length(len(ids)) * mel.hop / mel.sample_rate
-        faults = length_faults(seconds, spoken.duration, truncated=truncated)
-        if last or not faults:
+        cut, ids = len(ids) > most, ids[:most]
+        seconds = target_length(len(ids)) * mel.hop / mel.sample_rate if len(ids) else 0.0
+        faults = length_faults(seconds, spoken.duration, truncated=truncated, cut=cut)
+        allowed = settings.retries if len(ids) else max(settings.retries, EMPTY_TRIES)
+        if not faults or attempt >= allowed:
             break
     return _Coded(spoken, Codes.padded(model, ids), attempt + 1, faults)
 
@@ -161,6 +162,8 @@ def _wave(
     clock: Clock,
 ) -> tuple[Float32[np.ndarray, " n"], int, tuple[Fault, ...]]:
     """The samples, after how many tries, and what is wrong with them."""
+    if not coded.codes.count:
+        return np.zeros(0, np.float32), 1, ()
     for attempt in itertools.count():
         key = segment_keys(_next(seed, coded.tries - 1 + attempt), index)[1]
         wave = codes_to_wave(

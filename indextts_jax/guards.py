@@ -1,4 +1,8 @@
-"""What is wrong with a spoken segment: no end, no numbers, too short, too long, too loud."""
+"""What is wrong with a spoken segment: no end, no numbers, too short, too long, too loud.
+
+A short text is where a model goes astray: it does not stop, or stops at once. So codes past any
+speaker's time are cut off, and a segment that gives none is always tried again.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,9 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
+from indextts_jax.text.frontend import Spoken
+
 CLIPPED = 0.001  # share of samples beyond full scale that is heard as distortion
 HASTY, SLUGGISH = 0.5, 2.0  # shares of the time that fast and slow speakers take
 GRACE = 1.0  # seconds that any segment may last, and may last longer
+VANISHED = 0.25  # share of a fast speaker's time under which even a single word is not said
+TOKEN_CODES = 12  # that each text token may take, even where its syllables cannot be counted
+EMPTY_TRIES = 3  # further tries for a segment without a single code, whatever the settings say
 FADE = 0.005  # seconds over which a segment comes out of silence, and goes into it
 
 
@@ -16,23 +25,35 @@ FADE = 0.005  # seconds over which a segment comes out of silence, and goes into
 class Fault:
     """One thing that is wrong: a word for programs, a clause for people."""
 
-    kind: str  # endless, not_finite, short, long, clipped
+    kind: str  # endless, runaway, empty, short, long, not_finite, clipped
     message: str
 
 
+def code_limit(spoken: Spoken) -> int:
+    """Codes of a segment past which nothing of its text can be left to say."""
+    return max(spoken.most_codes, TOKEN_CODES * len(spoken.ids))
+
+
 def length_faults(
-    seconds: float, expected: tuple[float, float], *, truncated: bool
+    seconds: float, expected: tuple[float, float], *, truncated: bool, cut: bool = False
 ) -> tuple[Fault, ...]:
     """What is wrong with a segment's length at the model's own speed.
 
     `expected` is how many seconds a fast and a slow speaker take for its text; `truncated` says
-    that no stop code came before the limit.
+    that no stop code came before the limit of the settings, `cut` that it was cut off at
+    `code_limit`.
     """
+    between = f"its text takes {expected[0]:.1f} to {expected[1]:.1f} s to say"
+    if cut:
+        return (Fault("runaway", f"it went on after {seconds:.1f} s, and was cut there; {between}"),)
     if truncated:
         return (Fault("endless", f"no end came within {seconds:.1f} s of audio"),)
-    between = f"its text takes {expected[0]:.1f} to {expected[1]:.1f} s to say"
-    if seconds < HASTY * expected[0] - GRACE:
-        return (Fault("short", f"it lasts only {seconds:.1f} s, and {between}"),)
+    if seconds <= 0:
+        return (Fault("empty", "nothing was said"),)
+    if expected[1] <= 0:
+        return ()  # a text whose syllables cannot be counted
+    if seconds < max(HASTY * expected[0] - GRACE, VANISHED * expected[0]):
+        return (Fault("short", f"it lasts only {seconds:.2g} s, and {between}"),)
     if seconds > SLUGGISH * expected[1] + GRACE:
         return (Fault("long", f"it lasts {seconds:.1f} s, and {between}"),)
     return ()
@@ -42,10 +63,17 @@ def sample_faults(wave: Float32[np.ndarray, " n"]) -> tuple[Fault, ...]:
     """What is wrong with a segment's samples, which are not clipped yet."""
     found = []
     if bad := float(np.mean(~np.isfinite(wave))):
-        found.append(Fault("not_finite", f"{bad:.1%} of its samples are not finite numbers"))
+        found.append(
+            Fault("not_finite", f"{bad:.1%} of its samples are no finite numbers, and are silent")
+        )
     if (beyond := float(np.mean(np.abs(wave) > 1))) > CLIPPED:
         found.append(Fault("clipped", f"{beyond:.1%} of its samples are beyond full scale"))
     return tuple(found)
+
+
+def playable(wave: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
+    """The samples within [-1, 1]; what is not finite is silent."""
+    return np.clip(np.where(np.isfinite(wave), wave, np.float32(0)), -1, 1)
 
 
 def faded(

@@ -256,6 +256,8 @@ class IndexTTS:
                 progress=progress,
             )
         )
+        if not any(part.segment.codes for part in parts):
+            raise Failure("the model said nothing at all: try another --seed")
         seconds: dict[str, float] = {}
         for part in parts:
             for stage, spent in part.seconds.items():

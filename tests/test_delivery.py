@@ -11,11 +11,13 @@ import support
 from models_under_test import model
 
 from indextts_jax import delivery
-from indextts_jax.errors import InputError
+from indextts_jax.errors import Failure, InputError
+from indextts_jax.guards import code_limit
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
 from indextts_jax.settings import Settings
+from indextts_jax.speech import Speech
 from indextts_jax.timing import Timing
 
 QUICK = Settings(steps=2, max_codes=24)  # as in test_pipeline: compiled once for both
@@ -125,3 +127,70 @@ def test_samples_that_clip_are_tried_with_other_noise(
     monkeypatch.setattr(delivery, "sample_faults", lambda wave: next(faults))
     (segment,) = tts.speak("Hello world.", voice, settings=settings(retries=1)).segments
     assert (segment.tries, segment.faults) == (2, ())
+
+
+def speaking(monkeypatch: pytest.MonkeyPatch, *counts: int) -> None:
+    """The model now gives so many codes, one number for each try, the last of them for the rest."""
+    rest = itertools.chain(counts, itertools.repeat(counts[-1]))
+    monkeypatch.setattr(
+        delivery, "speech_codes", lambda *args: (np.ones(next(rest), np.int32), False)
+    )
+
+
+def kinds(speech: Speech) -> list[list[str]]:
+    return [[fault.kind for fault in segment.faults] for segment in speech.segments]
+
+
+def test_a_short_text_that_runs_away_is_cut_and_told(
+    tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaking(monkeypatch, 700)
+    (script,) = tts.script("Yes.", QUICK).segments
+    frames = []
+    monkeypatch.setattr(
+        delivery,
+        "codes_to_wave",
+        lambda model, ids, voice, emotion, codes, size, *rest: (
+            frames.append(size) or np.zeros(256 * size, np.float32)
+        ),
+    )
+    speech = tts.speak("Yes.", voice, settings=QUICK)
+    assert speech.segments[0].codes == code_limit(script)
+    assert frames == [target_length(code_limit(script))]
+    assert kinds(speech) == [["runaway"]]
+    assert 3 < speech.duration < 5
+
+
+def test_a_segment_without_a_code_is_tried_again_without_being_asked(
+    tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaking(monkeypatch, 0, 0, 20)
+    speech = tts.speak("Hello world.", voice, settings=QUICK)
+    assert (speech.segments[0].tries, kinds(speech)) == (3, [[]])
+
+
+def test_a_segment_that_stays_empty_is_told_and_costs_no_other(
+    tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaking(monkeypatch, 20, 0)
+    speech = tts.speak(LONG, voice, settings=QUICK)
+    assert kinds(speech) == [[], ["empty"]]
+    assert [segment.codes for segment in speech.segments] == [20, 0]
+    assert speech.segments[1].frames == 0
+    speaking(monkeypatch, 0)
+    with pytest.raises(Failure, match="said nothing at all"):
+        tts.speak(LONG, voice, settings=QUICK)
+
+
+def test_samples_that_are_no_numbers_are_silent_and_told(
+    tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = np.full(256 * target_length(20), 0.1, np.float32)
+    broken[2000] = np.nan
+    speaking(monkeypatch, 20)
+    monkeypatch.setattr(delivery, "codes_to_wave", lambda *args: broken)
+    speech = tts.speak("Hello world.", voice, settings=settings(retries=2))
+    assert kinds(speech) == [["not_finite"]]
+    assert speech.segments[0].tries == 3
+    assert np.isfinite(speech.samples).all()
+    assert (speech.samples[1999], speech.samples[2000]) == (np.float32(0.1), 0)
