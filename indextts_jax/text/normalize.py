@@ -8,10 +8,12 @@ from indextts_jax.text import chinese, english
 from indextts_jax.text.charmap import map_characters
 from indextts_jax.text.contractions import expand_words
 from indextts_jax.text.english.codes import EMAIL, URL
+from indextts_jax.text.forms import plain_forms, tidy, without_accents
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.grammar import by_grammar
 from indextts_jax.text.marked import settle_marked
 from indextts_jax.text.spans import Rule, Settled, rule
+from indextts_jax.text.tones import toned_words
 from indextts_jax.text.verbalise import Language
 
 _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
@@ -25,11 +27,6 @@ _FUNCTION_WORDS = frozenset(
         *("have", "had", "will", "would", "can", "could", "does", "did", "says", "said", "means"),
     ]
 )
-# Full-width letters and digits, and signs that stand between them; the punctuation stays.
-_HALF_WIDTH = {code: code - 0xFEE0 for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B))}
-_HALF_WIDTH |= {
-    code: code - 0xFEE0 for code in (*range(0xFF41, 0xFF5B), *map(ord, "％＄＋＝／＠＃．－"))
-}
 # Where a sentence surely ends; an English one after a word too long for an abbreviation.
 _SENTENCE = re.compile(r"(?<=[。！？\n])|(?<=[a-z]{4}[.!?])(?<!approx\.)(?<!dept\.)(?=\s)")
 _QUOTED = r"(?:[^\s,.;:!?'\"()]|(?<=\d)[.,:](?=\d))*"  # what an ideograph is written together with
@@ -52,13 +49,11 @@ def normalise(
     """
     warnings: list[str] = []
     usual = usual or language_of(text) or "zh"
-    parts = [
-        _sentence(part, usual, glossary, warnings.append)
-        for part in _sentences(text.translate(_HALF_WIDTH))
-    ]
+    parts = [_sentence(part, usual, glossary, warnings.append) for part in _sentences(tidy(text))]
     joined = "".join(parts)
     for _ in range(2):  # three full stops become three dots, and these one mark
         joined = map_characters(joined, chinese=False)
+    joined = without_accents(joined)
     return Normalised(re.sub(r" {2,}", " ", joined).strip(), tuple(dict.fromkeys(warnings)))
 
 
@@ -90,7 +85,8 @@ def _sentence(
     language = language_of(text) or usual
     if glossary:
         text = settled.apply([_terms(glossary, language)], text)
-    text = settle_marked(text, settled, warn)
+    text = toned_words(text, language == "zh", settled.keep)
+    text = plain_forms(settle_marked(text, settled, warn), language)
     text = _in_chinese(text, settled) if language == "zh" else _in_english(text, settled)
     return settled.restore(text)
 

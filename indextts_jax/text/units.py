@@ -10,18 +10,41 @@ _METRIC = {
     "ml": "milliliter",
     "mL": "milliliter",
     "L": "liter",
+    "cl": "centiliter",
+    "dl": "deciliter",
+    "l": "liter",
+    "µm": "micrometer",
+    "nm": "nanometer",
+    "µg": "microgram",
+    "mcg": "microgram",
+    "t": "tonne",
+    "ha": "hectare",
+    "kB": "kilobyte",
     "KB": "kilobyte",
     "MB": "megabyte",
     "GB": "gigabyte",
     "TB": "terabyte",
-    "Mbps": "megabit per second",
-    "Gbps": "gigabit per second",
+    "PB": "petabyte",
+    "Mb": "megabit",
+    "Gb": "gigabit",
+    "mW": "milliwatt",
     "W": "watt",
     "kW": "kilowatt",
     "MW": "megawatt",
+    "GW": "gigawatt",
+    "Wh": "watt hour",
     "kWh": "kilowatt hour",
+    "MWh": "megawatt hour",
+    "GWh": "gigawatt hour",
+    "mV": "millivolt",
     "V": "volt",
+    "kV": "kilovolt",
+    "mA": "milliamp",
     "mAh": "milliamp hour",
+    "Ω": "ohm",
+    "kΩ": "kilohm",
+    "ns": "nanosecond",
+    "µs": "microsecond",
     "ms": "millisecond",
     "s": "second",
     "sec": "second",
@@ -50,15 +73,37 @@ _METRIC = {
     "cal": "calorie",
     "kcal": "kilocalorie",
     "dB": "decibel",
+    "Pa": "pascal",
+    "hPa": "hectopascal",
     "kPa": "kilopascal",
+    "MPa": "megapascal",
     "N": "newton",
+    "kN": "kilonewton",
     "J": "joule",
+    "kJ": "kilojoule",
+    "eV": "electronvolt",
+    "mol": "mole",
+    "tbsp": "tablespoon",
+    "tsp": "teaspoon",
+    "qt": "quart",
     "MP": "megapixel",
     "px": "pixel",
     "in": "inch",
 }
 _IRREGULAR = {
     "ft": ("foot", "feet"),
+    "sq ft": ("square foot", "square feet"),
+    "sq. ft.": ("square foot", "square feet"),
+    "ft²": ("square foot", "square feet"),
+    "sq m": ("square meter", "square meters"),
+    "fl oz": ("fluid ounce", "fluid ounces"),
+    "mmHg": ("millimeter of mercury", "millimeters of mercury"),
+    "hp": ("horsepower", "horsepower"),
+    "psi": ("P S I", "P S I"),
+    "dpi": ("D P I", "D P I"),
+    "THz": ("terahertz", "terahertz"),
+    "kbps": ("kilobit per second", "kilobits per second"),
+    "ppb": ("part per billion", "parts per billion"),
     "in": ("inch", "inches"),
     "mph": ("mile per hour", "miles per hour"),
     "km/h": ("kilometer per hour", "kilometers per hour"),
@@ -86,20 +131,30 @@ _IRREGULAR = {
     "㎞": ("kilometer", "kilometers"),
 }
 ENGLISH = {sign: (name, name + "s") for sign, name in _METRIC.items()} | _IRREGULAR
+# What an amount may be counted per, beside the units themselves.
+PER = ("day", "week", "month", "year", "hour", "minute", "second", "night", "person", "dose")
 
 CHINESE = {
+    "nm": "纳米",
+    "µm": "微米",
     "mm": "毫米",
+    "dm": "分米",
     "cm": "厘米",
     "m": "米",
     "km": "公里",
+    "µg": "微克",
     "mg": "毫克",
     "g": "克",
     "kg": "千克",
     "t": "吨",
     "ml": "毫升",
     "mL": "毫升",
+    "dL": "分升",
+    "dl": "分升",
     "L": "升",
     "l": "升",
+    "ns": "纳秒",
+    "µs": "微秒",
     "s": "秒",
     "ms": "毫秒",
     "min": "分钟",
@@ -117,15 +172,42 @@ CHINESE = {
     "MB": "MB",
     "GB": "GB",
     "TB": "TB",
+    "PB": "PB",
+    "Mbps": "兆每秒",
+    "Gbps": "G每秒",
     "Hz": "赫兹",
     "kHz": "千赫",
     "MHz": "兆赫",
     "GHz": "吉赫兹",
+    "THz": "太赫兹",
+    "mW": "毫瓦",
     "W": "瓦",
     "kW": "千瓦",
     "MW": "兆瓦",
+    "GW": "吉瓦",
+    "Wh": "瓦时",
     "kWh": "千瓦时",
+    "MWh": "兆瓦时",
+    "GWh": "吉瓦时",
+    "mV": "毫伏",
     "V": "伏",
+    "kV": "千伏",
+    "mA": "毫安",
+    "Ω": "欧姆",
+    "kΩ": "千欧",
+    "Pa": "帕",
+    "hPa": "百帕",
+    "kPa": "千帕",
+    "MPa": "兆帕",
+    "mmHg": "毫米汞柱",
+    "N": "牛",
+    "kN": "千牛",
+    "J": "焦",
+    "kJ": "千焦",
+    "mol": "摩尔",
+    "mmol": "毫摩尔",
+    "ha": "公顷",
+    "hp": "马力",
     "mAh": "毫安时",
     "kcal": "千卡",
     "dB": "分贝",
@@ -150,7 +232,7 @@ CHINESE_RATES = {
     "m/s": ("每秒", "米"),
     "m/min": ("每分钟", "米"),
 }
-CHINESE_PERIODS = {"h": "小时", "s": "秒", "min": "分钟", "d": "天", "day": "天"}
+CHINESE_PERIODS = {"h": "小时", "s": "秒", "min": "分钟", "d": "天", "day": "天", "week": "周"}
 
 # sign: (one, several, hundredth, hundredths, Chinese)
 MONEY = {
@@ -174,6 +256,24 @@ MONEY = {
     "₽": ("ruble", "rubles", "kopeck", "kopecks", "卢布"),
     "₿": ("bitcoin", "bitcoins", "", "", "比特币"),
 }
+
+
+def english(sign: str) -> tuple[str, str]:
+    """One and several of a unit, which may be so much per another: `mg/kg`."""
+    if sign in ENGLISH:
+        return ENGLISH[sign]
+    above, _, below = (part.strip() for part in sign.partition("/"))
+    one, several = ENGLISH[above]
+    per = ENGLISH[below][0] if below in ENGLISH else below
+    return f"{one} per {per}", f"{several} per {per}"
+
+
+def chinese(sign: str) -> str:
+    """The name of a unit, which may be so much per another: `mg/kg` is 毫克每千克."""
+    if sign in CHINESE:
+        return CHINESE[sign]
+    above, _, below = (part.strip() for part in sign.partition("/"))
+    return f"{CHINESE[above]}每{CHINESE_PERIODS.get(below) or CHINESE.get(below, below)}"
 
 
 def alternatives(signs: object) -> str:

@@ -26,6 +26,8 @@ PHONEMES = "this model knows no phonemes: the word is said, with a warning"
 ADDRESS = "the signs of an address are said; the tokenizer does not know them"
 VOWEL = "ü is spelt V, as the tokenizer knows it"
 SIGN = "the sign is said; the tokenizer does not know it"
+ACCENT = "the letter is said without its accent; the tokenizer knows no accents"
+FORM = "the raised or joined figures are said; the tokenizer does not know them"
 SHORT = "an abbreviation is said in full"
 POSSESSIVE = "the 's of an owner is no is"
 HYPHEN = "a hyphen between words is no minus"
@@ -86,6 +88,13 @@ DIFFERENT = {
     "M.2 NVMe SSD with PCIe 5.0 and pcie 4.0": "likewise",
     "没有术语123": "a bare number is a quantity, unless a word before it says that it is a code",
     "5'10\"": "feet and inches",
+    "<b>粗体</b>": "tags are for the eye; the tokenizer does not know their signs",
+    "Café déjà vu 3": ACCENT,
+    "naïve": ACCENT,
+    "①②③": FORM,
+    "½杯": FORM,
+    "x²": FORM,
+    "10⁻³": FORM,
 }
 
 

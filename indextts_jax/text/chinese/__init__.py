@@ -1,6 +1,6 @@
 """Chinese: how it reads what the grammar would get wrong. `RULES` are tried in their order."""
 
-from indextts_jax.text.chinese import amounts, codes, dates, names
+from indextts_jax.text.chinese import amounts, codes, dates, names, sums
 from indextts_jax.text.spans import Rule
 
 RULES: list[Rule] = [
@@ -8,6 +8,8 @@ RULES: list[Rule] = [
     dates.DOTTED,
     *codes.RULES,
     *dates.RULES,
+    *sums.POWERS,
     *amounts.RULES,
     *names.RULES,
+    *sums.RULES,
 ]

@@ -8,7 +8,9 @@ from indextts_jax.text.chinese.codes import START
 from indextts_jax.text.english.amounts import NUMBER
 from indextts_jax.text.spans import Rule, rule
 
-_UNIT = units.alternatives({**units.CHINESE, **units.CHINESE_RATES})
+_NAME = units.alternatives({**units.CHINESE, **units.CHINESE_RATES})
+_BELOW = units.alternatives({**units.CHINESE, **units.CHINESE_PERIODS})
+_UNIT = rf"(?:{_NAME})(?:/(?:{_BELOW})(?![A-Za-z]))?"
 _MONEY = units.alternatives(units.MONEY)
 _END = r"(?![A-Za-z0-9²³])"
 _TO = r"\s?[-–—~～至到]\s?"
@@ -40,7 +42,7 @@ def _scaled(match: re.Match[str]) -> str:
     amount, scale, sign = match[2], match[3], match[4]
     if not scale:
         return _minus(match) + say.measure(amount, sign)
-    name = units.CHINESE.get(sign, sign)
+    name = units.chinese(sign)
     return f"{_minus(match)}{numbers.decimal(amount)}{scale}{name}"
 
 
@@ -73,6 +75,10 @@ RULES: list[Rule] = [
     ),
     rule(rf"{_SIGN}{START}({NUMBER})\s?%", lambda m: f"{_minus(m)}百分之{numbers.decimal(m[2])}"),
     rule(
+        rf"{START}(\d{{2,3}})/(\d{{2,3}})\s?(?:mmHg|毫米汞柱)",
+        lambda m: f"{numbers.decimal(m[1])}比{numbers.decimal(m[2])}毫米汞柱",
+    ),
+    rule(
         rf"{_SIGN}{START}({NUMBER}){_TO}({NUMBER})\s?({_UNIT}){_END}",
         lambda m: f"{_minus(m)}{numbers.decimal(m[2])}到{say.measure(m[3], m[4])}",
     ),
@@ -102,14 +108,26 @@ RULES: list[Rule] = [
     ),
     rule(rf"{START}\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d,])", lambda m: numbers.decimal(m[0])),
     rule(rf"{START}24/7(?!\d)(?:\s?小时)?", lambda m: "七乘二十四小时"),
-    rule(rf"{START}(?<![第周~–-])2(?={_TWO})", lambda m: "两"),
+    rule(
+        rf"{START}(\d{{1,2}})(?=(?:号楼|号院|单元|号门|号线|号[馆厅机桌厂仓库])(?!元))",
+        lambda m: numbers.decimal(m[1]),
+    ),
+    rule(
+        rf"{START}(\d)米(\d\d)(?![\d.]|[米个])",
+        lambda m: f"{numbers.counted(m[1])}米{numbers.year(m[2])}",
+    ),
+    rule(
+        r"(?P<word>评分|得分|打分|分数|考了|打了|打)(?P<is>[是为：:]?\s?)(?P<got>\d+(?:\.\d+)?)"
+        r"/(?P<all>5|10|100|150)(?:分|(?![\d/.]))",
+        lambda m: (
+            f"{m['word']}{m['is']}{numbers.decimal(m['got'])}分,满分{numbers.decimal(m['all'])}分"
+        ),
+    ),
+    rule(rf"{START}(?<![第周~–/-])2(?={_TWO})", lambda m: "两"),
     rule(rf"{START}(\d+(?:\.\d+)?)\s?‰", lambda m: f"千分之{numbers.decimal(m[1])}"),
     rule(
         r"(?<!\d)(\d{1,2})·(\d{1,2})(?=事[件变]|运动|惨案)",
         lambda m: numbers.year(m[1] + m[2]),
     ),
     rule(rf"{START}\d+\.\d+(?!\d|\.\d)", lambda m: numbers.decimal(m[0])),
-    rule(r"(?<![=<>])\s?=\s?(?=-?\d)", lambda m: "等于"),
-    rule(r"(?<=[A-Za-z0-9\u4e00-\u9fff])\s?<\s?(?=\d)", lambda m: "小于"),
-    rule(r"(?<=[A-Za-z0-9\u4e00-\u9fff])\s?>\s?(?=\d)", lambda m: "大于"),
 ]

@@ -3,10 +3,12 @@
 import re
 
 from indextts_jax.text.chinese import numbers, say
-from indextts_jax.text.english.codes import EMAIL, URL
+from indextts_jax.text.english.codes import EMAIL, PATH, URL
 from indextts_jax.text.spans import Rule, rule
 
-ADDRESSES: list[Rule] = [rule(pattern, lambda m: say.address(m[0])) for pattern in (EMAIL, URL)]
+ADDRESSES: list[Rule] = [
+    rule(pattern, lambda m: say.address(m[0])) for pattern in (EMAIL, URL, PATH)
+]
 
 START = r"(?<![0-9.,])"  # a number begins, after a letter perhaps
 NAME_START = r"(?<![A-Za-z0-9.])"
@@ -28,7 +30,7 @@ _PHONES = (
     "|(?<![A-Za-z])(?:TEL|Tel|tel)"
 )
 # What is counted: after it a number is a quantity, whatever stands before.
-_COUNTED = re.compile(
+COUNTED = re.compile(
     r"\s*(?:[个人间次元块万亿年天条张名家位台件款种多余%页笔份分遍通倍米趟本岁层周月只架辆艘座所处节"
     r"亩吨克斤升平桌杯瓶盒箱包袋封部篇首场局轮圈步级秒度成折股字项票套副]|美元|公里|公斤|小时|左右|以上)"
 )
@@ -50,7 +52,7 @@ def _coded(match: re.Match[str]) -> str | None:
     if owned and len(figures) < 5:
         return None  # 手机3999 is a price
     after = match.string[match.end() :]
-    if not _NAMED.search(word + between) and _COUNTED.match(after):
+    if not _NAMED.search(word + between) and COUNTED.match(after):
         return None
     return f"{word}{between}{say.code(text)}"
 
@@ -63,6 +65,12 @@ def _abroad(match: re.Match[str]) -> str | None:
 
 def _digits(match: re.Match[str]) -> str:
     return say.code(match[0])
+
+
+def _door(match: re.Match[str]) -> str:
+    number = re.match(r"\d*", match["house"])[0]  # type: ignore[index]
+    house = match["house"][len(number) :]
+    return (numbers.decimal(number) if number else "") + house + say.code(match["door"])
 
 
 RULES: list[Rule] = [
@@ -87,7 +95,7 @@ RULES: list[Rule] = [
     ),
     rule(rf"{START}\(?\d{{3}}\)?[ -]\d{{3}}-\d{{4}}{END}", _digits),
     rule(rf"{START}[48]00[- ]?\d{{3,4}}[- ]?\d{{3,4}}{END}", _digits),
-    rule(rf"{START}(?<!第)(?:12306|10086|10010|955\d\d)(?!\d|[.,]\d|{_COUNTED.pattern})", _digits),
+    rule(rf"{START}(?<!第)(?:12306|10086|10010|955\d\d)(?!\d|[.,]\d|{COUNTED.pattern})", _digits),
     rule(
         r"(?<![\d.,])(985|211)\s?[/、]\s?(985|211)(?!\d)",
         lambda m: f"{say.code(m[1])},{say.code(m[2])}",
@@ -115,5 +123,11 @@ RULES: list[Rule] = [
         rf"{START}\d{{3,4}}(?=\s?(?:{_ROOM}|路(?:公交|车|(?=[，。,、到的在从公]|$))"
         r"|国道|省道|高校|院校|大学|工程|工作制))",
         _digits,
+    ),
+    # Behind a part of a house a number is a door's.
+    rule(
+        rf"(?P<house>\d*(?:单元|号楼|[座栋幢]|楼))\s?(?P<door>\d{{3,4}})"
+        rf"(?![\d.:：%万亿]|{COUNTED.pattern})",
+        _door,
     ),
 ]

@@ -10,7 +10,8 @@ _YEAR = r"(?:1[0-9]|20)\d\d"
 _TO = r"\s?[-–—~～至到]\s?"
 _YEARLY = (
     "款|版|级|届|赛季|春晚|春季|夏季|秋季|冬季|财年|年度|奥运|世界杯|高考|财报|新年|跨年|欧洲杯"
-    "|国庆|中秋"
+    "|国庆|中秋|上半年|下半年|第[一二三四1-4]季度|\s?(?:Q[1-4]|H[12])(?![A-Za-z0-9])|元旦|春节|新春|年终"
+    "|毕业|全国|全球|国际|世界|中国|最新|新款|财政"
 )
 # Before a number of years that has gone by, not the name of a year.
 _LASTING = "了过近约达整满第共已这每有长前后隔花用历几仅逾超距活"
@@ -54,6 +55,14 @@ RULES: list[Rule] = [
     rule(r"(?:(?<=公元前)|(?<=公元)|(?<=西元))\d{2,4}(?=年)", lambda m: numbers.year(m[0])),
     rule(rf"{START}{_YEAR}(?=年(?!的?历史|前|以上|以来|来|之久|间))", _full_year),
     rule(rf"{START}(?:19|20)\d\d(?=\s?(?:{_YEARLY}))", lambda m: numbers.year(m[0])),
+    rule(
+        rf"(?:(?<=[在于至从自])|(?<=截止))(?:19[5-9]|20[0-4])\d(?=[，。,、；！？!?]|\s*$|[以之][前后来]|[见开完结发毕出])",
+        lambda m: numbers.year(m[0]),
+    ),
+    rule(
+        rf"{START}([5-9]\d)(?=年的?(?:[春夏秋冬]|那|时候|世界杯|奥运|高考|\d{{1,2}}月|出生|毕业))",
+        _short_year,
+    ),
     rule(rf"{START}([5-9]\d|0\d)(?=年(?![前后来间内以之历多的半]))", _short_year),
     rule(rf"{START}(?<![-–~])[1-9]\d*(?=年(?![代级]))", lambda m: numbers.counted(m[0])),
 ]

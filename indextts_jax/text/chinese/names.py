@@ -3,9 +3,11 @@
 import re
 
 from indextts_jax.text.chinese import numbers, say
-from indextts_jax.text.chinese.codes import NAME_START
-from indextts_jax.text.spans import Rule, rule
+from indextts_jax.text.chinese.codes import COUNTED, NAME_START
+from indextts_jax.text.english.numbers import NUMERAL, roman
+from indextts_jax.text.spans import PLACE, Rule, rule
 
+_PLACE = PLACE.pattern[1:-1]
 _MEASURE = "个只条年月日号次元块台部人名岁天小件本张款种倍万亿千百位点分秒米克层楼页章节"
 
 # What a hyphen and a number follow in a name, where it is no minus.
@@ -36,7 +38,26 @@ def _long(match: re.Match[str]) -> str | None:
     return say.code(figures) if code else None
 
 
+def _slang(match: re.Match[str]) -> str | None:
+    return None if COUNTED.match(match.string[match.end() :]) else numbers.year(match[0])
+
+
 RULES: list[Rule] = [
+    rule(
+        rf"第({NUMERAL}|I|V|X)(?=[章节卷部篇回季集幕期级类册])",
+        lambda m: "第" + numbers.cardinal(roman(m[1])),
+    ),
+    rule(
+        rf"(?<![A-Za-z0-9])({NUMERAL}|I)(?=[型期级类度](?![A-Za-z]))",
+        lambda m: numbers.cardinal(roman(m[1])),
+    ),
+    rule(r"#([^#\s]*[\u4e00-\u9fff][^#\s]*)#", lambda m: m[1]),
+    rule(r"#(?=[A-Za-z\u4e00-\u9fff])", lambda m: ""),
+    rule(r"@(?=[A-Za-z0-9_\u4e00-\u9fff])", lambda m: "艾特"),
+    rule(
+        r"(?<![\d.,:：/-])(?:6{3,}|2?3{3,}|5{3,}|8{3,}|520|5201314|1314|996|007)(?![\d.,:：/%万亿-])",
+        _slang,
+    ),
     rule(r"(?<![A-Za-z0-9])C\+\+", lambda m: "C加加"),
     rule(r"(?<![A-Za-z0-9])C#", lambda m: "C井"),
     rule(r"#(?=\d)", lambda m: ""),
@@ -61,6 +82,10 @@ RULES: list[Rule] = [
     rule(
         rf"(?<![A-Za-z])([A-Za-z]+)(\s?)(\d+(?:\.\d+)?)(?![\d:/%,.-]|\s?[{_MEASURE}])",
         _after_word,
+    ),
+    rule(
+        rf"(?<=[{_PLACE}])(\s?(?:和|与|跟|或|比|到|、|及|对比|优于|强于)\s?)(\d{{3,4}})(?![\d.:：%万亿]|\s?[{_MEASURE}元])",
+        lambda m: m[1] + say.label(m[2]),
     ),
     rule(
         r"(?<![0-9.,:/-])(\d+(?:\.\d+)?)(\s?)(?=[A-Za-z])",

@@ -19,6 +19,7 @@ _SIGNS = {
     "#": "井号",
     "%": "百分号",
     "~": "波浪号",
+    "\\": "反斜杠",
 }
 _WESTERN_SCALES = {"million": 10**6, "M": 10**6, "billion": 10**9, "thousand": 10**3}
 _WESTERN_SCALES |= {"k": 10**3, "K": 10**3}
@@ -71,7 +72,7 @@ def measure(amount: str, sign: str) -> str:
         per, unit = units.CHINESE_RATES[sign]
         return f"{per}{numbers.decimal(amount)}{unit}"
     counted = amount == "2" and sign[0] not in "°℃℉"
-    return ("两" if counted else numbers.decimal(amount)) + units.CHINESE[sign]
+    return ("两" if counted else numbers.decimal(amount)) + units.chinese(sign)
 
 
 def money(sign: str, amount: str, scale: str | None = None) -> str:

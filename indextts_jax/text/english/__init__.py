@@ -1,6 +1,6 @@
 """English: how it reads what is not words. The rules of `RULES` are tried in their order."""
 
-from indextts_jax.text.english import amounts, codes, dates, names, words
+from indextts_jax.text.english import amounts, codes, dates, names, sums, words
 from indextts_jax.text.spans import Rule
 
 RULES: list[Rule] = [
@@ -9,8 +9,9 @@ RULES: list[Rule] = [
     *dates.NUMERIC,
     *codes.RULES,
     *dates.RULES,
+    *sums.POWERS,
     *amounts.RULES,
     *names.RULES,
-    *amounts.SUMS,
+    *sums.RULES,
     *words.SIGNS,
 ]

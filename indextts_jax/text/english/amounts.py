@@ -8,11 +8,12 @@ from indextts_jax.text.spans import Rule, rule
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 _START = r"(?<![\w.,])"  # where a number may begin
-_SIGNED = r"(?<![\w.,])(?P<sign>(?:(?<!\S)|(?<=\())[-−–])?"
+SIGNED = r"(?<![\w.,])(?<![A-Za-z]-)(?P<sign>(?:(?<!\S)|(?<=\())[-−–])?"
 _END = r"(?![A-Za-z0-9²³])"
 _TO = r"\s?[-–—~]\s?"
 _SCALE = r"(?:\s?(million|billion|trillion|thousand|bn|mn|[kKmMbBT])\b)?"
-_UNIT = units.alternatives(units.ENGLISH)
+_NAME = units.alternatives(units.ENGLISH)
+UNIT = rf"(?:{_NAME})(?:\s?/\s?(?:{_NAME}|{'|'.join(units.PER)})(?![A-Za-z]))?"
 _MONEY = units.alternatives(units.MONEY)
 _PERIODS = {"mo": "month", "yr": "year", "hr": "hour", "h": "hour", "d": "day", "wk": "week"}
 _GAME = re.compile(r"\b(?:w[io]n|beat|los[te]|scor|victor|draw|lead|led|tied?|defeat|down|up)")
@@ -88,7 +89,7 @@ RULES: list[Rule] = [
         lambda m: f"{say.quantity(m[1])} to {say.quantity(m[2])} percent",
     ),
     rule(
-        rf"{_SIGNED}({NUMBER})\s?%",
+        rf"{SIGNED}({NUMBER})\s?%",
         lambda m: f"{_minus(m)}{say.quantity(m[2])} percent",
     ),
     rule(
@@ -99,13 +100,22 @@ RULES: list[Rule] = [
     rule(r"(?<![\w.,])(\d+)\s?h\s?(\d+)\s?m(?:in)?(?:\s?(\d+)\s?s)?(?!\w)", _duration),
     rule(r"(?<![\w.,])()(\d+)\s?m\s?(\d+)\s?s(?!\w)", _duration),
     rule(
-        rf"{_START}({NUMBER}){_TO}({NUMBER})\s?({_UNIT}){_END}(?<! in)",
+        rf"(?<![\w.,/])({NUMBER})\s?/\s?({NUMBER})\s?({_NAME}){_END}",
+        lambda m: f"{say.quantity(m[1])} over {say.measure(m[2], m[3])}" if "Hg" in m[3] else None,
+    ),
+    rule(
+        r"(?:(?<=pressure )|(?<=pressure is )|(?<=pressure was )|(?<=pressure of ))"
+        r"(\d{2,3})/(\d{2,3})(?![\w/])",
+        lambda m: f"{say.quantity(m[1])} over {say.quantity(m[2])}",
+    ),
+    rule(
+        rf"{_START}({NUMBER}){_TO}({NUMBER})\s?({UNIT}){_END}(?<! in)",
         lambda m: f"{say.quantity(m[1])} to {say.measure(m[2], m[3])}",
     ),
     rule(r"(?<![\w.,])(\d+)\s?[x×]\s?(\d+)(?:\s?[x×]\s?(\d+))?(?!\w|\s?=)", _size),
-    rule(rf"{_SIGNED}({NUMBER})\s?({_UNIT}){_END}(?:\.(?=\s[a-z]))?", _measure),
+    rule(rf"{SIGNED}({NUMBER})\s?({UNIT}){_END}(?:\.(?=\s[a-z]))?", _measure),
     rule(
-        rf"{_SIGNED}({NUMBER})-({_UNIT}){_END}",
+        rf"{SIGNED}({NUMBER})-({_NAME}){_END}",
         lambda m: f"{say.quantity(m[2])} {units.ENGLISH[m[3]][0]}",
     ),
     rule(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b", lambda m: numbers.ordinal(int(m[1])), re.IGNORECASE),
@@ -133,16 +143,4 @@ RULES: list[Rule] = [
         lambda m: f"{say.quantity(m[1])} thousand",
     ),
     rule(rf"{_START}({NUMBER})\s?\+(?!\s?\d)", lambda m: f"{say.quantity(m[1])} plus"),
-]
-
-SUMS: list[Rule] = [
-    rule(r"(?<=\d)\s?\+\s?(?=\d)", lambda m: " plus "),
-    rule(r"(?<=\d)\s?[×*x]\s?(?=\d)", lambda m: " times "),
-    rule(r"(?<=\d)\s?÷\s?(?=\d)", lambda m: " divided by "),
-    rule(r"(?<=\d)\s?[-−]\s?(?=\d+\s?=)", lambda m: " minus "),
-    rule(r"\s?=\s?(?=-?\d)", lambda m: " equals "),
-    rule(r"(?<=\w)\s?<\s?(?=\d)", lambda m: " less than "),
-    rule(r"(?<=\w)\s?>\s?(?=\d)", lambda m: " greater than "),
-    rule(rf"{_SIGNED}({NUMBER})(?!\w)", lambda m: _minus(m) + say.number(m[2])),
-    rule(r"\d+\.\d+|\d+", lambda m: say.number(m[0])),
 ]

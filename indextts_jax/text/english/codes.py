@@ -11,7 +11,23 @@ URL = (
     r"(?:https?://|www\.)[A-Za-z0-9.-]+(?::\d+)?(?:[/?#][\w./?=&#%+~:@-]*[\w/=])?(?<!\.)"
     rf"|(?<![\w.@-])(?:[A-Za-z0-9-]+\.)+(?:{_TOP_LEVEL})\b(?:/[\w./?=&#%+~-]*[\w/=])?"
 )
-ADDRESSES: list[Rule] = [rule(pattern, lambda m: say.address(m[0])) for pattern in (EMAIL, URL)]
+_ENDINGS = (
+    "py|js|ts|jsx|tsx|java|cpp|hpp|cs|rs|rb|php|sh|bat|exe|dll|txt|md|pdf|docx?|xlsx?|pptx?|csv|tsv"
+    "|json|jsonl|yaml|yml|toml|ini|cfg|conf|env|log|xml|html?|css|sql|db|png|jpe?g|gif|svg|webp|bmp"
+    "|mp3|mp4|wav|flac|ogg|mov|avi|mkv|zip|rar|7z|tar|gz|iso|apk|dmg|ipynb|pth?|onnx|safetensors"
+    "|ckpt|bin|npz?|tmp|bak|lock|srt|epub|mobi|psd|NET"
+)
+_PART = r"[\w.~@+-]"
+PATH = (
+    rf"(?<![\w\\])[A-Za-z]:\\(?:{_PART}+\\?)*(?<!\.)"
+    rf"|(?<![\w/.])(?<![\d%$€£]\s)(?:~|\.{{1,2}})?/[A-Za-z_.]{_PART}*(?:/{_PART}+)+(?<![.-])/?"
+    rf"|(?<![\w/.@-])~/{_PART}+(?<![.-])"
+    rf"|(?<![\w/.@-])(?:[\w.-]+/)*[A-Za-z0-9_][\w-]*(?:\.[\w-]+)*\.(?:{_ENDINGS})\b(?!\.\w)"
+    rf"|(?<![\w.])\.(?:{_ENDINGS})\b"
+)
+ADDRESSES: list[Rule] = [
+    rule(pattern, lambda m: say.address(m[0])) for pattern in (EMAIL, URL, PATH)
+]
 
 _ROOM = (
     r"rooms?|rm\.?|suite|ste\.|apt\.?|apartment|unit|flat|bus|route|highway|hwy|interstate|line"

@@ -21,7 +21,9 @@ _DATED = re.compile(r"\b(?:in|since|by|until|till|before|after|during|year|class
 _DECADE_AFTER = frozenset(
     ["the", "his", "her", "their", "my", "your", "our", "mid", "early", "late", "in", "during"]
 )
-_DECADES = re.compile(r"\b(?:the|in|during|early|late|mid)[\s-]['’]?\d0s,? (?:and|or|to) $", re.I)
+_DECADES = re.compile(
+    r"\b(?:the|in|during|early|late|mid)[\s-]['’]?(?:1\d|20)?\d0s,? (?:and|or|to|&) $", re.I
+)
 
 
 def _year(match: re.Match[str]) -> str | None:
@@ -88,6 +90,18 @@ NUMERIC: list[Rule] = [
         rf"(?<![\w./-])(\d{{1,2}})/(\d{{1,2}})/({_YEAR}|\d\d)(?!\w|[/-]\d|\.\d)",
         lambda m: say.slash_date(*m.groups()),
     ),
+    rule(
+        rf"(?<![\w./-])(\d{{1,2}})-(\d{{1,2}})-({_YEAR})(?!\w|[/-]\d|\.\d)",
+        lambda m: say.slash_date(*m.groups()),
+    ),
+    rule(
+        rf"(?<![\w./-])(\d{{1,2}})\.\s?(\d{{1,2}})\.\s?({_YEAR})(?!\w|[/-]\d|\.\d)",
+        lambda m: say.date(m[3], m[2], m[1]) or say.date(m[3], m[1], m[2]),
+    ),
+    rule(
+        rf"(?<![\w./-])({_YEAR})-(\d\d)-(\d\d)T(?=\d\d:\d\d)",
+        lambda m: f"{say.date(*m.groups()) or m[0]} at ",
+    ),
 ]
 RULES: list[Rule] = [
     rule(
@@ -127,6 +141,7 @@ RULES: list[Rule] = [
         lambda m: " to ",
         re.IGNORECASE,
     ),
+    rule(r"(?<=\d:\d\d)\s?[-–—~]\s?(?=\d{1,2}:\d\d(?!\d))", lambda m: " to "),
     rule(
         r"(?<![\w.:])(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?![\d:])"
         r"(?:\s?(?P<half>[ap]\.m\.|[ap]m\b))?",

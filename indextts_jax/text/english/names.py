@@ -3,18 +3,18 @@
 import re
 
 from indextts_jax.text.english import numbers, say
+from indextts_jax.text.english.numbers import NUMERAL, roman
 from indextts_jax.text.spans import Rule, rule
 
-_LETTERS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-# Up to 89, in the one way that is right; without `I`, which is a word.
-_NUMERAL = r"(?=[IVXL]+\b)(?!I\b)(?>(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3}))"
 _PARTED = (
     "Chapter|Part|Volume|Act|Book|War|Section|Phase|Type|Level|Bowl|Stage|Mark|Article|Title|Unit"
     "|Scene|Episode"
 )
 _CROWNED = (
     "King|Queen|Pope|Henry|Louis|Elizabeth|Charles|George|Edward|James|William|Napoleon|Richard"
-    "|Philip|Catherine|Francis|Benedict|Frederick|Nicholas|Alexander"
+    "|Philip|Catherine|Francis|Benedict|Frederick|Nicholas|Alexander|Leo|Pius|Gregory|Innocent"
+    "|Clement|Paul|Ramses|Ramesses|Ivan|Peter|Otto|Leopold|Felipe|Gustav|Harald|Ferdinand|Ludwig"
+    "|Wilhelm|Darius|Mehmed|Murad|Margrethe|Carlos|Alfonso|Emmanuel|Umberto|Albert|Ptolemy|Urban"
 )
 _BRANDS = (
     "Boeing|Airbus|Xbox|Ryzen|Radeon|GeForce|Peugeot|Windows|Nokia|Snapdragon|Core|Porsche|Ferrari"
@@ -22,9 +22,11 @@ _BRANDS = (
 )
 
 
-def _roman(numeral: str) -> int:
-    values = [_LETTERS[letter] for letter in numeral]
-    return sum(-value if value < max(values[i:]) else value for i, value in enumerate(values))
+def _plural(match: re.Match[str]) -> str:
+    words = say.mixed(match[1])
+    return (
+        words[:-1] + "ies" if words.endswith("ty") else words + ("es" if words[-1] == "x" else "s")
+    )
 
 
 def _term(match: re.Match[str]) -> str | None:
@@ -33,22 +35,32 @@ def _term(match: re.Match[str]) -> str | None:
 
 RULES: list[Rule] = [
     rule(
-        rf"\b({_PARTED})\s({_NUMERAL}|I(?!\s[a-z]))\b(?!['’])",
-        lambda m: f"{m[1]} {numbers.cardinal(_roman(m[2]))}",
+        rf"\b({NUMERAL})(?=\s[Cc]entur)",
+        lambda m: numbers.ordinal(roman(m[1])),
+    ),
+    rule(
+        rf"\b((?i:chapter|part|act|scene|section|volume|book))\s(?=[ivxl]+\b)"
+        rf"((?i:{NUMERAL})|i(?!\s[a-z]))\b",
+        lambda m: f"{m[1]} {numbers.cardinal(roman(m[2]))}",
+    ),
+    rule(
+        rf"\b({_PARTED})\s({NUMERAL}|I(?!\s[a-z]))\b(?!['’])",
+        lambda m: f"{m[1]} {numbers.cardinal(roman(m[2]))}",
     ),
     rule(r"\b(World War)\sI\b(?!['’])", lambda m: f"{m[1]} one"),
     rule(
-        rf"\b((?:Pope|King|Queen|Emperor|Tsar)(?:\s[A-Z][a-z]+){{1,2}})\s({_NUMERAL})\b",
-        lambda m: f"{m[1]} the {numbers.ordinal(_roman(m[2]))}",
+        rf"\b((?:Pope|King|Queen|Emperor|Tsar)(?:\s[A-Z][a-z]+){{1,2}})\s({NUMERAL})\b",
+        lambda m: f"{m[1]} the {numbers.ordinal(roman(m[2]))}",
     ),
     rule(
-        rf"\b({_CROWNED})\s({_NUMERAL})\b",
-        lambda m: f"{m[1]} the {numbers.ordinal(_roman(m[2]))}",
+        rf"\b({_CROWNED})\s({NUMERAL})\b",
+        lambda m: f"{m[1]} the {numbers.ordinal(roman(m[2]))}",
     ),
     rule(
-        rf"\b([A-Z][a-z]+)\s(?!XL\b|X\b|V\b|L\b)({_NUMERAL})\b",
-        lambda m: f"{m[1]} {numbers.cardinal(_roman(m[2]))}",
+        rf"\b([A-Z][a-z]+)\s(?!XL\b|X\b|V\b|L\b)({NUMERAL})\b",
+        lambda m: f"{m[1]} {numbers.cardinal(roman(m[2]))}",
     ),
+    rule(r"(?<![A-Za-z0-9-])((?:[A-Z]+-?|[A-Z]?[a-z]+[A-Z][a-z]*\s?)\d+)s\b", _plural),
     rule(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+(?:\.\d+)*)+", _term),
     rule(r"(?<![A-Za-z0-9.])[A-Za-z]+\d+\.\d+(?![\w.])", lambda m: say.mixed(m[0])),
     rule(

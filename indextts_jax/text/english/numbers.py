@@ -25,6 +25,9 @@ _ONES = [
 _TENS = ["_", "_", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SCALES = ("", " thousand", " million", " billion", " trillion", " quadrillion")
 NUMBER_WORDS = frozenset([*_ONES, *_TENS[2:], "hundred"])
+_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+# Up to 89, in the one way that is right; without `I`, which is a word.
+NUMERAL = r"(?=[IVXL]+\b)(?!I\b)(?>(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3}))"
 _ORDINALS = {
     "one": "first",
     "two": "second",
@@ -107,6 +110,12 @@ def pairs(text: str) -> str:
         return f"{cardinal(int(first))} hundred"
     second = f"oh {_ONES[int(last)]}" if last[0] == "0" else _below_hundred(int(last))
     return f"{cardinal(int(first))} {second}"
+
+
+def roman(numeral: str) -> int:
+    """The number that a Roman numeral means."""
+    values = [_ROMAN[letter] for letter in numeral.upper()]
+    return sum(-value if value < max(values[i:]) else value for i, value in enumerate(values))
 
 
 def decade(text: str) -> str:

@@ -42,6 +42,7 @@ _SIGNS = {
     "#": "hash",
     "%": "percent",
     "~": "tilde",
+    "\\": "backslash",
 }
 
 
@@ -145,7 +146,7 @@ def money(sign: str, amount: str, scale: str | None = None, *, one_thing: bool =
 
 def measure(amount: str, sign: str) -> str:
     """A number with a unit: `5 kg` is five kilograms."""
-    one, several = units.ENGLISH[sign]
+    one, several = units.english(sign)
     return f"{quantity(amount)} {one if amount in ('1', '-1') else several}"
 
 

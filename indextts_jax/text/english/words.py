@@ -2,6 +2,8 @@
 
 import re
 
+from indextts_jax.text.english import numbers
+from indextts_jax.text.english.numbers import NUMERAL, roman
 from indextts_jax.text.spans import Rule, rule
 
 _TITLES = {
@@ -69,6 +71,9 @@ _DAYS = {
     "Sat": "Saturday",
     "Sun": "Sunday",
 }
+_PARTS = {"ch": "chapter", "pt": "part"}
+_SINCE = {"est.": "established", "ca.": "circa", "c.": "circa", "born": "born", "b.": "born"}
+_SINCE |= {"d.": "died"}
 _ENDS = "etc|Inc|Ltd|Corp|Jr|Sr"  # often the last word: then the stop ends the sentence, too
 _PLACE = "\U000f0000-\U000ffffd"  # a reading that is settled
 
@@ -95,6 +100,14 @@ def _street(match: re.Match[str]) -> str | None:
 
 
 RULES: list[Rule] = [
+    rule(
+        rf"\b(Vol|vol|Ch|ch|Sec|Fig|fig|Pt|pt)\.\s?({NUMERAL}|I)\b(?!['’])",
+        lambda m: f"{_ANYWHERE.get(m[1]) or _PARTS[m[1].lower()]} {numbers.cardinal(roman(m[2]))}",
+    ),
+    rule(
+        r"\b([Ee]st\.|ca\.|c\.|[Bb]orn|b\.|d\.)\s?(1\d{3}|20\d\d)(?!\w|[.,]\d|\s+[a-z]+s\b)",
+        lambda m: f"{_SINCE[m[1].lower()]} {numbers.year(int(m[2]))}",
+    ),
     rule(rf"\b({'|'.join(_TITLES)})\.(?=\s+[A-Z{_PLACE}])", _title),
     rule(r"\b(Dr|Mr|Mrs|Ms|Prof)\b\.?(?=\s+(?:[A-Z][a-z]|and\b))", lambda m: _TITLES[m[1]]),
     rule(rf"(?<=[A-Za-z0-9.{_PLACE}]\s)({'|'.join(_STREETS)})\.", _street),
@@ -137,6 +150,7 @@ def _initials(match: re.Match[str]) -> str:
 # After all else: a slash may stand in a unit, a sign in a sum.
 SIGNS: list[Rule] = [
     rule(r"(?<=[A-Za-z])\s?/\s?(?=[A-Za-z" + _PLACE + r"])", lambda m: " "),
+    rule(r"(?<!\w)/(?=[A-Za-z])|(?<=[A-Za-z])/(?=\d)", lambda m: " slash "),
     rule(r"\\", lambda m: " backslash "),
     rule(r"#(?=[A-Za-z])", lambda m: "hashtag "),
     rule(r"@(?=[A-Za-z])", lambda m: "at "),
