@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.clock import Clock
 from indextts_jax.guards import (
@@ -67,9 +67,6 @@ def deliver(
     Raises:
         InputError: for a duration that cannot be met.
     """
-    mel = model.config.mel
-    silences = [int(mel.sample_rate * spoken.pause) for spoken in script.segments]
-    lead = int(mel.sample_rate * script.lead)
     count = len(script.segments)
     tell = progress or (lambda done, of: None)
 
@@ -85,9 +82,7 @@ def deliver(
             yield one
 
     def frames(group: Sequence[_Coded]) -> list[int]:
-        silence = lead + sum(silences)
-        counts = [one.codes.count for one in group]
-        return frames_of(counts, settings.timing, silence, mel.sample_rate, mel.hop)
+        return frames_for(model, script, [one.codes.count for one in group], settings)
 
     runs: Iterator[tuple[_Coded, int]]
     if settings.timing.duration is None:
@@ -103,10 +98,6 @@ def deliver(
             wave, tries, faults = _wave(
                 model, one, voice, emotion, size, settings, seed, index, clock
             )
-        quiet = (index == 0 or silences[index - 1] > 0, index == count - 1 or silences[index] > 0)
-        wave = faded(playable(wave), mel.sample_rate, start=quiet[0], end=quiet[1])
-        ahead = np.zeros(lead if index == 0 else 0, np.float32)
-        samples = np.concatenate([ahead, wave, np.zeros(silences[index], np.float32)])
         spent = {name: clock.seconds[name] - before.get(name, 0.0) for name in clock.seconds}
         before = dict(clock.seconds)
         segment = Segment(
@@ -118,10 +109,40 @@ def deliver(
             faults=one.faults + faults,
         )
         tell(index + 1, count)
-        yield Part(samples, segment, spent)
+        yield Part(within_silence(model, script, index, wave), segment, spent)
 
 
-def _next(seed: int, attempt: int) -> int:
+def _silences(model: Model, script: Script) -> list[int]:
+    """Samples of silence behind each segment."""
+    return [int(model.config.mel.sample_rate * spoken.pause) for spoken in script.segments]
+
+
+def frames_for(
+    model: Model, script: Script, counts: Sequence[int], settings: Settings
+) -> list[int]:
+    """Mel frames for segments of so many codes: of all, or with a speed of any of them.
+
+    Raises:
+        InputError: for a duration that cannot be met.
+    """
+    mel = model.config.mel
+    silence = int(mel.sample_rate * script.lead) + sum(_silences(model, script))
+    return frames_of(counts, settings.timing, silence, mel.sample_rate, mel.hop)
+
+
+def within_silence(
+    model: Model, script: Script, index: int, wave: Float32[np.ndarray, " n"]
+) -> Float32[np.ndarray, " k"]:
+    """A segment's samples as they are played, with the silence around them."""
+    rate, silences = model.config.mel.sample_rate, _silences(model, script)
+    start = index == 0 or silences[index - 1] > 0
+    end = index == len(silences) - 1 or silences[index] > 0
+    ahead = np.zeros(int(rate * script.lead) if index == 0 else 0, np.float32)
+    wave = faded(playable(wave), rate, start=start, end=end)
+    return np.concatenate([ahead, wave, np.zeros(silences[index], np.float32)])
+
+
+def next_seed(seed: int, attempt: int) -> int:
     """The seed of a further try."""
     return (seed + attempt) % 2**32 if attempt else seed
 
@@ -136,18 +157,35 @@ def _coded(
     index: int,
     clock: Clock,
 ) -> _Coded:
-    mel, most = model.config.mel, code_limit(spoken)
     for attempt in itertools.count():
-        keys = segment_keys(_next(seed, attempt), index)
+        keys = segment_keys(next_seed(seed, attempt), index)
         with clock.stage("codes"):
             ids, truncated = speech_codes(model, spoken.ids, voice, emotion, settings, keys[0])
-        cut, ids = len(ids) > most, ids[:most]
-        seconds = target_length(len(ids)) * mel.hop / mel.sample_rate if len(ids) else 0.0
-        faults = length_faults(seconds, spoken.duration, truncated=truncated, cut=cut)
-        allowed = settings.retries if len(ids) else max(settings.retries, EMPTY_TRIES)
-        if not faults or attempt >= allowed:
+        kept, faults, again = judge(model, spoken, ids, attempt, settings, truncated=truncated)
+        if not again:
             break
-    return _Coded(spoken, Codes.padded(model, ids), attempt + 1, faults)
+    return _Coded(spoken, Codes.padded(model, kept), attempt + 1, faults)
+
+
+def judge(
+    model: Model,
+    spoken: Spoken,
+    ids: Int[np.ndarray, " n"],
+    attempt: int,
+    settings: Settings,
+    *,
+    truncated: bool,
+) -> tuple[Int[np.ndarray, " k"], tuple[Fault, ...], bool]:
+    """The codes that are kept of a try (from 0), what is wrong with them, and whether to try again.
+
+    `truncated` says that the limit came before a stop code.
+    """
+    mel, most = model.config.mel, code_limit(spoken)
+    cut, ids = len(ids) > most, ids[:most]
+    seconds = target_length(len(ids)) * mel.hop / mel.sample_rate if len(ids) else 0.0
+    faults = length_faults(seconds, spoken.duration, truncated=truncated, cut=cut)
+    allowed = settings.retries if len(ids) else max(settings.retries, EMPTY_TRIES)
+    return ids, faults, bool(faults) and attempt < allowed
 
 
 def _wave(
@@ -165,7 +203,7 @@ def _wave(
     if not coded.codes.count:
         return np.zeros(0, np.float32), 1, ()
     for attempt in itertools.count():
-        key = segment_keys(_next(seed, coded.tries - 1 + attempt), index)[1]
+        key = segment_keys(next_seed(seed, coded.tries - 1 + attempt), index)[1]
         wave = codes_to_wave(
             model, coded.spoken.ids, voice, emotion, coded.codes, frames, settings, key, clock
         )

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from indextts_jax.audio.features import log_mel
+from indextts_jax.batch import Job, Utterance, deliver_many
 from indextts_jax.clock import Clock, Watch
 from indextts_jax.delivery import Part, Progress, deliver
 from indextts_jax.emotion import (
@@ -165,44 +166,143 @@ class IndexTTS:
         Raises:
             InputError, ReplyError: as `speak`.
         """
-        settings = settings or Settings()
+        one = Utterance(
+            text=text,
+            voice=voice,
+            seed=seed,
+            emotion=emotion,
+            emotion_alpha=emotion_alpha,
+            emotion_weights=emotion_weights,
+            emotion_text=emotion_text,
+            emotion_random=emotion_random,
+            emotion_bias=emotion_bias,
+        )
+        return self._stream(one, settings or Settings(), watch, progress, in_order=True)
+
+    def _stream(
+        self,
+        one: Utterance,
+        settings: Settings,
+        watch: Watch | None,
+        progress: Progress | None,
+        *,
+        in_order: bool,
+    ) -> Generator[Part, None, None]:
+        """The parts in order; or with the settings' batch, as they are ready."""
+        prepare = self._prepare(one, settings)
+
+        def parts() -> Generator[Part, None, None]:
+            clock = Clock(watch)
+            job = prepare(clock)
+            if settings.batch == 1:
+                given = (self.model, job.script, job.voice, job.emotion, settings, job.seed)
+                yield from deliver(*given, clock, progress)
+                return
+            many = deliver_many(self.model, [job], settings, clock, progress, in_order=in_order)
+            if in_order:
+                yield from (part for _, _, part in many)
+            else:
+                by_index = sorted(many, key=lambda found: found[1])
+                yield from (part for _, _, part in by_index)
+
+        return parts()
+
+    def _prepare(self, one: Utterance, settings: Settings) -> Callable[[Clock], Job]:
+        """What makes the work of a request; the request itself is refused here if it must be."""
+        alpha, weights, prompt = one.emotion_alpha, one.emotion_weights, one.emotion
         choice = choose(
-            text=emotion_text is not None,
-            weights=emotion_weights is not None,
-            prompt=emotion is not None,
-            alpha=emotion_alpha is not None,
-            random=emotion_random,
-            bias=emotion_bias,
+            text=one.emotion_text is not None,
+            weights=weights is not None,
+            prompt=prompt is not None,
+            alpha=alpha is not None,
+            random=one.emotion_random,
+            bias=one.emotion_bias,
         )
         if choice.unused:
             notify(told(choice))
         if choice.mode == "own":
-            emotion_alpha = None
+            alpha = None
         if choice.mode != "prompt":
-            emotion = None
-        given = None if choice.mode == "text" else emotion_weights
-        check_emotion(self.model, choice.mode in ("prompt", "text"), emotion_alpha, given)
-        if choice.mode == "weights" and emotion_bias and emotion_weights is not None:
-            emotion_weights = normalize_weights(emotion_weights)
+            prompt = None
+        given = None if choice.mode == "text" else weights
+        check_emotion(self.model, choice.mode in ("prompt", "text"), alpha, given)
+        if choice.mode == "weights" and one.emotion_bias and weights is not None:
+            weights = normalize_weights(weights)
         code_limit(self.model, settings)
-        script = self.script(text, settings)
+        script = self.script(one.text, settings)
         notify_text(script)
-        if emotion_text is not None:
+        if one.emotion_text is not None:
             self._emotion_reader()
 
-        def parts() -> Generator[Part, None, None]:
-            clock, weights = Clock(watch), emotion_weights
-            if emotion_text is not None:
+        def job(clock: Clock) -> Job:
+            chosen = weights
+            if one.emotion_text is not None:
                 with clock.stage("emotion from words"):
-                    weights = self.read_emotion(emotion_text).weights
+                    chosen = self.read_emotion(one.emotion_text).weights
             groups = self.model.config.emotion_prototypes.groups
-            rows = random_rows(groups, random.Random(seed)) if emotion_random else None
+            rows = random_rows(groups, random.Random(one.seed)) if one.emotion_random else None
             # The default device is a thread's own setting: the model's decides, whichever asks.
             with jax.default_device(self.model.device):
-                vector = emotion_vector(self.model, voice, emotion, emotion_alpha, weights, rows)
-            yield from deliver(self.model, script, voice, vector, settings, seed, clock, progress)
+                vector = emotion_vector(self.model, one.voice, prompt, alpha, chosen, rows)
+            return Job(script, one.voice, vector, one.seed)
 
-        return parts()
+        return job
+
+    def stream_many(
+        self,
+        utterances: Sequence[Utterance],
+        *,
+        settings: Settings | None = None,
+        watch: Watch | None = None,
+        progress: Progress | None = None,
+    ) -> Generator[tuple[int, Speech], None, None]:
+        """Speeches of many requests, each with its number, as soon as it is there.
+
+        `settings.batch` segments are spoken at once, whichever requests they belong to:
+
+            lines = [Utterance(text=text, voice=anna, seed=n) for n, text in enumerate(texts)]
+            for number, speech in tts.stream_many(lines, settings=Settings(batch=16)):
+                speech.save(f"{number}.wav")
+
+        The codes of a request are those that it has alone, its samples to rounding. The same
+        requests with the same settings give the same bits. `progress` counts the segments of all;
+        to cancel, stop iterating.
+
+        Raises:
+            InputError, ReplyError: as `speak`, naming the request.
+        """
+        settings = settings or Settings()
+        prepared = []
+        for number, one in enumerate(utterances):
+            try:
+                prepared.append(self._prepare(one, settings))
+            except InputError as error:
+                raise InputError(f"request {number} (from 0): {error}") from error
+
+        def speeches() -> Generator[tuple[int, Speech], None, None]:
+            clock = Clock(watch)
+            jobs = [prepare(clock) for prepare in prepared]
+            found: dict[int, dict[int, Part]] = {number: {} for number in range(len(jobs))}
+            many = deliver_many(self.model, jobs, settings, clock, progress)
+            for number, index, part in many:
+                found[number][index] = part
+                if len(found[number]) == len(jobs[number].script.segments):
+                    parts = found.pop(number)
+                    yield number, self._joined([parts[i] for i in sorted(parts)])
+
+        return speeches()
+
+    def speak_many(
+        self,
+        utterances: Sequence[Utterance],
+        *,
+        settings: Settings | None = None,
+        watch: Watch | None = None,
+        progress: Progress | None = None,
+    ) -> list[Speech]:
+        """The speech of each request, in their order; see `stream_many`."""
+        many = self.stream_many(utterances, settings=settings, watch=watch, progress=progress)
+        return [speech for _, speech in sorted(many, key=lambda found: found[0])]
 
     def speak(
         self,
@@ -240,24 +340,24 @@ class IndexTTS:
             Failure: if the model says nothing at all.
             ReplyError: if the emotion model's reply cannot be understood.
         """
-        parts = list(
-            self.stream(
-                text,
-                voice,
-                emotion=emotion,
-                emotion_alpha=emotion_alpha,
-                emotion_weights=emotion_weights,
-                emotion_text=emotion_text,
-                emotion_random=emotion_random,
-                emotion_bias=emotion_bias,
-                settings=settings,
-                seed=seed,
-                watch=watch,
-                progress=progress,
-            )
+        one = Utterance(
+            text=text,
+            voice=voice,
+            seed=seed,
+            emotion=emotion,
+            emotion_alpha=emotion_alpha,
+            emotion_weights=emotion_weights,
+            emotion_text=emotion_text,
+            emotion_random=emotion_random,
+            emotion_bias=emotion_bias,
         )
+        parts = list(self._stream(one, settings or Settings(), watch, progress, in_order=False))
         if not any(part.segment.codes for part in parts):
             raise Failure("the model said nothing at all: try another --seed")
+        return self._joined(parts)
+
+    def _joined(self, parts: Sequence[Part]) -> Speech:
+        """The speech of its parts."""
         seconds: dict[str, float] = {}
         for part in parts:
             for stage, spent in part.seconds.items():

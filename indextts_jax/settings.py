@@ -30,6 +30,7 @@ class Settings:
     strict_text: bool = False  # refuse a text with what the tokenizer does not know
     timing: Timing = dataclasses.field(default_factory=Timing)
     retries: int = 0  # further tries for a segment with faults, each with the next seed
+    batch: int = 1  # segments that are spoken at once, at most
 
     def __post_init__(self) -> None:
         usual = SamplingConfig()
@@ -42,7 +43,16 @@ class Settings:
             raise InputError(f"--guidance must be 0 or more, got {self.guidance}")
         if self.retries < 0:
             raise InputError(f"--retries must be 0 or more, got {self.retries}")
+        if self.batch < 1:
+            raise InputError(f"--batch must be at least 1, got {self.batch}")
         self.reading(segment_tokens=SEGMENT_TOKENS)
+
+    def sampling_up_to(self, max_codes: int) -> SamplingConfig:
+        """How codes are chosen, so many at most.
+
+        The reference may draw the start code, for which the codec has no entry, and then fails.
+        """
+        return dataclasses.replace(self.sampling, max_codes=max_codes, start_code=False)
 
     def reading(self, segment_tokens: int) -> TextSettings:
         """How the text is read and cut, with segments of at most so many text tokens."""

@@ -41,11 +41,15 @@ class Codes:
         return jnp.asarray([self.count], jnp.int32)
 
 
+def text_ladder(model: Model) -> list[int]:
+    """Padded numbers of text tokens, as far as the model has positions for them."""
+    holds = model.config.gpt.max_text_tokens
+    return sorted({min(rung, holds) for rung in model.config.buckets.text})
+
+
 def text_batch(model: Model, tokens: Sequence[int]) -> tuple[Int[Array, "1 t"], Int[Array, " 1"]]:
     """Text tokens padded to a bucket, and their number."""
-    holds = model.config.gpt.max_text_tokens
-    ladder = sorted({min(rung, holds) for rung in model.config.buckets.text})
-    padded = pad(np.asarray([tokens], np.int32), bucket(len(tokens), ladder))
+    padded = pad(np.asarray([tokens], np.int32), bucket(len(tokens), text_ladder(model)))
     return jnp.asarray(padded), jnp.asarray([len(tokens)], jnp.int32)
 
 
@@ -88,11 +92,8 @@ def speech_mel(
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
     condition = regulate(model, sequence, codes.length, frames)
-    guided = guidance > 0
-    mel = model.run(
-        "dit",
-        _guided_mel if guided else continue_mel,
-        *([jnp.asarray(guidance, jnp.float32)] if guided else []),
+    mel = guided_mel(
+        model,
         noise,
         voice.mel,
         voice.condition,
@@ -101,9 +102,19 @@ def speech_mel(
         jnp.asarray([frames], jnp.int32),
         voice.style,
         steps=steps,
-        **({} if guided else {"guidance": 0.0}),
+        guidance=guidance,
     )
     return mel, condition
+
+
+def guided_mel(
+    model: Model, *arrays: ArrayLike, steps: int, guidance: float
+) -> Float[Array, "b t m"]:
+    """`continue_mel` of the arrays that it takes; another guidance above 0 compiles nothing."""
+    if guidance > 0:
+        strength = jnp.asarray(guidance, jnp.float32)
+        return model.run("dit", _guided_mel, strength, *arrays, steps=steps)
+    return model.run("dit", continue_mel, *arrays, steps=steps, guidance=0.0)
 
 
 def _guided_mel(dit: DiT, guidance: Float[Array, ""], *arrays: Any, steps: int) -> jax.Array:
@@ -120,9 +131,7 @@ def speech_codes(
     key: Key[Array, ""],
 ) -> tuple[Int[np.ndarray, " n"], bool]:
     """The codes of one segment, and whether the limit came before a stop code."""
-    size = code_limit(model, settings)
-    # The reference may draw the start code, for which the codec has no entry, and then fails.
-    sampling = dataclasses.replace(settings.sampling, max_codes=size, start_code=False)
+    sampling = settings.sampling_up_to(code_limit(model, settings))
     generated: Generated = model.run(
         "gpt",
         generate,
