@@ -25,6 +25,11 @@ from indextts_jax.terminal import table
 
 SUMMARY = "published PyTorch files to a checkpoint of this program."
 COMMON = ("src", "dst", "dtype", "components", "ignore", "force", "dry_run")
+EXAMPLES = (
+    "import --src checkpoints/ --dst indextts2",
+    "import --src checkpoints/ --dst indextts2 --dtype bfloat16",
+    "import --components text_emotion --src checkpoints/ --dst indextts2",
+)
 DEFAULT_DST = "indextts_jax"  # below --src
 
 

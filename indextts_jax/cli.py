@@ -3,28 +3,33 @@
 def define(flags): absl.flags.DEFINE_string("src", None, "...", flag_values=flags)
 def main(flags): ...
 if __name__ == "__main__":
-    cli.run(main, define, name="import", summary="...", common=("src",))
+    cli.run(main, define, name="import", summary="...", common=("src",), examples=("import ...",))
 
-With `positional=("src",)` a word without a flag is the value of --src, too.
+With `positional=("src",)` a word without a flag is the value of --src, too; `groups` puts flags
+under headings of the help.
 """
 
 import contextlib
+import dataclasses
 import os
 import signal
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from absl import flags as absl_flags
 
-from indextts_jax.errors import Failure, InputError, TextWarning
+from indextts_jax.errors import Failure, InputError, PromptWarning, TextWarning
 from indextts_jax.interruption import INTERRUPTED, Terminated, interruptible, told
+from indextts_jax.terminal import warn
 
 BAD_INPUT, FAILURE = 2, 1
 FAULTY = 3  # it was done, but what came out has faults, which were told
 TRACEBACK = "INDEXTTS_JAX_TRACEBACK"
+PYTHON = "python -m indextts_jax."
+WIDTH, LABEL = 100, 28  # columns of the help, and of its labels
 
 
 @contextlib.contextmanager
@@ -32,39 +37,68 @@ def _plain_warnings() -> Iterator[None]:
     """Shows the library's warnings as one line, without the place in the source."""
 
     def show(message: Warning | str, *place: Any, **more: Any) -> None:
-        sys.stderr.write(f"warning: {message}\n")
+        warn(str(message))
 
     with warnings.catch_warnings():
         warnings.showwarning = show
-        warnings.simplefilter("ignore", TextWarning)  # what reads a text tells it early
+        for told_early in (TextWarning, PromptWarning):  # by the command, before it loads a model
+            warnings.simplefilter("ignore", told_early)
         yield
 
 
-def _help(
-    values: absl_flags.FlagValues,
-    name: str,
-    summary: str,
-    common: Sequence[str],
-    positional: Sequence[str],
-    all_flags: bool,
-) -> str:
-    """The text of `--help`: what most people need, then the rest."""
+@dataclasses.dataclass(frozen=True)
+class Help:
+    """What `--help` says of a command; it fits a screen."""
 
-    def entry(key: str) -> str:
-        flag = values[key]
-        default = "" if flag.default in (None, False) else f" (default: {flag.default_as_str})"
-        label = f"--[no]{key}" if flag.boolean else f"--{key}"
-        text = textwrap.fill(f"{flag.help}{default}", 72)
-        return f"  {label}\n{textwrap.indent(text, ' ' * 6)}"
+    name: str
+    summary: str
+    common: Sequence[str]  # the flags that most people need
+    positional: Sequence[str] = ()
+    groups: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)  # by heading
+    examples: Sequence[str] = ()  # what follows `python -m indextts_jax.`
 
-    rest = sorted(key for key in values if key not in (*common, "help", "helpfull", "?"))
-    usage = " ".join([f"python -m indextts_jax.{name}", *(word.upper() for word in positional)])
-    lines = [f"{usage}: {summary}", "", *map(entry, common)]
-    if rest and all_flags:
-        lines += ["", "More flags:", *map(entry, rest)]
-    elif rest:
-        lines += ["", f"More flags, with --helpfull: {', '.join('--' + key for key in rest)}"]
-    return "\n".join(lines)
+    def page(self, values: absl_flags.FlagValues, *, full: bool) -> str:
+        """The text: of the common flags, or of all."""
+        every = [key for key in values if key not in ("help", "helpfull", "?")]
+        grouped = {key for keys in self.groups.values() for key in keys}
+        front = [key for key in self.common if key not in grouped]
+        rest = sorted(key for key in every if key not in grouped and key not in front)
+        groups = {"": front, **self.groups, ("More" if self.groups or front else ""): rest}
+        usage = " ".join([f"{PYTHON}{self.name}", *(word.upper() for word in self.positional)])
+        lines = [*textwrap.wrap(f"{usage}: {self.summary}", WIDTH)]
+        for heading, keys in groups.items():
+            shown = [key for key in keys if key in every and (full or key in self.common)]
+            if shown:
+                lines += ["", *([f"{heading}:"] if heading else [])]
+                lines += [line for key in shown for line in _entry(values[key])]
+        hidden = [f"--{key}" for keys in groups.values() for key in keys if key in every]
+        hidden = [key for key in hidden if key[2:] not in self.common]
+        if hidden and not full:
+            told = f"More flags, with --helpfull: {', '.join(hidden)}"
+            lines += ["", *textwrap.wrap(told, WIDTH, break_on_hyphens=False)]
+        if self.examples:
+            lines += ["", "Examples:", *(f"  {PYTHON}{example}" for example in self.examples)]
+        return "\n".join(lines)
+
+
+def _entry(flag: absl_flags.Flag) -> list[str]:
+    """The lines of one flag: what to write, what it does, and what holds without it."""
+    words, choices = str(flag.help), "|".join(getattr(flag.parser, "enum_values", None) or ())
+    if choices:
+        words = words.removeprefix(f"<{choices}>: ")  # which absl puts there
+    if flag.boolean:
+        label = f"--[no]{flag.name}" if flag.default else f"--{flag.name}"
+    else:
+        kind = choices or {"int": "N", "float": "X"}.get(flag.flag_type(), "...")
+        label = f"--{flag.name}={kind}"
+        if choices and len(label) > LABEL:
+            label, words = f"--{flag.name}=...", f"{words} One of {choices}."
+        if flag.default is not None and flag.default != []:
+            words += f" (default: {str(flag.default_as_str)[1:-1]})"
+    text = textwrap.wrap(words, WIDTH - LABEL - 2)
+    if len(label) < LABEL - 1:
+        label, text = label.ljust(LABEL) + text[0], text[1:]
+    return [f"  {label}", *(" " * (LABEL + 2) + line for line in text)]
 
 
 def parse(
@@ -104,6 +138,8 @@ def execute(
     summary: str,
     common: Sequence[str],
     positional: Sequence[str] = (),
+    groups: Mapping[str, Sequence[str]] | None = None,
+    examples: Sequence[str] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
     """Runs a command and gives its exit code: what the command gives, by default 0.
@@ -117,8 +153,8 @@ def execute(
         with interruptible(), _plain_warnings():
             asked = any(word in ("-h", "-help", "--help") for word in words)
             if asked or "--helpfull" in words:
-                values = parse([], define)
-                sys.stdout.write(_help(values, name, summary, common, positional, not asked) + "\n")
+                told_of = Help(name, summary, common, positional, groups or {}, examples)
+                sys.stdout.write(told_of.page(parse([], define), full=not asked) + "\n")
                 return 0
             return main(parse(words, define, positional)) or 0
     except (KeyboardInterrupt, Terminated) as stop:
@@ -169,8 +205,19 @@ def run(
     summary: str,
     common: Sequence[str],
     positional: Sequence[str] = (),
+    groups: Mapping[str, Sequence[str]] | None = None,
+    examples: Sequence[str] = (),
 ) -> NoReturn:
     """Runs a command with the arguments of the process, and ends the process."""
     sys.exit(
-        execute(main, define, name=name, summary=summary, common=common, positional=positional)
+        execute(
+            main,
+            define,
+            name=name,
+            summary=summary,
+            common=common,
+            positional=positional,
+            groups=groups,
+            examples=examples,
+        )
     )

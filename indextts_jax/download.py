@@ -10,4 +10,5 @@ if __name__ == "__main__":
         name="download",
         summary=command.SUMMARY,
         common=command.COMMON,
+        examples=command.EXAMPLES,
     )

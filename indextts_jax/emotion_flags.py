@@ -11,6 +11,15 @@ from indextts_jax.emotion_text import EmotionReader, Reading
 from indextts_jax.errors import InputError
 from indextts_jax.terminal import warn
 
+FLAGS = (
+    "emotion",
+    "emotion_text",
+    "emotion_from_text",
+    "emotion_weights",
+    "emotion_alpha",
+    "emotion_random",
+    "emotion_bias",
+)
 NAMES = {
     "text": "--emotion_text",
     "weights": "--emotion_weights",
@@ -31,21 +40,20 @@ def define(own: dict[str, Any]) -> None:
     absl_flags.DEFINE_list(
         "emotion_weights",
         None,
-        "Eight numbers: happy,angry,sad,afraid,disgusted,melancholic,surprised,calm.",
+        "Eight: happy,angry,sad,afraid,disgusted,melancholic,surprised,calm.",
         **own,
     )
     absl_flags.DEFINE_float(
         "emotion_alpha",
         None,
-        "Share of the emotion, 0 to 1 (by default 1; 0.6 suits words); with --emotion, "
-        "--emotion_weights, --emotion_text or --emotion_from_text.",
+        "Share of the emotion, 0 to 1 (by default 1; 0.6 suits words).",
         **own,
     )
     absl_flags.DEFINE_bool(
         "emotion_random",
         False,
-        "Draw the stored voices behind weights or words by --seed, not those most like the "
-        "speaker.",
+        "Draw the stored voices behind weights or words by --seed; by default those are taken "
+        "that are most like the speaker.",
         **own,
     )
     absl_flags.DEFINE_bool(

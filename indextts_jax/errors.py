@@ -26,6 +26,10 @@ class TextWarning(UserWarning):
     """What is odd about a text: it may not be spoken as it is written."""
 
 
+class PromptWarning(UserWarning):
+    """What is odd about a recording: it may not give the voice, or the emotion, that it should."""
+
+
 def gathered(what: str, problems: Sequence[str]) -> str:
     """One problem on one line, or a count and a line for each of several."""
     if len(problems) == 1:

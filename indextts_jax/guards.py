@@ -45,7 +45,9 @@ def length_faults(
     """
     between = f"its text takes {expected[0]:.1f} to {expected[1]:.1f} s to say"
     if cut:
-        return (Fault("runaway", f"it went on after {seconds:.1f} s, and was cut there; {between}"),)
+        return (
+            Fault("runaway", f"it went on after {seconds:.1f} s, and was cut there; {between}"),
+        )
     if truncated:
         return (Fault("endless", f"no end came within {seconds:.1f} s of audio"),)
     if seconds <= 0:

@@ -13,4 +13,5 @@ if __name__ == "__main__":
         name="import",
         summary=command.SUMMARY,
         common=command.COMMON,
+        examples=command.EXAMPLES,
     )

@@ -14,6 +14,10 @@ from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
 from indextts_jax.text.tokenizer import Tokenizer
 
 COMMON = ("text", "text_file", "checkpoint", "tokenizer", "glossary", "segment_tokens", "json")
+EXAMPLES = (
+    'preview --checkpoint indextts2 --text "Room 305. [pause 0.8s] At 7:05."',
+    "preview --tokenizer checkpoints/bpe.model --text_file letter.txt",
+)
 WIDTH = 96
 
 
@@ -116,5 +120,10 @@ def _data(script: Script) -> dict[str, Any]:
 
 if __name__ == "__main__":
     cli.run(
-        main, define, name="preview", summary="what will be read, without a model.", common=COMMON
+        main,
+        define,
+        name="preview",
+        summary="what will be read, without a model.",
+        common=COMMON,
+        examples=EXAMPLES,
     )

@@ -39,6 +39,7 @@ class Voice:
     quantized: Float[Array, "1 t e"]  # features of the prompt's codes, padded to a bucket
     codes: int
     source: FileHash | None = None  # the recording; none for signals that came from no file
+    start: float = 0.0  # the second of it from which on it was heard
 
 
 class Signals(NamedTuple):
@@ -57,9 +58,9 @@ class Parts(NamedTuple):
     quantized: Float[Array, "1 t d"]
 
 
-def speaker_signals(path: str | Path, sample_rate: int) -> Signals:
-    """The two signals of a speaker prompt; the second is made of the first."""
-    wide = load_audio(path, sample_rate, MAX_SECONDS)
+def speaker_signals(path: str | Path, sample_rate: int, start: float = 0.0) -> Signals:
+    """The two signals of a speaker prompt from a second on; the second is made of the first."""
+    wide = load_audio(path, sample_rate, MAX_SECONDS, start)
     return Signals(wide, resample(wide, sample_rate, ENCODER_RATE))
 
 
@@ -121,24 +122,28 @@ def analyse_signals(
     return voice, Parts(features, length, codes, quantized)
 
 
-def analyse_voice(model: Model, path: str | Path, clock: Clock | None = None) -> Voice:
-    """The analysis of a speaker prompt."""
+def analyse_voice(
+    model: Model, path: str | Path, clock: Clock | None = None, start: float = 0.0
+) -> Voice:
+    """The analysis of a speaker prompt, which is heard from second `start` on."""
     with (clock or Clock()).stage("speaker prompt"):
-        signals = speaker_signals(path, model.config.mel.sample_rate)
-        own = load_audio(path, ENCODER_RATE, MAX_SECONDS)
+        signals = speaker_signals(path, model.config.mel.sample_rate, start)
+        own = load_audio(path, ENCODER_RATE, MAX_SECONDS, start)
         voice, _ = analyse_signals(model, signals, own)
         jax.block_until_ready([voice.latents, voice.base, voice.own, voice.style, voice.condition])
-        return dataclasses.replace(voice, source=hash_file(Path(path)))
+        return dataclasses.replace(voice, source=hash_file(Path(path)), start=start)
 
 
 def analyse_emotion(
-    model: Model, path: str | Path, clock: Clock | None = None
+    model: Model, path: str | Path, clock: Clock | None = None, start: float = 0.0
 ) -> Float[Array, "1 d"]:
     """The emotion vector of an emotion prompt, which is loaded directly at 16 kHz.
+
+    It is heard from second `start` on.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
     with (clock or Clock()).stage("emotion prompt"):
-        signal = load_audio(path, ENCODER_RATE, MAX_SECONDS)
+        signal = load_audio(path, ENCODER_RATE, MAX_SECONDS, start)
         vector = model.run("conditioning", "emotion_vector", *semantic(model, signal))
         return jax.block_until_ready(vector)

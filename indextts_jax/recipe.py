@@ -31,7 +31,9 @@ class Request:
     speaker: FileHash
     seed: int
     settings: Settings
+    speaker_start: float = 0.0  # the second of the recording from which on it was heard
     emotion: FileHash | None = None
+    emotion_start: float = 0.0
     emotion_alpha: float | None = None
     emotion_weights: tuple[float, ...] | None = None  # given, or read from words
     emotion_random: bool = False

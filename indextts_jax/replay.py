@@ -21,6 +21,11 @@ from indextts_jax.terminal import stage_bar
 
 COMMON = ("audio", "checkpoint", "speaker", "voice", "emotion", "output", "device", "show")
 POSITIONAL = ("audio",)
+EXAMPLES = (
+    "replay out.flac --show",
+    "replay out.flac --checkpoint indextts2 --speaker voice.wav",
+    "replay out.flac --checkpoint indextts2 --voice anna --output again.flac",
+)
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -103,6 +108,11 @@ def main(flags: Any) -> None:
                 f"the voice {flags.voice} is of {kept.source.name}, another recording than {audio} "
                 f"was made with ({asked.speaker.name})"
             )
+        if kept.start != asked.speaker_start:
+            raise InputError(
+                f"the voice {flags.voice} is of {kept.source.name} from second {kept.start:g} on, "
+                f"but {audio} was made with what begins at second {asked.speaker_start:g}"
+            )
     else:
         prompt = _recording(flags.speaker, asked.speaker, audio, "speaker")
     emotion = asked.emotion and _recording(flags.emotion, asked.emotion, audio, "emotion")
@@ -121,11 +131,11 @@ def main(flags: Any) -> None:
         if prompt is None:
             voice = voices.load_voice(tts.model, voices.voice_path(flags.voice))
         else:
-            voice = tts.voice(prompt, clock)
+            voice = tts.voice(prompt, clock, excerpt=asked.speaker_start)
         speech = tts.speak(
             asked.text,
             voice,
-            emotion=tts.emotion(emotion, clock) if emotion else None,
+            emotion=tts.emotion(emotion, clock, excerpt=asked.emotion_start) if emotion else None,
             emotion_alpha=asked.emotion_alpha,
             emotion_weights=asked.emotion_weights,
             emotion_random=asked.emotion_random,
@@ -155,4 +165,5 @@ if __name__ == "__main__":
         summary="makes an output again from the recipe in it.",
         common=COMMON,
         positional=POSITIONAL,
+        examples=EXAMPLES,
     )

@@ -23,6 +23,7 @@ from indextts_jax.text.tokenizer import Tokenizer
 
 COMMON = ("checkpoint", "verify", "stats", "components", "json")
 POSITIONAL = ("checkpoint",)
+EXAMPLES = ("show indextts2", "show indextts2 --verify", "show indextts2 --stats --components gpt")
 WIDTH = 100
 NAMED = 8  # marked arrays that the last line names
 MARKS = {BROKEN: "!", UNTRAINED: "?"}  # in the table; the rest is worth a look: ~
@@ -276,4 +277,5 @@ if __name__ == "__main__":
         summary="what is in a checkpoint, and what is odd in it.",
         common=COMMON,
         positional=POSITIONAL,
+        examples=EXAMPLES,
     )

@@ -11,8 +11,8 @@ import jax
 from absl import flags as absl_flags
 
 from indextts_jax import cli, devices, emotion_flags, text_flags, voices
-from indextts_jax.audio.io import load_audio
 from indextts_jax.audio.output import STDOUT, check_output, raw
+from indextts_jax.audio.quality import FIRST, beginning, excerpt_of
 from indextts_jax.clock import Clock
 from indextts_jax.config import DTYPES, bundled_config
 from indextts_jax.errors import InputError
@@ -20,7 +20,7 @@ from indextts_jax.guards import described
 from indextts_jax.interruption import abandonable
 from indextts_jax.model import random_model, with_compute_dtype
 from indextts_jax.pipeline import IndexTTS
-from indextts_jax.prompts import ENCODER_RATE, Voice
+from indextts_jax.prompts import Voice
 from indextts_jax.provenance import hash_file
 from indextts_jax.recipe import Request, to_comment, write_down
 from indextts_jax.sampling.generate import SamplingConfig
@@ -31,24 +31,57 @@ from indextts_jax.timing import Timing
 
 COMMON = (
     "checkpoint",
+    "demo",
     "text",
+    "text_file",
+    "glossary",
+    "pause",
     "speaker",
     "voice",
-    "output",
-    "text_file",
+    "prompt_excerpt",
     "emotion",
-    "emotion_alpha",
-    "emotion_weights",
     "emotion_text",
     "emotion_from_text",
+    "emotion_weights",
+    "emotion_alpha",
+    "output",
+    "speed",
+    "duration",
+    "retries",
     "seed",
     "device",
     "dtype",
-    "demo",
+)
+GROUPS = {
+    "What to say": ("text", "text_file", *text_flags.FLAGS),
+    "Voice": ("speaker", "voice", "prompt_excerpt"),
+    "Emotion (by default the voice's own)": emotion_flags.FLAGS,
+    "Delivery": ("output", "speed", "duration", "retries", "sample_format", "wav_subtype"),
+    "Sampling": (
+        "seed",
+        "beams",
+        "greedy",
+        "temperature",
+        "top_k",
+        "top_p",
+        "repetition_penalty",
+        "length_penalty",
+        "max_codes",
+        "steps",
+        "guidance",
+    ),
+    "Run": ("device", "dtype"),
+}
+EXAMPLES = (
+    "synth --demo --output demo.wav",
+    'synth --checkpoint indextts2 --text "Good morning." --speaker voice.wav',
+    'synth --checkpoint indextts2 --text "Oh!" --voice anna --emotion afraid.wav',
+    "synth --checkpoint indextts2 --text_file a.txt --voice anna --output a.mp3",
 )
 MAX_TEXT = 10_000_000  # characters; a long novel has a third of that
 MANY_SEGMENTS = 20
 CODE_SECONDS = 0.02
+EXCERPT = "Which 15 s of a longer recording are used: first, loudest, or the second to begin at."
 DEMO_WEIGHTS = 2  # seed of the random weights; this one speaks half a second
 DEMO_TEXT = "Hello world, this is a test of the system."
 DEMO_NOTE = """\
@@ -73,7 +106,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("text", None, "What to say.", **own)
     text("text_file", None, "File (UTF-8) with what to say.", **own)
     text("voice", None, "Voice kept by python -m indextts_jax.voice, instead of --speaker.", **own)
-    text("speaker", None, "Recording of the voice; its first 15 s are used.", **own)
+    text("speaker", None, "Recording of the voice; 15 s of it are used.", **own)
+    text("prompt_excerpt", FIRST, EXCERPT, **own)
     text(
         "output",
         "output.wav",
@@ -87,7 +121,7 @@ def define(flags: absl_flags.FlagValues) -> None:
         "dtype",
         None,
         list(DTYPES),
-        "Numbers to compute with after the prompt's analysis; by default the checkpoint says.",
+        "Numbers to compute with; by default the checkpoint says.",
         **own,
     )
     switch("demo", False, "Speak with a small built-in model of random weights: noise.", **own)
@@ -172,13 +206,16 @@ def _speaker(flags: Any) -> str | Path | None:
     return flags.speaker or _bundled("demo_speaker.wav")
 
 
-def _check_prompts(speaker: str | Path | None, emotion: str | None, output: str) -> None:
-    """Makes sure that the recordings can be used, and stay."""
-    for prompt in (speaker, emotion):
-        if prompt is not None:
-            load_audio(prompt, ENCODER_RATE)
-            if Path(output).exists() and Path(output).samefile(prompt):
-                raise InputError(f"--output {output} is the recording itself: it is not replaced")
+def _check_prompt(prompt: str | Path | None, excerpt: str, output: str) -> float:
+    """Makes sure that a recording can be used, and stays; the second from which on it is heard."""
+    if prompt is None:
+        return 0.0
+    heard = excerpt_of(prompt, excerpt)
+    if Path(output).exists() and Path(output).samefile(prompt):
+        raise InputError(f"--output {output} is the recording itself: it is not replaced")
+    for line in heard.warnings:
+        warn(line)
+    return heard.start
 
 
 def _settings(flags: Any) -> Settings:
@@ -236,7 +273,15 @@ def _main(flags: Any, stdout: Any) -> int:
     speaker = _speaker(flags)
     if flags.output != STDOUT:
         check_output(flags.output, flags.sample_format)
-    _check_prompts(speaker, flags.emotion, flags.output)
+    beginning(flags.prompt_excerpt)
+    if flags.prompt_excerpt != FIRST and speaker is None and flags.emotion is None:
+        raise InputError(
+            f"--prompt_excerpt is for recordings: the voice {flags.voice} has heard its own"
+        )
+    start, emotion_start = (
+        _check_prompt(prompt, flags.prompt_excerpt, flags.output)
+        for prompt in (speaker, flags.emotion)
+    )
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     if flags.demo:
@@ -260,8 +305,8 @@ def _main(flags: Any, stdout: Any) -> int:
         if speaker is None:
             voice = voices.load_voice(tts.model, voices.voice_path(flags.voice))
         else:
-            voice = tts.voice(speaker, clock)
-        emotion = tts.emotion(wish.prompt, clock) if wish.prompt else None
+            voice = tts.voice(speaker, clock, excerpt=start)
+        emotion = tts.emotion(wish.prompt, clock, excerpt=emotion_start) if wish.prompt else None
         speech = tts.speak(
             text,
             voice,
@@ -280,7 +325,7 @@ def _main(flags: Any, stdout: Any) -> int:
     else:
         comment = ""
         if not flags.demo:
-            asked = _request(flags, text, settings, voice, wish, weights)
+            asked = _request(flags, text, settings, voice, wish, emotion_start, weights)
             made = write_down(tts.model, asked, speech.samples, device, flags.dtype)
             comment = to_comment(made)
         speech.save(flags.output, flags.sample_format, comment)
@@ -299,6 +344,7 @@ def _request(
     settings: Settings,
     voice: Voice,
     wish: emotion_flags.Wish,
+    emotion_start: float,
     weights: Sequence[float] | None,
 ) -> Request:
     """What was asked for, as the output's recipe keeps it."""
@@ -308,7 +354,9 @@ def _request(
         speaker=voice.source,
         seed=flags.seed,
         settings=settings,
+        speaker_start=voice.start,
         emotion=hash_file(Path(wish.prompt)) if wish.prompt else None,
+        emotion_start=emotion_start,
         emotion_alpha=wish.alpha,
         emotion_weights=None if weights is None else tuple(weights),
         emotion_random=wish.random,
@@ -340,5 +388,11 @@ def _load(flags: Any) -> IndexTTS:
 
 if __name__ == "__main__":
     cli.run(
-        main, define, name="synth", summary="a text and a voice to an audio file.", common=COMMON
+        main,
+        define,
+        name="synth",
+        summary="a text and a voice to an audio file.",
+        common=COMMON,
+        groups=GROUPS,
+        examples=EXAMPLES,
     )

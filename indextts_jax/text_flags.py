@@ -9,6 +9,16 @@ from indextts_jax.terminal import warn
 from indextts_jax.text.frontend import Script, TextSettings
 from indextts_jax.text.glossary import Glossary
 
+FLAGS = (
+    "glossary",
+    "pause",
+    "segment_tokens",
+    "max_segment_tokens",
+    "quick_tokens",
+    "strict_text",
+    "text_compat",
+)
+
 
 def define(flags: absl_flags.FlagValues) -> None:
     """The flags; --segment_tokens is there already."""

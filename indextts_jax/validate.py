@@ -25,6 +25,11 @@ COMMON = (
     "dump",
     "device",
 )
+EXAMPLES = (
+    "validate --checkpoint indextts2 --golden proof",
+    "validate --checkpoint indextts2 --golden proof --component gpt --verbose",
+    "validate --checkpoint indextts2 --golden proof --certificate proof.json",
+)
 WIDTH = 46  # of the names
 HEADER = (
     f"{'array':<{WIDTH}}  {'shape':>14}  {'rms':>9}  {'max':>9}  {'cosine':>10}\n"
@@ -135,4 +140,5 @@ if __name__ == "__main__":
         name="validate",
         summary="this program against recorded arrays of the reference.",
         common=COMMON,
+        examples=EXAMPLES,
     )

@@ -13,13 +13,19 @@ import jax
 from absl import flags as absl_flags
 
 from indextts_jax import cli, devices, voices
+from indextts_jax.audio.quality import FIRST, excerpt_of
 from indextts_jax.clock import Clock
 from indextts_jax.errors import InputError
 from indextts_jax.model import load_model
 from indextts_jax.prompts import analyse_voice
-from indextts_jax.terminal import stage_bar, table
+from indextts_jax.terminal import stage_bar, table, warn
 
-COMMON = ("action", "name", "speaker", "checkpoint", "force", "device")
+COMMON = ("action", "name", "speaker", "checkpoint", "prompt_excerpt", "force", "device")
+EXAMPLES = (
+    "voice create anna --checkpoint indextts2 --speaker anna.wav",
+    "voice create bob --checkpoint indextts2 --speaker b.mp3 --prompt_excerpt 42",
+    "voice list",
+)
 POSITIONAL = ("action", "name")
 ACTIONS = ("create", "list", "show", "delete")
 NEEDED = (*voices.ANALYSIS, "length_regulator")
@@ -33,6 +39,12 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("name", None, f"Name of the voice, or a path that ends in {voices.ENDING}.", **own)
     text("speaker", None, "Recording of the voice, to create one.", **own)
     text("checkpoint", None, "Folder made by python -m indextts_jax.import, to create one.", **own)
+    text(
+        "prompt_excerpt",
+        FIRST,
+        "Which 15 s of a longer recording are used: first, loudest, or the second to begin at.",
+        **own,
+    )
     absl_flags.DEFINE_bool("force", False, "Replace a voice of the same name.", **own)
     choice("device", "auto", list(devices.PLATFORMS), "Where to analyse.", **own)
 
@@ -44,6 +56,9 @@ def _create(flags: Any, path: Path) -> None:
         raise InputError(f"{path} exists already; --force replaces it")
     if not Path(flags.speaker).is_file():
         raise InputError(f"{flags.speaker}: there is no such file; expected a recording of a voice")
+    heard = excerpt_of(flags.speaker, flags.prompt_excerpt)
+    for line in heard.warnings:
+        warn(line)
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     devices.enable_compilation_cache()
@@ -51,7 +66,7 @@ def _create(flags: Any, path: Path) -> None:
         clock = Clock(watch)
         with clock.stage("loading"):
             model = load_model(flags.checkpoint, components=NEEDED)
-        voice = analyse_voice(model, flags.speaker, clock)
+        voice = analyse_voice(model, flags.speaker, clock, heard.start)
         voices.save_voice(model, voice, path)
     rate, hop = model.config.mel.sample_rate, model.config.mel.hop
     print(
@@ -85,7 +100,7 @@ def _show(path: Path) -> None:
         f"{path}: {path.stat().st_size / 1e6:.2f} MB, undamaged\n"
         f"recording   {record.source.name}, {record.source.size:,} bytes, "
         f"SHA-256 {record.source.sha256}\n"
-        f"heard       the first {record.heard:g} s at most\n"
+        f"heard       second {record.start:.1f} to {record.start + record.heard:.1f}\n"
         f"checkpoint  {record.checkpoint}\n"
         f"created     {record.created}"
     )
@@ -120,4 +135,5 @@ if __name__ == "__main__":
         summary="keeps voices by name: create, list, show, delete.",
         common=COMMON,
         positional=POSITIONAL,
+        examples=EXAMPLES,
     )

@@ -24,7 +24,7 @@ from indextts_jax.buckets import bucket, pad
 from indextts_jax.config import ConfigError, from_data, to_data
 from indextts_jax.errors import InputError
 from indextts_jax.model import Model
-from indextts_jax.prompts import MAX_SECONDS, Voice, regulate
+from indextts_jax.prompts import Voice, regulate
 from indextts_jax.provenance import FileHash, hash_arrays, now
 from indextts_jax.staging import write_whole
 
@@ -49,7 +49,8 @@ class VoiceRecord:
     format: int
     created: str  # UTC, ISO 8601
     source: FileHash  # the recording
-    heard: float  # seconds of it at most
+    heard: float  # seconds of it
+    start: float = 0.0  # the second of it from which on it was heard
     checkpoint: str  # fingerprint of the components that analysed it
     digest: str  # SHA-256 of the arrays
 
@@ -119,7 +120,8 @@ def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
         format=FORMAT,
         created=now(),
         source=voice.source,
-        heard=MAX_SECONDS,
+        heard=voice.frames * model.config.mel.hop / model.config.mel.sample_rate,
+        start=voice.start,
         checkpoint=fingerprint(model),
         digest=hash_arrays(arrays),
     )
@@ -165,6 +167,7 @@ def load_voice(model: Model, path: str | Path) -> Voice:
         quantized=quantized,
         codes=codes,
         source=record.source,
+        start=record.start,
     )
 
 

@@ -153,3 +153,33 @@ def test_a_traceback_is_shown_when_asked_for(
     monkeypatch.setenv(cli.TRACEBACK, "1")
     assert execute(failing(RuntimeError("broke"))) == cli.FAILURE
     assert "Traceback" in capsys.readouterr().err
+
+
+def grouped(*argv: str) -> None:
+    groups = {"Numbers": ("count",), "Empty": ("gone",)}
+    assert (
+        cli.execute(
+            failing(AssertionError()),
+            define,
+            name="x",
+            summary="does x.",
+            common=("name", "count"),
+            groups=groups,
+            examples=("x --name a",),
+            argv=argv,
+        )
+        == 0
+    )
+
+
+def test_help_has_headings_and_ends_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    grouped("--help")
+    lines = capsys.readouterr().out.splitlines()
+    assert [" ".join(line.split()) for line in lines if line] == [
+        "python -m indextts_jax.x: does x.",
+        "--name=... A name.",
+        "Numbers:",
+        "--count=N A number. (default: 3)",
+        "Examples:",
+        "python -m indextts_jax.x --name a",
+    ]

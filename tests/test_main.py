@@ -1,10 +1,15 @@
 """The list of commands."""
 
+import runpy
+import shlex
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import indextts_jax
+from indextts_jax import cli
 from indextts_jax.__main__ import commands, main
 
 
@@ -34,3 +39,51 @@ def test_another_word_is_an_error_with_a_way_on(capsys: pytest.CaptureFixture[st
     assert "write python -m indextts_jax.synth" in capsys.readouterr().err
     assert main(["sing"]) == 2
     assert "see --help" in capsys.readouterr().err
+
+
+def runner(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a command gives to the runner of commands."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        cli, "run", lambda main, define, **more: given.update(main=main, define=define, **more)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the module may be imported already
+        runpy.run_module(f"indextts_jax.{name}", run_name="__main__")
+    return given
+
+
+@pytest.mark.parametrize("name", commands())
+def test_help_fits_a_screen_and_its_examples_can_be_run(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = runner(name, monkeypatch)
+    assert given["name"] == name
+    assert cli.execute(**given, argv=["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 100
+    flags = cli.parse([], given["define"])
+    assert set(given["common"]) <= set(flags)
+    mark = f"  {cli.PYTHON}"
+    examples = [line.removeprefix(mark) for line in lines[lines.index("Examples:") + 1 :]]
+    assert 1 <= len(examples) <= 5
+    for example in examples:
+        word, *argv = shlex.split(example)
+        assert word == name
+        cli.parse(argv, given["define"], given.get("positional", ()))
+
+
+@pytest.mark.parametrize("name", commands())
+def test_the_full_help_names_every_flag_once(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = runner(name, monkeypatch)
+    assert cli.execute(**given, argv=["--helpfull"]) == 0
+    shown = [
+        line.split()[0].removeprefix("--").removeprefix("[no]").partition("=")[0]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("  --")
+    ]
+    flags = set(cli.parse([], given["define"])) - {"help", "helpfull", "?"}
+    assert sorted(shown) == sorted(flags)

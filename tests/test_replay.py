@@ -10,7 +10,7 @@ from test_synth import SPOKEN
 from test_synth import run as synth
 
 from importers import command
-from indextts_jax import cli, devices, recipe, replay
+from indextts_jax import cli, devices, recipe, replay, voices
 from indextts_jax.audio.output import read_comment
 from indextts_jax.errors import InputError
 from indextts_jax.provenance import FileHash, Version
@@ -19,6 +19,7 @@ from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.settings import Settings
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.timing import Timing
+from indextts_jax.voices import VoiceRecord
 
 HASH = FileHash(name="a.wav", size=3, sha256="0" * 64)
 
@@ -108,6 +109,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         argv = ["--checkpoint=tiny", "--speaker=speaker.wav", "--steps=2", "--max_codes=24"]
         for name in ("out.flac", "out.wav", "out.ogg"):
             assert synth(*argv, "--text=Hello world.", "--seed=3", f"--output={name}") in SPOKEN
+        part = ("--text=Hello world.", "--prompt_excerpt=0.5", "--output=part.flac")
+        assert synth(*argv, *part) in SPOKEN
     return folder
 
 
@@ -124,6 +127,22 @@ def test_an_output_is_made_again_bit_for_bit(
 ) -> None:
     assert run(name, "--checkpoint=tiny", "--speaker=speaker.wav") == 0
     assert f"equal to {name}, bit for bit" in capsys.readouterr().out
+
+
+def test_the_same_part_of_a_recording_is_heard_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("part.flac", "--checkpoint=tiny", "--speaker=speaker.wav") == 0
+    source = from_comment(read_comment("part.flac"), "part.flac").request.speaker
+    kept = VoiceRecord(
+        format=1, created="", source=source, heard=3.0, checkpoint="", digest="", start=0.0
+    )
+    monkeypatch.setattr(voices, "read_record", lambda path: kept)
+    capsys.readouterr()
+    assert run("part.flac", "--checkpoint=tiny", "--voice=anna") == cli.BAD_INPUT
+    assert "from second 0 on, but part.flac was made with what begins at second 0.5" in (
+        capsys.readouterr().err
+    )
 
 
 def test_the_recording_beside_the_output_is_found_and_the_output_is_the_same(here: Path) -> None:

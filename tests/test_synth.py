@@ -176,6 +176,8 @@ SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
         (["--checkpoint=x", SPEAKER, "--text=a", "--device=abacus"], "device"),
         (["--checkpoint=x", SPEAKER, "--text=a"], "x"),
         (["--demo", "--emotion_alpha=1"], "needs an emotion"),
+        (["--demo", "--prompt_excerpt=best"], "an excerpt is first, loudest, or the second"),
+        (["--demo", "--prompt_excerpt=60"], "demo_speaker.wav holds 0.0 s from second 60 on"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2_and_no_file(

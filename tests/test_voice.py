@@ -35,9 +35,10 @@ def test_a_voice_is_created_listed_shown_and_deleted(capsys: pytest.CaptureFixtu
         command.main, command.define, name="import", summary="", common=command.COMMON, argv=argv
     )
     assert code == 0
-    create = ("create", "anna", "--checkpoint=tiny", f"--speaker={support.TINY / 'speaker.wav'}")
+    speaker = f"--speaker={support.TINY / 'speaker.wav'}"
+    create = ("create", "anna", "--checkpoint=tiny", speaker, "--prompt_excerpt=1.5")
     assert run(*create) == 0
-    capsys.readouterr()
+    assert "speaker.wav: it is only 1.59 s long" in capsys.readouterr().err
     assert run(*create) == cli.BAD_INPUT
     assert "--force replaces it" in capsys.readouterr().err
     assert run(*create, "--force") == 0
@@ -51,6 +52,7 @@ def test_a_voice_is_created_listed_shown_and_deleted(capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert record.checkpoint in shown
     assert record.source.sha256 in shown
+    assert "second 1.5 to 3.1\n" in shown
     assert run("delete", "anna") == 0
     assert voices.names() == []
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import support
 
 from importers import command
 from indextts_jax import cli, voices
-from indextts_jax.errors import InputError
+from indextts_jax.errors import InputError, PromptWarning
 from indextts_jax.model import Model, cast, with_compute_dtype
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
@@ -59,6 +60,28 @@ def test_a_kept_voice_gives_the_samples_of_its_recording(
     theirs = tts.speak("Hello world.", voice, settings=QUICK).samples
     assert np.array_equal(ours, theirs)
     assert read.source == voice.source
+
+
+def test_an_excerpt_is_heard_as_a_recording_of_it_alone(tts: IndexTTS, tmp_path: Path) -> None:
+    wave, rate = soundfile.read(support.TINY / "speaker.wav", dtype="float32")
+    soundfile.write(tmp_path / "part.wav", wave[rate:], rate, subtype="FLOAT")
+    part = tts.voice(support.TINY / "speaker.wav", excerpt=1.0)
+    alone = tts.voice(tmp_path / "part.wav")
+    for name in ("latents", "base", "own", "style", "mel", "condition"):
+        assert np.array_equal(getattr(part, name), getattr(alone, name)), name
+    assert (part.start, alone.start) == (1.0, 0.0)
+    record = voices.save_voice(tts.model, part, tmp_path / "part.safetensors")
+    assert record.start == voices.load_voice(tts.model, tmp_path / "part.safetensors").start == 1.0
+    assert record.heard == pytest.approx(len(wave) / rate - 1, abs=0.02)
+
+
+def test_a_poor_recording_is_told_by_a_warning(tts: IndexTTS, tmp_path: Path) -> None:
+    wave, rate = soundfile.read(support.TINY / "speaker.wav", dtype="float32")
+    soundfile.write(tmp_path / "faint.wav", wave / np.abs(wave).max() * 0.003, rate)
+    with pytest.warns(PromptWarning, match=r"faint\.wav: it is very quiet"):
+        tts.voice(tmp_path / "faint.wav")
+    with pytest.warns(PromptWarning, match=r"faint\.wav: it is very quiet"):
+        tts.emotion(tmp_path / "faint.wav")
 
 
 def test_a_voice_may_be_used_in_another_dtype_than_it_was_made_in(

@@ -23,6 +23,11 @@ from indextts_jax.terminal import say, table, warn
 
 SUMMARY = "fetches the published files of the model, about 9 GB, from the hub."
 COMMON = ("dst", "without", "check", "dry_run")
+EXAMPLES = (
+    "download --dst checkpoints",
+    "download --dst checkpoints --without text_emotion",
+    "download --dst checkpoints --check",
+)
 MARGIN = 64 * 2**20  # bytes of the disk to leave free
 
 

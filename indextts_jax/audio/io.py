@@ -21,12 +21,13 @@ SUPPORT = 8192  # samples at the lower rate; soxr HQ was seen to look 1000 ahead
 
 
 def load_audio(
-    path: str | Path, sample_rate: int, seconds: float = MAX_SECONDS
+    path: str | Path, sample_rate: int, seconds: float = MAX_SECONDS, start: float = 0.0
 ) -> Float32[np.ndarray, " n"]:
-    """The first `seconds` of a recording: mono, in [-1, 1] as stored, at `sample_rate`.
+    """`seconds` of a recording from second `start` on: mono, in [-1, 1] as stored.
 
     Reads WAV, FLAC, OGG, MP3 and what else libsndfile knows. Channels are averaged before the
-    resampling, and the cut comes after it; of a long file no more is decoded than the cut needs.
+    resampling to `sample_rate`, and the cut comes after it; of a long file no more is decoded than
+    the cut needs.
 
     Raises:
         InputError: for a file that is missing, no audio, shorter than `MIN_SECONDS`, silent, of a
@@ -35,7 +36,7 @@ def load_audio(
     Source: `IndexTTS2._load_and_cut_audio` of the PyTorch release; `librosa.load`.
     """
     path = Path(path)
-    mono, native = _read(path, seconds, sample_rate)
+    mono, native = _read(path, seconds, sample_rate, start)
     try:
         signal = soxr_resample(mono, native, sample_rate)
     except (ValueError, RuntimeError) as error:
@@ -46,7 +47,21 @@ def load_audio(
     return signal[: int(seconds * sample_rate)]
 
 
-def _read(path: Path, seconds: float, sample_rate: int) -> tuple[Float32[np.ndarray, " n"], int]:
+def load_as_stored(
+    path: str | Path, seconds: float = MAX_SECONDS, start: float = 0.0
+) -> tuple[Float32[np.ndarray, " n"], int]:
+    """What `load_audio` hears, at the recording's own sample rate, and that rate.
+
+    Raises:
+        InputError: as `load_audio`.
+    """
+    mono, native = _read(Path(path), seconds, RATES[1], start)
+    return mono[: int(seconds * native)], native
+
+
+def _read(
+    path: Path, seconds: float, sample_rate: int, start: float
+) -> tuple[Float32[np.ndarray, " n"], int]:
     """The channels' mean as far as `seconds` at `sample_rate` need it, and the file's own rate."""
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is not a file: expected a recording (WAV, FLAC, OGG or MP3)")
@@ -63,8 +78,10 @@ def _read(path: Path, seconds: float, sample_rate: int) -> tuple[Float32[np.ndar
                     f"{path} has a sample rate of {native:,} Hz; a prompt needs {RATES[0]:,} to "
                     f"{RATES[1]:,} Hz"
                 )
+            if start:
+                file.seek(min(round(start * native), file.frames))
             ahead = seconds + SUPPORT / min(native, sample_rate)
-            parts, loudest = _mixed(file, math.ceil(ahead * native), path)
+            parts, loudest = _mixed(file, math.ceil(ahead * native), path, start)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in `.raw`
         raise InputError(
             f"{path} is not audio that can be read (WAV, FLAC, OGG or MP3): "
@@ -73,7 +90,8 @@ def _read(path: Path, seconds: float, sample_rate: int) -> tuple[Float32[np.ndar
     mono = np.concatenate(parts)
     if len(mono) < MIN_SECONDS * native:
         length = len(mono) * 100 // native / 100  # never rounded up to what is asked for
-        raise InputError(f"{path} is {length} s long; a prompt needs at least {MIN_SECONDS} s")
+        held = f"holds {length} s from second {start:g} on" if start else f"is {length} s long"
+        raise InputError(f"{path} {held}; a prompt needs at least {MIN_SECONDS} s")
     if np.ptp(mono) < 2 * SILENT:
         why = "its channels cancel each other" if loudest > 2 * SILENT else "it is silent"
         raise InputError(
@@ -84,7 +102,7 @@ def _read(path: Path, seconds: float, sample_rate: int) -> tuple[Float32[np.ndar
 
 
 def _mixed(
-    file: soundfile.SoundFile, frames: int, path: Path
+    file: soundfile.SoundFile, frames: int, path: Path, start: float
 ) -> tuple[list[Float32[np.ndarray, " n"]], float]:
     """The channels' mean in blocks, and the widest range of a channel in one of them.
 
@@ -99,7 +117,7 @@ def _mixed(
         odd = ~(np.abs(channels) <= LOUDEST).all(axis=1)  # also where it is no number
         if odd.any():
             first = int(np.argmax(odd))
-            place = (sum(map(len, parts)) + first) / file.samplerate
+            place = start + (sum(map(len, parts)) + first) / file.samplerate
             raise InputError(
                 f"{path} holds a sample of {np.abs(channels[first]).max()} at {place:.3f} s: "
                 "expected numbers in [-1, 1]"

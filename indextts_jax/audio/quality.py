@@ -1,11 +1,14 @@
 """What is heard of a long recording, and what is wrong with a prompt."""
 
+import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
 from jaxtyping import Float32
 
+from indextts_jax.audio.io import MAX_SECONDS, load_as_stored
 from indextts_jax.errors import InputError
 
 SHORT = 2.0  # seconds; under it a voice is a guess
@@ -13,7 +16,49 @@ QUIET = -40.0  # dB of full scale: the level of a prompt's louder parts
 SILENT = -60.0
 CLIPPED = 0.001  # share of samples at full scale
 STEP = 0.1  # seconds between the places where an excerpt may begin
+FIRST, LOUDEST = "first", "loudest"  # excerpts, besides a number of seconds
 _BLOCK = 1 << 16  # samples read at once
+
+
+class Excerpt(NamedTuple):
+    """What is heard of a recording: from which second on, and what a person should know of it."""
+
+    start: float
+    warnings: tuple[str, ...]  # each a line that names the recording
+
+
+def excerpt_of(
+    path: str | Path, excerpt: str | float = FIRST, seconds: float = MAX_SECONDS
+) -> Excerpt:
+    """The part of a recording that is heard, where it is longer than `seconds`.
+
+    `excerpt` is `first`, `loudest` (the part of most energy), or the second where it begins.
+
+    Raises:
+        InputError: for another word, or a recording that cannot be a prompt.
+    """
+    start = loudest(path, seconds) if excerpt == LOUDEST else beginning(excerpt)
+    found = prompt_warnings(*load_as_stored(path, seconds, start))
+    return Excerpt(start, tuple(f"{path}: {clause}" for clause in found))
+
+
+def beginning(excerpt: str | float) -> float:
+    """The second where an excerpt begins; 0 for one that has to be looked for.
+
+    Raises:
+        InputError: if it is none.
+    """
+    if excerpt in (FIRST, LOUDEST):
+        return 0.0
+    try:
+        start = float(excerpt)
+    except ValueError:
+        start = math.nan
+    if not 0 <= start < math.inf:
+        raise InputError(
+            f"an excerpt is {FIRST}, {LOUDEST}, or the second where it begins, got {excerpt!r}"
+        )
+    return start
 
 
 def prompt_warnings(signal: Float32[np.ndarray, " n"], sample_rate: int) -> list[str]:

@@ -99,6 +99,35 @@ def test_what_lies_far_past_the_cut_is_not_read(tmp_path):
     assert np.isfinite(load_audio(path, 16000, seconds=1.0)).all()
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+def test_a_later_part_is_that_of_the_whole_recording(tmp_path, name):
+    path = recording(tmp_path, noise(5 * 16000, 2), 16000, name)
+    part = load_audio(path, 16000, seconds=1.5, start=2.3)
+
+    assert len(part) == 24000
+    np.testing.assert_allclose(part, whole(path, 16000)[36800 : 36800 + 24000], atol=1e-6)
+
+
+def test_the_samples_as_stored_are_those_that_are_heard(tmp_path):
+    path = recording(tmp_path, noise(5 * 8000), 8000)
+    samples, rate = io.load_as_stored(path, 1.5, 2.0)
+
+    assert rate == 8000
+    np.testing.assert_array_equal(samples, load_audio(path, 8000, 1.5, 2.0))
+
+
+def test_what_is_wrong_late_in_a_recording_is_said_with_its_place(tmp_path):
+    samples = noise(5 * 8000)
+    samples[4 * 8000] = np.nan
+    path = recording(tmp_path, samples, 8000, subtype="FLOAT")
+
+    with pytest.raises(InputError, match=r"a sample of nan at 4\.000 s"):
+        load_audio(path, 16000, start=2.0)
+    for start in (4.75, 60.0):
+        with pytest.raises(InputError, match=rf"holds 0(\.25)?(\.0)? s from second {start:g} on;"):
+            load_audio(path, 16000, start=start)
+
+
 @pytest.mark.parametrize(
     ("name", "subtype"),
     [("a.wav", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "FLOAT"), ("a.flac", "PCM_16")],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from indextts_jax.audio.quality import loudest, prompt_warnings
+from indextts_jax.audio.quality import excerpt_of, loudest, prompt_warnings
 from indextts_jax.errors import InputError
 
 RATE = 8000
@@ -54,6 +54,30 @@ def test_the_loudest_excerpt_is_found(tmp_path: Path, at: float, rate: int) -> N
 def test_a_short_recording_is_heard_from_its_beginning(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(3, 0.1), RATE)
     assert loudest(tmp_path / "a.wav", 15.0) == 0.0
+
+
+def test_the_excerpt_is_the_first_unless_asked_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    wave = noise(20, 0.004)
+    wave[7 * RATE : 10 * RATE] *= 50
+    soundfile.write(path, wave, RATE)
+    first = excerpt_of(path, seconds=3.0)
+    assert first.start == 0.0
+    assert [line.split(": ")[:2] for line in first.warnings] == [[str(path), "it is very quiet"]]
+    assert excerpt_of(path, "loudest", 3.0) == (pytest.approx(7.0), ())
+    assert excerpt_of(path, 8.25, 2.0) == excerpt_of(path, "8.25", 2.0) == (8.25, ())
+
+
+@pytest.mark.parametrize("excerpt", ["best", "", "-1", -0.5, "nan", "inf"])
+def test_another_excerpt_is_refused(tmp_path: Path, excerpt: str | float) -> None:
+    with pytest.raises(InputError, match="an excerpt is first, loudest, or the second"):
+        excerpt_of(tmp_path / "a.wav", excerpt)
+
+
+def test_an_excerpt_past_the_end_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(3, 0.1), RATE)
+    with pytest.raises(InputError, match=r"a\.wav holds 0\.0 s from second 42 on"):
+        excerpt_of(tmp_path / "a.wav", "42")
 
 
 def test_what_is_no_audio_is_refused(tmp_path: Path) -> None:
