@@ -1,0 +1,224 @@
+"""This program's side: `python -m sides.ours`."""
+
+import resource
+from collections.abc import Callable
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from work import NEVER, Work, inputs
+
+from indextts_jax import devices, stages
+from indextts_jax.buckets import bucket, pad
+from indextts_jax.config import Config
+from indextts_jax.model import Model, load_model
+from indextts_jax.prompts import Voice
+from indextts_jax.sampling.settings import SamplingConfig
+from indextts_jax.settings import Settings
+from sides.protocol import serve
+
+COMPONENTS = {
+    "codes": ("gpt",),
+    "latents": ("gpt",),
+    "flow": ("semantic_codec", "length_regulator", "dit"),
+}
+"""Components of each stage, where they are not the one of its name."""
+
+
+def sizes(config: Config) -> dict[str, int]:
+    """The sizes of a model that decide the shapes of `work.inputs`."""
+    return {
+        "features": config.semantic_encoder.features,
+        "semantic": config.semantic_encoder.width,
+        "banks": config.style_encoder.mels,
+        "style": config.style_encoder.style,
+        "width": config.gpt.width,
+        "latents": config.gpt.conditioning_latents,
+        "text": config.gpt.text_vocabulary - 1,
+        "codes": config.semantic_codec.codes,
+        "mels": config.mel.mels,
+        "condition": config.length_regulator.width,
+    }
+
+
+def forbid_stop(model: Model) -> Model:
+    """The model, its stop code never chosen."""
+    params = jax.tree.map(lambda leaf: leaf, dict(model.params["gpt"]))
+    bias = params["code_head"]["bias"]
+    params["code_head"] = {
+        **params["code_head"],
+        "bias": bias.at[model.config.gpt.stop_code].set(NEVER),
+    }
+    return Model(model.config, {**model.params, "gpt": params}, model.tokenizer)
+
+
+class Ours:
+    """This program, stage by stage, as the pipeline runs it: padded lengths and all."""
+
+    def __init__(self, request: dict[str, Any]):
+        if request["device"] != "cpu":
+            devices.choose(request["device"])
+        else:
+            jax.config.update("jax_platforms", "cpu")
+        self.path, self.dtype = request["folder"], request["dtype"]
+        self.settings: dict[str, Any] = {}
+
+    def about(self) -> dict[str, Any]:
+        """Versions and device."""
+        return {
+            "jax": jax.__version__,
+            "flax": flax.__version__,
+            "device": devices.describe(jax.devices()[0]),
+            "dtype": self.dtype,
+        }
+
+    def memory(self) -> dict[str, int]:
+        """Bytes at most so far, of the process and of the device."""
+        found = {"process": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+        if stats := jax.devices()[0].memory_stats():
+            found["device"] = stats["peak_bytes_in_use"]
+        return found
+
+    def open(self, stage: str, work: dict[str, Any], sizes: dict[str, int]) -> Callable[[], Any]:
+        """The stage as a call without arguments."""
+        job = Work(**work)
+        given = inputs(stage, job, sizes)
+        model = load_model(self.path, dtype=self.dtype, components=COMPONENTS.get(stage, (stage,)))
+        if stage == "codes":
+            model = forbid_stop(model)
+        run = call(stage, model, job, given)
+        return lambda: jax.block_until_ready(run())
+
+    def results(self, found: Any) -> dict[str, np.ndarray]:
+        """Arrays by name, without padding."""
+        return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+
+def settings_of(work: Work) -> Settings:
+    """The settings of a piece of work."""
+    sampling = SamplingConfig(beams=work.beams, sample=work.sample)
+    return Settings(
+        sampling=sampling, max_codes=work.codes, steps=work.steps, guidance=work.guidance
+    )
+
+
+def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callable[[], Any]:
+    """One run of a stage with these arrays."""
+    buckets = model.config.buckets
+    settings = settings_of(work)
+
+    def padded(name: str, ladder: Any) -> jax.Array:
+        return jnp.asarray(pad(given[name], bucket(given[name].shape[1], ladder)))
+
+    def length(count: int) -> jax.Array:
+        return jnp.asarray([count], jnp.int32)
+
+    match stage:
+        case "semantic_encoder":
+            features = padded("features", buckets.features)
+            mask = jnp.arange(features.shape[1])[None] < work.features
+
+            def run() -> Any:
+                found = model.run("semantic_encoder", "__call__", features, mask)
+                return {"semantic": found[:, : work.features]}
+
+        case "semantic_codec":
+            semantic = padded("semantic", buckets.features)
+
+            def run() -> Any:
+                found = model.run("semantic_codec", "quantize", semantic, length(work.features))
+                return {"quantized": found[1][:, : work.features]}
+
+        case "style_encoder":
+            banks = padded("banks", buckets.frames)
+
+            def run() -> Any:
+                return {"style": model.run("style_encoder", "__call__", banks, length(work.banks))}
+
+        case "conditioning":
+            semantic = padded("semantic", buckets.features)
+
+            def run() -> Any:
+                arrays = (semantic, length(work.features))
+                latents = model.run("conditioning", "speaker_latents", *arrays)
+                # Twice, as for a new voice: once on the route of the speaker, once of the emotion.
+                vectors = [model.run("conditioning", "emotion_vector", *arrays) for _ in range(2)]
+                return {"latents": latents, "emotion": vectors[0] + (vectors[1] - vectors[0])}
+
+        case "codes":
+            voice, tokens = _voice(work, given), given["text"][0].tolist()
+            emotion, key = jnp.asarray(given["emotion"]), stages.segment_keys(work.seed, 0)[0]
+
+            def run() -> Any:
+                found, _ = stages.speech_codes(model, tokens, voice, emotion, settings, key)
+                assert found.shape == (work.codes,), found.shape
+                return {"codes": found[None]}
+
+        case "latents":
+            latents, emotion = jnp.asarray(given["latents"]), jnp.asarray(given["emotion"])
+            tokens, codes = given["text"][0].tolist(), _codes(model, given)
+
+            def run() -> Any:
+                found = stages.speech_latents(model, latents, emotion, tokens, codes)
+                return {"latents": found[:, : work.codes]}
+
+        case "flow":
+            voice, codes = _voice(work, given, buckets.frames), _codes(model, given)
+            hidden, noise = padded("hidden", buckets.codes), padded("noise", buckets.frames)
+
+            def run() -> Any:
+                sequence = stages.speech_sequence(model, codes, hidden)
+                mel, _ = stages.speech_mel(
+                    model,
+                    sequence,
+                    codes,
+                    voice,
+                    noise,
+                    work.frames,
+                    steps=settings.steps,
+                    guidance=settings.guidance,
+                )
+                return {"mel": mel[:, : work.frames]}
+
+        case "vocoder":
+            mel = padded("mel", buckets.frames)
+
+            def run() -> Any:
+                found = model.run("vocoder", "__call__", mel, length(work.frames))
+                return {"wave": found[:, : work.frames * model.config.mel.hop]}
+
+        case _:
+            raise ValueError(stage)
+    return run
+
+
+def _codes(model: Model, given: dict[str, Any]) -> stages.Codes:
+    return stages.Codes.padded(model, given["codes"][0])
+
+
+def _voice(work: Work, given: dict[str, Any], ladder: Any = None) -> Voice:
+    """A voice with what a stage looks at; the rest is empty."""
+    none = jnp.zeros((1, 0))
+
+    def frames(name: str) -> jax.Array:
+        if name not in given:
+            return none
+        return jnp.asarray(pad(given[name], bucket(work.prompt_frames, ladder)))
+
+    return Voice(
+        latents=jnp.asarray(given.get("latents", none)),
+        base=none,
+        own=none,
+        style=jnp.asarray(given.get("style", none)),
+        mel=frames("mel"),
+        condition=frames("condition"),
+        frames=work.prompt_frames,
+        quantized=none,
+        codes=work.features,
+    )
+
+
+if __name__ == "__main__":
+    serve(Ours)
