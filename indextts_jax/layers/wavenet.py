@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import WaveNetConfig
-from indextts_jax.layers.conv import Conv1d, zero_padding
+from indextts_jax.layers.conv import Conv1d, valid, zero_padding
 from indextts_jax.layers.linear import Linear
 
 
@@ -20,11 +20,18 @@ def reflect(
     `length + margin` mean nothing. A row of no more than `margin` frames is first extended with
     zeros to `margin + 1`.
     """
-    ends = jnp.maximum(lengths, margin + 1)[:, None] - 1
-    positions = jnp.abs(jnp.arange(-margin, x.shape[1] + margin))
-    indices = jnp.maximum(jnp.minimum(positions, 2 * ends - positions), 0)
-    taken = jnp.take_along_axis(x, jnp.minimum(indices, x.shape[1] - 1)[..., None], axis=1)
-    return zero_padding(taken, indices < lengths[:, None])
+    x = zero_padding(x, valid(lengths, x.shape[1]))
+    right = margin + max(margin + 1 - x.shape[1], 0)
+    x = jnp.pad(x, ((0, 0), (0, right), (0, 0)))
+    left = x[:, 1 : margin + 1][:, ::-1]
+    ends = jnp.maximum(lengths, margin + 1) - 1
+
+    def mirrored(row: Float[Array, "f c"], end: Int[Array, ""]) -> Float[Array, "f c"]:
+        tail = lax.dynamic_slice_in_dim(row, end - margin, margin)[::-1]
+        return lax.dynamic_update_slice_in_dim(row, tail, end + 1, 0)
+
+    x = jax.vmap(mirrored)(x, ends)
+    return jnp.concatenate([left, x], axis=1)
 
 
 class Layer(nnx.Module):
@@ -61,6 +68,7 @@ class WaveNet(nnx.Module):
         def layer(outputs: int, j: int, rngs: nnx.Rngs) -> Layer:
             return Layer(width, outputs, cfg.kernel, dilation**j, rngs=rngs)
 
+        self.count = count
         self.condition = Linear(width, count * 2 * width, rngs=rngs)
         layers: Layer | nnx.List[Layer] | None = None
         if count > 1 and dilation == 1:
@@ -69,6 +77,13 @@ class WaveNet(nnx.Module):
             layers = nnx.List([layer(2 * width, j, rngs) for j in range(count - 1)])
         self.layers = layers
         self.last = layer(width, count - 1, rngs)
+
+    @property
+    def margin(self) -> int:
+        """How many frames to either side one frame of the result depends on."""
+        if isinstance(self.layers, nnx.List):
+            return self.last.margin + sum(layer.margin for layer in self.layers)
+        return self.count * self.last.margin
 
     def modulation(self, t: Float[Array, "r d"]) -> Float[Array, "r j e"]:
         """What each layer adds before its gates: all that depends on the time embedding."""

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.config import DiTConfig
+from indextts_jax.layers.attention import attend
 from indextts_jax.layers.conv import valid, zero_padding
 from indextts_jax.layers.linear import Linear, Table
 from indextts_jax.layers.norms import LayerNorm
@@ -18,7 +18,6 @@ from indextts_jax.layers.wavenet import WaveNet
 
 TIME_SCALE = 1000.0
 TIME_BASE = 10_000.0
-MASKED = float(np.finfo(np.float32).min)  # finite, so that an empty row is no NaN
 RMS_EPS = 1e-5
 FINAL_EPS = 1e-6
 
@@ -33,6 +32,26 @@ class Modulation(NamedTuple):
     norm: Float[Array, "r 2 d"]  # scale, bias
     wavenet: Float[Array, "r j e"]
     final: Float[Array, "r 2 d"]  # shift, scale
+
+
+class Window(NamedTuple):
+    """The frames of each row that are wanted: `size` of them, from its start on."""
+
+    starts: Int[Array, " b"]
+    size: int
+
+    def of(self, x: Float[Array, "b f c"]) -> Float[Array, "b w c"]:
+        """Those frames of `x`; a window lies within the frames."""
+        return jax.vmap(lambda row, start: lax.dynamic_slice_in_dim(row, start, self.size))(
+            x, self.starts
+        )
+
+    def into(self, x: Float[Array, "b w c"], frames: int) -> Float[Array, "b f c"]:
+        """What `of` takes out, in its place among zeros."""
+        zeros = jnp.zeros((x.shape[0], frames, x.shape[2]), x.dtype)
+        return jax.vmap(
+            lambda row, part, start: lax.dynamic_update_slice_in_dim(row, part, start, 0)
+        )(zeros, x, self.starts)
 
 
 def _halves(x: Float[Array, "r e"]) -> Float[Array, "r 2 d"]:
@@ -94,17 +113,23 @@ class Attention(nnx.Module):
         self.qkv = Linear(cfg.width, 3 * cfg.width, bias=False, rngs=rngs)
         self.out = Linear(cfg.width, cfg.width, bias=False, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b f d"], mask: Bool[Array, "b f"]) -> Float[Array, "b f d"]:
-        batch, frames, width = x.shape
-        qkv = self.qkv(x).reshape(batch, frames, 3, self.heads, width // self.heads)
-        q, k, v = jnp.moveaxis(qkv, 2, 0)
-        tables = rotary_tables(frames, width // self.heads)
+    def __call__(
+        self, x: Float[Array, "b f d"], mask: Bool[Array, "b f"], window: Window | None = None
+    ) -> Float[Array, "b w d"]:
+        """The attention of every frame, or of those in a window."""
+        frames, width = x.shape[1:]
+        shape = (self.heads, width // self.heads)
+        tables = rotary_tables(frames, shape[1])
+
+        def heads(y: Float[Array, "b t d"]) -> Float[Array, "b t h k"]:
+            return y.reshape(*y.shape[:2], *shape)
+
+        q, k, v = (heads(y) for y in jnp.split(self.qkv(x), 3, axis=-1))
         q, k = rotate(q, tables), rotate(k, tables)
-        scores = jnp.einsum("bfhk,bghk->bhfg", q, k, preferred_element_type=jnp.float32)
-        scores = jnp.where(mask[:, None, None], scores * q.shape[-1] ** -0.5, MASKED)
-        weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
-        y = jnp.einsum("bhfg,bghk->bfhk", weights, v, preferred_element_type=jnp.float32)
-        return self.out(y.reshape(x.shape))
+        if window is not None:
+            q = heads(window.of(q.reshape(x.shape)))
+        y = attend(q, k, v, mask)
+        return self.out(y.reshape(*y.shape[:2], width))
 
 
 class FeedForward(nnx.Module):
@@ -137,9 +162,11 @@ class Block(nnx.Module):
         x: Float[Array, "b f d"],
         modulation: Float[Array, "r 4 d"],
         mask: Bool[Array, "b f"],
-    ) -> Float[Array, "b f d"]:
-        y = self.attention_norm.apply(x, modulation[:, :2])
-        x = x + self.attention(y, mask).astype(jnp.float32)
+        window: Window | None = None,
+    ) -> Float[Array, "b w d"]:
+        """The block's output at every frame, or at those in a window."""
+        y = self.attention(self.attention_norm.apply(x, modulation[:, :2]), mask, window)
+        x = (x if window is None else window.of(x)) + y.astype(jnp.float32)
         y = self.feed_forward_norm.apply(x, modulation[:, 2:])
         return x + self.feed_forward(y).astype(jnp.float32)
 
@@ -215,14 +242,20 @@ class DiT(nnx.Module):
         base: Float[Array, "b f d"],
         modulation: Modulation,
         lengths: Int[Array, " b"],
-    ) -> Float[Array, "b f m"]:
+        window: Window | None = None,
+    ) -> Float[Array, "b w m"]:
         """The velocity from what `prepare` and `tables` give; `r` is `b`, or 1 for a common time.
 
-        Frames past a row's length change nothing, and their velocity means nothing.
+        Frames past a row's length change nothing, and their velocity means nothing. A window gives
+        the velocity of its frames alone, for less work: frames mix in the attention, of which the
+        last layer needs the others' keys and values only, and in the WaveNet. So where a window
+        does not start with its row, the velocity of its first `margin` frames means nothing either.
         """
         mask = valid(lengths, x.shape[1])
         h = zero_padding(self.merge_x(x).astype(jnp.float32) + base, mask)
-        h = self._transform(h, modulation.blocks, mask)
+        h = self._transform(h, modulation.blocks, mask, window)
+        if window is not None:
+            x, lengths = window.of(x), lengths - window.starts
         h = self.norm.apply(h, modulation.norm)
         h = self.long_skip(jnp.concatenate([h, x], axis=-1))
         y = self.wavenet(self.wavenet_in(h), modulation.wavenet, lengths)
@@ -230,36 +263,46 @@ class DiT(nnx.Module):
         shift, scale = modulation.final[:, :1], modulation.final[:, 1:]
         return self.out(self.final(y * (1.0 + scale) + shift)).astype(jnp.float32)
 
+    @property
+    def margin(self) -> int:
+        """How many frames to either side the WaveNet looks."""
+        return self.wavenet.margin
+
     def _transform(
         self,
         x: Float[Array, "b f d"],
         modulation: Float[Array, "r layers 4 d"],
         mask: Bool[Array, "b f"],
-    ) -> Float[Array, "b f d"]:
+        window: Window | None,
+    ) -> Float[Array, "b w d"]:
         """The transformer: the layers that hand on, the middle one, those that receive."""
 
-        def run(x: Array, i: Array | int) -> Array:
+        def run(x: Array, i: Array | int, window: Window | None = None) -> Array:
             # indexed here rather than sliced for each of the scans, which would copy the weights
             block = jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, i, 0, False), self.blocks)
-            return block(x, lax.dynamic_index_in_dim(modulation, i, 1, False), mask)
+            return block(x, lax.dynamic_index_in_dim(modulation, i, 1, False), mask, window)
 
         def hand_on(x: Array, i: Array) -> tuple[Array, Array]:
             x = run(x, i)
             return x, x
 
+        def join(x: Array, skip: Linear, held: Array) -> Array:
+            return skip(jnp.concatenate([x, held], axis=-1)).astype(jnp.float32)
+
         def receive(x: Array, inputs: tuple[Array, Linear, Array]) -> tuple[Array, None]:
             i, skip, held = inputs
-            x = skip(jnp.concatenate([x, held], axis=-1)).astype(jnp.float32)
-            return run(x, i), None
+            return run(join(x, skip, held), i), None
 
-        middle = self.layers // 2
+        middle, last = self.layers // 2, self.layers - 1
         x, held = lax.scan(hand_on, x, jnp.arange(middle))
-        x = run(x, middle)
         if self.skips is None:
-            return x
-        latest_first = held[::-1][: self.receivers]
-        inputs = (jnp.arange(middle + 1, self.layers), self.skips, latest_first)
-        return lax.scan(receive, x, inputs)[0]
+            return run(x, middle, window)
+        x = run(x, middle)
+        inputs = (self.skips, held[::-1][: self.receivers])
+        # the last layer stands apart: it alone has a window
+        others, final = (jax.tree.map(lambda a, i=i: a[i], inputs) for i in (slice(-1), -1))
+        x = lax.scan(receive, x, (jnp.arange(middle + 1, last), *others))[0]
+        return run(join(x, *final), last, window)
 
     def velocity(
         self,

@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from indextts_jax.layers.conv import valid, zero_padding
-from indextts_jax.models.dit import DiT, Modulation
+from indextts_jax.models.dit import DiT, Modulation, Window
 
 
 def noise(keys: Key[Array, " b"], frames: int, mels: int) -> Float[Array, "b {frames} {mels}"]:
@@ -34,12 +34,14 @@ def sample(
     *,
     steps: int,
     guidance: float | Float[Array, ""],
+    longest: int | None = None,
 ) -> Float[Array, "b f m"]:
     """The mel of prompt and target, with zeros in the prompt's frames and past each row's length.
 
     `lengths` counts prompt and target together, as the frames of `condition` and `noise` do.
     `guidance` 0 runs the conditional rows alone; as an array it may change without a compilation,
-    and is never 0.
+    and is never 0. No target has more than `longest` frames: then the velocity of the prompt, which
+    nobody asks for, is computed no further than the targets need it.
 
     Source: `BASECFM.solve_euler` of the PyTorch release.
     """
@@ -47,10 +49,13 @@ def sample(
     in_prompt = valid(prompt_lengths, frames)
     target = valid(lengths, frames) & ~in_prompt
     base = dit.prepare(zero_padding(prompt_mel, in_prompt), style, condition)
-    guided = isinstance(guidance, jax.Array) or guidance > 0
+    window = None if longest is None else around(prompt_lengths, longest, dit.margin, frames)
+    rows, guided = window, isinstance(guidance, jax.Array) or guidance > 0
     if guided:  # conditional rows, then unconditional ones
         base = jnp.concatenate([base, jnp.broadcast_to(dit.prepare_unconditional(), base.shape)])
         lengths = jnp.concatenate([lengths, lengths])
+        if window is not None:
+            rows = Window(jnp.concatenate([window.starts, window.starts]), window.size)
 
     def step(
         x: Float[Array, "b f m"], inputs: tuple[Modulation, Float[Array, ""]]
@@ -58,16 +63,30 @@ def sample(
         modulation, dt = inputs
         modulation = jax.tree.map(lambda table: table[None], modulation)  # one time for all rows
         if guided:
-            both = dit.evaluate(jnp.concatenate([x, x]), base, modulation, lengths)
+            both = dit.evaluate(jnp.concatenate([x, x]), base, modulation, lengths, rows)
             conditional, unconditional = jnp.split(both, 2)
             velocity = (1.0 + guidance) * conditional - guidance * unconditional
         else:
-            velocity = dit.evaluate(x, base, modulation, lengths)
+            velocity = dit.evaluate(x, base, modulation, lengths, rows)
+        if window is not None:
+            velocity = window.into(velocity, frames)
         return zero_padding(x + dt * velocity, target), None
 
     times = np.linspace(0.0, 1.0, steps + 1, dtype=np.float32)
     inputs = (dit.tables(jnp.asarray(times[:-1])), jnp.asarray(np.diff(times)))
     return lax.scan(step, zero_padding(noise.astype(jnp.float32), target), inputs)[0]
+
+
+def around(starts: Int[Array, " b"], longest: int, margin: int, frames: int) -> Window | None:
+    """Windows over targets that start there, and the margin before them; none if nothing is saved.
+
+    Near the start of a row or the end of the array a window lies as far inside as it must, so its
+    margin is longer, or the row's own start.
+    """
+    size = longest + margin
+    if size >= frames:
+        return None
+    return Window(jnp.clip(starts - margin, 0, frames - size), size)
 
 
 def follow(
@@ -124,6 +143,7 @@ def continue_mel(
         prompt_lengths + lengths,
         steps=steps,
         guidance=guidance,
+        longest=condition.shape[1],
     )
     frames = condition.shape[1]
     return zero_padding(after(mel, prompt_lengths, frames), valid(lengths, frames))

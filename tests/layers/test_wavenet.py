@@ -113,3 +113,17 @@ def test_one_modulation_may_serve_all_rows():
     np.testing.assert_allclose(
         run(params, y, one), run(params, y, np.repeat(one, 3, axis=0)), atol=1e-6
     )
+
+
+@pytest.mark.parametrize(("layers", "kernel", "dilation"), [(3, 5, 1), (3, 3, 2)])
+def test_a_frame_reaches_as_far_as_the_margin_and_no_farther(layers, kernel, dilation):
+    _, graph, params = built(layers, kernel, dilation)
+    wavenet = nnx.merge(graph, jax.tree.map(jnp.asarray, params))
+    y = jnp.asarray(np.random.default_rng(0).standard_normal((1, 31, WIDTH), np.float32))
+    changed = y.at[0, 15].add(1)
+    given = (wavenet.modulation(jnp.ones((1, WIDTH))), jnp.array([31]))
+
+    differs = np.any(wavenet(y, *given) != wavenet(changed, *given), axis=-1)[0]
+
+    reached = np.arange(15 - wavenet.margin, 15 + wavenet.margin + 1)
+    assert np.flatnonzero(differs).tolist() == reached.tolist()

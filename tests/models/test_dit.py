@@ -248,7 +248,8 @@ def test_a_row_equals_its_unpadded_run():
     padded = run_small(graph, params, x, prompt, times, style, condition, np.array([23]))
     alone = run_small(graph, params, cut[0], cut[1], times, style, cut[2], np.array([23]))
 
-    assert support.relative_errors(padded[:, :23], alone)[1] < 1e-6
+    # sums over 31 keys, of which 8 count for nothing, are taken in another order than those over 23
+    assert support.relative_errors(padded[:, :23], alone)[1] < 4e-6
 
 
 def test_the_unconditional_vector_is_what_zeros_prepare():

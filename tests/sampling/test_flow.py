@@ -200,6 +200,31 @@ def test_the_continuation_is_the_target_s_part_of_the_mel_of_each_row_alone():
         assert not row[length:].any()
 
 
+def test_leaving_out_what_only_the_prompt_needs_changes_nothing():
+    """A prompt within the margin, one in the middle, and one whose target ends with the array."""
+    prompts, targets = np.array([2, 20, 29]), np.array([11, 7, 11])
+    noise, mel, condition, style = inputs(np.random.default_rng(6), 3, 40)
+    given = (noise, mel, prompts, condition, style, prompts + targets)
+
+    whole = run(flow.sample, *given, steps=2, guidance=0.7)
+    ours = run(flow.sample, *given, steps=2, guidance=0.7, longest=11)
+
+    assert whole[0, 2:13].all()
+    assert support.relative_errors(ours, whole)[1] < 5e-6
+
+
+def test_a_window_holds_its_target_and_the_margin_or_the_start_of_the_row():
+    window = flow.around(jnp.array([2, 20, 29]), 11, 4, 40)
+
+    assert window.size == 15
+    assert window.starts.tolist() == [0, 16, 25]
+    assert flow.around(jnp.array([29]), 36, 4, 40) is None
+    framed = jnp.arange(1, 41.0).reshape(1, 40, 1)
+    one = flow.around(jnp.array([20]), 11, 4, 40)
+    assert one.of(framed)[0, :, 0].tolist() == list(range(17, 32))
+    assert one.into(one.of(framed), 40)[0, 14:33, 0].tolist() == [0, 0, *range(17, 32), 0, 0]
+
+
 def test_rows_follow_each_other_at_their_own_lengths():
     first, second = np.arange(1, 7).reshape(2, 3, 1), np.arange(10, 18).reshape(2, 4, 1)
 
