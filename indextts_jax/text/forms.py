@@ -49,7 +49,7 @@ def plain_forms(text: str, language: Language) -> str:
     """
     text = _MICRO.sub("µ", text.translate(_LOWERED))
     text = _FRACTION.sub(_fraction, text)
-    text = _EXPONENT.sub(_exponent, text)
+    text = _EXPONENT.sub(lambda match: _exponent(match, language), text)
     text = _CIRCLED.sub(lambda match: f"{int(unicodedata.numeric(match[0]))}, ", text)
     return _NUMERAL.sub(lambda match: _numeral(match[0], language), text)
 
@@ -62,7 +62,7 @@ def tidy(text: str) -> str:
     text = _TAG.sub(_tag, text)
     text = _BULLET.sub("", _EMPHASIS.sub(r"\2", text))
     text = _GROUPED.sub("", unicodedata.normalize("NFC", text))
-    return text.translate(_INVISIBLE | _SPACES | {0x202F: " "} | _FULL_WIDTH)
+    return text.translate(_INVISIBLE | _SPACES | {0x202F: " ", ord("〇"): "零"} | _FULL_WIDTH)
 
 
 def _tag(match: re.Match[str]) -> str:
@@ -83,9 +83,11 @@ def _fraction(match: re.Match[str]) -> str:
     return f"{match[1]}{' ' if match[1] else ''}{above}/{below}"
 
 
-def _exponent(match: re.Match[str]) -> str:
+def _exponent(match: re.Match[str], language: Language) -> str:
     if match[0] in ("²", "³") and _LENGTH.search(match.string[: match.start()]):
         return match[0]
+    if re.fullmatch(".?[⁺⁻]", match[0]):  # the charge of an ion
+        return " " + match[0].replace("⁻", " minus" if language == "en" else "负").translate(_PLAIN)
     return "^" + match[0].translate(_PLAIN)
 
 

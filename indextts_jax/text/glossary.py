@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from indextts_jax import plain_yaml
 from indextts_jax.errors import InputError
 from indextts_jax.text.verbalise import Language
 
@@ -39,13 +38,13 @@ class Glossary:
             InputError: if the file cannot be read as one.
         """
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            content = plain_yaml.parse(Path(path).read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not UTF-8 at byte {error.start}") from error
-        except yaml.YAMLError as error:
-            raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        except ValueError as error:
+            raise InputError(f"{path} is not YAML: {error!s:.300}") from error
         if not isinstance(content, dict) or not content:
             raise InputError(
                 f"{path}: expected terms and their readings, such as `C++: C plus plus`"
@@ -71,7 +70,7 @@ class Glossary:
 
 def _term(key: Any, where: str) -> str:
     if not isinstance(key, str) or not key.strip():
-        raise InputError(f"{where}: a term must be text, got {key!r}; put it in quotes")
+        raise InputError(f"{where}: a term must be text, got {key!r:.100}; put it in quotes")
     return key
 
 
@@ -80,8 +79,11 @@ def _readings(term: Any, value: Any, where: str) -> Readings:
         return {"zh": value, "en": value}
     if not isinstance(value, dict) or not value or not set(value) <= {"zh", "en"}:
         raise InputError(
-            f"{where}: the reading of {term!r} must be text, or zh and en readings, got {value!r}"
+            f"{where}: the reading of {term!r:.100} must be text, or zh and en readings, got "
+            f"{value!r:.100}"
         )
     if bad := [reading for reading in value.values() if not isinstance(reading, str)]:
-        raise InputError(f"{where}: a reading of {term!r} must be text, got {bad[0]!r}; quote it")
+        raise InputError(
+            f"{where}: a reading of {term!r:.100} must be text, got {bad[0]!r:.100}; quote it"
+        )
     return dict(value)

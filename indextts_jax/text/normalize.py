@@ -13,11 +13,13 @@ from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.grammar import by_grammar
 from indextts_jax.text.marked import settle_marked
 from indextts_jax.text.spans import Rule, Settled, rule
+from indextts_jax.text.symbols import name_symbols
 from indextts_jax.text.tones import toned_words
 from indextts_jax.text.verbalise import Language
 
 _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
 _LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+")
+_MARKS = re.compile("[，。？！、；：]")
 _ADDRESS = re.compile(rf"{EMAIL}|{URL}", re.ASCII)
 _FUNCTION_WORDS = frozenset(
     [
@@ -66,8 +68,12 @@ def language_of(text: str) -> Language | None:
     ideographs = len(_IDEOGRAPH.findall(text))
     words = _LATIN.findall(_ADDRESS.sub("", text))
     if not ideographs:
-        return "en" if _LATIN.search(text) else None
-    if len(words) > ideographs and not _FUNCTION_WORDS.isdisjoint(map(str.lower, words)):
+        chinese = _MARKS.search(text) and not any(len(word) > 2 for word in words)
+        return None if not _LATIN.search(text) else "zh" if chinese else "en"
+    known = not _FUNCTION_WORDS.isdisjoint(map(str.lower, words))
+    first = _LATIN.match(text.lstrip(" '\"“‘("))
+    mostly = first and not _MARKS.search(text) and 1.5 * len(words) >= ideographs
+    if known and (len(words) > ideographs or mostly):
         return "en"
     return "zh"
 
@@ -88,7 +94,7 @@ def _sentence(
     text = toned_words(text, language == "zh", settled.keep)
     text = plain_forms(settle_marked(text, settled, warn), language)
     text = _in_chinese(text, settled) if language == "zh" else _in_english(text, settled)
-    return settled.restore(text)
+    return settled.restore(name_symbols(text, language))
 
 
 def _terms(glossary: Glossary, language: Language) -> Rule:

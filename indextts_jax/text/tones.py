@@ -41,7 +41,8 @@ def syllables(word: str, neutral: bool) -> list[str] | None:
     """
     letters: list[tuple[str, str]] = []
     for character in word:
-        base, *marks = unicodedata.normalize("NFD", character)
+        decomposed = unicodedata.normalize("NFD", character)
+        base, marks = decomposed[0], decomposed[1:]
         tone = "".join(_TONES.get(mark, "") for mark in marks)
         letters.append(("ü" if "\u0308" in marks else base, tone))
     if not any(tone for _, tone in letters):

@@ -97,12 +97,12 @@ def test_compat_reads_and_cuts_as_the_reference():
 
 
 def test_what_is_unknown_is_named_with_its_place():
-    script = prepare("Hi 😀 there.\nAnd {here} 😀.")
+    script = prepare("Hi 😀 there.\nAnd <here> 😀.")
 
     assert [(u.piece, u.line, u.column) for u in script.unknown] == [
         ("😀", 1, 4),
-        ("{", 2, 5),
-        ("}", 2, 10),
+        ("<", 2, 5),
+        (">", 2, 10),
         ("😀", 2, 12),
     ]
     assert str(script.unknown[0]) == "😀 at character 4"

@@ -94,6 +94,9 @@ DIFFERENT = {
     "①②③": FORM,
     "½杯": FORM,
     "x²": FORM,
+    "#话题# @用户 &和": "the signs around a topic are for the eye; the tokenizer does not know them",
+    "©2024": SIGN,
+    "[tag] (x) {y}": "braces are said as other brackets are; the tokenizer does not know them",
     "10⁻³": FORM,
 }
 

@@ -5,7 +5,7 @@ from indextts_jax.text.spans import Rule
 
 RULES: list[Rule] = [
     *codes.ADDRESSES,
-    dates.DOTTED,
+    *dates.DOTTED,
     *codes.RULES,
     *dates.RULES,
     *sums.POWERS,

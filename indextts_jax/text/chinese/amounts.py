@@ -6,7 +6,7 @@ from indextts_jax.text import units
 from indextts_jax.text.chinese import numbers, say
 from indextts_jax.text.chinese.codes import START
 from indextts_jax.text.english.amounts import NUMBER
-from indextts_jax.text.spans import Rule, rule
+from indextts_jax.text.spans import PLACE, Rule, rule
 
 _NAME = units.alternatives({**units.CHINESE, **units.CHINESE_RATES})
 _BELOW = units.alternatives({**units.CHINESE, **units.CHINESE_PERIODS})
@@ -15,6 +15,11 @@ _MONEY = units.alternatives(units.MONEY)
 _END = r"(?![A-Za-z0-9²³])"
 _TO = r"\s?[-–—~～至到]\s?"
 _SCALE = r"\s?(万亿|[万亿千百]|million|billion|thousand|[kKM](?![A-Za-z]))?"
+_PLACE = PLACE.pattern[1:-1]
+_PER = (
+    rf"(?:[月年天日周时分秒人次斤㎡平吨个晚件台套股桶升度克千位只辆间亩{_PLACE}]|小时|公斤|公里|立方"
+    "|m²|kg|km|L(?![A-Za-z]))"
+)
 _SIGN = r"(?P<sign>(?<![0-9A-Za-z)）])[-−])?"
 _GAME = re.compile("比分|胜|负|战|平|击败|赢|输|领先|落后|逆转|总分|险|横扫|败|不敌|力克|拿下")
 _GAME_AFTER = (
@@ -25,7 +30,7 @@ _GAME_AFTER = (
 # Before these, 2 is 两.
 _TWO = (
     "(?:[个台斤只条张本位名件款种倍次天周岁吨元块辆家间杯瓶碗盒包支把双套米人秒座棵头匹场句步遍"
-    "趟口]|年(?![级代])|点(?:[钟整半到的，。,]|\\d+分|$)|公[斤里]|小时|分钟|平方|千米|厘米|层楼)"
+    rf"趟口]|年(?![级代])|点(?:[钟整半到的，。,]|\d+分|[{_PLACE}]|$)|公[斤里]|小时|分钟|平方|千米|厘米|层楼)"
 )
 
 
@@ -82,7 +87,19 @@ RULES: list[Rule] = [
         rf"{_SIGN}{START}({NUMBER}){_TO}({NUMBER})\s?({_UNIT}){_END}",
         lambda m: f"{_minus(m)}{numbers.decimal(m[2])}到{say.measure(m[3], m[4])}",
     ),
-    rule(rf"{_SIGN}{START}({NUMBER})([万亿千百])?\s?({_UNIT}){_END}", _scaled),
+    rule(
+        r"(?<![A-Za-z0-9.,])(\d+)\s?h\s?(\d+)\s?m(?:in)?(?:\s?(\d+)\s?s)?(?![A-Za-z0-9])",
+        lambda m: (
+            f"{numbers.counted(m[1])}小时{numbers.decimal(m[2])}分钟"
+            + (f"{numbers.decimal(m[3])}秒" if m[3] else "")
+        ),
+    ),
+    rule(rf"{_SIGN}(?<![A-Za-z]){START}({NUMBER})([万亿千百])?\s?({_UNIT}){_END}", _scaled),
+    rule(r"第\s?(\d{1,3})(?![\d.:/~～–—-])", lambda m: "第" + numbers.decimal(m[1])),
+    rule(
+        rf"{START}(\d{{1,2}})秒(\d\d)(?!\d|[.秒])",
+        lambda m: f"{numbers.decimal(m[1])}秒{numbers.year(m[2])}",
+    ),
     rule(r"(?:№|[Nn]o\.|NO\.)\s?(\d+)(?!\d)", _numbered),
     rule(
         rf"{START}(?<![-:/A-Za-z])(\d{{1,3}})[-–:：](\d{{1,3}})(?![\d:/.A-Za-z-]|\s?=)"
@@ -107,6 +124,7 @@ RULES: list[Rule] = [
         lambda m: f"{numbers.decimal(m[1])}英尺{numbers.decimal(m[2])}英寸",
     ),
     rule(rf"{START}\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d,])", lambda m: numbers.decimal(m[0])),
+    rule(r"(?<=[日号月])\s?[-–—~～]\s?(?=\d{1,2}[日号月])", lambda m: "到"),
     rule(rf"{START}24/7(?!\d)(?:\s?小时)?", lambda m: "七乘二十四小时"),
     rule(
         rf"{START}(\d{{1,2}})(?=(?:号楼|号院|单元|号门|号线|号[馆厅机桌厂仓库])(?!元))",
@@ -126,8 +144,13 @@ RULES: list[Rule] = [
     rule(rf"{START}(?<![第周~–/-])2(?={_TWO})", lambda m: "两"),
     rule(rf"{START}(\d+(?:\.\d+)?)\s?‰", lambda m: f"千分之{numbers.decimal(m[1])}"),
     rule(
-        r"(?<!\d)(\d{1,2})·(\d{1,2})(?=事[件变]|运动|惨案)",
-        lambda m: numbers.year(m[1] + m[2]),
+        r"(?<![\d·])(?!\d·\d(?!事变|运动))(\d{1,2})·(\d{1,2})(?![\d·]|\s?=)",
+        lambda m: numbers.digits(m[1] + m[2], one="幺" if "3·15" in m[0] else "一"),
     ),
+    rule(
+        rf"(?<=[元块万亿次个台斤吨分人件套股度页字克升{_PLACE}])\s?/\s?(?:(㎡|m²|m³|kg|km|L)(?![A-Za-z])|(?={_PER}))",
+        lambda m: "每" + units.CHINESE.get(m[1] or "", ""),
+    ),
+    rule(rf"(?<=[万亿千百{_PLACE}])\+(?!\s?\d)", lambda m: "加"),
     rule(rf"{START}\d+\.\d+(?!\d|\.\d)", lambda m: numbers.decimal(m[0])),
 ]

@@ -6,8 +6,11 @@ from indextts_jax.text.chinese import numbers, say
 from indextts_jax.text.english.codes import EMAIL, PATH, URL
 from indextts_jax.text.spans import Rule, rule
 
+_FOLDERS = r"(?<![\w\\])[A-Za-z]:\\[\w.\\\u4e00-\u9fff-]*"
+_UNDERSCORED = r"(?<![\w/.@-])[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+(?![\w@])"
 ADDRESSES: list[Rule] = [
-    rule(pattern, lambda m: say.address(m[0])) for pattern in (EMAIL, URL, PATH)
+    rule(pattern, lambda m: say.address(m[0]))
+    for pattern in (EMAIL, URL, _FOLDERS, PATH, _UNDERSCORED)
 ]
 
 START = r"(?<![0-9.,])"  # a number begins, after a letter perhaps
@@ -23,7 +26,7 @@ _CODED = (
     "|运单|快递|账号|帐号|账户|卡号|密码|口令|验证码|校验码|邀请码|取件码|提取码|学号|工号|证号"
     "|身份证|护照|驾驶证|驾照|社保|邮编|邮政编码|尾号|代码|股票|序列号|流水号|车牌|航班|班机|车次"
     "|列车|区号|会员|批号|型号|条码|合同|发票|保单|案号|警号|条形码|识别码|微信|暗号|门禁|车厢号"
-    "|国道|省道|县道|分机|(?<![A-Za-z])(?:ISBN|ISSN|ID|PIN|QQ|VIN|OTP|[Rr]oom|[Ff]light)"
+    "|国道|省道|县道|分机|端口|内线|(?<![A-Za-z])(?:ISBN|ISSN|ID|PIN|QQ|VIN|OTP|[Rr]oom|[Ff]light)"
 )
 _PHONES = (
     "电话|手机|座机|热线|拨打|拨|致电|传真|客服|联系方式|联系|呼叫|短信|号码|咨询|来电|报警|打"
@@ -108,7 +111,7 @@ RULES: list[Rule] = [
     ),
     rule(
         rf"(?P<word>{_CODED})(?P<between>{_IS})(?P<code>[A-Za-z]{{0,4}}-?\d[A-Za-z0-9]*"
-        r"(?:-[A-Za-z0-9]+)*)(?![0-9A-Za-z]|[.:：]\d|\s?%|-)",
+        r"(?:-[A-Za-z0-9]+)*(?:\s\d{3,4}(?![\dA-Za-z]))*)(?![0-9A-Za-z]|[.:：]\d|\s?%|-)",
         _coded,
     ),
     rule(

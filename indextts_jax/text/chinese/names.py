@@ -3,7 +3,7 @@
 import re
 
 from indextts_jax.text.chinese import numbers, say
-from indextts_jax.text.chinese.codes import COUNTED, NAME_START
+from indextts_jax.text.chinese.codes import COUNTED, NAME_START, START
 from indextts_jax.text.english.numbers import NUMERAL, roman
 from indextts_jax.text.spans import PLACE, Rule, rule
 
@@ -50,6 +50,21 @@ RULES: list[Rule] = [
     rule(
         rf"(?<![A-Za-z0-9])({NUMERAL}|I)(?=[型期级类度](?![A-Za-z]))",
         lambda m: numbers.cardinal(roman(m[1])),
+    ),
+    rule(
+        r"(?<=[\u4e00-\u9fff])(III?|IV|VII|VIII|IX)(?![A-Za-z0-9])",
+        lambda m: numbers.cardinal(roman(m[1])),
+    ),
+    rule(rf"(?<=[\d{_PLACE}])#(?![\d楼房栋幢])", lambda m: "井号"),
+    rule(
+        rf"{START}\d{{3,4}}(?=事件|大地震|地震|部队|惨案|事变|大促|购物节|晚会)",
+        lambda m: numbers.digits(m[0], one="一" if m[0] in ("911", "918") else "幺"),
+    ),
+    # The grammar takes these for telephone numbers, whatever is counted.
+    rule(
+        rf"{START}(?<![-:：/])(?:110|112|114|119|120|122)(?=[\u4e00-\u9fff])"
+        r"(?![来了]|报警|火警|急救|电话|热线|出警|救护|警|调度|指挥|平台|民警|接警|中心|[和或、])",
+        lambda m: numbers.decimal(m[0]),
     ),
     rule(r"#([^#\s]*[\u4e00-\u9fff][^#\s]*)#", lambda m: m[1]),
     rule(r"#(?=[A-Za-z\u4e00-\u9fff])", lambda m: ""),

@@ -39,7 +39,7 @@ POWERS: list[Rule] = [
     rule(
         rf"{START}(?P<number>{NUMBER})"
         r"(?:[eE](?P<e>[-+−]?\d{1,3})|\s?[×xX*·]\s?10\s?\^\s?\(?(?P<power>[-+−]?\d{1,3})\)?)"
-        rf"(?![A-Za-z0-9]|\.\d)(?:\s?(?P<unit>{_UNIT}(?:/(?:{_UNIT}))?)(?![A-Za-z0-9²³]))?",
+        rf"(?:\s?(?P<unit>(?:{_UNIT})(?:/(?:{_UNIT}))?)(?![A-Za-z0-9²³])|(?![A-Za-z0-9]|\.\d))",
         _scientific,
     ),
     rule(rf"(?<=[A-Za-z)）\]\u4e00-\u9fff]){_EXPONENT}", lambda m: power(m[1])),
@@ -47,7 +47,11 @@ POWERS: list[Rule] = [
 ]
 
 RULES: list[Rule] = [
-    rule(r"(?:±|\+/-)\s?(?=\d)", lambda m: "正负"),
+    rule(rf"(?:±|\+/-)\s?(?=[\d{_PLACE}])", lambda m: "正负"),
+    rule(
+        rf"{START}(?<!-)(\d+(?:\.\d+)?)\s?[-−–]\s?(\d+(?:\.\d+)?)(?=\s?[=≈])",
+        lambda m: f"{numbers.decimal(m[1])}减{numbers.decimal(m[2])}",
+    ),
     rule(rf"\s?[≈≅≃]\s?{_RIGHT}", lambda m: "约等于"),
     rule(rf"\s?(?:≠|!=)\s?{_RIGHT}", lambda m: "不等于"),
     rule(rf"\s?(?:≤|<=|⩽)\s?{_RIGHT}", lambda m: "小于等于"),
@@ -65,4 +69,7 @@ RULES: list[Rule] = [
     ),
     rule(rf"{_LEFT}\s?<\s?{_RIGHT}", lambda m: "小于"),
     rule(rf"{_LEFT}\s?>\s?{_RIGHT}", lambda m: "大于"),
+    rule("(?<=和)/(?=或)", lambda m: ""),
+    rule(r"(?<=[A-Za-z])\s?/\s?(?=[A-Za-z])", lambda m: " "),
+    rule(r"(?<=[A-Za-z\u4e00-\u9fff])\s?/\s?(?=[A-Za-z\u4e00-\u9fff])", lambda m: ","),
 ]

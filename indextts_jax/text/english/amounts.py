@@ -16,6 +16,11 @@ _NAME = units.alternatives(units.ENGLISH)
 UNIT = rf"(?:{_NAME})(?:\s?/\s?(?:{_NAME}|{'|'.join(units.PER)})(?![A-Za-z]))?"
 _MONEY = units.alternatives(units.MONEY)
 _PERIODS = {"mo": "month", "yr": "year", "hr": "hour", "h": "hour", "d": "day", "wk": "week"}
+_BOOKS = (
+    "Genesis|Exodus|Leviticus|Deuteronomy|Samuel|Kings|Chronicles|Psalms?|Proverbs|Ecclesiastes"
+    "|Isaiah|Jeremiah|Ezekiel|Daniel|Matthew|Mark|Luke|John|Acts|Romans|Corinthians|Galatians"
+    "|Ephesians|Philippians|Colossians|Timothy|Hebrews|James|Revelation|Quran|Surah"
+)
 _GAME = re.compile(r"\b(?:w[io]n|beat|los[te]|scor|victor|draw|lead|led|tied?|defeat|down|up)")
 
 
@@ -46,8 +51,9 @@ def _measure(match: re.Match[str]) -> str | None:
 
 
 def _size(match: re.Match[str]) -> str:
-    sides = [side for side in match.groups() if side]
-    return " by ".join(say.label(s) if len(s) > 2 else say.quantity(s) for s in sides)
+    *sides, unit = match.groups()
+    words = [say.label(s) if len(s) > 2 and not unit else say.quantity(s) for s in sides if s]
+    return " by ".join(words) + (f" {units.english(unit)[1]}" if unit else "")
 
 
 def _duration(match: re.Match[str]) -> str:
@@ -65,6 +71,18 @@ def _score(match: re.Match[str]) -> str | None:
     if not _GAME.search(around):
         return None
     return f"{say.quantity(match[1])} to {say.quantity(match[2])}"
+
+
+def _range(match: re.Match[str]) -> str:
+    """`5-10` is a range, and `5 - 3` is none."""
+    first, last = match[1].replace(",", ""), match[2].replace(",", "")
+    minus = " - " in match[0] and float(first) > float(last)
+    return f"{say.quantity(match[1])} {'minus' if minus else 'to'} {say.quantity(match[2])}"
+
+
+def _inches(match: re.Match[str]) -> bool:
+    """Whether the quotation mark closes nothing."""
+    return match[0][-1] == "″" or match.string[: match.start()].count('"') % 2 == 0
 
 
 def _and_a_half(match: re.Match[str]) -> str | None:
@@ -112,7 +130,28 @@ RULES: list[Rule] = [
         rf"{_START}({NUMBER}){_TO}({NUMBER})\s?({UNIT}){_END}(?<! in)",
         lambda m: f"{say.quantity(m[1])} to {say.measure(m[2], m[3])}",
     ),
-    rule(r"(?<![\w.,])(\d+)\s?[x×]\s?(\d+)(?:\s?[x×]\s?(\d+))?(?!\w|\s?=)", _size),
+    rule(
+        r"(?<![\w.,$€£])(\d+(?:\.\d+)?)(?:″|[\"”](?=\s?[A-Za-z]))",
+        lambda m: f"{say.quantity(m[1])} inch" if _inches(m) else None,
+    ),
+    rule(rf"{_START}({NUMBER})\s?¢", lambda m: say.money("$", f"0.{int(m[1]):02}")),
+    rule(
+        r"(?<![\w.,])(\d+(?:\.\d+)?)([KMB])(?=\s+(?:[a-z]+s|people)\b)",
+        lambda m: (
+            None
+            if m[2] == "K" and len(m[1]) < 3 and int(m[1]) < 20
+            else f"{say.quantity(m[1])} {say.SCALE[m[2].lower()]}"
+        ),
+    ),
+    rule(
+        rf"\b({_BOOKS})\s(\d{{1,3}}):(\d{{1,3}})(?!\d)",
+        lambda m: f"{m[1]} {say.quantity(m[2])} {say.quantity(m[3])}",
+    ),
+    rule(
+        r"(?<![\w.,])(\d+)\s?[x×]\s?(\d+)(?:\s?[x×]\s?(\d+))?"
+        rf"(?:\s?({UNIT}){_END}(?!\s[a-z])|(?!\w|\s?=))",
+        _size,
+    ),
     rule(rf"{SIGNED}({NUMBER})\s?({UNIT}){_END}(?:\.(?=\s[a-z]))?", _measure),
     rule(
         rf"{SIGNED}({NUMBER})-({_NAME}){_END}",
@@ -129,15 +168,13 @@ RULES: list[Rule] = [
         r"(?<![\w.,:])(\d+):(\d+)(?![\w:]|[.,]\d)",
         lambda m: f"{say.quantity(m[1])} to {say.quantity(m[2])}",
     ),
-    rule(
-        rf"(?<![\w.,-])({NUMBER}){_TO}({NUMBER})(?!\w|-\d|[.,]\d|\s?=)",
-        lambda m: f"{say.quantity(m[1])} to {say.quantity(m[2])}",
-    ),
+    rule(rf"(?<![\w.,-])({NUMBER}){_TO}({NUMBER})(?!\w|-\d|[.,]\d|\s?=)", _range),
+    rule(r"(?<=\d)\s/\s(?=\d)", lambda m: " divided by "),
     rule(
         rf"{_START}({NUMBER})-([a-z]{{2,}}(?:-[a-z]+)*)\b",
         lambda m: f"{say.quantity(m[1])} {m[2].replace('-', ' ')}",
     ),
-    rule(rf"{_START}({NUMBER})[x×](?!\w|\s?\d)", lambda m: f"{say.quantity(m[1])} times"),
+    rule(rf"{_START}({NUMBER})[x×](?!\w|\s?[-+*/=^−\d])", lambda m: f"{say.quantity(m[1])} times"),
     rule(
         rf"{_START}({NUMBER})k(?=\s+(?:[a-z]+s|people)\b)",
         lambda m: f"{say.quantity(m[1])} thousand",

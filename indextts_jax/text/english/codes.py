@@ -30,15 +30,17 @@ ADDRESSES: list[Rule] = [
 ]
 
 _ROOM = (
-    r"rooms?|rm\.?|suite|ste\.|apt\.?|apartment|unit|flat|bus|route|highway|hwy|interstate|line"
-    r"|freeway|locker|building|studio|classroom|ward|lot|stall|seat|gate|platform|exit|bay"
+    r"(?:room|suite|apartment|unit|flat|bus|route|locker|building|studio|classroom|seat|gate|hall"
+    r"|platform|exit|lab|cabin|counter|booth|hangar|terminal|pier)s?|buses|rm\.?|ste\.|apt\.?"
+    r"|highway|hwy|interstate|line|freeway|ward|lot|stall|bay|auditorium|theat(?:er|re)|dorm"
 )
 _CODE = (
     r"flights?|pins?|passcode|passwords?|otp|zip(?:\s?code)?|postcode|postal code|area code|codes?"
     r"|serial|isbn(?:-1[03])?|issn|tracking|confirmation|reference|ref\.?|badge|licen[cs]e|plates?"
     r"|invoice|orders?|tickets?|case|account|acct\.?|card|policy|member(?:ship)?|extension|ext\.?"
     r"|id|qq|passport|train|patent|docket|booking|ssn|social security|vin|routing|student|employee"
-    r"|reservation|permit|claim|batch|part|item|sku|agent|apartment code|lock|safe"
+    r"|reservation|permit|claim|batch|combination|port|keypad|part|item|sku|agent"
+    r"|apartment code|lock|safe"
 )
 _STREET = (
     "[\U000f0000-\U000ffffd]|(?:Street|Avenue|Lane|Road|Drive|Boulevard|Way|Court|Place|Square|Terrace"
@@ -46,17 +48,18 @@ _STREET = (
 )
 # After these a number is a code even where no "number" or "is" says so.
 _STRONG = (
-    r"flight|train|pin|pass|otp|zip|post|area|isbn|issn|ssn|ext|serial|badge|licen|vin|id|codes?$"
+    r"flight|train|combination|port|pin|pass|otp|zip|post|area|isbn|issn|ssn|ext|serial|badge|licen"
+    r"|vin|id|codes?$"
 )
 _PHONE = (
     r"call|phone|telephone|tel\.?|dial|fax|hotline|mobile|cell|text|whatsapp|contact|ring"
     r"|helpline|reach (?:me|us|him|her|them) at|text\s[\"']?(?-i:[A-Z]+)[\"']?\sto"
 )
 _BETWEEN = (
-    r"(?:\s*(?:\b(?:number|numbers|no\.?|num\.?|id|code|is|was|are|at|on|me|us|him|her|them)\b\.?"
-    r"|[#:=：])){0,4}\s*"
+    r"(?:\s*(?:\b(?:number|numbers|no\.?|num\.?|id|code|is|was|are|at|on|me|us|him|her|them|reads?"
+    r"|(?:end(?:s|ing|ed)?|start(?:s|ing)?) (?:in|with))\b\.?|[#:=：])){0,4}\s*"
 )
-_CLEAR = re.compile(r"[#:=：]|\b(?:no|num|number|id|code|is|was)\b", re.IGNORECASE)
+_CLEAR = re.compile(r"[#:=：]|\b(?:no|num|number|id|code|is|was|reads?|in|with)\b", re.IGNORECASE)
 
 
 def _between(text: str) -> str:
@@ -90,7 +93,9 @@ def _phone(match: re.Match[str]) -> str | None:
 
 
 def _room(match: re.Match[str]) -> str:
-    return f"{match[1]}{_between(match[2])}{say.mixed(match[3])}"
+    first = f"{match[1]}{_between(match[2])}{say.mixed(match[3])}"
+    others = re.split(r"(\d+)", match[4] or "") if match[1].endswith("s") else [match[4] or ""]
+    return first + "".join(say.label(p) if p.isdecimal() else p for p in others)
 
 
 def _version(match: re.Match[str]) -> str:
@@ -102,6 +107,15 @@ RULES: list[Rule] = [
     rule(
         r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)",
         lambda m: " dot ".join(numbers.digits(part) for part in m[0].split(".")),
+    ),
+    rule(
+        r"(?:(?<=[\U000f0000-\U000ffffd])|(?<=localhost)):(\d{2,5})(?![\d:])",
+        lambda m: f" colon {numbers.digits(m[1])}",
+    ),
+    rule(r"(?<![\w.,$+-])1[3-9]\d{9}(?!\w|[.,]\d)", lambda m: say.code(m[0])),
+    rule(
+        r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){3,7}(?:\s?[A-Z0-9]{1,3})?\b",
+        lambda m: say.code(re.sub(r"(?<=[A-Z]{2})(?=\d)", " ", m[0])),
     ),
     rule(r"(?<![\w.])(v|ver\.?|version)\s?(\d+(?:\.\d+)*)(?!\w)", _version, re.IGNORECASE),
     rule(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w)", lambda m: say.dotted(m[0])),
@@ -122,6 +136,7 @@ RULES: list[Rule] = [
     rule(r"(?<![\w.-])97[89]-[\d-]+[\dX](?![\w-])", lambda m: say.code(m[0])),
     rule(
         rf"\b({_ROOM})(\s+(?:number\s+|no\.\s*|#\s*)?|\s*#\s*)([A-Z]?-?\d+[A-Z]?)\b"
+        r"((?<=s\s\d{3})(?:(?:,\s|,?\s(?:and|or|to)\s)\d{3}\b)+)?"
         r"(?![.,:]\d|%|\s?-\s?\d)",
         _room,
         re.IGNORECASE,
@@ -144,6 +159,18 @@ RULES: list[Rule] = [
         r"\b(error|status|response|http)((?:\s+code)?(?:\s+is)?[ :]+)(\d{3})\b(?![.,]\d|%)",
         lambda m: f"{m[1]}{m[2]}{numbers.digits(m[3], 'oh')}",
         re.IGNORECASE,
+    ),
+    rule(
+        r"(?<![\w.,$€£-])([2-5]\d\d)(?=\s(?:error|status|response|redirect|page)\b)",
+        lambda m: say.label(m[1]),
+    ),
+    rule(
+        r"(?<![\w.,])(\d{3})((?:\([a-z0-9]\))+)",
+        lambda m: f"{say.label(m[1])} {say.mixed(re.sub(r'[()]+', ' ', m[2]))}",
+    ),
+    rule(
+        r"\b(Form|Rule|Resolution|Prop|Proposition|Area|Catch|Directive)\s(\d{3,4})\b(?![.,]\d|%)",
+        lambda m: f"{m[1]} {say.label(m[2])}",
     ),
     rule(
         rf"\b(?P<word>{_CODE})(?P<between>{_BETWEEN})"

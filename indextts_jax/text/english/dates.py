@@ -18,6 +18,17 @@ _PLURALS = (
 )
 _COUNTED = re.compile(rf"\s+(?:(?!this|was|has|is|as|us|its|plus|alas)[a-z]+[^s\W]s|{_PLURALS})\b")
 _DATED = re.compile(r"\b(?:in|since|by|until|till|before|after|during|year|class of) $", re.I)
+_EVENTS = (
+    "War|Treaty|Fire|Battle|Act|Revolution|Constitution|Congress|Rebellion|Uprising|Peace|Charter"
+    "|Union|treaty|fire|battle|act|revolution|constitution|crash|panic|plague|earthquake|eruption"
+    "|census|flood|siege|invasion|crisis|summer|winter|spring|autumn|fall|famine|epidemic|rebellion"
+    "|war|peace|election|agreement|edition"
+)
+_ERA = re.compile(
+    r"\s(?:kid|music|song|movie|film|hit|style|show|classic|pop|rock|fashion|band|vibe|sitcom|baby"
+    r"|babies|cartoon|hairstyle|party|nostalgia|aesthetic|child|disco|cult|era)"
+)
+_MANY = re.compile(r"\b(?:two|three|four|five|six|ten|some|several|in) $", re.I)
 _DECADE_AFTER = frozenset(
     ["the", "his", "her", "their", "my", "your", "our", "mid", "early", "late", "in", "during"]
 )
@@ -49,6 +60,8 @@ def _decade(match: re.Match[str]) -> str | None:
         start = match.string[: match.start()]
         before = re.search(r"(\w+)[\s-]+$", start)
         after = bool(before and before[1].lower() in _DECADE_AFTER)
+        after = after or bool(_ERA.match(match.string, match.end()))
+        after = after or bool(_MANY.search(start))
         if figures < "20" or not (match[0][0] in "'’" or after or _DECADES.search(start)):
             return None
     return numbers.decade(figures + "s")
@@ -79,6 +92,29 @@ def _day_month(match: re.Match[str]) -> str | None:
         return None
     the = "" if re.search(r"\bthe\s$", match.string[: match.start()], re.IGNORECASE) else "the "
     return f"{the}{numbers.ordinal(int(match[1]))} of {say.month(match[2])}"
+
+
+def _between_years(match: re.Match[str]) -> str | None:
+    first, last = int(match[2]), int(match[4])
+    round_ = first % 100 == last % 100 == 0
+    if first >= last or round_ or _COUNTED.match(match.string[match.end() :]):
+        return None
+    return f"{match[1]} {numbers.year(first)} {match[3]} {numbers.year(last)}"
+
+
+def _event(match: re.Match[str]) -> str | None:
+    after = match.string[match.end() :]
+    start = match[1] if match[1][-1].isspace() else match[1] + " "
+    if _COUNTED.match(after) or (match[1].lower().startswith("around") and after[:1] not in ",."):
+        return None
+    return start + numbers.year(int(match[2]))
+
+
+def _month_slash_day(match: re.Match[str]) -> str | None:
+    day = int(match[3])
+    if not 0 < day < 32 or (match[2], match[3]) in (("9", "11"), ("1", "2")):
+        return None
+    return f"{match[1]} {say.MONTHS[int(match[2]) - 1]} {numbers.ordinal(day)}"
 
 
 NUMERIC: list[Rule] = [
@@ -132,12 +168,23 @@ RULES: list[Rule] = [
     rule(rf"{_BEFORE}({_YEAR})(?=\s?(?:AD|CE)\b)", _year),
     rule(rf"{_BEFORE}(?:19|20)\d\d{_NO_YEAR}", _year),
     rule(
+        rf"\b([Bb]etween|[Ff]rom)\s({_YEAR})\s(and|to|until|till|through)\s({_YEAR}){_NO_YEAR}",
+        _between_years,
+    ),
+    rule(rf"\b((?:{_EVENTS})\sof\s|[Aa]round\s|Circa\s|circa\s)({_YEAR}){_NO_YEAR}", _event),
+    rule(rf"\b(The|the)\s(1[1-8]\d\d)(?=\s(?:[a-z]+\s)?(?:{_EVENTS})\b)", _event),
+    rule(
+        r"\b([Dd]ue|[Oo]n|[Bb]y|[Uu]ntil|[Ss]ince|[Ff]rom|dated)\s(1[0-2]|0?[1-9])/(\d{1,2})(?![\w/]|[.,]\d|\sof\b)",
+        _month_slash_day,
+    ),
+    rule(
         rf"(?:(?<=\b[Ii]n )|(?<=\b[Ss]ince )|(?<=\b[Uu]ntil )|(?<=\b[Bb]y )|(?<=\b[Yy]ear )"
         rf"|(?<=\b[Aa]fter )|(?<=\b[Bb]efore )|(?<=\bborn ))1[0-8]\d\d{_NO_YEAR}",
         _year,
     ),
     rule(
-        r"(?:(?<=\d)|(?<=\d[ap]m)|(?<=\d [ap]m))\s?[-–]\s?(?=\d{1,2}(?::\d\d)?\s?[ap]\.?m)",
+        r"(?:(?<=\d)|(?<=\d[ap]m)|(?<=\d [ap]m)|(?<=[ap]\.m\.))"
+        r"\s?[-–]\s?(?=\d{1,2}(?::\d\d)?\s?[ap]\.?m)",
         lambda m: " to ",
         re.IGNORECASE,
     ),

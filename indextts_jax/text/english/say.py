@@ -19,7 +19,7 @@ MONTHS = (
     "november",
     "december",
 )
-_SCALE = {
+SCALE = {
     "k": "thousand",
     "m": "million",
     "mn": "million",
@@ -132,7 +132,7 @@ def money(sign: str, amount: str, scale: str | None = None, *, one_thing: bool =
     one, several, cent, cents, _ = units.MONEY[sign]
     several = one if one_thing else several
     if scale:
-        return f"{numbers.decimal(amount)} {_SCALE.get(scale.lower(), scale.lower())} {several}"
+        return f"{numbers.decimal(amount)} {SCALE.get(scale.lower(), scale.lower())} {several}"
     whole, _, part = amount.replace(",", "").partition(".")
     words = f"{numbers.cardinal(int(whole))} {one if whole == '1' else several}"
     if len(part) > 2 or not cent:

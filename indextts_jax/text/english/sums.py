@@ -38,7 +38,7 @@ POWERS: list[Rule] = [
     rule(
         rf"{SIGNED}(?P<number>{NUMBER})"
         r"(?:[eE](?P<e>[-+−]?\d{1,3})|\s?[×x*·]\s?10\s?\^\s?\(?(?P<power>[-+−]?\d{1,3})\)?)"
-        rf"(?![\w.]\d|\w)(?:\s?(?P<unit>{UNIT})(?![A-Za-z0-9²³]))?",
+        rf"(?:\s?(?P<unit>{UNIT})(?![A-Za-z0-9²³])|(?!\w|\.\d))",
         _scientific,
     ),
     rule(rf"(?<=[A-Za-z)\]]){_EXPONENT}", lambda m: f" {power(m[1])}"),
@@ -49,7 +49,7 @@ POWERS: list[Rule] = [
 ]
 
 SIGNS: list[Rule] = [
-    rule(r"\s?(?:±|\+/-|\+-)\s?(?=\d)", lambda m: " plus or minus "),
+    rule(rf"\s?(?:±|\+/-|\+-)\s?(?=[\d{_PLACE}])", lambda m: " plus or minus "),
     rule(rf"\s?(?:≈|≅|≃){_RIGHT}|\s?[≈≅≃]\s+{_RIGHT}", lambda m: " is approximately "),
     rule(rf"\s?(?:≠|!=)\s?{_RIGHT}", lambda m: " is not equal to "),
     rule(rf"\s?(?:≤|<=|⩽)\s?{_RIGHT}", lambda m: " less than or equal to "),
@@ -71,8 +71,8 @@ SIGNS: list[Rule] = [
     ),
     rule(rf"{_LEFT}\s?<\s?(?=[-−]?\d)", lambda m: " less than "),
     rule(rf"{_LEFT}\s?>\s?(?=[-−]?\d)", lambda m: " greater than "),
-    rule(rf"(?<=[\w)])\s<\s(?=\w)", lambda m: " less than "),
-    rule(rf"(?<=[\w)])\s>\s(?=\w)", lambda m: " greater than "),
+    rule(r"(?<=[\w)])\s<\s(?=\w)", lambda m: " less than "),
+    rule(r"(?<=[\w)])\s>\s(?=\w)", lambda m: " greater than "),
 ]
 
 RULES: list[Rule] = [
