@@ -11,13 +11,14 @@ import dataclasses
 import importlib.resources
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 from absl import flags as absl_flags
 
 from indextts_jax import devices
 from indextts_jax.checkpoint import open_checkpoint
+from indextts_jax.errors import InputError
 from indextts_jax.notices import notify
 from indextts_jax.provenance import Provenance
 from indextts_jax.terminal import table
@@ -102,7 +103,7 @@ def import_checkpoint(
     flags = absl_flags.FlagValues()
     command.define(flags)
     flags.mark_as_parsed()
-    given = {
+    given: dict[str, str | Path | bool | Sequence[str] | None] = {
         "src": src,
         "dst": dst,
         "dtype": dtype,
@@ -118,17 +119,23 @@ def import_checkpoint(
     }
     for name, value in given.items():
         if value is not None:
-            flags[name].parse(_word(value))
-            flags[name].using_default_value = False
+            _give(flags[name], value)
     with jax.default_device(jax.local_devices(backend="cpu")[0]):  # nothing is computed
         return command.perform(flags, quiet=quiet)
 
 
-def _word(value: object) -> object:
-    """A value as its flag takes it."""
-    if isinstance(value, Path):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value
+def _give(flag: Any, value: str | Path | bool | Sequence[str]) -> None:
+    """Sets a flag as a command line would."""
+    try:
+        if isinstance(value, bool):
+            flag.parse(value)
+        elif isinstance(value, str | Path):
+            flag.parse(str(value))
+        else:
+            flag.parse(list(value))
+    except absl_flags.Error as error:
+        raise InputError(" ".join(str(error).split())) from error
+    flag.using_default_value = False
 
 
 def describe_checkpoint(path: str | Path) -> CheckpointSummary:

@@ -8,7 +8,7 @@ from indextts_jax.errors import InputError, TextWarning
 from indextts_jax.text.frontend import Script
 
 SHOWN = 10  # unknown pieces
-_OURS = "indextts_jax"
+_BETWEEN = ("indextts_jax", "jaxtyping", "beartype")  # the last two check shapes, in tests
 
 
 def text_notices(script: Script) -> list[str]:
@@ -31,7 +31,7 @@ def notify(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the line outside of this package that led here."""
     level = 1
     frame: types.FrameType | None = sys._getframe()
-    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == _OURS:
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import html
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +52,17 @@ class Speech:
         """
         write_audio(path, self.samples, self.sample_rate, subtype, comment)
 
-    def _repr_html_(self) -> str:
-        """A player, as notebooks show the last value of a cell."""
-        told = f"{self.duration:.2f} s, {len(self.segments)} segments"
+    def player(self) -> str:
+        """A player as HTML, with the sound in it; faults are told beside it.
+
+        What lasts longer than `PLAYED` says is not put into a page: that is told instead.
+        """
+        told = (
+            f"{self.duration:.2f} s, {len(self.segments)} segment{'s' * (len(self.segments) > 1)}"
+        )
         for number, segment in enumerate(self.segments, 1):
             if segment.faults:
-                told += f"<br>segment {number}: {described(segment.faults)}"
+                told += f"<br>segment {number}: {html.escape(described(segment.faults))}"
         if not np.isfinite(self.samples).all():
             return f"<div>no sound: the samples are not finite ({told})</div>"
         if 2 * len(self.samples) > PLAYED:
@@ -64,3 +70,7 @@ class Speech:
         data = encode(self.samples, self.sample_rate, "WAV", "PCM_16")
         source = f"data:audio/wav;base64,{base64.b64encode(data).decode('ascii')}"
         return f'<div><audio controls src="{source}"></audio><br>{told}</div>'
+
+    def _repr_html_(self) -> str:
+        """The player, as notebooks show the value of a cell."""
+        return self.player()

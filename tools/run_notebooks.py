@@ -1,0 +1,130 @@
+"""Runs every notebook from top to bottom on the small model of the tests.
+
+    python tools/run_notebooks.py
+    python tools/run_notebooks.py quickstart
+
+One cell of each, tagged "parameters", is replaced: it says what is downloaded, and where things
+lie. All else is what a reader runs. Nothing is installed, downloaded, or written to the notebooks;
+the work is done in a temporary folder. It needs the extra `test`.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+TINY = ROOT / "tests" / "data" / "tiny"
+WORDS = ROOT / "tests" / "data" / "qwen" / "tiny"
+TIMEOUT = 600  # seconds for a cell
+TAG = "parameters"
+
+# What the cells say here; the names are those of the notebooks. `published` is a copy of the small
+# model's files, in the folder that a notebook runs in.
+PARAMETERS = {
+    "quickstart": f"""
+DOWNLOAD = False
+PUBLISHED = "published"
+CHECKPOINT = "checkpoint"
+SPEAKER = {str(TINY / "speaker.wav")!r}
+TEXT = "Hello world."
+LONG = "A dog barks. [pause 0.1s] Why?"
+STEPS = STEPS_WITHOUT_GPU = 2
+""",
+    "emotions": f"""
+DOWNLOAD = False
+PUBLISHED = "published"
+CHECKPOINT = "checkpoint"
+SPEAKER = {str(TINY / "speaker.wav")!r}
+EMOTION_CLIP = {str(TINY / "emotion.wav")!r}
+EMOTION_TEXT = "Why?"
+TEXT = "Hello world."
+CHOSEN = ["happy", "calm"]
+ALPHAS = [0.5]
+STEPS = STEPS_WITHOUT_GPU = 2
+""",
+    "import_and_verify": f"""
+DOWNLOAD = False
+PUBLISHED = "published"
+CHECKPOINT = "checkpoint"
+RECORD = False
+SPEAKER = ""
+TEXT = "Hello world."
+OPTIONS = ""
+GOLDEN = {str(TINY)!r}
+COMPONENT = "semantic_codec"
+""",
+}
+
+
+def prepared(path: Path) -> nbformat.NotebookNode:
+    """A notebook with its one parameter cell replaced."""
+    book = nbformat.read(path, as_version=4)
+    cells = [cell for cell in book.cells if TAG in cell.metadata.get("tags", ())]
+    if len(cells) != 1:
+        raise SystemExit(f"error: {path} has {len(cells)} cells tagged {TAG}; expected one")
+    cells[0].source = PARAMETERS[path.stem].strip()
+    return book
+
+
+def execute(path: Path, folder: Path) -> float:
+    """Runs a notebook in a folder; gives the seconds that it took.
+
+    Raises:
+        CellExecutionError: if a cell fails.
+    """
+    shutil.copytree(TINY / "checkpoints", folder / "published")
+    if path.stem == "emotions":
+        shutil.copytree(WORDS, folder / "published" / "qwen0.6bemo4-merge")
+    client = NotebookClient(
+        prepared(path), timeout=TIMEOUT, resources={"metadata": {"path": str(folder)}}
+    )
+    start = time.monotonic()
+    client.execute()
+    failed = [
+        output.text
+        for cell in client.nb.cells
+        for output in cell.get("outputs", ())
+        if output.output_type == "stream" and output.text.startswith("error: ")  # of a command
+    ]
+    if failed:
+        raise SystemExit(f"error: {path.name}: {failed[0]}")
+    return time.monotonic() - start
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the notebooks that are named, or all; the exit code is 1 if one fails."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = sorted(PARAMETERS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
+    chosen = parser.parse_args(argv).names or names
+    if unknown := set(chosen) - set(names):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    # What the cells call `python` is this one.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with tempfile.TemporaryDirectory(prefix="indextts_jax_notebooks_") as folder:
+        os.environ["INDEXTTS_JAX_CACHE"] = str(Path(folder) / "cache")
+        for name in chosen:
+            (Path(folder) / name).mkdir()
+            try:
+                seconds = execute(NOTEBOOKS / f"{name}.ipynb", Path(folder) / name)
+            except CellExecutionError as error:
+                sys.stderr.write(f"{error}\nerror: {name}.ipynb fails\n")
+                return 1
+            sys.stdout.write(f"{name}.ipynb: {seconds:.0f} s\n")
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
