@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 
+from indextts_jax import programs
 from indextts_jax.errors import InputError
 
 PLATFORMS = ("auto", "cpu", "cuda", "tpu")
@@ -69,6 +70,8 @@ def enable_compilation_cache() -> Path | None:
             stacklevel=2,
         )
         return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # The stages' programs are kept by ourselves; JAX keeps the small ones between them.
+    jax.config.update("jax_compilation_cache_dir", str(folder / "small"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    programs.activate(folder)
     return folder

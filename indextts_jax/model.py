@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax import checkpoint
-from indextts_jax.config import DTYPES, Config
+from indextts_jax import checkpoint, programs
+from indextts_jax.config import DTYPES, Config, to_data
+from indextts_jax.environment import FILES, FOLDERS, digest
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.provenance import Provenance
@@ -51,7 +52,76 @@ def _jitted(
         with jax.default_matmul_precision("highest"):
             return call(*leading, *arrays, **static)
 
-    return jax.jit(run)
+    given_away = getattr(function, "donated", ())  # arrays that the result takes the place of
+    return jax.jit(run, donate_argnums=tuple(1 + number for number in given_away))
+
+
+class Loaded(Mapping[str, Params]):
+    """Parameters by component, out of a checkpoint: each is loaded as it is first asked for."""
+
+    def __init__(self, saved: checkpoint.Checkpoint, config: Config, names: Iterable[str]):
+        self._saved, self._config, self._names = saved, config, tuple(names)
+        self._held: dict[str, Params] = {}
+        self._lock = threading.Lock()
+        (self.device,) = jnp.zeros(()).devices()  # the default one, which a context may set
+        """Where they are loaded to."""
+
+    def __getitem__(self, name: str) -> Params:
+        if name not in self._names:
+            raise KeyError(name)
+        with self._lock:  # threads wait for the one that loads
+            if name not in self._held:
+                with jax.default_device(self.device):
+                    stored = self._saved.load([name])[name]
+                    self._held[name] = _placed(name, stored, self._config)
+            return self._held[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # without loading it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The components in memory."""
+        return tuple(self._held)
+
+    def release(self, names: Iterable[str]) -> None:
+        """Forgets components: their memory is free when nothing else holds them."""
+        with self._lock:
+            for name in names:
+                self._held.pop(name, None)
+
+
+def program_name(
+    config: Config, component: str, function: str | Callable[..., Any], static: Mapping[str, Any]
+) -> programs.Name | None:
+    """What a stage's programs are called in the cache; none for a function without a name."""
+    called = function if isinstance(function, str) else _qualified(function)
+    settings = repr(sorted(static.items()))
+    if called is None or " at 0x" in settings:
+        return None
+    return programs.Name(config_key(config), component, called, settings)
+
+
+def _qualified(function: Callable[..., Any]) -> str | None:
+    """Its name, if it is code that the cache knows."""
+    name, module = getattr(function, "__qualname__", "<"), getattr(function, "__module__", "")
+    known = [f"indextts_jax.{part.removesuffix('.py')}" for part in (*FOLDERS, *FILES)]
+    if "<" in name or not any(module == part or module.startswith(f"{part}.") for part in known):
+        return None
+    return f"{module}.{name}"
+
+
+@functools.cache
+def config_key(config: Config) -> str:
+    """A hash of all sizes, whatever the compute dtypes: the parameters show those."""
+    sizes = {name: part for name, part in to_data(config).items() if name != "compute"}
+    return digest(sizes)[:16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,12 +139,29 @@ class Model:
     @property
     def device(self) -> jax.Device:
         """Where the parameters lie."""
+        if isinstance(self.params, Loaded):
+            return self.params.device
         (device, *_) = jax.tree.leaves(dict(self.params))[0].devices()
         return device
 
     def run(self, component: str, function: str | Callable[..., Any], *arrays: Any, **static: Any):  # type: ignore[no-untyped-def]
         """The result of one compiled stage; see `compiled`."""
-        return self.stage(component, function, **static)(self.params[component], *arrays)
+        stage = self.stage(component, function, **static)
+        arguments = (self.params[component], *arrays)
+        if (kept := programs.active()) is not None:
+            name = program_name(self.config, component, function, static)
+            device = programs.single_device(arguments)
+            if name is not None and device is not None:
+                return kept.get(name, stage, arguments, device).call(*arguments)
+        return stage(*arguments)
+
+    def release(self, names: Iterable[str]) -> None:
+        """Forgets the parameters of components; where they are used again, they are loaded again.
+
+        Only of a model that was loaded from a checkpoint.
+        """
+        if isinstance(self.params, Loaded):
+            self.params.release(names)
 
     def stage(
         self, component: str, function: str | Callable[..., Any], **static: Any
@@ -122,11 +209,12 @@ def load_model(
     *,
     dtype: str | None = None,
     components: Iterable[str] | None = None,
+    lazy: bool = False,
 ) -> Model:
     """The model of an imported checkpoint, on the default device.
 
     `dtype` sets the compute dtype of the stages after the prompt's analysis; by default the
-    checkpoint's configuration says it.
+    checkpoint's configuration says it. A `lazy` model loads each component as it is first used.
 
     Raises:
         InputError: if the checkpoint is missing, damaged, or does not fit its configuration.
@@ -138,8 +226,10 @@ def load_model(
         passed_over = ", ".join(saved.provenance.ignored)
         warnings.warn(f"{path} was imported with --ignore {passed_over}", stacklevel=2)
     saved.require(names)  # of all, before the first is read
-    # One after the other: stored and cast arrays of all would be in memory together.
-    params = {name: _placed(name, saved.load([name])[name], config) for name in names}
+    params = Loaded(saved, config, names)
+    if not lazy:
+        for name in names:  # one after the other: stored and cast arrays lie in memory together
+            params[name]
     return Model(config, params, Tokenizer(saved.tokenizer), saved.provenance)
 
 

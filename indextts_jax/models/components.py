@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 import importlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from indextts_jax.config import Config
+from indextts_jax import programs
+from indextts_jax.config import Config, to_data
 from indextts_jax.errors import InputError
 from indextts_jax.layers.linear import Table
 
@@ -28,6 +29,14 @@ COMPONENTS = {
 OPTIONAL = {"text_emotion": "TextEmotion"}
 
 
+class Declared(NamedTuple):
+    """One parameter."""
+
+    path: tuple[Any, ...]
+    shape: tuple[int, ...]
+    table: bool  # stored numbers, not weights
+
+
 @dataclasses.dataclass(frozen=True)
 class Structure:
     """A component without its values: the graph, and the shapes and dtypes of its parameters.
@@ -36,8 +45,13 @@ class Structure:
     """
 
     name: str
-    graph: Any
+    section: Any  # of the configuration
     expected: dict[Any, Any]
+
+    @property
+    def graph(self) -> Any:
+        """The graph: this takes seconds, the first time."""
+        return _traced(self.name, self.section)[0]
 
     def bind(self, params: dict[Any, Any]) -> Any:
         """The module with these parameters (which are trusted: see `checkpoint`)."""
@@ -57,20 +71,30 @@ def _traced(name: str, section: Any) -> tuple[Any, Any]:
     return nnx.split(nnx.eval_shape(lambda: cls(section, rngs=nnx.Rngs(0))))
 
 
+@functools.cache
+def _declared(name: str, section: Any) -> tuple[Declared, ...]:
+    """The parameters of a component; kept between runs where there is a cache."""
+
+    def declare() -> list[Any]:
+        flat = nnx.to_flat_state(_traced(name, section)[1])
+        return [
+            [list(path), list(variable.get_value().shape), isinstance(variable, Table)]
+            for path, variable in flat
+        ]
+
+    found = programs.remembered(f"parameters of {name}", to_data(section), declare)
+    return tuple(Declared(tuple(path), tuple(shape), table) for path, shape, table in found)
+
+
 def structure(name: str, config: Config, dtype: str = "float32") -> Structure:
     """The structure of a component, its weights in `dtype`; stored tables stay float32."""
     section = getattr(config, name)
     if section is None:
         raise InputError(f"the model's configuration has no section {name}")
-    graph, state = _traced(name, section)
-    typed = jax.tree.map(
-        lambda variable: variable.replace(
-            jax.ShapeDtypeStruct(
-                variable.get_value().shape,
-                jnp.float32 if isinstance(variable, Table) else jnp.dtype(dtype),
-            )
-        ),
-        state,
-        is_leaf=lambda leaf: isinstance(leaf, nnx.Variable),
-    )
-    return Structure(name, graph, nnx.to_pure_dict(typed))
+    expected: dict[Any, Any] = {}
+    for path, shape, table in _declared(name, section):
+        place = expected
+        for key in path[:-1]:
+            place = place.setdefault(key, {})
+        place[path[-1]] = jax.ShapeDtypeStruct(shape, jnp.float32 if table else jnp.dtype(dtype))
+    return Structure(name, section, expected)

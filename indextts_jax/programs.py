@@ -1,0 +1,285 @@
+"""Compiled programs kept between runs: they are loaded as they are, not traced or lowered again.
+
+The commands activate a store in the cache folder (`devices.enable_compilation_cache`); `Model.run`
+then looks there first. A program's file is machine code: one that others made is to be trusted as
+a program is.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import pickle
+import threading
+import time
+import warnings
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax
+import jax
+from jax.experimental import serialize_executable
+
+from indextts_jax import staging
+from indextts_jax.config import ConfigError, from_data, to_data
+from indextts_jax.environment import Environment, digest, environment, source
+
+ENDING = ".program"
+DESCRIPTION = "environment.json"
+_FORMAT = 1
+_NEVER = 1e9  # seconds
+
+
+class Name(NamedTuple):
+    """Which program: a stage of a model."""
+
+    config: str  # hash of the configuration
+    component: str
+    function: str
+    static: str
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return f"{self.component} {self.function.rpartition('.')[2]}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """Bytes of device memory, as the compiler tells them."""
+
+    arguments: int
+    results: int
+    scratch: int
+    code: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What a program's file says about itself."""
+
+    format: int
+    component: str
+    function: str
+    static: str
+    shapes: str  # of the arrays besides the parameters
+    seconds: float  # of tracing and compiling
+    memory: Memory | None
+    sha256: str  # of what follows
+
+
+class Program(NamedTuple):
+    """A program that is ready to run."""
+
+    call: jax.stages.Compiled
+    record: Record
+    kept: bool  # it came from the store
+    seconds: float  # until it was ready
+
+
+Notice = Callable[[Program], None]
+
+
+class Programs:
+    """The programs of one folder; threads that ask for the same one at once get the same."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.notice: Notice = lambda program: None
+        """Is told of each program as it becomes ready."""
+        self._ready: dict[Hashable, Program] = {}
+        self._lock = threading.Lock()
+        self._environments: dict[jax.Device, Environment] = {}
+        self._warned = False
+
+    def get(
+        self, name: Name, stage: jax.stages.Wrapped, arguments: tuple[Any, ...], device: jax.Device
+    ) -> Program:
+        """The program of a stage for arguments (or their shapes) of these shapes."""
+        leaves, tree = jax.tree.flatten(arguments)
+        kinds = tuple(map(_kind, leaves))
+        place = (name, device, tree, kinds)
+        program = self._ready.get(place)
+        if program is None:
+            # One lock for all: XLA compiles on every core as it is.
+            with self._lock:
+                program = self._ready.get(place)
+                if program is None:
+                    program = self._make(name, stage, arguments, device, str(tree), kinds)
+                    self._ready[place] = program
+                    self.notice(program)
+        return program
+
+    def place(self, device: jax.Device, config: str) -> Path:
+        """The folder of a configuration's programs for a device."""
+        if device not in self._environments:
+            self._environments[device] = environment(device)
+        return self.folder / self._environments[device].key / config
+
+    def _make(
+        self,
+        name: Name,
+        stage: jax.stages.Wrapped,
+        arguments: tuple[Any, ...],
+        device: jax.Device,
+        tree: str,
+        kinds: tuple[Any, ...],
+    ) -> Program:
+        start = time.perf_counter()
+        words = [f"{dtype}{list(shape)}{weak}" for shape, dtype, weak in kinds]
+        switches = [jax.config.jax_enable_x64, str(jax.config.jax_default_matmul_precision)]
+        key = digest([*name, device.id, tree, words, switches])[:32]
+        path = self.place(device, name.config) / f"{key}{ENDING}"
+        if (found := self._read(path, device)) is not None:
+            return Program(*found, kept=True, seconds=time.perf_counter() - start)
+        compiled = _compile(stage, arguments)
+        arrays = jax.tree.leaves(arguments[1:])
+        record = Record(
+            format=_FORMAT,
+            component=name.component,
+            function=name.function,
+            static=name.static,
+            shapes=", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays),
+            seconds=round(time.perf_counter() - start, 3),
+            memory=memory_of(compiled),
+            sha256="",
+        )
+        record = self._write(path, device, compiled, record)
+        return Program(compiled, record, kept=False, seconds=time.perf_counter() - start)
+
+    def _read(self, path: Path, device: jax.Device) -> tuple[jax.stages.Compiled, Record] | None:
+        if not path.is_file():
+            return None
+        try:
+            record, body = read_file(path)
+            call = serialize_executable.deserialize_and_load(
+                *pickle.loads(body), backend=device.client, execution_devices=[device]
+            )
+        except Exception as error:  # whatever XLA or pickle raise at what they cannot read
+            self._warn(f"{path} cannot be used and is made anew ({_line(error)})")
+            return None
+        return call, record
+
+    def _write(
+        self, path: Path, device: jax.Device, compiled: jax.stages.Compiled, record: Record
+    ) -> Record:
+        try:
+            body = pickle.dumps(serialize_executable.serialize(compiled))
+        except Exception as error:  # a backend that cannot, or a program that holds constants
+            self._warn(f"{record.component} {record.function} is not kept ({_line(error)})")
+            return record
+        record = dataclasses.replace(record, sha256=hashlib.sha256(body).hexdigest())
+        head = json.dumps(to_data(record)).encode()
+        try:
+            description = path.parent.parent / DESCRIPTION
+            if not description.is_file():
+                text = json.dumps(to_data(self._environments[device]), indent=1)
+                staging.write_whole(description, text.encode())
+            staging.write_whole(path, b"\n".join([head, body]))
+        except OSError as error:
+            self._warn(f"compiled programs are not kept: {path.parent}: {error.strerror}")
+        return record
+
+    def _warn(self, message: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(message, stacklevel=2)
+
+
+def read_file(path: Path) -> tuple[Record, bytes]:
+    """A program's record and its content, seen to be undamaged; nothing of it is run.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    head, _, body = path.read_bytes().partition(b"\n")
+    try:
+        record = from_data(Record, json.loads(head))
+    except (ConfigError, RecursionError, ValueError) as error:
+        raise ValueError("its head is damaged") from error
+    if record.format != _FORMAT:
+        raise ValueError(f"it has format {record.format}, expected {_FORMAT}")
+    if hashlib.sha256(body).hexdigest() != record.sha256:
+        raise ValueError("its SHA-256 is not the recorded one")
+    return record, body
+
+
+def memory_of(compiled: jax.stages.Compiled) -> Memory | None:
+    """What the compiler says of a program's memory; none where it says nothing."""
+    told = compiled.memory_analysis()
+    if told is None:
+        return None
+    return Memory(
+        arguments=told.argument_size_in_bytes,
+        results=told.output_size_in_bytes - told.alias_size_in_bytes,
+        scratch=told.temp_size_in_bytes,
+        code=told.generated_code_size_in_bytes,
+    )
+
+
+def _compile(stage: jax.stages.Wrapped, arguments: tuple[Any, ...]) -> jax.stages.Compiled:
+    # XLA for CPU writes programs without their code where they came from JAX's own cache (jaxlib
+    # 0.10.2: `Function ... not found` when run), so these must not lie there.
+    option = "jax_persistent_cache_min_compile_time_secs"
+    usual = getattr(jax.config, option)
+    jax.config.update(option, _NEVER)
+    try:
+        return stage.lower(*arguments).compile()
+    finally:
+        jax.config.update(option, usual)
+
+
+def _kind(leaf: Any) -> tuple[tuple[int, ...], Any, bool]:
+    return leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+_active: Programs | None = None
+
+
+def activate(folder: Path | None) -> Programs | None:
+    """Keeps the programs of all models in a folder from now on; none: as JAX does by itself."""
+    global _active
+    _active = None if folder is None else Programs(folder)
+    return _active
+
+
+def active() -> Programs | None:
+    """The store that is in use."""
+    return _active
+
+
+def remembered(topic: str, key: object, make: Callable[[], Any]) -> Any:
+    """Plain data that takes long to find and depends on code and `key` alone, kept between runs."""
+    if _active is None:
+        return make()
+    asked = [topic, key, source(), flax.__version__]
+    path = _active.folder / "facts" / f"{digest(asked)[:32]}.json"
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if found["asked"] == asked[:2]:
+            return found["answer"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or damaged: it is made again
+    answer = make()
+    with contextlib.suppress(OSError):  # `_write` tells of a folder that cannot be written
+        staging.write_whole(path, json.dumps({"asked": asked[:2], "answer": answer}).encode())
+    return answer
+
+
+def single_device(arguments: Any) -> jax.Device | None:
+    """The device that all arrays lie on, or may be put on; none if they lie on several."""
+    found = None
+    for leaf in jax.tree.leaves(arguments):
+        sharding = getattr(leaf, "sharding", None)
+        if sharding is None:
+            continue  # of NumPy
+        if sharding.num_devices > 1:
+            return None
+        if found is None or getattr(leaf, "committed", True):
+            (found,) = sharding.device_set
+    return found
