@@ -38,7 +38,7 @@ HERE = Path(__file__).parent
 
 
 def difference(ours: Path, theirs: Path) -> dict[str, Any]:
-    """How far the results of both sides are apart: RMS over that of theirs, or equality of codes."""
+    """How far the results are apart: RMS over that of the reference, or the share of equal codes."""
     found: dict[str, Any] = {}
     with np.load(ours) as mine, np.load(theirs) as reference:
         for name, expected in reference.items():
@@ -76,17 +76,17 @@ def stage(name: str, work: Work, args: argparse.Namespace, sizes: dict[str, int]
     }
     found: dict[str, Any] = {"about": {side: worker.about for side, worker in workers.items()}}
     try:
-        for what in ("open", "run"):
-            more = request if what == "open" else {}
-            name = {"open": "load", "run": "first"}[what]
-            found[name] = {}
+        for what, named in (("open", "load"), ("run", "first")):
+            found[named] = {}
             for side, worker in workers.items():
-                found[name][side] = worker.ask(what, **more)["seconds"]
-                print(f"  {name} {side} {found[name][side]:.1f} s", file=sys.stderr)
+                answer = worker.ask(what, **(request if what == "open" else {}))
+                found[named][side] = answer["seconds"]
+                _tell(f"  {named} {side}: {answer['seconds']:.2f} s, cpu {answer['cpu']:.2f} s")
         runs: dict[str, list[dict[str, Any]]] = {side: [] for side in workers}
         for _ in range(args.repeats):
             for side, worker in workers.items():
-                runs[side].append(worker.ask("run"))
+                runs[side].append(answer := worker.ask("run"))
+                _tell(f"  {side}: {answer['seconds']:.3f} s, cpu {answer['cpu']:.3f} s")
         for side, times in runs.items():
             found[side] = timing.summary([run["seconds"] for run in times])
             found[side]["cpu"] = timing.summary([run["cpu"] for run in times])
@@ -103,6 +103,10 @@ def stage(name: str, work: Work, args: argparse.Namespace, sizes: dict[str, int]
         for worker in workers.values():
             worker.close()
     return found
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def sums(stages: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -185,9 +189,9 @@ def compare(args: argparse.Namespace) -> int:
     config = checkpoint.open_checkpoint(args.checkpoint).config
     stages: dict[str, dict[str, Any]] = {}
     for name in names:
-        print(f"{name} ...", file=sys.stderr)
+        _tell(f"{name} ...")
         stages[name] = stage(name, work, args, sizes(config))
-        print("  ".join(_row(name, stages[name])), file=sys.stderr)
+        _tell("  ".join(_row(name, stages[name])))
     first = next(iter(stages.values()))
     header = (
         *("stage", "reference s", "ours s", "ratio", "cpu s", "ours", "ratio"),

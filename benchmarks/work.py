@@ -38,9 +38,9 @@ TEXTS = {
     28: "The train leaves at a dozen.",
     80: "The old lighthouse keeper walked down to the harbour to watch the ships come in.",
     200: (
-        "When the rain had stopped at last, the children ran out into the garden, looked for the "
-        "small green frog that lived under the stones beside the pond, and found it asleep in the "
-        "afternoon sun, quite warm."
+        "When the rain had stopped at last, the children ran into the garden, searched for the "
+        "small green frog that lived under the stone beside the pond, and found it asleep in the "
+        "afternoon sun, quite warm!"
     ),
 }
 """Texts by their number of characters."""

@@ -97,7 +97,8 @@ class Worker:
         Raises:
             RuntimeError: if the process ended instead.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"do": do, **more}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
@@ -107,7 +108,8 @@ class Worker:
 
     def close(self) -> None:
         """Ends the process."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()

@@ -1,0 +1,179 @@
+"""One cell of the benchmark: something that is timed, and the least that it can take."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import roofline
+import timing
+from roofline import Cost, Peak
+from work import CODES_PER_SECOND, FRAMES_PER_CODE, Work, codes_for
+
+from indextts_jax.config import Config
+from indextts_jax.pipeline import IndexTTS
+from indextts_jax.prompts import Voice
+from indextts_jax.sampling.settings import SamplingConfig
+from indextts_jax.settings import Settings
+
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+class Compilations:
+    """Seconds that the compiler has taken, and how many programs it made."""
+
+    def __init__(self) -> None:
+        self.seconds, self.count = 0.0, 0
+        jax.monitoring.register_event_duration_secs_listener(self._hear)
+
+    def _hear(self, event: str, seconds: float, **_: Any) -> None:
+        if event == COMPILED:
+            self.seconds, self.count = self.seconds + seconds, self.count + 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is said: a text of so many characters in the voice of a prompt, so many times at once."""
+
+    characters: int
+    text: str
+    prompt: float  # seconds
+    steps: int
+    beams: int
+    rows: int = 1
+    codes: int | None = None
+
+    @property
+    def most(self) -> int:
+        """Codes, which the length of the text decides."""
+        return self.codes or codes_for(self.characters)
+
+    @property
+    def settings(self) -> Settings:
+        """As the reference has them, but for the length."""
+        sampling = SamplingConfig(beams=self.beams)
+        return Settings(sampling=sampling, max_codes=self.most, steps=self.steps, batch=self.rows)
+
+
+def timed(
+    run: Callable[[], Any], repeats: int, compilations: Compilations
+) -> tuple[dict[str, Any], Any]:
+    """The first call apart, then the repeats; and what the last gave."""
+    before, count, start = compilations.seconds, compilations.count, time.perf_counter()
+    found = run()
+    first = {
+        "first": time.perf_counter() - start,
+        "compile": compilations.seconds - before,
+        "programs": compilations.count - count,
+    }
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        found = run()
+        seconds.append(time.perf_counter() - start)
+    return {**first, **timing.summary(seconds)}, found
+
+
+def floors(
+    config: Config, request: Request, tokens: int, codes: int, peaks: Mapping[str, Peak]
+) -> dict[str, float]:
+    """The least seconds of each stage of speaking; `peaks` by compute dtype."""
+    compute, rows = config.compute, request.rows
+    prompt = Work(prompt=request.prompt).prompt_frames
+    frames = int(FRAMES_PER_CODE * codes)
+
+    def total(costs: list[Cost], dtype: str) -> float:
+        return sum(peaks[dtype].floor(cost) for cost in costs)
+
+    gpt, dit, vocoder = compute.gpt, compute.dit, compute.vocoder
+    width = {dtype: WIDTHS[dtype] for dtype in (gpt, dit, vocoder)}
+    steps = roofline.decode(config, tokens, codes, request.beams, width[gpt], rows)
+    flow = roofline.flow(config, prompt, codes, frames, request.steps, width[dit], rows)
+    return {
+        "codes": total(steps, gpt),
+        "latents": total([roofline.latents(config, tokens, codes, width[gpt], rows)], gpt),
+        "flow": total(flow, dit),
+        "vocoder": total([roofline.vocoder(config, frames, width[vocoder], rows)], vocoder),
+    }
+
+
+def voice_floor(config: Config, seconds: float, peak: Peak) -> float:
+    """The least seconds that a new prompt takes."""
+    work = Work(prompt=seconds)
+    costs = [
+        *[roofline.semantic_encoder(config, work.features)] * 2,
+        roofline.semantic_codec(config, work.features),
+        roofline.conditioning(config, work.features),
+        roofline.style_encoder(config, work.banks) or Cost(0.0, 0.0),
+        roofline.regulator(config, work.features, work.prompt_frames, 4),
+    ]
+    return sum(peak.floor(cost) for cost in costs)
+
+
+def speak(tts: IndexTTS, voice: Voice, request: Request) -> list[Any]:
+    """The speech of a request: alone by `speak`, several at once by `speak_many`."""
+    if request.rows == 1:
+        return [tts.speak(request.text, voice, settings=request.settings)]
+    from indextts_jax.batch import Utterance
+
+    many = [Utterance(text=request.text, voice=voice, seed=seed) for seed in range(request.rows)]
+    return tts.speak_many(many, settings=request.settings)
+
+
+def whole(
+    tts: IndexTTS,
+    voice: Voice,
+    request: Request,
+    peaks: Mapping[str, Peak],
+    repeats: int,
+    compilations: Compilations,
+) -> dict[str, Any]:
+    """The row of a request: its times, its stages, its floor."""
+    spent: list[dict[str, float]] = []
+
+    def run() -> list[Any]:
+        found = speak(tts, voice, request)
+        # Of a batch, the stages are shared: each speech tells its part.
+        stages: dict[str, float] = {}
+        for speech in found:
+            for name, seconds in speech.seconds.items():
+                stages[name] = stages.get(name, 0.0) + seconds
+        spent.append(stages)
+        return found
+
+    times, found = timed(run, repeats, compilations)
+    segments = [segment for speech in found for segment in speech.segments]
+    audio = sum(speech.duration for speech in found)
+    codes, count = sum(segment.codes for segment in segments), len(segments)
+    least = floors(
+        tts.model.config,
+        request,
+        round(sum(s.text_tokens for s in segments) / count),
+        round(codes / count),
+        peaks,
+    )
+    least = {name: seconds * count / request.rows for name, seconds in least.items()}
+    stages = {
+        name: timing.summary([one[name] for one in spent[1:]])["median"] for name in spent[-1]
+    }
+    middle = times["median"]
+    return {
+        "what": "whole",
+        "characters": request.characters,
+        "prompt": request.prompt,
+        "batch": request.rows,
+        "segments": count,
+        "codes": codes,
+        "audio": audio,
+        **times,
+        "stages": stages,
+        "floors": least,
+        "floor": sum(least.values()),
+        "over_floor": middle / sum(least.values()),
+        "real_time_factor": middle / audio,
+        "times_real_time": audio / middle,
+        "codes_per_second": codes / stages["codes"],
+        "expected_seconds": codes / CODES_PER_SECOND,
+    }

@@ -1,0 +1,88 @@
+"""The models and prompts that are timed: a checkpoint, or sizes filled with random numbers."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import soundfile
+from work import NEVER
+
+from indextts_jax.config import Config, bundled_config, load_config
+from indextts_jax.errors import InputError
+from indextts_jax.model import Model, Params, load_model, with_compute_dtype
+from indextts_jax.models.components import COMPONENTS, structure
+from indextts_jax.text.tokenizer import Tokenizer
+
+DATA = Path(__file__).parents[1] / "indextts_jax/data"
+SIZES = {"published": "indextts2", "tiny": "tiny"}
+BLOCK = 2**20  # random numbers that are drawn; they are repeated as often as it takes
+
+
+def random_model(sizes: str, dtype: str | None) -> Model:
+    """A model of these sizes (`published`, `tiny`, or a configuration's file) with random weights.
+
+    Made in place, in seconds: time does not depend on values.
+    """
+    if sizes in SIZES:
+        config = bundled_config(SIZES[sizes])
+    elif Path(sizes).is_file():
+        config = load_config(Path(sizes))
+    else:
+        raise InputError(f"--random must be {', '.join(SIZES)} or a YAML file, got {sizes!r}")
+    config = with_compute_dtype(config, dtype)
+    block = np.random.default_rng(0).standard_normal(BLOCK, np.float32)
+    params = {name: _filled(name, config, block) for name in COMPONENTS if name != "text_emotion"}
+    return Model(config, params, Tokenizer((DATA / "demo_tokenizer.model").read_bytes()))
+
+
+def _filled(name: str, config: Config, block: np.ndarray) -> Params:
+    expected = structure(name, config, getattr(config.compute, name, "float32")).expected
+
+    def fill(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        key = getattr(path[-1], "key", "")
+        if key in ("scale", "var", "gamma"):
+            return jnp.ones(leaf.shape, leaf.dtype)
+        if key in ("bias", "mean", "alpha", "beta"):
+            return jnp.zeros(leaf.shape, leaf.dtype)
+        size = math.prod(leaf.shape[:-1]) ** -0.5 if key == "kernel" else 1.0
+        return jnp.asarray(np.resize(size * block, leaf.shape), leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(fill, expected)
+
+
+def opened(checkpoint: Path | None, sizes: str | None, dtype: str | None) -> Model:
+    """The model to time; its stop code is never chosen.
+
+    Raises:
+        InputError: unless there is a checkpoint or sizes, not both.
+    """
+    if (checkpoint is None) == (sizes is None):
+        raise InputError("give a checkpoint, or --random published (or tiny)")
+    if checkpoint is not None:
+        names = [name for name in COMPONENTS if name != "text_emotion"]
+        return without_stop(load_model(checkpoint, dtype=dtype, components=names))
+    assert sizes is not None
+    return without_stop(random_model(sizes, dtype))
+
+
+def without_stop(model: Model) -> Model:
+    """The model, its stop code never chosen: a text takes as many codes as it is allowed."""
+    gpt = dict(model.params["gpt"])
+    head = dict(gpt["code_head"])
+    head["bias"] = head["bias"].at[model.config.gpt.stop_code].set(NEVER)
+    gpt["code_head"] = head
+    params = {name: gpt if name == "gpt" else model.params[name] for name in model.params}
+    return Model(model.config, params, model.tokenizer, model.provenance)
+
+
+def prompt(speaker: Path, seconds: float, folder: Path) -> Path:
+    """A recording of exactly so many seconds: the given one, repeated and cut."""
+    samples, rate = soundfile.read(speaker, dtype="float32")
+    if samples.ndim > 1:
+        samples = samples[:, 0]
+    path = folder / f"{seconds:g}s.wav"
+    soundfile.write(path, np.resize(samples, int(seconds * rate)), rate, subtype="FLOAT")
+    return path

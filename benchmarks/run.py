@@ -1,0 +1,221 @@
+"""Times this program: the whole and its stages, against the least that the device allows.
+
+    python benchmarks/run.py indextts2
+    python benchmarks/run.py --random published --texts 80 --prompts 5 --batch 1,4
+
+A row for a new voice (analysis of a prompt), one for each text of 7 to 200 characters with prompts
+of 5 and 15 s, and one for each batch. Weights that are random (`--random`: made in place, no files)
+never say stop, so for all weights the length of the text decides how many codes there are: 50 a
+second at 14 characters a second, and the stop code is forbidden. So equal work is compared.
+
+The first call stands apart; it compiles (nothing is taken from the cache of compiled programs,
+unless `--cache`). Then median and spread of the repeats, the stages' shares, codes a second, real
+time factor (seconds of compute for one of audio), and the ratio to the floor: bytes and
+multiply-adds of the plain formulae over bandwidth and matrix peak, measured here before.
+The last line is the same as JSON.
+"""
+
+import argparse
+import datetime
+import json
+import resource
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cells
+import jax
+import models
+import roofline
+import timing
+from work import TEXTS
+
+from indextts_jax import devices
+from indextts_jax.errors import InputError
+from indextts_jax.pipeline import IndexTTS
+from indextts_jax.terminal import table
+
+PACKAGES = ("jax", "jaxlib", "flax", "numpy", "indextts-jax")
+
+
+def memory(device: jax.Device) -> dict[str, int]:
+    """Bytes at most so far, of the process and, where it counts them, of the device."""
+    found = {"process": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    if stats := device.memory_stats():
+        found["device"] = stats["peak_bytes_in_use"]
+    return found
+
+
+def benchmark(args: argparse.Namespace) -> dict[str, Any]:
+    """Times everything that is asked for, and tells each row as it comes."""
+    device = devices.choose(args.device)
+    if args.cache:
+        devices.enable_compilation_cache()
+    compilations = cells.Compilations()
+    with jax.default_device(device):
+        model = models.opened(args.checkpoint, args.random, args.dtype)
+        dtypes = {"float32", model.config.compute.gpt, model.config.compute.dit}
+        dtypes.add(model.config.compute.vocoder)
+        peaks = {dtype: roofline.measure(dtype) for dtype in sorted(dtypes)}
+    for dtype, peak in peaks.items():
+        _tell(f"{dtype}: {peak.flops / 1e9:,.0f} GFLOP/s, {peak.bandwidth / 1e9:,.1f} GB/s")
+    tts, rows = IndexTTS(model), []
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in args.prompts:
+            path = models.prompt(args.speaker, seconds, Path(folder))
+            times, voice = cells.timed(lambda p=path: tts.voice(p), args.repeats, compilations)
+            floor = cells.voice_floor(model.config, seconds, peaks["float32"])
+            over = times["median"] / floor
+            row = {"what": "voice", "prompt": seconds, **times, "floor": floor, "over_floor": over}
+            rows.append({**row, "memory": memory(device)})
+            _tell(_line(rows[-1]))
+            for request in requests(args, seconds):
+                row = cells.whole(tts, voice, request, peaks, args.repeats, compilations)
+                rows.append({**row, "memory": memory(device)})
+                _tell(_line(rows[-1]))
+    return {
+        "kind": "run",
+        "date": datetime.date.today().isoformat(),
+        "machine": timing.machine(),
+        "device": devices.describe(device),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "weights": str(args.checkpoint.name) if args.checkpoint else f"random, {args.random}",
+        "dtype": {
+            stage: getattr(model.config.compute, stage) for stage in ("gpt", "dit", "vocoder")
+        },
+        "settings": {"steps": args.steps, "beams": args.beams, "repeats": args.repeats},
+        "peaks": {dtype: vars(peak) for dtype, peak in peaks.items()},
+        "rows": rows,
+    }
+
+
+def requests(args: argparse.Namespace, prompt: float) -> list[cells.Request]:
+    """The texts one by one; with the first prompt, the batches of one text too."""
+
+    def request(characters: int, rows: int) -> cells.Request:
+        return cells.Request(
+            characters=characters,
+            text=TEXTS[characters],
+            prompt=prompt,
+            steps=args.steps,
+            beams=args.beams,
+            rows=rows,
+            codes=args.codes,
+        )
+
+    singles = [request(characters, 1) for characters in args.texts] if 1 in args.batch else []
+    batches = [rows for rows in args.batch if rows > 1] if prompt == args.prompts[0] else []
+    return [*singles, *(request(args.batch_text, rows) for rows in batches)]
+
+
+HEADER = (
+    *("what", "prompt", "text", "batch", "codes", "audio s", "median s", "spread", "first s"),
+    *("compile s", "RTF", "codes/s", "x floor", "GB"),
+)
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    def shown(name: str, form: str) -> str:
+        return format(row[name], form) if name in row else ""
+
+    held = row["memory"].get("device", row["memory"]["process"])
+    return [
+        row["what"],
+        shown("prompt", "g"),
+        shown("characters", "d"),
+        shown("batch", "d"),
+        shown("codes", "d"),
+        shown("audio", ".2f"),
+        shown("median", ".3f"),
+        shown("spread", ".3f"),
+        shown("first", ".2f"),
+        shown("compile", ".2f"),
+        shown("real_time_factor", ".3f"),
+        shown("codes_per_second", ".1f"),
+        shown("over_floor", ".1f"),
+        f"{held / 1e9:.2f}",
+    ]
+
+
+def _stages(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        [
+            *(_line(row)[1:4]),
+            name,
+            f"{seconds:.3f}",
+            f"{seconds / row['median']:.0%}",
+            f"{row['floors'][name]:.3f}" if name in row["floors"] else "",
+            f"{seconds / row['floors'][name]:.1f}" if name in row["floors"] else "",
+        ]
+        for row in rows
+        if "stages" in row
+        for name, seconds in row["stages"].items()
+    ]
+    header = ("prompt", "text", "batch", "stage", "median s", "share", "floor s", "x floor")
+    return table(header, lines)
+
+
+def _tell(line: str | list[str]) -> None:
+    print(line if isinstance(line, str) else "  ".join(line), file=sys.stderr, flush=True)
+
+
+def _numbers(kind: type) -> Any:
+    return lambda text: [kind(part) for part in text.split(",")]
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """What is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("checkpoint", nargs="?", type=Path, help="an imported checkpoint")
+    add("--random", metavar="SIZES", help="random weights: published, tiny, or a YAML file")
+    add("--device", default="auto", help="auto, cpu, cuda or tpu (by default auto)")
+    add("--dtype", help="float32, bfloat16 or float16 (by default what the checkpoint says)")
+    add("--texts", type=_numbers(int), default=list(TEXTS), help="characters (7,16,28,80,200)")
+    add("--prompts", type=_numbers(float), default=[5.0, 15.0], help="seconds (by default 5,15)")
+    add("--batch", type=_numbers(int), default=[1, 4, 16, 32], help="(by default 1,4,16,32)")
+    add("--batch_text", type=int, default=80, choices=TEXTS, help="text of a batch (80)")
+    add("--codes", type=int, help="codes of every text (by default by its length)")
+    add("--steps", type=int, default=25, help="of the flow (by default 25)")
+    add("--beams", type=int, default=3, help="(by default 3)")
+    add("--repeats", type=int, default=5, help="(by default 5)")
+    add("--quick", action="store_true", help="one text and prompt, batch 1 and 4, two repeats")
+    add("--cache", action="store_true", help="use the cache of compiled programs")
+    add("--speaker", type=Path, default=models.DATA / "demo_speaker.wav", metavar="WAV")
+    add("--json", type=Path, metavar="FILE", help="file for the result")
+    args = parser.parse_args(argv)
+    if args.quick:
+        args.texts, args.prompts, args.batch, args.repeats = [16], [5.0], [1, 4], 2
+        args.batch_text = 16
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; 2 for bad input."""
+    args = arguments(argv)
+    try:
+        if unknown := set(args.texts) - set(TEXTS):
+            raise InputError(f"--texts: there are {', '.join(map(str, TEXTS))}, not {unknown}")
+        if not args.speaker.is_file():
+            raise InputError(f"{args.speaker} does not exist")
+        found = benchmark(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{found['device']}, {found['machine']['processor']}, {found['versions']}")
+    print(f"weights: {found['weights']}, {found['dtype']}, {found['settings']}")
+    print(table(HEADER, [_line(row) for row in found["rows"]]))
+    print(_stages(found["rows"]))
+    text = json.dumps(found)
+    if args.json:
+        args.json.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
