@@ -130,8 +130,10 @@ def from_comment(comment: str, where: str) -> Recipe:
         )
     terms = data.pop("glossary", None)
     try:
+        if not isinstance(terms, dict | None):
+            raise ConfigError("glossary: expected terms and readings")
         recipe = from_data(Recipe, data)
-    except ConfigError as error:
+    except InputError as error:  # ConfigError, or of settings that cannot be
         raise InputError(f"{where}: its recipe is damaged: {error!s:.200}") from error
     if terms is None:
         return recipe

@@ -39,7 +39,7 @@ ANALYSIS = (  # the components that a voice's numbers come from
 )
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 _KEY = "indextts_jax_voice"
-_ARRAYS = ("latents", "base", "own", "style", "mel", "quantized")
+_ARRAYS = {"latents": 3, "base": 2, "own": 2, "style": 2, "mel": 3, "quantized": 3}  # ranks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,12 +125,16 @@ def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
         checkpoint=fingerprint(model),
         digest=hash_arrays(arrays),
     )
-    data = safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(to_data(record))})
     try:
-        write_whole(Path(path), data)
+        write_whole(Path(path), packed(arrays, record))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     return record
+
+
+def packed(arrays: Mapping[str, np.ndarray], record: VoiceRecord) -> bytes:
+    """A voice file."""
+    return safetensors.numpy.save(dict(arrays), metadata={_KEY: json.dumps(to_data(record))})
 
 
 def read_record(path: str | Path) -> VoiceRecord:
@@ -189,6 +193,12 @@ def _open(path: Path) -> tuple[VoiceRecord, Mapping[str, np.ndarray]]:
             if missing := set(_ARRAYS) - set(file.keys()):
                 raise InputError(f"{path} is damaged: it has no {', '.join(sorted(missing))}")
             arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+            for name, array in arrays.items():
+                rank = _ARRAYS[name]
+                if array.dtype != np.float32 or array.ndim != rank or not array.size:
+                    raise InputError(
+                        f"{path} is damaged: {name} has shape {array.shape} and type {array.dtype}"
+                    )
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     except (safetensors.SafetensorError, json.JSONDecodeError, ConfigError) as error:

@@ -24,10 +24,14 @@ from torch_files import Call, Global
 
 from importers.published import read_published, read_settings
 from importers.sources import open_tensors
-from indextts_jax import provenance
+from indextts_jax import provenance, recipe, voices
+from indextts_jax.audio import output
 from indextts_jax.audio.io import load_audio
+from indextts_jax.audio.quality import excerpt_of
 from indextts_jax.config import load_config
 from indextts_jax.errors import InputError
+from indextts_jax.settings import Settings
+from indextts_jax.text.glossary import Glossary
 
 RNG = np.random.default_rng(0)
 A = RNG.normal(size=(3, 5)).astype(np.float32)
@@ -348,6 +352,89 @@ def recordings() -> tuple[bytes, ...]:
     return tuple(made)
 
 
+# What this program keeps: voices, and recipes in outputs.
+
+
+def voice_file() -> bytes:
+    """A sound voice of no model in particular."""
+    shapes = {
+        "latents": (1, 3, 5), "base": (1, 5), "own": (1, 5), "style": (1, 2), "mel": (1, 7, 3),
+        "quantized": (1, 4, 5),
+    }  # fmt: skip
+    arrays = {k: RNG.normal(size=shape).astype(np.float32) for k, shape in shapes.items()}
+    record = voices.VoiceRecord(
+        format=voices.FORMAT,
+        created="2024",
+        source=provenance.FileHash(name="a.wav", size=1, sha256="0" * 64),
+        heard=15.0,
+        checkpoint="1" * 64,
+        digest=provenance.hash_arrays(arrays),
+    )
+    return voices.packed(arrays, record)
+
+
+def voice_damaged(rng: random.Random, data: bytes) -> bytes:
+    """A record with an odd value, arrays of another kind with the digest of them; or any bytes."""
+    if rng.random() < 0.4:
+        return header_damaged(rng, data)
+    arrays: dict[str, Any] = safetensors.numpy.load(data)
+    size = struct.unpack("<Q", data[:8])[0]
+    record = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["indextts_jax_voice"])
+    if rng.random() < 0.5:
+        name = rng.choice(sorted(arrays))
+        shape = rng.choice(((), (0,), (1, 0, 3), (2, 5), (1, 2, 3, 4), (1, 1)))
+        kind = rng.choice((np.float32, np.float64, np.int8, np.uint64))
+        arrays[name] = np.full(shape, rng.choice((0, 1, 100)), kind)
+        if rng.random() < 0.2:
+            del arrays[name]
+        record["digest"] = provenance.hash_arrays(arrays)
+    else:
+        _changed(rng, record)
+    return safetensors.numpy.save(arrays, {"indextts_jax_voice": _json(record).decode()})
+
+
+MARK = "indextts_jax "  # before a recipe
+
+
+@functools.cache
+def outputs() -> tuple[bytes, ...]:
+    """Outputs of every container with a recipe."""
+    settings = Settings(glossary=Glossary.of({"C++": {"zh": "C加加", "en": "C plus plus"}}))
+    file = provenance.FileHash(name="a.wav", size=1, sha256="0" * 64)
+    made = recipe.Recipe(
+        format=recipe.FORMAT,
+        created="2024",
+        versions=(provenance.Version(package="jax", version="1"),),
+        device="CPU",
+        checkpoint="1" * 64,
+        dtype=None,
+        samples="2" * 64,
+        request=recipe.Request(text="A.", speaker=file, seed=1, settings=settings),
+    )
+    return tuple(_output(kind, recipe.to_comment(made)) for kind in output.ENCODINGS.values())
+
+
+def _output(kind: output.Encoding, comment: str) -> bytes:
+    samples = np.zeros(600, np.float32)
+    return output.encode(samples, 22050, kind.container, kind.subtypes[0], comment)
+
+
+def output_damaged(rng: random.Random, data: bytes) -> bytes:
+    """An output with an odd recipe; or any bytes changed."""
+    if rng.random() < 0.5:
+        return bytes_changed(rng, data)
+    comment = recipe.to_comment(recipe.from_comment(output.read_comment_of(data), "a"))
+    value = json.loads(comment.removeprefix(MARK))
+    for _ in range(rng.randint(1, 3)):
+        _changed(rng, value)
+    kind = rng.choice(list(output.ENCODINGS.values()))
+    return _output(kind, MARK + _json(value).decode())
+
+
+def _read_recipe(path: Path) -> None:
+    recipe.from_comment(output.read_comment(path), str(path))
+
+
 # What is read.
 
 
@@ -390,6 +477,12 @@ def _our_settings() -> Sequence[bytes]:
     return [(Path(config.__file__).parent / "configs" / "tiny.yaml").read_bytes()]
 
 
+GLOSSARY = """C++: {zh: C加加, en: C plus plus}
+nginx: engine x
+"3D":
+  zh: 三维
+"""
+
 READERS = {
     "archive": Reader(
         ".pth",
@@ -418,6 +511,16 @@ READERS = {
     "recording": Reader(
         ".audio", recordings, bytes_changed, lambda path: load_audio(path, 16000)
     ),
+    "excerpt": Reader(
+        ".audio", recordings, bytes_changed, lambda path: excerpt_of(path, "loudest", 0.6)
+    ),
+    "voice": Reader(
+        ".safetensors", lambda: [voice_file()], voice_damaged, voices.read_record
+    ),
+    "glossary": Reader(
+        ".yaml", lambda: [GLOSSARY.encode()], yaml_damaged, Glossary.load
+    ),
+    "recipe": Reader(".audio", outputs, output_damaged, _read_recipe),
 }  # fmt: skip
 
 

@@ -73,6 +73,7 @@ def test_a_recipe_comes_back_from_its_comment(settings: Settings) -> None:
         ("indextts_jax []", "names no format"),
         ('indextts_jax {"format": 99}', "format 99, from a newer program"),
         ('indextts_jax {"format": 1}', "missing key"),
+        ('indextts_jax {"format": 1, "glossary": 2.5}', "glossary: expected terms"),
     ],
 )
 def test_a_comment_that_is_no_recipe_is_refused(comment: str, message: str) -> None:

@@ -158,15 +158,26 @@ def read_comment(path: str | Path) -> str:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            if file.read(4) == b"RIFF":
-                return _info(path.read_bytes())
-        with soundfile.SoundFile(path) as audio:
-            return str(audio.comment)
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return read_comment_of(data)
     except soundfile.SoundFileError as error:
-        raise InputError(f"{path} is not audio that can be read: {error}") from error
+        told = getattr(error, "error_string", error)
+        raise InputError(f"{path} is not audio that can be read: {told}") from error
+
+
+def read_comment_of(data: bytes) -> str:
+    """`read_comment` of the bytes of a file.
+
+    Raises:
+        soundfile.SoundFileError: if they cannot be read as audio.
+    """
+    if data[:4] == b"RIFF":
+        return _info(data)
+    with soundfile.SoundFile(io.BytesIO(data)) as audio:
+        return str(audio.comment)
 
 
 def _info(wav: bytes) -> str:
