@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from indextts_jax.audio.features import log_mel
+from indextts_jax.audio.quality import FIRST, excerpt_of
 from indextts_jax.batch import Job, Utterance, deliver_many
 from indextts_jax.clock import Clock, Watch
 from indextts_jax.delivery import Part, Progress, deliver
@@ -24,13 +25,21 @@ from indextts_jax.emotion import (
 )
 from indextts_jax.emotion_modes import choose, told
 from indextts_jax.emotion_text import EmotionReader, Reading
-from indextts_jax.errors import Failure, InputError
+from indextts_jax.errors import Failure, InputError, PromptWarning
 from indextts_jax.model import Model, load_model
 from indextts_jax.notices import notify, notify_text
 from indextts_jax.prompts import Voice, analyse_emotion, analyse_voice
 from indextts_jax.settings import Settings, code_limit, segment_limit
 from indextts_jax.speech import Speech
 from indextts_jax.text.frontend import Script, TextFrontend
+
+
+def _listened(path: str | Path, excerpt: str | float) -> float:
+    """The second where the excerpt of a prompt begins; warns of what may spoil it."""
+    heard = excerpt_of(path, excerpt)
+    for line in heard.warnings:
+        notify(line, PromptWarning)
+    return heard.start
 
 
 @functools.lru_cache(maxsize=2)  # a text is looked at before it is spoken
@@ -66,15 +75,29 @@ class IndexTTS:
         """Samples a second (Hz) of all that is spoken."""
         return self.model.config.mel.sample_rate
 
-    def voice(self, path: str | Path, clock: Clock | None = None) -> Voice:
-        """The analysis of a speaker prompt (WAV, FLAC, OGG or MP3; the first 15 s are heard)."""
-        with jax.default_device(self.model.device):
-            return analyse_voice(self.model, path, clock)
+    def voice(
+        self, path: str | Path, clock: Clock | None = None, *, excerpt: str | float = FIRST
+    ) -> Voice:
+        """The analysis of a speaker prompt (WAV, FLAC, OGG or MP3).
 
-    def emotion(self, path: str | Path, clock: Clock | None = None) -> Float[Array, "1 d"]:
-        """The emotion vector of an emotion prompt, for `speak`."""
+        Of a recording that is longer than 15 s, the `excerpt` is heard: `first`, as the reference
+        has it, `loudest`, the 15 s of most energy, or those from a second on. What may spoil the
+        voice (clipping, a low level, silence, few seconds) is told by a `PromptWarning`.
+
+        Raises:
+            InputError: for a recording that cannot be a prompt.
+        """
+        start = _listened(path, excerpt)
         with jax.default_device(self.model.device):
-            return analyse_emotion(self.model, path, clock)
+            return analyse_voice(self.model, path, clock, start)
+
+    def emotion(
+        self, path: str | Path, clock: Clock | None = None, *, excerpt: str | float = FIRST
+    ) -> Float[Array, "1 d"]:
+        """The emotion vector of an emotion prompt, for `speak`; the rest is as with `voice`."""
+        start = _listened(path, excerpt)
+        with jax.default_device(self.model.device):
+            return analyse_emotion(self.model, path, clock, start)
 
     def mel(self, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, "f m"]:
         """The log-mel spectrogram of samples at `sample_rate`, such as `Speech.samples`."""
