@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from indextts_jax.emotion import EMOTIONS
     from indextts_jax.emotion_reply import ReplyError
     from indextts_jax.emotion_text import Reading
-    from indextts_jax.errors import Failure, InputError, TextWarning
+    from indextts_jax.errors import Failure, InputError, PromptWarning, TextWarning
     from indextts_jax.guards import Fault
     from indextts_jax.pipeline import IndexTTS
     from indextts_jax.prompts import Voice
@@ -55,6 +55,7 @@ __all__ = [
     "IndexTTS",
     "InputError",
     "Part",
+    "PromptWarning",
     "Reading",
     "ReplyError",
     "SamplingConfig",
@@ -93,7 +94,7 @@ if not TYPE_CHECKING:  # there, a name that does not exist is to be an error
         "emotion": ("EMOTIONS",),
         "emotion_reply": ("ReplyError",),
         "emotion_text": ("Reading",),
-        "errors": ("Failure", "InputError", "TextWarning"),
+        "errors": ("Failure", "InputError", "PromptWarning", "TextWarning"),
         "guards": ("Fault",),
         "pipeline": ("IndexTTS",),
         "prompts": ("Voice",),
