@@ -35,7 +35,7 @@ class Compilations:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is said: a text of so many characters in the voice of a prompt, so many times at once."""
+    """A text of so many characters in the voice of a prompt, so many times at once."""
 
     characters: int
     text: str

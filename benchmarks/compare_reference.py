@@ -38,7 +38,7 @@ HERE = Path(__file__).parent
 
 
 def difference(ours: Path, theirs: Path) -> dict[str, Any]:
-    """How far the results are apart: RMS over that of the reference, or the share of equal codes."""
+    """How far the results are apart: RMS over the reference's, or the share of equal codes."""
     found: dict[str, Any] = {}
     with np.load(ours) as mine, np.load(theirs) as reference:
         for name, expected in reference.items():
@@ -148,7 +148,8 @@ def _arguments() -> argparse.Namespace:
     add("--guidance", type=float, default=0.7, help="(by default 0.7)")
     add("--sample", action="store_true", help="draw the codes; then they differ")
     add("--repeats", type=int, default=3, help="timed runs of each side (by default 3)")
-    add("--json", type=Path, metavar="FILE", help="file for the result")
+    add("--json", type=Path, metavar="FILE", help="file for the result, as it grows")
+    add("--add", action="store_true", help="add these stages to those in the file of --json")
     return parser.parse_args()
 
 
@@ -187,39 +188,60 @@ def compare(args: argparse.Namespace) -> int:
         sample=args.sample,
     )
     config = checkpoint.open_checkpoint(args.checkpoint).config
-    stages: dict[str, dict[str, Any]] = {}
+    stages = kept(args.json, work) if args.add else {}
     for name in names:
         _tell(f"{name} ...")
         stages[name] = stage(name, work, args, sizes(config))
         _tell("  ".join(_row(name, stages[name])))
-    first = next(iter(stages.values()))
+        if args.json:  # at once: what is measured is kept, whatever comes
+            _write(args.json, result(work, stages))
+    found = result(work, stages)
     header = (
         *("stage", "reference s", "ours s", "ratio", "cpu s", "ours", "ratio"),
         *("first", "ours", "apart"),
     )
-    rows = [_row(name, found) for name, found in stages.items()]
-    totals = sums(stages)
-    for group, total in totals.items():
-        rows.append(
-            [group, *(f"{total[s]:.3f}" for s in SIDES), f"{total['ratio']:.2f}", *[""] * 6]
-        )
-    print(f"{timing.machine()['processor']}, {first['about']}")
+    rows = [_row(name, stage) for name, stage in stages.items()]
+    for group, total in found["sums"].items():
+        times = (f"{total[side]:.3f}" for side in SIDES)
+        rows.append([group, *times, f"{total['ratio']:.2f}", *[""] * 6])
+    print(f"{found['machine']['processor']}, {found['about']}")
     print(f"{work}: {work.seconds:.2f} s of audio")
     print(table(header, rows))
-    found = {
+    print(json.dumps(found))
+    return 0
+
+
+def result(work: Work, stages: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Everything that was measured so far."""
+    return {
         "kind": "reference",
         "date": datetime.date.today().isoformat(),
         "machine": timing.machine(),
-        "about": first["about"],
+        "about": next(iter(stages.values()))["about"],
         "work": {**dataclasses.asdict(work), "seconds": work.seconds},
         "stages": stages,
-        "sums": totals,
+        "sums": sums(stages),
     }
-    text = json.dumps(found)
-    if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
-    print(text)
-    return 0
+
+
+def kept(path: Path | None, work: Work) -> dict[str, dict[str, Any]]:
+    """The stages that a file holds.
+
+    Raises:
+        InputError: if they were measured at other work.
+    """
+    if path is None or not path.is_file():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found["work"] != {**dataclasses.asdict(work), "seconds": work.seconds}:
+        raise InputError(f"{path} holds other work: {found['work']}")
+    return found["stages"]
+
+
+def _write(path: Path, found: dict[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    partial.rename(path)
 
 
 def main() -> int:

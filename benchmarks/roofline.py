@@ -7,6 +7,7 @@ doing less than the plain formulae say.
 """
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def trunk(config: Config) -> int:
 def streamed(config: Config) -> int:
     """Parameters that each step of decoding reads: trunk, norms, head, with their biases."""
     gpt = config.gpt
-    layer = 9 * gpt.width + gpt.feed_forward - gpt.width + gpt.width  # biases and two norms
+    layer = 9 * gpt.width + gpt.feed_forward  # biases of four matrices, and two norms
     head = (gpt.width + 1) * gpt.code_vocabulary
     return trunk(config) + gpt.layers * layer + 4 * gpt.width + head
 
@@ -188,7 +189,7 @@ def regulator(config: Config, codes: int, frames: int, width: int, rows: int = 1
     """Projection of the latents, embedding of the codes, length regulator."""
     cfg, codec = config.length_regulator, config.semantic_codec
     widths = (cfg.latents, *cfg.projection, cfg.features)
-    project = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    project = sum(a * b for a, b in itertools.pairwise(widths))
     code = project + codec.code_width * codec.width + cfg.features * cfg.width
     frame = cfg.layers * cfg.kernel * cfg.width**2 + cfg.width**2
     macs = codes * code + frames * frame

@@ -95,6 +95,8 @@ def inputs(stage: str, work: Work, sizes: Mapping[str, int]) -> dict[str, Any]:
 
     Normal numbers, but ids: time does not depend on values.
     """
+    if stage not in STAGES:
+        raise ValueError(f"no stage {stage}; there are {', '.join(STAGES)}")
     random = np.random.default_rng([work.seed, STAGES.index(stage)])
 
     def normal(*shape: int, scale: float = 1.0) -> np.ndarray:
@@ -127,6 +129,5 @@ def inputs(stage: str, work: Work, sizes: Mapping[str, int]) -> dict[str, Any]:
                 "style": normal(1, sizes["style"]),
                 "noise": normal(1, work.prompt_frames + work.frames, sizes["mels"]),
             }
-        case "vocoder":
+        case _:
             return {"mel": normal(1, work.frames, sizes["mels"])}
-    raise ValueError(f"no stage {stage}; there are {', '.join(STAGES)}")
