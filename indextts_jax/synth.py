@@ -70,7 +70,7 @@ GROUPS = {
         "steps",
         "guidance",
     ),
-    "Run": ("device", "dtype"),
+    "Run": ("device", "dtype", "batch"),
 }
 EXAMPLES = (
     "synth --demo --output demo.wav",
@@ -142,6 +142,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     number("speed", 1.0, "Speed of speech, 0.5 to 2.", **own)
     number("duration", None, "Seconds that the whole is to last, pauses included.", **own)
     whole("retries", 0, "Further tries for a segment with faults, each with the next seed.", **own)
+    whole("batch", 1, "Segments of a long text that are spoken at once.", lower_bound=1, **own)
     choice(
         "sample_format",
         None,
@@ -235,6 +236,7 @@ def _settings(flags: Any) -> Settings:
         guidance=flags.guidance,
         timing=Timing(speed=flags.speed, duration=flags.duration),
         retries=flags.retries,
+        batch=flags.batch,
         **text_flags.values(flags),
     )
 
@@ -368,11 +370,11 @@ def _tell_faults(number: int, segment: Segment) -> None:
     """Warns of a segment that is not as it should be."""
     tries = f" after {segment.tries} tries" if segment.tries > 1 else ""
     if segment.faults:
-        advice = (
-            "lower --segment_tokens or raise --max_codes"
-            if segment.truncated
-            else "try another --seed, or --retries"
-        )
+        advice = "try another --seed, or --retries"
+        if segment.truncated:
+            advice = "lower --segment_tokens or raise --max_codes"
+        elif any(fault.kind == "not_finite" for fault in segment.faults):
+            advice = "try --dtype float32, or another --seed"
         warn(f"segment {number}{tries}: {described(segment.faults)}; {advice}")
     elif tries:
         say(f"segment {number} is without faults{tries}")
