@@ -3,9 +3,8 @@
     python benchmarks/plot.py speed.svg run.json reference.json
 
 The JSON files are those of `run.py` and `compare_reference.py`, in any order and number. The ending
-of the output chooses SVG, PNG or PDF. Needs the extra `plot` (matplotlib). What others published
-was measured on other machines and is drawn hatched, with its source's name; it is no measurement of
-ours.
+of the output chooses SVG, PNG or PDF. Needs the extra `plot` (matplotlib). What others published,
+measured on other machines, is drawn in gray and called so: it is no measurement of ours.
 """
 
 import argparse
@@ -127,7 +126,7 @@ def _stages(axis: Any, rows: list[tuple[str, dict[str, float]]]) -> None:
     axis.set_ylabel("seconds for a second of audio")
     if max(bottom) > 20 * PUBLISHED[0][1]:
         axis.set_yscale("symlog", linthresh=1)
-    axis.legend(fontsize=6, frameon=False)
+    axis.legend(fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     axis.set_title("one utterance, by stage", fontsize=9)
 
 
@@ -143,7 +142,7 @@ def _reference(axis: Any, rows: list[tuple[str, float, float]]) -> None:
         )
     axis.set_xticks(list(places), [name.replace("_", "\n") for name, _, _ in rows], fontsize=6)
     axis.set_yscale("log")
-    axis.set_ylabel("seconds")
+    axis.set_ylabel("seconds (logarithmic)")
     axis.legend(fontsize=6, frameon=False)
     axis.set_title("the reference in the same run; ratio above", fontsize=9)
 
@@ -154,7 +153,7 @@ def _throughput(axis: Any, points: list[tuple[int, float]]) -> None:
     text, batch, times = PUBLISHED_BATCH
     axis.plot([batch], [times], "x", color="gray", label=f"{text} (published)")
     axis.set_xscale("log", base=2)
-    axis.set_yscale("log")
+    axis.set_ylim(bottom=0)
     ticks = sorted({*batches, batch})
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.set_xlabel("batch")
@@ -174,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.output.suffix not in (".svg", ".png", ".pdf"):
             raise InputError(f"{args.output}: the ending must be .svg, .png or .pdf")
-        draw([_read(path) for path in args.results], args.output)
+        draw([read(path) for path in args.results], args.output)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -182,7 +181,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """What a benchmark measured: the last line of its output, or its file.
+
+    Raises:
+        InputError: if it is something else.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
     except (OSError, ValueError, IndexError) as error:

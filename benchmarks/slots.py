@@ -1,0 +1,91 @@
+"""Codes a second of the decoding loop over the number of its slots; ends in JSON.
+
+    python -m benchmarks.slots --checkpoint indextts2 --slots 1 2 4 8 --codes 24
+
+Each number of slots decodes that many requests of as many codes, so that all slots are full to the
+end; the stop code is never reached with random weights, or counts as it comes. The first round
+compiles; then rounds of all sizes follow each other (A B A B), and medians are told.
+"""
+
+import argparse
+import collections
+import json
+import statistics
+import sys
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from indextts_jax.batch_stages import Line
+from indextts_jax.clock import Clock
+from indextts_jax.decoding import Decoder
+from indextts_jax.model import load_model
+from indextts_jax.prompts import Voice
+from indextts_jax.sampling.settings import SamplingConfig
+
+
+def main() -> int:
+    """Decodes, tells, prints the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--beams", type=int, default=3)
+    parser.add_argument("--codes", type=int, default=24, help="of each request")
+    parser.add_argument("--text", type=int, default=32, help="text tokens")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtype")
+    asked = parser.parse_args()
+    model = load_model(asked.checkpoint, components=["gpt"], dtype=asked.dtype)
+    cfg = model.config.gpt
+    rng = np.random.default_rng(0)
+    none = jax.numpy.zeros((1, 1, 1))
+    latents = rng.standard_normal((1, cfg.conditioning_latents, cfg.width), np.float32)
+    voice = Voice(jax.numpy.asarray(latents), *[none[0]] * 3, none, none, 0, none, 0)
+    tokens = rng.integers(2, cfg.text_vocabulary, asked.text).tolist()
+    line = Line(tokens, voice, none[0] * np.zeros((1, cfg.width), np.float32))
+    sampling = SamplingConfig(beams=asked.beams, max_codes=asked.codes, start_code=False)
+    keys = jax.random.split(jax.random.key(0), max(asked.slots))
+
+    def decode(size: int) -> tuple[int, float]:
+        queue = collections.deque(range(size))
+        decoder = Decoder(
+            model,
+            sampling,
+            size,
+            asked.text,
+            take=lambda: queue.popleft() if queue else None,
+            line=lambda number: line,
+            key=lambda number: keys[number],
+            clock=Clock(),
+        )
+        start = time.perf_counter()
+        count = sum(len(ids) for _, ids, _ in decoder.codes())
+        return count, time.perf_counter() - start
+
+    rates: dict[int, list[float]] = {size: [] for size in asked.slots}
+    for number in range(asked.rounds + 1):
+        for size in asked.slots:
+            count, seconds = decode(size)
+            sys.stderr.write(f"round {number}, {size} slots: {count} codes in {seconds:.2f} s\n")
+            if number:
+                rates[size].append(count / seconds)
+    report: dict[str, Any] = {
+        "codes_a_second": {size: round(statistics.median(r), 3) for size, r in rates.items()},
+        "lowest_and_highest": {
+            size: [round(min(r), 3), round(max(r), 3)] for size, r in rates.items()
+        },
+        "beams": asked.beams,
+        "codes": asked.codes,
+        "text": asked.text,
+        "dtype": model.config.compute.gpt,
+        "device": jax.devices()[0].device_kind,
+        "jax": jax.__version__,
+    }
+    print(json.dumps(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

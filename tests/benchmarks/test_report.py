@@ -1,0 +1,53 @@
+"""The text for the README."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import report
+
+from indextts_jax.errors import InputError
+
+MACHINE = {"processor": "Abacus", "cores": 2, "python": "3.11"}
+
+
+def test_a_comparison_names_both_sides_and_their_ratio():
+    side = {"median": 4.0, "spread": 0.5, "seconds": [4.0, 4.0]}
+    stage = {"theirs": side, "ours": {**side, "median": 3.0}, "ratio": 0.75}
+    about = {"torch": "2.13", "transformers": "5.2", "jax": "0.10", "flax": "0.12"}
+    about |= {"dtype": "float32", "device": "cpu"}
+    work = {"prompt": 5.0, "tokens": 30, "codes": 100, "seconds": 2.0, "beams": 3, "steps": 25}
+    found = {
+        "machine": MACHINE,
+        "date": "2026-11-21",
+        "work": {**work, "guidance": 0.7},
+        "about": {"theirs": about, "ours": about},
+        "stages": {"codes": {**stage, "difference": {"codes": 1.0}}},
+        "sums": {"speech": {"theirs": 40.0, "ours": 30.0, "ratio": 0.75}},
+    }
+    text = report.reference(found)
+    assert "Abacus, 2 cores" in text
+    assert "| codes | 4 ± 0.5 | 3 ± 0.5 | 0.75 | codes equal |" in text
+    assert "| **a segment, voice analysed before** | 40 | 30 | 0.75 |  |" in text
+
+
+def test_what_others_published_is_called_so():
+    assert report.published().startswith("Published by others")
+
+
+def test_only_what_stands_between_the_marks_is_replaced(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"one\n{report.START}\nold\n{report.END}\ntwo\n")
+    report.put("new", path)
+    assert path.read_text() == f"one\n{report.START}\nnew\n{report.END}\ntwo\n"
+
+
+def test_a_file_without_the_marks_stays(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("one\n")
+    with pytest.raises(InputError, match="has no lines"):
+        report.put("new", path)
+    assert path.read_text() == "one\n"
