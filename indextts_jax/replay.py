@@ -3,6 +3,7 @@
 python -m indextts_jax.replay out.flac --checkpoint indextts2 --speaker voice.wav
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from absl import flags as absl_flags
 from indextts_jax import cli, devices, recipe, voices
 from indextts_jax.audio.output import check_output, read_comment
 from indextts_jax.clock import Clock
+from indextts_jax.config import to_data
 from indextts_jax.errors import Failure, InputError
 from indextts_jax.interruption import abandonable
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.provenance import FileHash, hash_file
 from indextts_jax.recipe import Recipe
+from indextts_jax.settings import Settings
 from indextts_jax.terminal import stage_bar
 
 COMMON = ("audio", "checkpoint", "speaker", "voice", "emotion", "output", "device", "show")
@@ -65,22 +68,48 @@ def _recording(given: str | None, wanted: FileHash, beside: Path, flag: str) -> 
     return found
 
 
+def _changed(settings: Settings) -> str:
+    """The settings that are not the usual ones."""
+
+    def flat(data: Any, path: str = "") -> dict[str, Any]:
+        if not isinstance(data, dict):
+            return {path: data}
+        pairs = [flat(value, f"{path}.{key}" if path else key) for key, value in data.items()]
+        return {key: value for part in pairs for key, value in part.items()}
+
+    plain = dataclasses.replace(settings, glossary=None)
+    ours, usual = flat(to_data(plain)), flat(to_data(Settings()))
+    told = [f"{key} {value}" for key, value in ours.items() if value != usual[key]]
+    if settings.glossary is not None:
+        told.append(f"glossary of {len(settings.glossary.terms)}")
+    return ", ".join(told) or "the usual ones"
+
+
+def _heard(source: FileHash, start: float) -> str:
+    where = f", from second {start:g} on" if start else ""
+    return f"{source.name} ({source.sha256[:12]}){where}"
+
+
 def described(made: Recipe) -> str:
     """The recipe for people."""
     asked = made.request
     lines = [
         f"text        {asked.text}",
-        f"speaker     {asked.speaker.name} ({asked.speaker.sha256[:12]})",
+        f"speaker     {_heard(asked.speaker, asked.speaker_start)}",
         f"seed        {asked.seed}",
+        f"settings    {_changed(asked.settings)}",
         f"checkpoint  {made.checkpoint[:12]}",
         f"device      {made.device}, {made.dtype or 'dtypes of the checkpoint'}",
         f"created     {made.created}",
         "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
     ]
     if asked.emotion is not None:
-        lines.insert(2, f"emotion     {asked.emotion.name} ({asked.emotion.sha256[:12]})")
+        lines.insert(2, f"emotion     {_heard(asked.emotion, asked.emotion_start)}")
     if asked.emotion_weights is not None:
-        lines.insert(2, f"emotion     {', '.join(f'{w:g}' for w in asked.emotion_weights)}")
+        weights = ", ".join(f"{weight:g}" for weight in asked.emotion_weights)
+        lines.insert(2, f"emotion     {weights}{', drawn by the seed' * asked.emotion_random}")
+    if asked.emotion_alpha is not None:
+        lines.insert(3, f"alpha       {asked.emotion_alpha:g}")
     return "\n".join(lines)
 
 

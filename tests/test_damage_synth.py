@@ -172,7 +172,7 @@ class Spoken:
 def spoken(monkeypatch: pytest.MonkeyPatch) -> Spoken:
     spoken = Spoken()
     monkeypatch.setattr(
-        IndexTTS, "voice", lambda tts, path, clock=None: spoken.voice(tts, path, clock)
+        IndexTTS, "voice", lambda tts, path, clock=None, **o: spoken.voice(tts, path, clock)
     )
     monkeypatch.setattr(
         IndexTTS, "speak", lambda tts, text, voice, **o: spoken.speak(tts, text, voice, **o)

@@ -55,6 +55,7 @@ def made(settings: Settings) -> Recipe:
             timing=Timing(duration=1 / 7),
             glossary=Glossary.of({"C++": {"zh": "C加加", "en": "C plus plus"}}),
             retries=2,
+            batch=5,
         ),
     ],
 )
@@ -195,6 +196,13 @@ def test_bad_input_is_one_line_and_code_2(
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_the_description_tells_what_is_not_usual() -> None:
+    assert "settings    the usual ones\n" in replay.described(made(Settings()))
+    terms = Glossary.of({"C++": "C plus plus"})
+    odd = Settings(steps=7, timing=Timing(speed=1.5), glossary=terms)
+    assert "settings    steps 7, timing.speed 1.5, glossary of 1\n" in replay.described(made(odd))
 
 
 def test_the_recipe_can_be_read(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
