@@ -18,6 +18,7 @@ _FULL_WIDTH = {
         *map(ord, "％＄＋＝／＠＃．－＜＞＆＊＾＿｜＼"),
     )
 }
+_BRACKETS = str.maketrans("『』〈〉〔〕〖〗［］｛｝«»„‟‹›", '「」《》（）【】[]{}""""\'\'')
 _LOWERED = {0x2080 + digit: str(digit) for digit in range(10)}
 _FRACTION = re.compile(r"(\d?)([¼-¾⅐-⅞])")
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ"
@@ -59,7 +60,7 @@ def tidy(text: str) -> str:
 
     Of mark-up for the eye (HTML's, Markdown's) the words stay.
     """
-    text = _TAG.sub(_tag, text)
+    text = _TAG.sub(_tag, text.translate(_BRACKETS))
     text = _BULLET.sub("", _EMPHASIS.sub(r"\2", text))
     text = _GROUPED.sub("", unicodedata.normalize("NFC", text))
     return text.translate(_INVISIBLE | _SPACES | {0x202F: " ", ord("〇"): "零"} | _FULL_WIDTH)

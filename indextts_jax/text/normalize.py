@@ -12,7 +12,7 @@ from indextts_jax.text.forms import plain_forms, tidy, without_accents
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.grammar import by_grammar
 from indextts_jax.text.marked import settle_marked
-from indextts_jax.text.spans import Rule, Settled, rule
+from indextts_jax.text.spans import Rule, Settled
 from indextts_jax.text.symbols import name_symbols
 from indextts_jax.text.tones import toned_words
 from indextts_jax.text.verbalise import Language
@@ -31,6 +31,8 @@ _FUNCTION_WORDS = frozenset(
 )
 # Where a sentence surely ends; an English one after a word too long for an abbreviation.
 _SENTENCE = re.compile(r"(?<=[。！？\n])|(?<=[a-z]{4}[.!?])(?<!approx\.)(?<!dept\.)(?=\s)")
+_FIGURE = re.compile(r"[0-9āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
+_STRETCH = re.compile(r"(?s:.{1,800}$|.{400,800}(?<=[\s，、；,;])|.{1,800})")
 _QUOTED = r"(?:[^\s,.;:!?'\"()]|(?<=\d)[.,:](?=\d))*"  # what an ideograph is written together with
 
 
@@ -51,7 +53,10 @@ def normalise(
     """
     warnings: list[str] = []
     usual = usual or language_of(text) or "zh"
-    parts = [_sentence(part, usual, glossary, warnings.append) for part in _sentences(tidy(text))]
+    parts = [
+        _sentence(part, language_of(part) or usual, glossary, warnings.append)
+        for part in _sentences(tidy(text), _whole_terms(glossary))
+    ]
     joined = "".join(parts)
     for _ in range(2):  # three full stops become three dots, and these one mark
         joined = map_characters(joined, chinese=False)
@@ -78,26 +83,34 @@ def language_of(text: str) -> Language | None:
     return "zh"
 
 
-def _sentences(text: str) -> list[str]:
-    return [part for part in _SENTENCE.split(text) if part]
+def _sentences(text: str, terms: re.Pattern[str] | None) -> list[str]:
+    """The sentences, cut in no term; one without end in stretches: no rule looks far."""
+    within = iter([match.span() for match in terms.finditer(text)] if terms else [])
+    sentences, start, term = [], 0, next(within, None)
+    for end in [match.start() for match in _SENTENCE.finditer(text)] + [len(text)]:
+        while term and term[1] <= end:
+            term = next(within, None)
+        if not (term and term[0] < end):
+            sentences.append(text[start:end])
+            start = end
+    return [part for sentence in sentences for part in _STRETCH.findall(sentence)]
 
 
 def _sentence(
-    text: str, usual: Language, glossary: Glossary | None, warn: Callable[[str], None]
+    text: str, language: Language, glossary: Glossary | None, warn: Callable[[str], None]
 ) -> str:
     if not text.strip():
         return text
     settled = Settled()
-    language = language_of(text) or usual
     if glossary:
-        text = settled.apply([_terms(glossary, language)], text)
+        text = settled.apply([_terms(glossary, language, warn)], text)
     text = toned_words(text, language == "zh", settled.keep)
     text = plain_forms(settle_marked(text, settled, warn), language)
     text = _in_chinese(text, settled) if language == "zh" else _in_english(text, settled)
     return settled.restore(name_symbols(text, language))
 
 
-def _terms(glossary: Glossary, language: Language) -> Rule:
+def _whole_terms(glossary: Glossary | None) -> re.Pattern[str] | None:
     """The glossary's terms, as whole words where they are Latin, the longest first."""
 
     def whole(term: str) -> str:
@@ -105,11 +118,23 @@ def _terms(glossary: Glossary, language: Language) -> Rule:
         end = r"(?![A-Za-z0-9])" if re.search("[A-Za-z0-9]$", term) else ""
         return start + re.escape(term) + end
 
+    if not glossary or not glossary.terms:
+        return None
+    pattern = "|".join(whole(tidy(term)) for term, _ in glossary.longest_first())
+    return re.compile(pattern, re.IGNORECASE | re.ASCII)
+
+
+def _terms(glossary: Glossary, language: Language, warn: Callable[[str], None]) -> Rule:
+    """A rule that reads the glossary's terms; figures and pinyin in a reading are read as usual."""
     readings = {
-        term.lower(): reading.get(language, term) for term, reading in glossary.terms.items()
+        tidy(term).lower(): reading.get(language, term) for term, reading in glossary.terms.items()
     }
-    pattern = "|".join(whole(term) for term, _ in glossary.longest_first())
-    return rule(pattern or r"(?!)", lambda match: readings[match[0].lower()], re.IGNORECASE)
+
+    def read(match: re.Match[str]) -> str:
+        reading = readings[match[0].lower()]
+        return _sentence(reading, language, None, warn) if _FIGURE.search(reading) else reading
+
+    return Rule(_whole_terms(glossary) or re.compile("(?!)"), read)
 
 
 def _in_english(text: str, settled: Settled) -> str:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 from indextts_jax.errors import InputError
 
 LONGEST = 60.0  # seconds
-_PAUSE = re.compile(r"\[\s*pause\b([^\]\n]*)\]", re.IGNORECASE)
-_LENGTH = re.compile(r"[\s:=]*(\d+(?:\.\d*)?|\.\d+)\s*(s|sec|secs|second|seconds|ms)?\s*", re.I)
+_PAUSE = re.compile(r"[\[［]\s*pause\b([^\[\]［］\n]*)[\]］]", re.IGNORECASE)
+_OPEN = re.compile(r"[\[［]\s*pause[\s:=]*\d[\d.]*\s*\w{0,7}(?!\s*[\w.\]］])", re.IGNORECASE)
+_LENGTH = re.compile(r"[\s:=]*(\d+(?:\.\d*)?|\.\d+)\s*(s|sec|secs|second|seconds|ms|秒)?\s*", re.I)
 _USUAL = 0.5  # seconds, of a `[pause]` that does not say
 
 
@@ -22,12 +23,16 @@ def split_pauses(text: str) -> list[Part]:
     """The text cut at its pauses.
 
     Raises:
-        InputError: for a pause whose length cannot be read, or is over a minute.
+        InputError: for a pause whose length cannot be read, whose bracket is open, or that is over
+            a minute.
     """
     parts, place = [], 0
     for match in _PAUSE.finditer(text):
         parts.append(Part(text[place : match.start()], _seconds(match)))
         place = match.end()
+    for part in (*parts, Part(text[place:], None)):
+        if unfinished := _OPEN.search(part.text):
+            raise InputError(f"{unfinished[0]} in the text: the bracket is not closed")
     return [*parts, Part(text[place:], None)]
 
 

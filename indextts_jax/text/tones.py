@@ -10,6 +10,7 @@ _TONES = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 _WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-zÀ-ÖØ-öø-ɏ'’]*[À-ÖØ-öø-ɏ][A-Za-zÀ-ÖØ-öø-ɏ'’]*(?![0-9])")
 _CLEAR = re.compile("[āēīōūǎěǐǒǔǖǘǚǜĀĒĪŌŪǍĚǏǑǓ]")  # hardly in words of other languages
 _LONGEST = 6  # letters of a syllable
+_WORD_LETTERS = 60  # more are no word
 
 
 def toned_words(text: str, chinese: bool, keep: Callable[[str], str]) -> str:
@@ -45,7 +46,7 @@ def syllables(word: str, neutral: bool) -> list[str] | None:
         base, marks = decomposed[0], decomposed[1:]
         tone = "".join(_TONES.get(mark, "") for mark in marks)
         letters.append(("ü" if "\u0308" in marks else base, tone))
-    if not any(tone for _, tone in letters):
+    if len(letters) > _WORD_LETTERS or not any(tone for _, tone in letters):
         return None
     return _split(letters, neutral)
 

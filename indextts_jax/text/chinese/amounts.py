@@ -144,7 +144,7 @@ RULES: list[Rule] = [
     rule(rf"{START}(?<![第周~–/-])2(?={_TWO})", lambda m: "两"),
     rule(rf"{START}(\d+(?:\.\d+)?)\s?‰", lambda m: f"千分之{numbers.decimal(m[1])}"),
     rule(
-        r"(?<![\d·])(?!\d·\d(?!事变|运动))(\d{1,2})·(\d{1,2})(?![\d·]|\s?=)",
+        r"(?<![\d·])(?!\d·\d(?!\d|事变|运动))(\d{1,2})·(\d{1,2})(?![\d·]|\s?=)",
         lambda m: numbers.digits(m[1] + m[2], one="幺" if "3·15" in m[0] else "一"),
     ),
     rule(
