@@ -62,6 +62,7 @@ class Loaded(Mapping[str, Params]):
     def __init__(self, saved: checkpoint.Checkpoint, config: Config, names: Iterable[str]):
         self._saved, self._config, self._names = saved, config, tuple(names)
         self._held: dict[str, Params] = {}
+        self._shapes: dict[str, Params] = {}
         self._lock = threading.Lock()
         (self.device,) = jnp.zeros(()).devices()  # the default one, which a context may set
         """Where they are loaded to."""
@@ -89,6 +90,22 @@ class Loaded(Mapping[str, Params]):
     def held(self) -> tuple[str, ...]:
         """The components in memory."""
         return tuple(self._held)
+
+    def held_or_shapes(self, name: str) -> Params:
+        """A component's parameters if they are in memory, else their shapes."""
+        if name in self._held:
+            return self._held[name]
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._shapes:
+            stored = structure(name, self._config, self._saved.provenance.dtype).expected
+            place = jax.sharding.SingleDeviceSharding(self.device)
+            with jax.default_device(self.device):
+                shapes = jax.eval_shape(lambda p: _placed(name, p, self._config), stored)
+            self._shapes[name] = jax.tree.map(
+                lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), shapes
+            )
+        return self._shapes[name]
 
     def release(self, names: Iterable[str]) -> None:
         """Forgets components: their memory is free when nothing else holds them."""
@@ -139,8 +156,9 @@ class Model:
     @property
     def device(self) -> jax.Device:
         """Where the parameters lie."""
-        if isinstance(self.params, Loaded):
-            return self.params.device
+        device = getattr(self.params, "device", None)  # of `Loaded`: nothing is loaded to know it
+        if device is not None:
+            return device
         (device, *_) = jax.tree.leaves(dict(self.params))[0].devices()
         return device
 

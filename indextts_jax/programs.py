@@ -25,6 +25,7 @@ from indextts_jax import staging
 from indextts_jax.config import ConfigError, from_data, to_data
 from indextts_jax.environment import Environment, digest, environment, source
 
+FACTS = "facts"  # the folder of what `remembered` keeps
 ENDING = ".program"
 DESCRIPTION = "environment.json"
 _FORMAT = 1
@@ -38,11 +39,6 @@ class Name(NamedTuple):
     component: str
     function: str
     static: str
-
-    @property
-    def told(self) -> str:
-        """For people."""
-        return f"{self.component} {self.function.rpartition('.')[2]}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +63,11 @@ class Record:
     seconds: float  # of tracing and compiling
     memory: Memory | None
     sha256: str  # of what follows
+
+    @property
+    def stage(self) -> str:
+        """For people."""
+        return f"{self.component} {self.function.rpartition('.')[2]}"
 
 
 class Program(NamedTuple):
@@ -111,6 +112,11 @@ class Programs:
                     self.notice(program)
         return program
 
+    def forget(self) -> None:
+        """Lets go of all programs; they stay in the folder."""
+        with self._lock:
+            self._ready.clear()
+
     def place(self, device: jax.Device, config: str) -> Path:
         """The folder of a configuration's programs for a device."""
         if device not in self._environments:
@@ -128,7 +134,8 @@ class Programs:
     ) -> Program:
         start = time.perf_counter()
         words = [f"{dtype}{list(shape)}{weak}" for shape, dtype, weak in kinds]
-        switches = [jax.config.jax_enable_x64, str(jax.config.jax_default_matmul_precision)]
+        options = ("jax_enable_x64", "jax_default_matmul_precision")
+        switches = [str(getattr(jax.config, option)) for option in options]
         key = digest([*name, device.id, tree, words, switches])[:32]
         path = self.place(device, name.config) / f"{key}{ENDING}"
         if (found := self._read(path, device)) is not None:
@@ -153,8 +160,9 @@ class Programs:
             return None
         try:
             record, body = read_file(path)
+            code, taken, given = pickle.loads(body)
             call = serialize_executable.deserialize_and_load(
-                *pickle.loads(body), backend=device.client, execution_devices=[device]
+                code, taken, given, backend=device.client, execution_devices=[device]
             )
         except Exception as error:  # whatever XLA or pickle raise at what they cannot read
             self._warn(f"{path} cannot be used and is made anew ({_line(error)})")
@@ -258,7 +266,7 @@ def remembered(topic: str, key: object, make: Callable[[], Any]) -> Any:
     if _active is None:
         return make()
     asked = [topic, key, source(), flax.__version__]
-    path = _active.folder / "facts" / f"{digest(asked)[:32]}.json"
+    path = _active.folder / FACTS / f"{digest(asked)[:32]}.json"
     try:
         found = json.loads(path.read_text("utf-8"))
         if found["asked"] == asked[:2]:

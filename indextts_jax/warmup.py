@@ -1,147 +1,178 @@
-"""Compiles everything that a request may need, before the first one comes.
+"""`python -m indextts_jax.warmup`: compiles everything before the first request; packs it.
 
-    anna = tts.voice("anna.wav")
-    warm_up(tts, anna)  # then no sentence compiles anything
-    warm_up_prompts(tts)  # then no new prompt does
-
-Padded lengths make the programs few: these functions walk through all of them. Nothing is spoken:
-the stages are compiled, and give zeros.
+The library's part, `warm_up` and `warm_up_prompts`, is that of `rehearsal`.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
+from absl import flags as absl_flags
 
-from indextts_jax.audio.features import FRAME, HOP
-from indextts_jax.buckets import bucket
-from indextts_jax.clock import Clock, Watch
-from indextts_jax.model import Model
-from indextts_jax.pipeline import IndexTTS, emotion_vector
-from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS, Signals, Voice, analyse_signals
-from indextts_jax.settings import Settings, code_limit, segment_limit
-from indextts_jax.stages import Codes, codes_to_wave, segment_keys, speech_codes
-from indextts_jax.timing import Timing, frames_of
+from indextts_jax import cli, devices, packing, programs, voices
+from indextts_jax.audio.io import load_audio
+from indextts_jax.checkpoint import open_checkpoint
+from indextts_jax.config import DTYPES
+from indextts_jax.errors import InputError
+from indextts_jax.model import config_key, load_model
+from indextts_jax.programs import Program, Programs
+from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS, Voice, analyse_signals, speaker_signals
+from indextts_jax.rehearsal import (
+    Rehearsal,
+    Step,
+    blank_voices,
+    code_counts,
+    prompt_signals,
+    prompt_steps,
+    rehearsal,
+    speech_steps,
+    text_lengths,
+    warm_up,
+    warm_up_prompts,
+)
+from indextts_jax.sampling.settings import SamplingConfig
+from indextts_jax.settings import Settings
+from indextts_jax.terminal import say, stage_bar, warn
 
+__all__ = [
+    "Rehearsal",
+    "code_counts",
+    "prompt_signals",
+    "text_lengths",
+    "warm_up",
+    "warm_up_prompts",
+]
 
-class Rehearsal(Model):
-    """A model whose stages are compiled instead of run, and give zeros of the right shapes."""
-
-    def run(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
-        """Zeros in the place of the result of a stage, which is compiled."""
-        params = self.params[component]
-        lowered = self.stage(component, function, **static).lower(params, *arrays)
-        lowered.compile()  # kept by JAX, for the call with arrays of these shapes
-        committed = any(
-            leaf.committed for leaf in jax.tree.leaves((params, arrays)) if _placed(leaf)
-        )
-        device = self.device if committed else None
-
-        def zeros(like: Any) -> jax.Array:
-            return jax.device_put(np.zeros(like.shape, like.dtype), device)
-
-        return jax.tree.map(zeros, lowered.out_info)
-
-
-def _placed(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array)
-
-
-def _rehearsal(model: Model) -> Rehearsal:
-    return Rehearsal(model.config, model.params, model.tokenizer, model.provenance)
-
-
-def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
-    """A number of codes for each way in which a segment's lengths may be padded."""
-    buckets = model.config.buckets
-    first: dict[tuple[int, ...], int] = {}
-    for count in range(1, code_limit(model, settings) + 1):
-        frames = _frames(model, count, settings)
-        lengths = (frames, voice.frames + frames)
-        padded = (bucket(count, buckets.codes), *(bucket(f, buckets.frames) for f in lengths))
-        first.setdefault(padded, count)
-    return list(first.values())
+COMMON = ("checkpoint", "voice", "speaker", "dtype", "batch", "device", "pack", "unpack")
+TRUST = "compiled programs are code: unpack only what comes from people you trust"
 
 
-def _frames(model: Model, count: int, settings: Settings) -> int:
-    """Frames of so many codes; for a duration, which depends on the text, those of speed 1."""
-    timing, mel = Timing(speed=settings.timing.speed), model.config.mel
-    return frames_of([count], timing, 0, mel.sample_rate, mel.hop)[0]
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags of this command."""
+    own: dict[str, Any] = {"flag_values": flags}
+    text, whole = absl_flags.DEFINE_string, absl_flags.DEFINE_integer
+    usual, sampling = Settings(), SamplingConfig()
+    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
+    text("voice", None, "Only for this kept voice; by default for prompts of any length.", **own)
+    text("speaker", None, "Only for this recording of a voice.", **own)
+    absl_flags.DEFINE_enum("dtype", None, list(DTYPES), "Numbers, as synth takes them.", **own)
+    whole("batch", 1, "Segments at once; above 1, that too.", lower_bound=1, **own)
+    absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
+    text("pack", None, "File (.zip) to write all programs to, at the end.", **own)
+    text("unpack", None, "File (.zip) to take programs from, before all.", **own)
+    whole("steps", usual.steps, "Steps of the flow.", lower_bound=1, **own)
+    absl_flags.DEFINE_float("guidance", usual.guidance, "Guidance of the flow.", **own)
+    whole("beams", sampling.beams, "Beams of the search for codes.", lower_bound=1, **own)
+    absl_flags.DEFINE_bool("greedy", False, "Take the likeliest codes.", **own)
+    whole("max_codes", None, "Longest segment, in codes.", lower_bound=1, **own)
+    whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
 
 
-def text_lengths(model: Model, settings: Settings) -> list[int]:
-    """A number of text tokens for each way in which a segment's text may be padded."""
-    most = segment_limit(model, settings.segment_tokens)
-    rungs = {bucket(count, model.config.buckets.text) for count in range(1, most + 1)}
-    return sorted(min(rung, most) for rung in rungs)
+def main(flags: Any) -> None:
+    """Takes in a pack, compiles, writes a pack: what of this is asked for.
 
-
-def warm_up(
-    tts: IndexTTS,
-    voice: Voice,
-    settings: Settings | None = None,
-    *,
-    watch: Watch | None = None,
-) -> None:
-    """Compiles what `speak` may need with this voice and these settings, whatever the text.
-
-    Another voice of about the same length, another seed, temperature or emotion needs nothing
-    else; other beams, flow steps or `max_codes` do. `watch` is told what is being compiled.
+    Raises:
+        InputError: for a checkpoint, a voice or a pack that cannot be used.
     """
-    settings = settings or Settings()
-    model = _rehearsal(tts.model)
-    tell = watch or (lambda _: None)
-    counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
-    with jax.default_device(model.device):
-        code_key, noise_key = segment_keys(0, 0)
-        nothing = [0.0] * len(model.config.emotion_prototypes.groups)
-        emotion_vector(model, voice, voice.own, None, None)
-        emotion_vector(model, voice, None, None, nothing)
-        emotion_vector(model, voice, None, None, nothing, [0] * len(nothing))
-        vector = emotion_vector(model, voice, None, None, None)
-        for tokens in lengths:
-            tell(f"codes of {tokens} text tokens")
-            speech_codes(model, [0] * tokens, voice, vector, settings, code_key)
-        for count in counts:
-            tell(f"the sound of {count} codes")
-            codes = Codes.padded(model, np.zeros(count, np.int32))
-            for tokens in lengths:
-                frames = _frames(model, count, settings)
-                codes_to_wave(
-                    model, [0] * tokens, voice, vector, codes, frames, settings, noise_key, Clock()
-                )
+    if flags.checkpoint is None and not (flags.pack or flags.unpack):
+        raise InputError("give --checkpoint DIR, or --pack FILE or --unpack FILE")
+    for flag in ("pack", "unpack"):
+        path = getattr(flags, flag)
+        if path is not None and Path(path).suffix.lower() != ".zip":
+            raise InputError(f"--{flag} {path}: expected a name that ends in .zip")
+    if flags.unpack is not None and not Path(flags.unpack).is_file():
+        raise InputError(f"--unpack {flags.unpack}: there is no such file")
+    device = devices.choose(flags.device)
+    say(f"Using device: {devices.describe(device)}")
+    devices.enable_compilation_cache()
+    kept = programs.active()
+    if kept is None:
+        raise InputError(f"compiled programs cannot be kept: set {devices.CACHE} to a folder")
+    config = None
+    if flags.checkpoint is not None:
+        config = config_key(open_checkpoint(flags.checkpoint).config)
+    if flags.unpack is not None:
+        warn(TRUST)
+        came = packing.unpack(kept, device, Path(flags.unpack), config)
+        say(f"{came.path}: {came.programs} programs, SHA-256 {came.sha256}")
+    if flags.checkpoint is not None and (flags.unpack is None or flags.pack is not None):
+        with jax.default_device(device):
+            _compile(flags, kept)
+    if flags.pack is not None:
+        made = packing.pack(kept, device, Path(flags.pack), config)
+        say(f"{made.path}: {made.programs} programs, {made.bytes / 1e6:.1f} MB")
+        say(f"SHA-256 {made.sha256}")
 
 
-def prompt_signals(model: Model) -> Iterator[tuple[Signals, np.ndarray]]:
-    """Silent signals of a speaker prompt, one for each way in which its lengths may be padded."""
-    cfg, buckets = model.config.mel, model.config.buckets
-    seen = set()
-    for frames in range(2, 1 + (int(MAX_SECONDS * ENCODER_RATE) - FRAME) // HOP + 1):
-        narrow = FRAME + (frames - 1) * HOP
-        # Resampling rounds, and a prompt may end anywhere within a hop.
-        least = int((narrow - 1) * cfg.sample_rate / ENCODER_RATE)
-        most = int((narrow + HOP) * cfg.sample_rate / ENCODER_RATE) + 1
-        most = min(most, int(MAX_SECONDS * cfg.sample_rate))
-        for mel in range(least // cfg.hop, most // cfg.hop + 1):
-            if mel * cfg.hop <= (cfg.n_fft - cfg.hop) // 2:
-                continue  # too short to be analysed
-            padded = (
-                bucket(-(-frames // 2), buckets.features),
-                bucket(frames, buckets.frames),
-                bucket(mel, buckets.frames),
-            )
-            if padded not in seen:
-                seen.add(padded)
-                silence = np.zeros(narrow, np.float32)
-                yield Signals(np.zeros(mel * cfg.hop, np.float32), silence), silence
+def _compile(flags: Any, kept: Programs) -> None:
+    """Compiles what is asked for, with a line for each program."""
+    settings = Settings(
+        sampling=SamplingConfig(beams=flags.beams, sample=not flags.greedy),
+        steps=flags.steps,
+        guidance=flags.guidance,
+        max_codes=flags.max_codes,
+        segment_tokens=flags.segment_tokens,
+        batch=flags.batch,
+    )
+    start, counts, now = time.perf_counter(), {True: 0, False: 0}, ["what the others need", ""]
+
+    def notice(program: Program) -> None:
+        counts[program.kept] += 1
+        source, stage = "cache" if program.kept else "new  ", program.record.stage
+        say(f"{program.seconds:7.1f} s  {source}  {stage}, for {now[0]}{now[1]}")
+
+    with stage_bar("Compiling") as watch:
+        watch("listing")
+        kept.notice = notice
+        model = rehearsal(load_model(flags.checkpoint, dtype=flags.dtype, lazy=True))
+        steps = list(_steps(model, settings, flags.voice, flags.speaker))
+        for number, step in enumerate(steps, 1):
+            now[:] = step.what, f" ({len(steps) - number} steps left)"
+            watch("".join(now))
+            step.do()
+            kept.forget()
+    kept.notice = lambda program: None
+    say(
+        f"{counts[False]} programs compiled, {counts[True]} from the cache, in "
+        f"{time.perf_counter() - start:.0f} s; they are in {kept.folder}"
+    )
 
 
-def warm_up_prompts(tts: IndexTTS, *, watch: Watch | None = None) -> None:
-    """Compiles what `voice` and `emotion` may need, whatever the length of the prompt."""
-    model = _rehearsal(tts.model)
-    tell = watch or (lambda _: None)
-    with jax.default_device(model.device):
-        for signals, emotion in prompt_signals(model):
-            tell(f"prompts of {len(emotion) / ENCODER_RATE:.1f} s")
-            analyse_signals(model, signals, emotion)
+def _steps(
+    model: Rehearsal, settings: Settings, voice: str | None, speaker: str | None
+) -> Iterator[Step]:
+    if voice is not None and speaker is not None:
+        raise InputError("--speaker and --voice exclude each other: give one")
+    if voice is None:
+        yield from prompt_steps(model) if speaker is None else ()
+    for one in _voices(model, voice, speaker):
+        seconds = one.frames * model.config.mel.hop / model.config.mel.sample_rate
+        steps = speech_steps(model, one, settings)
+        if settings.batch > 1:
+            from indextts_jax.rehearsal_batch import batch_steps  # only where it is asked for
+
+            steps += batch_steps(model, one, settings)
+        yield from (step._replace(what=f"{step.what}, prompt of {seconds:.1f} s") for step in steps)
+
+
+def _voices(model: Rehearsal, voice: str | None, speaker: str | None) -> Sequence[Voice]:
+    """Voices to speak with, all zeros."""
+    if voice is not None:
+        return [voices.load_voice(model, voices.voice_path(voice))]
+    if speaker is not None:
+        signals = speaker_signals(speaker, model.config.mel.sample_rate)
+        emotion = load_audio(speaker, ENCODER_RATE, MAX_SECONDS)
+        return [analyse_signals(model, signals, emotion)[0]]
+    return blank_voices(model)
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        define,
+        name="warmup",
+        summary="compiles everything before the first request; packs it.",
+        common=COMMON,
+    )
