@@ -20,6 +20,7 @@ if sys.argv[:1] == ["-m"] and any("indextts_jax." in word for word in sys.orig_a
 
 TYPE_CHECKING = False  # type checkers take it for true; `typing` would be slow to import
 if TYPE_CHECKING:
+    from indextts_jax.batch import Utterance
     from indextts_jax.conversion import (
         CheckpointSummary,
         demo_speaker,
@@ -65,6 +66,7 @@ __all__ = [
     "Speech",
     "TextWarning",
     "Timing",
+    "Utterance",
     "Validation",
     "Voice",
     "demo_speaker",
@@ -82,6 +84,7 @@ __all__ = [
 if not TYPE_CHECKING:  # there, a name that does not exist is to be an error
     # Importing JAX takes seconds: a command that only shows its flags must not wait for it.
     _HOMES = {
+        "batch": ("Utterance",),
         "conversion": (
             "CheckpointSummary",
             "demo_speaker",

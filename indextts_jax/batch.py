@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.batch_stages import Finished, Line, codes_of, waves_of
+from indextts_jax.batch_stages import Finished, Line, waves_of
 from indextts_jax.buckets import bucket
 from indextts_jax.clock import Clock
+from indextts_jax.decoding import Decoder
 from indextts_jax.delivery import (
     Part,
     Progress,
@@ -26,9 +28,10 @@ from indextts_jax.delivery import (
 from indextts_jax.guards import Fault, sample_faults
 from indextts_jax.model import Model
 from indextts_jax.prompts import Voice
-from indextts_jax.settings import Settings
+from indextts_jax.settings import Settings, code_limit
+from indextts_jax.sharding import mesh_of
 from indextts_jax.speech import Segment
-from indextts_jax.stages import segment_keys
+from indextts_jax.stages import segment_keys, text_ladder
 from indextts_jax.text.frontend import Script, Spoken
 
 
@@ -104,6 +107,15 @@ class Sounding:
 def row_count(waiting: int, batch: int) -> int:
     """How many rows run together: all that may, else a power of two, so that few programs do."""
     return batch if waiting >= batch else 1 << (waiting.bit_length() - 1)
+
+
+def slot_count(waiting: int, batch: int, mesh: Mesh | None = None) -> int:
+    """How many rows decode together: no more than wished, nor much more than are needed.
+
+    Several devices get the same number each.
+    """
+    size = min(batch, 1 << (waiting - 1).bit_length())
+    return size if mesh is None else -(-size // mesh.size) * mesh.size
 
 
 def due(
@@ -210,19 +222,22 @@ class _Delivery:
 
     def _coded_rows(self) -> Iterator[tuple[Ticket, Int[np.ndarray, " n"], bool]]:
         """Codes of what is in the queue, as long as it holds something."""
-        while self.queue:
-            size = row_count(len(self.queue), self.settings.batch)
-            tickets = [self.queue.popleft() for _ in range(size)]
-            self._tell()
-            with self.clock.stage("codes"):
-                rows = codes_of(
-                    self.model,
-                    [ticket.line(self.jobs) for ticket in tickets],
-                    self.settings,
-                    [segment_keys(t.seed(self.jobs), t.index)[0] for t in tickets],
-                )
-            for ticket, (ids, truncated) in zip(tickets, rows, strict=True):
-                yield ticket, ids, truncated
+        longest = max(len(ticket.spoken(self.jobs).ids) for ticket in self.queue)
+        decoder = Decoder(
+            self.model,
+            self.settings.sampling_up_to(code_limit(self.model, self.settings)),
+            slot_count(len(self.queue), self.settings.batch, mesh_of(self.model)),
+            bucket(longest, text_ladder(self.model)),
+            take=self._take,
+            line=lambda ticket: ticket.line(self.jobs),
+            key=lambda ticket: segment_keys(ticket.seed(self.jobs), ticket.index)[0],
+            clock=self.clock,
+        )
+        return decoder.codes()
+
+    def _take(self) -> Ticket | None:
+        self._tell()
+        return self.queue.popleft() if self.queue else None
 
     def _tell(self) -> None:
         self.clock.label = f" {self.done + 1}/{self.count}" if self.count > 1 else ""

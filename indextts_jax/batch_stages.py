@@ -5,7 +5,8 @@ depend on is its own key, and padding changes nothing.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +18,8 @@ from indextts_jax.clock import Clock
 from indextts_jax.model import Model
 from indextts_jax.prompts import Voice
 from indextts_jax.sampling.flow import noise
-from indextts_jax.sampling.generate import generate
-from indextts_jax.settings import Settings, code_limit
+from indextts_jax.settings import Settings
+from indextts_jax.sharding import mesh_of, spread_rows
 from indextts_jax.stages import guided_mel, text_ladder
 
 
@@ -46,85 +47,50 @@ class Finished:
         return self.line.voice.frames + self.frames
 
 
-Placed = Callable[[jax.Array], jax.Array]  # where an array with a row a segment goes
-
-
-def here(array: jax.Array) -> jax.Array:
-    """The array where it is."""
-    return array
-
-
 def conditioned(
-    model: Model, lines: Sequence[Line], place: Placed = here
+    model: Model, lines: Sequence[Line], text_size: int | None = None
 ) -> tuple[Float[Array, "b l d"], Float[Array, "b d"], Int[Array, "b t"], Int[Array, " b"]]:
     """Conditioning latents, emotions and padded text tokens with their numbers, a row a line."""
     lengths = [len(line.tokens) for line in lines]
-    size = bucket(max(lengths), text_ladder(model))
+    size = text_size or bucket(max(lengths), text_ladder(model))
     text = np.concatenate([pad(np.asarray([line.tokens], np.int32), size) for line in lines])
     return (
-        place(jnp.concatenate([line.voice.latents for line in lines])),
-        place(jnp.concatenate([line.emotion for line in lines])),
-        place(jnp.asarray(text)),
-        place(jnp.asarray(lengths, jnp.int32)),
+        jnp.concatenate([line.voice.latents for line in lines]),
+        jnp.concatenate([line.emotion for line in lines]),
+        jnp.asarray(text),
+        jnp.asarray(lengths, jnp.int32),
     )
-
-
-def codes_of(
-    model: Model,
-    lines: Sequence[Line],
-    settings: Settings,
-    keys: Sequence[Key[Array, ""]],
-    place: Placed = here,
-) -> list[tuple[Int[np.ndarray, " n"], bool]]:
-    """Each line's codes, and whether the limit came before a stop code; all wait for the last."""
-    sampling = settings.sampling_up_to(code_limit(model, settings))
-    generated = model.run(
-        "gpt",
-        generate,
-        *conditioned(model, lines, place),
-        place(jnp.stack(keys)),
-        sampling.numbers,
-        strategy=sampling.strategy,
-    )
-    rows = zip(*map(np.asarray, generated), strict=True)
-    return [(ids[:count], bool(truncated)) for ids, count, truncated in rows]
 
 
 def waves_of(
-    model: Model,
-    finished: Sequence[Finished],
-    settings: Settings,
-    clock: Clock,
-    place: Placed = here,
+    model: Model, finished: Sequence[Finished], settings: Settings, clock: Clock
 ) -> list[Float32[np.ndarray, " n"]]:
     """Each segment's samples, from its finished codes; they are not clipped."""
     buckets, mel = model.config.buckets, model.config.mel
-    counts = [len(one.codes) for one in finished]
-    size = bucket(max(counts), buckets.codes)
-    codes = place(jnp.asarray(np.concatenate([pad(one.codes[None], size) for one in finished])))
-    lengths = place(jnp.asarray(counts, jnp.int32))
+    spread = functools.partial(spread_rows, mesh_of(model), len(finished))
     with clock.stage("latents"):
-        given = conditioned(model, [one.line for one in finished], place)
+        counts = [len(one.codes) for one in finished]
+        size = bucket(max(counts), buckets.codes)
+        padded = np.concatenate([pad(one.codes[None], size) for one in finished])
+        codes, lengths = spread((jnp.asarray(padded), jnp.asarray(counts, jnp.int32)))
+        given = spread(conditioned(model, [one.line for one in finished]))
         latents = model.run("gpt", "latents", *given, codes, lengths)
         sequence = model.run("semantic_codec", "vq2emb", codes)
         sequence = sequence + model.run("length_regulator", "project", latents)
         jax.block_until_ready(sequence)
-    frames = place(jnp.asarray([one.frames for one in finished], jnp.int32))
     with clock.stage("flow"):
+        voices = [one.line.voice for one in finished]
+        frames = spread(jnp.asarray([one.frames for one in finished], jnp.int32))
         size = bucket(max(one.frames for one in finished), buckets.frames)
         condition = model.run("length_regulator", "__call__", sequence, lengths, frames, size=size)
         whole = bucket(max(one.span for one in finished), buckets.frames)
-        voices = [one.line.voice for one in finished]
-        drawn = _noise(place(jnp.stack([one.key for one in finished])), whole, mel.mels)
         mels = guided_mel(
             model,
-            drawn,
-            place(_padded([voice.mel for voice in voices])),
-            place(_padded([voice.condition for voice in voices])),
-            place(jnp.asarray([voice.frames for voice in voices], jnp.int32)),
+            _noise(spread(jnp.stack([one.key for one in finished])), whole, mel.mels),
+            *spread(_prompts(voices)),
             condition,
             frames,
-            place(jnp.concatenate([voice.style for voice in voices])),
+            spread(jnp.concatenate([voice.style for voice in voices])),
             steps=settings.steps,
             guidance=settings.guidance,
         )
@@ -132,6 +98,15 @@ def waves_of(
     with clock.stage("vocoder"):
         waves = np.asarray(model.run("vocoder", "__call__", mels, frames))
     return [wave[: one.frames * mel.hop] for wave, one in zip(waves, finished, strict=True)]
+
+
+def _prompts(
+    voices: Sequence[Voice],
+) -> tuple[Float[Array, "b f m"], Float[Array, "b f c"], Int[Array, " b"]]:
+    """The prompts' mels and conditions, padded to the longest, and their frames."""
+    frames = jnp.asarray([voice.frames for voice in voices], jnp.int32)
+    mels, conditions = [v.mel for v in voices], [v.condition for v in voices]
+    return _padded(mels), _padded(conditions), frames
 
 
 _noise = jax.jit(noise, static_argnums=(1, 2))

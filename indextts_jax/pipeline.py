@@ -30,7 +30,9 @@ from indextts_jax.model import Model, load_model
 from indextts_jax.notices import notify, notify_text
 from indextts_jax.prompts import Voice, analyse_emotion, analyse_voice
 from indextts_jax.settings import Settings, code_limit, segment_limit
+from indextts_jax.sharding import spread_over
 from indextts_jax.speech import Speech
+from indextts_jax.stages import check_seed
 from indextts_jax.text.frontend import Script, TextFrontend
 
 
@@ -61,14 +63,21 @@ class IndexTTS:
 
     @classmethod
     def load(
-        cls, path: str | Path, dtype: str | None = None, *, reads_emotion: bool = False
+        cls,
+        path: str | Path,
+        dtype: str | None = None,
+        *,
+        reads_emotion: bool = False,
+        devices: Sequence[jax.Device] | None = None,
     ) -> "IndexTTS":
         """The model of an imported checkpoint; see `load_model`.
 
-        With `reads_emotion`, also the one that reads emotion from words (2.4 GB in float32).
+        With `reads_emotion`, also the one that reads emotion from words (2.4 GB in float32). With
+        `devices`, each of them holds the model, and they share the rows of batches.
         """
         reader = EmotionReader.load(path, dtype) if reads_emotion else None
-        return cls(load_model(path, dtype=dtype), reader)
+        model = load_model(path, dtype=dtype)
+        return cls(model if devices is None else spread_over(model, devices), reader)
 
     @property
     def sample_rate(self) -> int:
@@ -251,6 +260,7 @@ class IndexTTS:
         check_emotion(self.model, choice.mode in ("prompt", "text"), alpha, given)
         if choice.mode == "weights" and one.emotion_bias and weights is not None:
             weights = normalize_weights(weights)
+        check_seed(one.seed)
         code_limit(self.model, settings)
         script = self.script(one.text, settings)
         notify_text(script)

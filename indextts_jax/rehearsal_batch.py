@@ -3,6 +3,7 @@
 import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -53,7 +54,7 @@ def batch_steps(
                     jnp.zeros(count, jnp.int32),
                     *conditioned(model, [line] * count, text_size=rung),
                     jnp.stack([key] * count),
-                    sampling.numbers,
+                    jax.tree.map(lambda one: jnp.stack([one] * count), sampling.numbers),  # noqa: B023
                     **strategy,
                 )
             state, _ = model.run("gpt", slots.run, state, **strategy)

@@ -45,3 +45,122 @@ def test_requests_of_a_batch_are_what_they_are_alone(
         alone = tts.speak(one.text, voice, seed=one.seed, settings=QUICK)
         assert ours.segments == alone.segments
         support.assert_close(ours.samples, alone.samples, "pipeline.buckets")
+
+
+def test_the_same_batch_gives_the_same_bits_and_results_come_as_they_are_ready(
+    tts: IndexTTS, requests: list[Utterance]
+) -> None:
+    seen: list[tuple[int, int]] = []
+    many = tts.stream_many(requests, settings=THREE, progress=lambda *done: seen.append(done))
+    found = dict(many)
+    again = tts.speak_many(requests, settings=THREE)
+    assert sorted(found) == [0, 1, 2, 3]
+    for number, speech in enumerate(again):
+        assert np.array_equal(found[number].samples, speech.samples)
+    assert seen == [(done, 5) for done in range(6)]
+
+
+def test_a_long_text_in_a_batch_comes_in_order(tts: IndexTTS, voice: Voice) -> None:
+    text = " [pause 0.1s] ".join(TEXTS)
+    alone = tts.speak(text, voice, settings=QUICK)
+    together = tts.speak(text, voice, settings=THREE)
+    parts = list(tts.stream(text, voice, settings=THREE))
+    assert together.segments == alone.segments == tuple(part.segment for part in parts)
+    streamed = np.concatenate([part.samples for part in parts])
+    support.assert_close(together.samples, alone.samples, "pipeline.buckets")
+    support.assert_close(streamed, alone.samples, "pipeline.buckets")
+
+
+def test_voices_of_different_lengths_share_a_batch(tts: IndexTTS, voice: Voice) -> None:
+    other = tts.voice(support.TINY / "emotion.wav")
+    longer = dataclasses.replace(
+        other,
+        mel=np.pad(other.mel, ((0, 0), (0, 128), (0, 0)), constant_values=7.0),
+        condition=np.pad(other.condition, ((0, 0), (0, 128), (0, 0)), constant_values=7.0),
+    )
+    requests = [Utterance(text="Hello world.", voice=one, seed=4) for one in (voice, longer)]
+    together = tts.speak_many(requests, settings=dataclasses.replace(QUICK, batch=2))
+    for one, ours in zip((voice, other), together, strict=True):
+        alone = tts.speak("Hello world.", one, seed=4, settings=QUICK)
+        assert ours.segments == alone.segments
+        support.assert_close(ours.samples, alone.samples, "pipeline.buckets")
+
+
+def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
+    tts: IndexTTS, voice: Voice, requests: list[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {seed: delivery.Fault("short", "too short") for seed in (1,)}
+    real = batch.judge
+
+    def judge(model: Any, spoken: Any, ids: Any, attempt: int, *rest: Any, **more: Any) -> Any:
+        kept, _, _ = real(model, spoken, ids, attempt, *rest, **more)
+        if spoken.text.startswith("A dog") and attempt < 2:
+            return kept, (wrong[1],), True
+        return kept, (), False
+
+    monkeypatch.setattr(batch, "judge", judge)
+    together = tts.speak_many(requests, settings=THREE)
+    assert [[segment.tries for segment in one.segments] for one in together] == [
+        [1],
+        [3, 1],
+        [1],
+        [1],
+    ]
+    monkeypatch.undo()
+    other = tts.speak(TEXTS[1], voice, seed=3, settings=QUICK)
+    assert together[1].segments[0].codes == other.segments[0].codes
+
+
+def test_samples_with_faults_are_made_again_with_other_noise(
+    tts: IndexTTS, requests: list[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = itertools.chain([("a",), ("b",)], itertools.repeat(()))
+    monkeypatch.setattr(batch, "sample_faults", lambda wave: next(faults))
+    settings = dataclasses.replace(THREE, retries=1)
+    together = tts.speak_many(requests[:1] + requests[2:], settings=settings)
+    assert sorted(speech.segments[0].tries for speech in together) == [1, 2, 2]
+
+
+def test_a_duration_is_met_by_each_request(tts: IndexTTS, requests: list[Utterance]) -> None:
+    usual = tts.speak_many(requests[:2], settings=THREE)
+    seconds = min(speech.duration for speech in usual) * 1.1
+    settings = dataclasses.replace(THREE, timing=Timing(duration=seconds))
+    try:
+        met = tts.speak_many(requests[:2], settings=settings)
+    except InputError as error:  # the texts of other models may differ by more than the speeds
+        pytest.skip(str(error))
+    hop = tts.model.config.mel.hop
+    for speech in met:
+        assert abs(len(speech.samples) - seconds * speech.sample_rate) <= hop / 2
+
+
+def test_a_request_that_cannot_be_met_is_named_before_any_work(
+    tts: IndexTTS, requests: list[Utterance]
+) -> None:
+    wrong = dataclasses.replace(requests[0], text="   ")
+    with pytest.raises(InputError, match=r"request 2 \(from 0\): the text is empty"):
+        tts.stream_many([*requests[:2], wrong])
+    with pytest.raises(InputError, match="--batch must be at least 1"):
+        Settings(batch=0)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "batch", "rows"), [(9, 4, 4), (4, 4, 4), (3, 4, 2), (1, 4, 1), (5, 6, 4), (6, 6, 6)]
+)
+def test_few_numbers_of_rows_run(waiting: int, batch: int, rows: int) -> None:
+    assert row_count(waiting, batch) == rows
+
+
+def sounding(job: int, index: int = 0) -> Sounding:
+    return Sounding(Ticket(job, index), np.zeros(1, np.int32), (), 1)
+
+
+def test_what_is_sounded_together_is_of_one_padded_length() -> None:
+    waiting = [sounding(job) for job in range(5)]
+    rungs = [128, 256, 128, 256, 128]
+    assert due(waiting, rungs, 3, first=None, last=False) == [0, 2, 4]
+    assert due(waiting, rungs, 4, first=None, last=False) == []
+    assert due(waiting, rungs, 4, first=None, last=True) == [1, 3]
+    assert due(waiting, rungs, 4, first=(4, 0), last=False) == [4, 0]
+    assert due(waiting, rungs, 4, first=(9, 0), last=False) == []
+    assert due([], [], 4, first=None, last=True) == []

@@ -16,7 +16,7 @@ from indextts_jax.sampling.settings import Numbers, SamplingConfig, Strategy
 __all__ = ["Generated", "SamplingConfig", "generate", "replay"]
 
 
-def _prefilled(
+def prefilled(
     gpt: GPT,
     latents: Float[Array, "b l d"],
     emotion: Float[Array, "b d"],
@@ -55,7 +55,7 @@ def generate(
             f"max_codes is {strategy.max_codes}, but this model has positions for "
             f"{gpt.cfg.max_codes} codes"
         )
-    logits, prefix = _prefilled(gpt, latents, emotion, text, text_lengths)
+    logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
 
     def step(codes: Array, index: Array, lineage: Array, cache: CodeCache) -> tuple[Array, Any]:
         return gpt.step(codes, index, lineage, prefix, cache)
@@ -86,7 +86,7 @@ def replay(
     codes: Int[Array, "b s"],
 ) -> Float32[Array, "b s v"]:
     """The logits of each code as generation sees them, when the codes are given beforehand."""
-    first, prefix = _prefilled(gpt, latents, emotion, text, text_lengths)
+    first, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
     lineage = jnp.zeros((codes.shape[0], 1, codes.shape[1]), jnp.int32)
 
     def advance(carry: tuple[Array, CodeCache], index: Array) -> tuple[tuple, Array]:

@@ -1,0 +1,228 @@
+"""Continuous batching: rows that decode side by side, each at a step of its own.
+
+A slot holds one request: its prefix, its history, its random key, its settings. `run` steps all
+slots until one has finished; `insert` then gives its place to the next request. Both are programs
+of fixed shapes, whatever is said. A slot's codes are chosen by the very functions that `generate`
+runs, one row at a time, so that neighbours cannot touch them.
+
+With a mesh the slots are spread over its devices; each device steps its own, and all stop together.
+"""
+
+import functools
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from indextts_jax.models.gpt import GPT, CodeCache, PrefixCache
+from indextts_jax.sampling import beam, decode
+from indextts_jax.sampling.beam import BeamState
+from indextts_jax.sampling.decode import DecodeState
+from indextts_jax.sampling.generate import prefilled
+from indextts_jax.sampling.loop import Generated, Task
+from indextts_jax.sampling.settings import Numbers, Strategy
+
+ROWS = "rows"  # the mesh's axis
+
+State = DecodeState | BeamState  # here `step` has a row's own number, and `cache` is empty
+
+
+class Slots(NamedTuple):
+    """What one step hands to the next; every array has a row a slot."""
+
+    rows: State
+    numbers: Numbers
+    keys: Key[Array, " b"]
+    busy: Bool[Array, " b"]  # a request is in it, whose codes are not complete
+    prefix: PrefixCache
+    cache: CodeCache
+
+
+class Stop(NamedTuple):
+    """Why the slots have stopped, and what is complete."""
+
+    finished: Bool[Array, " b"]  # since the last stop; if none, some slot has filled its cache
+    steps: Int[Array, " b"]  # of the slots that are busy, else 0
+    generated: Generated  # of all slots; means something where it is finished
+
+
+def _search(strategy: Strategy) -> ModuleType:
+    return decode if strategy.beams == 1 else beam
+
+
+def _task(gpt: GPT, keys: Key[Array, " b"], numbers: Numbers, strategy: Strategy) -> Task:
+    """What picks codes; the model is run apart."""
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("the slots run the model themselves")
+
+    return Task(
+        step=never,
+        grow=never,
+        source=keys,
+        numbers=numbers,
+        strategy=strategy,
+        start_code=gpt.cfg.start_code,
+        stop_code=gpt.cfg.stop_code,
+    )
+
+
+def _lift(row: State) -> State:
+    """A slot's state as that of a batch of one."""
+    return jax.tree.map(lambda array: array[None], row)._replace(step=row.step)
+
+
+def _lower(state: State) -> State:
+    return jax.tree.map(lambda array: array[0], state._replace(step=state.step[None]))
+
+
+def _where(chosen: Bool[Array, " b"], new: Any, old: Any) -> Any:
+    def pick(new: Array, old: Array) -> Array:
+        return jnp.where(chosen.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(pick, new, old)
+
+
+def prefix_size(gpt: GPT, text_size: int) -> int:
+    """Rows before the first code: latents, speed, and the text between start and stop; the start
+    code.
+    """
+    return gpt.cfg.conditioning_latents + 2 + text_size + 2 + 1
+
+
+def empty(
+    gpt: GPT, numbers: Numbers, *, slots: int, text_size: int, window: int, strategy: Strategy
+) -> Slots:
+    """Slots without requests, for texts padded to `text_size` and, at first, `window` codes."""
+    keys = jax.random.split(jax.random.key(0), slots)
+    logits = jnp.zeros((slots, gpt.cfg.code_vocabulary))
+    rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
+    return Slots(
+        rows=rows._replace(step=jnp.zeros(slots, jnp.int32)),
+        numbers=jax.tree.map(lambda number: jnp.broadcast_to(number, slots), numbers),
+        keys=keys,
+        busy=jnp.zeros(slots, bool),
+        prefix=gpt.empty_prefix(slots, prefix_size(gpt, text_size)),
+        cache=gpt.empty_cache(slots, strategy.beams, window),
+    )
+
+
+def insert(
+    gpt: GPT,
+    slots: Slots,
+    places: Int[Array, " n"],
+    latents: Float[Array, "n l d"],
+    emotion: Float[Array, "n d"],
+    text: Int[Array, "n t"],
+    text_lengths: Int[Array, " n"],
+    keys: Key[Array, " n"],
+    numbers: Numbers,
+    *,
+    strategy: Strategy,
+    mesh: Mesh | None = None,
+) -> Slots:
+    """The slots with new requests at these places; the numbers are common or one each."""
+    logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
+    rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
+    count = len(places)
+    new = Slots(
+        rows=rows._replace(step=jnp.zeros(count, jnp.int32)),
+        numbers=jax.tree.map(lambda number: jnp.broadcast_to(number, count), numbers),
+        keys=keys,
+        busy=jnp.ones(count, bool),
+        prefix=prefix,
+        # What a broken request left there must not touch the next.
+        cache=gpt.empty_cache(count, strategy.beams, slots.cache.size),
+    )
+
+    def placed(slots: Slots, new: Slots, places: Int[Array, " n"]) -> Slots:
+        size = len(slots.busy)
+        if mesh is not None:  # this device's slots; the places of others are dropped
+            places = places - lax.axis_index(ROWS) * size
+            places = jnp.where(places < 0, size, places)
+        return jax.tree.map(lambda old, new: old.at[places].set(new, mode="drop"), slots, new)
+
+    if mesh is None:
+        return placed(slots, new, places)
+    spread, whole = PartitionSpec(ROWS), PartitionSpec()
+    put = jax.shard_map(placed, mesh=mesh, in_specs=(spread, whole, whole), out_specs=spread)
+    return put(slots, new, places)
+
+
+def resize(gpt: GPT, slots: Slots, *, window: int) -> Slots:
+    """The slots with room for `window` codes; no fewer than any busy slot has."""
+    return slots._replace(cache=slots.cache.resized(window))
+
+
+def _complete(slots: Slots, strategy: Strategy) -> Bool[Array, " b"]:
+    return slots.rows.done | (slots.rows.step >= strategy.max_codes)
+
+
+def advance(gpt: GPT, slots: Slots, strategy: Strategy) -> Slots:
+    """One step of every slot that is not complete."""
+    search, index = _search(strategy), slots.rows.step
+
+    def pick(row: State, key: Key[Array, ""], numbers: Numbers) -> State:
+        return _lower(search.pick(_task(gpt, key[None], numbers, strategy), _lift(row)))
+
+    picked = jax.vmap(pick)(slots.rows, slots.keys, slots.numbers)
+    rows = _where(slots.busy & ~_complete(slots, strategy), picked, slots.rows)
+    if isinstance(rows, BeamState):
+        codes, lineage = rows.codes, rows.lineage
+    else:
+        codes = rows.codes[:, None]
+        lineage = jnp.zeros_like(codes)
+    # A slot that is complete goes along, and writes where nobody looks.
+    index = jnp.minimum(index, slots.cache.size - 1)
+    code = jnp.take_along_axis(codes, index[:, None, None], axis=2)[..., 0]
+    logits, cache = gpt.step(code, index, lineage, slots.prefix, slots.cache)
+    rows = rows._replace(logits=logits.reshape(rows.logits.shape))
+    return slots._replace(rows=rows, cache=cache)
+
+
+def _stepped(gpt: GPT, slots: Slots, *, strategy: Strategy, spread: bool) -> tuple[Slots, Stop]:
+    window = slots.cache.size
+
+    def going(slots: Slots) -> Bool[Array, ""]:
+        full = slots.rows.step >= window
+        stop = jnp.any(slots.busy & (_complete(slots, strategy) | full))
+        some = jnp.any(slots.busy)
+        if spread:
+            stop = lax.psum(stop.astype(jnp.int32), ROWS) > 0
+            some = lax.psum(some.astype(jnp.int32), ROWS) > 0
+        return some & ~stop
+
+    slots = lax.while_loop(going, functools.partial(advance, gpt, strategy=strategy), slots)
+    finished = slots.busy & _complete(slots, strategy)
+    slots = slots._replace(busy=slots.busy & ~finished)
+
+    def complete(row: State, numbers: Numbers) -> Generated:
+        state = _lift(row)
+        if isinstance(state, BeamState):
+            made = beam.finish(state, numbers.length_penalty)
+        else:
+            made = decode.finish(state, gpt.cfg.stop_code)
+        return jax.tree.map(lambda array: array[0], made)
+
+    generated = jax.vmap(complete)(slots.rows, slots.numbers)
+    return slots, Stop(finished, jnp.where(slots.busy, slots.rows.step, 0), generated)
+
+
+def run(
+    gpt: GPT, slots: Slots, *, strategy: Strategy, mesh: Mesh | None = None
+) -> tuple[Slots, Stop]:
+    """The slots after steps until some are complete, or one has filled its cache."""
+    stepped = functools.partial(_stepped, strategy=strategy, spread=mesh is not None)
+    if mesh is None:
+        return stepped(gpt, slots)
+    spread, whole = PartitionSpec(ROWS), PartitionSpec()
+    step = jax.shard_map(stepped, mesh=mesh, in_specs=(whole, spread), out_specs=spread)
+    return step(gpt, slots)
+
+
+# The old slots are gone when the new ones are there: nothing is held twice.
+insert.donated = run.donated = resize.donated = (0,)  # type: ignore[attr-defined]

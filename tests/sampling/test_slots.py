@@ -1,0 +1,115 @@
+"""Slots: rows that decode side by side, each at a step of its own."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import support
+
+from indextts_jax.models.components import structure
+from indextts_jax.sampling import slots
+from indextts_jax.sampling.generate import generate
+from indextts_jax.sampling.settings import SamplingConfig
+
+BUCKET, WINDOW, SLOTS = 23, 16, 3
+TEXTS = [
+    [21, 7, 55, 3, 14, 60],
+    [262, 263, 805, 332, 77, 32, 29, 66, 794, 60, 821],
+    [500],
+    [17, 90, 4, 4, 801],
+    [33, 44, 55],
+    [700, 12, 9, 9, 42, 8, 71, 3],
+]
+TEMPERATURES = [0.8, 1.3, 2.0, 0.8, 1.0, 1.5]
+KEYS = jax.random.split(jax.random.key(3), len(TEXTS))
+
+
+@functools.cache
+def params() -> Any:
+    return jax.tree.map(jnp.asarray, support.tiny_params("gpt"))
+
+
+@functools.cache
+def jitted(function: Any, **static: Any) -> Any:
+    bind = structure("gpt", support.tiny_config()).bind
+    return jax.jit(lambda params, *given: function(bind(params), *given, **static))
+
+
+def call(function: Any, *given: Any, **static: Any) -> Any:
+    return jitted(function, **static)(params(), *given)
+
+
+def given(number: int) -> tuple[Any, ...]:
+    """What one request is spoken from."""
+    golden = support.golden("gpt")
+    text = np.zeros((1, BUCKET), np.int32)
+    text[0, : len(TEXTS[number])] = TEXTS[number]
+    return (
+        jnp.asarray(golden["speaker_latents"]),
+        jnp.asarray(golden["emovec"]) * (1 - number / 3),
+        jnp.asarray(text),
+        jnp.asarray([len(TEXTS[number])], jnp.int32),
+        KEYS[number : number + 1],
+    )
+
+
+def sampling(number: int, **more: Any) -> SamplingConfig:
+    return SamplingConfig(temperature=TEMPERATURES[number], max_codes=40, **more)
+
+
+def through_slots(mesh: Any = None, size: int = SLOTS, **more: Any) -> dict[int, tuple[Any, ...]]:
+    """The codes of all requests, which wait for a slot in turn; as few codes fit in at first."""
+    strategy = sampling(0, **more).strategy
+    state = call(
+        slots.empty,
+        sampling(0).numbers,
+        slots=size,
+        text_size=BUCKET,
+        window=WINDOW,
+        strategy=strategy,
+    )
+    held: list[int | None] = [None] * size
+    waiting, found = list(range(len(TEXTS))), {}
+    while waiting or any(one is not None for one in held):
+        for place, one in enumerate(held):
+            if one is None and waiting:
+                number = held[place] = waiting.pop(0)
+                numbers = sampling(number, **more).numbers
+                where = jnp.asarray([place])
+                state = call(
+                    slots.insert,
+                    state,
+                    where,
+                    *given(number),
+                    numbers,
+                    strategy=strategy,
+                    mesh=mesh,
+                )
+        state, stop = call(slots.run, state, strategy=strategy, mesh=mesh)
+        if not stop.finished.any():
+            assert stop.steps.max() == state.cache.size
+            state = call(slots.resize, state, window=min(2 * state.cache.size, 40))
+        for place in np.flatnonzero(stop.finished):
+            length = int(stop.generated.lengths[place])
+            codes = stop.generated.codes[place, :length].tolist()
+            found[held[place]] = (codes, bool(stop.generated.truncated[place]))
+            held[place] = None
+    return found
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"sample": False}, {"beams": 1}, {"beams": 1, "sample": False}],
+    ids=["beam sampling", "beam search", "sampling", "greedy"],
+)
+def test_codes_of_a_slot_are_those_of_the_request_alone(more: dict[str, Any]) -> None:
+    found = through_slots(**more)
+    for number in range(len(TEXTS)):
+        settings = sampling(number, **more)
+        alone = call(generate, *given(number), settings.numbers, strategy=settings.strategy)
+        length = int(alone.lengths[0])
+        assert found[number] == (alone.codes[0, :length].tolist(), bool(alone.truncated[0]))
+    assert len({len(codes) for codes, _ in found.values()}) > 1 or not more.get("sample", True)
