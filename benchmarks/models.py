@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 from work import NEVER
 
+from indextts_jax import model as model_module
 from indextts_jax.config import Config, bundled_config, load_config
 from indextts_jax.errors import InputError
 from indextts_jax.model import Model, Params, load_model, with_compute_dtype
@@ -39,7 +40,7 @@ def random_model(sizes: str, dtype: str | None) -> Model:
 
 
 def _filled(name: str, config: Config, block: np.ndarray) -> Params:
-    expected = structure(name, config, getattr(config.compute, name, "float32")).expected
+    expected = structure(name, config).expected
 
     def fill(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
         key = getattr(path[-1], "key", "")
@@ -50,7 +51,8 @@ def _filled(name: str, config: Config, block: np.ndarray) -> Params:
         size = math.prod(leaf.shape[:-1]) ** -0.5 if key == "kernel" else 1.0
         return jnp.asarray(np.resize(size * block, leaf.shape), leaf.dtype)
 
-    return jax.tree_util.tree_map_with_path(fill, expected)
+    # In the dtype and the layout that loading gives them.
+    return model_module._placed(name, jax.tree_util.tree_map_with_path(fill, expected), config)
 
 
 def opened(checkpoint: Path | None, sizes: str | None, dtype: str | None) -> Model:
