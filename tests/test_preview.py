@@ -35,14 +35,14 @@ def test_what_will_be_read_is_shown(run):
 
 
 def test_json_has_everything(run):
-    code, out, _ = run("--tokenizer", TOKENIZER, "--text", "I like <3> books.", "--json")
+    code, out, _ = run("--tokenizer", TOKENIZER, "--text", "I like ♪3♪ books.", "--json")
     data = json.loads(out)
 
     assert code == 0
-    assert data["normalised"] == "I like <three> books."
+    assert data["normalised"] == "I like ♪three♪ books."
     assert [(u["piece"], u["line"], u["column"]) for u in data["unknown"]] == [
-        ("<", 1, 8),
-        (">", 1, 10),
+        ("♪", 1, 8),
+        ("♪", 1, 10),
     ]
     assert data["segments"][0]["ids"]
     assert data["segments"][0]["seconds"] > 0

@@ -94,7 +94,7 @@ DIFFERENT = {
     "①②③": FORM,
     "½杯": FORM,
     "x²": FORM,
-    "#话题# @用户 &和": "the signs around a topic are for the eye; the tokenizer does not know them",
+    "#话题# @用户 &和": "the signs around a topic are for the eye, and no pieces of the tokenizer",
     "©2024": SIGN,
     "「日式」『引号』": "double brackets are said as single ones; the tokenizer does not know them",
     "[tag] (x) {y}": "braces are said as other brackets are; the tokenizer does not know them",

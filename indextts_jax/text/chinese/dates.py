@@ -74,6 +74,19 @@ DOTTED = [
             f"{numbers.decimal(m[1].lstrip('0'))}月{numbers.decimal(m[2].lstrip('0') or '0')}日"
         ),
     ),
+    rule(
+        r"(?<=[是在于到至])(1[0-2]|0?[1-9])/(1[3-9]|2\d|3[01])(?=[，。,；！!？?]|\s*$)",
+        lambda m: f"{numbers.decimal(m[1].lstrip('0'))}月{numbers.decimal(m[2])}日",
+    ),
+    rule(
+        r"(?P<before>(?:时间|日期|期间|档期|假期|日程)[是为]?\s?[:：]?\s?)(1[0-2]|[1-9])\.([1-9]|[12]\d|3[01])"
+        r"\s?[-–—~～至到]\s?(?:(1[0-2]|[1-9])\.)?([1-9]|[12]\d|3[01])(?![\d.%])",
+        lambda m: (
+            f"{m['before']}{numbers.decimal(m[2])}月{numbers.decimal(m[3])}日到"
+            + (f"{numbers.decimal(m[4])}月" if m[4] else "")
+            + f"{numbers.decimal(m[5])}日"
+        ),
+    ),
     # A time of day with its half in English.
     rule(
         r"(?<![\d.:])(1[0-2]|0?\d)(?::([0-5]\d))?\s?([aApP])\.?[mM](?![A-Za-z])\.?",

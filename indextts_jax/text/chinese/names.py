@@ -11,7 +11,7 @@ _PLACE = PLACE.pattern[1:-1]
 _MEASURE = "个只条年月日号次元块台部人名岁天小件本张款种倍万亿千百位点分秒米克层楼页章节"
 
 # What a hyphen and a number follow in a name, where it is no minus.
-_CRAFT = ("歼轰运直强", "东风", "长征", "嫦娥", "神舟", "天宫", "红旗", "鹰击", "天问", "米格")
+_CRAFT = ("歼轰运直强苏图", "东风", "长征", "嫦娥", "神舟", "天宫", "红旗", "鹰击", "天问", "米格")
 
 
 def _after_word(match: re.Match[str]) -> str | None:

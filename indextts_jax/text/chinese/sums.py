@@ -36,6 +36,7 @@ def _scientific(match: re.Match[str]) -> str | None:
 
 
 POWERS: list[Rule] = [
+    rule(r"(?<=\d[a-z])\s?[-−]\s?(?=[A-Za-z0-9]{1,4}\s?=)", lambda m: "减"),
     rule(
         rf"{START}(?P<number>{NUMBER})"
         r"(?:[eE](?P<e>[-+−]?\d{1,3})|\s?[×xX*·]\s?10\s?\^\s?\(?(?P<power>[-+−]?\d{1,3})\)?)"

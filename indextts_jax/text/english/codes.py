@@ -57,9 +57,12 @@ _PHONE = (
 )
 _BETWEEN = (
     r"(?:\s*(?:\b(?:number|numbers|no\.?|num\.?|id|code|is|was|are|at|on|me|us|him|her|them|reads?"
+    r"|(?:changed|set|reset) to"
     r"|(?:end(?:s|ing|ed)?|start(?:s|ing)?) (?:in|with))\b\.?|[#:=：])){0,4}\s*"
 )
-_CLEAR = re.compile(r"[#:=：]|\b(?:no|num|number|id|code|is|was|reads?|in|with)\b", re.IGNORECASE)
+_CLEAR = re.compile(
+    r"[#:=：]|\b(?:no|num|number|id|code|is|was|reads?|in|with|to)\b", re.IGNORECASE
+)
 
 
 def _between(text: str) -> str:
@@ -112,13 +115,16 @@ RULES: list[Rule] = [
         r"(?:(?<=[\U000f0000-\U000ffffd])|(?<=localhost)):(\d{2,5})(?![\d:])",
         lambda m: f" colon {numbers.digits(m[1])}",
     ),
+    rule(
+        r"(?<![\w.,$-])(?<!\d )0\d{2,4}(?: \d{3,4}){1,3}(?![\w-]|[.,]\d)", lambda m: say.code(m[0])
+    ),
     rule(r"(?<![\w.,$+-])1[3-9]\d{9}(?!\w|[.,]\d)", lambda m: say.code(m[0])),
     rule(
         r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){3,7}(?:\s?[A-Z0-9]{1,3})?\b",
         lambda m: say.code(re.sub(r"(?<=[A-Z]{2})(?=\d)", " ", m[0])),
     ),
     rule(r"(?<![\w.])(v|ver\.?|version)\s?(\d+(?:\.\d+)*)(?!\w)", _version, re.IGNORECASE),
-    rule(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w)", lambda m: say.dotted(m[0])),
+    rule(r"(?<![\w.])(?!\d{3}\.\d{3}\.\d{4}\b)\d+(?:\.\d+){2,}(?!\w)", lambda m: say.dotted(m[0])),
     rule(
         rf"(?P<before>\b(?:{_PHONE})\b{_BETWEEN})"
         r"(?P<phone>\+?\(?\d[\d().-]{1,6}[\d() .-]{0,14}\d)(?![\w:/%]|[.,]\d)",

@@ -172,6 +172,7 @@ RULES: list[Rule] = [
         _between_years,
     ),
     rule(rf"\b((?:{_EVENTS})\sof\s|[Aa]round\s|Circa\s|circa\s)({_YEAR}){_NO_YEAR}", _event),
+    rule(r"\b(The|the)\s(1[1-8](?!00)\d\d)(?=\s[A-Z][a-z]+(?<!s)\b)", _event),
     rule(rf"\b(The|the)\s(1[1-8]\d\d)(?=\s(?:[a-z]+\s)?(?:{_EVENTS})\b)", _event),
     rule(
         r"\b([Dd]ue|[Oo]n|[Bb]y|[Uu]ntil|[Ss]ince|[Ff]rom|dated)\s(1[0-2]|0?[1-9])/(\d{1,2})(?![\w/]|[.,]\d|\sof\b)",

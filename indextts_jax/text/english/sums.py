@@ -35,6 +35,7 @@ def _scientific(match: re.Match[str]) -> str | None:
 
 
 POWERS: list[Rule] = [
+    rule(r"(?<=\d[a-z])\s?[-−]\s?(?=\w{1,4}\s?=)", lambda m: " minus "),
     rule(
         rf"{SIGNED}(?P<number>{NUMBER})"
         r"(?:[eE](?P<e>[-+−]?\d{1,3})|\s?[×x*·]\s?10\s?\^\s?\(?(?P<power>[-+−]?\d{1,3})\)?)"
@@ -71,8 +72,8 @@ SIGNS: list[Rule] = [
     ),
     rule(rf"{_LEFT}\s?<\s?(?=[-−]?\d)", lambda m: " less than "),
     rule(rf"{_LEFT}\s?>\s?(?=[-−]?\d)", lambda m: " greater than "),
-    rule(r"(?<=[\w)])\s<\s(?=\w)", lambda m: " less than "),
-    rule(r"(?<=[\w)])\s>\s(?=\w)", lambda m: " greater than "),
+    rule(rf"{_LEFT}\s<\s{_RIGHT}", lambda m: " less than "),
+    rule(rf"{_LEFT}\s>\s{_RIGHT}", lambda m: " greater than "),
 ]
 
 RULES: list[Rule] = [

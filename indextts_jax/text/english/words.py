@@ -150,6 +150,7 @@ def _initials(match: re.Match[str]) -> str:
 # After all else: a slash may stand in a unit, a sign in a sum.
 SIGNS: list[Rule] = [
     rule(r"(?<=[A-Za-z])\s?/\s?(?=[A-Za-z" + _PLACE + r"])", lambda m: " "),
+    rule(rf"(?<=[{_PLACE}])\s?/\s?(?=[A-Za-z0-9{_PLACE}])", lambda m: ", "),
     rule(r"(?<!\w)/(?=[A-Za-z])|(?<=[A-Za-z])/(?=\d)", lambda m: " slash "),
     rule(r"\\", lambda m: " backslash "),
     rule(r"#(?=[A-Za-z])", lambda m: "hashtag "),
