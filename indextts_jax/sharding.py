@@ -28,8 +28,9 @@ def spread_over(model: Model, devices: Sequence[jax.Device]) -> Model:
 
 def mesh_of(model: Model) -> Mesh | None:
     """The devices that a model was spread over; none for a model on one device."""
-    name = next(iter(model.params))
-    sharding = jax.tree.leaves(model.params[name])[0].sharding
+    if not isinstance(model.params, dict):
+        return None  # its components are loaded as they are used: nothing is, to know this
+    sharding = getattr(jax.tree.leaves(next(iter(model.params.values())))[0], "sharding", None)
     mesh = sharding.mesh if isinstance(sharding, NamedSharding) else None
     return mesh if isinstance(mesh, Mesh) and mesh.axis_names == (ROWS,) else None
 

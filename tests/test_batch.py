@@ -37,6 +37,7 @@ def requests(tts: IndexTTS, voice: Voice) -> list[Utterance]:
     return [Utterance(text=text, voice=voice, seed=seed) for seed, text in enumerate(TEXTS)]
 
 
+@pytest.mark.slow
 def test_requests_of_a_batch_are_what_they_are_alone(
     tts: IndexTTS, voice: Voice, requests: list[Utterance]
 ) -> None:
@@ -47,6 +48,7 @@ def test_requests_of_a_batch_are_what_they_are_alone(
         support.assert_close(ours.samples, alone.samples, "pipeline.buckets")
 
 
+@pytest.mark.slow
 def test_the_same_batch_gives_the_same_bits_and_results_come_as_they_are_ready(
     tts: IndexTTS, requests: list[Utterance]
 ) -> None:
@@ -60,6 +62,7 @@ def test_the_same_batch_gives_the_same_bits_and_results_come_as_they_are_ready(
     assert seen == [(done, 5) for done in range(6)]
 
 
+@pytest.mark.slow
 def test_a_long_text_in_a_batch_comes_in_order(tts: IndexTTS, voice: Voice) -> None:
     text = " [pause 0.1s] ".join(TEXTS)
     alone = tts.speak(text, voice, settings=QUICK)
@@ -71,6 +74,7 @@ def test_a_long_text_in_a_batch_comes_in_order(tts: IndexTTS, voice: Voice) -> N
     support.assert_close(streamed, alone.samples, "pipeline.buckets")
 
 
+@pytest.mark.slow
 def test_voices_of_different_lengths_share_a_batch(tts: IndexTTS, voice: Voice) -> None:
     other = tts.voice(support.TINY / "emotion.wav")
     longer = dataclasses.replace(
@@ -86,16 +90,17 @@ def test_voices_of_different_lengths_share_a_batch(tts: IndexTTS, voice: Voice) 
         support.assert_close(ours.samples, alone.samples, "pipeline.buckets")
 
 
+@pytest.mark.slow
 def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
     tts: IndexTTS, voice: Voice, requests: list[Utterance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = {seed: delivery.Fault("short", "too short") for seed in (1,)}
+    wrong = delivery.Fault("short", "too short")
     real = batch.judge
 
     def judge(model: Any, spoken: Any, ids: Any, attempt: int, *rest: Any, **more: Any) -> Any:
         kept, _, _ = real(model, spoken, ids, attempt, *rest, **more)
-        if spoken.text.startswith("A dog") and attempt < 2:
-            return kept, (wrong[1],), True
+        if spoken.text.upper().startswith("A DOG") and attempt < 2:
+            return kept, (wrong,), True
         return kept, (), False
 
     monkeypatch.setattr(batch, "judge", judge)
@@ -111,6 +116,7 @@ def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
     assert together[1].segments[0].codes == other.segments[0].codes
 
 
+@pytest.mark.slow
 def test_samples_with_faults_are_made_again_with_other_noise(
     tts: IndexTTS, requests: list[Utterance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,17 +127,14 @@ def test_samples_with_faults_are_made_again_with_other_noise(
     assert sorted(speech.segments[0].tries for speech in together) == [1, 2, 2]
 
 
+@pytest.mark.slow
 def test_a_duration_is_met_by_each_request(tts: IndexTTS, requests: list[Utterance]) -> None:
-    usual = tts.speak_many(requests[:2], settings=THREE)
-    seconds = min(speech.duration for speech in usual) * 1.1
+    some = requests[::2]  # of one segment
+    seconds = 1.1 * max(speech.duration for speech in tts.speak_many(some, settings=THREE))
     settings = dataclasses.replace(THREE, timing=Timing(duration=seconds))
-    try:
-        met = tts.speak_many(requests[:2], settings=settings)
-    except InputError as error:  # the texts of other models may differ by more than the speeds
-        pytest.skip(str(error))
-    hop = tts.model.config.mel.hop
-    for speech in met:
-        assert abs(len(speech.samples) - seconds * speech.sample_rate) <= hop / 2
+    for speech in tts.speak_many(some, settings=settings):
+        wanted = seconds * speech.sample_rate
+        assert abs(len(speech.samples) - wanted) <= tts.model.config.mel.hop / 2
 
 
 def test_a_request_that_cannot_be_met_is_named_before_any_work(

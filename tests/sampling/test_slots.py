@@ -102,8 +102,12 @@ def through_slots(mesh: Any = None, size: int = SLOTS, **more: Any) -> dict[int,
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"sample": False}, {"beams": 1}, {"beams": 1, "sample": False}],
-    ids=["beam sampling", "beam search", "sampling", "greedy"],
+    [
+        pytest.param({}, id="beam sampling"),
+        pytest.param({"sample": False}, id="beam search", marks=pytest.mark.slow),
+        pytest.param({"beams": 1}, id="sampling", marks=pytest.mark.slow),
+        pytest.param({"beams": 1, "sample": False}, id="greedy", marks=pytest.mark.slow),
+    ],
 )
 def test_codes_of_a_slot_are_those_of_the_request_alone(more: dict[str, Any]) -> None:
     found = through_slots(**more)
