@@ -46,6 +46,11 @@ __all__ = [
 ]
 
 COMMON = ("checkpoint", "voice", "speaker", "dtype", "batch", "device", "pack", "unpack")
+EXAMPLES = (
+    "warmup --checkpoint indextts2",
+    "warmup --checkpoint indextts2 --voice anna --pack programs.tar",
+    "warmup --checkpoint indextts2 --unpack programs.tar",
+)
 TRUST = "compiled programs are code: unpack only what comes from people you trust"
 
 
@@ -175,4 +180,5 @@ if __name__ == "__main__":
         name="warmup",
         summary="compiles everything before the first request; packs it.",
         common=COMMON,
+        examples=EXAMPLES,
     )
