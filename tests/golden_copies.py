@@ -1,7 +1,10 @@
 """Copies of the tiny golden set, changed for a test; and the record that a dump makes of one."""
 
+import atexit
+import functools
 import json
 import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,14 @@ def imported(folder: Path) -> Path:
     )
     assert code == 0
     return target
+
+
+@functools.cache
+def shared() -> Path:
+    """The checkpoint of the tiny set, made once for all tests of a process: not to be changed."""
+    folder = Path(tempfile.mkdtemp(prefix="indextts_jax_tiny_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return imported(folder)
 
 
 def copied(tmp_path: Path, stages: Iterable[str] | None = None) -> Path:

@@ -14,8 +14,8 @@ ONE = "--component=semantic_codec"
 
 
 @pytest.fixture(scope="module")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return golden_copies.imported(tmp_path_factory.mktemp("imported"))
+def tiny_checkpoint() -> Path:
+    return golden_copies.shared()
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
+import golden_copies
 import pytest
 import support
 
-from importers import command
 from indextts_jax import cli, devices, voice, voices
 
 
@@ -30,13 +30,8 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_voice_is_created_listed_shown_and_deleted(capsys: pytest.CaptureFixture[str]) -> None:
-    argv = [f"--src={support.CHECKPOINTS}", "--dst=tiny"]
-    code = cli.execute(
-        command.main, command.define, name="import", summary="", common=command.COMMON, argv=argv
-    )
-    assert code == 0
-    speaker = f"--speaker={support.TINY / 'speaker.wav'}"
-    create = ("create", "anna", "--checkpoint=tiny", speaker, "--prompt_excerpt=1.5")
+    from_what = (f"--checkpoint={golden_copies.shared()}", f"--speaker={support.TINY}/speaker.wav")
+    create = ("create", "anna", *from_what, "--prompt_excerpt=1.5")
     assert run(*create) == 0
     assert "speaker.wav: it is only 1.59 s long" in capsys.readouterr().err
     assert run(*create) == cli.BAD_INPUT

@@ -3,13 +3,13 @@
 import dataclasses
 from pathlib import Path
 
+import golden_copies
 import numpy as np
 import pytest
 import soundfile
 import support
 
-from importers import command
-from indextts_jax import cli, voices
+from indextts_jax import voices
 from indextts_jax.errors import InputError, PromptWarning
 from indextts_jax.model import Model, cast, with_compute_dtype
 from indextts_jax.pipeline import IndexTTS
@@ -20,14 +20,8 @@ QUICK = Settings(steps=2, max_codes=24)  # as in test_pipeline: compiled once fo
 
 
 @pytest.fixture(scope="module")
-def tts(tmp_path_factory: pytest.TempPathFactory) -> IndexTTS:
-    target = tmp_path_factory.mktemp("voices") / "tiny"
-    argv = [f"--src={support.CHECKPOINTS}", f"--dst={target}"]
-    code = cli.execute(
-        command.main, command.define, name="import", summary="", common=command.COMMON, argv=argv
-    )
-    assert code == 0
-    return IndexTTS.load(target)
+def tts() -> IndexTTS:
+    return IndexTTS.load(golden_copies.shared())
 
 
 @pytest.fixture(scope="module")

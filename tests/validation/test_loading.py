@@ -15,8 +15,8 @@ from indextts_jax.validation.loading import OneByOne, Resident
 
 
 @pytest.fixture(scope="module")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return golden_copies.imported(tmp_path_factory.mktemp("imported"))
+def tiny_checkpoint() -> Path:
+    return golden_copies.shared()
 
 
 def resident(path: Path, room: int = 10**9) -> Resident:

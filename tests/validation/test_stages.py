@@ -46,7 +46,8 @@ def test_every_array_of_a_stage_is_the_reference_s(name: str, file: str) -> None
     }
 
 
-@pytest.mark.parametrize("name", SETS)
+# Of the second set the stages alone are in the default suite: its one run costs as much as they do.
+@pytest.mark.parametrize("name", ["tiny", pytest.param("second", marks=pytest.mark.slow)])
 def test_one_run_from_audio_files_to_waveform_is_the_reference_s(name: str) -> None:
     golden = Golden(SETS[name])
     rows, arrays = run_end_to_end(model(name), golden)
