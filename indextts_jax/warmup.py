@@ -48,8 +48,8 @@ __all__ = [
 COMMON = ("checkpoint", "voice", "speaker", "dtype", "batch", "device", "pack", "unpack")
 EXAMPLES = (
     "warmup --checkpoint indextts2",
-    "warmup --checkpoint indextts2 --voice anna --pack programs.tar",
-    "warmup --checkpoint indextts2 --unpack programs.tar",
+    "warmup --checkpoint indextts2 --voice anna --pack programs.zip",
+    "warmup --checkpoint indextts2 --unpack programs.zip",
 )
 TRUST = "compiled programs are code: unpack only what comes from people you trust"
 
