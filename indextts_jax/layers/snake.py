@@ -13,6 +13,9 @@ TAPS = 12  # of both low-pass filters
 CUTOFF = 0.25  # of the doubled sample rate: the Nyquist frequency of the signal itself
 HALF_WIDTH = 0.3  # of the transition band, likewise
 DIVISOR_EPS = 1e-9  # added to the magnitude's divisor
+# pi / 2 in three parts, the first two so short that their products with small integers are exact
+HALF_PI = (1.5703125, 4.837512969970703e-4, 7.549789948768648e-8)
+SINE = (-0.16666655242443085, 0.008332155644893646, -0.0001951463200384751)  # of r**3, r**5, r**7
 
 
 def low_pass() -> Float32[np.ndarray, " 12"]:
@@ -74,8 +77,24 @@ class AntiAliasedSnake(nnx.Module):
         alpha, beta = self.alpha[...], self.beta[...]
         if self.log_scale:
             alpha, beta = jnp.exp(alpha), jnp.exp(beta)
-        sine = jnp.sin(alpha * x)
-        return x + (1 / (beta + DIVISOR_EPS)) * sine * sine
+        return x + (1 / (beta + DIVISOR_EPS)) * squared_sine(alpha * x)
+
+
+def squared_sine(x: Float32[Array, "*b"]) -> Float32[Array, "*b"]:
+    """The square of the sine, to 1.3e-7 for arguments up to 1e4 (to 1e-6 up to 1e5).
+
+    As exact there as `jnp.sin` squared, which takes a CPU several times as long: that one is good
+    for any argument at all, and this one is two dozen operations, fused into what surrounds them.
+    The polynomial is the best of three terms between -pi / 4 and pi / 4.
+    """
+    quarters = jnp.round(x * np.float32(2 / np.pi))
+    for part in HALF_PI:
+        x = x - quarters * np.float32(part)
+    z = x * x
+    sine = x + x * z * (SINE[0] + z * (SINE[1] + z * SINE[2]))
+    square = sine * sine
+    even = jnp.floor(0.5 * quarters) == 0.5 * quarters
+    return jnp.where(even, square, 1 - square)
 
 
 def _filter(x: Float[Array, "b n c"], taps: Float32[np.ndarray, " k"]) -> Float[Array, "b s c"]:

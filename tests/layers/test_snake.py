@@ -5,7 +5,7 @@ import pytest
 import support
 from flax import nnx
 
-from indextts_jax.layers.snake import AntiAliasedSnake, low_pass
+from indextts_jax.layers.snake import AntiAliasedSnake, low_pass, squared_sine
 
 CHANNELS = 3
 # Half of the taps, which are symmetric, as the published file holds them.
@@ -103,3 +103,19 @@ def test_a_narrow_input_is_computed_in_float32(dtype):
 
     assert ours.dtype == jnp.float32
     assert support.relative_errors(ours, run(x.astype(jnp.float32), jnp.array([11])))[0] == 0
+
+
+@pytest.mark.parametrize("reach", [1e-3, 1.0, 30.0, 1e4])
+def test_the_squared_sine_is_that_of_float64(reach):
+    x = np.float32(reach) * np.random.default_rng(0).uniform(-1, 1, 100_000).astype(np.float32)
+    x = np.append(x, np.float32([0, np.pi / 4, np.pi / 2, -np.pi, 1.5 * np.pi]))
+
+    ours, exact = np.asarray(squared_sine(jnp.asarray(x))), np.sin(x.astype(np.float64)) ** 2
+
+    np.testing.assert_allclose(ours, exact, rtol=0, atol=2e-7)
+    if reach <= 1:  # the small ones are as exact as the others
+        np.testing.assert_allclose(ours, exact, rtol=4e-7)
+
+
+def test_the_squared_sine_of_what_has_none_is_no_number():
+    assert np.isnan(squared_sine(jnp.float32([np.inf, -np.inf, np.nan]))).all()
