@@ -6,8 +6,9 @@ comes after everything that counts and needs no mask.
 """
 
 import functools
-from collections.abc import Sequence
-from typing import NamedTuple
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int
 
 from indextts_jax.config import GPTConfig
 from indextts_jax.layers.conv import valid, zero_padding
-from indextts_jax.layers.linear import Embedding, Linear
+from indextts_jax.layers.linear import Embedding, Linear, product, streamed
 from indextts_jax.layers.norms import LayerNorm
 
 NORM_EPS = 1e-5
@@ -31,19 +32,31 @@ FIRST_STEP = 2
 class PrefixCache(NamedTuple):
     """Keys and values of conditioning, text and start code, shared by the beams of a row."""
 
-    keys: Float[Array, "layers b h p k"]
-    values: Float[Array, "layers b h p k"]
+    keys: tuple[Float[Array, "b h p k"], ...]  # of each layer
+    values: tuple[Float[Array, "b h p k"], ...]
     lengths: Int[Array, " b"]  # rows that count
 
 
 class CodeCache(NamedTuple):
     """Keys and values of the codes, by step and by the beam that wrote them there.
 
-    Nothing is ever moved: when beams change places, a table says whose entries are theirs.
+    Nothing is ever moved: when beams change places, a table says whose entries are theirs. Each
+    layer's arrays lie apart, so that a step writes them in place.
     """
 
-    keys: Float[Array, "layers b h s r k"]
-    values: Float[Array, "layers b h s r k"]
+    keys: tuple[Float[Array, "b h s r k"], ...]  # of each layer
+    values: tuple[Float[Array, "b h s r k"], ...]
+
+    @property
+    def size(self) -> int:
+        """The codes that there is room for."""
+        return self.keys[0].shape[2]
+
+    def resized(self, size: int) -> "CodeCache":
+        """The cache with room for another number of codes."""
+        more = [(0, 0, 0)] * 5
+        more[2] = (0, size - self.size, 0)  # less cuts
+        return jax.tree.map(lambda array: lax.pad(array, jnp.zeros((), array.dtype), more), self)
 
 
 class Part(NamedTuple):
@@ -176,16 +189,19 @@ class GPT(nnx.Module):
         """Logits of the first code, and the cache of the prefix with the start code after it."""
         start = jnp.full((rows.shape[0], 1), self.cfg.start_code)
         joined = _join(rows, lengths, self._codes(start))
-        hidden, cache = self._trunk(joined, cached=True)
-        assert cache is not None
+        hidden, keys, values = self._trunk(joined)
         last = jnp.take_along_axis(hidden, lengths[:, None, None], axis=1)[:, 0]
-        return self._logits(self._norms(last)), PrefixCache(*cache, lengths + 1)
+        return self._logits(self._norms(last)), PrefixCache(keys, values, lengths + 1)
 
     def empty_cache(self, rows: int, beams: int, size: int) -> CodeCache:
         """A cache that holds `size` codes of each beam."""
-        shape = (self.cfg.layers, rows, self.cfg.heads, size, beams, self._head_width)
-        dtype = self.blocks.qkv.kernel[...].dtype
-        return CodeCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+        shape = (rows, self.cfg.heads, size, beams, self.cfg.width // self.cfg.heads)
+        return CodeCache(self._zeros(shape), self._zeros(shape))
+
+    def empty_prefix(self, rows: int, size: int) -> PrefixCache:
+        """A cache of prefixes of which no row counts."""
+        shape = (rows, self.cfg.heads, size, self.cfg.width // self.cfg.heads)
+        return PrefixCache(self._zeros(shape), self._zeros(shape), jnp.zeros(rows, jnp.int32))
 
     def step(
         self,
@@ -204,38 +220,28 @@ class GPT(nnx.Module):
 
         Source: `GPT2InferenceModel.forward` of the PyTorch release.
         """
-        beams, size = codes.shape[1], cache.keys.shape[3]
+        beams, size = codes.shape[1], cache.size
         x = _embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
         own = lineage[:, :, :size, None] == jnp.arange(beams)  # b r s r
         written = jnp.arange(size) < index[..., None]
         earlier = (own & written[..., None, :, None]).reshape(*codes.shape, -1)  # b r j
-        known = valid(prefix.lengths, prefix.keys.shape[3])[:, None]  # b 1 p
+        known = valid(prefix.lengths, prefix.keys[0].shape[2])[:, None]  # b 1 p
         itself = jnp.eye(beams, dtype=bool)
 
-        def layer(
-            x: Float32[Array, "b r d"], inputs: tuple[Block, Array, Array, Array, Array]
-        ) -> tuple[Array, tuple[Array, Array]]:
-            block, prefix_keys, prefix_values, keys, values = inputs
+        keys, values = list(cache.keys), list(cache.values)
+        for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
-            shape = (*keys.shape[:2], -1, keys.shape[-1])  # steps and beams as one axis of keys
+            shape = (*key.shape[:2], -1, key.shape[-1])  # steps and beams as one axis of keys
             parts = [
-                Part(prefix_keys, prefix_values, known),
-                Part(keys.reshape(shape), values.reshape(shape), earlier),
+                Part(prefix.keys[layer], prefix.values[layer], known),
+                Part(keys[layer].reshape(shape), values[layer].reshape(shape), earlier),
                 Part(key, value, itself),
             ]
-            return block.finish(x, attend(query, parts)), (key, value)
-
-        inputs = (self.blocks, prefix.keys, prefix.values, cache.keys, cache.values)
-        x, new = lax.scan(layer, x, inputs)
-        # The layers only read the cache: one write for all of them keeps it in place.
-        write = functools.partial(lax.dynamic_update_slice_in_dim, axis=3)
-        if index.ndim:
-            one = functools.partial(lax.dynamic_update_slice_in_dim, axis=2)
-            write = jax.vmap(one, in_axes=(1, 1, 0), out_axes=1)
-        keys, values = (
-            write(old, entry[:, :, :, None], index) for old, entry in zip(cache, new, strict=True)
-        )
-        return self._logits(self._norms(x)), CodeCache(keys, values)
+            mixed = attend(query, parts)
+            x = block.finish(x, mixed)
+            keys[layer] = _written(keys[layer], _after(mixed, key), index)
+            values[layer] = _written(values[layer], _after(mixed, value), index)
+        return self._logits(self._norms(x)), CodeCache(tuple(keys), tuple(values))
 
     def latents(
         self,
@@ -255,14 +261,20 @@ class GPT(nnx.Module):
         rows, lengths = self.prefix(latents, emotion, text, text_lengths)
         # The state for a code stands where the code before it goes in: the last is not needed.
         shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
-        hidden, _ = self._trunk(_join(rows, lengths, self._codes(shifted)), cached=False)
+        hidden, *_ = self._trunk(_join(rows, lengths, self._codes(shifted)))
         position = lengths[:, None] + jnp.arange(codes.shape[1])
         hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
         return zero_padding(self._norms(hidden), valid(code_lengths, codes.shape[1]))
 
-    @property
-    def _head_width(self) -> int:
-        return self.cfg.width // self.cfg.heads
+    def _zeros(self, shape: tuple[int, ...]) -> tuple[Array, ...]:
+        """An array for each layer, in the dtype that is computed in."""
+        dtype = self.code_embedding.embedding[...].dtype
+        return tuple(jnp.zeros(shape, dtype) for _ in range(self.cfg.layers))
+
+    def _blocks(self) -> Iterator[Block]:
+        """The blocks in turn, whether their arrays are stacked or lie apart (see `laid_out`)."""
+        for number in range(self.cfg.layers):
+            yield jax.tree.map(operator.itemgetter(number), self.blocks, is_leaf=_is_tuple)
 
     def _codes(self, codes: Int[Array, "b s"]) -> Float32[Array, "b s d"]:
         """Codes at the positions 0, 1, 2, ..."""
@@ -274,25 +286,66 @@ class GPT(nnx.Module):
 
     def _logits(self, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
         """Code logits, not rounded to the kernel's dtype: draws depend on their differences."""
-        kernel = self.code_head.kernel[...]
-        y = jnp.matmul(hidden.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32)
+        y = product(hidden, self.code_head.kernel[...], self.code_head.outputs)
         assert self.code_head.bias is not None
         return y + self.code_head.bias[...].astype(jnp.float32)
 
     def _trunk(
-        self, rows: Float32[Array, "b t d"], *, cached: bool
-    ) -> tuple[Float32[Array, "b t d"], tuple[Array, Array] | None]:
-        """The stream after the last block, before the norms; keys and values where wanted."""
+        self, rows: Float32[Array, "b t d"]
+    ) -> tuple[Float32[Array, "b t d"], tuple[Array, ...], tuple[Array, ...]]:
+        """The stream after the last block, before the norms; keys and values of each layer."""
         mask = jnp.tri(rows.shape[1], dtype=bool)
-
-        def layer(
-            x: Float32[Array, "b t d"], block: Block
-        ) -> tuple[Array, tuple[Array, Array] | None]:
+        x, keys, values = rows, [], []
+        for block in self._blocks():
             query, key, value = block.project(x)
             x = block.finish(x, attend(query, [Part(key, value, mask)]))
-            return x, (key, value) if cached else None
+            keys.append(key)
+            values.append(value)
+        return x, tuple(keys), tuple(values)
 
-        return lax.scan(layer, rows, self.blocks)
+
+def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> Array:
+    """`then`, which is there only when `first` is.
+
+    So the cache is written after it was read; else XLA would copy all of it at every step. (An
+    optimization barrier is taken away before the copies are made.)
+    """
+    return jnp.where(jnp.isnan(first), jnp.nan, then)
+
+
+def _written(
+    cache: Float[Array, "b h s r k"],
+    entry: Float[Array, "b h r k"],
+    index: Int[Array, ""] | Int[Array, " b"],
+) -> Float[Array, "b h s r k"]:
+    """The cache with the entries of step `index`, which may be another one in each row."""
+    write = functools.partial(lax.dynamic_update_slice_in_dim, axis=2)
+    if index.ndim:
+        write = jax.vmap(functools.partial(lax.dynamic_update_slice_in_dim, axis=1))
+    return write(cache, entry[:, :, None], index)
+
+
+def _is_tuple(node: Any) -> bool:
+    return isinstance(node, tuple)
+
+
+def laid_out(params: dict[Any, Any], platform: str) -> dict[Any, Any]:
+    """The parameters as decoding reads them fastest; those given are taken apart on the way.
+
+    Each layer's arrays lie apart: slices of stacked ones would be copied at every step. On a CPU
+    kernels are `streamed`.
+    """
+
+    def placed(name: str, array: Array) -> Array:
+        return streamed(array) if name == "kernel" and platform == "cpu" else array
+
+    for part in params["blocks"].values():
+        for name in tuple(part):
+            stacked = part.pop(name)
+            part[name] = tuple(placed(name, layer) for layer in stacked)
+    head = params["code_head"]
+    head["kernel"] = placed("kernel", head["kernel"])
+    return params
 
 
 def _embed(

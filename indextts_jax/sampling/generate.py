@@ -61,8 +61,7 @@ def generate(
         return gpt.step(codes, index, lineage, prefix, cache)
 
     def grow(cache: CodeCache, size: int) -> CodeCache:
-        more = [(0, 0)] * 3 + [(0, size - cache.keys.shape[3])] + [(0, 0)] * 2
-        return CodeCache(jnp.pad(cache.keys, more), jnp.pad(cache.values, more))
+        return cache.resized(size)
 
     task = Task(
         step=step,

@@ -228,8 +228,8 @@ def test_rows_at_steps_of_their_own_equal_these_steps_of_all(beams):
     for row, index in enumerate([0, 6, 3]):
         alike, alike_cache = step(codes, jnp.asarray(index), *rest)
         np.testing.assert_array_equal(logits[row], alike[row])
-        for ours, theirs in zip(cache, alike_cache, strict=True):
-            np.testing.assert_array_equal(ours[:, row], theirs[:, row])
+        for ours, theirs in zip(jax.tree.leaves(cache), jax.tree.leaves(alike_cache), strict=True):
+            np.testing.assert_array_equal(ours[row], theirs[row])
 
 
 def test_scanned_blocks_equal_a_loop_over_them():
@@ -248,6 +248,49 @@ def test_scanned_blocks_equal_a_loop_over_them():
 
     scanned, _ = call(GPT.prefill, rows, lengths)
     support.assert_close(scanned, call(looped, rows, lengths), "gpt.scan")
+
+
+def apart(platform):
+    """Structure and parameters as they are laid out when they are loaded."""
+    params = jax.tree.map(jnp.asarray, support.tiny_params("gpt"))
+    return structure("gpt", support.tiny_config()), gpt_module.laid_out(params, platform)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_parameters_laid_out_for_a_device_give_the_logits_of_those_stored(platform):
+    gpt, params = apart(platform)
+    codes = np.random.default_rng(2).integers(0, 64, (1, 5))
+    run = jax.jit(lambda params, *given: replay(gpt.bind(params), *given))
+
+    support.assert_close(
+        run(params, *map(jnp.asarray, (*spoken(), codes))),
+        call(replay, *spoken(), codes),
+        "gpt.scan",
+    )
+
+
+def test_no_step_copies_the_cache():
+    gpt, params = apart("cpu")
+    size, beams = 41, 3
+
+    def steps(params, prefix, cache, lineage):
+        module = gpt.bind(params)
+
+        def step(index, state):
+            logits, cache = module.step(state[0], index, lineage, prefix, state[1])
+            return jnp.argmax(logits, -1), cache
+
+        return jax.lax.fori_loop(0, size, step, (jnp.zeros((1, beams), int), cache))
+
+    module = gpt.bind(params)
+    caches = module.empty_prefix(1, 17), module.empty_cache(1, beams, size)
+    lineage = jnp.zeros((1, beams, size), int)
+    program = jax.jit(steps, donate_argnums=2).lower(params, *caches, lineage).compile().as_text()
+    entries = f"[1,{module.cfg.heads},{size},{beams},"
+    written = [line for line in program.splitlines() if f" f32{entries}" in line]
+
+    assert any("dynamic-update-slice" in line for line in written)
+    assert not [line for line in written if " copy(" in line]
 
 
 def test_attention_over_parts_is_attention_over_all_their_keys():
