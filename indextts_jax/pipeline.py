@@ -101,12 +101,20 @@ class IndexTTS:
             return analyse_voice(self.model, path, clock, start)
 
     def emotion(
-        self, path: str | Path, clock: Clock | None = None, *, excerpt: str | float = FIRST
+        self,
+        path: str | Path,
+        clock: Clock | None = None,
+        *,
+        excerpt: str | float = FIRST,
+        voice: Voice | None = None,
     ) -> Float[Array, "1 d"]:
-        """The emotion vector of an emotion prompt, for `speak`; the rest is as with `voice`."""
+        """The emotion vector of an emotion prompt, for `speak`; the rest is as with `voice`.
+
+        Where the recording is that of `voice`, its vector is there already.
+        """
         start = _listened(path, excerpt)
         with jax.default_device(self.model.device):
-            return analyse_emotion(self.model, path, clock, start)
+            return analyse_emotion(self.model, path, clock, start, voice)
 
     def mel(self, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, "f m"]:
         """The log-mel spectrogram of samples at `sample_rate`, such as `Speech.samples`."""

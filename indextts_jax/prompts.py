@@ -101,17 +101,23 @@ def analyse_signals(
 ) -> tuple[Voice, Parts]:
     """The analysis of a speaker prompt's signals, and what was met on the way.
 
-    `emotion` is the same clip, loaded as an emotion prompt is: directly at 16 kHz.
+    `emotion` is the same clip, loaded as an emotion prompt is: directly at 16 kHz. Of a recording
+    at the rate of the mel both routes give the same samples, which are then analysed once.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
     features, length = semantic(model, signals.narrow)
+    base = model.run("conditioning", "emotion_vector", features, length)
+    if np.array_equal(signals.narrow, emotion):
+        own = base
+    else:
+        own = model.run("conditioning", "emotion_vector", *semantic(model, emotion))
     codes, quantized = model.run("semantic_codec", "quantize", features, length)
     mel = log_mel(signals.wide, model.config.mel)
     voice = Voice(
         latents=model.run("conditioning", "speaker_latents", features, length),
-        base=model.run("conditioning", "emotion_vector", features, length),
-        own=model.run("conditioning", "emotion_vector", *semantic(model, emotion)),
+        base=base,
+        own=own,
         style=analyse_style(model, signals.narrow),
         mel=jnp.asarray(pad(mel[None], bucket(len(mel), model.config.buckets.frames))),
         condition=regulate(model, quantized, length, len(mel)),
@@ -135,14 +141,23 @@ def analyse_voice(
 
 
 def analyse_emotion(
-    model: Model, path: str | Path, clock: Clock | None = None, start: float = 0.0
+    model: Model,
+    path: str | Path,
+    clock: Clock | None = None,
+    start: float = 0.0,
+    voice: Voice | None = None,
 ) -> Float[Array, "1 d"]:
     """The emotion vector of an emotion prompt, which is loaded directly at 16 kHz.
 
-    It is heard from second `start` on.
+    It is heard from second `start` on. What `voice` knows of its own recording is not analysed
+    again.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
+    if voice is not None and voice.source is not None and voice.start == start:
+        same = voice.source.sha256 == hash_file(Path(path)).sha256
+        if same:
+            return voice.own
     with (clock or Clock()).stage("emotion prompt"):
         signal = load_audio(path, ENCODER_RATE, MAX_SECONDS, start)
         vector = model.run("conditioning", "emotion_vector", *semantic(model, signal))

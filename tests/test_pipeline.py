@@ -15,7 +15,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.model import cast, with_compute_dtype
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.pipeline import IndexTTS, emotion_vector
-from indextts_jax.prompts import Voice
+from indextts_jax.prompts import Signals, Voice, analyse_emotion, analyse_signals
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.settings import Settings
 from indextts_jax.speech import Speech
@@ -136,6 +136,25 @@ def test_noise_past_the_flow_s_length_changes_nothing(tts: IndexTTS, voice: Voic
 def test_the_voice_s_own_emotion_is_that_of_the_emotion_route(tts: IndexTTS, voice: Voice) -> None:
     own = emotion_vector(tts.model, voice, None, None, None)
     support.assert_close(own, voice.own, "emotion_vector.merge")
+
+
+def test_an_emotion_prompt_that_is_the_voice_s_own_recording_is_not_analysed_again(
+    tts: IndexTTS, voice: Voice
+) -> None:
+    clip, empty = support.TINY / "speaker.wav", dataclasses.replace(tts.model, params={})
+
+    assert analyse_emotion(empty, clip, voice=voice) is voice.own
+    with pytest.raises(InputError, match="semantic_encoder"):
+        analyse_emotion(empty, clip, start=0.25, voice=voice)
+
+
+def test_a_recording_at_the_rate_of_the_mel_is_analysed_once(tts: IndexTTS) -> None:
+    """Both routes to 16 kHz give the same samples; of another one they do not."""
+    signal = np.random.default_rng(0).standard_normal(20000).astype(np.float32) / 10
+    signals = Signals(np.repeat(signal, 2)[:27562], signal)
+
+    assert (same := analyse_signals(tts.model, signals, signal.copy())[0]).own is same.base
+    assert (other := analyse_signals(tts.model, signals, signal / 2)[0]).own is not other.base
 
 
 def test_weights_of_zero_leave_the_own_emotion(tts: IndexTTS, voice: Voice) -> None:
