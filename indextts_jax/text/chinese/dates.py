@@ -98,7 +98,7 @@ DOTTED = [
 RULES: list[Rule] = [
     rule(
         rf"{START}({_YEAR})(年?){_TO}({_YEAR})(?=年|学年|赛季|财年|年度|[)）])",
-        lambda m: f"{numbers.year(m[1])}{m[2]}到{numbers.year(m[3])}",
+        lambda m: f"{numbers.year(m[1])}{m[2]}{'至' if '至' in m[0] else '到'}{numbers.year(m[3])}",
     ),
     rule(
         rf"{START}({_YEAR})[-–—](\d\d)(?=学年|赛季|财年|年度)",

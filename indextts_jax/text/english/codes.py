@@ -180,7 +180,9 @@ RULES: list[Rule] = [
     ),
     rule(
         rf"\b(?P<word>{_CODE})(?P<between>{_BETWEEN})"
-        r"(?P<code>(?:(?-i:[A-Z]{1,5}[ -]?))?\d[A-Z0-9]*(?:-[A-Z0-9]+)*)\b(?![.,:/]\d|%|-?[a-z])",
+        r"(?P<code>(?:(?-i:[A-Z]{1,5}[ -]?))?\d[A-Z0-9]*(?:-[A-Z0-9]+)*"
+        r"(?:(?<=\d{3})\s\d{3}(?!\w|\s[a-z]+s\b))?)\b"
+        r"(?![.,:/]\d|%|-?[a-z])",
         _code,
         re.IGNORECASE,
     ),

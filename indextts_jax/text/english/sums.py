@@ -35,7 +35,7 @@ def _scientific(match: re.Match[str]) -> str | None:
 
 
 POWERS: list[Rule] = [
-    rule(r"(?<=\d[a-z])\s?[-−]\s?(?=\w{1,4}\s?=)", lambda m: " minus "),
+    rule(r"(?<=\d[a-z])(?:\s?[-−]\s?(?=\w{1,4}\s?=)|\s[-−]\s(?=\d))", lambda m: " minus "),
     rule(
         rf"{SIGNED}(?P<number>{NUMBER})"
         r"(?:[eE](?P<e>[-+−]?\d{1,3})|\s?[×x*·]\s?10\s?\^\s?\(?(?P<power>[-+−]?\d{1,3})\)?)"
