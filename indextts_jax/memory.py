@@ -18,7 +18,7 @@ import jax
 
 from indextts_jax.config import DTYPES
 from indextts_jax.errors import InputError
-from indextts_jax.model import load_model
+from indextts_jax.model import Model, load_model
 from indextts_jax.rehearsal import (
     Rehearsal,
     blank_voice,
@@ -31,6 +31,7 @@ from indextts_jax.settings import Settings, code_limit
 from indextts_jax.voices import ANALYSIS
 
 SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
+ENCODERS = tuple(name for name in ANALYSIS if name not in SPEAKING)  # for prompts alone
 HALF = "bfloat16"
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]I?|)B?", re.IGNORECASE)
@@ -174,13 +175,13 @@ def _halves(number: int) -> Iterator[int]:
         number //= 2
 
 
-def _told(model: Rehearsal, settings: Settings, dtype: str | None) -> str:
+def _told(model: Model, settings: Settings, dtype: str | None) -> str:
     return (
         f"batch {settings.batch}, {code_limit(model, settings)} codes, "
         f"{dtype or 'dtypes of the checkpoint'}"
     )
 
 
-def described(fit: Fit, model: Rehearsal) -> str:
+def described(fit: Fit, model: Model) -> str:
     """What was picked, in a line."""
     return f"picked {_told(model, fit.settings, fit.dtype)}: {fit.need}"

@@ -63,6 +63,7 @@ class Loaded(Mapping[str, Params]):
         self._saved, self._config, self._names = saved, config, tuple(names)
         self._held: dict[str, Params] = {}
         self._shapes: dict[str, Params] = {}
+        self._verified: set[str] = set()
         self._lock = threading.Lock()
         (self.device,) = jnp.zeros(()).devices()  # the default one, which a context may set
         """Where they are loaded to."""
@@ -73,7 +74,8 @@ class Loaded(Mapping[str, Params]):
         with self._lock:  # threads wait for the one that loads
             if name not in self._held:
                 with jax.default_device(self.device):
-                    stored = self._saved.load([name])[name]
+                    verify = name not in self._verified
+                    stored = self._saved.load([name], verify=verify)[name]
                     self._held[name] = _placed(name, stored, self._config)
             return self._held[name]
 
@@ -85,6 +87,16 @@ class Loaded(Mapping[str, Params]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def verify(self, names: Iterable[str]) -> None:
+        """Compares the files of components with their hashes, before the first is loaded.
+
+        Raises:
+            CheckpointMismatch: naming every file that is missing or damaged.
+        """
+        wanted = tuple(names)
+        self._saved.verify(wanted)
+        self._verified.update(wanted)
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -172,6 +184,20 @@ class Model:
             if name is not None and device is not None:
                 return kept.get(name, stage, arguments, device).call(*arguments)
         return stage(*arguments)
+
+    def verify(self, names: Iterable[str]) -> None:
+        """Makes sure that components that may be loaded later are undamaged.
+
+        Raises:
+            CheckpointMismatch: naming every file that is missing or damaged.
+        """
+        if isinstance(self.params, Loaded):
+            self.params.verify(names)
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Loads components now, rather than as they are first used."""
+        for name in names:
+            self.params[name]
 
     def release(self, names: Iterable[str]) -> None:
         """Forgets the parameters of components; where they are used again, they are loaded again.

@@ -13,7 +13,7 @@ import pickle
 import threading
 import time
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,10 @@ ENDING = ".program"
 DESCRIPTION = "environment.json"
 _FORMAT = 1
 _NEVER = 1e9  # seconds
+
+
+class NotKept(LookupError):
+    """A program that is not in the store, where nothing may be compiled."""
 
 
 class Name(NamedTuple):
@@ -89,6 +93,10 @@ class Programs:
         self.folder = folder
         self.notice: Notice = lambda program: None
         """Is told of each program as it becomes ready."""
+        self.compiles = True
+        """Whether a program that is not there is made; else `NotKept` is raised."""
+        self.spent = 0.0
+        """Seconds until programs were ready, all together."""
         self._ready: dict[Hashable, Program] = {}
         self._lock = threading.Lock()
         self._environments: dict[jax.Device, Environment] = {}
@@ -109,6 +117,7 @@ class Programs:
                 if program is None:
                     program = self._make(name, stage, arguments, device, str(tree), kinds)
                     self._ready[place] = program
+                    self.spent += program.seconds
                     self.notice(program)
         return program
 
@@ -140,6 +149,8 @@ class Programs:
         path = self.place(device, name.config) / f"{key}{ENDING}"
         if (found := self._read(path, device)) is not None:
             return Program(*found, kept=True, seconds=time.perf_counter() - start)
+        if not self.compiles:
+            raise NotKept(f"{name.component} {name.function}")
         compiled = _compile(stage, arguments)
         arrays = jax.tree.leaves(arguments[1:])
         record = Record(
@@ -259,6 +270,20 @@ def activate(folder: Path | None) -> Programs | None:
 def active() -> Programs | None:
     """The store that is in use."""
     return _active
+
+
+@contextlib.contextmanager
+def compiling(allowed: bool) -> Iterator[None]:
+    """Where it is not allowed, a program that the store lacks raises `NotKept`."""
+    store = _active
+    before = store.compiles if store is not None else True
+    try:
+        if store is not None:
+            store.compiles = allowed
+        yield
+    finally:
+        if store is not None:
+            store.compiles = before
 
 
 def remembered(topic: str, key: object, make: Callable[[], Any]) -> Any:

@@ -1,0 +1,249 @@
+"""`python -m indextts_jax.plan`: what a text will take, before it is spoken."""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags as absl_flags
+
+from indextts_jax import calibration, cli, devices, programs, text_flags, voices
+from indextts_jax.calibration import Setting, Speed
+from indextts_jax.config import DTYPES
+from indextts_jax.errors import InputError
+from indextts_jax.memory import Need, analysis_need, fitted, parse_size, speaking_need
+from indextts_jax.model import load_model
+from indextts_jax.pipeline import IndexTTS
+from indextts_jax.programs import NotKept
+from indextts_jax.prompts import Voice
+from indextts_jax.rehearsal import rehearsal
+from indextts_jax.sampling.settings import SamplingConfig
+from indextts_jax.settings import Settings
+from indextts_jax.terminal import say, stage_bar
+from indextts_jax.text.frontend import Script
+
+EXAMPLES = (
+    "plan --checkpoint indextts2 --text_file novel.txt",
+    "plan --checkpoint indextts2 --text_file novel.txt --batch 8 --max_memory 8GB",
+)
+COMMON = (
+    "text_file",
+    "text",
+    "checkpoint",
+    "dtype",
+    "batch",
+    "max_memory",
+    "device",
+    "calibrate",
+    "speaker",
+    "voice",
+    "json",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is known before a text is spoken; what is not known is none."""
+
+    device: str
+    dtype: str
+    batch: int
+    segments: int
+    text_tokens: int
+    audio: tuple[float, float, float]  # seconds: usual, least, most
+    speed: Speed | None
+    speaking: Need | None
+    analysis: Need | None
+
+    @property
+    def seconds(self) -> tuple[float, float, float] | None:
+        """Of compute: usual, least, most; none without a measured speed."""
+        if self.speed is None:
+            return None
+        usual, least, most = self.audio
+        return (usual * self.speed.factor, least * self.speed.least, most * self.speed.most)
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags of this command."""
+    own: dict[str, Any] = {"flag_values": flags}
+    text, whole = absl_flags.DEFINE_string, absl_flags.DEFINE_integer
+    usual, sampling = Settings(), SamplingConfig()
+    text("text_file", None, "File (UTF-8) with what to say.", **own)
+    text("text", None, "What to say.", **own)
+    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
+    absl_flags.DEFINE_enum("dtype", None, list(DTYPES), "Numbers, as synth takes them.", **own)
+    whole("batch", 1, "Segments that are spoken at once.", lower_bound=1, **own)
+    text("max_memory", None, "Device memory, for instance 8GB, as synth takes it.", **own)
+    absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
+    absl_flags.DEFINE_bool(
+        "calibrate",
+        False,
+        "Speak the first segment to measure the speed, with --speaker or --voice, and compile the "
+        "largest programs to learn their memory.",
+        **own,
+    )
+    text("speaker", None, "Recording of a voice, to calibrate with.", **own)
+    text("voice", None, "Kept voice, to calibrate with.", **own)
+    whole("steps", usual.steps, "Steps of the flow.", lower_bound=1, **own)
+    absl_flags.DEFINE_float("guidance", usual.guidance, "Guidance of the flow.", **own)
+    whole("beams", sampling.beams, "Beams of the search for codes.", lower_bound=1, **own)
+    whole("max_codes", None, "Longest segment, in codes of 20 ms.", lower_bound=1, **own)
+    whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
+    text_flags.define(flags)
+    absl_flags.DEFINE_bool("json", False, "Print everything as JSON, for machines.", **own)
+
+
+def main(flags: Any) -> None:
+    """Prints what the text will take.
+
+    Raises:
+        InputError: if there is no text or no checkpoint, or for a text that is refused.
+    """
+    if flags.checkpoint is None:
+        raise InputError("give --checkpoint DIR (made by python -m indextts_jax.import)")
+    if flags.calibrate and (flags.speaker is None) == (flags.voice is None):
+        raise InputError("--calibrate needs --speaker or --voice, one of them")
+    text, settings = _text(flags), _settings(flags)
+    limit = None if flags.max_memory is None else parse_size(flags.max_memory)
+    device, dtype = devices.choose(flags.device), flags.dtype
+    devices.enable_compilation_cache()
+    with jax.default_device(device), stage_bar("Planning") as watch:
+        if limit is not None:
+            fit = fitted(flags.checkpoint, limit, settings, dtype=dtype, watch=watch)
+            settings, dtype = fit.settings, fit.dtype
+        tts = IndexTTS(load_model(flags.checkpoint, dtype=dtype, lazy=True))
+        script = tts.script(text, settings)
+        if flags.calibrate:
+            measure(tts, _voice(tts, flags), script.segments[0].text, settings)
+        watch("memory")
+        plan = planned(tts, script, settings, compiles=flags.calibrate)
+    if flags.json:
+        data = dataclasses.asdict(plan) | {"seconds": plan.seconds}
+        data["speed"] = None if plan.speed is None else plan.speed._asdict()
+        say(json.dumps(data, indent=2))
+        return
+    for line in described(plan):
+        say(line)
+
+
+def _text(flags: Any) -> str:
+    if (flags.text is None) == (flags.text_file is None):
+        raise InputError("give --text or --text_file, one of them")
+    if flags.text is not None:
+        return str(flags.text)
+    try:
+        return Path(flags.text_file).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{flags.text_file} is not UTF-8 text: {error.reason}") from error
+
+
+def _settings(flags: Any) -> Settings:
+    return Settings(
+        sampling=SamplingConfig(beams=flags.beams),
+        steps=flags.steps,
+        guidance=flags.guidance,
+        max_codes=flags.max_codes,
+        segment_tokens=flags.segment_tokens,
+        batch=flags.batch,
+        **text_flags.values(flags),
+    )
+
+
+def _voice(tts: IndexTTS, flags: Any) -> Voice:
+    if flags.voice is not None:
+        return voices.load_voice(tts.model, voices.voice_path(flags.voice))
+    return tts.voice(flags.speaker)
+
+
+def measure(tts: IndexTTS, voice: Voice, text: str, settings: Settings) -> None:
+    """Speaks a text twice, and keeps how long the second time takes."""
+    for _ in range(2):
+        start = time.perf_counter()
+        speech = tts.speak(text, voice, settings=settings)
+        spent = time.perf_counter() - start
+    setting = Setting.of(tts.model, settings, tts.model.device)
+    calibration.note(setting, audio=speech.duration, compute=spent)
+
+
+def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool) -> Plan:
+    """The plan of a script.
+
+    Its memory is known if the largest programs were compiled before, or `compiles` allows it now.
+    """
+    durations = [segment.duration for segment in script.segments]
+    silence = script.lead + sum(segment.pause for segment in script.segments)
+    speed = settings.timing.speed
+    audio = (
+        sum(one.usual for one in durations) / speed + silence,
+        sum(one.least for one in durations) / speed + silence,
+        sum(one.most for one in durations) / speed + silence,
+    )
+    model, kept = rehearsal(tts.model), programs.active()
+    speaking = analysis = None
+    if compiles or kept is not None:
+        with programs.compiling(compiles):
+            try:
+                speaking = speaking_need(model, settings)
+                analysis = analysis_need(model)
+            except NotKept:
+                pass  # what is known stays; the rest is told to be unknown
+    return Plan(
+        device=devices.describe(tts.model.device),
+        dtype=model.config.compute.gpt,
+        batch=settings.batch,
+        segments=len(script.segments),
+        text_tokens=sum(len(segment.ids) for segment in script.segments),
+        audio=audio,
+        speed=calibration.known(Setting.of(tts.model, settings, tts.model.device)),
+        speaking=speaking,
+        analysis=analysis,
+    )
+
+
+def described(plan: Plan) -> list[str]:
+    """The plan for people."""
+
+    def span(values: tuple[float, float, float]) -> str:
+        usual, least, most = map(_time, values)
+        return f"about {usual} ({least} to {most})"
+
+    if plan.seconds is None or plan.speed is None:
+        spent = (
+            "not known: nothing was spoken here yet with this model, dtype, batch, beams and "
+            "steps; synth measures while it speaks, --calibrate does now"
+        )
+    else:
+        spent = (
+            f"{span(plan.seconds)}, without compilation: {plan.speed.factor:.2f} s for a second of "
+            f"audio in {plan.speed.runs} run{'s' * (plan.speed.runs != 1)}"
+        )
+    unknown = "not known: the programs are not compiled yet; warmup or --calibrate does it"
+    return [
+        f"device    {plan.device}, {plan.dtype}, batch {plan.batch}",
+        f"segments  {plan.segments:,} with {plan.text_tokens:,} text tokens",
+        f"audio     {span(plan.audio)}",
+        f"time      {spent}",
+        f"memory    {plan.speaking or unknown}",
+        *([f"          the prompt before that: {plan.analysis}"] if plan.analysis else []),
+    ]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        define,
+        name="plan",
+        summary="what a text will take, before it is spoken.",
+        common=COMMON,
+        examples=EXAMPLES,
+    )

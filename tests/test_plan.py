@@ -1,0 +1,124 @@
+"""The plan command: what a text will take, and the speeds that it knows."""
+
+import dataclasses
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+import support
+
+from indextts_jax import calibration, cli, devices, plan
+from indextts_jax.calibration import KEPT, Setting, known, note
+from indextts_jax.memory import Need
+from indextts_jax.model import Model
+from indextts_jax.pipeline import IndexTTS
+from indextts_jax.plan import described, planned
+from indextts_jax.settings import Settings
+from indextts_jax.text.tokenizer import Tokenizer
+
+SETTING = Setting(
+    device="cpu",
+    machine="m",
+    config="c",
+    dtype="float32",
+    batch=1,
+    beams=3,
+    steps=25,
+    guided=True,
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(devices.CACHE, str(tmp_path))
+    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+
+
+@pytest.fixture
+def tts() -> IndexTTS:
+    params = {"gpt": {"nothing": jnp.zeros(1)}}
+    tokenizer = Tokenizer(support.CHECKPOINTS / "bpe.model")
+    return IndexTTS(Model(support.tiny_config(), params, tokenizer))
+
+
+def test_a_speed_that_was_never_measured_is_not_known() -> None:
+    assert known(SETTING) is None
+
+
+def test_a_speed_is_the_median_of_its_own_setting() -> None:
+    for compute in (10, 30, 20):
+        note(SETTING, audio=10, compute=compute)
+    note(dataclasses.replace(SETTING, dtype="bfloat16"), audio=10, compute=1)
+    assert known(SETTING) == (2.0, 1.0, 3.0, 3)
+
+
+def test_what_says_nothing_is_not_kept() -> None:
+    note(SETTING, audio=0.01, compute=3)
+    note(SETTING, audio=3, compute=-1)
+    assert known(SETTING) is None
+
+
+def test_the_latest_measurements_are_kept() -> None:
+    for number in range(KEPT + 5):
+        note(SETTING, audio=1, compute=number + 1)
+    speed = known(SETTING)
+    assert speed is not None
+    assert (speed.runs, speed.least, speed.most) == (KEPT, 6, KEPT + 5)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"measured": [{}]}', '{"measured": 3}'])
+def test_a_damaged_file_is_none(text: str) -> None:
+    calibration.path().write_text(text)
+    assert known(SETTING) is None
+    note(SETTING, audio=1, compute=1)
+    assert known(SETTING) is not None
+
+
+def test_what_is_not_known_is_said_plainly(tts: IndexTTS) -> None:
+    settings = Settings()
+    made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
+    assert (made.segments, made.speed, made.seconds, made.speaking) == (1, None, None, None)
+    told = "\n".join(described(made))
+    assert "time      not known: nothing was spoken here yet" in told
+    assert "memory    not known: the programs are not compiled yet" in told
+
+
+def test_the_time_is_that_of_the_audio_at_the_measured_speed(tts: IndexTTS) -> None:
+    settings = Settings()
+    note(Setting.of(tts.model, settings, tts.model.device), audio=1, compute=0.5)
+    made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
+    assert made.seconds == tuple(0.5 * seconds for seconds in made.audio)
+    assert made.audio[1] < made.audio[0] < made.audio[2]
+
+
+def test_a_plan_is_told() -> None:
+    need = Need(2 * 10**9, 10**9, "dit flow")
+    speed = calibration.Speed(0.5, 0.4, 0.6, 3)
+    told = described(
+        plan.Plan("CPU", "float32", 1, 40, 900, (7200.0, 3600.0, 10800.0), speed, need, need)
+    )
+    assert told[2] == "audio     about 2 h 00 min (60 min to 3 h 00 min)"
+    assert told[3].startswith(
+        "time      about 60 min (24 min to 108 min), without compilation: 0.50"
+    )
+    assert told[4] == "memory    3.00 GB (2.00 GB of parameters, 1.00 GB for dit flow)"
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--text=a"], "give --checkpoint DIR"),
+        (["--checkpoint=x"], "give --text or --text_file"),
+        (["--checkpoint=x", "--text=a", "--calibrate"], "--calibrate needs --speaker or --voice"),
+        (["--checkpoint=x", "--text=a", "--max_memory=much"], "is no size of memory"),
+        (["--checkpoint=none", "--text=a"], "none does not exist"),
+    ],
+)
+def test_bad_input_is_one_line(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = cli.execute(
+        plan.main, plan.define, name="plan", summary="", common=plan.COMMON, argv=argv
+    )
+    assert code == 2
+    assert told in capsys.readouterr().err
