@@ -308,7 +308,9 @@ def _main(flags: Any, stdout: Any) -> int:
             voice = voices.load_voice(tts.model, voices.voice_path(flags.voice))
         else:
             voice = tts.voice(speaker, clock, excerpt=start)
-        emotion = tts.emotion(wish.prompt, clock, excerpt=emotion_start) if wish.prompt else None
+        emotion = None
+        if wish.prompt:
+            emotion = tts.emotion(wish.prompt, clock, excerpt=emotion_start, voice=voice)
         speech = tts.speak(
             text,
             voice,
