@@ -16,6 +16,7 @@ from indextts_jax import checkpoint, programs
 from indextts_jax.config import DTYPES, Config, to_data
 from indextts_jax.environment import FILES, FOLDERS, digest
 from indextts_jax.errors import InputError
+from indextts_jax.models import gpt
 from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.provenance import Provenance
 from indextts_jax.text.tokenizer import Tokenizer
@@ -245,7 +246,17 @@ def with_compute_dtype(config: Config, dtype: str | None) -> Config:
 
 
 def _placed(name: str, params: Params, config: Config) -> Params:
-    return cast(name, params, config, getattr(config.compute, name, "float32"))
+    """A component's parameters as they are computed with; `params` is emptied on the way."""
+    wanted = cast(name, params, config, getattr(config.compute, name, "float32"))
+    params.clear()  # what is laid out anew must not be held twice
+    return _laid_out(name, wanted)
+
+
+def _laid_out(name: str, params: Params) -> Params:
+    if name != "gpt":
+        return params
+    device: Any = jax.config.jax_default_device
+    return gpt.laid_out(params, getattr(device, "platform", device) or jax.default_backend())
 
 
 def load_model(
@@ -299,9 +310,7 @@ def random_params(expected: Params, seed: int) -> Params:
 def random_model(config: Config, tokenizer: bytes, seed: int = 0) -> Model:
     """A model with random weights: it runs like a real one, and sounds like noise."""
     params = {
-        name: random_params(
-            structure(name, config, getattr(config.compute, name, "float32")).expected, seed
-        )
+        name: _placed(name, random_params(structure(name, config).expected, seed), config)
         for name in COMPONENTS
     }
     return Model(config, params, Tokenizer(tokenizer))
