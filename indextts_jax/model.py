@@ -255,8 +255,8 @@ def _placed(name: str, params: Params, config: Config) -> Params:
 def _laid_out(name: str, params: Params) -> Params:
     if name != "gpt":
         return params
-    device: Any = jax.config.jax_default_device
-    return gpt.laid_out(params, getattr(device, "platform", device) or jax.default_backend())
+    (device, *_) = jax.tree.leaves(params)[0].devices()
+    return gpt.laid_out(params, device.platform)
 
 
 def load_model(
