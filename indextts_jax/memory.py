@@ -67,9 +67,9 @@ class Fit:
     need: Need
 
 
-def gigabytes(size: float) -> str:
+def gigabytes(size: int) -> str:
     """Bytes for people."""
-    return f"{size / 1e9:.2f} GB"
+    return f"{size / 1e9:.2f} GB" if size >= 10**8 else f"{size / 1e6:.0f} MB"
 
 
 def parse_size(text: str) -> int:

@@ -111,10 +111,18 @@ def guided_mel(
     model: Model, *arrays: ArrayLike, steps: int, guidance: float
 ) -> Float[Array, "b t m"]:
     """`continue_mel` of the arrays that it takes; another guidance above 0 compiles nothing."""
+    # Prompts as long as the noise: then the large program does not depend on their own padding.
+    noise, prompt_mel, prompt_condition, *rest = map(jnp.asarray, arrays)
+    arrays = (noise, *(_widened(a, noise.shape[1]) for a in (prompt_mel, prompt_condition)), *rest)
     if guidance > 0:
         strength = jnp.asarray(guidance, jnp.float32)
         return model.run("dit", _guided_mel, strength, *arrays, steps=steps)
     return model.run("dit", continue_mel, *arrays, steps=steps, guidance=0.0)
+
+
+def _widened(array: Float[Array, "b p c"], size: int) -> Float[Array, "b f c"]:
+    """The array with zeros up to so many frames, or as it is if it has more."""
+    return jnp.pad(array, ((0, 0), (0, max(0, size - array.shape[1])), (0, 0)))
 
 
 def _guided_mel(dit: DiT, guidance: Float[Array, ""], *arrays: Any, steps: int) -> jax.Array:

@@ -3,22 +3,26 @@
 import contextlib
 import importlib.resources
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax import cli, devices, emotion_flags, text_flags, voices
+from indextts_jax import calibration, cli, devices, emotion_flags, programs, text_flags, voices
 from indextts_jax.audio.output import STDOUT, check_output, raw
 from indextts_jax.audio.quality import FIRST, beginning, excerpt_of
+from indextts_jax.calibration import Setting
 from indextts_jax.clock import Clock
 from indextts_jax.config import DTYPES, bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.guards import described
 from indextts_jax.interruption import abandonable
-from indextts_jax.model import random_model, with_compute_dtype
+from indextts_jax.memory import ENCODERS, SPEAKING, fitted, parse_size
+from indextts_jax.memory import described as described_fit
+from indextts_jax.model import load_model, random_model, with_compute_dtype
+from indextts_jax.models.components import COMPONENTS
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
 from indextts_jax.provenance import hash_file
@@ -70,7 +74,7 @@ GROUPS = {
         "steps",
         "guidance",
     ),
-    "Run": ("device", "dtype", "batch"),
+    "Run": ("device", "dtype", "batch", "max_memory"),
 }
 EXAMPLES = (
     "synth --demo --output demo.wav",
@@ -142,6 +146,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     number("speed", 1.0, "Speed of speech, 0.5 to 2.", **own)
     number("duration", None, "Seconds that the whole is to last, pauses included.", **own)
     whole("retries", 0, "Further tries for a segment with faults, each with the next seed.", **own)
+    text("max_memory", None, "Device memory to keep within, for instance 8GB.", **own)
     whole("batch", 1, "Segments of a long text that are spoken at once.", lower_bound=1, **own)
     choice(
         "sample_format",
@@ -294,7 +299,7 @@ def _main(flags: Any, stdout: Any) -> int:
         reading = emotion_flags.read_words(flags, wish, clock)
         weights = reading.weights if reading is not None else wish.weights
         with clock.stage("loading"):
-            tts = _load(flags)
+            tts, settings, dtype = _load(flags, text, settings, speaker or wish.prompt, watch)
             tts.check(
                 text,
                 settings,
@@ -311,6 +316,10 @@ def _main(flags: Any, stdout: Any) -> int:
         emotion = None
         if wish.prompt:
             emotion = tts.emotion(wish.prompt, clock, excerpt=emotion_start, voice=voice)
+        tts.model.release(ENCODERS)  # before the others are there
+        with clock.stage("loading"):
+            tts.model.fetch(SPEAKING)
+        preparing = _preparing()
         speech = tts.speak(
             text,
             voice,
@@ -323,6 +332,11 @@ def _main(flags: Any, stdout: Any) -> int:
             seed=flags.seed,
             watch=watch,
         )
+        preparing = _preparing() - preparing
+    if programs.active() is not None and not flags.demo:
+        spent = sum(speech.seconds.values()) - preparing
+        setting = Setting.of(tts.model, settings, device)
+        calibration.note(setting, audio=speech.duration, compute=spent)
     if flags.output == STDOUT:
         stdout.buffer.write(raw(speech.samples))
         stdout.buffer.flush()
@@ -330,7 +344,7 @@ def _main(flags: Any, stdout: Any) -> int:
         comment = ""
         if not flags.demo:
             asked = _request(flags, text, settings, voice, wish, emotion_start, weights)
-            made = write_down(tts.model, asked, speech.samples, device, flags.dtype)
+            made = write_down(tts.model, asked, speech.samples, device, dtype)
             comment = to_comment(made)
         speech.save(flags.output, flags.sample_format, comment)
     for number, segment in enumerate(speech.segments, 1):
@@ -382,12 +396,38 @@ def _tell_faults(number: int, segment: Segment) -> None:
         say(f"segment {number} is without faults{tries}")
 
 
-def _load(flags: Any) -> IndexTTS:
-    if not flags.demo:
-        return IndexTTS.load(flags.checkpoint, flags.dtype)
-    tokenizer = _bundled("demo_tokenizer.model").read_bytes()
-    config = with_compute_dtype(bundled_config("tiny"), flags.dtype)
-    return IndexTTS(random_model(config, tokenizer, seed=DEMO_WEIGHTS))
+def _load(
+    flags: Any, text: str, settings: Settings, prompt: Any, watch: Callable[[str], None]
+) -> tuple[IndexTTS, Settings, str | None]:
+    """The model, whose components come as they are used; settings and dtype that fit the memory."""
+    dtype = flags.dtype
+    if flags.demo:
+        tokenizer = _bundled("demo_tokenizer.model").read_bytes()
+        config = with_compute_dtype(bundled_config("tiny"), dtype)
+        return IndexTTS(random_model(config, tokenizer, seed=DEMO_WEIGHTS)), settings, dtype
+    tts = IndexTTS(load_model(flags.checkpoint, dtype=dtype, lazy=True))
+    if flags.max_memory is not None:
+        longest = max(segment.duration.most for segment in tts.script(text, settings).segments)
+        fit = fitted(
+            flags.checkpoint,
+            parse_size(flags.max_memory),
+            settings,
+            dtype=dtype,
+            analyses=prompt is not None,
+            least_codes=round(longest / CODE_SECONDS),
+            watch=watch,
+        )
+        settings, dtype = fit.settings, fit.dtype
+        tts = IndexTTS(load_model(flags.checkpoint, dtype=dtype, lazy=True))
+        say(f"--max_memory {flags.max_memory}: {described_fit(fit, tts.model)}")
+    tts.model.verify(SPEAKING if prompt is None else COMPONENTS)
+    return tts, settings, dtype
+
+
+def _preparing() -> float:
+    """Seconds so far until compiled programs were ready."""
+    kept = programs.active()
+    return kept.spent if kept is not None else 0.0
 
 
 if __name__ == "__main__":

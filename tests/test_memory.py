@@ -11,6 +11,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.memory import Need, fitted, parse_size
 from indextts_jax.model import Model
 from indextts_jax.settings import Settings, code_limit
+from indextts_jax.text.tokenizer import Tokenizer
 
 
 @pytest.mark.parametrize(
@@ -39,12 +40,13 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A model whose needs are simple: 100 of parameters (half: 50), and codes times batch."""
     seen: list[str] = []
+    tokenizer = Tokenizer(support.CHECKPOINTS / "bpe.model")
 
     def load(path: Any, *, dtype: str | None, lazy: bool) -> Model:
         assert lazy  # nothing is loaded to choose
         config = support.tiny_config()
         compute = dataclasses.replace(config.compute, gpt=dtype or config.compute.gpt)
-        return Model(dataclasses.replace(config, compute=compute), {}, None)  # type: ignore[arg-type]
+        return Model(dataclasses.replace(config, compute=compute), {}, tokenizer)
 
     def parameters(model: Any, names: Any = ()) -> int:
         return 50 if model.config.compute.gpt == "bfloat16" else 100
@@ -84,7 +86,7 @@ def test_what_is_given_up_comes_in_order(
 
 
 def test_a_dtype_that_is_asked_for_stays(made_up: list[str]) -> None:
-    with pytest.raises(InputError, match=r"--max_memory 0.00 GB does not do: the least is"):
+    with pytest.raises(InputError, match=r"--max_memory 0 MB does not do: the least is"):
         fitted("x", 120, WISH, dtype="float32")
 
 

@@ -46,21 +46,21 @@ def test_a_speed_that_was_never_measured_is_not_known() -> None:
 
 
 def test_a_speed_is_the_median_of_its_own_setting() -> None:
-    for compute in (10, 30, 20):
-        note(SETTING, audio=10, compute=compute)
-    note(dataclasses.replace(SETTING, dtype="bfloat16"), audio=10, compute=1)
+    for compute in (10.0, 30.0, 20.0):
+        note(SETTING, audio=10.0, compute=compute)
+    note(dataclasses.replace(SETTING, dtype="bfloat16"), audio=10.0, compute=1.0)
     assert known(SETTING) == (2.0, 1.0, 3.0, 3)
 
 
 def test_what_says_nothing_is_not_kept() -> None:
-    note(SETTING, audio=0.01, compute=3)
-    note(SETTING, audio=3, compute=-1)
+    note(SETTING, audio=0.01, compute=3.0)
+    note(SETTING, audio=3.0, compute=-1.0)
     assert known(SETTING) is None
 
 
 def test_the_latest_measurements_are_kept() -> None:
     for number in range(KEPT + 5):
-        note(SETTING, audio=1, compute=number + 1)
+        note(SETTING, audio=1.0, compute=number + 1.0)
     speed = known(SETTING)
     assert speed is not None
     assert (speed.runs, speed.least, speed.most) == (KEPT, 6, KEPT + 5)
@@ -70,7 +70,7 @@ def test_the_latest_measurements_are_kept() -> None:
 def test_a_damaged_file_is_none(text: str) -> None:
     calibration.path().write_text(text)
     assert known(SETTING) is None
-    note(SETTING, audio=1, compute=1)
+    note(SETTING, audio=1.0, compute=1.0)
     assert known(SETTING) is not None
 
 
@@ -85,7 +85,7 @@ def test_what_is_not_known_is_said_plainly(tts: IndexTTS) -> None:
 
 def test_the_time_is_that_of_the_audio_at_the_measured_speed(tts: IndexTTS) -> None:
     settings = Settings()
-    note(Setting.of(tts.model, settings, tts.model.device), audio=1, compute=0.5)
+    note(Setting.of(tts.model, settings, tts.model.device), audio=1.0, compute=0.5)
     made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
     assert made.seconds == tuple(0.5 * seconds for seconds in made.audio)
     assert made.audio[1] < made.audio[0] < made.audio[2]
