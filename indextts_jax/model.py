@@ -113,8 +113,8 @@ class Loaded(Mapping[str, Params]):
         if name not in self._shapes:
             stored = structure(name, self._config, self._saved.provenance.dtype).expected
             place = jax.sharding.SingleDeviceSharding(self.device)
-            with jax.default_device(self.device):
-                shapes = jax.eval_shape(lambda p: _placed(name, p, self._config), stored)
+            place_it = functools.partial(_placed, name, config=self._config, device=self.device)
+            shapes = jax.eval_shape(place_it, stored)
             self._shapes[name] = jax.tree.map(
                 lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), shapes
             )
@@ -245,17 +245,21 @@ def with_compute_dtype(config: Config, dtype: str | None) -> Config:
     return dataclasses.replace(config, compute=compute)
 
 
-def _placed(name: str, params: Params, config: Config) -> Params:
-    """A component's parameters as they are computed with; `params` is emptied on the way."""
+def _placed(name: str, params: Params, config: Config, device: jax.Device | None = None) -> Params:
+    """A component's parameters as they are computed with; `params` is emptied on the way.
+
+    The device is the one that they lie on, which shapes alone do not tell.
+    """
     wanted = cast(name, params, config, getattr(config.compute, name, "float32"))
     params.clear()  # what is laid out anew must not be held twice
-    return _laid_out(name, wanted)
+    return _laid_out(name, wanted, device)
 
 
-def _laid_out(name: str, params: Params) -> Params:
+def _laid_out(name: str, params: Params, device: jax.Device | None) -> Params:
     if name != "gpt":
         return params
-    (device, *_) = jax.tree.leaves(params)[0].devices()
+    if device is None:
+        (device, *_) = jax.tree.leaves(params)[0].devices()
     return gpt.laid_out(params, device.platform)
 
 
