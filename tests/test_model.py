@@ -1,0 +1,65 @@
+"""Components that are loaded as they are used."""
+
+from pathlib import Path
+
+import jax
+import pytest
+import support
+
+from indextts_jax.checkpoint import CheckpointMismatch, save
+from indextts_jax.model import Loaded, Model, load_model, random_params
+from indextts_jax.models.components import structure
+
+NAMES = ("emotion_prototypes", "gpt", "length_regulator")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config, target = support.tiny_config(), tmp_path_factory.mktemp("model") / "part"
+    save(
+        target,
+        config=config,
+        tokenizer=(support.CHECKPOINTS / "bpe.model").read_bytes(),
+        components=((n, random_params(structure(n, config).expected, 0)) for n in NAMES),
+    )
+    return target
+
+
+def lazily(checkpoint: Path) -> tuple[Model, Loaded]:
+    model = load_model(checkpoint, dtype="bfloat16", components=NAMES, lazy=True)
+    assert isinstance(model.params, Loaded)
+    return model, model.params
+
+
+def test_a_lazy_model_loads_what_is_used_and_lets_it_go(checkpoint: Path) -> None:
+    model, params = lazily(checkpoint)
+    # Not the first component: the type checker of the tests looks at it.
+    assert ("gpt" in params.held, model.device) == (False, jax.devices()[0])
+    model.fetch(["gpt", "length_regulator"])
+    assert {"gpt", "length_regulator"} <= set(params.held)
+    model.release(["gpt", "dit"])
+    assert "gpt" not in params.held
+    assert "length_regulator" in params.held
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shapes_of_what_is_not_loaded_are_those_of_what_is(checkpoint: Path, name: str) -> None:
+    _, params = lazily(checkpoint)
+    shapes = params.held_or_shapes(name)
+    loaded = params[name]
+    assert jax.tree.structure(shapes) == jax.tree.structure(loaded)
+    for like, leaf in zip(jax.tree.leaves(shapes), jax.tree.leaves(loaded), strict=True):
+        assert (like.shape, like.dtype) == (leaf.shape, leaf.dtype)
+
+
+def test_damage_is_found_before_anything_is_loaded(checkpoint: Path) -> None:
+    model, params = lazily(checkpoint)
+    victim = max((checkpoint / "gpt").rglob("*"), key=lambda p: p.stat().st_size)
+    content = victim.read_bytes()
+    try:
+        victim.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(CheckpointMismatch, match="damaged: "):
+            model.verify(["gpt"])
+    finally:
+        victim.write_bytes(content)
+    assert "gpt" not in params.held
