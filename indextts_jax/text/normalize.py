@@ -29,8 +29,12 @@ _FUNCTION_WORDS = frozenset(
         *("have", "had", "will", "would", "can", "could", "does", "did", "says", "said", "means"),
     ]
 )
-# Where a sentence surely ends; an English one after a word too long for an abbreviation.
-_SENTENCE = re.compile(r"(?<=[。！？\n])|(?<=[a-z]{4}[.!?])(?<!approx\.)(?<!dept\.)(?=\s)")
+# Where a sentence surely ends; an English one after a word too long for an abbreviation, or where
+# the script changes.
+_SENTENCE = re.compile(
+    r"(?<=[。！？\n])|(?<=[a-z]{4}[.!?])(?<!approx\.)(?<!dept\.)(?=\s)"
+    r"|(?<=[A-Za-z0-9][.!?])(?=\s+[\u3400-\u9fff])|(?<=[\u3400-\u9fff][.!?])(?=\s)"
+)
 _FIGURE = re.compile(r"[0-9āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
 _STRETCH = re.compile(r"(?s:.{1,800}$|.{400,800}(?<=[\s，、；,;])|.{1,800})")
 _QUOTED = r"(?:[^\s,.;:!?'\"()]|(?<=\d)[.,:](?=\d))*"  # what an ideograph is written together with
