@@ -20,9 +20,3 @@ def test_a_product_with_a_streamed_kernel_is_that_with_the_kernel(dtype, shape, 
 
     assert y.dtype == jnp.float32
     np.testing.assert_allclose(y, exact, rtol=1e-5, atol=1e-5)
-
-
-def test_rows_of_a_product_with_a_streamed_kernel_do_not_depend_on_their_number():
-    x, kernel = jnp.asarray(numbers(7, 13)), streamed(jnp.asarray(numbers(13, TILE)))
-
-    np.testing.assert_array_equal(product(x[:1], kernel, TILE), product(x, kernel, TILE)[:1])
