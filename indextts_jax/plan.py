@@ -25,8 +25,8 @@ from indextts_jax.terminal import say, stage_bar
 from indextts_jax.text.frontend import Script
 
 EXAMPLES = (
-    "plan --checkpoint indextts2 --text_file novel.txt",
-    "plan --checkpoint indextts2 --text_file novel.txt --batch 8 --max_memory 8GB",
+    "plan --checkpoint indextts2 --text_file book.txt",
+    "plan --checkpoint indextts2 --text_file book.txt --batch 8 --max_memory 8GB",
 )
 COMMON = (
     "text_file",
