@@ -162,7 +162,7 @@ class Model:
     """
 
     config: Config
-    params: Mapping[str, Params]
+    params: Mapping[str, Any]  # of Params; a check of the values at run time would load them
     tokenizer: Tokenizer
     provenance: Provenance | None = None  # of the checkpoint that it came from
 

@@ -12,7 +12,7 @@ from models_under_test import model
 
 from indextts_jax import delivery
 from indextts_jax.errors import Failure, InputError
-from indextts_jax.guards import code_limit
+from indextts_jax.guards import Fault, code_limit
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
@@ -95,7 +95,7 @@ def test_a_segment_with_faults_is_tried_again_with_the_next_seed(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, seeds = delivery.segment_keys, []
-    faults = itertools.chain([("a",), ("b",)], itertools.repeat(()))
+    faults = itertools.chain([(Fault("a", "one"),), (Fault("b", "two"),)], itertools.repeat(()))
     monkeypatch.setattr(
         delivery, "segment_keys", lambda seed, index: seeds.append(seed) or real(seed, index)
     )
@@ -122,7 +122,7 @@ def test_the_last_try_keeps_its_faults(tts: IndexTTS, voice: Voice) -> None:
 def test_samples_that_clip_are_tried_with_other_noise(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faults = itertools.chain([("clipped",)], itertools.repeat(()))
+    faults = itertools.chain([(Fault("clipped", "it clips"),)], itertools.repeat(()))
     monkeypatch.setattr(delivery, "length_faults", lambda *a, **k: ())
     monkeypatch.setattr(delivery, "sample_faults", lambda wave: next(faults))
     (segment,) = tts.speak("Hello world.", voice, settings=settings(retries=1)).segments

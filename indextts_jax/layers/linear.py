@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int
@@ -37,7 +38,9 @@ def streamed(kernel: Float[Array, "i o"]) -> Array:
     return jnp.moveaxis(padded.reshape(inputs, -1, TILE), 1, 0)
 
 
-def product(x: Float[Array, "*b i"], kernel: Array, outputs: int) -> Float32[Array, "*b {outputs}"]:
+def product(
+    x: Float[Array, "*b i"], kernel: Array | np.ndarray, outputs: int
+) -> Float32[Array, "*b {outputs}"]:
     """`x` times a kernel (i o), or times a `streamed` one, with float32 accumulation."""
     multiply = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
     x = x.astype(kernel.dtype)
