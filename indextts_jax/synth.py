@@ -87,7 +87,7 @@ MANY_SEGMENTS = 20
 CODE_SECONDS = 0.02
 EXCERPT = "Which 15 s of a longer recording are used: first, loudest, or the second to begin at."
 DEMO_WEIGHTS = 2  # seed of the random weights; this one speaks half a second
-DEMO_TEXT = "Hello world, this is a test of the system."
+DEMO_TEXT = "Good morning, everything runs."
 DEMO_NOTE = """\
 This is the demo: a small model with RANDOM weights. It shows that everything runs; what it says
 sounds like noise. To hear IndexTTS-2, download its published files, then:
