@@ -97,6 +97,7 @@ def unpack(kept: Programs, device: jax.Device, path: Path, config: str | None = 
             for name, (size, sha256) in manifest.files.items():
                 contents[name] = _content(archive, name, size, sha256, path)
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        # The second is how zipfile refuses a kind of compression that it does not know.
         raise InputError(f"{path} is no pack of compiled programs: {error}") from error
     root = kept.folder / here.key
     try:
