@@ -2,6 +2,7 @@
 
 import runpy
 import shlex
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def runner(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(
         cli, "run", lambda main, define, **more: given.update(main=main, define=define, **more)
     )
+    # runpy would keep the bytecode with the checks of the tests in it as that of the command, which
+    # then fails wherever these checks are not installed.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the module may be imported already
         runpy.run_module(f"indextts_jax.{name}", run_name="__main__")
