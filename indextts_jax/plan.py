@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -106,7 +105,7 @@ def main(flags: Any) -> None:
         raise InputError("give --checkpoint DIR (made by python -m indextts_jax.import)")
     if flags.calibrate and (flags.speaker is None) == (flags.voice is None):
         raise InputError("--calibrate needs --speaker or --voice, one of them")
-    text, settings = _text(flags), _settings(flags)
+    text, settings = text_flags.given_text(flags), _settings(flags)
     limit = None if flags.max_memory is None else parse_size(flags.max_memory)
     device, dtype = devices.choose(flags.device), flags.dtype
     devices.enable_compilation_cache()
@@ -127,17 +126,6 @@ def main(flags: Any) -> None:
         return
     for line in described(plan):
         say(line)
-
-
-def _text(flags: Any) -> str:
-    if (flags.text is None) == (flags.text_file is None):
-        raise InputError("give --text or --text_file, one of them")
-    if flags.text is not None:
-        return str(flags.text)
-    try:
-        return Path(flags.text_file).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{flags.text_file} is not UTF-8 text: {error.reason}") from error
 
 
 def _settings(flags: Any) -> Settings:

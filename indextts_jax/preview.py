@@ -2,7 +2,6 @@
 
 import json
 import textwrap
-from pathlib import Path
 from typing import Any
 
 from absl import flags as absl_flags
@@ -45,24 +44,13 @@ def main(flags: Any) -> None:
         InputError: if there is no text or no tokenizer, or for a text that is refused.
     """
     frontend = TextFrontend(_tokenizer(flags), text_flags.reading(flags))
-    script = frontend.prepare(_text(flags))
+    script = frontend.prepare(text_flags.given_text(flags))
     if flags.json:
         say(json.dumps(_data(script), ensure_ascii=False, indent=2))
         return
     for line in _report(script):
         say(line)
     text_flags.tell(script)
-
-
-def _text(flags: Any) -> str:
-    if (flags.text is None) == (flags.text_file is None):
-        raise InputError("give --text or --text_file, one of them")
-    if flags.text is not None:
-        return str(flags.text)
-    try:
-        return Path(flags.text_file).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{flags.text_file} is not UTF-8 text: {error.reason}") from error
 
 
 def _tokenizer(flags: Any) -> Tokenizer:

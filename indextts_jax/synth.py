@@ -82,7 +82,6 @@ EXAMPLES = (
     'synth --checkpoint indextts2 --text "Oh!" --voice anna --emotion afraid.wav',
     "synth --checkpoint indextts2 --text_file a.txt --voice anna --output a.mp3",
 )
-MAX_TEXT = 10_000_000  # characters; a long novel has a third of that
 MANY_SEGMENTS = 20
 CODE_SECONDS = 0.02
 EXCERPT = "Which 15 s of a longer recording are used: first, loudest, or the second to begin at."
@@ -166,7 +165,7 @@ def _text(flags: Any) -> str:
     if flags.text is not None and flags.text_file is not None:
         raise InputError("--text and --text_file exclude each other: give one")
     if flags.text_file is not None:
-        text, name = _read_text(Path(flags.text_file)), f"{flags.text_file} is empty"
+        text, name = text_flags.read_text(Path(flags.text_file)), f"{flags.text_file} is empty"
     elif flags.text is not None:
         text, name = flags.text, "the text is empty"
     elif flags.demo:
@@ -175,17 +174,6 @@ def _text(flags: Any) -> str:
         raise InputError("nothing to say: give --text or --text_file")
     if not text.strip():
         raise InputError(f"{name}: there is nothing to speak")
-    return text
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_TEXT + 1)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
-    if len(text) > MAX_TEXT:
-        raise InputError(f"{path} has more than {MAX_TEXT:,} characters: speak it in parts")
     return text
 
 

@@ -1,9 +1,11 @@
 """The flags that say how a text is read, for every command that reads one."""
 
+from pathlib import Path
 from typing import Any
 
 from absl import flags as absl_flags
 
+from indextts_jax.errors import InputError
 from indextts_jax.notices import text_notices
 from indextts_jax.terminal import warn
 from indextts_jax.text.frontend import Script, TextSettings
@@ -18,6 +20,8 @@ FLAGS = (
     "strict_text",
     "text_compat",
 )
+
+MAX_TEXT = 10_000_000  # characters; a long novel has a third of that
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -85,3 +89,26 @@ def tell(script: Script) -> None:
     """
     for line in text_notices(script):
         warn(line)
+
+
+def read_text(path: Path) -> str:
+    """What a text file holds.
+
+    Raises:
+        InputError: if it is no UTF-8, or too long.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(MAX_TEXT + 1)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
+    if len(text) > MAX_TEXT:
+        raise InputError(f"{path} has more than {MAX_TEXT:,} characters: speak it in parts")
+    return text
+
+
+def given_text(flags: Any) -> str:
+    """The text of --text or of --text_file, one of which must be given."""
+    if (flags.text is None) == (flags.text_file is None):
+        raise InputError("give --text or --text_file, one of them")
+    return str(flags.text) if flags.text is not None else read_text(Path(flags.text_file))
