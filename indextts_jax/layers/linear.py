@@ -1,6 +1,6 @@
 """Affine maps and lookup tables. The dtype of the parameters is the compute dtype."""
 
-import functools
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int
 
-TILE = 64  # outputs whose weights lie together in a tiled kernel
-FEW = 32  # rows; for more of them the sums over tiles cost more than products of matrices
+LEAST, FEW = 3, 24  # rows: up to so many a sum streams faster than a product of matrices
 
 
 class Table(nnx.Variable):
@@ -23,41 +22,50 @@ def uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int) -> nnx.Param:
     return nnx.Param(jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound))
 
 
-def streamed(kernel: Float[Array, "i o"]) -> Array:
-    """The kernel as a CPU reads it in one run for products with few rows; float16 as it is.
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Streamed:
+    """A kernel with a row for each output, which a CPU reads in one run.
 
-    In float32 it comes in tiles of a few outputs (tiles i w), the last one filled up with zeros; in
-    bfloat16 with a row an output (1 o i): each is the fastest there, see benchmarks/LOG.md.
+    See benchmarks/LOG.md for what was measured.
     """
-    if kernel.dtype == jnp.bfloat16:
-        return kernel.T[None]
-    if kernel.dtype != jnp.float32:
-        return kernel
-    inputs, outputs = kernel.shape
-    padded = jnp.pad(kernel, ((0, 0), (0, -outputs % TILE)))
-    return jnp.moveaxis(padded.reshape(inputs, -1, TILE), 1, 0)
+
+    rows: Float[Array, "o i"]
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """That of the weights."""
+        return self.rows.dtype
+
+
+def streamed(kernel: Float[Array, "i o"]) -> "Streamed | Array":
+    """The kernel as a CPU multiplies it with few rows fastest: turned, or float16 as it is."""
+    return kernel if kernel.dtype == jnp.float16 else Streamed(kernel.T)
 
 
 def product(
-    x: Float[Array, "*b i"], kernel: Array | np.ndarray, outputs: int
-) -> Float32[Array, "*b {outputs}"]:
-    """`x` times a kernel (i o), or times a `streamed` one, with float32 accumulation."""
-    multiply = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
+    x: Float[Array, "*b i"], kernel: Streamed | Array | np.ndarray
+) -> Float32[Array, "*b o"]:
+    """`x` times a kernel (i o) with float32 accumulation.
+
+    With a streamed float32 kernel a row's result depends on nothing but whether there are more than
+    `FEW` rows.
+    """
     x = x.astype(kernel.dtype)
-    if kernel.ndim == 2:
-        return multiply(x, kernel)
+    if not isinstance(kernel, Streamed):
+        return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
     rows = x.reshape(-1, x.shape[-1])
-    if len(rows) == 1:  # XLA's loops for one row are slow
-        rows = jnp.concatenate([rows, jnp.zeros_like(rows)])
-    if kernel.dtype == jnp.bfloat16:
-        y = multiply(rows, kernel[0].T)
+    count = len(rows)
+    if count <= FEW and kernel.dtype == jnp.float32:
+        # One row takes another way through XLA, slow and with other rounding. And with a neighbour
+        # fused in or more axes the sum is slower: the row too many keeps both away.
+        rows = jnp.concatenate([rows, rows[:1]])
+        y = jnp.sum(kernel.rows[None] * rows[:, None], axis=-1)
     else:
-        if len(rows) > FEW:
-            y = lax.map(functools.partial(multiply, rows), kernel)
-        else:
-            y = jnp.sum(kernel[:, None] * rows[None, :, :, None], axis=2)
-        y = jnp.moveaxis(y, 0, 1).reshape(len(rows), -1)
-    return y[: x.size // x.shape[-1], :outputs].reshape(*x.shape[:-1], outputs)
+        rows = jnp.pad(rows, ((0, max(0, LEAST - count)), (0, 0)))
+        contracted = (((1,), (1,)), ((), ()))
+        y = lax.dot_general(rows, kernel.rows, contracted, preferred_element_type=jnp.float32)
+    return y[:count].reshape(*x.shape[:-1], -1)
 
 
 class Linear(nnx.Module):
@@ -68,13 +76,12 @@ class Linear(nnx.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, rngs: nnx.Rngs):
-        self.outputs = outputs
         self.kernel = uniform(rngs, (inputs, outputs), inputs)
         self.bias = uniform(rngs, (outputs,), inputs) if bias else None
 
     def __call__(self, x: Float[Array, "*b i"]) -> Float[Array, "*b o"]:
-        kernel = self.kernel[...]
-        y = product(x, kernel, self.outputs)
+        kernel = self.kernel.get_value()
+        y = product(x, kernel)
         if self.bias is not None:
             y = y + self.bias[...]
         return y.astype(kernel.dtype)

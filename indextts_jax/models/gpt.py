@@ -286,7 +286,7 @@ class GPT(nnx.Module):
 
     def _logits(self, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
         """Code logits, not rounded to the kernel's dtype: draws depend on their differences."""
-        y = product(hidden, self.code_head.kernel[...], self.code_head.outputs)
+        y = product(hidden, self.code_head.kernel.get_value())
         assert self.code_head.bias is not None
         return y + self.code_head.bias[...].astype(jnp.float32)
 

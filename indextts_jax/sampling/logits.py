@@ -6,9 +6,12 @@ Each takes scores with one row a sequence, and gives scores of the same shape; w
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.sampling.settings import Numbers, Strategy
+
+FEW = 128  # scores that are sorted instead of the whole vocabulary, if top-k leaves no more
 
 
 def repetition_penalty(
@@ -62,6 +65,33 @@ def top_p(
     return jnp.where(_ranks(order) < removed, -jnp.inf, scores)
 
 
+def top_k_and_p(
+    scores: Float[Array, "n v"],
+    k: int | Int[Array, ""],
+    cut: float | Float[Array, ""],
+    keep: int,
+) -> Float[Array, "n v"]:
+    """`top_k`, then `top_p`; where `top_k` leaves few, they are all that is sorted."""
+    few = min(FEW, scores.shape[-1])
+    highest, ids = lax.top_k(scores, few)
+    count = jnp.clip(k, min(keep, few), few)
+    least = jnp.take(highest, count - 1, axis=-1)[:, None]
+    left = jnp.sum(scores >= least, axis=-1)
+
+    def among_few() -> Float[Array, "n v"]:
+        # by score, equal ones by id: as the stable sort of all has them
+        listed = jnp.where(highest < least, -jnp.inf, highest)
+        ordered, places = lax.sort((listed, ids), num_keys=2)
+        rows = jnp.arange(len(scores))[:, None]
+        stay = top_p(ordered, cut, keep)
+        return jnp.full_like(scores, -jnp.inf).at[rows, places].set(stay, unique_indices=True)
+
+    def among_all() -> Float[Array, "n v"]:
+        return top_p(top_k(scores, k, keep), cut, keep)
+
+    return lax.cond((k > 0) & (k <= few) & jnp.all(left <= few), among_few, among_all)
+
+
 def _ranks(order: Int[Array, "n v"]) -> Int[Array, "n v"]:
     """Where each id stands in an order of the ids."""
     places = jnp.broadcast_to(jnp.arange(order.shape[-1]), order.shape)
@@ -80,6 +110,5 @@ def process(
         scores = typical(scores, numbers.typical_mass, strategy.keep)
     if strategy.sample:
         scores = scores / numbers.temperature
-        scores = top_k(scores, numbers.top_k, strategy.keep)
-        scores = top_p(scores, numbers.cut, strategy.keep)
+        scores = top_k_and_p(scores, numbers.top_k, numbers.cut, strategy.keep)
     return scores

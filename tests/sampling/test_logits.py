@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from indextts_jax.sampling.logits import process, repetition_penalty, top_k, top_p, typical
+from indextts_jax.sampling.logits import (
+    FEW,
+    process,
+    repetition_penalty,
+    top_k,
+    top_k_and_p,
+    top_p,
+    typical,
+)
 from indextts_jax.sampling.settings import SamplingConfig
 
 SEEDS = range(4)
@@ -190,3 +198,23 @@ def test_typical_needs_no_more_than_a_sum_of_exactly_the_mass(count):
     kept = jnp.isfinite(typical(scores, held[0, count - 1], 1))
 
     assert kept.tolist() == [[False, count == 2, True, False]]
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("cut", [0.0, 0.2, 0.999])
+@pytest.mark.parametrize("k", [0, 1, 30, FEW, FEW + 1, 2000])
+@pytest.mark.parametrize("kind", ["different", "ties", "mostly removed", "equal"])
+def test_top_k_and_p_together_are_one_after_the_other(kind, k, cut, keep):
+    rng = np.random.default_rng(k)
+    scores = 3 * rng.standard_normal((3, 8 * FEW), np.float32)
+    if kind == "ties":
+        scores = np.round(scores, 1)  # more than FEW equal ones among the highest at times
+    if kind == "mostly removed":
+        scores[:, rng.permutation(8 * FEW)[10:]] = -np.inf
+    if kind == "equal":
+        scores[:] = 1.0
+    together = jax.jit(top_k_and_p, static_argnums=3)(jnp.asarray(scores), k, cut, keep)
+
+    np.testing.assert_array_equal(
+        together, top_p(top_k(jnp.asarray(scores), k, keep), cut, keep)
+    )
