@@ -1,6 +1,7 @@
 """Affine maps and lookup tables. The dtype of the parameters is the compute dtype."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ class Streamed:
     See benchmarks/LOG.md for what was measured.
     """
 
-    rows: Float[Array, "o i"]
+    rows: Any  # (o i), an array or what stands for one
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -57,10 +58,11 @@ def product(
     rows = x.reshape(-1, x.shape[-1])
     count = len(rows)
     if count <= FEW and kernel.dtype == jnp.float32:
-        # One row takes another way through XLA, slow and with other rounding. And with a neighbour
-        # fused in or more axes the sum is slower: the row too many keeps both away.
-        rows = jnp.concatenate([rows, rows[:1]])
-        y = jnp.sum(kernel.rows[None] * rows[:, None], axis=-1)
+        if count == 1:  # takes another way through XLA, slow and with other rounding
+            rows = jnp.concatenate([rows, rows])
+        # Turned around: with a neighbour fused in or more axes the sum is slower.
+        y = jnp.sum(kernel.rows[None] * jnp.roll(rows, 1, axis=0)[:, None], axis=-1)
+        y = jnp.roll(y, -1, axis=0)
     else:
         rows = jnp.pad(rows, ((0, max(0, LEAST - count)), (0, 0)))
         contracted = (((1,), (1,)), ((), ()))

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int
 
 from indextts_jax.config import GPTConfig
 from indextts_jax.layers.conv import valid, zero_padding
-from indextts_jax.layers.linear import Embedding, Linear, product, streamed
+from indextts_jax.layers.linear import Embedding, Linear, Streamed, product, streamed
 from indextts_jax.layers.norms import LayerNorm
 
 NORM_EPS = 1e-5
@@ -32,7 +32,7 @@ FIRST_STEP = 2
 class PrefixCache(NamedTuple):
     """Keys and values of conditioning, text and start code, shared by the beams of a row."""
 
-    keys: tuple[Float[Array, "b h p k"], ...]  # of each layer
+    keys: tuple[Float[Array, "b h k p"], ...]  # of each layer
     values: tuple[Float[Array, "b h p k"], ...]
     lengths: Int[Array, " b"]  # rows that count
 
@@ -41,28 +41,33 @@ class CodeCache(NamedTuple):
     """Keys and values of the codes, by step and by the beam that wrote them there.
 
     Nothing is ever moved: when beams change places, a table says whose entries are theirs. Each
-    layer's arrays lie apart, so that a step writes them in place.
+    layer's arrays lie apart, so that a step writes them in place. Keys lie as a product with few
+    queries reads them fastest.
     """
 
-    keys: tuple[Float[Array, "b h s r k"], ...]  # of each layer
+    keys: tuple[Float[Array, "b h k s r"], ...]  # of each layer
     values: tuple[Float[Array, "b h s r k"], ...]
 
     @property
     def size(self) -> int:
         """The codes that there is room for."""
-        return self.keys[0].shape[2]
+        return self.values[0].shape[2]
 
     def resized(self, size: int) -> "CodeCache":
         """The cache with room for another number of codes."""
-        more = [(0, 0, 0)] * 5
-        more[2] = (0, size - self.size, 0)  # less cuts
-        return jax.tree.map(lambda array: lax.pad(array, jnp.zeros((), array.dtype), more), self)
+
+        def with_room(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
+            more = [(0, 0, 0)] * 5
+            more[axis] = (0, size - self.size, 0)  # less cuts
+            return tuple(lax.pad(array, jnp.zeros((), array.dtype), more) for array in arrays)
+
+        return CodeCache(with_room(self.keys, 3), with_room(self.values, 2))
 
 
 class Part(NamedTuple):
     """Some of the keys that a query may attend to."""
 
-    keys: Float[Array, "b h j k"]
+    keys: Float[Array, "b h k j"]
     values: Float[Array, "b h j k"]
     mask: Bool[Array, "*b i j"]  # broadcast over heads, and over rows where it has no `b`
 
@@ -72,13 +77,13 @@ def attend(query: Float[Array, "b h i k"], parts: Sequence[Part]) -> Float32[Arr
     scores = [
         jnp.where(
             part.mask if part.mask.ndim == 2 else part.mask[:, None],
-            jnp.einsum("bhik,bhjk->bhij", query, part.keys, preferred_element_type=jnp.float32)
+            jnp.einsum("bhik,bhkj->bhij", query, part.keys, preferred_element_type=jnp.float32)
             * query.shape[-1] ** -0.5,
             -jnp.inf,
         )
         for part in parts
     ]
-    ends = [sum(part.keys.shape[2] for part in parts[: i + 1]) for i in range(len(parts) - 1)]
+    ends = [sum(part.values.shape[2] for part in parts[: i + 1]) for i in range(len(parts) - 1)]
     weights = jnp.split(jax.nn.softmax(jnp.concatenate(scores, -1), axis=-1), ends, axis=-1)
     products = [
         jnp.einsum(
@@ -195,13 +200,20 @@ class GPT(nnx.Module):
 
     def empty_cache(self, rows: int, beams: int, size: int) -> CodeCache:
         """A cache that holds `size` codes of each beam."""
-        shape = (rows, self.cfg.heads, size, beams, self.cfg.width // self.cfg.heads)
-        return CodeCache(self._zeros(shape), self._zeros(shape))
+        heads, width = self.cfg.heads, self.cfg.width // self.cfg.heads
+        return CodeCache(
+            self._zeros((rows, heads, width, size, beams)),
+            self._zeros((rows, heads, size, beams, width)),
+        )
 
     def empty_prefix(self, rows: int, size: int) -> PrefixCache:
         """A cache of prefixes of which no row counts."""
-        shape = (rows, self.cfg.heads, size, self.cfg.width // self.cfg.heads)
-        return PrefixCache(self._zeros(shape), self._zeros(shape), jnp.zeros(rows, jnp.int32))
+        heads, width = self.cfg.heads, self.cfg.width // self.cfg.heads
+        return PrefixCache(
+            self._zeros((rows, heads, width, size)),
+            self._zeros((rows, heads, size, width)),
+            jnp.zeros(rows, jnp.int32),
+        )
 
     def step(
         self,
@@ -225,22 +237,24 @@ class GPT(nnx.Module):
         own = lineage[:, :, :size, None] == jnp.arange(beams)  # b r s r
         written = jnp.arange(size) < index[..., None]
         earlier = (own & written[..., None, :, None]).reshape(*codes.shape, -1)  # b r j
-        known = valid(prefix.lengths, prefix.keys[0].shape[2])[:, None]  # b 1 p
+        known = valid(prefix.lengths, prefix.values[0].shape[2])[:, None]  # b 1 p
         itself = jnp.eye(beams, dtype=bool)
 
         keys, values = list(cache.keys), list(cache.values)
         for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
-            shape = (*key.shape[:2], -1, key.shape[-1])  # steps and beams as one axis of keys
+            batch, heads, _, width = key.shape
+            written_keys = keys[layer].reshape(batch, heads, width, -1)  # steps and beams as one
+            written_values = values[layer].reshape(batch, heads, -1, width)
             parts = [
                 Part(prefix.keys[layer], prefix.values[layer], known),
-                Part(keys[layer].reshape(shape), values[layer].reshape(shape), earlier),
-                Part(key, value, itself),
+                Part(written_keys, written_values, earlier),
+                Part(_turned(key), value, itself),
             ]
             mixed = attend(query, parts)
             x = block.finish(x, mixed)
-            keys[layer] = _written(keys[layer], _after(mixed, key), index)
-            values[layer] = _written(values[layer], _after(mixed, value), index)
+            keys[layer] = _written(keys[layer], _turned(_after(mixed, key)), index, axis=3)
+            values[layer] = _written(values[layer], _after(mixed, value), index, axis=2)
         return self._logits(self._norms(x)), CodeCache(tuple(keys), tuple(values))
 
     def latents(
@@ -298,6 +312,7 @@ class GPT(nnx.Module):
         x, keys, values = rows, [], []
         for block in self._blocks():
             query, key, value = block.project(x)
+            key = _turned(key)
             x = block.finish(x, attend(query, [Part(key, value, mask)]))
             keys.append(key)
             values.append(value)
@@ -313,16 +328,26 @@ def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> A
     return jnp.where(jnp.isnan(first), jnp.nan, then)
 
 
+def _turned(keys: Float[Array, "b h t k"]) -> Float[Array, "b h k t"]:
+    return jnp.swapaxes(keys, 2, 3)
+
+
 def _written(
-    cache: Float[Array, "b h s r k"],
-    entry: Float[Array, "b h r k"],
+    cache: Float[Array, "b h *_"],
+    entry: Float[Array, "b h *_"],
     index: Int[Array, ""] | Int[Array, " b"],
-) -> Float[Array, "b h s r k"]:
+    *,
+    axis: int,
+) -> Float[Array, "b h *_"]:
     """The cache with the entries of step `index`, which may be another one in each row."""
-    write = functools.partial(lax.dynamic_update_slice_in_dim, axis=2)
+
+    def write(cache: Array, entry: Array, index: Array, axis: int) -> Array:
+        entry = jnp.expand_dims(entry, axis)
+        return lax.dynamic_update_slice_in_dim(cache, entry, index, axis)
+
     if index.ndim:
-        write = jax.vmap(functools.partial(lax.dynamic_update_slice_in_dim, axis=1))
-    return write(cache, entry[:, :, None], index)
+        return jax.vmap(functools.partial(write, axis=axis - 1))(cache, entry, index)
+    return write(cache, entry, index, axis)
 
 
 def _is_tuple(node: Any) -> bool:
@@ -336,7 +361,7 @@ def laid_out(params: dict[Any, Any], platform: str) -> dict[Any, Any]:
     kernels are `streamed`.
     """
 
-    def placed(name: str, array: Array) -> Array:
+    def placed(name: str, array: Array) -> Array | Streamed:
         return streamed(array) if name == "kernel" and platform == "cpu" else array
 
     for part in params["blocks"].values():

@@ -243,7 +243,7 @@ def test_scanned_blocks_equal_a_loop_over_them():
         for i in range(support.tiny_config().gpt.layers):
             block = jax.tree.map(lambda leaf, i=i: leaf[i], gpt.blocks)
             query, key, value = block.project(x)
-            x = block.finish(x, attend(query, [Part(key, value, mask)]))
+            x = block.finish(x, attend(query, [Part(jnp.swapaxes(key, 2, 3), value, mask)]))
         return gpt.code_head(gpt.final_norm(gpt.trunk_norm(x[:, 18])))
 
     scanned, _ = call(GPT.prefill, rows, lengths)
@@ -286,11 +286,12 @@ def test_no_step_copies_the_cache():
     caches = module.empty_prefix(1, 17), module.empty_cache(1, beams, size)
     lineage = jnp.zeros((1, beams, size), int)
     program = jax.jit(steps, donate_argnums=2).lower(params, *caches, lineage).compile().as_text()
-    entries = f"[1,{module.cfg.heads},{size},{beams},"
-    written = [line for line in program.splitlines() if f" f32{entries}" in line]
+    heads, width = module.cfg.heads, module.cfg.width // module.cfg.heads
+    for entries in f"[1,{heads},{size},{beams},{width}]", f"[1,{heads},{width},{size},{beams}]":
+        written = [line for line in program.splitlines() if f" f32{entries}" in line]
 
-    assert any("dynamic-update-slice" in line for line in written)
-    assert not [line for line in written if " copy(" in line]
+        assert any("dynamic-update-slice" in line for line in written)
+        assert not [line for line in written if " copy(" in line]
 
 
 def test_attention_over_parts_is_attention_over_all_their_keys():
@@ -300,7 +301,10 @@ def test_attention_over_parts_is_attention_over_all_their_keys():
     mask = rng.random((2, 5, 11)) < 0.6
     mask[:, :, 0] = True
     cuts = [slice(0, 4), slice(4, 11)]
-    parts = [Part(keys[:, :, cut], values[:, :, cut], jnp.asarray(mask[..., cut])) for cut in cuts]
+    turned = np.swapaxes(keys, 2, 3)
+    parts = [
+        Part(turned[..., cut], values[:, :, cut], jnp.asarray(mask[..., cut])) for cut in cuts
+    ]
     scores = np.einsum("bhik,bhjk->bhij", query, keys, dtype=np.float64) / np.sqrt(7)
     weights = np.where(mask[:, None], np.exp(scores), 0)
     expected = np.einsum("bhij,bhjk->bhik", weights / weights.sum(-1, keepdims=True), values)
@@ -393,8 +397,9 @@ def test_trunk_equals_gpt2_of_transformers(width, layers, heads, rows):
     )
     start = params["code_embedding"]["embedding"][21] + params["code_positions"]["embedding"][0]
     joined = np.concatenate([x, np.tile(start, (2, 1, 1))], axis=1)
-    with torch.no_grad():
-        hidden = theirs(inputs_embeds=torch.tensor(joined)).last_hidden_state[:, -1].numpy()
+    with torch.no_grad():  # in float64: its float32 results are not the same in every run
+        joined = torch.tensor(joined, dtype=torch.float64)
+        hidden = theirs.double()(inputs_embeds=joined).last_hidden_state[:, -1].numpy()
     hidden -= hidden.mean(-1, keepdims=True)
     hidden /= np.sqrt((hidden**2).mean(-1, keepdims=True) + 1e-5)
 
