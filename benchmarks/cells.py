@@ -17,7 +17,7 @@ from indextts_jax.prompts import Voice
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.settings import Settings
 
-WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}  # bytes
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 

@@ -137,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     add("--reference_python", default=sys.executable, help="Python where the reference is")
     add("--stages", default=",".join(STAGES), help="stages, with commas (by default all)")
     add("--device", default="cpu", help="cpu or cuda, for both sides")
-    add("--dtype", default="float32", help="of this program: float32, bfloat16 or float16")
+    add("--dtype", default="float32", help="of this program: float32, bfloat16, float16 or int8")
     add("--half", action="store_true", help="the reference's own float16 (its use_fp16)")
     add("--threads", type=int, default=0, help="threads of each side (by default all cores)")
     add("--prompt", type=float, default=5.0, help="seconds of the prompt (by default 5)")

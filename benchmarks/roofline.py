@@ -264,7 +264,8 @@ def measure(dtype: str = "float32", repeats: int = 5) -> Peak:
     kind = jnp.dtype(dtype)
     square = jnp.ones((size, size), kind)
     with jax.default_matmul_precision("highest"):
-        product = jax.jit(lambda a, b: jnp.matmul(a, b, preferred_element_type=kind))
+        sums = jnp.int32 if dtype == "int8" else kind
+        product = jax.jit(lambda a, b: jnp.matmul(a, b, preferred_element_type=sums))
         flops = 2 * size**3 / _best(lambda: product(square, square), repeats)
         large = jnp.ones((2**13, 2**29 // kind.itemsize // 2**13), kind)
         few = jnp.ones((large.shape[1],), kind)

@@ -381,7 +381,7 @@ class TextEmotionConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ComputeConfig:
-    """Compute dtype of each stage: float32, bfloat16 or float16."""
+    """Compute dtype of each stage: float32, bfloat16 or float16; of the GPT, int8 as well."""
 
     semantic_encoder: str
     semantic_codec: str
@@ -396,9 +396,10 @@ class ComputeConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if value not in DTYPES:
+            allowed = COMPUTE_DTYPES if field.name == "gpt" else DTYPES
+            if value not in allowed:
                 raise ConfigError(
-                    f"compute.{field.name} must be one of {', '.join(DTYPES)}, got {value!r:.80}"
+                    f"compute.{field.name} must be one of {', '.join(allowed)}, got {value!r:.80}"
                 )
 
 
@@ -481,6 +482,8 @@ class Config:
 
 
 DTYPES = ("float32", "bfloat16", "float16")
+INT8 = "int8"  # of the GPT: kernels in 8 bits
+COMPUTE_DTYPES = (*DTYPES, INT8)
 
 
 def _lookup(config: Any, path: str) -> Any:

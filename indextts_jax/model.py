@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from indextts_jax import checkpoint, programs
-from indextts_jax.config import DTYPES, Config, to_data
+from indextts_jax.config import COMPUTE_DTYPES, INT8, Config, to_data
 from indextts_jax.environment import FILES, FOLDERS, digest
 from indextts_jax.errors import InputError
 from indextts_jax.models import gpt
@@ -234,14 +234,15 @@ def with_compute_dtype(config: Config, dtype: str | None) -> Config:
     """The configuration with the compute dtype of every stage that may run in halves set.
 
     The encoders of the prompt stay float32: they run once a prompt, and small errors there choose
-    other codes.
+    other codes. With int8 the others run in bfloat16.
     """
     if dtype is None:
         return config
-    if dtype not in DTYPES:
-        raise InputError(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    halves = ("gpt", "length_regulator", "dit", "vocoder", "text_emotion")
-    compute = dataclasses.replace(config.compute, **dict.fromkeys(halves, dtype))
+    if dtype not in COMPUTE_DTYPES:
+        raise InputError(f"--dtype must be one of {', '.join(COMPUTE_DTYPES)}, got {dtype!r}")
+    others = ("length_regulator", "dit", "vocoder", "text_emotion")
+    half = "bfloat16" if dtype == INT8 else dtype
+    compute = dataclasses.replace(config.compute, gpt=dtype, **dict.fromkeys(others, half))
     return dataclasses.replace(config, compute=compute)
 
 
@@ -250,17 +251,14 @@ def _placed(name: str, params: Params, config: Config, device: jax.Device | None
 
     The device is the one that they lie on, which shapes alone do not tell.
     """
-    wanted = cast(name, params, config, getattr(config.compute, name, "float32"))
-    params.clear()  # what is laid out anew must not be held twice
-    return _laid_out(name, wanted, device)
-
-
-def _laid_out(name: str, params: Params, device: jax.Device | None) -> Params:
-    if name != "gpt":
-        return params
     if device is None:
         (device, *_) = jax.tree.leaves(params)[0].devices()
-    return gpt.laid_out(params, device.platform)
+    dtype = getattr(config.compute, name, "float32")
+    if eight := dtype == INT8:
+        dtype = "float32" if device.platform == "cpu" else "bfloat16"  # of all but the kernels
+    wanted = cast(name, params, config, dtype)
+    params.clear()  # what is laid out anew must not be held twice
+    return gpt.laid_out(wanted, device.platform, eight_bits=eight) if name == "gpt" else wanted
 
 
 def load_model(

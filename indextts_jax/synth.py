@@ -15,7 +15,7 @@ from indextts_jax.audio.output import STDOUT, check_output, raw
 from indextts_jax.audio.quality import FIRST, beginning, excerpt_of
 from indextts_jax.calibration import Setting
 from indextts_jax.clock import Clock
-from indextts_jax.config import DTYPES, bundled_config
+from indextts_jax.config import COMPUTE_DTYPES, bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.guards import described
 from indextts_jax.interruption import abandonable
@@ -123,7 +123,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     choice(
         "dtype",
         None,
-        list(DTYPES),
+        list(COMPUTE_DTYPES),
         "Numbers to compute with; by default the checkpoint says.",
         **own,
     )

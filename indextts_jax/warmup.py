@@ -14,7 +14,7 @@ from absl import flags as absl_flags
 from indextts_jax import cli, devices, packing, programs, voices
 from indextts_jax.audio.io import load_audio
 from indextts_jax.checkpoint import open_checkpoint
-from indextts_jax.config import DTYPES
+from indextts_jax.config import COMPUTE_DTYPES
 from indextts_jax.errors import InputError
 from indextts_jax.model import config_key, load_model
 from indextts_jax.programs import Program, Programs
@@ -62,7 +62,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
     text("voice", None, "Only for this kept voice; by default for prompts of any length.", **own)
     text("speaker", None, "Only for this recording of a voice.", **own)
-    absl_flags.DEFINE_enum("dtype", None, list(DTYPES), "Numbers, as synth takes them.", **own)
+    absl_flags.DEFINE_enum("dtype", None, list(COMPUTE_DTYPES), "Numbers, as synth takes them.", **own)
     whole("batch", 1, "Segments at once; above 1, that too.", lower_bound=1, **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     text("pack", None, "File (.zip) to write all programs to, at the end.", **own)

@@ -18,7 +18,15 @@ from jaxtyping import Array, Bool, Float, Float32, Int
 
 from indextts_jax.config import GPTConfig
 from indextts_jax.layers.conv import valid, zero_padding
-from indextts_jax.layers.linear import Embedding, Linear, Streamed, product, streamed
+from indextts_jax.layers.linear import (
+    Embedding,
+    Linear,
+    Quantized,
+    Streamed,
+    product,
+    quantized,
+    streamed,
+)
 from indextts_jax.layers.norms import LayerNorm
 
 NORM_EPS = 1e-5
@@ -354,14 +362,19 @@ def _is_tuple(node: Any) -> bool:
     return isinstance(node, tuple)
 
 
-def laid_out(params: dict[Any, Any], platform: str) -> dict[Any, Any]:
+def laid_out(
+    params: dict[Any, Any], platform: str, *, eight_bits: bool = False
+) -> dict[Any, Any]:
     """The parameters as decoding reads them fastest; those given are taken apart on the way.
 
     Each layer's arrays lie apart: slices of stacked ones would be copied at every step. On a CPU
-    kernels are `streamed`.
+    kernels are `streamed`. With `eight_bits` those of the layers are rounded to 8 bits; the head,
+    which draws hang on, is not.
     """
 
-    def placed(name: str, array: Array) -> Array | Streamed:
+    def placed(name: str, array: Array) -> Array | Streamed | Quantized:
+        if name == "kernel" and eight_bits:
+            return quantized(array)
         return streamed(array) if name == "kernel" and platform == "cpu" else array
 
     for part in params["blocks"].values():
@@ -369,7 +382,8 @@ def laid_out(params: dict[Any, Any], platform: str) -> dict[Any, Any]:
             stacked = part.pop(name)
             part[name] = tuple(placed(name, layer) for layer in stacked)
     head = params["code_head"]
-    head["kernel"] = placed("kernel", head["kernel"])
+    if platform == "cpu":
+        head["kernel"] = streamed(head["kernel"])
     return params
 
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from indextts_jax.layers.linear import FEW, product, streamed
+from indextts_jax.layers.linear import FEW, product, quantized, streamed
 
 
 def numbers(*shape):
@@ -29,3 +29,31 @@ def test_a_row_has_the_same_product_alone_and_among_few():
     together = jax.jit(product)(x, kernel)
     for count in range(1, FEW):
         np.testing.assert_array_equal(jax.jit(product)(x[:count], kernel), together[:count])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(1,), (3,), (2, FEW)])
+def test_a_product_with_a_quantized_kernel_is_that_with_its_rounded_weights(dtype, shape):
+    x = jnp.asarray(numbers(*shape, 40), dtype)
+    kernel = quantized(jnp.asarray(numbers(40, 70), dtype))
+    weights = np.asarray(kernel.rows, np.float64) * np.asarray(kernel.scales, np.float64)[:, None]
+    y = product(x, kernel)
+
+    assert y.dtype == jnp.float32 and y.shape == (*shape, 70)
+    np.testing.assert_allclose(y, np.asarray(x, np.float64) @ weights.T, atol=2e-3)
+
+
+def test_rounding_to_eight_bits_moves_no_weight_by_more_than_half_a_level():
+    kernel = numbers(40, 70)
+    kernel[:, 3] = 0
+    kept = quantized(jnp.asarray(kernel))
+    weights = np.asarray(kept.rows, np.float64) * np.asarray(kept.scales)[:, None]
+
+    assert np.all(np.abs(weights.T - kernel) <= np.abs(kernel).max(0) / 127 * (0.5 + 1e-5))
+    assert not weights[3].any()
+
+
+def test_a_row_of_zeros_has_a_product_of_zeros():
+    kernel = quantized(jnp.asarray(numbers(40, 70)))
+
+    assert not product(jnp.zeros((3, 40)), kernel).any()

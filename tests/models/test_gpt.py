@@ -326,6 +326,17 @@ def test_halves_stay_close(dtype):
     )
 
 
+def test_eight_bits_stay_close():
+    gpt, params = apart("cpu")
+    rounded = jax.tree.map(jnp.asarray, support.tiny_params("gpt"))
+    rounded = gpt_module.laid_out(rounded, "cpu", eight_bits=True)
+    codes = np.random.default_rng(2).integers(0, 64, (1, 15))
+    run = jax.jit(lambda params, *given: replay(gpt.bind(params), *given))
+    given = list(map(jnp.asarray, (*spoken(), codes)))
+
+    support.assert_close(run(rounded, *given), run(params, *given), "gpt.step_logits_int8")
+
+
 def latent_codes():
     codes = support.golden("gpt_latent")["codes"]
     return codes, np.array([codes.shape[1]])
