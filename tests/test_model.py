@@ -25,8 +25,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def lazily(checkpoint: Path) -> tuple[Model, Loaded]:
-    model = load_model(checkpoint, dtype="bfloat16", components=NAMES, lazy=True)
+def lazily(checkpoint: Path, dtype: str = "bfloat16") -> tuple[Model, Loaded]:
+    model = load_model(checkpoint, dtype=dtype, components=NAMES, lazy=True)
     assert isinstance(model.params, Loaded)
     return model, model.params
 
@@ -42,9 +42,12 @@ def test_a_lazy_model_loads_what_is_used_and_lets_it_go(checkpoint: Path) -> Non
     assert "length_regulator" in params.held
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_shapes_of_what_is_not_loaded_are_those_of_what_is(checkpoint: Path, name: str) -> None:
-    _, params = lazily(checkpoint)
+def test_the_shapes_of_what_is_not_loaded_are_those_of_what_is(
+    checkpoint: Path, name: str, dtype: str
+) -> None:
+    _, params = lazily(checkpoint, dtype)
     shapes = params.held_or_shapes(name)
     loaded = params[name]
     assert str(jax.tree.structure(shapes)) == str(jax.tree.structure(loaded))

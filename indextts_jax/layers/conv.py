@@ -1,11 +1,15 @@
 """Convolutions over time, time before channels, and masks of valid frames."""
 
+import functools
+
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Float32, Int
 
 from indextts_jax.layers.linear import uniform
+
+WIDE = 512  # channels from which on the products of `_by_tap` are faster
 
 
 def valid(lengths: Int[Array, " b"], size: int) -> Bool[Array, "b t"]:
@@ -46,8 +50,21 @@ class Conv1d(nnx.Module):
 
     def __call__(self, x: Float[Array, "b t i"]) -> Float[Array, "b s o"]:
         kernel = self.kernel[...]
-        y = lax.conv_general_dilated(
-            x.astype(kernel.dtype),
+        x = x.astype(kernel.dtype)
+        plain = self.stride == self.groups == 1 and kernel.dtype == jnp.bfloat16
+        if plain and min(kernel.shape[1:]) >= WIDE:
+            y = lax.platform_dependent(x, kernel, cpu=self._by_tap, default=self._convolve)
+        else:
+            y = self._convolve(x, kernel)
+        if self.bias is not None:
+            y = y + self.bias[...]
+        return y.astype(kernel.dtype)
+
+    def _convolve(
+        self, x: Float[Array, "b t i"], kernel: Float[Array, "k j o"]
+    ) -> Float32[Array, "b s o"]:
+        return lax.conv_general_dilated(
+            x,
             kernel,
             window_strides=(self.stride,),
             padding=[self.padding],
@@ -56,6 +73,19 @@ class Conv1d(nnx.Module):
             feature_group_count=self.groups,
             preferred_element_type=jnp.float32,
         )
-        if self.bias is not None:
-            y = y + self.bias[...]
-        return y.astype(kernel.dtype)
+
+    def _by_tap(
+        self, x: Float[Array, "b t i"], kernel: Float[Array, "k i o"]
+    ) -> Float32[Array, "b s o"]:
+        """A product for each tap: XLA convolves bfloat16 on a CPU in float32, but has products."""
+        x = jnp.pad(x, ((0, 0), self.padding, (0, 0)))
+        reach = self.dilation * (len(kernel) - 1)
+        shifted = (
+            lax.slice_in_dim(x, start, x.shape[1] - reach + start, axis=1)
+            for start in range(0, reach + 1, self.dilation)
+        )
+        products = [
+            jnp.matmul(part, tap, preferred_element_type=jnp.float32)
+            for part, tap in zip(shifted, kernel, strict=True)
+        ]
+        return functools.reduce(jnp.add, products)
