@@ -16,7 +16,7 @@ from indextts_jax import checkpoint, programs
 from indextts_jax.config import COMPUTE_DTYPES, INT8, Config, to_data
 from indextts_jax.environment import FILES, FOLDERS, digest
 from indextts_jax.errors import InputError
-from indextts_jax.models import gpt
+from indextts_jax.models import dit, gpt
 from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.provenance import Provenance
 from indextts_jax.text.tokenizer import Tokenizer
@@ -258,7 +258,9 @@ def _placed(name: str, params: Params, config: Config, device: jax.Device | None
         dtype = "float32" if device.platform == "cpu" else "bfloat16"  # of all but the kernels
     wanted = cast(name, params, config, dtype)
     params.clear()  # what is laid out anew must not be held twice
-    return gpt.laid_out(wanted, device.platform, eight_bits=eight) if name == "gpt" else wanted
+    if name == "gpt":
+        return gpt.laid_out(wanted, device.platform, eight_bits=eight)
+    return dit.laid_out(wanted) if name == "dit" else wanted
 
 
 def load_model(

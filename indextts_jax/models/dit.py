@@ -1,6 +1,6 @@
 """Velocity field of the flow: a transformer with long skips, then a WaveNet."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from indextts_jax.layers.conv import valid, zero_padding
 from indextts_jax.layers.linear import Linear, Table
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.layers.rotary import rotary_tables, rotate
+from indextts_jax.layers.stack import nth, taken_apart
 from indextts_jax.layers.wavenet import WaveNet
 
 TIME_SCALE = 1000.0
@@ -230,7 +231,7 @@ class DiT(nnx.Module):
         """Everything that depends on the times alone."""
         t = self.time(times)
         return Modulation(
-            blocks=jax.vmap(lambda block: block.modulation(t), out_axes=1)(self.blocks),
+            blocks=jnp.stack([nth(self.blocks, i).modulation(t) for i in range(self.layers)], 1),
             norm=self.norm.modulation(t),
             wavenet=self.wavenet.modulation(self.wavenet_time(times)),
             final=_halves(self.final_modulation(jax.nn.silu(t))),
@@ -277,32 +278,20 @@ class DiT(nnx.Module):
     ) -> Float[Array, "b w d"]:
         """The transformer: the layers that hand on, the middle one, those that receive."""
 
-        def run(x: Array, i: Array | int, window: Window | None = None) -> Array:
-            # indexed here rather than sliced for each of the scans, which would copy the weights
-            block = jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, i, 0, False), self.blocks)
-            return block(x, lax.dynamic_index_in_dim(modulation, i, 1, False), mask, window)
-
-        def hand_on(x: Array, i: Array) -> tuple[Array, Array]:
-            x = run(x, i)
-            return x, x
-
-        def join(x: Array, skip: Linear, held: Array) -> Array:
-            return skip(jnp.concatenate([x, held], axis=-1)).astype(jnp.float32)
-
-        def receive(x: Array, inputs: tuple[Array, Linear, Array]) -> tuple[Array, None]:
-            i, skip, held = inputs
-            return run(join(x, skip, held), i), None
+        def run(x: Array, i: int, window: Window | None = None) -> Array:
+            return nth(self.blocks, i)(x, modulation[:, i], mask, window)
 
         middle, last = self.layers // 2, self.layers - 1
-        x, held = lax.scan(hand_on, x, jnp.arange(middle))
-        if self.skips is None:
-            return run(x, middle, window)
-        x = run(x, middle)
-        inputs = (self.skips, held[::-1][: self.receivers])
-        # the last layer stands apart: it alone has a window
-        others, final = (jax.tree.map(lambda a, i=i: a[i], inputs) for i in (slice(-1), -1))
-        x = lax.scan(receive, x, (jnp.arange(middle + 1, last), *others))[0]
-        return run(join(x, *final), last, window)
+        held = []
+        for i in range(middle):
+            x = run(x, i)
+            held.append(x)
+        x = run(x, middle, window if middle == last else None)
+        for i in range(middle + 1, self.layers):
+            joined = jnp.concatenate([x, held.pop()], axis=-1)
+            x = nth(self.skips, i - middle - 1)(joined).astype(jnp.float32)
+            x = run(x, i, window if i == last else None)
+        return x
 
     def velocity(
         self,
@@ -319,3 +308,11 @@ class DiT(nnx.Module):
         """
         base = self.prepare(prompt, style, condition)
         return self.evaluate(x, base, self.tables(times), lengths)
+
+
+def laid_out(params: dict[Any, Any]) -> dict[Any, Any]:
+    """The parameters as the steps read them fastest; those given are taken apart on the way."""
+    for name in ("blocks", "skips"):
+        if name in params:
+            taken_apart(params[name])
+    return params

@@ -6,7 +6,6 @@ comes after everything that counts and needs no mask.
 """
 
 import functools
-import operator
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from indextts_jax.layers.linear import (
     streamed,
 )
 from indextts_jax.layers.norms import LayerNorm
+from indextts_jax.layers.stack import nth
 
 NORM_EPS = 1e-5
 
@@ -296,7 +296,7 @@ class GPT(nnx.Module):
     def _blocks(self) -> Iterator[Block]:
         """The blocks in turn, whether their arrays are stacked or lie apart (see `laid_out`)."""
         for number in range(self.cfg.layers):
-            yield jax.tree.map(operator.itemgetter(number), self.blocks, is_leaf=_is_tuple)
+            yield nth(self.blocks, number)
 
     def _codes(self, codes: Int[Array, "b s"]) -> Float32[Array, "b s d"]:
         """Codes at the positions 0, 1, 2, ..."""
@@ -358,18 +358,13 @@ def _written(
     return write(cache, entry, index, axis)
 
 
-def _is_tuple(node: Any) -> bool:
-    return isinstance(node, tuple)
-
-
 def laid_out(
     params: dict[Any, Any], platform: str, *, eight_bits: bool = False
 ) -> dict[Any, Any]:
     """The parameters as decoding reads them fastest; those given are taken apart on the way.
 
-    Each layer's arrays lie apart: slices of stacked ones would be copied at every step. On a CPU
-    kernels are `streamed`. With `eight_bits` those of the layers are rounded to 8 bits; the head,
-    which draws hang on, is not.
+    Each layer's arrays lie apart. On a CPU kernels are `streamed`. With `eight_bits` those of the
+    layers are rounded to 8 bits; the head, which draws hang on, is not.
     """
 
     def placed(name: str, array: Array) -> Array | Streamed | Quantized:

@@ -10,6 +10,7 @@ import support
 from flax import nnx
 
 from indextts_jax.config import DiTConfig, WaveNetConfig
+from indextts_jax.models import dit as dit_module
 from indextts_jax.models.components import structure
 from indextts_jax.models.dit import AdaptiveRMSNorm, DiT
 
@@ -310,3 +311,19 @@ def test_the_adaptive_norm_has_its_epsilon_beside_the_mean_square():
     )
 
     np.testing.assert_allclose(y, np.full((1, 1, 3), 5 + 0.02 / math.sqrt(1.1e-4)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("layers", [1, 4, 5])
+def test_layers_that_lie_apart_give_what_stacked_ones_give(layers):
+    cfg = dataclasses.replace(SMALL, layers=layers)
+    graph, state = nnx.split(DiT(cfg, rngs=nnx.Rngs(0)))
+    stacked = nnx.to_pure_dict(state)
+    apart = dit_module.laid_out(nnx.to_pure_dict(state))
+    assert isinstance(apart["blocks"]["attention"]["qkv"]["kernel"], tuple)
+    assert not isinstance(stacked["blocks"]["attention"]["qkv"]["kernel"], tuple)
+    rng = np.random.default_rng(0)
+    sizes = ((2, 9, cfg.mels), (2, 9, cfg.mels), (2,), (2, cfg.style), (2, 9, cfg.condition))
+    given = [jnp.asarray(rng.random(size, np.float32)) for size in sizes]
+    run = jax.jit(lambda params: nnx.merge(graph, params).velocity(*given, jnp.array([9, 6])))
+
+    np.testing.assert_allclose(run(apart), run(stacked), rtol=0, atol=1e-6)

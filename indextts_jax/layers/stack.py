@@ -1,0 +1,31 @@
+"""Layers of one kind, stacked along a first axis as they are stored, or lying apart.
+
+A slice of a stacked array is copied whenever it is used, on a CPU at least: in a loop that is the
+traffic of all weights twice over. So what runs in loops is taken apart as it is loaded.
+"""
+
+import operator
+from typing import Any, TypeVar
+
+import jax
+from flax import nnx
+
+M = TypeVar("M", bound=nnx.Module)
+
+
+def nth(layers: M, number: int) -> M:
+    """One of the layers, in either form."""
+    return jax.tree.map(operator.itemgetter(number), layers, is_leaf=_is_tuple)
+
+
+def taken_apart(params: dict[Any, Any]) -> None:
+    """Replaces every stacked array by a tuple of its layers', one after the other."""
+    for name, held in params.items():
+        if isinstance(held, dict):
+            taken_apart(held)
+        else:
+            params[name] = tuple(held)
+
+
+def _is_tuple(node: Any) -> bool:
+    return isinstance(node, tuple)
