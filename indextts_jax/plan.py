@@ -73,7 +73,9 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("text_file", None, "File (UTF-8) with what to say.", **own)
     text("text", None, "What to say.", **own)
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
-    absl_flags.DEFINE_enum("dtype", None, list(COMPUTE_DTYPES), "Numbers, as synth takes them.", **own)
+    absl_flags.DEFINE_enum(
+        "dtype", None, list(COMPUTE_DTYPES), "Numbers, as synth takes them.", **own
+    )
     whole("batch", 1, "Segments that are spoken at once.", lower_bound=1, **own)
     text("max_memory", None, "Device memory, for instance 8GB, as synth takes it.", **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)

@@ -62,7 +62,9 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
     text("voice", None, "Only for this kept voice; by default for prompts of any length.", **own)
     text("speaker", None, "Only for this recording of a voice.", **own)
-    absl_flags.DEFINE_enum("dtype", None, list(COMPUTE_DTYPES), "Numbers, as synth takes them.", **own)
+    absl_flags.DEFINE_enum(
+        "dtype", None, list(COMPUTE_DTYPES), "Numbers, as synth takes them.", **own
+    )
     whole("batch", 1, "Segments at once; above 1, that too.", lower_bound=1, **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     text("pack", None, "File (.zip) to write all programs to, at the end.", **own)

@@ -54,8 +54,10 @@ def by_head(
     def grouped(x: Float[Array, "b t h k"]) -> Float[Array, "n c t k"]:
         return x.swapaxes(1, 2).reshape(-1, group, x.shape[1], width)
 
-    # Scaled here rather than with the scores: the width is a power of two as a rule.
-    blocks = jnp.pad(grouped(q * width**-0.5), ((0, 0), (0, 0), (0, count * size - queries), (0, 0)))
+    # Scaled here, not with the scores: exact where the root of the width is a power of two.
+    blocks = jnp.pad(
+        grouped(q * width**-0.5), ((0, 0), (0, 0), (0, count * size - queries), (0, 0))
+    )
     blocks = jnp.moveaxis(blocks.reshape(-1, group, count, size, width), 2, 1)
     shifts = jnp.repeat(jnp.where(mask, 0.0, MASKED), heads, axis=0).reshape(-1, group, 1, keys)
 

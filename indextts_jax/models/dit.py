@@ -282,12 +282,13 @@ class DiT(nnx.Module):
             return nth(self.blocks, i)(x, modulation[:, i], mask, window)
 
         middle, last = self.layers // 2, self.layers - 1
-        held = []
+        held: list[Array] = []
         for i in range(middle):
             x = run(x, i)
             held.append(x)
         x = run(x, middle, window if middle == last else None)
         for i in range(middle + 1, self.layers):
+            assert self.skips is not None
             joined = jnp.concatenate([x, held.pop()], axis=-1)
             x = nth(self.skips, i - middle - 1)(joined).astype(jnp.float32)
             x = run(x, i, window if i == last else None)

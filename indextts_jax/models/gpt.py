@@ -358,9 +358,7 @@ def _written(
     return write(cache, entry, index, axis)
 
 
-def laid_out(
-    params: dict[Any, Any], platform: str, *, eight_bits: bool = False
-) -> dict[Any, Any]:
+def laid_out(params: dict[Any, Any], platform: str, *, eight_bits: bool = False) -> dict[Any, Any]:
     """The parameters as decoding reads them fastest; those given are taken apart on the way.
 
     Each layer's arrays lie apart. On a CPU kernels are `streamed`. With `eight_bits` those of the

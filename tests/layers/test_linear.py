@@ -39,7 +39,8 @@ def test_a_product_with_a_quantized_kernel_is_that_with_its_rounded_weights(dtyp
     weights = np.asarray(kernel.rows, np.float64) * np.asarray(kernel.scales, np.float64)[:, None]
     y = product(x, kernel)
 
-    assert y.dtype == jnp.float32 and y.shape == (*shape, 70)
+    assert y.dtype == jnp.float32
+    assert y.shape == (*shape, 70)
     np.testing.assert_allclose(y, np.asarray(x, np.float64) @ weights.T, atol=2e-3)
 
 

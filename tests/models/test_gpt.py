@@ -302,9 +302,7 @@ def test_attention_over_parts_is_attention_over_all_their_keys():
     mask[:, :, 0] = True
     cuts = [slice(0, 4), slice(4, 11)]
     turned = np.swapaxes(keys, 2, 3)
-    parts = [
-        Part(turned[..., cut], values[:, :, cut], jnp.asarray(mask[..., cut])) for cut in cuts
-    ]
+    parts = [Part(turned[..., cut], values[:, :, cut], jnp.asarray(mask[..., cut])) for cut in cuts]
     scores = np.einsum("bhik,bhjk->bhij", query, keys, dtype=np.float64) / np.sqrt(7)
     weights = np.where(mask[:, None], np.exp(scores), 0)
     expected = np.einsum("bhij,bhjk->bhik", weights / weights.sum(-1, keepdims=True), values)

@@ -215,6 +215,4 @@ def test_top_k_and_p_together_are_one_after_the_other(kind, k, cut, keep):
         scores[:] = 1.0
     together = jax.jit(top_k_and_p, static_argnums=3)(jnp.asarray(scores), k, cut, keep)
 
-    np.testing.assert_array_equal(
-        together, top_p(top_k(jnp.asarray(scores), k, keep), cut, keep)
-    )
+    np.testing.assert_array_equal(together, top_p(top_k(jnp.asarray(scores), k, keep), cut, keep))
