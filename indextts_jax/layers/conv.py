@@ -3,6 +3,7 @@
 import functools
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int
@@ -61,7 +62,7 @@ class Conv1d(nnx.Module):
         return y.astype(kernel.dtype)
 
     def _convolve(
-        self, x: Float[Array, "b t i"], kernel: Float[Array, "k j o"]
+        self, x: Float[Array, "b t i"], kernel: Array | np.ndarray
     ) -> Float32[Array, "b s o"]:
         return lax.conv_general_dilated(
             x,
@@ -75,7 +76,7 @@ class Conv1d(nnx.Module):
         )
 
     def _by_tap(
-        self, x: Float[Array, "b t i"], kernel: Float[Array, "k i o"]
+        self, x: Float[Array, "b t i"], kernel: Array | np.ndarray
     ) -> Float32[Array, "b s o"]:
         """A product for each tap: XLA convolves bfloat16 on a CPU in float32, but has products."""
         x = jnp.pad(x, ((0, 0), self.padding, (0, 0)))

@@ -115,7 +115,10 @@ class TextEmotion(nnx.Module):
             block, keys, values = inputs
             query, key, value = block.project(x, (cos, sin))
             key, value = jnp.moveaxis(key, 0, 1), jnp.moveaxis(value, 0, 1)  # h t k
-            parts = [Part(keys[None], values[None], earlier), Part(key[None], value[None], causal)]
+            parts = [
+                Part(jnp.swapaxes(held, 1, 2)[None], content[None], mask)
+                for held, content, mask in ((keys, values, earlier), (key, value, causal))
+            ]
             return block.finish(x, attend_grouped(query, parts)), (key, value)
 
         x = self.embedding(tokens).astype(jnp.float32)
