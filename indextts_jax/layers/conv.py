@@ -3,7 +3,6 @@
 import functools
 
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int
@@ -50,7 +49,7 @@ class Conv1d(nnx.Module):
         self.bias = uniform(rngs, (outputs,), fan_in) if bias else None
 
     def __call__(self, x: Float[Array, "b t i"]) -> Float[Array, "b s o"]:
-        kernel = self.kernel[...]
+        kernel = jnp.asarray(self.kernel[...])
         x = x.astype(kernel.dtype)
         plain = self.stride == self.groups == 1 and kernel.dtype == jnp.bfloat16
         if plain and min(kernel.shape[1:]) >= WIDE:
@@ -61,9 +60,7 @@ class Conv1d(nnx.Module):
             y = y + self.bias[...]
         return y.astype(kernel.dtype)
 
-    def _convolve(
-        self, x: Float[Array, "b t i"], kernel: Array | np.ndarray
-    ) -> Float32[Array, "b s o"]:
+    def _convolve(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:
         return lax.conv_general_dilated(
             x,
             kernel,
@@ -75,9 +72,7 @@ class Conv1d(nnx.Module):
             preferred_element_type=jnp.float32,
         )
 
-    def _by_tap(
-        self, x: Float[Array, "b t i"], kernel: Array | np.ndarray
-    ) -> Float32[Array, "b s o"]:
+    def _by_tap(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:
         """A product for each tap: XLA convolves bfloat16 on a CPU in float32, but has products."""
         x = jnp.pad(x, ((0, 0), self.padding, (0, 0)))
         reach = self.dilation * (len(kernel) - 1)
