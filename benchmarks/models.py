@@ -13,7 +13,13 @@ from work import NEVER
 from indextts_jax import model as model_module
 from indextts_jax.config import Config, bundled_config, load_config
 from indextts_jax.errors import InputError
-from indextts_jax.model import Model, Params, load_model, with_compute_dtype
+from indextts_jax.model import (
+    Model,
+    Params,
+    load_model,
+    with_compute_dtype,
+    with_fused_attention,
+)
 from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.text.tokenizer import Tokenizer
 
@@ -22,7 +28,7 @@ SIZES = {"published": "indextts2", "tiny": "tiny"}
 BLOCK = 2**20  # random numbers that are drawn; they are repeated as often as it takes
 
 
-def random_model(sizes: str, dtype: str | None) -> Model:
+def random_model(sizes: str, dtype: str | None, *, fused_attention: bool = False) -> Model:
     """A model of these sizes (`published`, `tiny`, or a configuration's file) with random weights.
 
     Made in place, in seconds: time does not depend on values.
@@ -34,6 +40,9 @@ def random_model(sizes: str, dtype: str | None) -> Model:
     else:
         raise InputError(f"--random must be {', '.join(SIZES)} or a YAML file, got {sizes!r}")
     config = with_compute_dtype(config, dtype)
+    if fused_attention:
+        (device,) = jnp.zeros(()).devices()
+        config = with_fused_attention(config, device)
     block = np.random.default_rng(0).standard_normal(BLOCK, np.float32)
     params = {name: _filled(name, config, block) for name in COMPONENTS if name != "text_emotion"}
     return Model(config, params, Tokenizer((DATA / "demo_tokenizer.model").read_bytes()))
@@ -55,7 +64,9 @@ def _filled(name: str, config: Config, block: np.ndarray) -> Params:
     return model_module._placed(name, jax.tree_util.tree_map_with_path(fill, expected), config)
 
 
-def opened(checkpoint: Path | None, sizes: str | None, dtype: str | None) -> Model:
+def opened(
+    checkpoint: Path | None, sizes: str | None, dtype: str | None, *, fused_attention: bool = False
+) -> Model:
     """The model to time; its stop code is never chosen.
 
     Raises:
@@ -65,9 +76,10 @@ def opened(checkpoint: Path | None, sizes: str | None, dtype: str | None) -> Mod
         raise InputError("give a checkpoint, or --random published (or tiny)")
     if checkpoint is not None:
         names = [name for name in COMPONENTS if name != "text_emotion"]
-        return without_stop(load_model(checkpoint, dtype=dtype, components=names))
+        fused = {"fused_attention": fused_attention}
+        return without_stop(load_model(checkpoint, dtype=dtype, components=names, **fused))
     assert sizes is not None
-    return without_stop(random_model(sizes, dtype))
+    return without_stop(random_model(sizes, dtype, fused_attention=fused_attention))
 
 
 def without_stop(model: Model) -> Model:

@@ -55,7 +55,9 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         devices.enable_compilation_cache()
     compilations = cells.Compilations()
     with jax.default_device(device):
-        model = models.opened(args.checkpoint, args.random, args.dtype)
+        model = models.opened(
+            args.checkpoint, args.random, args.dtype, fused_attention=args.fused_attention
+        )
         dtypes = {"float32", model.config.compute.gpt, model.config.compute.dit}
         dtypes.add(model.config.compute.vocoder)
         peaks = {dtype: roofline.measure(dtype) for dtype in sorted(dtypes)}
@@ -85,7 +87,12 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         "dtype": {
             stage: getattr(model.config.compute, stage) for stage in ("gpt", "dit", "vocoder")
         },
-        "settings": {"steps": args.steps, "beams": args.beams, "repeats": args.repeats},
+        "settings": {
+            "steps": args.steps,
+            "beams": args.beams,
+            "repeats": args.repeats,
+            "fused_attention": args.fused_attention,
+        },
         "peaks": {dtype: vars(peak) for dtype, peak in peaks.items()},
         "rows": rows,
     }
@@ -175,6 +182,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--random", metavar="SIZES", help="random weights: published, tiny, or a YAML file")
     add("--device", default="auto", help="auto, cpu, cuda or tpu (by default auto)")
     add("--dtype", help="float32, bfloat16, float16 or int8 (by default what the checkpoint says)")
+    add("--fused_attention", action="store_true", help="of the flow, on NVIDIA GPUs")
     add("--texts", type=_numbers(int), default=list(TEXTS), help="characters (7,16,28,80,200)")
     add("--prompts", type=_numbers(float), default=[5.0, 15.0], help="seconds (by default 5,15)")
     add("--batch", type=_numbers(int), default=[1, 4, 16, 32], help="(by default 1,4,16,32)")

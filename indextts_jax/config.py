@@ -285,6 +285,7 @@ class DiTConfig:
     style: int
     frequencies: int  # of the time embedding
     wavenet: WaveNetConfig
+    fused_attention: bool = False  # in one kernel, on NVIDIA GPUs
 
     def __post_init__(self) -> None:
         _positive("dit", self, "width", "layers", "heads", "feed_forward", "mels", "condition")

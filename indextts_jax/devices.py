@@ -1,6 +1,7 @@
 """Which device runs the model, and where compiled programs are kept between runs."""
 
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -13,6 +14,7 @@ from indextts_jax.errors import InputError
 
 PLATFORMS = ("auto", "cpu", "cuda", "tpu")
 CACHE = "INDEXTTS_JAX_CACHE"
+KERNELS_FROM = 8.0  # compute capability
 _NAMES = {"gpu": "CUDA", "cuda": "CUDA", "cpu": "CPU", "tpu": "TPU", "rocm": "ROCm"}
 
 
@@ -42,6 +44,17 @@ def describe(device: jax.Device) -> str:
     name = _NAMES.get(device.platform, device.platform.upper())
     kind = device.device_kind
     return name if kind.lower() == device.platform else f"{name} ({kind})"
+
+
+def lacks_kernels(device: jax.Device) -> str | None:
+    """What a device would have to be to run kernels written for NVIDIA GPUs; none if it is."""
+    wanted = f"an NVIDIA GPU of compute capability {KERNELS_FROM} or more"
+    capability = str(getattr(device, "compute_capability", ""))
+    if not re.fullmatch(r"\d+\.\d+", capability):  # of AMD's it is a name
+        return f"{wanted}, the model is on {describe(device)}"
+    if float(capability) < KERNELS_FROM:
+        return f"{wanted}, {describe(device)} has {capability}"
+    return None
 
 
 def cache_directory() -> Path:

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax import checkpoint, programs
+from indextts_jax import checkpoint, devices, programs
 from indextts_jax.config import COMPUTE_DTYPES, INT8, Config, to_data
 from indextts_jax.environment import FILES, FOLDERS, digest
 from indextts_jax.errors import InputError
+from indextts_jax.layers.fused_attention import supported
 from indextts_jax.models import dit, gpt
 from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.provenance import Provenance
@@ -246,6 +247,22 @@ def with_compute_dtype(config: Config, dtype: str | None) -> Config:
     return dataclasses.replace(config, compute=compute)
 
 
+def with_fused_attention(config: Config, device: jax.Device) -> Config:
+    """The configuration with the flow's attention in one kernel, on a device that can run it.
+
+    Raises:
+        InputError: for a device or a head width that there is no kernel for.
+    """
+    if (lack := devices.lacks_kernels(device)) is not None:
+        raise InputError(f"fused attention needs {lack}")
+    width = config.dit.width // config.dit.heads
+    if not supported(width):
+        raise InputError(
+            f"fused attention takes heads of width 16, 32, 64, 128 or 256; dit has {width}"
+        )
+    return dataclasses.replace(config, dit=dataclasses.replace(config.dit, fused_attention=True))
+
+
 def _placed(name: str, params: Params, config: Config, device: jax.Device | None = None) -> Params:
     """A component's parameters as they are computed with; `params` is emptied on the way.
 
@@ -269,17 +286,23 @@ def load_model(
     dtype: str | None = None,
     components: Iterable[str] | None = None,
     lazy: bool = False,
+    fused_attention: bool = False,
 ) -> Model:
     """The model of an imported checkpoint, on the default device.
 
     `dtype` sets the compute dtype of the stages after the prompt's analysis; by default the
     checkpoint's configuration says it. A `lazy` model loads each component as it is first used.
+    With `fused_attention` the flow's attention is one kernel (see `layers.fused_attention`).
 
     Raises:
-        InputError: if the checkpoint is missing, damaged, or does not fit its configuration.
+        InputError: if the checkpoint is missing, damaged, or does not fit its configuration; if the
+            device has no fused attention.
     """
     saved = checkpoint.open_checkpoint(path)
     config = with_compute_dtype(saved.config, dtype)
+    if fused_attention:
+        (device,) = jnp.zeros(()).devices()
+        config = with_fused_attention(config, device)
     names = tuple(COMPONENTS if components is None else components)
     if saved.provenance.ignored:
         passed_over = ", ".join(saved.provenance.ignored)

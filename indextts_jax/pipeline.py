@@ -69,6 +69,7 @@ class IndexTTS:
         *,
         reads_emotion: bool = False,
         devices: Sequence[jax.Device] | None = None,
+        fused_attention: bool = False,
     ) -> "IndexTTS":
         """The model of an imported checkpoint; see `load_model`.
 
@@ -76,7 +77,7 @@ class IndexTTS:
         `devices`, each of them holds the model, and they share the rows of batches.
         """
         reader = EmotionReader.load(path, dtype) if reads_emotion else None
-        model = load_model(path, dtype=dtype)
+        model = load_model(path, dtype=dtype, fused_attention=fused_attention)
         return cls(model if devices is None else spread_over(model, devices), reader)
 
     @property

@@ -50,6 +50,7 @@ class Recipe:
     device: str
     checkpoint: str  # fingerprint of the components that speak
     dtype: str | None  # as asked for; by default the checkpoint's configuration said
+    fused_attention: bool = False
     samples: str  # SHA-256 of the float32 samples
     request: Request
 
@@ -85,6 +86,7 @@ def write_down(
         device=devices.describe(device),
         checkpoint=fingerprint(model),
         dtype=dtype,
+        fused_attention=model.config.dit.fused_attention,
         samples=hash_samples(samples),
         request=request,
     )

@@ -99,7 +99,8 @@ def described(made: Recipe) -> str:
         f"seed        {asked.seed}",
         f"settings    {_changed(asked.settings)}",
         f"checkpoint  {made.checkpoint[:12]}",
-        f"device      {made.device}, {made.dtype or 'dtypes of the checkpoint'}",
+        f"device      {made.device}, {made.dtype or 'dtypes of the checkpoint'}"
+        + ", fused attention" * made.fused_attention,
         f"created     {made.created}",
         "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
     ]
@@ -151,7 +152,7 @@ def main(flags: Any) -> None:
     with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
         clock = Clock(watch)
         with clock.stage("loading"):
-            tts = IndexTTS.load(flags.checkpoint, made.dtype)
+            tts = IndexTTS.load(flags.checkpoint, made.dtype, fused_attention=made.fused_attention)
         if (ours := recipe.fingerprint(tts.model)) != made.checkpoint:
             raise InputError(
                 f"{audio} was made with another checkpoint: expected the fingerprint "

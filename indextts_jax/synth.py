@@ -1,6 +1,7 @@
 """`python -m indextts_jax.synth`: a text and a recording of a voice to an audio file."""
 
 import contextlib
+import functools
 import importlib.resources
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from indextts_jax.guards import described
 from indextts_jax.interruption import abandonable
 from indextts_jax.memory import ENCODERS, SPEAKING, fitted, parse_size
 from indextts_jax.memory import described as described_fit
-from indextts_jax.model import load_model, random_model, with_compute_dtype
+from indextts_jax.model import load_model, random_model, with_compute_dtype, with_fused_attention
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
@@ -74,7 +75,7 @@ GROUPS = {
         "steps",
         "guidance",
     ),
-    "Run": ("device", "dtype", "batch", "max_memory"),
+    "Run": ("device", "dtype", "fused_attention", "batch", "max_memory"),
 }
 EXAMPLES = (
     "synth --demo --output demo.wav",
@@ -127,6 +128,7 @@ def define(flags: absl_flags.FlagValues) -> None:
         "Numbers to compute with; by default the checkpoint says.",
         **own,
     )
+    switch("fused_attention", False, "On NVIDIA GPUs: the flow's attention in one kernel.", **own)
     switch("demo", False, "Speak with a small built-in model of random weights: noise.", **own)
     whole("steps", 25, "Steps of the flow.", lower_bound=1, **own)
     number("guidance", 0.7, "Guidance of the flow; 0 for none.", lower_bound=0.0, **own)
@@ -392,8 +394,11 @@ def _load(
     if flags.demo:
         tokenizer = _bundled("demo_tokenizer.model").read_bytes()
         config = with_compute_dtype(bundled_config("tiny"), dtype)
+        if flags.fused_attention:
+            config = with_fused_attention(config, devices.choose(flags.device))
         return IndexTTS(random_model(config, tokenizer, seed=DEMO_WEIGHTS)), settings, dtype
-    tts = IndexTTS(load_model(flags.checkpoint, dtype=dtype, lazy=True))
+    load = functools.partial(load_model, lazy=True, fused_attention=flags.fused_attention)
+    tts = IndexTTS(load(flags.checkpoint, dtype=dtype))
     if flags.max_memory is not None:
         longest = max(segment.duration.most for segment in tts.script(text, settings).segments)
         fit = fitted(
@@ -406,7 +411,7 @@ def _load(
             watch=watch,
         )
         settings, dtype = fit.settings, fit.dtype
-        tts = IndexTTS(load_model(flags.checkpoint, dtype=dtype, lazy=True))
+        tts = IndexTTS(load(flags.checkpoint, dtype=dtype))
         say(f"--max_memory {flags.max_memory}: {described_fit(fit, tts.model)}")
     tts.model.verify(SPEAKING if prompt is None else COMPONENTS)
     return tts, settings, dtype

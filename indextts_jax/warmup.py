@@ -65,6 +65,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_enum(
         "dtype", None, list(COMPUTE_DTYPES), "Numbers, as synth takes them.", **own
     )
+    absl_flags.DEFINE_bool("fused_attention", False, "As synth takes it.", **own)
     whole("batch", 1, "Segments at once; above 1, that too.", lower_bound=1, **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     text("pack", None, "File (.zip) to write all programs to, at the end.", **own)
@@ -133,7 +134,9 @@ def _compile(flags: Any, kept: Programs) -> None:
     with stage_bar("Compiling") as watch:
         watch("listing")
         kept.notice = notice
-        model = rehearsal(load_model(flags.checkpoint, dtype=flags.dtype, lazy=True))
+        fused = flags.fused_attention
+        model = load_model(flags.checkpoint, dtype=flags.dtype, lazy=True, fused_attention=fused)
+        model = rehearsal(model)
         steps = list(_steps(model, settings, flags.voice, flags.speaker))
         for number, step in enumerate(steps, 1):
             now[:] = step.what, f" ({len(steps) - number} steps left)"

@@ -4,7 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
+
+from indextts_jax.layers.conv import valid
+from indextts_jax.layers.fused_attention import attend_fused
 
 MASKED = float(np.finfo(np.float32).min)  # finite, so that a row without keys is no NaN
 GROUP = 2  # heads that a CPU computes at a time
@@ -15,25 +18,30 @@ def attend(
     q: Float[Array, "b f h k"],
     k: Float[Array, "b g h k"],
     v: Float[Array, "b g h k"],
-    mask: Bool[Array, "b g"],
+    lengths: Int[Array, " b"],
+    *,
+    fused: bool = False,
 ) -> Float[Array, "b f h k"]:
-    """What each query gathers from the valid keys, in float32; scores are scaled by the width.
+    """What each query gathers from the first keys of its row, in float32; scores are scaled.
 
     A CPU takes few heads at a time: all scores together would go out to memory and back four times,
-    which takes longer than the products. Other devices take them all.
+    which takes longer than the products. Other devices take them all. `fused` is for NVIDIA GPUs:
+    one kernel, see `attend_fused`.
     """
-    return lax.platform_dependent(q, k, v, mask, cpu=by_head, default=together)
+    forms = {"cuda": attend_fused} if fused else {}
+    return lax.platform_dependent(q, k, v, lengths, cpu=by_head, default=together, **forms)
 
 
 def together(
     q: Float[Array, "b f h k"],
     k: Float[Array, "b g h k"],
     v: Float[Array, "b g h k"],
-    mask: Bool[Array, "b g"],
+    lengths: Int[Array, " b"],
 ) -> Float[Array, "b f h k"]:
     """`attend` in two products over all heads."""
     scores = jnp.einsum("bfhk,bghk->bhfg", q, k, preferred_element_type=jnp.float32)
-    scores = jnp.where(mask[:, None, None], scores * q.shape[-1] ** -0.5, MASKED)
+    mask = valid(lengths, k.shape[1])[:, None, None]
+    scores = jnp.where(mask, scores * q.shape[-1] ** -0.5, MASKED)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     return jnp.einsum("bhfg,bghk->bfhk", weights, v, preferred_element_type=jnp.float32)
 
@@ -42,7 +50,7 @@ def by_head(
     q: Float[Array, "b f h k"],
     k: Float[Array, "b g h k"],
     v: Float[Array, "b g h k"],
-    mask: Bool[Array, "b g"],
+    lengths: Int[Array, " b"],
 ) -> Float[Array, "b f h k"]:
     """`attend` for few heads at a time, and very many queries in blocks."""
     batch, queries, heads, width = q.shape
@@ -59,7 +67,8 @@ def by_head(
         grouped(q * width**-0.5), ((0, 0), (0, 0), (0, count * size - queries), (0, 0))
     )
     blocks = jnp.moveaxis(blocks.reshape(-1, group, count, size, width), 2, 1)
-    shifts = jnp.repeat(jnp.where(mask, 0.0, MASKED), heads, axis=0).reshape(-1, group, 1, keys)
+    shifts = jnp.where(valid(lengths, keys), 0.0, MASKED)
+    shifts = jnp.repeat(shifts, heads, axis=0).reshape(-1, group, 1, keys)
 
     def heads_of(inputs: tuple[Array, ...]) -> Float[Array, "n c q k"]:
         blocks, k, v, shift = inputs

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import DiTConfig
 from indextts_jax.layers.attention import attend
@@ -111,11 +111,12 @@ class Attention(nnx.Module):
 
     def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
         self.heads = cfg.heads
+        self.fused = cfg.fused_attention
         self.qkv = Linear(cfg.width, 3 * cfg.width, bias=False, rngs=rngs)
         self.out = Linear(cfg.width, cfg.width, bias=False, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "b f d"], mask: Bool[Array, "b f"], window: Window | None = None
+        self, x: Float[Array, "b f d"], lengths: Int[Array, " b"], window: Window | None = None
     ) -> Float[Array, "b w d"]:
         """The attention of every frame, or of those in a window."""
         frames, width = x.shape[1:]
@@ -129,7 +130,7 @@ class Attention(nnx.Module):
         q, k = rotate(q, tables), rotate(k, tables)
         if window is not None:
             q = heads(window.of(q.reshape(x.shape)))
-        y = attend(q, k, v, mask)
+        y = attend(q, k, v, lengths, fused=self.fused)
         return self.out(y.reshape(*y.shape[:2], width))
 
 
@@ -162,11 +163,11 @@ class Block(nnx.Module):
         self,
         x: Float[Array, "b f d"],
         modulation: Float[Array, "r 4 d"],
-        mask: Bool[Array, "b f"],
+        lengths: Int[Array, " b"],
         window: Window | None = None,
     ) -> Float[Array, "b w d"]:
         """The block's output at every frame, or at those in a window."""
-        y = self.attention(self.attention_norm.apply(x, modulation[:, :2]), mask, window)
+        y = self.attention(self.attention_norm.apply(x, modulation[:, :2]), lengths, window)
         x = (x if window is None else window.of(x)) + y.astype(jnp.float32)
         y = self.feed_forward_norm.apply(x, modulation[:, 2:])
         return x + self.feed_forward(y).astype(jnp.float32)
@@ -254,7 +255,7 @@ class DiT(nnx.Module):
         """
         mask = valid(lengths, x.shape[1])
         h = zero_padding(self.merge_x(x).astype(jnp.float32) + base, mask)
-        h = self._transform(h, modulation.blocks, mask, window)
+        h = self._transform(h, modulation.blocks, lengths, window)
         if window is not None:
             x, lengths = window.of(x), lengths - window.starts
         h = self.norm.apply(h, modulation.norm)
@@ -273,13 +274,13 @@ class DiT(nnx.Module):
         self,
         x: Float[Array, "b f d"],
         modulation: Float[Array, "r layers 4 d"],
-        mask: Bool[Array, "b f"],
+        lengths: Int[Array, " b"],
         window: Window | None,
     ) -> Float[Array, "b w d"]:
         """The transformer: the layers that hand on, the middle one, those that receive."""
 
         def run(x: Array, i: int, window: Window | None = None) -> Array:
-            return nth(self.blocks, i)(x, modulation[:, i], mask, window)
+            return nth(self.blocks, i)(x, modulation[:, i], lengths, window)
 
         middle, last = self.layers // 2, self.layers - 1
         held: list[Array] = []
