@@ -4,6 +4,9 @@ Each takes scores with one row a sequence, and gives scores of the same shape; w
 -inf.
 """
 
+import functools
+from collections.abc import Callable, Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -43,21 +46,26 @@ def typical(
     return jnp.where(kept, scores, -jnp.inf)
 
 
-def top_k(scores: Float[Array, "n v"], k: int | Int[Array, ""], keep: int) -> Float[Array, "n v"]:
+def top_k(
+    scores: Float[Array, "n v"], k: int | Int[Array, ""] | Int[Array, " n"], keep: int
+) -> Float[Array, "n v"]:
     """The `k` highest scores, at least `keep` of them, and all that equal the lowest of these."""
     size = scores.shape[-1]
+    k = jnp.broadcast_to(k, len(scores))
     count = jnp.where(k > 0, jnp.clip(k, min(keep, size), size), size)
-    least = jnp.take(jnp.sort(scores, axis=-1), size - count, axis=-1)
-    return jnp.where(scores < least[:, None], -jnp.inf, scores)
+    ordered = jnp.sort(scores, axis=-1)
+    least = jnp.take_along_axis(ordered, (size - count)[:, None], axis=-1)
+    return jnp.where(scores < least, -jnp.inf, scores)
 
 
 def top_p(
-    scores: Float[Array, "n v"], cut: float | Float[Array, ""], keep: int
+    scores: Float[Array, "n v"], cut: float | Float[Array, ""] | Float[Array, " n"], keep: int
 ) -> Float[Array, "n v"]:
     """The scores without the lowest ones, whose probability adds up to `cut` or less.
 
     At least the `keep` highest stay. A `cut` of 0 removes nothing.
     """
+    cut = jnp.broadcast_to(cut, len(scores))[:, None]
     order = jnp.argsort(scores, axis=-1, stable=True)
     held = jnp.cumsum(jax.nn.softmax(jnp.take_along_axis(scores, order, -1)), -1)
     removed = jnp.where(cut > 0, jnp.sum(held <= cut, -1, keepdims=True), 0)
@@ -71,25 +79,48 @@ def top_k_and_p(
     cut: float | Float[Array, ""],
     keep: int,
 ) -> Float[Array, "n v"]:
-    """`top_k`, then `top_p`; where `top_k` leaves few, they are all that is sorted."""
-    few = min(FEW, scores.shape[-1])
-    highest, ids = lax.top_k(scores, few)
-    count = jnp.clip(k, min(keep, few), few)
-    least = jnp.take(highest, count - 1, axis=-1)[:, None]
-    left = jnp.sum(scores >= least, axis=-1)
+    """`top_k`, then `top_p`; of a row where `top_k` leaves few, only they are sorted."""
+    rows = len(scores)
+    return _filter(keep)(scores, jnp.broadcast_to(k, rows), jnp.broadcast_to(cut, rows))
 
-    def among_few() -> Float[Array, "n v"]:
+
+@functools.cache
+def _filter(keep: int) -> Callable[..., Float[Array, "n v"]]:
+    @jax.custom_batching.custom_vmap
+    def filtered(
+        scores: Float[Array, "n v"], k: Int[Array, " n"], cut: Float[Array, " n"]
+    ) -> Float[Array, "n v"]:
+        few = min(FEW, scores.shape[-1])
+        highest, ids = lax.top_k(scores, few)
+        count = jnp.clip(k, min(keep, few), few)
+        least = jnp.take_along_axis(highest, (count - 1)[:, None], axis=-1)
+        suffice = (k > 0) & (k <= few) & (jnp.sum(scores >= least, axis=-1) <= few)
         # by score, equal ones by id: as the stable sort of all has them
         listed = jnp.where(highest < least, -jnp.inf, highest)
         ordered, places = lax.sort((listed, ids), num_keys=2)
-        rows = jnp.arange(len(scores))[:, None]
         stay = top_p(ordered, cut, keep)
-        return jnp.full_like(scores, -jnp.inf).at[rows, places].set(stay, unique_indices=True)
+        index = jnp.arange(len(scores))[:, None]
+        left = jnp.full_like(scores, -jnp.inf).at[index, places].set(stay, unique_indices=True)
 
-    def among_all() -> Float[Array, "n v"]:
-        return top_p(top_k(scores, k, keep), cut, keep)
+        def with_the_others() -> Float[Array, "n v"]:
+            among_all = top_p(top_k(scores, k, keep), cut, keep)
+            return jnp.where(suffice[:, None], left, among_all)
 
-    return lax.cond((k > 0) & (k <= few) & jnp.all(left <= few), among_few, among_all)
+        return lax.cond(jnp.all(suffice), lambda: left, with_the_others)
+
+    @filtered.def_vmap
+    def side_by_side(
+        size: int, batched: Sequence[bool], *given: Array
+    ) -> tuple[Float[Array, "b n v"], bool]:
+        # As more rows: a condition for each element of a batch would run both of its branches.
+        flat = [
+            (array if has else jnp.broadcast_to(array, (size, *array.shape)))
+            for array, has in zip(given, batched, strict=True)
+        ]
+        found = filtered(*(array.reshape(-1, *array.shape[2:]) for array in flat))
+        return found.reshape(flat[0].shape), True
+
+    return filtered
 
 
 def _ranks(order: Int[Array, "n v"]) -> Int[Array, "n v"]:

@@ -216,3 +216,37 @@ def test_top_k_and_p_together_are_one_after_the_other(kind, k, cut, keep):
     together = jax.jit(top_k_and_p, static_argnums=3)(jnp.asarray(scores), k, cut, keep)
 
     np.testing.assert_array_equal(together, top_p(top_k(jnp.asarray(scores), k, keep), cut, keep))
+
+
+def test_rows_of_a_batch_are_filtered_as_each_alone():
+    """With settings of their own: some rows need all scores sorted, others a few."""
+    rng = np.random.default_rng(0)
+    scores = jnp.asarray(3 * rng.standard_normal((6, 2, 8 * FEW), np.float32)).at[4].set(1.0)
+    k, cut = jnp.array([1, 30, FEW, FEW + 1, 5, 0]), jnp.array([0.2, 0.3, 0.0, 0.2, 0.5, 0.4])
+    call = functools.partial(top_k_and_p, keep=2)
+
+    together = jax.jit(jax.vmap(call))(scores, k, cut)
+
+    for row, ours in enumerate(together):
+        np.testing.assert_array_equal(ours, call(scores[row], k[row], cut[row]))
+
+
+def test_a_batch_sorts_the_vocabulary_only_where_a_row_needs_it():
+    """A condition that `vmap` turned into a selection would sort everything every time."""
+    call = jax.vmap(functools.partial(top_k_and_p, keep=2))
+    traced = jax.make_jaxpr(call)(jnp.zeros((4, 3, 8 * FEW)), jnp.ones(4, int), jnp.zeros(4))
+
+    def outside_of_conditions(jaxpr):
+        for equation in jaxpr.eqns:
+            yield equation
+            if equation.primitive.name != "cond":
+                for inner in jax.core.jaxprs_in_params(equation.params):
+                    yield from outside_of_conditions(inner)
+
+    sizes = [
+        equation.invars[0].aval.shape[-1]
+        for equation in outside_of_conditions(traced.jaxpr)
+        if equation.primitive.name == "sort"
+    ]
+    assert sizes
+    assert set(sizes) == {FEW}
