@@ -289,8 +289,12 @@ class GPT(nnx.Module):
         return zero_padding(self._norms(hidden), valid(code_lengths, codes.shape[1]))
 
     def _zeros(self, shape: tuple[int, ...]) -> tuple[Array, ...]:
-        """An array for each layer, in the dtype that is computed in."""
-        dtype = self.code_embedding.embedding[...].dtype
+        """An array for each layer, in the dtype that is computed in, on a CPU in float32.
+
+        XLA for CPU widens all of an array in halves to write an entry, and narrows it again.
+        """
+        for_cpu = isinstance(self.code_head.kernel.get_value(), Streamed)
+        dtype = jnp.float32 if for_cpu else self.code_embedding.embedding[...].dtype
         return tuple(jnp.zeros(shape, dtype) for _ in range(self.cfg.layers))
 
     def _blocks(self) -> Iterator[Block]:
@@ -350,7 +354,7 @@ def _written(
     """The cache with the entries of step `index`, which may be another one in each row."""
 
     def write(cache: Array, entry: Array, index: Array, axis: int) -> Array:
-        entry = jnp.expand_dims(entry, axis)
+        entry = jnp.expand_dims(entry, axis).astype(cache.dtype)
         return lax.dynamic_update_slice_in_dim(cache, entry, index, axis)
 
     if index.ndim:

@@ -269,29 +269,34 @@ def test_parameters_laid_out_for_a_device_give_the_logits_of_those_stored(platfo
     )
 
 
-def test_no_step_copies_the_cache():
-    gpt, params = apart("cpu")
-    size, beams = 41, 3
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_no_step_copies_the_cache(dtype, rows):
+    """Nor converts it; two rows are each at a step of their own."""
+    params = jax.tree.map(lambda array: jnp.asarray(array, dtype), support.tiny_params("gpt"))
+    gpt = structure("gpt", support.tiny_config())
+    params, size, beams = gpt_module.laid_out(params, "cpu"), 41, 3
 
-    def steps(params, prefix, cache, lineage):
+    def steps(params, prefix, cache, lineage, first):
         module = gpt.bind(params)
 
         def step(index, state):
+            index = index if rows == 1 else first + index
             logits, cache = module.step(state[0], index, lineage, prefix, state[1])
             return jnp.argmax(logits, -1), cache
 
-        return jax.lax.fori_loop(0, size, step, (jnp.zeros((1, beams), int), cache))
+        return jax.lax.fori_loop(0, size, step, (jnp.zeros((rows, beams), int), cache))
 
     module = gpt.bind(params)
-    caches = module.empty_prefix(1, 17), module.empty_cache(1, beams, size)
-    lineage = jnp.zeros((1, beams, size), int)
-    program = jax.jit(steps, donate_argnums=2).lower(params, *caches, lineage).compile().as_text()
+    caches = module.empty_prefix(rows, 17), module.empty_cache(rows, beams, size)
+    given = (*caches, jnp.zeros((rows, beams, size), int), jnp.arange(rows))
+    program = jax.jit(steps, donate_argnums=2).lower(params, *given).compile().as_text()
     heads, width = module.cfg.heads, module.cfg.width // module.cfg.heads
-    for entries in f"[1,{heads},{size},{beams},{width}]", f"[1,{heads},{width},{size},{beams}]":
-        written = [line for line in program.splitlines() if f" f32{entries}" in line]
+    for entries in f"{heads},{size},{beams},{width}]", f"{heads},{width},{size},{beams}]":
+        written = [line for line in program.splitlines() if f"[{rows},{entries}" in line]
 
-        assert any("dynamic-update-slice" in line for line in written)
-        assert not [line for line in written if " copy(" in line]
+        assert any("dynamic-update-slice" in line or "scatter" in line for line in written)
+        assert not [line for line in written if " copy(" in line or " convert(" in line]
 
 
 def test_attention_over_parts_is_attention_over_all_their_keys():
