@@ -28,10 +28,8 @@ from indextts_jax.rehearsal import (
     speech_steps,
 )
 from indextts_jax.settings import Settings, code_limit
-from indextts_jax.voices import ANALYSIS
+from indextts_jax.voices import ANALYSIS, SPEAKING
 
-SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
-ENCODERS = tuple(name for name in ANALYSIS if name not in SPEAKING)  # for prompts alone
 HALF = "bfloat16"
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]I?|)B?", re.IGNORECASE)

@@ -34,6 +34,7 @@ from indextts_jax.sharding import spread_over
 from indextts_jax.speech import Speech
 from indextts_jax.stages import check_seed
 from indextts_jax.text.frontend import Script, TextFrontend
+from indextts_jax.voices import ENCODERS
 
 
 def _listened(path: str | Path, excerpt: str | float) -> float:
@@ -116,6 +117,10 @@ class IndexTTS:
         start = _listened(path, excerpt)
         with jax.default_device(self.model.device):
             return analyse_emotion(self.model, path, clock, start, voice)
+
+    def release_encoders(self) -> None:
+        """Frees the memory of what only prompts need; the next prompt loads it again."""
+        self.model.release(ENCODERS)
 
     def mel(self, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, "f m"]:
         """The log-mel spectrogram of samples at `sample_rate`, such as `Speech.samples`."""

@@ -20,8 +20,8 @@ from indextts_jax.config import COMPUTE_DTYPES, bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.guards import described
 from indextts_jax.interruption import abandonable
-from indextts_jax.memory import ENCODERS, SPEAKING, fitted, parse_size
 from indextts_jax.memory import described as described_fit
+from indextts_jax.memory import fitted, parse_size
 from indextts_jax.model import load_model, random_model, with_compute_dtype, with_fused_attention
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.pipeline import IndexTTS
@@ -33,6 +33,7 @@ from indextts_jax.settings import MAX_CODES, Settings
 from indextts_jax.speech import Segment, Speech
 from indextts_jax.terminal import say, stage_bar, table, warn
 from indextts_jax.timing import Timing
+from indextts_jax.voices import SPEAKING
 
 COMMON = (
     "checkpoint",
@@ -306,7 +307,7 @@ def _main(flags: Any, stdout: Any) -> int:
         emotion = None
         if wish.prompt:
             emotion = tts.emotion(wish.prompt, clock, excerpt=emotion_start, voice=voice)
-        tts.model.release(ENCODERS)  # before the others are there
+        tts.release_encoders()  # before the others are there
         with clock.stage("loading"):
             tts.model.fetch(SPEAKING)
         preparing = _preparing()

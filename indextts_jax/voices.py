@@ -37,6 +37,8 @@ ANALYSIS = (  # the components that a voice's numbers come from
     "style_encoder",
     "conditioning",
 )
+SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
+ENCODERS = tuple(name for name in ANALYSIS if name not in SPEAKING)  # for prompts alone
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 _KEY = "indextts_jax_voice"
 _ARRAYS = {"latents": 3, "base": 2, "own": 2, "style": 2, "mel": 3, "quantized": 3}  # ranks

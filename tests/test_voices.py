@@ -11,7 +11,7 @@ import support
 
 from indextts_jax import voices
 from indextts_jax.errors import InputError, PromptWarning
-from indextts_jax.model import Model, cast, with_compute_dtype
+from indextts_jax.model import Loaded, Model, cast, with_compute_dtype
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
 from indextts_jax.settings import Settings
@@ -54,6 +54,20 @@ def test_a_kept_voice_gives_the_samples_of_its_recording(
     theirs = tts.speak("Hello world.", voice, settings=QUICK).samples
     assert np.array_equal(ours, theirs)
     assert read.source == voice.source
+
+
+def test_without_the_encoders_a_voice_still_speaks_and_another_is_still_analysed(
+    tts: IndexTTS, voice: Voice
+) -> None:
+    params = tts.model.params
+    assert isinstance(params, Loaded)
+    before = tts.speak("Hello world.", voice, settings=QUICK).samples
+    assert set(voices.ENCODERS) <= set(params.held)
+    tts.release_encoders()
+    assert not set(voices.ENCODERS) & set(params.held)
+    assert np.array_equal(tts.speak("Hello world.", voice, settings=QUICK).samples, before)
+    again = tts.voice(support.TINY / "speaker.wav")
+    assert np.array_equal(again.latents, voice.latents)
 
 
 def test_an_excerpt_is_heard_as_a_recording_of_it_alone(tts: IndexTTS, tmp_path: Path) -> None:

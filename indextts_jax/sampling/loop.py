@@ -15,7 +15,7 @@ from indextts_jax.sampling.settings import Numbers, Strategy
 # but the repetition penalty looks at them: it takes code 1 for seen from the first step on.
 FILLER_CODE = 1
 
-FIRST_WINDOW = 256  # codes
+FIRST_WINDOW = 128  # codes
 
 
 class Task(NamedTuple):

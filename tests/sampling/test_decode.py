@@ -135,8 +135,8 @@ def test_noise_differs_from_step_to_step():
 
 
 def test_windows_end_with_the_size_itself():
-    assert list(windows(1500)) == [256, 512, 1024, 1500]
-    assert list(windows(256)) == [256]
+    assert list(windows(1500)) == [128, 256, 512, 1024, 1500]
+    assert list(windows(128)) == [128]
     assert list(windows(48)) == [48]
 
 
