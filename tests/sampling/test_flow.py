@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -8,6 +9,8 @@ import support
 from flax import nnx
 
 from indextts_jax.config import DiTConfig, WaveNetConfig
+from indextts_jax.layers.fused_attention import attend_fused
+from indextts_jax.models import dit
 from indextts_jax.models.components import structure
 from indextts_jax.models.dit import DiT
 from indextts_jax.sampling import flow
@@ -83,22 +86,47 @@ def plain_euler(dit, noise, prompt, prompt_lengths, condition, style, lengths, g
     return x
 
 
+def golden_flow(*, fused, steps=4, guidance=0.7):
+    """The reference's flow: a call, its arrays, and those of the file."""
+    arrays, config = support.golden("cfm"), support.tiny_config()
+    noise, mel = turned(arrays["noise"]), turned(arrays["prompt_mel"])
+    frames, prompted = noise.shape[1], mel.shape[1]
+    prompt = np.pad(mel, [(0, 0), (0, frames - prompted), (0, 0)])
+    given = (noise, prompt, [prompted], arrays["condition"], arrays["style"], [frames])
+    sizes = dataclasses.replace(config.dit, fused_attention=fused)
+    graph = structure("dit", dataclasses.replace(config, dit=sizes)).graph
+    call = compiled(graph, flow.sample, steps=steps, guidance=guidance)
+    return call, (support.tiny_params("dit"), *(jnp.asarray(a) for a in given)), arrays
+
+
 @pytest.mark.parametrize(
     ("name", "steps", "guidance"),
     [("euler4_cfg0_7", 4, 0.7), ("euler25_cfg0_7", 25, 0.7), ("euler4_cfg0", 4, 0.0)],
 )
 def test_the_mel_is_the_reference_s(name, steps, guidance):
-    arrays = support.golden("cfm")
-    noise, mel = turned(arrays["noise"]), turned(arrays["prompt_mel"])
-    frames, prompted = noise.shape[1], mel.shape[1]
-    prompt = np.pad(mel, [(0, 0), (0, frames - prompted), (0, 0)])
+    call, given, arrays = golden_flow(fused=False, steps=steps, guidance=guidance)
 
-    graph = structure("dit", support.tiny_config()).graph
-    given = (noise, prompt, [prompted], arrays["condition"], arrays["style"], [frames])
-    call = compiled(graph, flow.sample, steps=steps, guidance=guidance)
-    ours = call(support.tiny_params("dit"), *(jnp.asarray(a) for a in given))
+    support.assert_close(turned(call(*given)), arrays[name], f"cfm.{name}")
 
-    support.assert_close(turned(ours), arrays[name], f"cfm.{name}")
+
+def test_the_kernel_for_gpus_gives_the_mel_of_the_reference(monkeypatch):
+    def interpreted(q, k, v, lengths, *, fused):
+        assert fused
+        return attend_fused(q, k, v, lengths, interpret=True)
+
+    monkeypatch.setattr(dit, "attend", interpreted)
+    call, given, arrays = golden_flow(fused=True)
+
+    support.assert_close(turned(call(*given)), arrays["euler4_cfg0_7"], "cfm.euler4_cfg0_7")
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_program_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fused):
+    call, given, _ = golden_flow(fused=fused, steps=3)  # traced nowhere else
+    program = call.trace(*given).lower(lowering_platforms=("cuda",)).as_text()
+
+    layers = support.tiny_config().dit.layers
+    assert program.count("custom_call @__gpu$xla.gpu.triton") == (layers if fused else 0)
 
 
 @pytest.mark.parametrize("guidance", [0.0, 0.7])
