@@ -63,21 +63,7 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         peaks = {dtype: roofline.measure(dtype) for dtype in sorted(dtypes)}
     for dtype, peak in peaks.items():
         _tell(f"{dtype}: {peak.flops / 1e9:,.0f} GFLOP/s, {peak.bandwidth / 1e9:,.1f} GB/s")
-    tts, rows = IndexTTS(model), []
-    with tempfile.TemporaryDirectory() as folder:
-        for seconds in args.prompts:
-            path = models.prompt(args.speaker, seconds, Path(folder))
-            times, voice = cells.timed(lambda p=path: tts.voice(p), args.repeats, compilations)
-            floor = cells.voice_floor(model.config, seconds, peaks["float32"])
-            over = times["median"] / floor
-            row = {"what": "voice", "prompt": seconds, **times, "floor": floor, "over_floor": over}
-            rows.append({**row, "memory": memory(device)})
-            _tell(_line(rows[-1]))
-            for request in requests(args, seconds):
-                row = cells.whole(tts, voice, request, peaks, args.repeats, compilations)
-                rows.append({**row, "memory": memory(device)})
-                _tell(_line(rows[-1]))
-    return {
+    found: dict[str, Any] = {
         "kind": "run",
         "date": datetime.date.today().isoformat(),
         "machine": timing.machine(),
@@ -94,8 +80,26 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
             "fused_attention": args.fused_attention,
         },
         "peaks": {dtype: vars(peak) for dtype, peak in peaks.items()},
-        "rows": rows,
+        "rows": [],
     }
+
+    def add(row: dict[str, Any]) -> None:
+        found["rows"].append({**row, "memory": memory(device)})
+        _tell(_line(found["rows"][-1]))
+        if args.json:
+            args.json.write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+    tts = IndexTTS(model)
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in args.prompts:
+            path = models.prompt(args.speaker, seconds, Path(folder))
+            times, voice = cells.timed(lambda p=path: tts.voice(p), args.repeats, compilations)
+            floor = cells.voice_floor(model.config, seconds, peaks["float32"])
+            over = times["median"] / floor
+            add({"what": "voice", "prompt": seconds, **times, "floor": floor, "over_floor": over})
+            for request in requests(args, seconds):
+                add(cells.whole(tts, voice, request, peaks, args.repeats, compilations))
+    return found
 
 
 def requests(args: argparse.Namespace, prompt: float) -> list[cells.Request]:
@@ -194,7 +198,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--quick", action="store_true", help="one text and prompt, batch 1 and 4, two repeats")
     add("--cache", action="store_true", help="use the cache of compiled programs")
     add("--speaker", type=Path, default=models.DATA / "demo_speaker.wav", metavar="WAV")
-    add("--json", type=Path, metavar="FILE", help="file for the result")
+    add("--json", type=Path, metavar="FILE", help="file for the result, as it grows")
     args = parser.parse_args(argv)
     if args.quick:
         args.texts, args.prompts, args.batch, args.repeats = [16], [5.0], [1, 4], 2
@@ -218,10 +222,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"weights: {found['weights']}, {found['dtype']}, {found['settings']}")
     print(table(HEADER, [_line(row) for row in found["rows"]]))
     print(_stages(found["rows"]))
-    text = json.dumps(found)
-    if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    print(json.dumps(found))
     return 0
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from indextts_jax.config import WaveNetConfig
 from indextts_jax.layers.conv import Conv1d, valid, zero_padding
 from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.stack import nth
 
 
 def reflect(
@@ -57,7 +58,7 @@ class WaveNet(nnx.Module):
     """Gated convolutions with a residual path and a sum of skips, modulated by time.
 
     Layer j has dilation `dilation ** j`. The last one has no residual half and stands apart; the
-    others are equal, and scanned, unless the dilation is more than 1.
+    others are equal, and stored as one stack, unless the dilation is more than 1.
 
     Source: `WN` of the PyTorch release.
     """
@@ -98,21 +99,16 @@ class WaveNet(nnx.Module):
     ) -> Float[Array, "b f d"]:
         """The sum of the skips; `r` is `b`, or 1 for a time that all rows share."""
 
-        def step(
-            streams: tuple[Array, Array], inputs: tuple[Layer, Array]
-        ) -> tuple[tuple[Array, Array], None]:
-            y, out = streams
-            layer, added = inputs
-            residual, skip = jnp.split(layer(y, added, lengths), 2, axis=-1)
-            return (y + residual, out + skip), None
-
-        modulation = jnp.moveaxis(modulation, 1, 0)
         y = y.astype(jnp.float32)
-        streams = (y, jnp.zeros_like(y))
+        out = jnp.zeros_like(y)
+        for number in range(self.count - 1):
+            mixed = self._layer(number)(y, modulation[:, number], lengths)
+            residual, skip = jnp.split(mixed, 2, axis=-1)
+            y, out = y + residual, out + skip
+        return out + self.last(y, modulation[:, -1], lengths)
+
+    def _layer(self, number: int) -> Layer:
         if isinstance(self.layers, nnx.List):
-            for layer, added in zip(self.layers, modulation[:-1], strict=True):
-                streams, _ = step(streams, (layer, added))
-        elif self.layers is not None:
-            streams, _ = lax.scan(step, streams, (self.layers, modulation[:-1]))
-        y, out = streams
-        return out + self.last(y, modulation[-1], lengths)
+            return self.layers[number]
+        assert self.layers is not None
+        return nth(self.layers, number)

@@ -314,7 +314,8 @@ class DiT(nnx.Module):
 
 def laid_out(params: dict[Any, Any]) -> dict[Any, Any]:
     """The parameters as the steps read them fastest; those given are taken apart on the way."""
-    for name in ("blocks", "skips"):
-        if name in params:
-            taken_apart(params[name])
+    stacks = [params[name] for name in ("blocks", "skips") if name in params]
+    layers = params["wavenet"].get("layers", {})
+    for stack in [*stacks, *([layers] if "conv" in layers else [])]:  # else they are listed
+        taken_apart(stack)
     return params
