@@ -27,19 +27,25 @@ PUBLISHED_BATCH = ("TensorRT fp16, A100", 16, 8.4)
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#222255")
 
 
-def label(found: dict[str, Any], row: dict[str, Any]) -> str:
-    """What a row of `run.py` is called."""
-    return f"{row['characters']} characters\n{row['prompt']:g} s prompt"
+def label(run: dict[str, Any], row: dict[str, Any], dtypes: set[str]) -> str:
+    """What a row of `run.py` is called; of several dtypes, with its own."""
+    dtype = f"\n{run['dtype']['gpt']}" if len(dtypes) > 1 else ""
+    return f"{row['characters']} characters\n{row['prompt']:g} s prompt{dtype}"
 
 
 def bars(found: list[dict[str, Any]]) -> list[tuple[str, dict[str, float]]]:
     """Seconds by stage of every single request, per second of audio, and what they are called."""
-    return [
-        (label(run, row), {name: s / row["audio"] for name, s in row["stages"].items()})
+    singles = [
+        (run, row)
         for run in found
         if run["kind"] == "run"
         for row in run["rows"]
         if row["what"] == "whole" and row["batch"] == 1
+    ]
+    dtypes = {run["dtype"]["gpt"] for run, _ in singles}
+    return [
+        (label(run, row, dtypes), {name: s / row["audio"] for name, s in row["stages"].items()})
+        for run, row in singles
     ]
 
 
@@ -55,14 +61,18 @@ def pairs(found: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
 
 def throughput(found: list[dict[str, Any]]) -> list[tuple[int, float]]:
     """Batch, and times real time, of the text that was batched."""
+    rows = [
+        ((run["dtype"]["gpt"], row["characters"], row["prompt"]), row)
+        for run in found
+        if run["kind"] == "run"
+        for row in run["rows"]
+        if row["what"] == "whole"
+    ]
+    batched = [kind for kind, row in rows if row["batch"] > 1][:1]  # one line: of the first
     points = {}
-    for run in found:
-        if run["kind"] != "run":
-            continue
-        batched = {row["characters"] for row in run["rows"] if row.get("batch", 1) > 1}
-        for row in run["rows"]:
-            if row["what"] == "whole" and row["characters"] in batched:
-                points.setdefault(row["batch"], row["times_real_time"])
+    for kind, row in rows:
+        if kind in batched:
+            points.setdefault(row["batch"], row["times_real_time"])
     return sorted(points.items())
 
 
@@ -90,8 +100,14 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     ]
     if not panels:
         raise InputError("nothing to draw: no rows in these files")
+    widths = [max(5.5, 0.7 * len(data) + 2.5) for _, data in panels]
     figure, axes = pyplot.subplots(
-        1, len(panels), figsize=(5.5 * len(panels), 4), squeeze=False, layout="constrained"
+        1,
+        len(panels),
+        figsize=(sum(widths), 4),
+        width_ratios=widths,
+        squeeze=False,
+        layout="constrained",
     )
     for axis, (paint, data) in zip(axes[0], panels, strict=True):
         paint(axis, data)
@@ -153,7 +169,11 @@ def _throughput(axis: Any, points: list[tuple[int, float]]) -> None:
     text, batch, times = PUBLISHED_BATCH
     axis.plot([batch], [times], "x", color="gray", label=f"{text} (published)")
     axis.set_xscale("log", base=2)
-    axis.set_ylim(bottom=0)
+    slowest = min(times for _, times in points)
+    if times > 20 * slowest:
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(bottom=0)
     ticks = sorted({*batches, batch})
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.set_xlabel("batch")

@@ -92,6 +92,7 @@ def _apart(difference: dict[str, float]) -> str:
 def run(found: dict[str, Any]) -> str:
     """A row for each voice, text and batch."""
     rows = []
+    several = found["settings"]["repeats"] > 1
     for row in found["rows"]:
         speech = row["what"] == "whole"
         held = row["memory"].get("device", row["memory"]["process"]) / 1e9
@@ -101,7 +102,7 @@ def run(found: dict[str, Any]) -> str:
                 what + (f", {row['batch']} at once" if row.get("batch", 1) > 1 else ""),
                 f"{row['prompt']:g} s",
                 f"{row['audio']:.1f} s" if speech else "",
-                f"{seconds(row['median'])} ± {row['spread']:.2g} s",
+                seconds(row["median"]) + (f" ± {row['spread']:.2g}" if several else "") + " s",
                 f"{row['first']:.1f} s",
                 f"{row['real_time_factor']:.3g}" if speech else "",
                 f"{row['codes_per_second']:.1f}" if speech else "",
@@ -123,7 +124,7 @@ def run(found: dict[str, Any]) -> str:
     told = (
         f"This program alone ({found['device']}; {place(found)}; {found['date']}; {versions}; "
         f"weights: {found['weights']}; {kinds}; {settings['steps']} steps, "
-        f"{settings['beams']} beams, {settings['repeats']} runs after the first). "
+        f"{settings['beams']} beams, {settings['repeats']} run{'s' * several} after the first). "
         f"The floor is that of the plain formulae at what this device was measured to do just "
         f"before: {peaks}."
     )

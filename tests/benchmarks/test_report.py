@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import plot
 import report
 
 from indextts_jax.errors import InputError
@@ -32,6 +33,48 @@ def test_a_comparison_names_both_sides_and_their_ratio():
     assert "Abacus, 2 cores" in text
     assert "| codes | 4 ± 0.5 | 3 ± 0.5 | 0.75 | codes equal |" in text
     assert "| **a segment, voice analysed before** | 40 | 30 | 0.75 |  |" in text
+
+
+def spoken(dtype="float32", repeats=1, batch=1, characters=7):
+    """What `run.py` writes of one text."""
+    row = {"what": "whole", "characters": characters, "prompt": 5.0, "batch": batch, "audio": 2.0}
+    row |= {"median": 4.0, "spread": 0.5, "first": 9.0, "real_time_factor": 2.0, "over_floor": 1.5}
+    row |= {"times_real_time": 0.5 * batch, "codes_per_second": 25.0, "stages": {"codes": 4.0}}
+    return {
+        "kind": "run",
+        "machine": MACHINE,
+        "date": "2026-11-21",
+        "device": "CPU",
+        "versions": {"jax": "0.10"},
+        "weights": "random",
+        "dtype": dict.fromkeys(("gpt", "dit", "vocoder"), dtype),
+        "settings": {"steps": 25, "beams": 3, "repeats": repeats},
+        "peaks": {"float32": {"flops": 1e9, "bandwidth": 1e9}},
+        "rows": [{**row, "memory": {"process": 10**9}}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("repeats", "time", "told"), [(1, "4 s", "1 run after"), (2, "4 ± 0.5 s", "2 runs after")]
+)
+def test_one_run_has_no_spread(repeats, time, told):
+    text = report.run(spoken(repeats=repeats))
+    assert told in text
+    assert f"| 7 characters | 5 s | 2.0 s | {time} | 9.0 s | 2 | 25.0 | 1.5 | 1.0 GB |" in text
+
+
+def test_bars_of_two_dtypes_are_called_by_them():
+    (one,), two = (
+        [text for text, _ in plot.bars(runs)]
+        for runs in ([spoken()], [spoken(), spoken("bfloat16")])
+    )
+    assert "float" not in one
+    assert [text.rpartition("\n")[2] for text in two] == ["float32", "bfloat16"]
+
+
+def test_throughput_is_of_one_text_and_dtype():
+    runs = [spoken(characters=28), spoken("bfloat16", batch=4), spoken("bfloat16")]
+    assert plot.throughput([*runs, spoken(batch=8)]) == [(1, 0.5), (4, 2.0)]
 
 
 def test_what_others_published_is_called_so():
