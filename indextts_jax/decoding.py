@@ -120,5 +120,6 @@ class Decoder(Generic[T]):
         least = next(window for window in self.ladder if longest < window)
         if least > self.window or (least < self.window and longest * ROOM < least):
             self.window = least
-            state = self.model.run("gpt", slots.resize, state, window=least)
+            cache = self.model.run("gpt", slots.resize, state.cache, window=least)
+            state = state._replace(cache=cache)
         return state

@@ -45,7 +45,8 @@ def batch_steps(
         for window in ladder:
             state = begin(slots=size, text_size=rung, window=ladder[0], **strategy)
             if window != ladder[0]:
-                state = model.run("gpt", slots.resize, state, window=window)
+                cache = model.run("gpt", slots.resize, state.cache, window=window)
+                state = state._replace(cache=cache)
             for count in {1, size}:
                 state = model.run(
                     "gpt",
@@ -60,7 +61,7 @@ def batch_steps(
             state, _ = model.run("gpt", slots.run, state, **strategy)
             for other in ladder:
                 if other != window:
-                    model.run("gpt", slots.resize, state, window=other)
+                    model.run("gpt", slots.resize, state.cache, window=other)
 
     def sound(count: int, number: int) -> None:
         frames, key = spoken_frames(model, count, settings), segment_keys(0, 0)[1]

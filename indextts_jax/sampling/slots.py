@@ -153,9 +153,9 @@ def insert(
     return put(slots, new, places)
 
 
-def resize(gpt: GPT, slots: Slots, *, window: int) -> Slots:
-    """The slots with room for `window` codes; no fewer than any busy slot has."""
-    return slots._replace(cache=slots.cache.resized(window))
+def resize(gpt: GPT, cache: CodeCache, *, window: int) -> CodeCache:
+    """The slots' cache with room for `window` codes; no fewer than any busy slot has."""
+    return cache.resized(window)
 
 
 def _complete(slots: Slots, strategy: Strategy) -> Bool[Array, " b"]:
@@ -225,4 +225,4 @@ def run(
 
 
 # The old slots are gone when the new ones are there: nothing is held twice.
-insert.donated = run.donated = resize.donated = (0,)  # type: ignore[attr-defined]
+insert.donated = run.donated = (0,)  # type: ignore[attr-defined]

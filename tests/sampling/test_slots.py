@@ -91,7 +91,8 @@ def through_slots(mesh: Any = None, size: int = SLOTS, **more: Any) -> dict[int,
         state, stop = call(slots.run, state, strategy=strategy, mesh=mesh)
         if not stop.finished.any():
             assert stop.steps.max() == state.cache.size
-            state = call(slots.resize, state, window=min(2 * state.cache.size, 40))
+            window = min(2 * state.cache.size, 40)
+            state = state._replace(cache=call(slots.resize, state.cache, window=window))
         for place in np.flatnonzero(stop.finished):
             length = int(stop.generated.lengths[place])
             codes = stop.generated.codes[place, :length].tolist()
