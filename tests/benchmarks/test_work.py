@@ -80,7 +80,8 @@ def _whole(batch: int, times: float) -> dict:
 
 
 def test_what_is_drawn_of_a_run():
-    run = {"kind": "run", "rows": [{"what": "voice"}, _whole(1, 2.0), _whole(16, 9.0)]}
+    rows = [{"what": "voice"}, _whole(1, 2.0), _whole(16, 9.0)]
+    run = {"kind": "run", "dtype": {"gpt": "float32"}, "rows": rows}
     assert plot.bars([run]) == [("80 characters\n5 s prompt", {"codes": 0.5, "flow": 1.5})]
     assert plot.throughput([run]) == [(1, 2.0), (16, 9.0)]
 

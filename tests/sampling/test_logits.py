@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend import core
 
 from indextts_jax.sampling.logits import (
     FEW,
@@ -240,7 +241,7 @@ def test_a_batch_sorts_the_vocabulary_only_where_a_row_needs_it():
         for equation in jaxpr.eqns:
             yield equation
             if equation.primitive.name != "cond":
-                for inner in jax.core.jaxprs_in_params(equation.params):
+                for inner in core.jaxprs_in_params(equation.params):
                     yield from outside_of_conditions(inner)
 
     sizes = [
