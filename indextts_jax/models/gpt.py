@@ -207,19 +207,24 @@ class GPT(nnx.Module):
         return self._logits(self._norms(last)), PrefixCache(keys, values, lengths + 1)
 
     def empty_cache(self, rows: int, beams: int, size: int) -> CodeCache:
-        """A cache that holds `size` codes of each beam."""
+        """A cache that holds `size` codes of each beam; on a CPU in float32.
+
+        XLA for CPU widens all of an array in halves to write an entry, and narrows it again.
+        """
         heads, width = self.cfg.heads, self.cfg.width // self.cfg.heads
+        for_cpu = isinstance(self.code_head.kernel.get_value(), Streamed)
+        dtype = jnp.dtype(jnp.float32) if for_cpu else self._dtype
         return CodeCache(
-            self._zeros((rows, heads, width, size, beams)),
-            self._zeros((rows, heads, size, beams, width)),
+            self._zeros((rows, heads, width, size, beams), dtype),
+            self._zeros((rows, heads, size, beams, width), dtype),
         )
 
     def empty_prefix(self, rows: int, size: int) -> PrefixCache:
         """A cache of prefixes of which no row counts."""
         heads, width = self.cfg.heads, self.cfg.width // self.cfg.heads
         return PrefixCache(
-            self._zeros((rows, heads, width, size)),
-            self._zeros((rows, heads, size, width)),
+            self._zeros((rows, heads, width, size), self._dtype),
+            self._zeros((rows, heads, size, width), self._dtype),
             jnp.zeros(rows, jnp.int32),
         )
 
@@ -288,13 +293,13 @@ class GPT(nnx.Module):
         hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
         return zero_padding(self._norms(hidden), valid(code_lengths, codes.shape[1]))
 
-    def _zeros(self, shape: tuple[int, ...]) -> tuple[Array, ...]:
-        """An array for each layer, in the dtype that is computed in, on a CPU in float32.
+    @property
+    def _dtype(self) -> jnp.dtype:
+        """What is computed in."""
+        return self.code_embedding.embedding[...].dtype
 
-        XLA for CPU widens all of an array in halves to write an entry, and narrows it again.
-        """
-        for_cpu = isinstance(self.code_head.kernel.get_value(), Streamed)
-        dtype = jnp.float32 if for_cpu else self.code_embedding.embedding[...].dtype
+    def _zeros(self, shape: tuple[int, ...], dtype: jnp.dtype) -> tuple[Array, ...]:
+        """An array for each layer."""
         return tuple(jnp.zeros(shape, dtype) for _ in range(self.cfg.layers))
 
     def _blocks(self) -> Iterator[Block]:
