@@ -5,17 +5,17 @@ the finished codes. Rows are padded on the right, or packed, and attention is ca
 comes after everything that counts and needs no mask.
 """
 
-import functools
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float, Float32, Int
+from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.config import GPTConfig
+from indextts_jax.layers.cached_attention import Attended, Part, attend, attended
 from indextts_jax.layers.conv import valid, zero_padding
 from indextts_jax.layers.linear import (
     Embedding,
@@ -28,6 +28,7 @@ from indextts_jax.layers.linear import (
 )
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.layers.stack import nth
+from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, piece_sizes, written_at
 
 NORM_EPS = 1e-5
 
@@ -35,74 +36,6 @@ NORM_EPS = 1e-5
 # the code itself already: the start code has position 0, the first code 2. The pass over finished
 # codes counts 0, 1, 2, ...
 FIRST_STEP = 2
-
-
-class PrefixCache(NamedTuple):
-    """Keys and values of conditioning, text and start code, shared by the beams of a row."""
-
-    keys: tuple[Float[Array, "b h k p"], ...]  # of each layer
-    values: tuple[Float[Array, "b h p k"], ...]
-    lengths: Int[Array, " b"]  # rows that count
-
-
-class CodeCache(NamedTuple):
-    """Keys and values of the codes, by step and by the beam that wrote them there.
-
-    Nothing is ever moved: when beams change places, a table says whose entries are theirs. Each
-    layer's arrays lie apart, so that a step writes them in place. Keys lie as a product with few
-    queries reads them fastest.
-    """
-
-    keys: tuple[Float[Array, "b h k s r"], ...]  # of each layer
-    values: tuple[Float[Array, "b h s r k"], ...]
-
-    @property
-    def size(self) -> int:
-        """The codes that there is room for."""
-        return self.values[0].shape[2]
-
-    def resized(self, size: int) -> "CodeCache":
-        """The cache with room for another number of codes."""
-
-        def with_room(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
-            more = [(0, 0, 0)] * 5
-            more[axis] = (0, size - self.size, 0)  # less cuts
-            return tuple(lax.pad(array, jnp.zeros((), array.dtype), more) for array in arrays)
-
-        return CodeCache(with_room(self.keys, 3), with_room(self.values, 2))
-
-
-class Part(NamedTuple):
-    """Some of the keys that a query may attend to."""
-
-    keys: Float[Array, "b h k j"]
-    values: Float[Array, "b h j k"]
-    mask: Bool[Array, "*b i j"]  # broadcast over heads, and over rows where it has no `b`
-
-
-def attend(query: Float[Array, "b h i k"], parts: Sequence[Part]) -> Float32[Array, "b h i k"]:
-    """Scaled dot-product attention over the keys of all parts together."""
-    scores = [
-        jnp.where(
-            part.mask if part.mask.ndim == 2 else part.mask[:, None],
-            jnp.einsum("bhik,bhkj->bhij", query, part.keys, preferred_element_type=jnp.float32)
-            * query.shape[-1] ** -0.5,
-            -jnp.inf,
-        )
-        for part in parts
-    ]
-    ends = [sum(part.values.shape[2] for part in parts[: i + 1]) for i in range(len(parts) - 1)]
-    weights = jnp.split(jax.nn.softmax(jnp.concatenate(scores, -1), axis=-1), ends, axis=-1)
-    products = [
-        jnp.einsum(
-            "bhij,bhjk->bhik",
-            weight.astype(part.values.dtype),
-            part.values,
-            preferred_element_type=jnp.float32,
-        )
-        for weight, part in zip(weights, parts, strict=True)
-    ]
-    return sum(products[1:], products[0])
 
 
 class Block(nnx.Module):
@@ -212,12 +145,24 @@ class GPT(nnx.Module):
         XLA for CPU widens all of an array in halves to write an entry, and narrows it again.
         """
         heads, width = self.cfg.heads, self.cfg.width // self.cfg.heads
-        for_cpu = isinstance(self.code_head.kernel.get_value(), Streamed)
-        dtype = jnp.dtype(jnp.float32) if for_cpu else self._dtype
-        return CodeCache(
-            self._zeros((rows, heads, width, size, beams), dtype),
-            self._zeros((rows, heads, size, beams, width), dtype),
-        )
+        dtype = jnp.dtype(jnp.float32) if self.in_pieces else self._dtype
+        keys = self._zeros((rows, heads, width, 0, beams), dtype)
+        values = self._zeros((rows, heads, 0, beams, width), dtype)
+        cache = CodeCache(tuple((layer,) for layer in keys), tuple((layer,) for layer in values))
+        return self.resized(cache, size)
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether caches are cut into pieces, of which a step reads those only that hold something.
+
+        So it is where the parameters lie as a CPU reads them, see `laid_out`. Elsewhere to decide
+        it on the way would cost more than it saves.
+        """
+        return isinstance(self.code_head.kernel.get_value(), Streamed)
+
+    def resized(self, cache: CodeCache, size: int) -> CodeCache:
+        """The cache with room for another number of codes."""
+        return cache.resized(piece_sizes(size) if self.in_pieces else [size])
 
     def empty_prefix(self, rows: int, size: int) -> PrefixCache:
         """A cache of prefixes of which no row counts."""
@@ -249,25 +194,31 @@ class GPT(nnx.Module):
         x = _embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
         own = lineage[:, :, :size, None] == jnp.arange(beams)  # b r s r
         written = jnp.arange(size) < index[..., None]
-        earlier = (own & written[..., None, :, None]).reshape(*codes.shape, -1)  # b r j
+        earlier = own & written[..., None, :, None]
+        masks = [
+            earlier[:, :, piece.start : piece.stop].reshape(*codes.shape, -1)  # b r j
+            for piece in cache.pieces
+        ]
+        filled = [jnp.max(index) > piece.start for piece in cache.pieces[1:]]
         known = valid(prefix.lengths, prefix.values[0].shape[2])[:, None]  # b 1 p
         itself = jnp.eye(beams, dtype=bool)
 
-        keys, values = list(cache.keys), list(cache.values)
+        keys, values = [], []
         for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
-            batch, heads, _, width = key.shape
-            written_keys = keys[layer].reshape(batch, heads, width, -1)  # steps and beams as one
-            written_values = values[layer].reshape(batch, heads, -1, width)
-            parts = [
-                Part(prefix.keys[layer], prefix.values[layer], known),
-                Part(written_keys, written_values, earlier),
-                Part(_turned(key), value, itself),
+            given = Part(prefix.keys[layer], prefix.values[layer], known)
+            first, *more = [
+                Part(*entries, mask)
+                for entries, mask in zip(cache.entries(layer), masks, strict=True)
             ]
-            mixed = attend(query, parts)
+            state = attended(query, [given, first, Part(_turned(key), value, itself)])
+            for some, part in zip(filled, more, strict=True):
+                state = lax.cond(some, Attended.with_more, _as_is, state, query, part)
+            mixed = state.mean
             x = block.finish(x, mixed)
-            keys[layer] = _written(keys[layer], _turned(_after(mixed, key)), index, axis=3)
-            values[layer] = _written(values[layer], _after(mixed, value), index, axis=2)
+            key, value = _turned(_after(mixed, key)), _after(mixed, value)
+            keys.append(written_at(index, cache.keys[layer], key, axis=3))
+            values.append(written_at(index, cache.values[layer], value, axis=2))
         return self._logits(self._norms(x)), CodeCache(tuple(keys), tuple(values))
 
     def latents(
@@ -349,22 +300,8 @@ def _turned(keys: Float[Array, "b h t k"]) -> Float[Array, "b h k t"]:
     return jnp.swapaxes(keys, 2, 3)
 
 
-def _written(
-    cache: Float[Array, "b h *_"],
-    entry: Float[Array, "b h *_"],
-    index: Int[Array, ""] | Int[Array, " b"],
-    *,
-    axis: int,
-) -> Float[Array, "b h *_"]:
-    """The cache with the entries of step `index`, which may be another one in each row."""
-
-    def write(cache: Array, entry: Array, index: Array, axis: int) -> Array:
-        entry = jnp.expand_dims(entry, axis).astype(cache.dtype)
-        return lax.dynamic_update_slice_in_dim(cache, entry, index, axis)
-
-    if index.ndim:
-        return jax.vmap(functools.partial(write, axis=axis - 1))(cache, entry, index)
-    return write(cache, entry, index, axis)
+def _as_is(state: Attended, query: Array, part: Part) -> Attended:
+    return state
 
 
 def laid_out(params: dict[Any, Any], platform: str, *, eight_bits: bool = False) -> dict[Any, Any]:

@@ -7,7 +7,8 @@ from jax import lax
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from indextts_jax.errors import InputError
-from indextts_jax.models.gpt import GPT, CodeCache, PrefixCache
+from indextts_jax.models.gpt import GPT
+from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
 from indextts_jax.sampling.beam import beam_search
 from indextts_jax.sampling.decode import decode
 from indextts_jax.sampling.loop import Generated, Task
@@ -60,17 +61,15 @@ def generate(
     def step(codes: Array, index: Array, lineage: Array, cache: CodeCache) -> tuple[Array, Any]:
         return gpt.step(codes, index, lineage, prefix, cache)
 
-    def grow(cache: CodeCache, size: int) -> CodeCache:
-        return cache.resized(size)
-
     task = Task(
         step=step,
-        grow=grow,
+        grow=gpt.resized,
         source=source,
         numbers=numbers,
         strategy=strategy,
         start_code=gpt.cfg.start_code,
         stop_code=gpt.cfg.stop_code,
+        in_pieces=gpt.in_pieces,
     )
     loop = decode if strategy.beams == 1 else beam_search
     return loop(task, logits, gpt.empty_cache(text.shape[0], strategy.beams, 0))

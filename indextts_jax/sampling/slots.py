@@ -18,7 +18,8 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from indextts_jax.models.gpt import GPT, CodeCache, PrefixCache
+from indextts_jax.models.gpt import GPT
+from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
 from indextts_jax.sampling import beam, decode
 from indextts_jax.sampling.beam import BeamState
 from indextts_jax.sampling.decode import DecodeState
@@ -155,7 +156,7 @@ def insert(
 
 def resize(gpt: GPT, cache: CodeCache, *, window: int) -> CodeCache:
     """The slots' cache with room for `window` codes; no fewer than any busy slot has."""
-    return cache.resized(window)
+    return gpt.resized(cache, window)
 
 
 def _complete(slots: Slots, strategy: Strategy) -> Bool[Array, " b"]:

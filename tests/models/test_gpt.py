@@ -8,9 +8,12 @@ import support
 from flax import nnx
 
 from indextts_jax.config import GPTConfig
+from indextts_jax.layers.cached_attention import Part, attend
 from indextts_jax.models import gpt as gpt_module
+from indextts_jax.models import gpt_cache
 from indextts_jax.models.components import structure
-from indextts_jax.models.gpt import GPT, Part, attend
+from indextts_jax.models.gpt import GPT
+from indextts_jax.models.gpt_cache import piece_sizes
 from indextts_jax.sampling.generate import replay
 
 
@@ -220,6 +223,24 @@ def test_one_index_for_all_rows_equals_an_index_a_row(beams):
     jax.tree.map(np.testing.assert_array_equal, by_row_cache, cache)
 
 
+@pytest.mark.parametrize("sizes", [(9, 30), (14, 29)])
+def test_logits_are_the_same_to_the_bit_with_more_room(monkeypatch, sizes):
+    """So a row says the same beside longer ones."""
+    gpt, params = pieces_of(monkeypatch, 4)
+    run = jax.jit(lambda params, *given: GPT.step(gpt.bind(params), *given))
+    rng = np.random.default_rng(sizes)
+    codes, lineage, prefix, _ = step_inputs(rng, 3, max(sizes))
+    module = gpt.bind(params)
+    small = module.empty_cache(3, 3, min(sizes))
+    small = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape, np.float32)), small)
+    large = module.resized(small, max(sizes))
+    for index in (jnp.asarray(7), jnp.asarray([0, 8, 5])):
+        alone, _ = run(params, codes, index, lineage, prefix, small)
+        beside, _ = run(params, codes, index, lineage, prefix, large)
+
+        np.testing.assert_array_equal(beside, alone)
+
+
 @pytest.mark.parametrize("beams", [1, 3])
 def test_rows_at_steps_of_their_own_equal_these_steps_of_all(beams):
     codes, *rest = step_inputs(np.random.default_rng(beams), beams, 7)
@@ -269,13 +290,19 @@ def test_parameters_laid_out_for_a_device_give_the_logits_of_those_stored(platfo
     )
 
 
+def pieces_of(monkeypatch, first):
+    """The tiny model, laid out for a CPU, with a cache in small pieces."""
+    monkeypatch.setattr(gpt_cache, "FIRST_PIECE", first)
+    return apart("cpu")
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("rows", [1, 2])
-def test_no_step_copies_the_cache(dtype, rows):
+@pytest.mark.parametrize("first", [16, 128])
+def test_no_step_copies_the_cache(monkeypatch, first, dtype, rows):
     """Nor converts it; two rows are each at a step of their own."""
-    params = jax.tree.map(lambda array: jnp.asarray(array, dtype), support.tiny_params("gpt"))
-    gpt = structure("gpt", support.tiny_config())
-    params, size, beams = gpt_module.laid_out(params, "cpu"), 41, 3
+    gpt, params = pieces_of(monkeypatch, first)
+    params, size, beams = jax.tree.map(lambda array: array.astype(dtype), params), 41, 3
 
     def steps(params, prefix, cache, lineage, first):
         module = gpt.bind(params)
@@ -292,11 +319,75 @@ def test_no_step_copies_the_cache(dtype, rows):
     given = (*caches, jnp.zeros((rows, beams, size), int), jnp.arange(rows))
     program = jax.jit(steps, donate_argnums=2).lower(params, *given).compile().as_text()
     heads, width = module.cfg.heads, module.cfg.width // module.cfg.heads
-    for entries in f"{heads},{size},{beams},{width}]", f"{heads},{width},{size},{beams}]":
-        written = [line for line in program.splitlines() if f"[{rows},{entries}" in line]
+    for piece in map(len, caches[1].pieces):
+        for entries in f"{heads},{piece},{beams},{width}]", f"{heads},{width},{piece},{beams}]":
+            written = [line for line in program.splitlines() if f"[{rows},{entries}" in line]
 
-        assert any("dynamic-update-slice" in line or "scatter" in line for line in written)
-        assert not [line for line in written if " copy(" in line or " convert(" in line]
+            assert any("dynamic-update-slice" in line or "scatter" in line for line in written)
+            assert not [line for line in written if " copy(" in line or " convert(" in line]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_what_no_code_has_reached_is_not_read(monkeypatch, rows):
+    """Numbers that would spoil whatever reads them lie in every piece past the last code."""
+    gpt, params = pieces_of(monkeypatch, 4)
+    module = gpt.bind(params)
+    rng = np.random.default_rng(rows)
+    cache = module.empty_cache(rows, 3, 30)
+    cache = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape, np.float32)), cache)
+    prefix = module.empty_prefix(rows, 5)._replace(lengths=jnp.full(rows, 5))
+    lineage = jnp.asarray(rng.integers(0, 3, (rows, 3, 30)))
+    given = jnp.asarray(rng.integers(0, 64, (rows, 3))), lineage, prefix
+    step = jax.jit(lambda params, index, cache, codes, *rest: GPT.step(
+        gpt.bind(params), codes, index, *rest, cache
+    ))  # fmt: skip
+    assert [len(piece) for piece in cache.pieces] == [4, 4, 4, 4, 8, 6]
+    for index in (0, 4, 5, 8, 9, 16, 17, 24, 25):
+        reached = [piece.start < max(index, 1) for piece in cache.pieces]
+        spoilt = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), cache)
+        spoilt = type(cache)(
+            *(
+                tuple(
+                    tuple(a if kept else b for kept, a, b in zip(reached, *layers, strict=True))
+                    for layers in zip(*both, strict=True)
+                )
+                for both in zip(cache, spoilt, strict=True)
+            )
+        )
+        steps = jnp.asarray(index) if rows == 1 else jnp.asarray([index, 0, index // 2])
+        clean, _ = step(params, steps, cache, *given)
+        logits, _ = step(params, steps, spoilt, *given)
+
+        np.testing.assert_array_equal(logits, clean)
+
+
+@pytest.mark.parametrize("size", [0, 3, 12, 13, 29, 30])
+def test_a_cache_of_another_size_keeps_its_codes(monkeypatch, size):
+    gpt, params = pieces_of(monkeypatch, 4)
+    module = gpt.bind(params)
+    rng = np.random.default_rng(size)
+    cache = module.empty_cache(2, 3, 14)
+    cache = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape, np.float32)), cache)
+    other = module.resized(cache, size)
+    kept = min(size, 14)
+
+    assert other.size == size
+    assert [len(piece) for piece in other.pieces] == piece_sizes(size)
+    for axis, ours, theirs in ((3, other.keys, cache.keys), (2, other.values, cache.values)):
+        for layer, old in zip(ours, theirs, strict=True):
+            layer, old = (np.moveaxis(np.concatenate(a, axis), axis, 0) for a in (layer, old))
+            np.testing.assert_array_equal(layer[:kept], old[:kept])
+            assert not layer[kept:].any()
+
+
+@pytest.mark.parametrize("size", [1, 41, 128, 129, 512, 1024, 1500, 1815, 4096])
+def test_a_piece_is_no_longer_than_the_first_or_half_of_those_before(size):
+    sizes = piece_sizes(size)
+
+    assert sum(sizes) == size
+    for number, piece in enumerate(sizes):
+        assert 0 < piece <= max(gpt_cache.FIRST_PIECE, sum(sizes[:number]) // 2)
+    assert len(sizes) <= 4 + 2 * max(0, int(np.ceil(np.log2(size / 512))))
 
 
 def test_attention_over_parts_is_attention_over_all_their_keys():

@@ -1,0 +1,76 @@
+"""Attention over keys that lie in several arrays, some of which may be left out."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Float32
+
+
+class Part(NamedTuple):
+    """Some of the keys that a query may attend to."""
+
+    keys: Float[Array, "b h k j"]
+    values: Float[Array, "b h j k"]
+    mask: Bool[Array, "*b i j"]  # broadcast over heads, and over rows where it has no `b`
+
+
+class Attended(NamedTuple):
+    """What attention has gathered from some keys, so that more can be added."""
+
+    largest: Float32[Array, "b h i"]  # score
+    total: Float32[Array, "b h i"]  # of the exponentials of scores less the largest
+    mixed: Float32[Array, "b h i k"]  # the values, weighted by these
+
+    def with_more(self, query: Float[Array, "b h i k"], part: Part) -> "Attended":
+        """The same over the keys of a part, too.
+
+        A row that may attend to none of them keeps every bit of what it has.
+        """
+        scores = _scores(query, part)
+        largest = jnp.maximum(self.largest, jnp.max(scores, axis=-1))
+        keep, weights = jnp.exp(self.largest - largest), jnp.exp(scores - largest[..., None])
+        return Attended(
+            largest,
+            self.total * keep + jnp.sum(weights, axis=-1),
+            self.mixed * keep[..., None] + _weighted(weights, part),
+        )
+
+    @property
+    def mean(self) -> Float32[Array, "b h i k"]:
+        """Attention's result."""
+        return self.mixed / self.total[..., None]
+
+
+def attended(query: Float[Array, "b h i k"], parts: Sequence[Part]) -> Attended:
+    """Attention over the keys of all parts, of which each query may attend to one at least."""
+    scores = [_scores(query, part) for part in parts]
+    largest = functools.reduce(jnp.maximum, [jnp.max(each, axis=-1) for each in scores])
+    weights = [jnp.exp(each - largest[..., None]) for each in scores]
+    products = [_weighted(*pair) for pair in zip(weights, parts, strict=True)]
+    totals = [jnp.sum(each, axis=-1) for each in weights]
+    return Attended(largest, sum(totals[1:], totals[0]), sum(products[1:], products[0]))
+
+
+def attend(query: Float[Array, "b h i k"], parts: Sequence[Part]) -> Float32[Array, "b h i k"]:
+    """Scaled dot-product attention over the keys of all parts together."""
+    return attended(query, parts).mean
+
+
+def _scores(query: Float[Array, "b h i k"], part: Part) -> Float32[Array, "b h i j"]:
+    return jnp.where(
+        part.mask if part.mask.ndim == 2 else part.mask[:, None],
+        jnp.einsum("bhik,bhkj->bhij", query, part.keys, preferred_element_type=jnp.float32)
+        * query.shape[-1] ** -0.5,
+        -jnp.inf,
+    )
+
+
+def _weighted(weights: Float32[Array, "b h i j"], part: Part) -> Float32[Array, "b h i k"]:
+    return jnp.einsum(
+        "bhij,bhjk->bhik",
+        weights.astype(part.values.dtype),
+        part.values,
+        preferred_element_type=jnp.float32,
+    )

@@ -1,0 +1,114 @@
+"""What the GPT keeps of positions behind it: keys and values, of the prefix and of the codes."""
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+FIRST_PIECE = 128  # codes
+
+
+class PrefixCache(NamedTuple):
+    """Keys and values of conditioning, text and start code, shared by the beams of a row."""
+
+    keys: tuple[Float[Array, "b h k p"], ...]  # of each layer
+    values: tuple[Float[Array, "b h p k"], ...]
+    lengths: Int[Array, " b"]  # rows that count
+
+
+class CodeCache(NamedTuple):
+    """Keys and values of the codes, by step and by the beam that wrote them there.
+
+    Nothing is ever moved: when beams change places, a table says whose entries are theirs. Each
+    layer's arrays lie apart, so that a step writes them in place, and so does each piece of some
+    steps, so that none is read before it holds something. Keys lie as a product with few queries
+    reads them fastest.
+    """
+
+    keys: tuple[tuple[Float[Array, "b h k s r"], ...], ...]  # of each layer, by piece
+    values: tuple[tuple[Float[Array, "b h s r k"], ...], ...]
+
+    @property
+    def pieces(self) -> list[range]:
+        """The steps of each piece."""
+        ends = list(itertools.accumulate(piece.shape[2] for piece in self.values[0]))
+        return [range(*pair) for pair in itertools.pairwise([0, *ends])]
+
+    @property
+    def size(self) -> int:
+        """The codes that there is room for."""
+        return self.pieces[-1].stop
+
+    def entries(self, layer: int) -> list[tuple[Float[Array, "b h k j"], Float[Array, "b h j k"]]]:
+        """Keys and values of each piece of a layer, steps and beams as one axis."""
+        batch, heads, width = self.keys[layer][0].shape[:3]
+        return [
+            (keys.reshape(batch, heads, width, -1), values.reshape(batch, heads, -1, width))
+            for keys, values in zip(self.keys[layer], self.values[layer], strict=True)
+        ]
+
+    def resized(self, sizes: Sequence[int]) -> "CodeCache":
+        """The cache with room for so many codes in each piece."""
+
+        def resized(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
+            none = lax.slice_in_dim(arrays[0], 0, 0, axis=axis)  # spread over devices like these
+            both = zip(sizes, (*arrays, *[none] * len(sizes)), strict=False)
+            return tuple(_with_room(array, size, axis) for size, array in both)
+
+        return CodeCache(
+            tuple(resized(layer, 3) for layer in self.keys),
+            tuple(resized(layer, 2) for layer in self.values),
+        )
+
+
+def _with_room(array: Array, size: int, axis: int) -> Array:
+    """The array with zeros behind, or cut, to this size."""
+    more = [(0, 0, 0)] * array.ndim
+    more[axis] = (0, size - array.shape[axis], 0)  # less cuts
+    return lax.pad(array, jnp.zeros((), array.dtype), more)
+
+
+def piece_sizes(size: int) -> list[int]:
+    """How a cache for `size` codes is cut: each piece but the first few half of what is before it,
+    rounded down to a power of two.
+    """
+    sizes: list[int] = []
+    while (start := sum(sizes)) < size:
+        power = (1 << (start // 2).bit_length()) >> 1
+        sizes.append(min(max(FIRST_PIECE, power), size - start))
+    return sizes or [0]
+
+
+def written_at(
+    index: Int[Array, ""] | Int[Array, " b"],
+    pieces: tuple[Float[Array, "b h *_"], ...],
+    entry: Float[Array, "b h *_"],
+    *,
+    axis: int,
+) -> tuple[Float[Array, "b h *_"], ...]:
+    """The pieces with the entries of step `index`, which may be another one in each row."""
+
+    def write(piece: Array, entry: Array, index: Array, axis: int) -> Array:
+        entry = jnp.expand_dims(entry, axis).astype(piece.dtype)
+        if len(pieces) > 1:  # in the others what is there is written again
+            size = piece.shape[axis]
+            here = (index >= 0) & (index < size)
+            index = jnp.clip(index, 0, size - 1)
+            old = lax.dynamic_slice_in_dim(piece, index, 1, axis)
+            entry = jnp.where(here, entry, old)
+        return lax.dynamic_update_slice_in_dim(piece, entry, index, axis)
+
+    written, start = [], 0
+    for piece in pieces:
+        if index.ndim:
+            put = jax.vmap(functools.partial(write, axis=axis - 1))
+        else:
+            put = functools.partial(write, axis=axis)
+        written.append(put(piece, entry, index - start))
+        start += piece.shape[axis]
+    return tuple(written)
