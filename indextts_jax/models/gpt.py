@@ -153,10 +153,11 @@ class GPT(nnx.Module):
 
     @property
     def in_pieces(self) -> bool:
-        """Whether caches are cut into pieces, of which a step reads those only that hold something.
+        """Whether caches are cut into pieces, of which a step reads those only that hold something,
+        and the first.
 
-        So it is where the parameters lie as a CPU reads them, see `laid_out`. Elsewhere to decide
-        it on the way would cost more than it saves.
+        So it is where the parameters lie as a CPU reads them, see `laid_out`. A GPU, it is thought,
+        would wait for the host at every decision; that was not measured.
         """
         return isinstance(self.code_head.kernel.get_value(), Streamed)
 
