@@ -186,7 +186,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--random", metavar="SIZES", help="random weights: published, tiny, or a YAML file")
     add("--device", default="auto", help="auto, cpu, cuda or tpu (by default auto)")
     add("--dtype", help="float32, bfloat16, float16 or int8 (by default what the checkpoint says)")
-    add("--fused_attention", action="store_true", help="of the flow, on NVIDIA GPUs")
+    add("--fused_attention", action="store_true", help="of decoding and flow, on NVIDIA GPUs")
     add("--texts", type=_numbers(int), default=list(TEXTS), help="characters (7,16,28,80,200)")
     add("--prompts", type=_numbers(float), default=[5.0, 15.0], help="seconds (by default 5,15)")
     add("--batch", type=_numbers(int), default=[1, 4, 16, 32], help="(by default 1,4,16,32)")

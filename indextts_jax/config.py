@@ -216,6 +216,7 @@ class GPTConfig:
     stop_text: int
     start_code: int
     stop_code: int
+    fused_attention: bool = False  # of a decoding step, in one kernel, on NVIDIA GPUs
 
     def __post_init__(self) -> None:
         _positive("gpt", self, "width", "layers", "heads", "feed_forward", "text_vocabulary")

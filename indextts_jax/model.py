@@ -248,19 +248,27 @@ def with_compute_dtype(config: Config, dtype: str | None) -> Config:
 
 
 def with_fused_attention(config: Config, device: jax.Device) -> Config:
-    """The configuration with the flow's attention in one kernel, on a device that can run it.
+    """The configuration with attention of decoding and flow in kernels, on a device for them.
 
     Raises:
         InputError: for a device or a head width that there is no kernel for.
     """
     if (lack := devices.lacks_kernels(device)) is not None:
         raise InputError(f"fused attention needs {lack}")
-    width = config.dit.width // config.dit.heads
-    if not supported(width):
-        raise InputError(
-            f"fused attention takes heads of width 16, 32, 64, 128 or 256; dit has {width}"
-        )
-    return dataclasses.replace(config, dit=dataclasses.replace(config.dit, fused_attention=True))
+    widths = {
+        "gpt": config.gpt.width // config.gpt.heads,
+        "dit": config.dit.width // config.dit.heads,
+    }
+    for name, width in widths.items():
+        if not supported(width):
+            raise InputError(
+                f"fused attention takes heads of width 16, 32, 64, 128 or 256; {name} has {width}"
+            )
+    return dataclasses.replace(
+        config,
+        gpt=dataclasses.replace(config.gpt, fused_attention=True),
+        dit=dataclasses.replace(config.dit, fused_attention=True),
+    )
 
 
 def _placed(name: str, params: Params, config: Config, device: jax.Device | None = None) -> Params:
@@ -292,7 +300,8 @@ def load_model(
 
     `dtype` sets the compute dtype of the stages after the prompt's analysis; by default the
     checkpoint's configuration says it. A `lazy` model loads each component as it is first used.
-    With `fused_attention` the flow's attention is one kernel (see `layers.fused_attention`).
+    With `fused_attention` attention is one kernel in the flow (see `layers.fused_attention`) and
+    one in decoding (`layers.fused_cached_attention`).
 
     Raises:
         InputError: if the checkpoint is missing, damaged, or does not fit its configuration; if the

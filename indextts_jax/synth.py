@@ -129,7 +129,7 @@ def define(flags: absl_flags.FlagValues) -> None:
         "Numbers to compute with; by default the checkpoint says.",
         **own,
     )
-    switch("fused_attention", False, "On NVIDIA GPUs: the flow's attention in one kernel.", **own)
+    switch("fused_attention", False, "On NVIDIA GPUs: attention in kernels.", **own)
     switch("demo", False, "Speak with a small built-in model of random weights: noise.", **own)
     whole("steps", 25, "Steps of the flow.", lower_bound=1, **own)
     number("guidance", 0.7, "Guidance of the flow; 0 for none.", lower_bound=0.0, **own)

@@ -76,7 +76,8 @@ def test_the_tiny_configuration_is_what_importing_the_tiny_set_gives():
 def test_checkpoints_from_before_what_has_a_default_still_load():
     data = tiny()
     del data["text_emotion"], data["compute"]["text_emotion"]
-    data["dit"].pop("fused_attention", None)
+    for name in ("gpt", "dit"):
+        del data[name]["fused_attention"]
     assert from_data(Config, data) == support.tiny_config()
 
 
@@ -94,9 +95,10 @@ def test_a_configuration_is_hashable_and_frozen():
         config.gpt.width = 3
 
 
-@pytest.mark.parametrize(
-    "path", sorted({*leaves(tiny())} - {"compute.text_emotion", "dit.fused_attention"})
-)
+DEFAULTS = {"compute.text_emotion", "gpt.fused_attention", "dit.fused_attention"}
+
+
+@pytest.mark.parametrize("path", sorted({*leaves(tiny())} - DEFAULTS))
 def test_a_missing_key_is_named(path):
     data = tiny()
     place, key = section(data, path)

@@ -11,12 +11,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.config import GPTConfig
-from indextts_jax.layers.cached_attention import Attended, Part, attend, attended
+from indextts_jax.layers.cached_attention import Part, attend
 from indextts_jax.layers.conv import valid, zero_padding
+from indextts_jax.layers.fused_cached_attention import ALIGNED
 from indextts_jax.layers.linear import (
     Embedding,
     Linear,
@@ -28,7 +28,8 @@ from indextts_jax.layers.linear import (
 )
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.layers.stack import nth
-from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, piece_sizes, written_at
+from indextts_jax.models.gpt_attention import by_piece, in_one_kernel
+from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, piece_sizes, turned, written_at
 
 NORM_EPS = 1e-5
 
@@ -133,6 +134,8 @@ class GPT(nnx.Module):
         self, rows: Float[Array, "b p d"], lengths: Int[Array, " b"]
     ) -> tuple[Float32[Array, "b v"], PrefixCache]:
         """Logits of the first code, and the cache of the prefix with the start code after it."""
+        more = self._room(rows.shape[1] + 1) - rows.shape[1] - 1
+        rows = jnp.pad(rows, ((0, 0), (0, more), (0, 0)))
         start = jnp.full((rows.shape[0], 1), self.cfg.start_code)
         joined = _join(rows, lengths, self._codes(start))
         hidden, keys, values = self._trunk(joined)
@@ -161,13 +164,22 @@ class GPT(nnx.Module):
         """
         return isinstance(self.code_head.kernel.get_value(), Streamed)
 
+    @property
+    def reads_filled(self) -> bool:
+        """Whether a step reads as much of a cache as is filled, however large it is."""
+        return self.in_pieces or self.cfg.fused_attention
+
     def resized(self, cache: CodeCache, size: int) -> CodeCache:
-        """The cache with room for another number of codes."""
-        return cache.resized(piece_sizes(size) if self.in_pieces else [size])
+        """The cache with room for another number of codes, or a few more."""
+        return cache.resized(piece_sizes(size) if self.in_pieces else [self._room(size)])
+
+    def _room(self, size: int) -> int:
+        """The least room for so many entries that the kernel takes."""
+        return -(-size // ALIGNED) * ALIGNED if self.cfg.fused_attention else size
 
     def empty_prefix(self, rows: int, size: int) -> PrefixCache:
         """A cache of prefixes of which no row counts."""
-        heads, width = self.cfg.heads, self.cfg.width // self.cfg.heads
+        heads, width, size = self.cfg.heads, self.cfg.width // self.cfg.heads, self._room(size)
         return PrefixCache(
             self._zeros((rows, heads, width, size), self._dtype),
             self._zeros((rows, heads, size, width), self._dtype),
@@ -191,33 +203,16 @@ class GPT(nnx.Module):
 
         Source: `GPT2InferenceModel.forward` of the PyTorch release.
         """
-        beams, size = codes.shape[1], cache.size
         x = _embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
-        own = lineage[:, :, :size, None] == jnp.arange(beams)  # b r s r
-        written = jnp.arange(size) < index[..., None]
-        earlier = own & written[..., None, :, None]
-        masks = [
-            earlier[:, :, piece.start : piece.stop].reshape(*codes.shape, -1)  # b r j
-            for piece in cache.pieces
-        ]
-        filled = [jnp.max(index) > piece.start for piece in cache.pieces[1:]]
-        known = valid(prefix.lengths, prefix.values[0].shape[2])[:, None]  # b 1 p
-        itself = jnp.eye(beams, dtype=bool)
-
+        own = lineage[:, :, : cache.size, None] == jnp.arange(codes.shape[1])  # b r s r
+        form = in_one_kernel if self.cfg.fused_attention else by_piece
+        attention = form(index, own, prefix, cache)
         keys, values = [], []
         for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
-            given = Part(prefix.keys[layer], prefix.values[layer], known)
-            first, *more = [
-                Part(*entries, mask)
-                for entries, mask in zip(cache.entries(layer), masks, strict=True)
-            ]
-            state = attended(query, [given, first, Part(_turned(key), value, itself)])
-            for some, part in zip(filled, more, strict=True):
-                state = lax.cond(some, Attended.with_more, _as_is, state, query, part)
-            mixed = state.mean
+            mixed = attention(layer, query, key, value)
             x = block.finish(x, mixed)
-            key, value = _turned(_after(mixed, key)), _after(mixed, value)
+            key, value = turned(_after(mixed, key)), _after(mixed, value)
             keys.append(written_at(index, cache.keys[layer], key, axis=3))
             values.append(written_at(index, cache.values[layer], value, axis=2))
         return self._logits(self._norms(x)), CodeCache(tuple(keys), tuple(values))
@@ -281,7 +276,7 @@ class GPT(nnx.Module):
         x, keys, values = rows, [], []
         for block in self._blocks():
             query, key, value = block.project(x)
-            key = _turned(key)
+            key = turned(key)
             x = block.finish(x, attend(query, [Part(key, value, mask)]))
             keys.append(key)
             values.append(value)
@@ -295,14 +290,6 @@ def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> A
     optimization barrier is taken away before the copies are made.)
     """
     return jnp.where(jnp.isnan(first), jnp.nan, then)
-
-
-def _turned(keys: Float[Array, "b h t k"]) -> Float[Array, "b h k t"]:
-    return jnp.swapaxes(keys, 2, 3)
-
-
-def _as_is(state: Attended, query: Array, part: Part) -> Attended:
-    return state
 
 
 def laid_out(params: dict[Any, Any], platform: str, *, eight_bits: bool = False) -> dict[Any, Any]:

@@ -112,3 +112,8 @@ def written_at(
         written.append(put(piece, entry, index - start))
         start += piece.shape[axis]
     return tuple(written)
+
+
+def turned(keys: Float[Array, "b h t k"]) -> Float[Array, "b h k t"]:
+    """Keys as the caches hold them."""
+    return jnp.swapaxes(keys, 2, 3)

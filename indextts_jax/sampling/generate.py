@@ -69,7 +69,7 @@ def generate(
         strategy=strategy,
         start_code=gpt.cfg.start_code,
         stop_code=gpt.cfg.stop_code,
-        in_pieces=gpt.in_pieces,
+        reads_filled=gpt.reads_filled,
     )
     loop = decode if strategy.beams == 1 else beam_search
     return loop(task, logits, gpt.empty_cache(text.shape[0], strategy.beams, 0))

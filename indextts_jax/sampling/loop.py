@@ -16,7 +16,7 @@ from indextts_jax.sampling.settings import Numbers, Strategy
 FILLER_CODE = 1
 
 FIRST_WINDOW = 128  # codes
-IN_PIECES = 512
+FIRST_ROOM = 512
 
 
 class Task(NamedTuple):
@@ -35,7 +35,7 @@ class Task(NamedTuple):
     strategy: Strategy
     start_code: int
     stop_code: int
-    in_pieces: bool = False  # a step leaves out those pieces of the cache that hold nothing
+    reads_filled: bool = False  # a step reads as much of the cache as is filled
 
 
 class Generated(NamedTuple):
@@ -75,16 +75,16 @@ def allowed(task: Task, scores: Float32[Array, "n v"]) -> Float32[Array, "n v"]:
     return jnp.where(jnp.arange(scores.shape[-1]) == task.start_code, -jnp.inf, scores)
 
 
-def windows(size: int, *, in_pieces: bool = False) -> Iterator[int]:
+def windows(size: int, *, reads_filled: bool = False) -> Iterator[int]:
     """Sizes of the cache in turn, the last of them `size`.
 
-    Attention runs over the whole cache: so a short sequence never pays for the longest. Where the
-    cache lies in pieces, it pays for memory only, and two sizes do: each is compiled apart.
+    Attention runs over the whole cache: so a short sequence never pays for the longest. Where a
+    step reads what is filled, it pays for memory only, and two sizes do: each is compiled apart.
     """
-    window = IN_PIECES if in_pieces else FIRST_WINDOW
+    window = FIRST_ROOM if reads_filled else FIRST_WINDOW
     while window < size:
         yield window
-        window = size if in_pieces else 2 * window
+        window = size if reads_filled else 2 * window
     yield size
 
 
@@ -94,7 +94,7 @@ def _going(window: int, state: Any) -> Bool[Array, ""]:
 
 def repeat(task: Task, advance: Callable[[Any], Any], state: Any) -> Any:
     """The state after steps until every row is done, or the buffer is full."""
-    for window in windows(task.strategy.max_codes, in_pieces=task.in_pieces):
+    for window in windows(task.strategy.max_codes, reads_filled=task.reads_filled):
         state = state._replace(cache=task.grow(state.cache, window))
         state = lax.while_loop(functools.partial(_going, window), advance, state)
     return state

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import support
 
 from indextts_jax.config import bundled_config
 from indextts_jax.errors import InputError
@@ -77,9 +78,12 @@ def test_it_is_asked_for_in_the_configuration():
     published = bundled_config("indextts2")
     asked = with_fused_attention(published, gpu("9.0"))
 
-    assert not published.dit.fused_attention
+    for name in ("gpt", "dit"):
+        assert not getattr(published, name).fused_attention
     assert asked == dataclasses.replace(
-        published, dit=dataclasses.replace(published.dit, fused_attention=True)
+        published,
+        gpt=dataclasses.replace(published.gpt, fused_attention=True),
+        dit=dataclasses.replace(published.dit, fused_attention=True),
     )
 
 
@@ -96,12 +100,14 @@ def test_a_device_without_it_is_an_error(device, why):
         with_fused_attention(bundled_config("indextts2"), device)
 
 
-def test_so_is_a_width_of_heads_that_the_kernel_does_not_take():
-    published = bundled_config("indextts2")
-    wide = dataclasses.replace(published.dit, width=published.dit.heads * 24)
+@pytest.mark.parametrize("name", ["gpt", "dit"])
+def test_so_is_a_width_of_heads_that_the_kernel_does_not_take(name):
+    config = support.tiny_config()
+    sizes = getattr(config, name)
+    narrow = dataclasses.replace(sizes, heads=sizes.width // 8)
 
-    with pytest.raises(InputError, match="dit has 24"):
-        with_fused_attention(dataclasses.replace(published, dit=wide), gpu("8.0"))
+    with pytest.raises(InputError, match=f"{name} has 8"):
+        with_fused_attention(dataclasses.replace(config, **{name: narrow}), gpu("8.0"))
 
 
 @pytest.mark.parametrize(

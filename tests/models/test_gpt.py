@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -9,8 +10,9 @@ from flax import nnx
 
 from indextts_jax.config import GPTConfig
 from indextts_jax.layers.cached_attention import Part, attend
+from indextts_jax.layers.fused_cached_attention import attend_filled
 from indextts_jax.models import gpt as gpt_module
-from indextts_jax.models import gpt_cache
+from indextts_jax.models import gpt_attention, gpt_cache
 from indextts_jax.models.components import structure
 from indextts_jax.models.gpt import GPT
 from indextts_jax.models.gpt_cache import piece_sizes
@@ -199,6 +201,69 @@ def test_beams_find_their_history_through_the_lineage():
         forced = np.concatenate([history[:, beam], np.zeros((3, 1), int)], axis=1)
         alone = call(replay, latents, emotion, text, text_lengths, forced)
         support.assert_close(logits[:, beam], alone[:, -1], "gpt.lineage")
+
+
+def in_one_kernel(monkeypatch, dtype="float32"):
+    """The tiny model with the kernel for NVIDIA GPUs, which is run as plain JAX."""
+    interpreted = functools.partial(attend_filled, interpret=True)
+    monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
+    config = support.tiny_config()
+    sizes = dataclasses.replace(config.gpt, fused_attention=True)
+    return structure("gpt", dataclasses.replace(config, gpt=sizes), dtype)
+
+
+def with_room(prefix):
+    """The same with as many rows as the kernel wants."""
+    more = -prefix.values[0].shape[2] % 16
+    return prefix._replace(
+        keys=tuple(jnp.pad(a, [(0, 0)] * 3 + [(0, more)]) for a in prefix.keys),
+        values=tuple(jnp.pad(a, [(0, 0)] * 2 + [(0, more), (0, 0)]) for a in prefix.values),
+    )
+
+
+def test_the_kernel_for_gpus_gives_the_logits_of_the_reference(monkeypatch):
+    gpt, golden = in_one_kernel(monkeypatch), support.golden("gpt")
+    codes = golden["greedy_codes"][:, : golden["step_logits"].shape[1]]
+    run = jax.jit(lambda params, *given: replay(gpt.bind(params), *given))
+    logits = run(support.tiny_params("gpt"), *map(jnp.asarray, (*spoken(), codes)))
+
+    support.assert_close(logits, golden["step_logits"], "gpt.step_logits")
+
+
+@pytest.mark.parametrize("index", [5, [0, 6, 3]])
+def test_a_step_in_one_kernel_is_a_step(monkeypatch, index):
+    codes, lineage, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
+    gpt, index = in_one_kernel(monkeypatch), jnp.asarray(index)
+    run = jax.jit(lambda params, *given: GPT.step(gpt.bind(params), *given))
+    params = support.tiny_params("gpt")
+    larger = gpt.bind(params).resized(cache, 7)
+    expected, after = compiled(GPT.step, "float32")(codes, index, lineage, prefix, cache)
+    logits, written = run(params, codes, index, lineage, with_room(prefix), larger)
+
+    assert larger.size == 16
+    support.assert_close(logits, expected, "gpt.scan")
+    caches = (jax.tree.leaves(each.resized([7])) for each in (written, after))
+    for ours, theirs in zip(*caches, strict=True):
+        support.assert_close(ours, theirs, "gpt.scan")
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fused):
+    config = support.tiny_config()
+    sizes = dataclasses.replace(config.gpt, fused_attention=fused)
+    gpt = structure("gpt", dataclasses.replace(config, gpt=sizes), "bfloat16")
+    codes, lineage, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
+    params = jax.tree.map(lambda a: a.astype("bfloat16"), support.tiny_params("gpt"))
+    prefix, cache = (
+        jax.tree.map(lambda a: a.astype("bfloat16" if a.ndim > 1 else a.dtype), each)
+        for each in (prefix, cache)
+    )
+    step = jax.jit(lambda params, *given: GPT.step(gpt.bind(params), *given))
+    cache = gpt.bind(params).resized(cache, 7)
+    traced = step.trace(params, codes, jnp.asarray(3), lineage, with_room(prefix), cache)
+    program = traced.lower(lowering_platforms=("cuda",)).as_text()
+
+    assert program.count("custom_call @__gpu$xla.gpu.triton") == fused * sizes.layers
 
 
 def step_inputs(rng, beams, size):

@@ -138,8 +138,8 @@ def test_windows_end_with_the_size_itself():
     assert list(windows(1500)) == [128, 256, 512, 1024, 1500]
     assert list(windows(128)) == [128]
     assert list(windows(48)) == [48]
-    assert list(windows(1500, in_pieces=True)) == [512, 1500]
-    assert list(windows(512, in_pieces=True)) == [512]
+    assert list(windows(1500, reads_filled=True)) == [512, 1500]
+    assert list(windows(512, reads_filled=True)) == [512]
 
 
 def test_growing_the_cache_changes_nothing(monkeypatch):

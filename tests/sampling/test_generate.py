@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 
@@ -9,6 +10,8 @@ import support
 
 from indextts_jax.config import bundled_config
 from indextts_jax.errors import InputError
+from indextts_jax.layers.fused_cached_attention import attend_filled
+from indextts_jax.models import gpt_attention
 from indextts_jax.models.components import structure
 from indextts_jax.sampling import loop
 from indextts_jax.sampling.generate import generate
@@ -18,9 +21,11 @@ BUCKET = 23  # text tokens
 KEYS = jax.random.split(jax.random.key(0), 3)
 
 
-@functools.partial(jax.jit, static_argnames=("strategy",))
-def generated(params, *given, strategy):
-    gpt = structure("gpt", support.tiny_config()).bind(params)
+@functools.partial(jax.jit, static_argnames=("strategy", "fused"))
+def generated(params, *given, strategy, fused=False):
+    config = support.tiny_config()
+    sizes = dataclasses.replace(config.gpt, fused_attention=fused)
+    gpt = structure("gpt", dataclasses.replace(config, gpt=sizes)).bind(params)
     return generate(gpt, *given, strategy=strategy)
 
 
@@ -29,7 +34,7 @@ def params():
     return jax.tree.map(jnp.asarray, support.tiny_params("gpt"))
 
 
-def speak(texts, lengths, settings, source=None, emotion=1.0):
+def speak(texts, lengths, settings, source=None, emotion=1.0, **more):
     """Codes of a batch of texts, in the golden voice, padded with ids of size 10 000."""
     golden, rows = support.golden("gpt"), len(texts)
     padded = np.full((rows, BUCKET), 10_007, np.int32)
@@ -44,6 +49,7 @@ def speak(texts, lengths, settings, source=None, emotion=1.0):
         KEYS[:rows] if source is None else jnp.asarray(source),
         settings.numbers,
         strategy=settings.strategy,
+        **more,
     )
 
 
@@ -79,6 +85,19 @@ def test_sampling_gives_the_codes_of_the_reference_from_its_noise(name):
     noise = sampling[f"{name}_exponential"][None]
 
     assert_codes(speak(text, [text.shape[1]], settings, noise), sampling[f"{name}_codes"])
+
+
+def test_the_kernel_for_gpus_gives_the_codes_of_the_reference(monkeypatch):
+    interpreted = functools.partial(attend_filled, interpret=True)
+    monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
+    gpt, sampling = support.golden("gpt"), support.golden("gpt_sampling")
+    text, noise = gpt["text_ids"], sampling["beam3_exponential"][None]
+    given = json.loads(str(sampling["beam3_settings"]))
+    searched = SamplingConfig(sample=False, max_codes=48)
+    drawn = SamplingConfig(beams=given.pop("num_beams"), max_codes=32, **given)
+
+    assert_codes(speak(text, [text.shape[1]], searched, fused=True), gpt["beam3_codes"])
+    assert_codes(speak(text, [text.shape[1]], drawn, noise, fused=True), sampling["beam3_codes"])
 
 
 def test_a_batch_of_two_texts_gives_the_codes_of_the_reference():

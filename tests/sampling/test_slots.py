@@ -1,6 +1,8 @@
 """Slots: rows that decode side by side, each at a step of its own."""
 
+import dataclasses
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -8,8 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import support
+from jax.sharding import Mesh
 
+from indextts_jax.layers.fused_cached_attention import attend_filled
+from indextts_jax.models import gpt_attention, gpt_cache
 from indextts_jax.models.components import structure
+from indextts_jax.models.gpt import laid_out
 from indextts_jax.sampling import slots
 from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.settings import SamplingConfig
@@ -28,8 +34,8 @@ KEYS = jax.random.split(jax.random.key(3), len(TEXTS))
 
 
 @functools.cache
-def params() -> Any:
-    return jax.tree.map(jnp.asarray, support.tiny_params("gpt"))
+def params(platform: str) -> Any:
+    return laid_out(jax.tree.map(jnp.asarray, support.tiny_params("gpt")), platform)
 
 
 @functools.cache
@@ -38,8 +44,8 @@ def jitted(function: Any, **static: Any) -> Any:
     return jax.jit(lambda params, *given: function(bind(params), *given, **static))
 
 
-def call(function: Any, *given: Any, **static: Any) -> Any:
-    return jitted(function, **static)(params(), *given)
+def call(function: Any, *given: Any, platform: str = "cpu", **static: Any) -> Any:
+    return jitted(function, **static)(params(platform), *given)
 
 
 def given(number: int) -> tuple[Any, ...]:
@@ -56,22 +62,32 @@ def given(number: int) -> tuple[Any, ...]:
     )
 
 
+def alone(number: int, **more: Any) -> tuple[list[int], bool]:
+    """The codes of a request by itself, and whether they were cut."""
+    settings = sampling(number, **more)
+    made = call(generate, *given(number), settings.numbers, strategy=settings.strategy)
+    return made.codes[0, : int(made.lengths[0])].tolist(), bool(made.truncated[0])
+
+
 def sampling(number: int, **more: Any) -> SamplingConfig:
     return SamplingConfig(temperature=TEMPERATURES[number], max_codes=40, **more)
 
 
-def through_slots(mesh: Any = None, size: int = SLOTS, **more: Any) -> dict[int, tuple[Any, ...]]:
+def through_slots(
+    mesh: Mesh | None = None, platform: str = "cpu", **more: Any
+) -> dict[int | None, tuple[list[int], bool]]:
     """The codes of all requests, which wait for a slot in turn; as few codes fit in at first."""
     strategy = sampling(0, **more).strategy
-    state = call(
+    on = functools.partial(call, platform=platform)
+    state = on(
         slots.empty,
         sampling(0).numbers,
-        slots=size,
+        slots=SLOTS,
         text_size=BUCKET,
         window=WINDOW,
         strategy=strategy,
     )
-    held: list[int | None] = [None] * size
+    held: list[int | None] = [None] * SLOTS
     waiting, found = list(range(len(TEXTS))), {}
     while waiting or any(one is not None for one in held):
         for place, one in enumerate(held):
@@ -79,7 +95,7 @@ def through_slots(mesh: Any = None, size: int = SLOTS, **more: Any) -> dict[int,
                 number = held[place] = waiting.pop(0)
                 numbers = sampling(number, **more).numbers
                 where = jnp.asarray([place])
-                state = call(
+                state = on(
                     slots.insert,
                     state,
                     where,
@@ -88,11 +104,11 @@ def through_slots(mesh: Any = None, size: int = SLOTS, **more: Any) -> dict[int,
                     strategy=strategy,
                     mesh=mesh,
                 )
-        state, stop = call(slots.run, state, strategy=strategy, mesh=mesh)
+        state, stop = on(slots.run, state, strategy=strategy, mesh=mesh)
         if not stop.finished.any():
             assert stop.steps.max() == state.cache.size
             window = min(2 * state.cache.size, 40)
-            state = state._replace(cache=call(slots.resize, state.cache, window=window))
+            state = state._replace(cache=on(slots.resize, state.cache, window=window))
         for place in np.flatnonzero(stop.finished):
             length = int(stop.generated.lengths[place])
             codes = stop.generated.codes[place, :length].tolist()
@@ -110,11 +126,35 @@ def through_slots(mesh: Any = None, size: int = SLOTS, **more: Any) -> dict[int,
         pytest.param({"beams": 1, "sample": False}, id="greedy", marks=pytest.mark.slow),
     ],
 )
-def test_codes_of_a_slot_are_those_of_the_request_alone(more: dict[str, Any]) -> None:
+def test_codes_of_a_slot_are_those_of_the_request_alone(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    """The slots' cache lies in pieces that are reached one by one, and grow."""
+    monkeypatch.setattr(gpt_cache, "FIRST_PIECE", 4)
     found = through_slots(**more)
-    for number in range(len(TEXTS)):
-        settings = sampling(number, **more)
-        alone = call(generate, *given(number), settings.numbers, strategy=settings.strategy)
-        length = int(alone.lengths[0])
-        assert found[number] == (alone.codes[0, :length].tolist(), bool(alone.truncated[0]))
+    assert found == {number: alone(number, **more) for number in range(len(TEXTS))}
     assert len({len(codes) for codes, _ in found.values()}) > 1 or not more.get("sample", True)
+
+
+@pytest.fixture
+def _traced_anew() -> Iterator[None]:
+    """Functions are traced with what a test puts in their place, and never again."""
+    jitted.cache_clear()
+    yield
+    jitted.cache_clear()
+
+
+@pytest.mark.usefixtures("_traced_anew")
+def test_the_kernel_for_gpus_gives_the_same_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here over a mesh, of one device."""
+    interpreted = functools.partial(attend_filled, interpret=True)
+    monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
+    config = support.tiny_config()
+    sizes = dataclasses.replace(config.gpt, fused_attention=True)
+    monkeypatch.setattr(support, "tiny_config", lambda: dataclasses.replace(config, gpt=sizes))
+
+    found = through_slots(Mesh(np.array(jax.devices()[:1]), slots.ROWS), "gpu")
+
+    monkeypatch.undo()
+    jitted.cache_clear()
+    assert found == {number: alone(number) for number in range(len(TEXTS))}
