@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 from tolerances import TOLERANCES
 
 from importers.convert import Importer
@@ -72,3 +73,12 @@ def assert_close(ours: Any, reference: Any, name: str) -> None:
     assert name in TOLERANCES, f"no tolerance in tests/tolerances.py; {report}"
     assert rms <= TOLERANCES[name][0], report
     assert largest <= TOLERANCES[name][1], report
+
+
+def kernels(function: Any, *given: Any, platform: str = "cuda") -> int:
+    """The kernels of our own for NVIDIA GPUs in a jitted function's program for a platform."""
+    # Newer releases of JAX want to know for what device; there is one here only by name.
+    device = AbstractDevice(device_kind="NVIDIA H100", num_cores=132, platform="gpu")
+    with use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
+        program = function.trace(*given).lower(lowering_platforms=(platform,)).as_text()
+    return program.count("custom_call @__gpu$xla.gpu.triton")
