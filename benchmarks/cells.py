@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from roofline import Cost, Peak
 from work import CODES_PER_SECOND, FRAMES_PER_CODE, Work, codes_for
 
 from indextts_jax.config import Config
+from indextts_jax.model import Model
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import Voice
 from indextts_jax.sampling.settings import SamplingConfig
@@ -99,17 +101,69 @@ def floors(
     }
 
 
-def voice_floor(config: Config, seconds: float, peak: Peak) -> float:
-    """The least seconds that a new prompt takes."""
+def voice_floors(config: Config, seconds: float, peak: Peak) -> dict[str, float]:
+    """The least seconds that each component takes for a new prompt."""
     work = Work(prompt=seconds)
-    costs = [
-        *[roofline.semantic_encoder(config, work.features)] * 2,
-        roofline.semantic_codec(config, work.features),
-        roofline.conditioning(config, work.features),
-        roofline.style_encoder(config, work.banks) or Cost(0.0, 0.0),
-        roofline.regulator(config, work.features, work.prompt_frames, 4),
-    ]
-    return sum(peak.floor(cost) for cost in costs)
+    costs = {
+        "semantic_codec": roofline.semantic_codec(config, work.features),
+        "conditioning": roofline.conditioning(config, work.features),
+        "style_encoder": roofline.style_encoder(config, work.banks) or Cost(0.0, 0.0),
+        "length_regulator": roofline.regulator(config, work.features, work.prompt_frames, 4),
+    }
+    encoder = peak.floor(roofline.semantic_encoder(config, work.features))
+    return {
+        "semantic_encoder": 2 * encoder,  # the speaker's and the emotion's route
+        **{name: peak.floor(cost) for name, cost in costs.items()},
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed(Model):
+    """A model that waits for each of its stages, and adds up their seconds by component."""
+
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def run(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
+        """The result of a stage, which is there."""
+        start = time.perf_counter()
+        found = jax.block_until_ready(super().run(component, function, *arrays, **static))
+        spent = time.perf_counter() - start
+        self.seconds[component] = self.seconds.get(component, 0.0) + spent
+        return found
+
+
+def analysed(
+    tts: IndexTTS,
+    path: Path,
+    seconds: float,
+    peak: Peak,
+    repeats: int,
+    compilations: Compilations,
+) -> tuple[dict[str, Any], Voice]:
+    """The row of a new voice, and the voice; its stages are timed in one more run, with waits."""
+    times, voice = timed(lambda: tts.voice(path), repeats, compilations)
+    fields = {f.name: getattr(tts.model, f.name) for f in dataclasses.fields(tts.model)}
+    model = Timed(**fields)
+    IndexTTS(model).voice(path)
+    least = voice_floors(tts.model.config, seconds, peak)
+    floor = sum(least.values())
+    row = {
+        "what": "voice",
+        "prompt": seconds,
+        **times,
+        "stages": model.seconds,
+        "floors": {name: value for name, value in least.items() if value},
+        "floor": floor,
+        "over_floor": times["median"] / floor,
+    }
+    return row, voice
+
+
+def decoded_bytes(config: Config, request: Request, tokens: int, codes: int) -> float:
+    """What decoding reads and writes, by the plain formulae."""
+    width = WIDTHS[config.compute.gpt]
+    steps = roofline.decode(config, tokens, codes, request.beams, width, request.rows)
+    return sum(cost.bytes for cost in steps)
 
 
 def speak(tts: IndexTTS, voice: Voice, request: Request) -> list[Any]:
@@ -147,14 +201,10 @@ def whole(
     segments = [segment for speech in found for segment in speech.segments]
     audio = sum(speech.duration for speech in found)
     codes, count = sum(segment.codes for segment in segments), len(segments)
-    least = floors(
-        tts.model.config,
-        request,
-        round(sum(s.text_tokens for s in segments) / count),
-        round(codes / count),
-        peaks,
-    )
-    least = {name: seconds * count / request.rows for name, seconds in least.items()}
+    tokens = round(sum(s.text_tokens for s in segments) / count)
+    mean = tts.model.config, request, tokens, round(codes / count)
+    rounds = count / request.rows
+    least = {name: seconds * rounds for name, seconds in floors(*mean, peaks).items()}
     stages = {
         name: timing.summary([one[name] for one in spent[1:]])["median"] for name in spent[-1]
     }
@@ -175,5 +225,6 @@ def whole(
         "real_time_factor": middle / audio,
         "times_real_time": audio / middle,
         "codes_per_second": codes / stages["codes"],
+        "bytes_per_second": decoded_bytes(*mean) * rounds / stages["codes"],  # of decoding
         "expected_seconds": codes / CODES_PER_SECOND,
     }

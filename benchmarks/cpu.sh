@@ -5,7 +5,7 @@
 #
 # FULL and FULL_JAX are those of compare_reference.py; PYTHON names the interpreter that has this program.
 # The stages beside the reference first, the most important ahead of all, each kept as soon as it is there;
-# then one whole utterance. PROMPT, CODES, STEPS, REPEATS, TEXTS change the work.
+# then one whole utterance. PROMPT, CODES, STEPS, REPEATS, TEXTS, BATCH, DTYPE change the work.
 set -euo pipefail
 [ $# -eq 4 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2; }
 full=$1 checkpoint=$2 reference=$3 results=$4
@@ -15,11 +15,12 @@ mkdir -p "$results"
 stages=codes,flow,vocoder,latents,conditioning,semantic_encoder,semantic_codec,style_encoder
 "$python" "$here/compare_reference.py" "$full" "$checkpoint" --reference_python "$reference" \
     --stages "${STAGES:-$stages}" --prompt "${PROMPT:-5}" --codes "${CODES:-100}" \
-    --steps "${STEPS:-25}" --repeats "${REPEATS:-2}" --json "$results/reference.json" \
+    --steps "${STEPS:-25}" --repeats "${REPEATS:-2}" --dtype "${DTYPE:-float32}" --json "$results/reference.json" \
     > "$results/reference.txt"
 tail -n 20 "$results/reference.txt" | grep -v '^{'
 "$python" "$here/run.py" "$checkpoint" --texts "${TEXTS:-28}" --prompts "${PROMPT:-5}" --batch "${BATCH:-1}" \
-    --batch_text "${TEXTS:-28}" --steps "${STEPS:-25}" --repeats "${REPEATS:-2}" --json "$results/run.json" \
+    --batch_text "${BATCH_TEXT:-28}" --steps "${STEPS:-25}" --repeats "${REPEATS:-2}" --dtype "${DTYPE:-float32}" \
+    --json "$results/run.json" \
     > "$results/run.txt"
 grep -v '^{' "$results/run.txt"
 "$python" "$here/plot.py" "$results/speed.svg" "$results/run.json" "$results/reference.json" || true

@@ -69,7 +69,7 @@ def reference(found: dict[str, Any]) -> str:
     ]
     for name, total in found["sums"].items():
         times = (seconds(total[side]) for side in ("theirs", "ours"))
-        rows.append([NAMES[name], *times, f"{total['ratio']:.2f}", ""])
+        rows.append([NAMES[name], *times, f"{total['ratio']:.3f}", ""])
     header = ("stage", "PyTorch, s", "here, s", "ratio", "results apart")
     told = (
         f"Both sides in turn on the same weights, inputs and work, in one run ({place(found)}; "
@@ -78,7 +78,8 @@ def reference(found: dict[str, Any]) -> str:
         f"flax {ours['flax']}, {ours['dtype']}, {ours['device']}. Prompt {work['prompt']:g} s, "
         f"{work['tokens']} text tokens, {work['codes']} codes ({work['seconds']:.1f} s of audio), "
         f"{work['beams']} beams, {work['steps']} steps, guidance {work['guidance']}. Medians of "
-        f"{repeats} runs after a first one, and half the distance of the quartiles."
+        f"{repeats} runs after a first one, and half the distance of the quartiles; the ratio of a "
+        f"stage is the median of those of its runs, that of a sum is of the sums."
     )
     return f"{told}\n\n{markdown(header, rows)}"
 
@@ -103,16 +104,17 @@ def run(found: dict[str, Any]) -> str:
                 f"{row['prompt']:g} s",
                 f"{row['audio']:.1f} s" if speech else "",
                 seconds(row["median"]) + (f" ± {row['spread']:.2g}" if several else "") + " s",
-                f"{row['first']:.1f} s",
+                f"{row['first']:.1f} s ({row['compile']:.1f})",
                 f"{row['real_time_factor']:.3g}" if speech else "",
-                f"{row['codes_per_second']:.1f}" if speech else "",
+                _codes(row) if speech else "",
                 f"{row['over_floor']:.1f}",
+                _stages(row),
                 f"{held:.1f} GB",
             ]
         )
     header = (
-        *("text", "prompt", "audio", "time", "first call", "RTF", "codes a second", "x floor"),
-        "memory so far",
+        *("text", "prompt", "audio", "time", "first call (compiling)", "RTF"),
+        *("codes a second", "x floor", "x floor, by stage", "memory so far"),
     )
     peaks = "; ".join(
         f"{dtype} {peak['flops'] / 1e9:,.0f} GFLOP/s, {peak['bandwidth'] / 1e9:,.1f} GB/s"
@@ -129,6 +131,19 @@ def run(found: dict[str, Any]) -> str:
         f"before: {peaks}."
     )
     return f"{told}\n\n{markdown(header, rows)}"
+
+
+def _codes(row: dict[str, Any]) -> str:
+    """Codes a second, and what that moves."""
+    moved = row.get("bytes_per_second")
+    return f"{row['codes_per_second']:.1f}" + (f" ({moved / 1e9:.1f} GB/s)" if moved else "")
+
+
+def _stages(row: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {row['stages'][name] / least:.1f}"
+        for name, least in row.get("floors", {}).items()
+    )
 
 
 def published() -> str:

@@ -9,9 +9,10 @@ never say stop, so for all weights the length of the text decides how many codes
 second at 14 characters a second, and the stop code is forbidden. So equal work is compared.
 
 The first call stands apart; it compiles (nothing is taken from the cache of compiled programs,
-unless `--cache`). Then median and spread of the repeats, the stages' shares, codes a second, real
-time factor (seconds of compute for one of audio), and the ratio to the floor: bytes and
-multiply-adds of the plain formulae over bandwidth and matrix peak, measured here before.
+unless `--cache`). Then median and spread of the repeats, the stages' shares, codes a second and the
+gigabytes a second that decoding them moves, real time factor (seconds of compute for one of audio),
+and the ratio to the floor: bytes and multiply-adds of the plain formulae over bandwidth and matrix
+peak, measured here before.
 The last line is the same as JSON.
 """
 
@@ -93,10 +94,9 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for seconds in args.prompts:
             path = models.prompt(args.speaker, seconds, Path(folder))
-            times, voice = cells.timed(lambda p=path: tts.voice(p), args.repeats, compilations)
-            floor = cells.voice_floor(model.config, seconds, peaks["float32"])
-            over = times["median"] / floor
-            add({"what": "voice", "prompt": seconds, **times, "floor": floor, "over_floor": over})
+            peak = peaks["float32"]
+            row, voice = cells.analysed(tts, path, seconds, peak, args.repeats, compilations)
+            add(row)
             for request in requests(args, seconds):
                 add(cells.whole(tts, voice, request, peaks, args.repeats, compilations))
     return found
@@ -123,7 +123,7 @@ def requests(args: argparse.Namespace, prompt: float) -> list[cells.Request]:
 
 HEADER = (
     *("what", "prompt", "text", "batch", "codes", "audio s", "median s", "spread", "first s"),
-    *("compile s", "RTF", "codes/s", "x floor", "GB"),
+    *("compile s", "RTF", "codes/s", "GB/s", "x floor", "GB"),
 )
 
 
@@ -145,6 +145,7 @@ def _line(row: dict[str, Any]) -> list[str]:
         shown("compile", ".2f"),
         shown("real_time_factor", ".3f"),
         shown("codes_per_second", ".1f"),
+        f"{row['bytes_per_second'] / 1e9:.1f}" if "bytes_per_second" in row else "",
         shown("over_floor", ".1f"),
         f"{held / 1e9:.2f}",
     ]

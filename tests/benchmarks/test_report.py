@@ -32,14 +32,15 @@ def test_a_comparison_names_both_sides_and_their_ratio():
     text = report.reference(found)
     assert "Abacus, 2 cores" in text
     assert "| codes | 4 ± 0.5 | 3 ± 0.5 | 0.75 | codes equal |" in text
-    assert "| **a segment, voice analysed before** | 40 | 30 | 0.75 |  |" in text
+    assert "| **a segment, voice analysed before** | 40 | 30 | 0.750 |  |" in text
 
 
 def spoken(dtype="float32", repeats=1, batch=1, characters=7):
     """What `run.py` writes of one text."""
     row = {"what": "whole", "characters": characters, "prompt": 5.0, "batch": batch, "audio": 2.0}
     row |= {"median": 4.0, "spread": 0.5, "first": 9.0, "real_time_factor": 2.0, "over_floor": 1.5}
-    row |= {"times_real_time": 0.5 * batch, "codes_per_second": 25.0, "stages": {"codes": 4.0}}
+    row |= {"times_real_time": 0.5 * batch, "codes_per_second": 25.0, "bytes_per_second": 3e9}
+    row |= {"compile": 5.0, "stages": {"codes": 4.0, "sound": 1.0}, "floors": {"codes": 2.0}}
     return {
         "kind": "run",
         "machine": MACHINE,
@@ -60,7 +61,8 @@ def spoken(dtype="float32", repeats=1, batch=1, characters=7):
 def test_one_run_has_no_spread(repeats, time, told):
     text = report.run(spoken(repeats=repeats))
     assert told in text
-    assert f"| 7 characters | 5 s | 2.0 s | {time} | 9.0 s | 2 | 25.0 | 1.5 | 1.0 GB |" in text
+    start = f"| 7 characters | 5 s | 2.0 s | {time} | 9.0 s (5.0) | 2 |"
+    assert f"{start} 25.0 (3.0 GB/s) | 1.5 | codes 2.0 | 1.0 GB |" in text
 
 
 def test_bars_of_two_dtypes_are_called_by_them():
