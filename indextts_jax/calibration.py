@@ -1,7 +1,7 @@
 """How fast this device speaks, as measured while it spoke: kept in the cache folder.
 
-note(Setting.of(model, settings, device), audio=12.3, compute=4.5)
-speed = known(Setting.of(model, settings, device))
+note(Setting.of(model, settings, device, segments=9), audio=12.3, compute=4.5)
+speed = known(Setting.of(model, settings, device, segments=200))
 """
 
 import contextlib
@@ -33,21 +33,23 @@ class Setting:
     machine: str
     config: str
     dtype: str
-    batch: int
+    batch: int  # segments that were spoken at once
     beams: int
     steps: int
     guided: bool
 
     @classmethod
-    def of(cls, model: Model, settings: Settings, device: jax.Device) -> "Setting":
-        """That of a model and its settings on a device."""
+    def of(
+        cls, model: Model, settings: Settings, device: jax.Device, *, segments: int
+    ) -> "Setting":
+        """That of a model and its settings on a device; few segments do not fill a batch."""
         here = environment(device)
         return cls(
             device=here.device,
             machine=here.machine,
             config=config_key(model.config),
             dtype=model.config.compute.gpt,
-            batch=settings.batch,
+            batch=min(settings.batch, segments),
             beams=settings.sampling.beams,
             steps=settings.steps,
             guided=settings.guidance > 0,

@@ -8,6 +8,7 @@ The figures are those of the compiler: the largest programs are compiled to ask 
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 import re
@@ -30,7 +31,7 @@ from indextts_jax.rehearsal import (
 from indextts_jax.settings import Settings, code_limit
 from indextts_jax.voices import ANALYSIS, SPEAKING
 
-HALF = "bfloat16"
+HALF = "bfloat16"  # holds every number that float32 does: no segment is lost by the choice
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]I?|)B?", re.IGNORECASE)
 
@@ -122,6 +123,7 @@ def fitted(
     settings: Settings | None = None,
     *,
     dtype: str | None = None,
+    fused_attention: bool = False,
     analyses: bool = True,
     frames: int | None = None,
     least_codes: int = 0,
@@ -138,8 +140,10 @@ def fitted(
         InputError: if nothing fits; the message says what the least would be.
     """
     least: Need | None = None
-    for one, kind in _candidates(checkpoint, settings or Settings(), dtype, least_codes):
-        model = rehearsal(load_model(checkpoint, dtype=kind, lazy=True))
+    load = functools.partial(load_model, checkpoint, lazy=True, fused_attention=fused_attention)
+    asked = load(dtype=dtype)
+    for one, kind in _candidates(asked, settings or Settings(), dtype, least_codes):
+        model = rehearsal(load(dtype=kind))
         need = Need(parameters(model), 0, "what has not been looked at")
         if need.total <= limit:
             watch(f"memory of {_told(model, one, kind)}")
@@ -154,9 +158,8 @@ def fitted(
 
 
 def _candidates(
-    checkpoint: str | Path, settings: Settings, dtype: str | None, least_codes: int
+    model: Model, settings: Settings, dtype: str | None, least_codes: int
 ) -> Iterator[tuple[Settings, str | None]]:
-    model = load_model(checkpoint, dtype=dtype, lazy=True)
     most = code_limit(model, settings)
     rungs = [n for n in model.config.buckets.codes if max(1, least_codes) <= n < most]
     batches = list(_halves(settings.batch))

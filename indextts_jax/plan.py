@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 from absl import flags as absl_flags
 
 from indextts_jax import calibration, cli, devices, programs, text_flags, voices
+from indextts_jax.batch import Utterance
 from indextts_jax.calibration import Setting, Speed
 from indextts_jax.config import COMPUTE_DTYPES
 from indextts_jax.errors import InputError
@@ -76,14 +78,15 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_enum(
         "dtype", None, list(COMPUTE_DTYPES), "Numbers, as synth takes them.", **own
     )
+    absl_flags.DEFINE_bool("fused_attention", False, "As synth takes it.", **own)
     whole("batch", 1, "Segments that are spoken at once.", lower_bound=1, **own)
     text("max_memory", None, "Device memory, for instance 8GB, as synth takes it.", **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     absl_flags.DEFINE_bool(
         "calibrate",
         False,
-        "Speak the first segment to measure the speed, with --speaker or --voice, and compile the "
-        "largest programs to learn their memory.",
+        "Speak as many segments as go at once to measure the speed, with --speaker or --voice, and "
+        "compile the largest programs to learn their memory.",
         **own,
     )
     text("speaker", None, "Recording of a voice, to calibrate with.", **own)
@@ -109,16 +112,20 @@ def main(flags: Any) -> None:
         raise InputError("--calibrate needs --speaker or --voice, one of them")
     text, settings = text_flags.given_text(flags), _settings(flags)
     limit = None if flags.max_memory is None else parse_size(flags.max_memory)
-    device, dtype = devices.choose(flags.device), flags.dtype
+    device, dtype, fused = devices.choose(flags.device), flags.dtype, flags.fused_attention
     devices.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Planning") as watch:
         if limit is not None:
-            fit = fitted(flags.checkpoint, limit, settings, dtype=dtype, watch=watch)
+            fit = fitted(
+                flags.checkpoint, limit, settings, dtype=dtype, fused_attention=fused, watch=watch
+            )
             settings, dtype = fit.settings, fit.dtype
-        tts = IndexTTS(load_model(flags.checkpoint, dtype=dtype, lazy=True))
+        model = load_model(flags.checkpoint, dtype=dtype, lazy=True, fused_attention=fused)
+        tts = IndexTTS(model)
         script = tts.script(text, settings)
         if flags.calibrate:
-            measure(tts, _voice(tts, flags), script.segments[0].text, settings)
+            texts = [segment.text for segment in script.segments[: settings.batch]]
+            measure(tts, _voice(tts, flags), texts, settings)
         watch("memory")
         plan = planned(tts, script, settings, compiles=flags.calibrate)
     if flags.json:
@@ -148,14 +155,18 @@ def _voice(tts: IndexTTS, flags: Any) -> Voice:
     return tts.voice(flags.speaker)
 
 
-def measure(tts: IndexTTS, voice: Voice, text: str, settings: Settings) -> None:
-    """Speaks a text twice, and keeps how long the second time takes."""
+def measure(tts: IndexTTS, voice: Voice, texts: Sequence[str], settings: Settings) -> None:
+    """Speaks texts twice, as many at once as settings say, and keeps the time of the second."""
+    requests = [Utterance(text=text, voice=voice) for text in texts]
     for _ in range(2):
         start = time.perf_counter()
-        speech = tts.speak(text, voice, settings=settings)
+        if settings.batch == 1:
+            spoken = [tts.speak(text, voice, settings=settings) for text in texts]
+        else:
+            spoken = tts.speak_many(requests, settings=settings)
         spent = time.perf_counter() - start
-    setting = Setting.of(tts.model, settings, tts.model.device)
-    calibration.note(setting, audio=speech.duration, compute=spent)
+    setting = Setting.of(tts.model, settings, tts.model.device, segments=len(texts))
+    calibration.note(setting, audio=sum(one.duration for one in spoken), compute=spent)
 
 
 def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool) -> Plan:
@@ -171,6 +182,7 @@ def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool
         sum(one.least for one in durations) / speed + silence,
         sum(one.most for one in durations) / speed + silence,
     )
+    setting = Setting.of(tts.model, settings, tts.model.device, segments=len(script.segments))
     model, kept = rehearsal(tts.model), programs.active()
     speaking = analysis = None
     if compiles or kept is not None:
@@ -187,7 +199,7 @@ def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool
         segments=len(script.segments),
         text_tokens=sum(len(segment.ids) for segment in script.segments),
         audio=audio,
-        speed=calibration.known(Setting.of(tts.model, settings, tts.model.device)),
+        speed=calibration.known(setting),
         speaking=speaking,
         analysis=analysis,
     )

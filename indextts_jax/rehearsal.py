@@ -31,6 +31,7 @@ from indextts_jax.prompts import (
     analyse_signals,
     regulate,
 )
+from indextts_jax.sampling.reply import reply
 from indextts_jax.settings import Settings, code_limit, segment_limit
 from indextts_jax.stages import Codes, codes_to_wave, segment_keys, speech_codes
 from indextts_jax.timing import Timing, frames_of
@@ -169,9 +170,10 @@ def warm_up(
     """Compiles what `speak` may need with this voice and these settings, whatever the text.
 
     Another voice of about the same length, another seed, temperature or emotion needs nothing
-    else; other beams, flow steps or `max_codes` do. `watch` is told what is being compiled.
+    else; other beams, flow steps, batch, speed or `max_codes` do, and so do guidance 0, typical
+    sampling, and a duration that is asked for. `watch` is told what is being compiled.
     """
-    _go(tts.model, speech_steps(rehearsal(tts.model), voice, settings or Settings()), watch)
+    _go(tts.model, all_steps(rehearsal(tts.model), voice, settings or Settings()), watch)
 
 
 def _go(model: Model, steps: Sequence[Step], watch: Watch | None) -> None:
@@ -180,6 +182,16 @@ def _go(model: Model, steps: Sequence[Step], watch: Watch | None) -> None:
             if watch is not None:
                 watch(step.what)
             step.do()
+
+
+def all_steps(model: Rehearsal, voice: Voice, settings: Settings) -> list[Step]:
+    """What speaking may need: segments one by one, and several at once where settings say so."""
+    steps = speech_steps(model, voice, settings)
+    if settings.batch > 1:
+        from indextts_jax.rehearsal_batch import batch_steps  # only where it is asked for
+
+        steps += batch_steps(model, voice, settings)
+    return steps
 
 
 def speech_steps(
@@ -262,6 +274,24 @@ def prompt_steps(model: Rehearsal) -> list[Step]:
 def warm_up_prompts(tts: IndexTTS, *, watch: Watch | None = None) -> None:
     """Compiles what `voice` and `emotion` may need, whatever the length of the prompt."""
     _go(tts.model, prompt_steps(rehearsal(tts.model)), watch)
+
+
+def word_steps(model: Rehearsal) -> list[Step]:
+    """What reading emotion from words may need; nothing for a model that cannot."""
+    config = model.config.text_emotion
+    if config is None:
+        return []
+    most = config.positions - config.reply_tokens
+
+    def read(size: int) -> None:
+        length = jnp.asarray(1, jnp.int32)
+        model.run("text_emotion", reply, jnp.zeros(size, jnp.int32), length)
+
+    sizes = sorted({min(rung, most) for rung in config.buckets})
+    return [
+        Step(f"emotion from words of {size} tokens", functools.partial(read, size))
+        for size in sizes
+    ]
 
 
 def blank_voices(model: Rehearsal) -> list[Voice]:

@@ -326,7 +326,7 @@ def _main(flags: Any, stdout: Any) -> int:
         preparing = _preparing() - preparing
     if programs.active() is not None and not flags.demo:
         spent = sum(speech.seconds.values()) - preparing
-        setting = Setting.of(tts.model, settings, device)
+        setting = Setting.of(tts.model, settings, device, segments=len(speech.segments))
         calibration.note(setting, audio=speech.duration, compute=spent)
     if flags.output == STDOUT:
         stdout.buffer.write(raw(speech.samples))
@@ -407,6 +407,7 @@ def _load(
             parse_size(flags.max_memory),
             settings,
             dtype=dtype,
+            fused_attention=flags.fused_attention,
             analyses=prompt is not None,
             least_codes=round(longest / CODE_SECONDS),
             watch=watch,

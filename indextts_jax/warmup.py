@@ -15,26 +15,29 @@ from indextts_jax import cli, devices, packing, programs, voices
 from indextts_jax.audio.io import load_audio
 from indextts_jax.checkpoint import open_checkpoint
 from indextts_jax.config import COMPUTE_DTYPES
+from indextts_jax.emotion_text import COMPONENT
 from indextts_jax.errors import InputError
-from indextts_jax.model import config_key, load_model
+from indextts_jax.model import config_key, load_model, with_fused_attention
 from indextts_jax.programs import Program, Programs
 from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS, Voice, analyse_signals, speaker_signals
 from indextts_jax.rehearsal import (
     Rehearsal,
     Step,
+    all_steps,
     blank_voices,
     code_counts,
     prompt_signals,
     prompt_steps,
     rehearsal,
-    speech_steps,
     text_lengths,
     warm_up,
     warm_up_prompts,
+    word_steps,
 )
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.settings import Settings
 from indextts_jax.terminal import say, stage_bar, warn
+from indextts_jax.timing import Timing
 
 __all__ = [
     "Rehearsal",
@@ -76,6 +79,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_bool("greedy", False, "Take the likeliest codes.", **own)
     whole("max_codes", None, "Longest segment, in codes.", lower_bound=1, **own)
     whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
+    absl_flags.DEFINE_float("speed", 1.0, "Speed of speech, as synth takes it.", **own)
 
 
 def main(flags: Any) -> None:
@@ -100,7 +104,8 @@ def main(flags: Any) -> None:
         raise InputError(f"compiled programs cannot be kept: set {devices.CACHE} to a folder")
     config = None
     if flags.checkpoint is not None:
-        config = config_key(open_checkpoint(flags.checkpoint).config)
+        sizes = open_checkpoint(flags.checkpoint).config
+        config = config_key(with_fused_attention(sizes, device) if flags.fused_attention else sizes)
     if flags.unpack is not None:
         warn(TRUST)
         came = packing.unpack(kept, device, Path(flags.unpack), config)
@@ -122,6 +127,7 @@ def _compile(flags: Any, kept: Programs) -> None:
         guidance=flags.guidance,
         max_codes=flags.max_codes,
         segment_tokens=flags.segment_tokens,
+        timing=Timing(speed=flags.speed),
         batch=flags.batch,
     )
     start, counts, now = time.perf_counter(), {True: 0, False: 0}, ["what the others need", ""]
@@ -138,6 +144,8 @@ def _compile(flags: Any, kept: Programs) -> None:
         model = load_model(flags.checkpoint, dtype=flags.dtype, lazy=True, fused_attention=fused)
         model = rehearsal(model)
         steps = list(_steps(model, settings, flags.voice, flags.speaker))
+        if flags.voice is None and flags.speaker is None:
+            steps += _word_steps(flags)
         for number, step in enumerate(steps, 1):
             now[:] = step.what, f" ({len(steps) - number} steps left)"
             watch("".join(now))
@@ -159,12 +167,16 @@ def _steps(
         yield from prompt_steps(model) if speaker is None else ()
     for one in _voices(model, voice, speaker):
         seconds = one.frames * model.config.mel.hop / model.config.mel.sample_rate
-        steps = speech_steps(model, one, settings)
-        if settings.batch > 1:
-            from indextts_jax.rehearsal_batch import batch_steps  # only where it is asked for
-
-            steps += batch_steps(model, one, settings)
+        steps = all_steps(model, one, settings)
         yield from (step._replace(what=f"{step.what}, prompt of {seconds:.1f} s") for step in steps)
+
+
+def _word_steps(flags: Any) -> list[Step]:
+    """For a checkpoint that reads emotion from words."""
+    if COMPONENT not in open_checkpoint(flags.checkpoint).components:
+        return []
+    reader = load_model(flags.checkpoint, dtype=flags.dtype, components=[COMPONENT], lazy=True)
+    return word_steps(rehearsal(reader))
 
 
 def _voices(model: Rehearsal, voice: str | None, speaker: str | None) -> Sequence[Voice]:

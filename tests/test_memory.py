@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import golden_copies
 import pytest
 import support
 
@@ -42,8 +43,9 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     tokenizer = Tokenizer(support.CHECKPOINTS / "bpe.model")
 
-    def load(path: Any, *, dtype: str | None, lazy: bool) -> Model:
+    def load(path: Any, *, dtype: str | None, lazy: bool, fused_attention: bool) -> Model:
         assert lazy  # nothing is loaded to choose
+        assert not fused_attention
         config = support.tiny_config()
         compute = dataclasses.replace(config.compute, gpt=dtype or config.compute.gpt)
         return Model(dataclasses.replace(config, compute=compute), {}, tokenizer)
@@ -98,3 +100,20 @@ def test_nothing_is_compiled_where_the_parameters_alone_are_too_much(made_up: li
     with pytest.raises(InputError, match="the least is"):
         fitted("x", 40, WISH)
     assert made_up == []
+
+
+@pytest.mark.slow
+def test_the_needs_are_those_of_compiled_programs() -> None:
+    """Of the tiny set: a batch needs more than one segment, and a limit below halves it."""
+    checkpoint = golden_copies.shared()
+    wish = Settings(batch=4, max_codes=64, steps=2)
+    most = fitted(checkpoint, 10**10, wish)
+    fewer = fitted(checkpoint, most.need.total - 1, wish)
+    voice_alone = fitted(checkpoint, 10**10, dataclasses.replace(wish, batch=1), analyses=False)
+
+    assert (most.settings.batch, most.dtype) == (4, None)
+    assert most.need.parameters > 0
+    assert most.need.program > 10**6
+    assert fewer.need.total < most.need.total
+    assert fewer.settings.batch == 2
+    assert voice_alone.need.total < most.need.total

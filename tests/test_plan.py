@@ -2,6 +2,9 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
 import jax.numpy as jnp
 import pytest
@@ -13,6 +16,7 @@ from indextts_jax.memory import Need
 from indextts_jax.model import Model
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.plan import described, planned
+from indextts_jax.prompts import Voice
 from indextts_jax.settings import Settings
 from indextts_jax.text.tokenizer import Tokenizer
 
@@ -85,10 +89,35 @@ def test_what_is_not_known_is_said_plainly(tts: IndexTTS) -> None:
 
 def test_the_time_is_that_of_the_audio_at_the_measured_speed(tts: IndexTTS) -> None:
     settings = Settings()
-    note(Setting.of(tts.model, settings, tts.model.device), audio=1.0, compute=0.5)
+    note(Setting.of(tts.model, settings, tts.model.device, segments=1), audio=1.0, compute=0.5)
     made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
     assert made.seconds == tuple(0.5 * seconds for seconds in made.audio)
     assert made.audio[1] < made.audio[0] < made.audio[2]
+
+
+@pytest.mark.parametrize(("batch", "texts", "at_once"), [(1, 1, 1), (4, 4, 4), (4, 3, 3)])
+def test_the_speed_is_that_of_as_many_segments_as_go_at_once(
+    tts: IndexTTS, monkeypatch: pytest.MonkeyPatch, batch: int, texts: int, at_once: int
+) -> None:
+    spoken: list[int] = []
+
+    def many(self: IndexTTS, requests: Any, *, settings: Settings) -> list[Any]:
+        assert settings.batch > 1
+        spoken.append(len(requests))
+        return [SimpleNamespace(duration=2.0)] * len(requests)
+
+    def one(self: IndexTTS, text: str, voice: Any, *, settings: Settings) -> Any:
+        spoken.append(1)
+        return SimpleNamespace(duration=2.0)
+
+    monkeypatch.setattr(IndexTTS, "speak_many", many)
+    monkeypatch.setattr(IndexTTS, "speak", one)
+    settings = Settings(batch=batch)
+    plan.measure(tts, mock.NonCallableMock(spec=Voice), ["cat."] * texts, settings)
+
+    assert spoken == [texts, texts]
+    (kept,) = calibration.measurements()
+    assert (kept.setting.batch, kept.audio) == (at_once, 2.0 * texts)
 
 
 def test_a_plan_is_told() -> None:

@@ -8,8 +8,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import golden_copies
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,18 +20,29 @@ import pytest
 import support
 from models_under_test import model
 
+from indextts_jax import cli, devices, packing, programs, warmup
 from indextts_jax import model as model_module
 from indextts_jax.audio.features import log_mel, semantic_features
 from indextts_jax.audio.io import resample
+from indextts_jax.batch import Utterance
 from indextts_jax.buckets import bucket
-from indextts_jax.config import BucketConfig, Config
+from indextts_jax.checkpoint import open_checkpoint
+from indextts_jax.config import BucketConfig, Config, bundled_config
 from indextts_jax.errors import InputError
-from indextts_jax.model import Model, compiled, random_params
+from indextts_jax.model import (
+    Model,
+    compiled,
+    config_key,
+    random_params,
+    with_fused_attention,
+)
 from indextts_jax.models.components import structure
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.pipeline import IndexTTS
 from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS, Voice
+from indextts_jax.rehearsal import rehearsal, word_steps
 from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.sampling.reply import reply
 from indextts_jax.settings import Settings
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.warmup import (
@@ -178,6 +192,85 @@ def test_fifty_sentences_after_the_warm_up_compile_nothing_and_leave_nothing(
     assert names == []
     assert np.array_equal(first, last)
     assert len(jax.live_arrays()) == before
+
+
+@pytest.mark.slow
+def test_fifty_sentences_three_at_once_compile_nothing_after_the_warm_up(
+    tts: IndexTTS, voices: list[Voice]
+) -> None:
+    three = dataclasses.replace(SETTINGS, batch=3)
+    warm_up(tts, voices[0], three)
+    generator = random.Random(2)
+
+    def one() -> Utterance:
+        text = " ".join(generator.choices(WORDS, k=generator.choice([1, 2, 5, 9, 16]))) + "."
+        weights = generator.choice([None, [generator.random() / 8] * 8])
+        return Utterance(
+            text=text,
+            voice=generator.choice(voices),
+            seed=generator.randrange(2**32),
+            emotion_weights=weights,
+        )
+
+    with compilations() as names:
+        for count in [1, 2, 3, 4, 5, 6, 7, 8, 9, 5]:
+            tts.speak_many([one() for _ in range(count)], settings=three)
+    assert names == []
+
+
+def test_the_warm_up_meets_all_paddings_of_words(tmp_path: Path) -> None:
+    """Of a model that reads emotion from words; one that does not needs nothing."""
+    without = IndexTTS(sizes()).model
+    assert word_steps(rehearsal(without)) == []
+    words = bundled_config("tiny").text_emotion
+    assert words is not None
+    config = dataclasses.replace(support.tiny_config(), text_emotion=words)
+    met: list[int] = []
+
+    class Listening(Rehearsal):
+        def run(self, component: str, function: Any, prompt: Any, length: Any) -> None:
+            assert (component, function, length.shape) == ("text_emotion", reply, ())
+            met.append(len(prompt))
+
+    for step in word_steps(Listening(config, {}, without.tokenizer)):
+        step.do()
+    most = words.positions - words.reply_tokens
+    assert set(met) == {min(bucket(count, words.buckets), most) for count in range(1, most + 1)}
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_pack_is_of_the_programs_that_were_asked_for(
+    fused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those with fused attention are kept under a configuration of their own."""
+    keys: list[str | None] = []
+
+    def pack(kept: Any, device: Any, path: Path, config: str | None) -> Any:
+        keys.append(config)
+        return SimpleNamespace(path=path, programs=0, bytes=0, sha256="")
+
+    monkeypatch.setattr(devices, "lacks_kernels", lambda device: None)
+    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(programs, "active", lambda: "the programs")
+    monkeypatch.setattr(warmup, "_compile", lambda flags, kept: None)
+    monkeypatch.setattr(packing, "pack", pack)
+    checkpoint = golden_copies.shared()
+    code = cli.execute(
+        warmup.main,
+        warmup.define,
+        name="warmup",
+        summary="",
+        common=warmup.COMMON,
+        argv=[
+            f"--checkpoint={checkpoint}",
+            f"--pack={tmp_path}/a.zip",
+            f"--fused_attention={fused}",
+        ],
+    )
+    config = open_checkpoint(checkpoint).config
+    (device,) = jnp.zeros(()).devices()
+    assert code == 0
+    assert keys == [config_key(with_fused_attention(config, device) if fused else config)]
 
 
 def test_four_threads_with_a_voice_each_give_the_samples_of_the_sequence(

@@ -1,9 +1,10 @@
 """A decoding step's attention in one kernel for NVIDIA GPUs, over what a cache holds and no more.
 
 The beams of a row are few queries: what counts is how fast keys and values are read. So several
-programs share those of a head. Each takes every so manieth block of the prefix and of the codes, as
-far as the row has filled them; what they gathered is then weighed by their sums. There are always
-as many: so a row's result is the same to the bit whatever lies beside it.
+programs share those of a head (split keys, as in flash decoding): each takes every sixteenth block
+of the prefix and of the codes, as far as the row has filled them. What they gathered is weighed by
+the sums of their exponentials. There are always as many programs: so a row's result is the same to
+the bit whatever lies beside it.
 """
 
 import functools
@@ -21,7 +22,6 @@ from indextts_jax.layers.fused_attention import LEAST_WIDTH, LOW, WARPS
 ALIGNED = 16  # room must be made for a multiple: then keys are read several at a time
 BLOCK = 64  # entries at a time
 SHARES = 16  # programs for a head: enough for all of a GPU with one row of few heads
-STAGES = 3  # blocks on their way at a time; of float32 one less, for devices with little memory
 TINY = 1e-30  # in place of the sum of none
 
 
@@ -39,18 +39,18 @@ def attend_filled(
     value: Float[Array, "b h r k"],
     prefix: Entries,
     codes: Entries,
-    own: Bool[Array, "b r j"],
+    own: Bool[Array, "b r e"],
     *,
     interpret: bool = False,
 ) -> Float32[Array, "b h r k"]:
     """What each beam gathers from its own key and value, the prefix, and those codes that are its.
 
-    Scores are scaled by the root of the width. Of what is not filled nothing is read, but for the
-    keys next to the last. `interpret` runs the kernel as plain JAX, anywhere.
+    `own` has a column for each entry of the codes that can be filled. Scores are divided by the
+    root of the width. Of what is not filled nothing is read, but for keys up to the next multiple
+    of 16. `interpret` runs the kernel as plain JAX, anywhere.
     """
     assert all(entries.keys.shape[3] % ALIGNED == 0 for entries in (prefix, codes))
     batch, heads, beams, width = query.shape
-    stages = STAGES if codes.keys.dtype.itemsize < 4 else STAGES - 1
     queries = max(LEAST_WIDTH, 1 << (beams - 1).bit_length())
     shapes = [(batch, heads, SHARES, beams, width), (batch, heads, SHARES, beams)]
 
@@ -78,23 +78,26 @@ def attend_filled(
         ],
         out_specs=[of_share(shape) for shape in shapes],
         out_shape=[jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
-        compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=stages),
+        compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=_stages(query)),
         interpret=interpret,
         name="attend_filled",
     )
-    means, sizes = call(
+    room = min(codes.keys.shape[3], own.shape[2])
+    means, log_sums = call(
         *tokens,
         *given[0],
-        _counts(prefix),
+        jnp.minimum(prefix.filled, prefix.keys.shape[3]).astype(jnp.int32),
         *given[1],
-        _counts(codes),
+        jnp.minimum(codes.filled, room).astype(jnp.int32),
         own.astype(jnp.int8),
     )
-    return jnp.sum(means * jax.nn.softmax(sizes, axis=2)[..., None], axis=2)
+    return jnp.sum(means * jax.nn.softmax(log_sums, axis=2)[..., None], axis=2)
 
 
-def _counts(entries: Entries) -> Int[Array, " b"]:
-    return jnp.minimum(entries.filled, entries.keys.shape[3]).astype(jnp.int32)
+def _stages(query: Float[Array, "b h r k"]) -> int:
+    """Blocks on their way at a time: fewer large ones, for devices with 99 KB of shared memory."""
+    row = query.shape[3] * query.dtype.itemsize
+    return 3 if row <= 256 else 2 if row <= 512 else 1
 
 
 def _kernel(
@@ -109,13 +112,14 @@ def _kernel(
     filled_ref: Any,
     own_ref: Any,
     mean_ref: Any,
-    size_ref: Any,
+    log_sum_ref: Any,
     *,
     queries: int,
 ) -> None:
-    """One share of a head: the mean of its values, and the logarithm of the sum of its weights."""
+    """One share of a head: the mean of its values, and the logarithm of its exponentials' sum."""
     beams, width = query_ref.shape
-    share, all_queries = pl.program_id(2), pl.ds(pl.program_id(2) * 0, queries)
+    share = pl.program_id(2)
+    all_queries = pl.ds(0 * share, queries)  # more than beams: a plain 0 would be refused
     beam = jnp.arange(queries)
     there = beam < beams
     dot = functools.partial(
@@ -170,4 +174,4 @@ def _kernel(
     total, highest, mixed = walk(keys_ref, values_ref, filled_ref[...], owned, carry)
     total = jnp.maximum(total, TINY)
     triton.store(mean_ref.at[all_queries, :], mixed / total[:, None], mask=there[:, None])
-    triton.store(size_ref.at[all_queries], highest + jnp.log(total), mask=there)
+    triton.store(log_sum_ref.at[all_queries], highest + jnp.log(total), mask=there)

@@ -166,7 +166,7 @@ class GPT(nnx.Module):
 
     @property
     def reads_filled(self) -> bool:
-        """Whether a step reads as much of a cache as is filled, however large it is."""
+        """Whether a step leaves out what of a cache holds nothing: whole pieces, or all of it."""
         return self.in_pieces or self.cfg.fused_attention
 
     def resized(self, cache: CodeCache, size: int) -> CodeCache:

@@ -35,7 +35,7 @@ class Task(NamedTuple):
     strategy: Strategy
     start_code: int
     stop_code: int
-    reads_filled: bool = False  # a step reads as much of the cache as is filled
+    reads_filled: bool = False  # a step leaves out what of the cache holds nothing
 
 
 class Generated(NamedTuple):
@@ -79,7 +79,8 @@ def windows(size: int, *, reads_filled: bool = False) -> Iterator[int]:
     """Sizes of the cache in turn, the last of them `size`.
 
     Attention runs over the whole cache: so a short sequence never pays for the longest. Where a
-    step reads what is filled, it pays for memory only, and two sizes do: each is compiled apart.
+    step leaves out what holds nothing, it pays for memory only, and two sizes do: each is compiled
+    apart.
     """
     window = FIRST_ROOM if reads_filled else FIRST_WINDOW
     while window < size:

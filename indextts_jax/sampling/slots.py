@@ -177,8 +177,9 @@ def advance(gpt: GPT, slots: Slots, strategy: Strategy) -> Slots:
     else:
         codes = rows.codes[:, None]
         lineage = jnp.zeros_like(codes)
-    # A slot that is complete goes along, and writes where nobody looks.
+    # A slot that is complete, or empty, goes along, and writes where nobody looks.
     index = jnp.minimum(index, min(slots.cache.size, strategy.max_codes) - 1)
+    index = jnp.where(slots.busy, index, 0)  # and reads next to nothing
     code = jnp.take_along_axis(codes, index[:, None, None], axis=2)[..., 0]
     logits, cache = gpt.step(code, index, lineage, slots.prefix, slots.cache)
     rows = rows._replace(logits=logits.reshape(rows.logits.shape))
@@ -226,7 +227,8 @@ def run(
         mesh=mesh,
         in_specs=(whole, spread),
         out_specs=spread,
-        check_vma=False,  # a kernel does not say how its results differ over the devices
+        # A kernel does not say how its results differ over the devices.
+        check_vma=not gpt.cfg.fused_attention,
     )
     return step(gpt, slots)
 

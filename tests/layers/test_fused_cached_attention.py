@@ -69,8 +69,8 @@ def test_the_kernel_is_the_plain_computation(
     np.testing.assert_allclose(ours, plain(*given, known, filled), rtol=0, atol=apart)
 
 
-def test_what_is_not_filled_is_not_read():
-    """Numbers that would spoil whatever reads them lie there."""
+def test_what_is_not_filled_changes_nothing():
+    """Not even where it is no number. (How much is read shows in the machine code alone.)"""
     known, steps = [3, 100, 64], [0, 150, 22]
     tokens, prefix, codes, own = inputs(3, 112, 160)
 

@@ -127,12 +127,16 @@ def test_codes_of_a_row_do_not_depend_on_its_neighbours():
         assert together.lengths[row] == alone.lengths[0]
 
 
-def test_growing_the_cache_changes_nothing(monkeypatch):
+@pytest.mark.parametrize("fused", [False, True])
+def test_growing_the_cache_changes_nothing(monkeypatch, fused):
     gpt = support.golden("gpt")
-    text, settings = gpt["text_ids"], SamplingConfig(beams=1, sample=False, max_codes=48)
-    monkeypatch.setattr(loop, "FIRST_WINDOW", 20)
+    text, settings = gpt["text_ids"], SamplingConfig(beams=1, sample=False, max_codes=47)
+    for name in ("FIRST_WINDOW", "FIRST_ROOM"):  # rounded up, to 32 and 48, for the kernel
+        monkeypatch.setattr(loop, name, 20)
+    interpreted = functools.partial(attend_filled, interpret=True)
+    monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
     generated.clear_cache()
-    result = speak(text, [text.shape[1]], settings)
+    result = speak(text, [text.shape[1]], settings, fused=fused)
     generated.clear_cache()
 
     assert_codes(result, gpt["greedy_codes"])
