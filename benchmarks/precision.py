@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.buckets import bucket
+from indextts_jax.buckets import bucket, flow_size
 from indextts_jax.model import Model, load_model
 from indextts_jax.sampling.flow import continue_mel
 
@@ -43,14 +43,14 @@ def differences(ours: np.ndarray, exact: np.ndarray) -> dict[str, float]:
 def inputs(model: Model, prompt: int, frames: int) -> list[jax.Array]:
     """Random noise, prompt, condition and style for a target of so many frames."""
     rng = np.random.default_rng(0)
-    dit, rungs = model.config.dit, model.config.buckets.frames
+    dit, buckets = model.config.dit, model.config.buckets
 
     def random(size: int, width: int) -> jax.Array:
         return jnp.asarray(rng.standard_normal((1, size, width), np.float32))
 
-    padded, target = bucket(prompt, rungs), bucket(frames, rungs)
+    padded, target = bucket(prompt, buckets.frames), bucket(frames, buckets.frames)
     return [
-        random(bucket(prompt + frames, rungs), dit.mels),
+        random(flow_size(buckets, prompt + frames, frames), dit.mels),
         2 * random(padded, dit.mels) - 4,  # a log-mel of speech lies there
         random(padded, dit.condition),
         jnp.asarray([prompt], jnp.int32),

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Key
 
-from indextts_jax.buckets import bucket, pad
+from indextts_jax.buckets import bucket, flow_size, pad
 from indextts_jax.clock import Clock
 from indextts_jax.model import Model
 from indextts_jax.prompts import Voice
@@ -83,7 +83,8 @@ def waves_of(
         frames = spread(jnp.asarray([one.frames for one in finished], jnp.int32))
         size = bucket(max(one.frames for one in finished), buckets.frames)
         condition = model.run("length_regulator", "__call__", sequence, lengths, frames, size=size)
-        whole = bucket(max(one.span for one in finished), buckets.frames)
+        longest = max(one.span for one in finished)
+        whole = flow_size(buckets, longest, max(one.frames for one in finished))
         mels = guided_mel(
             model,
             _noise(spread(jnp.stack([one.key for one in finished])), whole, mel.mels),

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from indextts_jax.config import BucketConfig
+
 
 def bucket(length: int, ladder: Sequence[int]) -> int:
     """The smallest rung that holds `length`; past the last rung, its smallest multiple."""
@@ -12,6 +14,11 @@ def bucket(length: int, ladder: Sequence[int]) -> int:
         if length <= rung:
             return rung
     return -(-length // ladder[-1]) * ladder[-1]
+
+
+def flow_size(buckets: BucketConfig, span: int, frames: int) -> int:
+    """Frames that the flow runs on, for `span` of prompt and segment, of which `frames` are new."""
+    return max(bucket(span, buckets.spans or buckets.frames), bucket(frames, buckets.frames))
 
 
 def pad(array: Any, size: int, axis: int = 1) -> np.ndarray:

@@ -413,10 +413,13 @@ class BucketConfig:
     features: tuple[int, ...]  # semantic features of a prompt
     codes: tuple[int, ...]  # codes of a segment, in the latent pass
     frames: tuple[int, ...]  # mel frames
+    spans: tuple[int, ...] = ()  # mel frames of prompt and segment; none: as `frames`
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             ladder = getattr(self, field.name)
+            if not ladder and field.name == "spans":
+                continue
             if not ladder or list(ladder) != sorted(set(ladder)) or ladder[0] < 1:
                 raise ConfigError(f"buckets.{field.name} must ascend from 1 or more, got {ladder}")
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from indextts_jax import programs
 from indextts_jax.audio.features import FRAME, HOP
-from indextts_jax.buckets import bucket
+from indextts_jax.buckets import bucket, flow_size
 from indextts_jax.clock import Clock, Watch
 from indextts_jax.model import Loaded, Model, Params, program_name
 from indextts_jax.pipeline import IndexTTS, emotion_vector
@@ -141,9 +141,8 @@ def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
     first: dict[tuple[int, ...], int] = {}
     for count in range(1, code_limit(model, settings) + 1):
         frames = spoken_frames(model, count, settings)
-        lengths = (frames, voice.frames + frames)
-        padded = (bucket(count, buckets.codes), *(bucket(f, buckets.frames) for f in lengths))
-        first.setdefault(padded, count)
+        sizes = bucket(frames, buckets.frames), flow_size(buckets, voice.frames + frames, frames)
+        first.setdefault((bucket(count, buckets.codes), *sizes), count)
     return list(first.values())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Float32, Int, Key
 
-from indextts_jax.buckets import bucket, pad
+from indextts_jax.buckets import bucket, flow_size, pad
 from indextts_jax.clock import Clock
 from indextts_jax.errors import InputError
 from indextts_jax.model import Model
@@ -194,7 +194,7 @@ def codes_to_wave(
         latents = speech_latents(model, voice.latents, emotion, tokens, codes)
         sequence = jax.block_until_ready(speech_sequence(model, codes, latents))
     with clock.stage("flow"):
-        size = bucket(voice.frames + frames, model.config.buckets.frames)
+        size = flow_size(model.config.buckets, voice.frames + frames, frames)
         noise = flow_noise(key, size, model.config.mel.mels)
         mel, _ = speech_mel(
             model,

@@ -11,7 +11,7 @@ import numpy as np
 from work import NEVER, Work, inputs
 
 from indextts_jax import devices, stages
-from indextts_jax.buckets import bucket, pad
+from indextts_jax.buckets import bucket, flow_size, pad
 from indextts_jax.config import Config
 from indextts_jax.model import Model, load_model
 from indextts_jax.prompts import Voice
@@ -166,7 +166,9 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
 
         case "flow":
             voice, codes = _voice(work, given, buckets.frames), _codes(model, given)
-            hidden, noise = padded("hidden", buckets.codes), padded("noise", buckets.frames)
+            hidden = padded("hidden", buckets.codes)
+            whole = flow_size(buckets, given["noise"].shape[1], work.frames)
+            noise = padded("noise", (whole,))
 
             def run() -> Any:
                 sequence = stages.speech_sequence(model, codes, hidden)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from indextts_jax.audio.io import resample
-from indextts_jax.buckets import bucket, pad
+from indextts_jax.buckets import flow_size, pad
 from indextts_jax.emotion import merge_emotion, mix_weighted
 from indextts_jax.errors import InputError
 from indextts_jax.model import Model
@@ -95,7 +95,7 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     latents = speech_latents(model, voice.latents, vector, text[0].tolist(), codes)
     sequence = speech_sequence(model, codes, latents)
     noise = turned(golden["end_to_end", "noise"])
-    size = bucket(frames + target, model.config.buckets.frames)
+    size = flow_size(model.config.buckets, frames + target, target)
     mel, condition = speech_mel(
         model, sequence, codes, voice, pad(noise[:, :size], size), target, **_flow(golden)
     )
