@@ -185,7 +185,7 @@ class Checkpoint:
 def _held(path: Path, name: str) -> Any:
     """What Orbax says of one component's arrays; none if it is no part of the directory."""
     try:
-        return ocp.pytree_metadata(path, name).metadata  # without a look at all the others
+        return ocp.metadata(path, name).metadata  # without a look at all the others
     except Exception:  # Orbax raises whatever its storage layers do
         return ocp.checkpointables_metadata(path).metadata.get(name)
 
