@@ -77,6 +77,8 @@ def test_a_quick_run_of_the_tiny_sizes(tmp_path, capsys):
         ("whole", 1),
         ("whole", 4),
     ]
+    for row in found["rows"]:
+        assert set(row["floors"]) <= set(row["stages"])
     for row in found["rows"][1:]:
         assert row["codes"] == row["batch"] * 57
-        assert set(row["floors"]) <= set(row["stages"])
+        assert row["bytes_per_second"] > 0
