@@ -157,13 +157,13 @@ def _voice(tts: IndexTTS, flags: Any) -> Voice:
 
 def measure(tts: IndexTTS, voice: Voice, texts: Sequence[str], settings: Settings) -> None:
     """Speaks texts twice, as many at once as settings say, and keeps the time of the second."""
-    requests = [Utterance(text=text, voice=voice) for text in texts]
     for _ in range(2):
         start = time.perf_counter()
         if settings.batch == 1:
             spoken = [tts.speak(text, voice, settings=settings) for text in texts]
         else:
-            spoken = tts.speak_many(requests, settings=settings)
+            many = [Utterance(text=text, voice=voice) for text in texts]
+            spoken = tts.speak_many(many, settings=settings)
         spent = time.perf_counter() - start
     setting = Setting.of(tts.model, settings, tts.model.device, segments=len(texts))
     calibration.note(setting, audio=sum(one.duration for one in spoken), compute=spent)

@@ -313,7 +313,7 @@ def test_the_adaptive_norm_has_its_epsilon_beside_the_mean_square():
     np.testing.assert_allclose(y, np.full((1, 1, 3), 5 + 0.02 / math.sqrt(1.1e-4)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("layers", [1, 4])
+@pytest.mark.parametrize("layers", [1, 4, 5])
 def test_layers_that_lie_apart_give_what_stacked_ones_give(layers):
     cfg = dataclasses.replace(SMALL, layers=layers)
     graph, state = nnx.split(DiT(cfg, rngs=nnx.Rngs(0)))

@@ -287,7 +287,7 @@ def test_one_index_for_all_rows_equals_an_index_a_row(beams):
     jax.tree.map(np.testing.assert_array_equal, by_row_cache, cache)
 
 
-@pytest.mark.parametrize("sizes", [(14, 29)])
+@pytest.mark.parametrize("sizes", [(9, 30), (14, 29)])
 def test_logits_are_the_same_to_the_bit_with_more_room(monkeypatch, sizes):
     """So a row says the same beside longer ones."""
     gpt, params = pieces_of(monkeypatch, 4)
