@@ -26,9 +26,9 @@ import numpy as np
 import timing
 
 from indextts_jax.errors import InputError
-from indextts_jax.model import Model, load_model
+from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.sampling.generate import SamplingConfig, generate, replay
-from indextts_jax.terminal import table
+from indextts_jax.utils.text_table import table
 
 EXACT = "float32"
 WAYS = ("greedy", "sampled")

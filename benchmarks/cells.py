@@ -13,11 +13,11 @@ from roofline import Cost, Peak
 from work import CODES_PER_SECOND, FRAMES_PER_CODE, Work, codes_for
 
 from indextts_jax.config import Config
-from indextts_jax.model import Model
-from indextts_jax.pipeline import IndexTTS
-from indextts_jax.prompts import Voice
+from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.tts import IndexTTS
+from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.settings import SamplingConfig
-from indextts_jax.settings import Settings
+from indextts_jax.voices.analysis import Voice
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}  # bytes
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -170,7 +170,7 @@ def speak(tts: IndexTTS, voice: Voice, request: Request) -> list[Any]:
     """The speech of a request: alone by `speak`, several at once by `speak_many`."""
     if request.rows == 1:
         return [tts.speak(request.text, voice, settings=request.settings)]
-    from indextts_jax.batch import Utterance
+    from indextts_jax.engine.request import Utterance
 
     many = [Utterance(text=request.text, voice=voice, seed=seed) for seed in range(request.rows)]
     return tts.speak_many(many, settings=request.settings)

@@ -30,9 +30,9 @@ import timing
 from sides.protocol import Worker
 from work import PASSES, PROMPT_STAGES, STAGES, Work
 
-from indextts_jax import checkpoint
+from indextts_jax.checkpoint import reading
 from indextts_jax.errors import InputError
-from indextts_jax.terminal import table
+from indextts_jax.utils.text_table import table
 
 HERE = Path(__file__).parent
 
@@ -187,7 +187,7 @@ def compare(args: argparse.Namespace) -> int:
         guidance=args.guidance,
         sample=args.sample,
     )
-    config = checkpoint.open_checkpoint(args.checkpoint).config
+    config = reading.open_checkpoint(args.checkpoint).config
     stages = kept(args.json, work) if args.add else {}
     for name in names:
         _tell(f"{name} ...")

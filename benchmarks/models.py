@@ -10,17 +10,12 @@ import numpy as np
 import soundfile
 from work import NEVER
 
-from indextts_jax import model as model_module
 from indextts_jax.config import Config, bundled_config, load_config
 from indextts_jax.errors import InputError
-from indextts_jax.model import (
-    Model,
-    Params,
-    load_model,
-    with_compute_dtype,
-    with_fused_attention,
-)
-from indextts_jax.models.components import COMPONENTS, structure
+from indextts_jax.models.components import COMPONENTS, Params, structure
+from indextts_jax.runtime import precision
+from indextts_jax.runtime.model import Model, load_model
+from indextts_jax.runtime.precision import with_compute_dtype, with_fused_attention
 from indextts_jax.text.tokenizer import Tokenizer
 
 DATA = Path(__file__).parents[1] / "indextts_jax/data"
@@ -61,7 +56,7 @@ def _filled(name: str, config: Config, block: np.ndarray) -> Params:
         return jnp.asarray(np.resize(size * block, leaf.shape), leaf.dtype)
 
     # In the dtype and the layout that loading gives them.
-    return model_module._placed(name, jax.tree_util.tree_map_with_path(fill, expected), config)
+    return precision.place_params(name, jax.tree_util.tree_map_with_path(fill, expected), config)
 
 
 def opened(

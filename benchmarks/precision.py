@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.buckets import bucket, flow_size
-from indextts_jax.model import Model, load_model
+from indextts_jax.runtime.buckets import bucket, flow_size
+from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.sampling.flow import continue_mel
 
 GUIDANCE = 0.7

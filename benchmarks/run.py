@@ -33,10 +33,10 @@ import roofline
 import timing
 from work import TEXTS
 
-from indextts_jax import devices
+from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
-from indextts_jax.pipeline import IndexTTS
-from indextts_jax.terminal import table
+from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.utils.text_table import table
 
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "indextts-jax")
 
@@ -53,7 +53,7 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     """Times everything that is asked for, and tells each row as it comes."""
     device = devices.choose(args.device)
     if args.cache:
-        devices.enable_compilation_cache()
+        cache_folder.enable_compilation_cache()
     compilations = cells.Compilations()
     with jax.default_device(device):
         model = models.opened(

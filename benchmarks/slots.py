@@ -18,12 +18,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from indextts_jax.batch_stages import Line
-from indextts_jax.clock import Clock
-from indextts_jax.decoding import Decoder
-from indextts_jax.model import load_model
-from indextts_jax.prompts import Voice
+from indextts_jax.engine.acoustic import Line
+from indextts_jax.engine.decoding import Decoder
+from indextts_jax.runtime.model import load_model
 from indextts_jax.sampling.settings import SamplingConfig
+from indextts_jax.utils.stopwatch import Clock
+from indextts_jax.voices.analysis import Voice
 
 
 def main() -> int:

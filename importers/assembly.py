@@ -5,16 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from importers.convert import Importer
-from importers.files import files_of
-from importers.locate import AUXILIARY
-from importers.published import read_published
+from importers.release.files import files_of
+from importers.release.locate import AUXILIARY
+from importers.release.settings import read_published
+from importers.speech import Importer
 from importers.table import Plan, Tree
 from importers.text_emotion import FOLDER, PREFIX, TextEmotionImporter, find_folder
-from indextts_jax import checkpoint, provenance
-from indextts_jax.config import Config, to_data
+from indextts_jax.checkpoint import reading, writing
+from indextts_jax.config import Config
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import COMPONENTS, OPTIONAL
+from indextts_jax.utils import hashing
+from indextts_jax.utils.strict_data import to_data
 
 (WORDS,) = OPTIONAL  # a component with an importer of its own
 ALL = (*COMPONENTS, *OPTIONAL)
@@ -46,7 +48,7 @@ class Sources:
         assert self.speech is not None
         return self.speech.read(component, progress)
 
-    def hashes(self, components: Sequence[str]) -> Iterator[provenance.FileHash]:
+    def hashes(self, components: Sequence[str]) -> Iterator[hashing.FileHash]:
         """The hash of every file that was used."""
         if self.speech is not None:
             yield from _speech_hashes(self.speech, [name for name in components if name != WORDS])
@@ -64,7 +66,7 @@ class Sources:
         )
 
 
-def _speech_hashes(importer: Importer, components: Sequence[str]) -> Iterator[provenance.FileHash]:
+def _speech_hashes(importer: Importer, components: Sequence[str]) -> Iterator[hashing.FileHash]:
     """The hash of every file that was used."""
     used = ["config", "tokenizer"]
     for component in components:
@@ -72,19 +74,19 @@ def _speech_hashes(importer: Importer, components: Sequence[str]) -> Iterator[pr
     beside = [f"{name}_{kind}" for name in used for kind in ("config", "features")]
     used += [name for name in beside if name in importer.located.files]
     for name in dict.fromkeys(used):
-        yield provenance.hash_file(importer.located.files[name], importer.located.name(name))
+        yield hashing.hash_file(importer.located.files[name], importer.located.name(name))
 
 
-def base_of(target: Path, flags: Any, components: Sequence[str]) -> checkpoint.Checkpoint | None:
+def base_of(target: Path, flags: Any, components: Sequence[str]) -> reading.Checkpoint | None:
     """The checkpoint that the components are put into; none if a new one is made.
 
     Raises:
         InputError: if it has them already, or if the destination is taken by something else.
     """
-    if flags.components is None or not checkpoint.is_checkpoint(target):
-        checkpoint.check_destination(target, force=flags.force)
+    if flags.components is None or not reading.is_checkpoint(target):
+        writing.check_destination(target, force=flags.force)
         return None
-    base = checkpoint.open_checkpoint(target)
+    base = reading.open_checkpoint(target)
     held = [name for name in components if name in base.components]
     if held and not flags.force:
         raise InputError(f"{target} has {', '.join(held)} already; --force replaces them")
@@ -141,7 +143,7 @@ def open_sources(
     return Sources(speech, words)
 
 
-def config_of(sources: Sources, base: checkpoint.Checkpoint | None) -> Config:
+def config_of(sources: Sources, base: reading.Checkpoint | None) -> Config:
     """The configuration of the checkpoint.
 
     Raises:
@@ -172,7 +174,7 @@ def save(
     dtype: str,
     config: Config,
     sources: Sources,
-    base: checkpoint.Checkpoint | None,
+    base: reading.Checkpoint | None,
     arrays: Iterator[tuple[str, Tree]],
     components: Sequence[str],
 ) -> None:
@@ -187,7 +189,7 @@ def save(
         assert sources.speech is not None
         tokenizer = sources.speech.tokenizer
 
-    def hashes() -> Iterator[provenance.FileHash]:
+    def hashes() -> Iterator[hashing.FileHash]:
         new = {record.name: record for record in sources.hashes(components)}
         for record in base.provenance.sources if base is not None else ():
             if record.name not in new:
@@ -195,7 +197,7 @@ def save(
         yield from new.values()
 
     before = base.provenance.ignored if base is not None else ()
-    checkpoint.save(
+    writing.save(
         target,
         config=config,
         tokenizer=tokenizer,

@@ -14,14 +14,14 @@ from absl import flags as absl_flags
 from tqdm import tqdm
 
 from importers.assembly import ALL, WORDS, Sources, base_of, config_of, open_sources, save
-from importers.locate import AUXILIARY
+from importers.release.locate import AUXILIARY
 from importers.table import ImportMismatch, Tree
 from importers.text_emotion import FOLDER
-from indextts_jax import checkpoint
+from indextts_jax.checkpoint import reading
 from indextts_jax.config import DTYPES
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS
-from indextts_jax.terminal import table
+from indextts_jax.utils.text_table import table
 
 SUMMARY = "published PyTorch files to a checkpoint of this program."
 COMMON = ("src", "dst", "dtype", "components", "ignore", "force", "dry_run")
@@ -223,7 +223,7 @@ def perform(flags: Any, *, quiet: bool = False) -> Imported:
     base = None
     if not flags.dry_run and src.resolve().is_relative_to(target.resolve()):
         raise InputError(f"--src {src} lies in {target}, where the checkpoint is to be written")
-    if not flags.dry_run or (flags.components is not None and checkpoint.is_checkpoint(target)):
+    if not flags.dry_run or (flags.components is not None and reading.is_checkpoint(target)):
         base = base_of(target, flags, components)
     dtype = flags.dtype if base is None else base.provenance.dtype
     sources = open_sources(src, flags, components, dtype, alone=base is not None)

@@ -4,24 +4,25 @@ Sizes have no defaults: a file says them all. A key that is unknown, missing or 
 naming its path.
 """
 
-import contextlib
 import dataclasses
 import importlib.resources
-import types
-import typing
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from indextts_jax import plain_yaml
-from indextts_jax.emotion import EMOTIONS
-from indextts_jax.errors import InputError
+from indextts_jax.utils import strict_yaml
+from indextts_jax.utils.strict_data import ConfigError, from_data
 
-T = TypeVar("T")
-
-
-class ConfigError(InputError):
-    """A configuration that cannot be used; the message names the key's path."""
+# The order of the eight weights, everywhere.
+EMOTIONS = (
+    "happy",
+    "angry",
+    "sad",
+    "afraid",
+    "disgusted",
+    "melancholic",
+    "surprised",
+    "calm",
+)
 
 
 def _positive(owner: str, config: Any, *names: str) -> None:
@@ -497,81 +498,10 @@ def _lookup(config: Any, path: str) -> Any:
     return config
 
 
-def from_data(kind: type[T], data: Any, path: str = "") -> T:
-    """The dataclass `kind` filled from plain data; unknown, missing or ill-typed keys raise.
-
-    Raises:
-        ConfigError: naming the path of every key that is wrong.
-    """
-    where = path or kind.__name__
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{where}: expected a mapping, got {_shown(data)}")
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    problems = [f"unknown key {_join(path, key)}" for key in data if key not in fields]
-    values = {}
-    for name, field in fields.items():
-        if name in data:
-            try:
-                values[name] = _convert(hints[name], data[name], _join(path, name))
-            except ConfigError as error:
-                problems.append(str(error))
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            problems.append(f"missing key {_join(path, name)}")
-    if problems:
-        raise ConfigError("; ".join(problems))
-    return kind(**values)
-
-
-def _join(path: str, key: Any) -> str:
-    return f"{path}.{key!s:.80}" if path else f"{key!s:.80}"
-
-
-def _shown(value: Any) -> str:
-    return f"{type(value).__name__} {value!r:.80}"
-
-
-def _convert(kind: Any, value: Any, path: str) -> Any:
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return from_data(kind, value, path)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        *others, last = (a for a in arguments if a is not type(None))
-        for kind in others:
-            with contextlib.suppress(ConfigError):
-                return _convert(kind, value, path)
-        return _convert(last, value, path)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"{path}: expected a list, got {_shown(value)}")
-        return tuple(_convert(arguments[0], v, f"{path}[{i}]") for i, v in enumerate(value))
-    if kind is float and type(value) in (int, float):
-        try:
-            return float(value)
-        except OverflowError as error:
-            raise ConfigError(f"{path}: a number too large, {_shown(value)}") from error
-    if kind is Any or type(value) is kind:
-        return value
-    raise ConfigError(f"{path}: expected {kind.__name__}, got {_shown(value)}")
-
-
-def to_data(config: Any) -> dict[str, Any]:
-    """Plain data of a config: dicts, lists, numbers and strings, as YAML and JSON write them."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(v) for key, v in value.items()}
-        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
-
-    return plain(dataclasses.asdict(config))
-
-
 def load_config(path: str | Path) -> Config:
     """The configuration in a YAML file of our own schema (see `configs/`)."""
     try:
-        data = plain_yaml.parse(Path(path).read_text(encoding="utf-8"))
+        data = strict_yaml.parse(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is not valid YAML: {error!s:.300}") from error
     try:

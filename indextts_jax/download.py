@@ -1,10 +1,10 @@
 """`python -m indextts_jax.download`: fetches the published files, and checks them."""
 
 from importers.hub import command
-from indextts_jax import cli
+from indextts_jax.cli import runner
 
 if __name__ == "__main__":
-    cli.run(
+    runner.run(
         command.main,
         command.define,
         name="download",

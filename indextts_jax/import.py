@@ -3,11 +3,11 @@
 import jax
 
 from importers import command
-from indextts_jax import cli
+from indextts_jax.cli import runner
 
 if __name__ == "__main__":
     jax.config.update("jax_platforms", "cpu")  # nothing is computed: no accelerator is taken
-    cli.run(
+    runner.run(
         command.main,
         command.define,
         name="import",

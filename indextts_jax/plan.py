@@ -9,21 +9,22 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax import calibration, cli, devices, programs, text_flags, voices
-from indextts_jax.batch import Utterance
-from indextts_jax.calibration import Setting, Speed
+from indextts_jax.cli import runner, text_flags
+from indextts_jax.cli.terminal import say, stage_bar
 from indextts_jax.config import COMPUTE_DTYPES
+from indextts_jax.engine.request import Utterance
+from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
-from indextts_jax.memory import Need, analysis_need, fitted, parse_size, speaking_need
-from indextts_jax.model import load_model
-from indextts_jax.pipeline import IndexTTS
-from indextts_jax.programs import NotKept
-from indextts_jax.prompts import Voice
-from indextts_jax.rehearsal import rehearsal
+from indextts_jax.planning import speed_log
+from indextts_jax.planning.memory import fitted, parse_size
+from indextts_jax.planning.plan import described, planned
+from indextts_jax.planning.speed_log import Setting
+from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.runtime.model import load_model
 from indextts_jax.sampling.settings import SamplingConfig
-from indextts_jax.settings import Settings
-from indextts_jax.terminal import say, stage_bar
-from indextts_jax.text.frontend import Script
+from indextts_jax.voices import store
+from indextts_jax.voices.analysis import Voice
 
 EXAMPLES = (
     "plan --checkpoint indextts2 --text_file book.txt",
@@ -42,29 +43,6 @@ COMMON = (
     "voice",
     "json",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What is known before a text is spoken; what is not known is none."""
-
-    device: str
-    dtype: str
-    batch: int
-    segments: int
-    text_tokens: int
-    audio: tuple[float, float, float]  # seconds: usual, least, most
-    speed: Speed | None
-    speaking: Need | None
-    analysis: Need | None
-
-    @property
-    def seconds(self) -> tuple[float, float, float] | None:
-        """Of compute: usual, least, most; none without a measured speed."""
-        if self.speed is None:
-            return None
-        usual, least, most = self.audio
-        return (usual * self.speed.factor, least * self.speed.least, most * self.speed.most)
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -113,7 +91,7 @@ def main(flags: Any) -> None:
     text, settings = text_flags.given_text(flags), _settings(flags)
     limit = None if flags.max_memory is None else parse_size(flags.max_memory)
     device, dtype, fused = devices.choose(flags.device), flags.dtype, flags.fused_attention
-    devices.enable_compilation_cache()
+    cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Planning") as watch:
         if limit is not None:
             fit = fitted(
@@ -151,7 +129,7 @@ def _settings(flags: Any) -> Settings:
 
 def _voice(tts: IndexTTS, flags: Any) -> Voice:
     if flags.voice is not None:
-        return voices.load_voice(tts.model, voices.voice_path(flags.voice))
+        return store.load_voice(tts.model, store.voice_path(flags.voice))
     return tts.voice(flags.speaker)
 
 
@@ -166,82 +144,11 @@ def measure(tts: IndexTTS, voice: Voice, texts: Sequence[str], settings: Setting
             spoken = tts.speak_many(many, settings=settings)
         spent = time.perf_counter() - start
     setting = Setting.of(tts.model, settings, tts.model.device, segments=len(texts))
-    calibration.note(setting, audio=sum(one.duration for one in spoken), compute=spent)
-
-
-def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool) -> Plan:
-    """The plan of a script.
-
-    Its memory is known if the largest programs were compiled before, or `compiles` allows it now.
-    """
-    durations = [segment.duration for segment in script.segments]
-    silence = script.lead + sum(segment.pause for segment in script.segments)
-    speed = settings.timing.speed
-    audio = (
-        sum(one.usual for one in durations) / speed + silence,
-        sum(one.least for one in durations) / speed + silence,
-        sum(one.most for one in durations) / speed + silence,
-    )
-    setting = Setting.of(tts.model, settings, tts.model.device, segments=len(script.segments))
-    model, kept = rehearsal(tts.model), programs.active()
-    speaking = analysis = None
-    if compiles or kept is not None:
-        with programs.compiling(compiles):
-            try:
-                speaking = speaking_need(model, settings)
-                analysis = analysis_need(model)
-            except NotKept:
-                pass  # what is known stays; the rest is told to be unknown
-    return Plan(
-        device=devices.describe(tts.model.device),
-        dtype=model.config.compute.gpt,
-        batch=settings.batch,
-        segments=len(script.segments),
-        text_tokens=sum(len(segment.ids) for segment in script.segments),
-        audio=audio,
-        speed=calibration.known(setting),
-        speaking=speaking,
-        analysis=analysis,
-    )
-
-
-def described(plan: Plan) -> list[str]:
-    """The plan for people."""
-
-    def span(values: tuple[float, float, float]) -> str:
-        usual, least, most = map(_time, values)
-        return f"about {usual} ({least} to {most})"
-
-    if plan.seconds is None or plan.speed is None:
-        spent = (
-            "not known: nothing was spoken here yet with this model, dtype, batch, beams and "
-            "steps; synth measures while it speaks, --calibrate does now"
-        )
-    else:
-        spent = (
-            f"{span(plan.seconds)}, without compilation: {plan.speed.factor:.2f} s for a second of "
-            f"audio in {plan.speed.runs} run{'s' * (plan.speed.runs != 1)}"
-        )
-    unknown = "not known: the programs are not compiled yet; warmup or --calibrate does it"
-    return [
-        f"device    {plan.device}, {plan.dtype}, batch {plan.batch}",
-        f"segments  {plan.segments:,} with {plan.text_tokens:,} text tokens",
-        f"audio     {span(plan.audio)}",
-        f"time      {spent}",
-        f"memory    {plan.speaking or unknown}",
-        *([f"          the prompt before that: {plan.analysis}"] if plan.analysis else []),
-    ]
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
+    speed_log.note(setting, audio=sum(one.duration for one in spoken), compute=spent)
 
 
 if __name__ == "__main__":
-    cli.run(
+    runner.run(
         main,
         define,
         name="plan",

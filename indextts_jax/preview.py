@@ -6,9 +6,9 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from indextts_jax import cli, text_flags
+from indextts_jax.cli import runner, text_flags
+from indextts_jax.cli.terminal import say
 from indextts_jax.errors import InputError
-from indextts_jax.terminal import say
 from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
 from indextts_jax.text.tokenizer import Tokenizer
 
@@ -58,7 +58,7 @@ def _tokenizer(flags: Any) -> Tokenizer:
         raise InputError("give --checkpoint DIR, or --tokenizer FILE (bpe.model): one of them")
     if flags.tokenizer is not None:
         return Tokenizer(flags.tokenizer)
-    from indextts_jax.checkpoint import open_checkpoint  # seconds, which --tokenizer saves
+    from indextts_jax.checkpoint.reading import open_checkpoint  # seconds, which --tokenizer saves
 
     return Tokenizer(open_checkpoint(flags.checkpoint).tokenizer)
 
@@ -107,7 +107,7 @@ def _data(script: Script) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    cli.run(
+    runner.run(
         main,
         define,
         name="preview",

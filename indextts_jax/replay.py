@@ -10,17 +10,20 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax import cli, devices, recipe, voices
 from indextts_jax.audio.output import check_output, read_comment
-from indextts_jax.clock import Clock
-from indextts_jax.config import to_data
+from indextts_jax.cli import runner
+from indextts_jax.cli.interruption import abandonable
+from indextts_jax.cli.terminal import stage_bar
+from indextts_jax.engine import recipe
+from indextts_jax.engine.recipe import Recipe
+from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import Failure, InputError
-from indextts_jax.interruption import abandonable
-from indextts_jax.pipeline import IndexTTS
-from indextts_jax.provenance import FileHash, hash_file
-from indextts_jax.recipe import Recipe
-from indextts_jax.settings import Settings
-from indextts_jax.terminal import stage_bar
+from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.utils.hashing import FileHash, hash_file
+from indextts_jax.utils.stopwatch import Clock
+from indextts_jax.utils.strict_data import to_data
+from indextts_jax.voices import store
 
 COMMON = ("audio", "checkpoint", "speaker", "voice", "emotion", "output", "device", "show")
 POSITIONAL = ("audio",)
@@ -132,7 +135,7 @@ def main(flags: Any) -> None:
     asked = made.request
     prompt = None
     if flags.voice:
-        kept = voices.read_record(voices.voice_path(flags.voice))
+        kept = store.read_record(store.voice_path(flags.voice))
         if kept.source.sha256 != asked.speaker.sha256:
             raise InputError(
                 f"the voice {flags.voice} is of {kept.source.name}, another recording than {audio} "
@@ -148,7 +151,7 @@ def main(flags: Any) -> None:
     emotion = asked.emotion and _recording(flags.emotion, asked.emotion, audio, "emotion")
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
-    devices.enable_compilation_cache()
+    cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
         clock = Clock(watch)
         with clock.stage("loading"):
@@ -159,7 +162,7 @@ def main(flags: Any) -> None:
                 f"{made.checkpoint[:12]}, {flags.checkpoint} has {ours[:12]}"
             )
         if prompt is None:
-            voice = voices.load_voice(tts.model, voices.voice_path(flags.voice))
+            voice = store.load_voice(tts.model, store.voice_path(flags.voice))
         else:
             voice = tts.voice(prompt, clock, excerpt=asked.speaker_start)
         speech = tts.speak(
@@ -188,7 +191,7 @@ def main(flags: Any) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(
+    runner.run(
         main,
         define,
         name="replay",

@@ -10,16 +10,24 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from indextts_jax import cli
-from indextts_jax.checkpoint import Checkpoint, CheckpointMismatch, open_checkpoint
-from indextts_jax.config import to_data
+from indextts_jax.checkpoint.inspection.marks import BROKEN, KINDS, UNTRAINED
+from indextts_jax.checkpoint.inspection.measure import Statistics, together
+from indextts_jax.checkpoint.inspection.survey import (
+    Measured,
+    Part,
+    damages,
+    measured,
+    parts,
+    sizes,
+)
+from indextts_jax.checkpoint.reading import Checkpoint, CheckpointMismatch, open_checkpoint
+from indextts_jax.cli import runner
+from indextts_jax.cli.terminal import say, stage_bar
 from indextts_jax.errors import InputError
-from indextts_jax.inspection.marks import BROKEN, KINDS, UNTRAINED
-from indextts_jax.inspection.measure import Statistics, together
-from indextts_jax.inspection.survey import Measured, Part, damages, measured, parts, sizes
 from indextts_jax.models.components import COMPONENTS, OPTIONAL
-from indextts_jax.terminal import say, stage_bar, table
 from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.utils.strict_data import to_data
+from indextts_jax.utils.text_table import table
 
 COMMON = ("checkpoint", "verify", "stats", "components", "json")
 POSITIONAL = ("checkpoint",)
@@ -270,7 +278,7 @@ def _array_data(array: Measured) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    cli.run(
+    runner.run(
         main,
         define,
         name="show",

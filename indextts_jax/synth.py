@@ -11,29 +11,36 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax import calibration, cli, devices, emotion_flags, programs, text_flags, voices
 from indextts_jax.audio.output import STDOUT, check_output, raw
 from indextts_jax.audio.quality import FIRST, beginning, excerpt_of
-from indextts_jax.calibration import Setting
-from indextts_jax.clock import Clock
+from indextts_jax.cli import emotion_flags, runner, text_flags
+from indextts_jax.cli.interruption import abandonable
+from indextts_jax.cli.terminal import say, stage_bar, warn
 from indextts_jax.config import COMPUTE_DTYPES, bundled_config
+from indextts_jax.emotion import request
+from indextts_jax.engine.demo import DEMO_NOTE, DEMO_TEXT, DEMO_WEIGHTS, random_model
+from indextts_jax.engine.faults import described
+from indextts_jax.engine.pace import Timing
+from indextts_jax.engine.recipe import to_comment, write_down
+from indextts_jax.engine.request import Request
+from indextts_jax.engine.settings import MAX_CODES, Settings
+from indextts_jax.engine.speech import Segment, Speech
+from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
-from indextts_jax.guards import described
-from indextts_jax.interruption import abandonable
-from indextts_jax.memory import described as described_fit
-from indextts_jax.memory import fitted, parse_size
-from indextts_jax.model import load_model, random_model, with_compute_dtype, with_fused_attention
-from indextts_jax.models.components import COMPONENTS
-from indextts_jax.pipeline import IndexTTS
-from indextts_jax.prompts import Voice
-from indextts_jax.provenance import hash_file
-from indextts_jax.recipe import Request, to_comment, write_down
+from indextts_jax.models.components import COMPONENTS, SPEAKING
+from indextts_jax.planning import speed_log
+from indextts_jax.planning.memory import described as described_fit
+from indextts_jax.planning.memory import fitted, parse_size
+from indextts_jax.planning.speed_log import Setting
+from indextts_jax.runtime import cache_folder, devices, executables
+from indextts_jax.runtime.model import load_model
+from indextts_jax.runtime.precision import with_compute_dtype, with_fused_attention
 from indextts_jax.sampling.generate import SamplingConfig
-from indextts_jax.settings import MAX_CODES, Settings
-from indextts_jax.speech import Segment, Speech
-from indextts_jax.terminal import say, stage_bar, table, warn
-from indextts_jax.timing import Timing
-from indextts_jax.voices import SPEAKING
+from indextts_jax.utils.hashing import hash_file
+from indextts_jax.utils.stopwatch import Clock
+from indextts_jax.utils.text_table import table
+from indextts_jax.voices import store
+from indextts_jax.voices.analysis import Voice
 
 COMMON = (
     "checkpoint",
@@ -87,13 +94,6 @@ EXAMPLES = (
 MANY_SEGMENTS = 20
 CODE_SECONDS = 0.02
 EXCERPT = "Which 15 s of a longer recording are used: first, loudest, or the second to begin at."
-DEMO_WEIGHTS = 2  # seed of the random weights; this one speaks half a second
-DEMO_TEXT = "Good morning, everything runs."
-DEMO_NOTE = """\
-This is the demo: a small model with RANDOM weights. It shows that everything runs; what it says
-sounds like noise. To hear IndexTTS-2, download its published files, then:
-  python -m indextts_jax.import --src checkpoints/ --dst indextts2
-  python -m indextts_jax.synth --checkpoint indextts2 --text "..." --speaker voice.wav"""
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -196,7 +196,7 @@ def _speaker(flags: Any) -> str | Path | None:
     if flags.voice is not None:
         if flags.speaker is not None:
             raise InputError("--speaker and --voice exclude each other: give one")
-        voices.read_record(voices.voice_path(flags.voice))  # before the model is loaded
+        store.read_record(store.voice_path(flags.voice))  # before the model is loaded
         return None
     if flags.speaker is None and not flags.demo:
         raise InputError("give --speaker, a recording of the voice, or --voice, a kept one")
@@ -284,7 +284,7 @@ def _main(flags: Any, stdout: Any) -> int:
     print(f"Using device: {devices.describe(device)}")
     if flags.demo:
         print(DEMO_NOTE)
-    devices.enable_compilation_cache()
+    cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
         clock = Clock(watch)
         reading = emotion_flags.read_words(flags, wish, clock)
@@ -301,7 +301,7 @@ def _main(flags: Any, stdout: Any) -> int:
             text_flags.tell(tts.script(text, settings))
         _announce(tts, text, settings)
         if speaker is None:
-            voice = voices.load_voice(tts.model, voices.voice_path(flags.voice))
+            voice = store.load_voice(tts.model, store.voice_path(flags.voice))
         else:
             voice = tts.voice(speaker, clock, excerpt=start)
         emotion = None
@@ -324,10 +324,10 @@ def _main(flags: Any, stdout: Any) -> int:
             watch=watch,
         )
         preparing = _preparing() - preparing
-    if programs.active() is not None and not flags.demo:
+    if executables.active() is not None and not flags.demo:
         spent = sum(speech.seconds.values()) - preparing
         setting = Setting.of(tts.model, settings, device, segments=len(speech.segments))
-        calibration.note(setting, audio=speech.duration, compute=spent)
+        speed_log.note(setting, audio=speech.duration, compute=spent)
     if flags.output == STDOUT:
         stdout.buffer.write(raw(speech.samples))
         stdout.buffer.flush()
@@ -344,7 +344,7 @@ def _main(flags: Any, stdout: Any) -> int:
         print(f"Emotion of the words: {reading}")
     print(report(speech, clock.seconds | speech.seconds, flags.output))
     faulty = any(segment.faults for segment in speech.segments)
-    return cli.FAULTY if faulty and not flags.demo else 0
+    return runner.FAULTY if faulty and not flags.demo else 0
 
 
 def _request(
@@ -352,7 +352,7 @@ def _request(
     text: str,
     settings: Settings,
     voice: Voice,
-    wish: emotion_flags.Wish,
+    wish: request.Wish,
     emotion_start: float,
     weights: Sequence[float] | None,
 ) -> Request:
@@ -421,12 +421,12 @@ def _load(
 
 def _preparing() -> float:
     """Seconds so far until compiled programs were ready."""
-    kept = programs.active()
+    kept = executables.active()
     return kept.spent if kept is not None else 0.0
 
 
 if __name__ == "__main__":
-    cli.run(
+    runner.run(
         main,
         define,
         name="synth",

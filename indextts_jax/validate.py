@@ -5,9 +5,10 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from indextts_jax import cli, devices
+from indextts_jax.cli import runner
+from indextts_jax.cli.terminal import say, stage_bar, warn
 from indextts_jax.errors import InputError
-from indextts_jax.terminal import say, stage_bar, warn
+from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.validation import certificate as certificates
 from indextts_jax.validation.compare import ATOL, ONE_RUN_RTOL, RTOL, Comparison
 from indextts_jax.validation.golden import Golden
@@ -99,7 +100,7 @@ def main(flags: Any) -> int:
     if dump is not None:
         dump.mkdir(parents=True, exist_ok=True)
     print(f"Using device: {devices.describe(device)}")
-    devices.enable_compilation_cache()
+    cache_folder.enable_compilation_cache()
     lines = 0
 
     def show(row: Comparison) -> None:
@@ -130,11 +131,11 @@ def main(flags: Any) -> int:
     if file is not None:
         made.save(file)
         print(f"written to {file}")
-    return cli.FAILURE if made.failed else 0
+    return runner.FAILURE if made.failed else 0
 
 
 if __name__ == "__main__":
-    cli.run(
+    runner.run(
         main,
         define,
         name="validate",

@@ -12,13 +12,17 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax import cli, devices, voices
 from indextts_jax.audio.quality import FIRST, excerpt_of
-from indextts_jax.clock import Clock
+from indextts_jax.cli import runner
+from indextts_jax.cli.terminal import stage_bar, warn
 from indextts_jax.errors import InputError
-from indextts_jax.model import load_model
-from indextts_jax.prompts import analyse_voice
-from indextts_jax.terminal import stage_bar, table, warn
+from indextts_jax.models import components
+from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.runtime.model import load_model
+from indextts_jax.utils.stopwatch import Clock
+from indextts_jax.utils.text_table import table
+from indextts_jax.voices import store
+from indextts_jax.voices.analysis import analyse_voice
 
 COMMON = ("action", "name", "speaker", "checkpoint", "prompt_excerpt", "force", "device")
 EXAMPLES = (
@@ -28,7 +32,7 @@ EXAMPLES = (
 )
 POSITIONAL = ("action", "name")
 ACTIONS = ("create", "list", "show", "delete")
-NEEDED = (*voices.ANALYSIS, "length_regulator")
+NEEDED = (*components.ANALYSIS, "length_regulator")
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -36,7 +40,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     own: dict[str, Any] = {"flag_values": flags}
     text, choice = absl_flags.DEFINE_string, absl_flags.DEFINE_enum
     choice("action", None, list(ACTIONS), "What to do: create, list, show or delete.", **own)
-    text("name", None, f"Name of the voice, or a path that ends in {voices.ENDING}.", **own)
+    text("name", None, f"Name of the voice, or a path that ends in {store.ENDING}.", **own)
     text("speaker", None, "Recording of the voice, to create one.", **own)
     text("checkpoint", None, "Folder made by python -m indextts_jax.import, to create one.", **own)
     text(
@@ -61,13 +65,13 @@ def _create(flags: Any, path: Path) -> None:
         warn(line)
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
-    devices.enable_compilation_cache()
+    cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Analysing") as watch:
         clock = Clock(watch)
         with clock.stage("loading"):
             model = load_model(flags.checkpoint, components=NEEDED)
         voice = analyse_voice(model, flags.speaker, clock, heard.start)
-        voices.save_voice(model, voice, path)
+        store.save_voice(model, voice, path)
     rate, hop = model.config.mel.sample_rate, model.config.mel.hop
     print(
         f"{path}: {voice.frames * hop / rate:.2f} s of {flags.speaker}, "
@@ -78,15 +82,15 @@ def _create(flags: Any, path: Path) -> None:
 
 
 def _list() -> None:
-    folder, found = voices.directory(), voices.names()
+    folder, found = store.directory(), store.names()
     if not found:
         print(f"no voices in {folder}")
         return
     rows = []
     for name in found:
-        path = voices.voice_path(name)
+        path = store.voice_path(name)
         try:
-            record = voices.read_record(path)
+            record = store.read_record(path)
             rows.append([name, record.source.name, record.checkpoint[:12], record.created])
         except InputError as error:
             rows.append([name, str(error), "", ""])
@@ -95,7 +99,7 @@ def _list() -> None:
 
 
 def _show(path: Path) -> None:
-    record = voices.read_record(path)
+    record = store.read_record(path)
     print(
         f"{path}: {path.stat().st_size / 1e6:.2f} MB, undamaged\n"
         f"recording   {record.source.name}, {record.source.size:,} bytes, "
@@ -115,7 +119,7 @@ def main(flags: Any) -> None:
         return
     if not flags.name:
         raise InputError(f"{flags.action} which voice? give --name")
-    path = voices.voice_path(flags.name)
+    path = store.voice_path(flags.name)
     if flags.action == "create":
         _create(flags, path)
     elif flags.action == "show":
@@ -124,11 +128,11 @@ def main(flags: Any) -> None:
         path.unlink()
         print(f"deleted {path}")
     else:
-        raise InputError(f"there is no voice {path}; voices by name: {voices.listed()}")
+        raise InputError(f"there is no voice {path}; voices by name: {store.listed()}")
 
 
 if __name__ == "__main__":
-    cli.run(
+    runner.run(
         main,
         define,
         name="voice",

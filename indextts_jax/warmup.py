@@ -11,42 +11,36 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax import cli, devices, packing, programs, voices
 from indextts_jax.audio.io import load_audio
-from indextts_jax.checkpoint import open_checkpoint
+from indextts_jax.checkpoint.reading import open_checkpoint
+from indextts_jax.cli import runner
+from indextts_jax.cli.terminal import say, stage_bar, warn
 from indextts_jax.config import COMPUTE_DTYPES
-from indextts_jax.emotion_text import COMPONENT
+from indextts_jax.emotion.reader import COMPONENT
+from indextts_jax.engine.pace import Timing
+from indextts_jax.engine.settings import Settings
 from indextts_jax.errors import InputError
-from indextts_jax.model import config_key, load_model, with_fused_attention
-from indextts_jax.programs import Program, Programs
-from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS, Voice, analyse_signals, speaker_signals
-from indextts_jax.rehearsal import (
-    Rehearsal,
+from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.planning.warmup import (
     Step,
     all_steps,
     blank_voices,
-    code_counts,
-    prompt_signals,
     prompt_steps,
-    rehearsal,
-    text_lengths,
-    warm_up,
-    warm_up_prompts,
     word_steps,
 )
+from indextts_jax.runtime import cache_folder, devices, executable_pack, executables
+from indextts_jax.runtime.executables import Program, Programs
+from indextts_jax.runtime.model import config_key, load_model
+from indextts_jax.runtime.precision import with_fused_attention
 from indextts_jax.sampling.settings import SamplingConfig
-from indextts_jax.settings import Settings
-from indextts_jax.terminal import say, stage_bar, warn
-from indextts_jax.timing import Timing
-
-__all__ = [
-    "Rehearsal",
-    "code_counts",
-    "prompt_signals",
-    "text_lengths",
-    "warm_up",
-    "warm_up_prompts",
-]
+from indextts_jax.voices import store
+from indextts_jax.voices.analysis import (
+    ENCODER_RATE,
+    MAX_SECONDS,
+    Voice,
+    analyse_signals,
+    speaker_signals,
+)
 
 COMMON = ("checkpoint", "voice", "speaker", "dtype", "batch", "device", "pack", "unpack")
 EXAMPLES = (
@@ -98,23 +92,23 @@ def main(flags: Any) -> None:
         raise InputError(f"--unpack {flags.unpack}: there is no such file")
     device = devices.choose(flags.device)
     say(f"Using device: {devices.describe(device)}")
-    devices.enable_compilation_cache()
-    kept = programs.active()
+    cache_folder.enable_compilation_cache()
+    kept = executables.active()
     if kept is None:
-        raise InputError(f"compiled programs cannot be kept: set {devices.CACHE} to a folder")
+        raise InputError(f"compiled programs cannot be kept: set {cache_folder.CACHE} to a folder")
     config = None
     if flags.checkpoint is not None:
         sizes = open_checkpoint(flags.checkpoint).config
         config = config_key(with_fused_attention(sizes, device) if flags.fused_attention else sizes)
     if flags.unpack is not None:
         warn(TRUST)
-        came = packing.unpack(kept, device, Path(flags.unpack), config)
+        came = executable_pack.unpack(kept, device, Path(flags.unpack), config)
         say(f"{came.path}: {came.programs} programs, SHA-256 {came.sha256}")
     if flags.checkpoint is not None and (flags.unpack is None or flags.pack is not None):
         with jax.default_device(device):
             _compile(flags, kept)
     if flags.pack is not None:
-        made = packing.pack(kept, device, Path(flags.pack), config)
+        made = executable_pack.pack(kept, device, Path(flags.pack), config)
         say(f"{made.path}: {made.programs} programs, {made.bytes / 1e6:.1f} MB")
         say(f"SHA-256 {made.sha256}")
 
@@ -182,7 +176,7 @@ def _word_steps(flags: Any) -> list[Step]:
 def _voices(model: Rehearsal, voice: str | None, speaker: str | None) -> Sequence[Voice]:
     """Voices to speak with, all zeros."""
     if voice is not None:
-        return [voices.load_voice(model, voices.voice_path(voice))]
+        return [store.load_voice(model, store.voice_path(voice))]
     if speaker is not None:
         signals = speaker_signals(speaker, model.config.mel.sample_rate)
         emotion = load_audio(speaker, ENCODER_RATE, MAX_SECONDS)
@@ -191,7 +185,7 @@ def _voices(model: Rehearsal, voice: str | None, speaker: str | None) -> Sequenc
 
 
 if __name__ == "__main__":
-    cli.run(
+    runner.run(
         main,
         define,
         name="warmup",

@@ -47,16 +47,17 @@ def main() -> int:
     import jax
     import numpy as np
 
-    from indextts_jax.batch_stages import Line
-    from indextts_jax.buckets import bucket
-    from indextts_jax.clock import Clock
-    from indextts_jax.decoding import Decoder
-    from indextts_jax.model import Model, load_model
-    from indextts_jax.prompts import Voice
+    from indextts_jax.engine.acoustic import Line
+    from indextts_jax.engine.decoding import Decoder, speech_codes
+    from indextts_jax.engine.seeds import segment_keys
+    from indextts_jax.engine.settings import Settings, code_limit
+    from indextts_jax.runtime.buckets import bucket
+    from indextts_jax.runtime.model import Model, load_model
+    from indextts_jax.runtime.sharding import spread_over
+    from indextts_jax.runtime.stages import text_ladder
     from indextts_jax.sampling.settings import SamplingConfig
-    from indextts_jax.settings import Settings, code_limit
-    from indextts_jax.sharding import spread_over
-    from indextts_jax.stages import segment_keys, speech_codes, text_ladder
+    from indextts_jax.utils.stopwatch import Clock
+    from indextts_jax.voices.analysis import Voice
 
     model = load_model(asked.checkpoint, components=["gpt"], dtype=asked.dtype)
     cfg = model.config.gpt

@@ -34,9 +34,9 @@ import jax
 import numpy as np
 from full_size import ours, status
 
-from indextts_jax import devices
 from indextts_jax.errors import InputError
-from indextts_jax.terminal import table
+from indextts_jax.runtime import cache_folder
+from indextts_jax.utils.text_table import table
 from indextts_jax.validation.compare import Comparison
 from indextts_jax.validation.golden import Golden
 
@@ -140,7 +140,7 @@ def compare(args: argparse.Namespace) -> int:
     with _folder(args.keep) as folder:
         theirs = reference(args, folder)
         golden = Golden(folder / "golden")
-        devices.enable_compilation_cache()
+        cache_folder.enable_compilation_cache()
         start, rows = time.perf_counter(), []
         for row in ours.rows(args.checkpoint, golden, folder / "velocity.npz"):
             rows.append(row)

@@ -29,7 +29,7 @@ def load(path: str, dtype: str) -> dict[str, Any]:
     """Loads a checkpoint in this process, as synthesis does; seconds, and bytes of memory."""
     import jax
 
-    from indextts_jax.model import load_model
+    from indextts_jax.runtime.model import load_model
 
     before, start = status.read(), time.perf_counter()
     model = load_model(path, dtype=dtype)
@@ -44,7 +44,7 @@ def load(path: str, dtype: str) -> dict[str, Any]:
 
 def asked_for(src: Path) -> dict[str, dict[str, int]]:
     """Bytes of each published file that an import asks for, and its size."""
-    from importers.convert import Importer
+    from importers.speech import Importer
     from indextts_jax.models.components import COMPONENTS
 
     importer = Importer.open(src)

@@ -36,11 +36,11 @@ from soaking.meters import Sample
 from soaking.requests import WAYS, Request, clips, requests, settings, speak
 from tqdm import tqdm
 
-from indextts_jax import devices
+from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
-from indextts_jax.pipeline import IndexTTS
-from indextts_jax.prompts import Voice
-from indextts_jax.warmup import warm_up, warm_up_prompts
+from indextts_jax.planning.warmup import warm_up, warm_up_prompts
+from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.voices.analysis import Voice
 
 SETTLED = 50  # utterances, after which memory may not grow
 THREADS, SENTENCES = 4, 20
@@ -189,7 +189,7 @@ def prepared(
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Everything, in turn: the report, and the broken laws."""
-    devices.enable_compilation_cache()
+    cache_folder.enable_compilation_cache()
     more = {"steps": args.steps, "max_codes": args.max_codes}
     tts, voices, compiled = prepared(args.checkpoint, args.speaker, **more)
     report: dict[str, Any] = {

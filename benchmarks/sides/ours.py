@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from work import NEVER, Work, inputs
 
-from indextts_jax import devices, stages
-from indextts_jax.buckets import bucket, flow_size, pad
 from indextts_jax.config import Config
-from indextts_jax.model import Model, load_model
-from indextts_jax.prompts import Voice
+from indextts_jax.engine import acoustic, decoding, seeds
+from indextts_jax.engine.settings import Settings
+from indextts_jax.runtime import devices, stages
+from indextts_jax.runtime.buckets import bucket, flow_size, pad
+from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.sampling.settings import SamplingConfig
-from indextts_jax.settings import Settings
+from indextts_jax.voices.analysis import Voice
 from sides.protocol import serve
 
 COMPONENTS = {
@@ -149,10 +150,10 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
 
         case "codes":
             voice, tokens = _voice(work, given), given["text"][0].tolist()
-            emotion, key = jnp.asarray(given["emotion"]), stages.segment_keys(work.seed, 0)[0]
+            emotion, key = jnp.asarray(given["emotion"]), seeds.segment_keys(work.seed, 0)[0]
 
             def run() -> Any:
-                found, _ = stages.speech_codes(model, tokens, voice, emotion, settings, key)
+                found, _ = decoding.speech_codes(model, tokens, voice, emotion, settings, key)
                 assert found.shape == (work.codes,), found.shape
                 return {"codes": found[None]}
 
@@ -172,7 +173,7 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
 
             def run() -> Any:
                 sequence = stages.speech_sequence(model, codes, hidden)
-                mel, _ = stages.speech_mel(
+                mel, _ = acoustic.speech_mel(
                     model,
                     sequence,
                     codes,

@@ -9,9 +9,10 @@ from tqdm import tqdm
 from importers.hub import record
 from importers.hub.manifest import OPTIONAL, File
 from importers.hub.survey import Place, problem, survey
-from importers.locate import download_command
+from importers.release.locate import download_command
+from indextts_jax.cli.terminal import say
 from indextts_jax.errors import InputError, gathered
-from indextts_jax.terminal import say, table
+from indextts_jax.utils.text_table import table
 
 
 def run(folder: Path, files: tuple[File, ...], accept: Collection[str] = ()) -> None:

@@ -17,9 +17,10 @@ from importers.hub.progress import Progress
 from importers.hub.record import Record
 from importers.hub.remote import DownloadError, Hub, Remote
 from importers.hub.survey import Place, problem, survey
-from indextts_jax import cli
+from indextts_jax.cli import runner
+from indextts_jax.cli.terminal import say, warn
 from indextts_jax.errors import InputError, gathered
-from indextts_jax.terminal import say, table, warn
+from indextts_jax.utils.text_table import table
 
 SUMMARY = "fetches the published files of the model, about 9 GB, from the hub."
 COMMON = ("dst", "without", "check", "dry_run")
@@ -77,8 +78,8 @@ def main(flags: absl_flags.FlagValues) -> int | None:
             _download(hub, folder, files, set(flags.accept))
     except DownloadError as error:
         sys.stderr.write(f"error: {error}{_kept(folder)}\n")
-        return cli.FAILURE
-    except (KeyboardInterrupt, cli.Terminated):
+        return runner.FAILURE
+    except (KeyboardInterrupt, runner.Terminated):
         if note := _kept(folder):
             warn(note.removeprefix("; "))
         raise

@@ -9,7 +9,7 @@ what to expect.
 import dataclasses
 from pathlib import PurePosixPath
 
-from importers.locate import AUXILIARY, MAIN, Auxiliary
+from importers.release.locate import AUXILIARY, MAIN, Auxiliary
 
 REVISION = "main"
 TEXT_EMOTION = "text_emotion"  # emotion from words: the one part that a user may leave out

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from indextts_jax.errors import InputError
-from indextts_jax.staging import write_whole
+from indextts_jax.utils.atomic import write_whole
 
 FILE = "downloaded.json"
 FORMAT = 1

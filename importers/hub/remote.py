@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from indextts_jax.cli.terminal import warn
 from indextts_jax.errors import InputError
-from indextts_jax.terminal import warn
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new attempt

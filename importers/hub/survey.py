@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from importers import locate, zips
+from importers.formats import zips
+from importers.formats.mapped import MappedFile, SourceError
+from importers.formats.safetensors_header import read_header
 from importers.hub.manifest import File
 from importers.hub.record import Record
-from importers.mapped import MappedFile, SourceError
-from importers.safetensors_file import read_header
+from importers.release import locate
 
 BLOCK = 2**20  # bytes read at once
 _TORCH = (".pth", ".pt", ".bin")
@@ -128,7 +129,9 @@ def readable(path: Path) -> None:
     elif path.suffix in _TORCH:
         file = MappedFile(path)
         if bytes(file.view(0, min(file.size, 4))) != b"PK\x03\x04":
-            from importers.sources import check_kind  # which loads JAX, and is rarely needed
+            from importers.formats.tensors import (
+                check_kind,
+            )  # which loads JAX, and is rarely needed
 
             check_kind(file)
         for entry in zips.entries(file).values():

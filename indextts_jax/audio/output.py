@@ -11,7 +11,7 @@ import soundfile
 from jaxtyping import Float, Float32
 
 from indextts_jax.errors import Failure, InputError
-from indextts_jax.staging import write_whole
+from indextts_jax.utils.atomic import write_whole
 
 PCM_16_PEAK = 32767
 STDOUT = "-"  # as the name of an output: raw 16-bit samples on standard output

@@ -6,8 +6,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from indextts_jax.layers.conv import valid
-from indextts_jax.layers.fused_attention import attend_fused
+from indextts_jax.layers.kernels.attention import attend_fused
+from indextts_jax.layers.masks import valid
 
 MASKED = float(np.finfo(np.float32).min)  # finite, so that a row without keys is no NaN
 GROUP = 2  # heads that a CPU computes at a time

@@ -9,10 +9,11 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.config import ConformerConfig
-from indextts_jax.layers.conv import valid, zero_padding
 from indextts_jax.layers.depthwise import DepthwiseConv1d
-from indextts_jax.layers.linear import Linear, Table, uniform
+from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
+from indextts_jax.layers.parameters import Table, uniform
 
 NORM_EPS = 1e-5  # of every norm of the conformer
 

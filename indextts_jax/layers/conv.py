@@ -1,25 +1,15 @@
-"""Convolutions over time, time before channels, and masks of valid frames."""
+"""Convolutions over time, time before channels."""
 
 import functools
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float, Float32, Int
+from jaxtyping import Array, Float, Float32
 
-from indextts_jax.layers.linear import uniform
+from indextts_jax.layers.parameters import uniform
 
 WIDE = 512  # channels from which on the products of `_by_tap` are faster
-
-
-def valid(lengths: Int[Array, " b"], size: int) -> Bool[Array, "b t"]:
-    """True at the first `length` positions of each row of `size`."""
-    return jnp.arange(size) < lengths[:, None]
-
-
-def zero_padding(x: Float[Array, "b t c"], mask: Bool[Array, "b t"]) -> Float[Array, "b t c"]:
-    """The rows with every position outside the mask set to zero (even NaN)."""
-    return jnp.where(mask[..., None], x, jnp.zeros((), x.dtype))
 
 
 class Conv1d(nnx.Module):

@@ -5,7 +5,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from indextts_jax.layers.linear import uniform
+from indextts_jax.layers.parameters import uniform
 
 
 class DepthwiseConv1d(nnx.Module):

@@ -9,8 +9,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from indextts_jax.config import PerceiverConfig
-from indextts_jax.layers.conv import zero_padding
 from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.masks import zero_padding
 
 
 class L2Norm(nnx.Module):

@@ -9,7 +9,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.layers.linear import Table
+from indextts_jax.layers.parameters import Table
 
 TAPS = 12  # of both low-pass filters
 EDGE = 3  # samples to either side that a phase of them reaches

@@ -7,8 +7,9 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import WaveNetConfig
-from indextts_jax.layers.conv import Conv1d, valid, zero_padding
+from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.stack import nth
 
 

@@ -9,10 +9,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from indextts_jax import programs
-from indextts_jax.config import Config, to_data
+from indextts_jax.config import Config
 from indextts_jax.errors import InputError
-from indextts_jax.layers.linear import Table
+from indextts_jax.layers.parameters import Table
+from indextts_jax.utils import disk_cache
+from indextts_jax.utils.strict_data import to_data
+
+Params = dict[Any, Any]
 
 COMPONENTS = {
     "semantic_encoder": "SemanticEncoder",
@@ -82,7 +85,7 @@ def _declared(name: str, section: Any) -> tuple[Declared, ...]:
             for path, variable in flat
         ]
 
-    found = programs.remembered(f"parameters of {name}", to_data(section), declare)
+    found = disk_cache.remembered(f"parameters of {name}", to_data(section), declare)
     return tuple(Declared(tuple(path), tuple(shape), table) for path, shape, table in found)
 
 
@@ -98,3 +101,13 @@ def structure(name: str, config: Config, dtype: str = "float32") -> Structure:
             place = place.setdefault(key, {})
         place[path[-1]] = jax.ShapeDtypeStruct(shape, jnp.float32 if table else jnp.dtype(dtype))
     return Structure(name, section, expected)
+
+
+ANALYSIS = (  # the components that a voice's numbers come from
+    "semantic_encoder",
+    "semantic_codec",
+    "style_encoder",
+    "conditioning",
+)
+SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
+ENCODERS = tuple(name for name in ANALYSIS if name not in SPEAKING)  # for prompts alone

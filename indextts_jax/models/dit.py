@@ -10,9 +10,10 @@ from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import DiTConfig
 from indextts_jax.layers.attention import attend
-from indextts_jax.layers.conv import valid, zero_padding
-from indextts_jax.layers.linear import Linear, Table
+from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
+from indextts_jax.layers.parameters import Table
 from indextts_jax.layers.rotary import rotary_tables, rotate
 from indextts_jax.layers.stack import nth, taken_apart
 from indextts_jax.layers.wavenet import WaveNet

@@ -7,7 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import EmotionPrototypesConfig
-from indextts_jax.layers.linear import Table
+from indextts_jax.layers.parameters import Table
 
 UNIT_EPS = 1e-8  # least norm that a vector is divided by, default of `cosine_similarity`
 

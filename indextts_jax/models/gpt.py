@@ -14,19 +14,12 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.config import GPTConfig
-from indextts_jax.layers.cached_attention import Part, attend
-from indextts_jax.layers.conv import valid, zero_padding
-from indextts_jax.layers.fused_cached_attention import ALIGNED
-from indextts_jax.layers.linear import (
-    Embedding,
-    Linear,
-    Quantized,
-    Streamed,
-    product,
-    quantized,
-    streamed,
-)
+from indextts_jax.layers.kernels.decode_attention import ALIGNED
+from indextts_jax.layers.linear import Embedding, Linear
+from indextts_jax.layers.masks import valid, zero_padding
+from indextts_jax.layers.matmul import Quantized, Streamed, product, quantized, streamed
 from indextts_jax.layers.norms import LayerNorm
+from indextts_jax.layers.split_attention import Part, attend
 from indextts_jax.layers.stack import nth
 from indextts_jax.models.gpt_attention import by_piece, in_one_kernel
 from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, piece_sizes, turned, written_at

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int
 
-from indextts_jax.layers.cached_attention import Attended, Part, attended
-from indextts_jax.layers.conv import valid
-from indextts_jax.layers.fused_cached_attention import Entries, attend_filled
+from indextts_jax.layers.kernels.decode_attention import Entries, attend_filled
+from indextts_jax.layers.masks import valid
+from indextts_jax.layers.split_attention import Attended, Part, attended
 from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, turned
 
 Attention = Callable[[int, Array, Array, Array], Float32[Array, "b h r k"]]

@@ -10,8 +10,9 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import LengthRegulatorConfig
-from indextts_jax.layers.conv import Conv1d, valid, zero_padding
+from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.masks import valid, zero_padding
 
 FRAMES_PER_CODE = 1.72  # the pipeline's constant; 22050 / 256 frames over 50 codes would be 1.7227
 EPS = 1e-5  # of the group norms

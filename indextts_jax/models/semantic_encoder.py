@@ -11,10 +11,11 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from indextts_jax.config import SemanticEncoderConfig
-from indextts_jax.layers.conv import zero_padding
 from indextts_jax.layers.depthwise import DepthwiseConv1d
-from indextts_jax.layers.linear import Linear, Table
+from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.masks import zero_padding
 from indextts_jax.layers.norms import LayerNorm
+from indextts_jax.layers.parameters import Table
 
 
 class FeedForward(nnx.Module):

@@ -7,8 +7,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.config import StyleEncoderConfig
-from indextts_jax.layers.conv import Conv1d, valid, zero_padding
-from indextts_jax.layers.linear import Linear, Table, uniform
+from indextts_jax.layers.conv import Conv1d
+from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.masks import valid, zero_padding
+from indextts_jax.layers.parameters import Table, uniform
 
 BATCH_NORM_EPS = 1e-5
 HEAD_STRIDES = 3  # halvings of the bands in the head

@@ -14,10 +14,10 @@ from jax import lax
 from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.config import TextEmotionConfig
-from indextts_jax.layers.cached_attention import Part, attend
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.norms import RMSNorm
 from indextts_jax.layers.rotary import rotary_tables, rotate
+from indextts_jax.layers.split_attention import Part, attend
 
 
 class ReplyCache(NamedTuple):

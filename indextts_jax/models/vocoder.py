@@ -5,7 +5,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.config import VocoderConfig
-from indextts_jax.layers.conv import Conv1d, valid, zero_padding
+from indextts_jax.layers.conv import Conv1d
+from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.snake import AntiAliasedSnake
 from indextts_jax.layers.upsample import ConvTranspose1d
 

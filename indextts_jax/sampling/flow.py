@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from indextts_jax.layers.conv import valid, zero_padding
+from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.models.dit import DiT, Modulation, Window
 
 

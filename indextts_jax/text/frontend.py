@@ -7,12 +7,12 @@ import unicodedata
 from collections.abc import Iterator
 
 from indextts_jax.errors import InputError
-from indextts_jax.text.compat import normalise_as_reference
-from indextts_jax.text.compat_segments import split_as_reference
 from indextts_jax.text.duration import Duration, duration
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.normalize import language_of, normalise
 from indextts_jax.text.pauses import split_pauses
+from indextts_jax.text.reference.normalize import normalise_as_reference
+from indextts_jax.text.reference.segments import split_as_reference
 from indextts_jax.text.segments import WORD, split_segments
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.text.unknown import Unknown, find_unknown

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from indextts_jax import plain_yaml
 from indextts_jax.errors import InputError
-from indextts_jax.text.verbalise import Language
+from indextts_jax.text.rules.verbalise import Language
+from indextts_jax.utils import strict_yaml
 
 Readings = Mapping[Language, str]
 
@@ -38,7 +38,7 @@ class Glossary:
             InputError: if the file cannot be read as one.
         """
         try:
-            content = plain_yaml.parse(Path(path).read_text(encoding="utf-8-sig"))
+            content = strict_yaml.parse(Path(path).read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
         except UnicodeDecodeError as error:

@@ -4,18 +4,18 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from indextts_jax.text import chinese, english
-from indextts_jax.text.charmap import map_characters
-from indextts_jax.text.contractions import expand_words
-from indextts_jax.text.english.codes import EMAIL, URL
-from indextts_jax.text.forms import plain_forms, tidy, without_accents
 from indextts_jax.text.glossary import Glossary
-from indextts_jax.text.grammar import by_grammar
-from indextts_jax.text.marked import settle_marked
-from indextts_jax.text.spans import Rule, Settled
-from indextts_jax.text.symbols import name_symbols
-from indextts_jax.text.tones import toned_words
-from indextts_jax.text.verbalise import Language
+from indextts_jax.text.rules import chinese, english
+from indextts_jax.text.rules.charmap import map_characters
+from indextts_jax.text.rules.contractions import expand_words
+from indextts_jax.text.rules.english.codes import EMAIL, URL
+from indextts_jax.text.rules.forms import plain_forms, tidy, without_accents
+from indextts_jax.text.rules.grammar import by_grammar
+from indextts_jax.text.rules.marked import settle_marked
+from indextts_jax.text.rules.spans import Rule, Settled
+from indextts_jax.text.rules.symbols import name_symbols
+from indextts_jax.text.rules.tones import toned_words
+from indextts_jax.text.rules.verbalise import Language
 
 _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
 _LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+")

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.model import Model
 from indextts_jax.models.length_regulator import target_length
+from indextts_jax.runtime.model import Model
 from indextts_jax.sampling import flow as flow_loop
 from indextts_jax.validation.golden import Arrays, Golden, named, number
 

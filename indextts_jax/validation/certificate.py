@@ -13,12 +13,13 @@ from typing import Any
 
 import jax
 
-from indextts_jax import devices, provenance
-from indextts_jax.checkpoint import Checkpoint
-from indextts_jax.config import to_data
+from indextts_jax.checkpoint.provenance import ComponentRecord
+from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.errors import InputError
-from indextts_jax.provenance import ComponentRecord
-from indextts_jax.terminal import table
+from indextts_jax.runtime import devices
+from indextts_jax.utils import hashing
+from indextts_jax.utils.strict_data import to_data
+from indextts_jax.utils.text_table import table
 from indextts_jax.validation.compare import ATOL, ONE_RUN_RTOL, RTOL, Comparison
 from indextts_jax.validation.golden import Golden
 from indextts_jax.validation.loading import DTYPE
@@ -51,7 +52,7 @@ def certificate(
         "format": FORMAT,
         "verdict": "fail" if failed or not rows else "pass",
         "complete": not left_out and component == "all",
-        "created": provenance.now(),
+        "created": hashing.now(),
         "component": component,
         "program": {
             "python": platform.python_version(),
@@ -110,7 +111,7 @@ def component_hash(record: ComponentRecord) -> str:
 
 
 def _file_hash(golden: Golden, name: str) -> str:
-    return provenance.hash_file(golden.path / "tensors" / f"{name}.npz").sha256
+    return hashing.hash_file(golden.path / "tensors" / f"{name}.npz").sha256
 
 
 def _version(package: str) -> str:

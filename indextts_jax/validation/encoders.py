@@ -7,10 +7,10 @@ import numpy as np
 
 from indextts_jax.audio.features import centred, filter_bank, log_mel, semantic_features
 from indextts_jax.audio.io import load_audio, resample
-from indextts_jax.emotion import merge_emotion, mix_weighted
-from indextts_jax.model import Model
-from indextts_jax.prompts import ENCODER_RATE, MAX_SECONDS
+from indextts_jax.emotion.vectors import merge_emotion, mix_weighted
+from indextts_jax.runtime.model import Model
 from indextts_jax.validation.golden import Arrays, Golden, named, number
+from indextts_jax.voices.analysis import ENCODER_RATE, MAX_SECONDS
 
 
 def _lengths(array: np.ndarray) -> jnp.ndarray:

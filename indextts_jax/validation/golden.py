@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from indextts_jax import provenance
 from indextts_jax.errors import InputError
+from indextts_jax.utils import hashing
 
 ABOUT = "about.json"
 Arrays = dict[str, Any]  # arrays of one file by name, on the host or on a device
@@ -92,7 +92,7 @@ class Golden:
                 )
         for file in files:
             path = self.path / file.name
-            if path.is_file() and provenance.hash_file(path).sha256 != file.sha256:
+            if path.is_file() and hashing.hash_file(path).sha256 != file.sha256:
                 raise InputError(
                     f"{path} is damaged: its SHA-256 is not the one in {self.path / ABOUT}"
                 )

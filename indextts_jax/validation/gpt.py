@@ -7,7 +7,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from indextts_jax.errors import InputError
-from indextts_jax.model import Model
+from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.generate import Generated, SamplingConfig, generate, replay
 from indextts_jax.validation.golden import Arrays, Golden, named
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import jax
 
-from indextts_jax import checkpoint
-from indextts_jax.checkpoint import Checkpoint
+from indextts_jax.checkpoint import reading
+from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.config import Config
 from indextts_jax.errors import InputError
-from indextts_jax.model import Model, Params, cast, with_compute_dtype
+from indextts_jax.models.components import Params
+from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.precision import cast, with_compute_dtype
 from indextts_jax.text.tokenizer import Tokenizer
 
 DTYPE = "float32"  # of all computation
@@ -71,7 +73,7 @@ class OneByOne:
         room: int = ROOM,
         watch: Callable[[str], None] = lambda text: None,
     ):
-        self.saved = checkpoint.open_checkpoint(path)
+        self.saved = reading.open_checkpoint(path)
         self._watch = watch
         config = with_compute_dtype(self.saved.config, DTYPE)
         self.params = Resident(self.saved, config, room, watch)

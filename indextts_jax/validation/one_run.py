@@ -9,17 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from indextts_jax.audio.io import resample
-from indextts_jax.buckets import flow_size, pad
-from indextts_jax.emotion import merge_emotion, mix_weighted
+from indextts_jax.emotion.vectors import merge_emotion, mix_weighted
+from indextts_jax.engine.acoustic import speech_mel
 from indextts_jax.errors import InputError
-from indextts_jax.model import Model
 from indextts_jax.models.length_regulator import target_length
-from indextts_jax.prompts import ENCODER_RATE, Signals, analyse_signals, semantic
-from indextts_jax.stages import Codes, speech_latents, speech_mel, speech_sequence
+from indextts_jax.runtime.buckets import flow_size, pad
+from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.stages import Codes, semantic, speech_latents, speech_sequence
 from indextts_jax.validation import encoders, gpt
 from indextts_jax.validation.acoustic import turned
 from indextts_jax.validation.compare import errors
 from indextts_jax.validation.golden import Golden
+from indextts_jax.voices.analysis import ENCODER_RATE, Signals, analyse_signals
 
 GUIDANCE, STEPS = 0.7, 25  # behind `end_to_end.mel`, where it has no `settings`
 PCM = 32767  # full scale of 16 bits

@@ -7,17 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from indextts_jax.errors import InputError
-from indextts_jax.model import Model
 from indextts_jax.models.components import COMPONENTS
+from indextts_jax.runtime.model import Model
 from indextts_jax.validation import acoustic
-from indextts_jax.validation.compare import (
-    ATOL,
-    ONE_RUN_RTOL,
-    RTOL,
-    Comparison,
-    compare,
-    failure,
-)
+from indextts_jax.validation.compare import ATOL, ONE_RUN_RTOL, RTOL, Comparison, compare, failure
 from indextts_jax.validation.encoders import pattern_of
 from indextts_jax.validation.golden import Arrays, Golden, write_dump
 from indextts_jax.validation.one_run import one_run

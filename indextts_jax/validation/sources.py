@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from indextts_jax.checkpoint import Checkpoint
+from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.validation.golden import FileHash, Golden

@@ -6,7 +6,7 @@ A stage starts from the golden inputs of that stage and gives arrays in the refe
 import dataclasses
 from collections.abc import Callable
 
-from indextts_jax.model import Model
+from indextts_jax.runtime.model import Model
 from indextts_jax.validation import acoustic, encoders, gpt
 from indextts_jax.validation.golden import Arrays, Golden
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import jax
 
-from indextts_jax.provenance import Provenance
+from indextts_jax.checkpoint.provenance import Provenance
+from indextts_jax.runtime import devices
+from indextts_jax.utils.notices import notify
 from indextts_jax.validation import certificate as certificates
 from indextts_jax.validation.certificate import Certificate
 from indextts_jax.validation.compare import Comparison
@@ -95,6 +97,41 @@ def run_validation(
         rtol=rtol,
     )
     return Validation(tuple(rows), made)
+
+
+def validate_checkpoint(
+    checkpoint: str | Path,
+    golden: str | Path,
+    component: str = "all",
+    *,
+    atol: float | None = None,
+    rtol: float | None = None,
+    same_files: bool = True,
+    watch: Callable[[str], None] | None = None,
+) -> Validation:
+    """Compares this program with recorded arrays of the PyTorch reference, stage by stage.
+
+    `golden` is a folder made by `tools/dump_reference.py`, or `tests/data/tiny`; `component` limits
+    the work. Components are loaded one after the other, on the default device. `watch` is told
+    what is at work. An array that differs is no error: see `Validation.passed`.
+
+    Raises:
+        InputError: for a checkpoint or a folder that cannot be compared or, with `same_files`,
+            values that were recorded from other files than the checkpoint's.
+    """
+    recorded = Golden(golden)
+    recorded.check()
+    return run_validation(
+        checkpoint,
+        recorded,
+        component,
+        device=devices.choose(),
+        atol=atol,
+        rtol=rtol,
+        same_files=same_files,
+        watch=watch or (lambda stage: None),
+        note=notify,
+    )
 
 
 def _mention(record: Provenance, note: Callable[[str], None]) -> None:

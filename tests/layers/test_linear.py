@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from indextts_jax.layers.linear import FEW, product, quantized, streamed
+from indextts_jax.layers.matmul import FEW, product, quantized, streamed
 
 
 def numbers(*shape):

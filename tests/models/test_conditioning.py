@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import support
 
-from indextts_jax.config import ConfigError, bundled_config
+from indextts_jax.config import bundled_config
 from indextts_jax.models.components import structure
+from indextts_jax.utils.strict_data import ConfigError
 
 
 @functools.cache

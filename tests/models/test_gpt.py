@@ -9,8 +9,8 @@ import support
 from flax import nnx
 
 from indextts_jax.config import GPTConfig
-from indextts_jax.layers.cached_attention import Part, attend
-from indextts_jax.layers.fused_cached_attention import attend_filled
+from indextts_jax.layers.kernels.decode_attention import attend_filled
+from indextts_jax.layers.split_attention import Part, attend
 from indextts_jax.models import gpt as gpt_module
 from indextts_jax.models import gpt_attention, gpt_cache
 from indextts_jax.models.components import structure

@@ -7,8 +7,8 @@ import pytest
 import support
 from flax import nnx
 
-from importers import w2v_bert
 from importers.table import apply
+from importers.tables import w2v_bert
 from indextts_jax.config import SemanticEncoderConfig
 from indextts_jax.models.components import structure
 from indextts_jax.models.semantic_encoder import SemanticEncoder, relative_scores

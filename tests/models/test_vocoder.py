@@ -7,9 +7,10 @@ import pytest
 import support
 from flax import nnx
 
-from indextts_jax.config import ConfigError, VocoderConfig, bundled_config
+from indextts_jax.config import VocoderConfig, bundled_config
 from indextts_jax.models.components import structure
 from indextts_jax.models.vocoder import Block, Vocoder
+from indextts_jax.utils.strict_data import ConfigError
 
 SIZES = {
     "mels": 5,

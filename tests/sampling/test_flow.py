@@ -9,7 +9,7 @@ import support
 from flax import nnx
 
 from indextts_jax.config import DiTConfig, WaveNetConfig
-from indextts_jax.layers.fused_attention import attend_fused
+from indextts_jax.layers.kernels.attention import attend_fused
 from indextts_jax.models import dit
 from indextts_jax.models.components import structure
 from indextts_jax.models.dit import DiT

@@ -10,7 +10,7 @@ import support
 
 from indextts_jax.config import bundled_config
 from indextts_jax.errors import InputError
-from indextts_jax.layers.fused_cached_attention import attend_filled
+from indextts_jax.layers.kernels.decode_attention import attend_filled
 from indextts_jax.models import gpt_attention
 from indextts_jax.models.components import structure
 from indextts_jax.sampling import loop

@@ -12,7 +12,7 @@ import pytest
 import support
 from jax.sharding import Mesh
 
-from indextts_jax.layers.fused_cached_attention import attend_filled
+from indextts_jax.layers.kernels.decode_attention import attend_filled
 from indextts_jax.models import gpt_attention, gpt_cache
 from indextts_jax.models.components import structure
 from indextts_jax.models.gpt import laid_out

@@ -8,10 +8,10 @@ import threading
 import pytest
 import support
 
-from indextts_jax.text.compat import normalise_as_reference
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.normalize import language_of, normalise
-from indextts_jax.text.verbalise import verbalise
+from indextts_jax.text.reference.normalize import normalise_as_reference
+from indextts_jax.text.rules.verbalise import verbalise
 
 ROWS = [
     json.loads(line)
@@ -140,7 +140,7 @@ def test_every_reason_has_its_row():
 def test_the_hash_seed_changes_nothing(seed):
     code = (
         "from indextts_jax.text.normalize import normalise\n"
-        "from indextts_jax.text.compat import normalise_as_reference as compat\n"
+        "from indextts_jax.text.reference.normalize import normalise_as_reference as compat\n"
         "text = '\\u6211xuan1an1\\u548can1, xuan1'\n"
         "print(ascii(normalise(text).text), ascii(compat(text)))"
     )
@@ -205,7 +205,7 @@ def test_what_the_grammar_cannot_read_is_left(monkeypatch):
     def fail(text, language):
         raise ValueError("no reading")
 
-    monkeypatch.setattr("indextts_jax.text.grammar.verbalise", fail)
+    monkeypatch.setattr("indextts_jax.text.rules.grammar.verbalise", fail)
 
     assert normalise("3个a|b").text == "三个a|b"
 

@@ -24,13 +24,13 @@ import make_full_size  # noqa: E402
 from full_size import files, manifest, ours, rules, settings  # noqa: E402
 from full_size.manifest import Spec  # noqa: E402
 
-from importers.convert import Importer  # noqa: E402
-from importers.files import FILES  # noqa: E402
-from importers.sources import open_tensors  # noqa: E402
+from importers.formats.tensors import open_tensors  # noqa: E402
+from importers.release.files import FILES  # noqa: E402
+from importers.speech import Importer  # noqa: E402
 from indextts_jax.config import bundled_config  # noqa: E402
 from indextts_jax.errors import InputError  # noqa: E402
-from indextts_jax.model import Model  # noqa: E402
 from indextts_jax.models.components import COMPONENTS  # noqa: E402
+from indextts_jax.runtime.model import Model  # noqa: E402
 from indextts_jax.text.tokenizer import Tokenizer  # noqa: E402
 from indextts_jax.validation.compare import Comparison  # noqa: E402
 

@@ -18,8 +18,9 @@ from soaking.meters import Sample  # noqa: E402
 from soaking.requests import clips, requests  # noqa: E402
 
 from importers import command  # noqa: E402
-from indextts_jax import cli, devices  # noqa: E402
 from indextts_jax.audio.io import load_audio  # noqa: E402
+from indextts_jax.cli import runner  # noqa: E402
+from indextts_jax.runtime import devices  # noqa: E402
 
 
 def samples(**growth: Any) -> list[Sample]:
@@ -115,7 +116,7 @@ def test_a_hundred_utterances_and_four_threads_break_no_law(
     monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
     target = tmp_path / "tiny"
     argv = [f"--src={support.CHECKPOINTS}", f"--dst={target}"]
-    cli.execute(
+    runner.execute(
         command.main, command.define, name="import", summary="", common=command.COMMON, argv=argv
     )
     speaker = str(support.TINY / "speaker.wav")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from models_under_test import model
 
-from indextts_jax import checkpoint
+from indextts_jax.checkpoint import reading
 from indextts_jax.errors import InputError
 from indextts_jax.validation.loading import OneByOne, Resident
 
@@ -20,7 +20,7 @@ def tiny_checkpoint() -> Path:
 
 
 def resident(path: Path, room: int = 10**9) -> Resident:
-    saved = checkpoint.open_checkpoint(path)
+    saved = reading.open_checkpoint(path)
     return Resident(saved, saved.config, room)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.model import Model, load_model
+from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.validation.acoustic import regulated, turned
 from indextts_jax.validation.compare import Comparison, compare
 from indextts_jax.validation.golden import Golden

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from sampling.runs import MAX_CODES, Run, checksum, draws, text
 
-from importers.convert import Importer
-from indextts_jax.model import Model
+from importers.speech import Importer
+from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.generate import SamplingConfig, generate
 from indextts_jax.text.tokenizer import Tokenizer
 

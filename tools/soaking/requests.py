@@ -13,10 +13,10 @@ from jaxtyping import Float32
 
 from indextts_jax.audio.io import load_audio
 from indextts_jax.audio.output import write_audio
-from indextts_jax.pipeline import IndexTTS
-from indextts_jax.prompts import Voice
+from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.sampling.generate import SamplingConfig
-from indextts_jax.settings import Settings
+from indextts_jax.voices.analysis import Voice
 
 STORY = """
     the old house stood by a river where every child knew how to swim and nobody asked why there

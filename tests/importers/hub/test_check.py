@@ -10,8 +10,8 @@ import torch_files
 from hub_server import download, refused
 
 from importers.hub import manifest, record
-from importers.locate import MAIN
-from indextts_jax import cli
+from importers.release.locate import MAIN
+from indextts_jax.cli import runner
 
 
 def file(name: str, **known: object) -> manifest.File:
@@ -67,7 +67,7 @@ def test_what_was_downloaded_is_checked_by_hash(
     assert download("--dst", folder, "--check") == 0
     assert capsys.readouterr().out.count("SHA-256") == 8
     (folder / "config.yaml").write_bytes(b"a: 2")
-    error = refused(capsys, "--dst", folder, "--check", code=cli.BAD_INPUT)
+    error = refused(capsys, "--dst", folder, "--check", code=runner.BAD_INPUT)
     assert f"{folder / 'config.yaml'} differs from what was published" in error
     assert error.count("\n") == 1
 
@@ -94,7 +94,7 @@ def test_a_wrong_file_is_named(
     match: str,
 ) -> None:
     (folder / name).write_bytes(damage((folder / name).read_bytes()))
-    error = refused(capsys, "--dst", folder, "--check", code=cli.BAD_INPUT)
+    error = refused(capsys, "--dst", folder, "--check", code=runner.BAD_INPUT)
     assert str(folder / name) in error
     assert match in error
     assert error.count("\n") == 1
@@ -109,7 +109,7 @@ def test_everything_that_is_missing_or_wrong_is_listed(
     for name in ("a", "b"):
         (folder / "q" / name).unlink()
     first, *lines, last = refused(
-        capsys, "--dst", folder, "--check", code=cli.BAD_INPUT
+        capsys, "--dst", folder, "--check", code=runner.BAD_INPUT
     ).splitlines()
     assert first == f"4 problems with the files of {folder}"
     assert [line.split()[0] for line in lines] == ["missing:"] * 3 + [f"{folder}/bpe.model"]
@@ -121,7 +121,7 @@ def test_one_file_of_a_part_is_missing_by_its_name(
     hub: hub_server.Hub, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "q/a").unlink()
-    error = refused(capsys, "--dst", folder, "--check", code=cli.BAD_INPUT)
+    error = refused(capsys, "--dst", folder, "--check", code=runner.BAD_INPUT)
     assert f"missing: {folder}/q/a (q/a of {MAIN})" in error
     assert download("--dst", folder, "--check", "--without", "text_emotion") == 0
 
@@ -131,7 +131,7 @@ def test_a_wrong_file_that_is_there_stops_the_download_and_stays(
 ) -> None:
     (folder / "bpe.model").write_bytes(b"mine, and longer")
     (folder / "gpt.pth").unlink()
-    error = refused(capsys, "--dst", folder, code=cli.BAD_INPUT)
+    error = refused(capsys, "--dst", folder, code=runner.BAD_INPUT)
     assert f"{folder}/bpe.model has 16 bytes; 6 expected" in error
     assert hub.requests == []
     assert download("--dst", folder, "--accept", "bpe.model") == 0
@@ -150,7 +150,7 @@ def test_a_folder_without_files_is_all_missing(
     hub: hub_server.Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], folder_name: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    error = refused(capsys, "--dst", tmp_path / folder_name, "--check", code=cli.BAD_INPUT)
+    error = refused(capsys, "--dst", tmp_path / folder_name, "--check", code=runner.BAD_INPUT)
     assert error.count("missing: ") == 7
     assert not (tmp_path / "none").exists()
 
@@ -177,6 +177,6 @@ def test_a_damaged_record_is_told(
 ) -> None:
     (folder / record.FILE).write_text(content)
     for more in (["--check"], ["--dry_run"], []):
-        error = refused(capsys, "--dst", folder, *more, code=cli.BAD_INPUT)
+        error = refused(capsys, "--dst", folder, *more, code=runner.BAD_INPUT)
         assert f"{folder / record.FILE} is damaged" in error
         assert error.count("\n") == 1

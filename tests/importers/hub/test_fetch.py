@@ -12,8 +12,8 @@ from hub_server import download, refused
 
 from importers.hub import fetch, manifest, remote
 from importers.hub.progress import Progress
-from importers.locate import MAIN
-from indextts_jax import cli
+from importers.release.locate import MAIN
+from indextts_jax.cli import runner
 
 BIG = np.random.default_rng(0).bytes(700_001)
 CONTENTS = {
@@ -83,7 +83,7 @@ def test_attempts_are_bounded_and_the_next_run_goes_on(
     hub: hub_server.Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.cuts["big.safetensors"] = [100_000] * len(remote.WAITS) + [140_000] + [0] * 99
-    error = refused(capsys, "--dst", tmp_path, code=cli.FAILURE)
+    error = refused(capsys, "--dst", tmp_path, code=runner.FAILURE)
     assert "given up after 5 attempts; what came so far is kept" in error
     assert error.count("\n") == 1
     (kept,) = partials(tmp_path)
@@ -120,11 +120,11 @@ def test_a_part_that_was_damaged_is_found_out(
     hub: hub_server.Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.cuts["big.safetensors"] = [200_000] + [0] * 99
-    refused(capsys, "--dst", tmp_path, code=cli.FAILURE)
+    refused(capsys, "--dst", tmp_path, code=runner.FAILURE)
     (partial,) = tmp_path.rglob(".*.partial")
     partial.write_bytes(bytes(partial.stat().st_size))
     hub.cuts.clear()
-    error = refused(capsys, "--dst", tmp_path, code=cli.FAILURE)
+    error = refused(capsys, "--dst", tmp_path, code=runner.FAILURE)
     assert f"a wrong file came for {tmp_path / LAST}" in error
     assert partials(tmp_path) == []
     assert download("--dst", tmp_path) == 0
@@ -142,7 +142,7 @@ def test_a_wrong_file_is_named_and_not_left(
 ) -> None:
     right = dict(zip(["config.yaml", "big.safetensors"], CONTENTS.values(), strict=True))[name]
     hub.lies[name] = lie if name.startswith("big") else lie[: len(right) + len(lie) - len(BIG)]
-    error = refused(capsys, "--dst", tmp_path, code=cli.FAILURE)
+    error = refused(capsys, "--dst", tmp_path, code=runner.FAILURE)
     assert name in error
     assert error.count("\n") == 1
     assert not list(tmp_path.rglob(name))
@@ -158,7 +158,7 @@ def test_a_file_of_unknown_hash_is_compared_with_the_hub(
     _, big = manifest.FILES
     monkeypatch.setattr(manifest, "FILES", (dataclasses.replace(big, size=None, sha256=None),))
     hub.lies["big.safetensors"] = b"\0" + BIG[1:]
-    error = refused(capsys, "--dst", tmp_path, code=cli.FAILURE)
+    error = refused(capsys, "--dst", tmp_path, code=runner.FAILURE)
     assert f"the hub says {hashlib.sha256(BIG).hexdigest()[:16]}" in error
     assert list(tmp_path.rglob("*big*")) == []
 
@@ -180,7 +180,7 @@ def test_a_file_that_the_manifest_knows_otherwise_stops_before_anything_comes(
         (BIG[::-1], "has another content on the hub"),
     ]:
         hub.add(MAIN, "big.safetensors", content, lfs=True)
-        error = refused(capsys, "--dst", tmp_path / "a", code=cli.FAILURE)
+        error = refused(capsys, "--dst", tmp_path / "a", code=runner.FAILURE)
         assert match in error
         assert f"--accept {LAST} takes it as it is" in error
         assert not hub.asked("GET")
@@ -214,7 +214,7 @@ def test_an_answer_that_is_no_file_is_one_line(
     hub.statuses["big.safetensors"] = [(status, headers)] * 9
     if method == "GET":
         hub.spare["big.safetensors"] = 1
-    error = refused(capsys, "--dst", tmp_path / "a", code=cli.FAILURE)
+    error = refused(capsys, "--dst", tmp_path / "a", code=runner.FAILURE)
     assert match in error
     assert error.count("\n") == 1
     assert (tmp_path / "a").exists() == (method == "GET")  # the first file came
@@ -243,7 +243,7 @@ def test_no_route_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    error = refused(capsys, "--dst", tmp_path / "a", code=cli.FAILURE)
+    error = refused(capsys, "--dst", tmp_path / "a", code=runner.FAILURE)
     assert error.startswith("no connection to http://127.0.0.1:9, for config.yaml of ")
     assert "refused" in error
     assert error.count("\n") == 1
@@ -259,14 +259,14 @@ def test_an_address_that_is_none_is_bad_input(
     endpoint: str,
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
-    assert "HF_ENDPOINT is" in refused(capsys, "--dst", tmp_path, code=cli.BAD_INPUT)
+    assert "HF_ENDPOINT is" in refused(capsys, "--dst", tmp_path, code=runner.BAD_INPUT)
 
 
 def test_a_server_that_is_no_hub_is_told(
     hub: hub_server.Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.plain = True
-    error = refused(capsys, "--dst", tmp_path / "a", code=cli.FAILURE)
+    error = refused(capsys, "--dst", tmp_path / "a", code=runner.FAILURE)
     assert "does not answer like a hub" in error
 
 
@@ -278,5 +278,5 @@ def test_offline_mode_is_respected(
 ) -> None:
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "HF_HUB_OFFLINE" in refused(capsys, "--dst", tmp_path / "a", code=cli.BAD_INPUT)
+    assert "HF_HUB_OFFLINE" in refused(capsys, "--dst", tmp_path / "a", code=runner.BAD_INPUT)
     assert hub.requests == []

@@ -7,8 +7,8 @@ import pytest
 import support
 
 from importers.hub.manifest import FILES, REPOSITORIES, TEXT_EMOTION, notices, wanted
-from importers.locate import AUXILIARY, FEATURES, locate
-from importers.published import read_published
+from importers.release.locate import AUXILIARY, FEATURES, locate
+from importers.release.settings import read_published
 
 
 def test_the_importer_finds_every_file_where_it_is_put(tmp_path: Path) -> None:

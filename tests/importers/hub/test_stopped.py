@@ -17,8 +17,8 @@ import pytest
 from hub_server import download, refused
 
 from importers.hub import fetch, manifest
-from importers.locate import MAIN
-from indextts_jax import cli
+from importers.release.locate import MAIN
+from indextts_jax.cli import runner
 
 BIG = np.random.default_rng(0).bytes(700_001)
 FILE = manifest.File(repository=MAIN, name="gpt.safetensors", path="gpt.safetensors", size=1)
@@ -54,7 +54,7 @@ def test_too_little_room_is_told_before_anything_comes(
 ) -> None:
     usage = type("Usage", (), {"free": 64 * 2**20 + len(BIG) - 1})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    error = refused(capsys, "--dst", tmp_path / "a", code=cli.BAD_INPUT)
+    error = refused(capsys, "--dst", tmp_path / "a", code=runner.BAD_INPUT)
     assert "has 0.07 GB free; the files need 0.07 GB more" in error
     assert not hub.asked("GET")
     assert not (tmp_path / "a").exists()
@@ -69,7 +69,7 @@ def test_what_came_already_needs_no_more_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hub.cuts[FILE.name] = [200_000] + [0] * 99
-    refused(capsys, "--dst", tmp_path, code=cli.FAILURE)
+    refused(capsys, "--dst", tmp_path, code=runner.FAILURE)
     (size,) = kept(tmp_path)
     usage = type("Usage", (), {"free": 64 * 2**20 + len(BIG) - size})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
@@ -89,7 +89,7 @@ def test_a_disk_that_fills_up_keeps_what_came(
 
     with monkeypatch.context() as patch:
         patch.setattr(fetch, "write", write)
-        error = refused(capsys, "--dst", tmp_path, code=cli.FAILURE)
+        error = refused(capsys, "--dst", tmp_path, code=runner.FAILURE)
     assert error.startswith(f"{tmp_path}: the disk is full, after ")
     assert error.count("\n") == 1
     assert goes_on(hub, tmp_path)
@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    error = refused(capsys, "--dst", tmp_path / "a", code=cli.BAD_INPUT)
+    error = refused(capsys, "--dst", tmp_path / "a", code=runner.BAD_INPUT)
     assert error == f"{tmp_path / 'a'}: Permission denied\n"
 
 
@@ -140,7 +140,7 @@ def test_a_signal_leaves_a_part_that_is_taken_up(
     _, err = process.communicate(timeout=60)
     hub.hold.set()
     if number != signal.SIGKILL:
-        assert process.returncode == cli.INTERRUPTED, err
+        assert process.returncode == runner.INTERRUPTED, err
         warning, error = err.splitlines()
         assert warning == (
             "warning: what came so far is kept, and the same command goes on from there"
@@ -161,7 +161,7 @@ def test_two_downloads_do_not_meet(
     deadline = time.monotonic() + 60
     while not any(kept(tmp_path)) and time.monotonic() < deadline:
         time.sleep(0.01)
-    error = refused(capsys, "--dst", tmp_path, code=cli.BAD_INPUT)
+    error = refused(capsys, "--dst", tmp_path, code=runner.BAD_INPUT)
     assert error == f"another download is writing to {tmp_path}\n"
     hub.hold.set()
     first.join(60)

@@ -1,0 +1,287 @@
+"""Published files as named arrays, memory-mapped: `.safetensors`, and PyTorch's zip format.
+
+    tensors = open_tensors(Path("s2mel.pth"), part="net")
+    tensors["cfm.estimator.conv1.weight"].read()
+
+PyTorch is not needed, and nothing that a file holds is ever run. A part of a file that is not
+asked for (an optimizer's state) is described by the file's pickle, but none of its numbers is read.
+"""
+
+import dataclasses
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from importers.formats import pickles, zips
+from importers.formats.mapped import MappedFile, SourceError
+from importers.formats.pickles import Inert, Name, PickleError, Storage, StoredTensor
+from importers.formats.safetensors_header import read_header
+from importers.table import Tensor
+
+__all__ = ["BARE", "SourceError", "Tensors", "open_tensors"]
+
+BARE = "tensor"  # the name of the one array of a file that is nothing but an array
+
+MAX_NAMES = 200_000
+MAX_DEPTH = 16
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+class Tensors(Mapping[str, Tensor]):
+    """The arrays of a file by dotted name, each read only when asked."""
+
+    def __init__(
+        self, file: MappedFile, tensors: Mapping[str, Tensor], ignored: Sequence[str] = ()
+    ):
+        self.path = file.path
+        self.ignored = tuple(ignored)  # what is no array, and was passed over by its name
+        self._file = file
+        self._tensors = dict(tensors)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file that were asked for so far."""
+        return self._file.bytes_read
+
+    def release(self) -> None:
+        """Lets the system take back the memory of what was read."""
+        self._file.release()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TorchTensor:
+    """One array of a PyTorch file: a view of a storage, which may be shared."""
+
+    file: MappedFile
+    start: int  # of the storage
+    stored: StoredTensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape in the file."""
+        return self.stored.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Its dtype in the file."""
+        return self.stored.dtype
+
+    def read(self) -> np.ndarray:
+        """The values, memory-mapped and not to be written to."""
+        view, size = self.stored, self.dtype.itemsize
+        if 0 in view.shape:
+            return np.empty(view.shape, self.dtype)
+        count = 1 + sum((n - 1) * s for n, s in zip(view.shape, view.strides, strict=True))
+        data = self.file.view(self.start + view.offset * size, count * size)
+        array = np.frombuffer(data, self.dtype, count)
+        strides = tuple(s * size for s in view.strides)
+        return np.lib.stride_tricks.as_strided(array, view.shape, strides, writeable=False)
+
+
+def open_tensors(
+    path: str | Path,
+    *,
+    part: str | None = None,
+    optional: bool = False,
+    bare: bool = False,
+    ignore: Sequence[str] = (),
+) -> Tensors:
+    """The arrays of a published file; nested names are joined by dots.
+
+    Args:
+        path: a `.safetensors` file, or one that `torch.save` wrote.
+        part: the key at the top of a PyTorch file whose value is read, and nothing else.
+        optional: whether a file without that key is read as a whole.
+        bare: whether the file is one array, which is then named `BARE`.
+        ignore: names of things in the file that are passed over although they are no arrays.
+
+    A leading `module.` is taken away where every name of a dictionary carries it.
+
+    Raises:
+        SourceError: for every file that is damaged, cut off, lies, or would run code.
+        FileNotFoundError: if there is none.
+    """
+    path = Path(path)
+    file = MappedFile(path)
+    passed: list[str] = []
+    if path.suffix == ".safetensors":
+        arrays: dict[str, Tensor] = dict(read_header(file))
+        arrays = _unwrapped(arrays, f"{part}." if part else "")
+        arrays = {BARE: next(iter(arrays.values()))} if bare and len(arrays) == 1 else arrays
+    else:
+        arrays, passed = _open_torch(file, part, optional, set(ignore))
+    if bare and list(arrays) != [BARE]:
+        raise SourceError(f"{path}: expected one bare array, got {len(arrays)} named ones")
+    return Tensors(file, arrays, passed)
+
+
+def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The names without a prefix that all of them have, and without `module.` likewise.
+
+    So also below a first word where all names below it have `module.`
+    """
+    for text in (prefix, "module."):
+        if text and arrays and all(name.startswith(text) for name in arrays):
+            arrays = {name.removeprefix(text): array for name, array in arrays.items()}
+    below: dict[str, bool] = {}
+    for name in arrays:
+        word, _, rest = name.partition(".")
+        below[word] = below.get(word, True) and rest.startswith("module.")
+
+    def bare(name: str) -> str:
+        word = name.split(".")[0]
+        return name.replace(".module.", ".", 1) if below[word] else name
+
+    return {bare(name): array for name, array in arrays.items()}
+
+
+def _open_torch(
+    file: MappedFile, part: str | None, optional: bool, ignore: set[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The arrays of a PyTorch file, and the names in `ignore` of things that are none."""
+    check_kind(file)
+    entries = zips.entries(file)
+    folders = [name[: -len("data.pkl")] for name in entries if name.endswith("data.pkl")]
+    folders = [folder for folder in folders if folder.count("/") == 1 and folder.endswith("/")]
+    if len(folders) != 1:
+        raise SourceError(f"{file.path}: a zip file, but not one that torch.save wrote")
+    folder = folders[0]
+    if f"{folder}constants.pkl" in entries:
+        raise SourceError(
+            f"{file.path}: a TorchScript program, not weights; torch.save(model.state_dict(), ...) "
+            "writes weights"
+        )
+    byteorder = entries.get(f"{folder}byteorder")
+    if byteorder is not None:
+        order = bytes(file.view(zips.locate(file, byteorder), min(byteorder.size, 16)))
+        if order.strip() != b"little":
+            raise SourceError(f"{file.path}: byte order {order!r}; only little-endian files load")
+    entry = entries[f"{folder}data.pkl"]
+    if entry.size > pickles.MAX_BYTES:
+        raise SourceError(
+            f"{file.path}: a pickle of {entry.size:,} bytes; {pickles.MAX_BYTES:,} at most"
+        )
+    try:
+        value = pickles.parse(file.view(zips.locate(file, entry), entry.size))
+    except PickleError as error:
+        raise SourceError(f"{file.path}: {error}") from error
+    flat = _flatten(_choose_part(value, part, optional, file.path), file.path)
+    problems, passed, arrays, starts = [], [], {}, {}
+    for name, leaf in flat.items():
+        if not isinstance(leaf, StoredTensor):
+            if name in ignore:
+                passed.append(name)
+            else:
+                problems.append(_refusal(name, leaf))
+            continue
+        key = leaf.storage.key
+        if key not in starts:
+            starts[key] = _storage_start(file, entries, folder, leaf.storage)
+        arrays[name] = TorchTensor(file, starts[key], leaf)
+    if problems:
+        raise SourceError(f"{file.path}: " + "; ".join(problems[:20]))
+    return dict(arrays), passed
+
+
+def check_kind(file: MappedFile) -> None:
+    """Says what a file is that is not in PyTorch's zip format, and what to do about it."""
+    head = bytes(file.view(0, min(file.size, 512)))
+    if head.startswith(b"PK\x03\x04"):
+        return
+    path = file.path.as_posix()
+    convert = (
+        "convert it once where PyTorch is installed, and put the new file in its place: python -c "
+        "\"import sys, torch; torch.save(torch.load(sys.argv[1], map_location='cpu', "
+        f'weights_only=True), sys.argv[2])" {shlex.join((path, path + ".new"))}'
+    )
+    if head.startswith(_LEGACY):
+        raise SourceError(f"{file.path}: PyTorch's format from before version 1.6; {convert}")
+    if head[257:262] == b"ustar":
+        raise SourceError(f"{file.path}: a tar file, PyTorch's oldest format; {convert}")
+    if head.startswith(b"version https://git-lfs"):
+        raise SourceError(f"{file.path}: a Git LFS pointer, not the file itself: run git lfs pull")
+    if head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        raise SourceError(f"{file.path}: a bare pickle, which is never run; {convert}")
+    raise SourceError(
+        f"{file.path}: neither PyTorch's zip format nor .safetensors (it begins with {head[:8]!r})"
+    )
+
+
+def _choose_part(value: Any, part: str | None, optional: bool, path: Path) -> Any:
+    if part is None:
+        return value
+    if isinstance(value, dict) and isinstance(value.get(part), dict):
+        return value[part]
+    if optional:
+        return value
+    held = (
+        ", ".join(f"{key!s:.80}" for key in list(value)[:8])
+        if isinstance(value, dict)
+        else "no dictionary"
+    )
+    raise SourceError(f"{path}: expected weights under the key {part!r}; the file holds {held}")
+
+
+def _flatten(value: Any, path: Path) -> dict[str, Any]:
+    """The leaves of nested dictionaries by dotted name; a value that is no dictionary is `BARE`."""
+    if not isinstance(value, dict):
+        return {BARE: value}
+    flat: dict[str, Any] = {}
+    visited = 0
+
+    def walk(node: dict[Any, Any], prefix: str, depth: int) -> None:
+        nonlocal visited
+        visited += 1  # one dictionary may stand in many places
+        if depth > MAX_DEPTH or visited > MAX_NAMES:
+            raise SourceError(f"{path}: dictionaries nested too deep, or too many, for weights")
+        named = all(isinstance(key, str) and key.startswith("module.") for key in node)
+        for key, child in node.items():
+            if type(key) not in (str, int):
+                raise SourceError(f"{path}: under {prefix or 'the top'}: a key that is no name")
+            name = f"{prefix}{key.removeprefix('module.') if named else key}"
+            if isinstance(child, dict):
+                walk(child, f"{name}.", depth + 1)
+                continue
+            if name in flat:
+                raise SourceError(f"{path}: {name!r:.80} comes twice")
+            if len(flat) >= MAX_NAMES or len(name) > 1000:
+                raise SourceError(f"{path}: too many names, or too long ones, for weights")
+            flat[name] = child
+
+    walk(value, "", 0)
+    return flat
+
+
+def _refusal(name: str, leaf: Any) -> str:
+    if isinstance(leaf, Inert | Name):
+        what = leaf.what if isinstance(leaf, Inert) else leaf.path
+        return f"refused, {name!r:.80} is {what:.120}, not an array (nothing of it was run)"
+    kind = "storage" if isinstance(leaf, Storage) else type(leaf).__name__
+    return f"{name!r:.80} is no array but {kind}"
+
+
+def _storage_start(
+    file: MappedFile, entries: Mapping[str, zips.Entry], folder: str, storage: Storage
+) -> int:
+    """Where a storage's numbers begin, all of which are there."""
+    entry = entries.get(f"{folder}data/{storage.key}")
+    if entry is None:
+        raise SourceError(f"{file.path}: data/{storage.key:.40} is not in the archive")
+    expected = storage.count * storage.dtype.itemsize
+    if entry.size != expected:
+        raise SourceError(
+            f"{file.path}: data/{storage.key} has {entry.size:,} bytes, expected {expected:,}"
+        )
+    return zips.locate(file, entry)

@@ -1,0 +1,1 @@
+"""What a release consists of: its files, where they lie, its settings."""

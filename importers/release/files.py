@@ -1,0 +1,151 @@
+"""Which published file fills which component: its table, its sizes, and what is asked of it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from importers.formats.tensors import Tensors, open_tensors
+from importers.sizes import Size
+from importers.table import Drop, Row, Tensor, Tree, flatten, matching
+from importers.tables import bigvgan, campplus, gpt, prototypes, s2mel, semantic_codec, w2v_bert
+from indextts_jax.config import Config
+from indextts_jax.models.components import structure
+
+Table = list[Row | Drop]
+CONFIG = "config"  # the settings of `config.yaml`; other settings are named by their model's file
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A published file of arrays: how it is opened, and the table that spreads it over components.
+
+    Where it fills several components, the table's targets begin with the component's name.
+    """
+
+    components: tuple[str, ...]
+    table: Callable[[Config], Table]
+    part: str | None = None  # see `open_tensors`
+    optional: bool = False
+    bare: bool = False
+
+    def open(self, path: Path, ignore: Sequence[str] = ()) -> Tensors:
+        """The file's arrays."""
+        return open_tensors(
+            path, part=self.part, optional=self.optional, bare=self.bare, ignore=ignore
+        )
+
+    def rows(self, config: Config) -> Table:
+        """The table; every target begins with the name of its component."""
+        rows = self.table(config)
+        if len(self.components) > 1:
+            return rows
+        return [_under(self.components[0], row) if isinstance(row, Row) else row for row in rows]
+
+
+def _under(component: str, row: Row) -> Row:
+    targets = (row.target,) if isinstance(row.target, str) else row.target
+    return dataclasses.replace(row, target=tuple(f"{component}.{target}" for target in targets))
+
+
+def _always(table: Table) -> Callable[[Config], Table]:
+    return lambda config: table
+
+
+FILES: dict[str, File] = {
+    "w2v_bert": File(("semantic_encoder",), _always(w2v_bert.TABLE)),
+    "w2v_stat": File(("semantic_encoder",), _always(w2v_bert.STATISTICS)),
+    "semantic_codec": File(("semantic_codec",), _always(semantic_codec.TABLE)),
+    "campplus": File(("style_encoder",), _always(campplus.TABLE)),
+    "spk_matrix": File(("emotion_prototypes",), _always(prototypes.SPEAKER), bare=True),
+    "emo_matrix": File(("emotion_prototypes",), _always(prototypes.EMOTION), bare=True),
+    "gpt": File(("conditioning", "gpt"), gpt.table, part="model", optional=True),
+    "s2mel": File(("length_regulator", "dit"), s2mel.table, part="net"),
+    "bigvgan": File(("vocoder",), _always(bigvgan.TABLE), part="generator", optional=True),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sized:
+    """Where a component's sizes come from: settings, and tensors of one file."""
+
+    settings: str
+    file: str
+    sizes: Callable[[Mapping[str, Tensor]], Mapping[str, Size]]
+
+
+def _fixed(sizes: Mapping[str, Size]) -> Callable[[Mapping[str, Tensor]], Mapping[str, Size]]:
+    return lambda tensors: sizes
+
+
+SIZES: dict[str, Sized] = {
+    "semantic_encoder": Sized("w2v_bert", "w2v_bert", _fixed(w2v_bert.SIZES)),
+    "semantic_codec": Sized(CONFIG, "semantic_codec", _fixed(semantic_codec.SIZES)),
+    "style_encoder": Sized(CONFIG, "campplus", _fixed(campplus.SIZES)),
+    "conditioning": Sized(CONFIG, "gpt", _fixed(gpt.SIZES["conditioning"])),
+    "emotion_prototypes": Sized(CONFIG, "emo_matrix", _fixed(prototypes.SIZES)),
+    "gpt": Sized(CONFIG, "gpt", _fixed(gpt.SIZES["gpt"])),
+    "length_regulator": Sized(CONFIG, "s2mel", _fixed(s2mel.SIZES["length_regulator"])),
+    "dit": Sized(CONFIG, "s2mel", _fixed(s2mel.SIZES["dit"])),
+    "vocoder": Sized("bigvgan", "bigvgan", bigvgan.sizes),
+}
+
+
+def files_of(component: str) -> list[str]:
+    """The files that fill a component."""
+    return [name for name, file in FILES.items() if component in file.components]
+
+
+def expected_of(file: str, config: Config, dtype: str = "float32") -> Tree:
+    """What one file fills of its components.
+
+    Where two files share a component, each fills what its rows name; what no row names is expected
+    of the first of them (and then reported as not filled).
+    """
+    result = {}
+    for component in FILES[file].components:
+        tree = structure(component, config, dtype).expected
+        sharing = files_of(component)
+        if len(sharing) > 1:
+            named = {name: _named(FILES[name].rows(config), component, tree) for name in sharing}
+            rest = set(flatten(tree)).difference(*named.values())
+            tree = _only(tree, named[file] | (rest if file == sharing[0] else set()))
+        result[component] = tree
+    return result
+
+
+def _named(rows: Sequence[Row | Drop], component: str, tree: Tree) -> set[str]:
+    """Paths of a component that rows have as targets."""
+    targets = [
+        target.removeprefix(f"{component}.")
+        for row in rows
+        if isinstance(row, Row)
+        for target in ((row.target,) if isinstance(row.target, str) else row.target)
+    ]
+    paths = list(flatten(tree))
+    return {path for target in targets for path in matching(target, paths)}
+
+
+def _only(tree: Tree, paths: set[str], prefix: str = "") -> Tree:
+    """The part of a tree that holds these paths."""
+    result = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if not isinstance(value, dict):
+            if path in paths:
+                result[key] = value
+        elif below := _only(value, paths, f"{path}."):
+            result[key] = below
+    return result
+
+
+def merged(trees: Sequence[Tree]) -> Tree:
+    """Trees without a leaf in common as one."""
+    result: Tree = {}
+    for tree in trees:
+        for key, value in tree.items():
+            held = result.get(key)
+            if isinstance(held, dict) and isinstance(value, dict):
+                result[key] = merged([held, value])
+            else:
+                result[key] = value
+    return result

@@ -1,0 +1,232 @@
+"""Where the published files lie below a folder; what is missing, and the command that gets it."""
+
+import dataclasses
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+from importers.formats.mapped import SourceError
+from indextts_jax.errors import gathered
+
+if TYPE_CHECKING:  # tools/dump_reference.py locates files where this program's packages are not
+    from importers.release.settings import Published
+
+MAIN = "IndexTeam/IndexTTS-2"
+FEATURES = "w2v_bert_features"  # settings of the features, which need not be there
+
+
+@dataclasses.dataclass(frozen=True)
+class Auxiliary:
+    """A model that is published elsewhere: its repository, its files, and where they may lie."""
+
+    flag: str
+    repository: str
+    weights: str  # the path in the repository
+    beside: tuple[str, ...]  # settings in the same folder, needed too
+    places: tuple[str, ...]  # of the weights, below the source folder; the first is the published
+
+    @property
+    def cached(self) -> str:
+        """The folder of the old hub cache."""
+        return f"hf_cache/models--{self.repository.replace('/', '--')}"
+
+
+AUXILIARY: dict[str, Auxiliary] = {
+    "w2v_bert": Auxiliary(
+        "w2v_bert",
+        "facebook/w2v-bert-2.0",
+        "model.safetensors",
+        ("config.json",),
+        ("hf_cache/w2v-bert-2.0/model.safetensors", "w2v-bert-2.0/model.safetensors"),
+    ),
+    "semantic_codec": Auxiliary(
+        "semantic_codec",
+        "amphion/MaskGCT",
+        "semantic_codec/model.safetensors",
+        (),
+        ("hf_cache/semantic_codec_model.safetensors", "semantic_codec/model.safetensors"),
+    ),
+    "campplus": Auxiliary(
+        "campplus",
+        "funasr/campplus",
+        "campplus_cn_common.bin",
+        (),
+        ("hf_cache/campplus_cn_common.bin", "campplus/campplus_cn_common.bin"),
+    ),
+    "bigvgan": Auxiliary(
+        "bigvgan",
+        "nvidia/bigvgan_v2_22khz_80band_256x",
+        "bigvgan_generator.pt",
+        ("config.json",),
+        ("hf_cache/bigvgan/bigvgan_generator.pt", "bigvgan/bigvgan_generator.pt"),
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """Every file of a published model, by what it is."""
+
+    src: Path
+    files: Mapping[str, Path]
+
+    def name(self, file: str) -> str:
+        """How a file is called in messages and records: by its path below the source folder."""
+        path = self.files[file]
+        return path.relative_to(self.src).as_posix() if path.is_relative_to(self.src) else str(path)
+
+
+def locate_config(src: Path, flags: Mapping[str, str | None]) -> Path:
+    """The path of `config.yaml`.
+
+    Raises:
+        SourceError: if there is no such folder or file; then with the auxiliary models that are
+            missing too.
+    """
+    if not src.is_dir():
+        if src.exists():
+            raise SourceError(f"{src} is no folder; --src is the folder of the published files")
+        raise SourceError(
+            f"{src} does not exist; --src is the folder of the published files, which come with: "
+            f"{download_command(src)}"
+        )
+    if not (src / "config.yaml").is_file():
+        search = _Search(src)
+        search.missing(f"{src} has no config.yaml")
+        search.auxiliaries(flags)
+        raise search.error()
+    return src / "config.yaml"
+
+
+def locate(src: Path, published: "Published", flags: Mapping[str, str | None]) -> Located:
+    """Every published file; `flags` names auxiliary models that lie elsewhere.
+
+    Raises:
+        SourceError: with every file that is missing or lies in two places.
+    """
+    search = _Search(src)
+    names = {
+        "tokenizer": published.dataset.bpe_model,
+        "gpt": published.gpt_checkpoint,
+        "s2mel": published.s2mel_checkpoint,
+        "w2v_stat": published.w2v_stat,
+        "spk_matrix": published.spk_matrix,
+        "emo_matrix": published.emo_matrix,
+    }
+    for key, name in names.items():
+        search.main(key, name)
+    search.auxiliaries(flags)
+    if search.problems:
+        raise search.error()
+    return Located(src, {"config": src / "config.yaml", **search.found})
+
+
+def download_command(src: Path) -> str:
+    """The command that fetches the published files."""
+    return shlex.join(("python", "-m", "indextts_jax.download", "--dst", str(src)))
+
+
+def candidates(src: Path, auxiliary: Auxiliary) -> list[Path]:
+    """Every path below a source folder at which the weights of an auxiliary model may lie."""
+    places = [src / place for place in auxiliary.places]
+    places += [folder / auxiliary.weights for folder in _snapshots(src, auxiliary)]
+    return [path for place in places for path in spellings(place)]
+
+
+def spellings(path: Path) -> list[Path]:
+    """A file and the same as `.safetensors`, if it holds arrays."""
+    if path.suffix in (".pth", ".pt", ".bin"):
+        return [path, path.with_suffix(".safetensors")]
+    return [path]
+
+
+def _snapshots(src: Path, auxiliary: Auxiliary) -> list[Path]:
+    """Folders of the old hub cache: the commit of `refs/main`, else all."""
+    folder = src / auxiliary.cached
+    reference = folder / "refs" / "main"
+    if reference.is_file():
+        commit = reference.read_text(encoding="utf-8", errors="replace").strip()
+        if commit and "/" not in commit and ".." not in commit:
+            return [folder / "snapshots" / commit]
+    return sorted(folder.glob("snapshots/*"))
+
+
+class _Search:
+    """Gathers what is found and what is not."""
+
+    def __init__(self, src: Path):
+        self.src = src
+        self.found: dict[str, Path] = {}
+        self.problems: list[str] = []
+        self.downloadable = False  # whether a download mends some of them
+
+    def missing(self, problem: str) -> None:
+        """Notes a problem that a download mends."""
+        self.problems.append(problem)
+        self.downloadable = True
+
+    def error(self) -> SourceError:
+        """All that is wrong, and the command that fetches what is missing."""
+        message = gathered(f"finding the files of {self.src}", self.problems)
+        if self.downloadable:
+            message += "\n  " if len(self.problems) > 1 else "; "
+            message += f"the published files come with: {download_command(self.src)}"
+        return SourceError(message)
+
+    def one(self, key: str, candidates: Sequence[Path], flag: str | None = None) -> bool:
+        """Takes the one candidate that exists; false if none does."""
+        # One file under two names, by a link, is one file.
+        held = {path.resolve(): path for path in reversed(candidates) if path.is_file()}
+        if len(held) > 1:
+            places = " and ".join(str(path) for path in reversed(held.values()))
+            way = f", or name it with --{flag}" if flag else ""
+            self.problems.append(f"found twice: {places}; remove one{way}")
+        elif held:
+            (self.found[key],) = held.values()
+        return bool(held)
+
+    def main(self, key: str, name: str) -> None:
+        """A file of the main repository, named by `config.yaml`."""
+        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute():
+            name = PureWindowsPath(name).name  # a path of the machine that trained the model
+        if ".." in PureWindowsPath(name).parts or not name:
+            self.problems.append(f"config.yaml: {name!r} lies outside the folder")
+        elif not self.one(key, spellings(self.src / name)):
+            self.missing(f"missing: {name} (of {MAIN})")
+
+    def auxiliaries(self, flags: Mapping[str, str | None]) -> None:
+        """Every auxiliary model."""
+        for key, auxiliary in AUXILIARY.items():
+            self.auxiliary(key, auxiliary, flags.get(auxiliary.flag))
+
+    def auxiliary(self, key: str, auxiliary: Auxiliary, flag: str | None) -> None:
+        """An auxiliary model, in one of its places or where the flag says."""
+        if flag:
+            self._flagged(key, auxiliary, Path(flag))
+        elif not self.one(key, candidates(self.src, auxiliary), auxiliary.flag):
+            self.missing(
+                f"missing: {auxiliary.places[0]} ({auxiliary.weights} of {auxiliary.repository}; "
+                f"if it lies elsewhere, name it with --{auxiliary.flag})"
+            )
+        if key not in self.found:
+            return
+        features = self.found[key].parent / "preprocessor_config.json"
+        if key == "w2v_bert" and features.is_file():
+            self.found[FEATURES] = features
+        for name in auxiliary.beside:
+            path = self.found[key].parent / name
+            if path.is_file():
+                self.found[f"{key}_config"] = path
+            else:
+                problem = f"missing: {path} ({name} of {auxiliary.repository})"
+                self.problems.append(problem) if flag else self.missing(problem)
+
+    def _flagged(self, key: str, auxiliary: Auxiliary, path: Path) -> None:
+        name = PurePosixPath(auxiliary.weights).name
+        places = (path / name, path / auxiliary.weights) if path.is_dir() else ()
+        candidates = [spelled for place in places for spelled in spellings(place)] or [path]
+        if not self.one(key, candidates, auxiliary.flag):
+            self.problems.append(
+                f"missing: --{auxiliary.flag} {path}: no such file, no {name} in it"
+            )

@@ -1,0 +1,327 @@
+"""A published model as a whole: its configuration, the plan of every file, its components.
+
+importer = Importer.open(Path("checkpoints"))     # headers only; everything wrong raises here
+params = importer.read("gpt")                     # one component's arrays
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import sentencepiece
+
+from importers import table
+from importers.formats.tensors import SourceError, Tensors
+from importers.release.files import CONFIG, FILES, SIZES, expected_of, files_of, merged
+from importers.release.locate import FEATURES, Located, locate, locate_config
+from importers.release.settings import Published, read_published, read_settings
+from importers.sizes import resolve
+from importers.table import ImportMismatch, Plan, Tree
+from importers.tables import bigvgan, gpt, prototypes, s2mel, w2v_bert
+from indextts_jax.config import BucketConfig, ComputeConfig, Config, bundled_config
+from indextts_jax.errors import gathered
+from indextts_jax.models.components import COMPONENTS
+from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
+
+
+@dataclasses.dataclass(frozen=True)
+class Importer:
+    """A published model that was checked as far as names, shapes and settings go."""
+
+    located: Located
+    config: Config
+    dtype: str
+    tensors: Mapping[str, Tensors]  # by file
+    plans: Mapping[str, Plan]  # by file
+    expected: Mapping[str, Tree]  # by file: what it fills, by component
+    ignored: tuple[str, ...]
+
+    @classmethod
+    def open(
+        cls,
+        src: Path,
+        *,
+        dtype: str = "float32",
+        ignore: Sequence[str] = (),
+        flags: Mapping[str, str | None] | None = None,
+    ) -> "Importer":
+        """The model whose files lie in a folder; no array is read.
+
+        Args:
+            src: the folder.
+            dtype: what weights are stored in; stored tables stay float32.
+            ignore: exact names of keys of `config.yaml`, and of arrays, that are passed over, and
+                of keys of models' own `config.json`, after `bigvgan.` or `w2v_bert.`.
+            flags: where auxiliary models lie, by name (see `locate`).
+
+        Raises:
+            SourceError: if files are missing or cannot be read.
+            ImportMismatch: with everything in which files, settings and model disagree.
+        """
+        published, passed = read_published(locate_config(src, flags or {}), ignore)
+        located = locate(src, published, flags or {})
+        tensors, settings, passed_by = _open_all(located, published, ignore)
+        names = {name for file in tensors.values() for name in (*file, *file.ignored)} | passed_by
+        ignored = tuple(name for name in ignore if name in passed or name in names)
+        problems = [
+            f"--ignore {name}: no key of config.yaml and no array has this name"
+            for name in ignore
+            if name not in ignored
+        ]
+        problems += _unsupported(located, published, settings)
+        sections, unsized = _sections(located, published, settings, tensors)
+        problems += unsized
+        problems += _wrong_rows(located, sections, tensors)
+        problems += _disagreements(located, sections, settings, tensors)
+        problems += _tokenizer_problems(located, published)
+        config, unfit = _whole(sections)
+        problems += unfit
+        plans, expected = {}, {}
+        for file in FILES:
+            if all(component in sections for component in FILES[file].components):
+                try:
+                    expected[file] = expected_of(file, config, dtype)
+                    plans[file] = table.plan(
+                        FILES[file].rows(config),
+                        tensors[file],
+                        expected[file],
+                        file=located.name(file),
+                        ignore=ignore,
+                    )
+                except ImportMismatch as error:
+                    problems += _told_apart(error, located.name(file))
+        if problems:
+            raise ImportMismatch(str(src), list(dict.fromkeys(problems)))
+        return cls(located, config, dtype, tensors, plans, expected, ignored)
+
+    @property
+    def tokenizer(self) -> bytes:
+        """The tokenizer's file."""
+        return self.located.files["tokenizer"].read_bytes()
+
+    def read(self, component: str, progress: Callable[[int], None] = lambda count: None) -> Tree:
+        """A component's parameters; `progress` is told how many arrays were read, as they are.
+
+        Raises:
+            ImportMismatch: with every array that is not finite, or no copy of another as it should.
+        """
+        trees, problems = [], []
+        for file in files_of(component):
+            try:
+                tree = table.read(
+                    self.plan_of(component, file),
+                    self.tensors[file],
+                    {component: self.expected[file][component]},
+                    file=self.located.name(file),
+                    progress=progress,
+                )
+                trees.append(tree[component])
+            except ImportMismatch as error:
+                problems += _told_apart(error, self.located.name(file))
+            self.tensors[file].release()
+        if component == "vocoder":
+            problems += [
+                f"{self.located.name('bigvgan')}: {problem}"
+                for problem in bigvgan.check_filters(self.tensors["bigvgan"])
+            ]
+        if problems:
+            raise ImportMismatch(str(self.located.src), problems)
+        return merged(trees)
+
+    def plan_of(self, component: str, file: str) -> Plan:
+        """The part of a file's plan that fills one component.
+
+        What is dropped counts to the component whose arrays begin with the same word, else to the
+        last of the file.
+        """
+        whole, components = self.plans[file], FILES[file].components
+        words = {
+            source.split(".")[0]: _owner(fill.targets[0])
+            for fill in whole.fills
+            for sources in fill.sources
+            for source in sources
+        }
+        fills = tuple(fill for fill in whole.fills if _owner(fill.targets[0]) == component)
+        read = tuple(dict.fromkeys(n for fill in fills for names in fill.sources for n in names))
+        dropped = {
+            name: reason
+            for name, reason in whole.dropped.items()
+            if words.get(name.split(".")[0], components[-1]) == component
+        }
+        copies = {name: other for name, other in whole.copies.items() if name in dropped}
+        return dataclasses.replace(whole, fills=fills, read=read, dropped=dropped, copies=copies)
+
+
+def _owner(target: str) -> str:
+    return target.split(".")[0]
+
+
+def _told_apart(error: ImportMismatch, file: str) -> list[str]:
+    return [f"{file}: {problem}" for problem in error.problems]
+
+
+def _open_all(
+    located: Located, published: Published, ignore: Sequence[str]
+) -> tuple[dict[str, Tensors], dict[str, dict[str, Any]], set[str]]:
+    """Every file of arrays, opened; all settings by the name of their model; keys passed over."""
+    settings = {CONFIG: to_data(published)}
+    tensors: dict[str, Tensors] = {}
+    problems: list[str] = []
+    passed: set[str] = set()
+    for name, file in FILES.items():
+        try:
+            tensors[name] = file.open(located.files[name], ignore)
+            if f"{name}_config" in located.files:
+                own = read_settings(located.files[f"{name}_config"], f"{name}.", ignore)
+                settings[name] = w2v_bert.completed(own[0]) if name == "w2v_bert" else own[0]
+                passed.update(own[1])
+            if FEATURES in located.files and name == "w2v_bert":
+                settings[FEATURES] = read_settings(located.files[FEATURES])[0]
+        except (SourceError, OSError) as error:
+            problems.append(str(error))
+    if problems:
+        raise SourceError(gathered(f"reading the files of {located.src}", problems))
+    return tensors, settings, passed
+
+
+def _unsupported(
+    located: Located, published: Published, settings: Mapping[str, dict[str, Any]]
+) -> list[str]:
+    """What the settings ask for that this program does not do."""
+    problems = [*gpt.check_settings(settings[CONFIG]), *s2mel.check_settings(settings[CONFIG])]
+    found = [f"{located.name('config')}: {problem}" for problem in problems]
+    try:
+        mel = published.mel()
+    except ConfigError as error:
+        found.append(f"{located.name('config')}: {error}")
+        mel = None
+    for name, problems in (
+        ("w2v_bert_config", w2v_bert.check_settings(settings["w2v_bert"])),
+        (FEATURES, w2v_bert.check_features(settings.get(FEATURES, {}))),
+        ("bigvgan_config", bigvgan.check_settings(settings["bigvgan"], mel)),
+    ):
+        found += [f"{located.name(name)}: {problem}" for problem in problems]
+    return found
+
+
+def _sections(
+    located: Located,
+    published: Published,
+    settings: Mapping[str, dict[str, Any]],
+    tensors: Mapping[str, Tensors],
+) -> tuple[dict[str, Any], list[str]]:
+    """The sections of our configuration, and what kept others from being had."""
+    hints = {field.name: field.type for field in dataclasses.fields(Config)}
+    sections: dict[str, Any] = {}
+    problems: list[str] = []
+    with contextlib.suppress(ConfigError):  # told by `_unsupported`
+        sections["mel"] = published.mel()
+    for component in COMPONENTS:
+        sized = SIZES[component]
+        arrays = tensors[sized.file]
+        label = located.name(sized.file)
+        try:
+            values = resolve(sized.sizes(arrays), settings[sized.settings], arrays, file=label)
+            kind = cast(type, hints[component])
+            sections[component] = from_data(kind, _nested(values), component)
+        except ImportMismatch as error:
+            problems += _told_apart(error, label)
+        except ConfigError as error:
+            problems.append(f"{label}: {error}")
+    return sections, problems
+
+
+def _nested(values: Mapping[str, Any]) -> Any:
+    """Values by dotted name as nested data; numbers as names make a list."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        *parents, last = name.split(".")
+        place = nested
+        for key in parents:
+            place = place.setdefault(key, {})
+        place[last] = value
+
+    def lists(node: Any) -> Any:
+        if not isinstance(node, dict):
+            return node
+        if node and all(key.isdigit() for key in node):
+            return [lists(node[key]) for key in sorted(node, key=int)]
+        return {key: lists(value) for key, value in node.items()}
+
+    return lists(nested)
+
+
+def _wrong_rows(
+    located: Located, sections: Mapping[str, Any], tensors: Mapping[str, Tensors]
+) -> list[str]:
+    """Whether the two matrices have the rows that `emo_num` says."""
+    if "emotion_prototypes" not in sections:
+        return []
+    (speaker,), (emotion,) = tensors["spk_matrix"].values(), tensors["emo_matrix"].values()
+    problems = prototypes.check_rows(sections["emotion_prototypes"].groups, speaker, emotion)
+    return [f"{located.name('config')}: {problem}" for problem in problems]
+
+
+def _disagreements(
+    located: Located,
+    sections: Mapping[str, Any],
+    settings: Mapping[str, dict[str, Any]],
+    tensors: Mapping[str, Tensors],
+) -> list[str]:
+    """Where settings that no size is taken from are not what the arrays show."""
+    layers = w2v_bert.check_layers(settings["w2v_bert"], tensors["w2v_bert"])
+    found = [f"{located.name('w2v_bert_config')}: {problem}" for problem in layers]
+    if "conditioning" in sections:
+        perceiver = sections["conditioning"].emotion_perceiver
+        widths = gpt.check_multiplier(settings[CONFIG], perceiver)
+        found += [f"{located.name('config')}: {problem}" for problem in widths]
+    return found
+
+
+def _tokenizer_problems(located: Located, published: Published) -> list[str]:
+    """Whether the tokenizer is one, and its ids are rows of the text embedding."""
+    label = located.name("tokenizer")
+    try:
+        processor = sentencepiece.SentencePieceProcessor(
+            model_proto=located.files["tokenizer"].read_bytes()
+        )
+    except (RuntimeError, OSError) as error:
+        return [f"{label}: no SentencePiece model ({' '.join(str(error).split())[:120]})"]
+    pieces, ids = processor.get_piece_size(), published.gpt.number_text_tokens
+    if pieces > ids:
+        return [f"{label} has {pieces} pieces, but gpt.number_text_tokens is {ids}"]
+    return []
+
+
+def _whole(sections: Mapping[str, Any]) -> tuple[Config, list[str]]:
+    """The configuration of an imported model: float32 everywhere, published buckets that fit.
+
+    If something is wrong, what; the configuration is then good for checking single files only.
+    """
+    problems = []
+    if len(sections) == len(SIZES) + 1:
+        stages = [field.name for field in dataclasses.fields(ComputeConfig)]
+        compute = ComputeConfig(**dict.fromkeys(stages, "float32"))
+        buckets = _buckets(sections["gpt"].text_positions, sections["gpt"].code_positions)
+        try:
+            return Config(**sections, compute=compute, buckets=buckets), []
+        except ConfigError as error:
+            problems.append(str(error))
+    unchecked = object.__new__(Config)
+    for field in dataclasses.fields(Config):
+        object.__setattr__(unchecked, field.name, sections.get(field.name))
+    return unchecked, problems
+
+
+def _buckets(text: int, codes: int) -> BucketConfig:
+    """The published model's buckets, within the position tables of the GPT."""
+    ladders = bundled_config("indextts2").buckets
+
+    def within(ladder: tuple[int, ...], limit: int) -> tuple[int, ...]:
+        return (*(size for size in ladder if size < limit), limit)
+
+    return dataclasses.replace(
+        ladders, text=within(ladders.text, text), codes=within(ladders.codes, codes)
+    )

@@ -1,0 +1,33 @@
+"""The public interface: every name, and where it lives. `__init__.py` imports them from here."""
+
+from importers.library import import_checkpoint as import_checkpoint
+from indextts_jax.checkpoint.summary import CheckpointSummary as CheckpointSummary
+from indextts_jax.checkpoint.summary import describe_checkpoint as describe_checkpoint
+from indextts_jax.config import EMOTIONS as EMOTIONS
+from indextts_jax.emotion.reader import Reading as Reading
+from indextts_jax.emotion.reply import ReplyError as ReplyError
+from indextts_jax.engine.demo import demo_speaker as demo_speaker
+from indextts_jax.engine.faults import Fault as Fault
+from indextts_jax.engine.pace import Timing as Timing
+from indextts_jax.engine.parts import Part as Part
+from indextts_jax.engine.request import Utterance as Utterance
+from indextts_jax.engine.settings import Settings as Settings
+from indextts_jax.engine.speech import Segment as Segment
+from indextts_jax.engine.speech import Speech as Speech
+from indextts_jax.engine.tts import IndexTTS as IndexTTS
+from indextts_jax.errors import Failure as Failure
+from indextts_jax.errors import InputError as InputError
+from indextts_jax.errors import PromptWarning as PromptWarning
+from indextts_jax.errors import TextWarning as TextWarning
+from indextts_jax.planning.warmup import warm_up as warm_up
+from indextts_jax.planning.warmup import warm_up_prompts as warm_up_prompts
+from indextts_jax.runtime.cache_folder import enable_compilation_cache as enable_compilation_cache
+from indextts_jax.sampling.generate import SamplingConfig as SamplingConfig
+from indextts_jax.text.frontend import Script as Script
+from indextts_jax.text.glossary import Glossary as Glossary
+from indextts_jax.validation.whole import Validation as Validation
+from indextts_jax.validation.whole import validate_checkpoint as validate_checkpoint
+from indextts_jax.voices.analysis import Voice as Voice
+from indextts_jax.voices.store import load_voice as load_voice
+from indextts_jax.voices.store import save_voice as save_voice
+from indextts_jax.voices.store import voice_path as voice_path

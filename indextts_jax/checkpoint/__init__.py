@@ -1,0 +1,1 @@
+"""Checkpoints on disk. The one folder that imports Orbax."""

@@ -1,0 +1,1 @@
+"""What lies in a checkpoint, array by array: behind the command `show`."""

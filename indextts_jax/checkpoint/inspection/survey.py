@@ -1,0 +1,119 @@
+"""What a checkpoint holds: from its records, from its files, and from its arrays one by one."""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from indextts_jax.checkpoint.inspection.marks import Mark, marks
+from indextts_jax.checkpoint.inspection.measure import Statistics, measure, shape
+from indextts_jax.checkpoint.provenance import ComponentRecord
+from indextts_jax.checkpoint.reading import Checkpoint, CheckpointMismatch, leaves_by_path
+from indextts_jax.models.components import structure
+from indextts_jax.utils import hashing
+
+Watch = Callable[[str], None]  # is told what is being looked at
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """A component as it lies in the checkpoint."""
+
+    record: ComponentRecord
+    arrays: int
+    dtypes: tuple[str, ...]
+    problems: tuple[str, ...]  # files that are missing or of another size; arrays that are no more
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Measured:
+    """An array with its statistics, and what is odd about it."""
+
+    path: str  # with the component's name
+    shape: tuple[int, ...]
+    dtype: str
+    found: Statistics
+    marks: tuple[Mark, ...]
+
+
+def parts(saved: Checkpoint, names: tuple[str, ...]) -> Iterator[Part]:
+    """The components; neither hashes nor arrays are read."""
+    failure: tuple[str, ...] = ()
+    stored: dict[str, dict[str, jax.ShapeDtypeStruct]] = {}
+    try:
+        stored = saved.stored()
+    except CheckpointMismatch as error:
+        failure = error.problems
+    for record in saved.provenance.components:
+        if record.name not in names:
+            continue
+        folder = saved.path / record.name
+        problems = []
+        for file in record.files:
+            path = folder / file.name
+            if not path.is_file():
+                problems.append(f"missing: {path}")
+            elif (size := path.stat().st_size) != file.size:
+                problems.append(f"size of {path}: {size:,} bytes, recorded {file.size:,}")
+        held = stored.get(record.name, {})
+        if not held and not problems:
+            problems = list(failure) or [
+                f"missing: {record.name} is no part of the Orbax directory"
+            ]
+        dtypes = collections.Counter(str(array.dtype) for array in held.values())
+        ordered = tuple(dtype for dtype, _ in dtypes.most_common())
+        yield Part(record, len(held), ordered, tuple(problems))
+
+
+def damages(saved: Checkpoint, record: ComponentRecord, watch: Watch) -> list[str]:
+    """What in a component's files is not as recorded; every byte of them is read."""
+    problems = []
+    for file in record.files:
+        watch(f"{record.name}: {file.size / 1e6:,.0f} MB")
+        problems += hashing.differences(saved.path / record.name, [file])
+    return problems
+
+
+def measured(
+    saved: Checkpoint, record: ComponentRecord, watch: Watch, *, digest: bool
+) -> Iterator[Measured]:
+    """The arrays of a component, one after the other; the component is in memory meanwhile.
+
+    With `digest`, the arrays' own hash is compared first.
+
+    Raises:
+        CheckpointMismatch: if they cannot be read, or are not those that were saved.
+    """
+    name = record.name
+    watch(f"{name}: reading")
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        params = jax.tree.map(np.asarray, saved.load([name], verify=False)[name])
+    if digest and record.digest:
+        watch(f"{name}: hash of its arrays")
+        if hashing.hash_arrays(params) != record.digest:
+            raise CheckpointMismatch(
+                saved.path, [f"arrays of {name} are not those that were saved"]
+            )
+    # With weights in another dtype, the tables are what stays float32.
+    halved = leaves_by_path(structure(name, saved.config, "bfloat16").expected, name)
+    for path, array in leaves_by_path(params, name).items():
+        watch(path)
+        found = measure(array)
+        last, table = path.rsplit(".", 1)[-1], halved[path].dtype == np.float32
+        marked = marks(last, array.shape, found, shape(array, found), table=table)
+        yield Measured(path, array.shape, str(array.dtype), found, tuple(marked))
+
+
+def sizes(data: Any, prefix: str = "") -> list[str]:
+    """The settings in a section of the configuration, one a line: `layers 24`."""
+    if not isinstance(data, dict):
+        text = " ".join(map(str, data)) if isinstance(data, list) else str(data)
+        return [f"{prefix} {text}"]
+    return [
+        line
+        for key, value in data.items()
+        for line in sizes(value, f"{prefix}.{key}" if prefix else key)
+    ]

@@ -1,0 +1,249 @@
+"""Saves and loads checkpoints: one Orbax directory a model, one checkpointable a component.
+
+    saved = open_checkpoint("indextts2")
+    params = saved.load(["gpt"])["gpt"]
+
+Beside the arrays lie the configuration, the tokenizer and the provenance with the hash of every
+file. This is the one file that imports Orbax.
+"""
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from orbax.checkpoint import v1 as ocp
+
+from indextts_jax.checkpoint import provenance
+from indextts_jax.checkpoint.provenance import Provenance
+from indextts_jax.config import Config, load_config
+from indextts_jax.errors import InputError, gathered
+from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, structure
+from indextts_jax.utils import hashing
+
+CONFIG = "config.yaml"
+TOKENIZER = "tokenizer.model"
+EMOTION_TOKENIZER = "text_emotion_tokenizer.json"  # where there is that component
+INDEX, MARKER = "_CHECKPOINT_METADATA", "orbax.checkpoint"
+
+
+class CheckpointMismatch(InputError):
+    """Everything in which a checkpoint differs from what it should hold, gathered."""
+
+    def __init__(self, path: Path, problems: Sequence[str]):
+        self.problems = tuple(problems)
+        super().__init__(gathered(f"loading {path}", problems))
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk; opening it reads no arrays."""
+
+    path: Path
+    config: Config
+    provenance: Provenance
+    tokenizer: bytes
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of the components that it holds."""
+        return tuple(record.name for record in self.provenance.components)
+
+    @property
+    def emotion_tokenizer(self) -> bytes:
+        """The file of the text-to-emotion model's tokenizer.
+
+        Raises:
+            InputError: if the checkpoint has none.
+        """
+        if EMOTION_TOKENIZER not in {record.name for record in self.provenance.files}:
+            raise InputError(f"{self.path} has no {EMOTION_TOKENIZER}")
+        return (self.path / EMOTION_TOKENIZER).read_bytes()
+
+    def load(self, names: Iterable[str] | None = None, *, verify: bool = True) -> dict[str, Params]:
+        """Parameters by component, in the stored dtypes, on the default device.
+
+        `verify` compares the hash of every file that is read, first.
+
+        Raises:
+            InputError: if a component is not in the checkpoint, is damaged, or does not fit the
+                configuration; every array that differs is named.
+        """
+        wanted = self.components if names is None else tuple(names)
+        self.require(wanted, sizes=verify)
+        if verify:
+            self.verify(wanted)
+        return {name: self._load(name) for name in wanted}
+
+    def require(self, names: Iterable[str], *, sizes: bool = True) -> None:
+        """Makes sure that components are there, and their files as long as recorded; reads nothing.
+
+        Raises:
+            InputError: naming every component that was not imported.
+            CheckpointMismatch: naming every folder or file that is missing or of another size.
+        """
+        wanted = tuple(names)
+        missing = [name for name in wanted if name not in self.components]
+        if missing:
+            raise InputError(
+                f"{self.path} has no {', '.join(missing)}; import again with python -m "
+                f"indextts_jax.import --components {','.join((*self.components, *missing))}"
+            )
+        problems = []
+        for record in self.provenance.components:
+            folder = self.path / record.name
+            if record.name not in wanted:
+                continue
+            if not folder.is_dir():
+                problems.append(f"missing: the folder {record.name}")
+            elif sizes:
+                problems += hashing.differences(folder, record.files, hashes=False)
+        if problems:
+            raise CheckpointMismatch(self.path, problems)
+
+    def verify(self, names: Iterable[str] | None = None) -> None:
+        """Compares every file with its recorded hash.
+
+        Raises:
+            CheckpointMismatch: naming every file that is missing or damaged.
+        """
+        wanted = self.components if names is None else tuple(names)
+        problems = hashing.differences(self.path, self.provenance.files)
+        for record in self.provenance.components:
+            if record.name in wanted:
+                problems += hashing.differences(self.path / record.name, record.files)
+        if problems:
+            raise CheckpointMismatch(self.path, problems)
+
+    def stored(self) -> dict[str, dict[str, jax.ShapeDtypeStruct]]:
+        """Shapes and dtypes by component and dotted path, as they are; no arrays are read.
+
+        A component whose arrays cannot be told is left out.
+
+        Raises:
+            CheckpointMismatch: if nothing can be told.
+        """
+        with quiet():
+            try:
+                held = ocp.checkpointables_metadata(self.path).metadata
+            except Exception as error:  # Orbax raises whatever its storage layers do
+                raise self._unreadable(", ".join(self.components), error) from error
+        return {
+            name: {
+                path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+                for path, leaf in leaves_by_path(held[name], name).items()
+            }
+            for name in self.components
+            if held.get(name)
+        }
+
+    def _unreadable(self, name: str, reason: object) -> CheckpointMismatch:
+        words = " ".join(str(reason).split())[:300]
+        return CheckpointMismatch(self.path, [f"{name} cannot be read: {words}"])
+
+    def _load(self, name: str) -> Params:
+        expected = structure(name, self.config, self.provenance.dtype).expected
+        device = jnp.zeros(()).sharding  # of the default device, which a context may set
+        abstract = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected
+        )
+        with quiet():
+            try:
+                if problems := compare_trees(name, _held(self.path, name), expected):
+                    raise CheckpointMismatch(self.path, problems)
+                return ocp.load_checkpointables(self.path, {name: abstract})[name]
+            except CheckpointMismatch:
+                raise
+            except Exception as error:  # Orbax raises whatever its storage layers do
+                raise self._unreadable(name, error) from error
+
+
+def _held(path: Path, name: str) -> Any:
+    """What Orbax says of one component's arrays; none if it is no part of the directory."""
+    try:
+        return ocp.metadata(path, name).metadata  # without a look at all the others
+    except Exception:  # Orbax raises whatever its storage layers do
+        return ocp.checkpointables_metadata(path).metadata.get(name)
+
+
+def leaves_by_path(tree: Any, prefix: str) -> dict[str, Any]:
+    """Leaves by dotted path; numbers as keys are read back as words."""
+    if not isinstance(tree, Mapping):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat.update(leaves_by_path(value, f"{prefix}.{key}"))
+    return flat
+
+
+def compare_trees(name: str, held: Any, expected: Params) -> list[str]:
+    """Every array that the checkpoint lacks, has besides, or has in another shape or dtype."""
+    if held is None:
+        return [f"missing: {name} is no part of the Orbax directory"]
+    ours, theirs = leaves_by_path(expected, name), leaves_by_path(held, name)
+    problems = [f"missing: {path} {ours[path].shape}" for path in ours if path not in theirs]
+    problems += [f"unexpected: {path}" for path in theirs if path not in ours]
+    for path in ours.keys() & theirs.keys():
+        shape, dtype = getattr(theirs[path], "shape", ()), getattr(theirs[path], "dtype", None)
+        if tuple(shape) != ours[path].shape:
+            problems.append(f"shape of {path}: {tuple(shape)}, expected {ours[path].shape}")
+        elif dtype != ours[path].dtype:
+            problems.append(f"dtype of {path}: {dtype}, expected {ours[path].dtype}")
+    return problems
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder looks like a checkpoint of this program."""
+    return not _lacking(folder)
+
+
+def _lacking(folder: Path) -> list[str]:
+    return [name for name in (provenance.FILE, MARKER) if not (folder / name).is_file()]
+
+
+def open_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint in a folder: its configuration, tokenizer and provenance, but no arrays.
+
+    Raises:
+        InputError: if the folder holds none, or one that is damaged or of a newer program.
+    """
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        kind = "is no folder" if folder.exists() else "does not exist"
+        raise InputError(f"{path} {kind}; python -m indextts_jax.import makes a checkpoint")
+    if lacking := _lacking(folder):
+        raise InputError(
+            f"{path} is no checkpoint (it has no {lacking[0]}); python -m indextts_jax.import "
+            "makes one from the published files"
+        )
+    record = provenance.read(folder)
+    if problems := hashing.differences(folder, record.files):
+        raise CheckpointMismatch(folder, problems)
+    unknown = [part.name for part in record.components if part.name not in (*COMPONENTS, *OPTIONAL)]
+    if unknown:
+        raise InputError(f"{path} has unknown components: {', '.join(unknown)}")
+    return Checkpoint(
+        folder, load_config(folder / CONFIG), record, (folder / TOKENIZER).read_bytes()
+    )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Orbax from logging tracebacks of errors that are reported properly.
+
+    By a filter of its own each time: threads that come and go would restore each other's level.
+    """
+    logger = logging.getLogger("absl")
+
+    def grave(entry: logging.LogRecord) -> bool:
+        return entry.levelno >= logging.CRITICAL
+
+    logger.addFilter(grave)
+    try:
+        yield
+    finally:
+        logger.removeFilter(grave)

@@ -1,0 +1,221 @@
+"""Saves checkpoints: component by component, whole or not at all."""
+
+import json
+import math
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import yaml
+from orbax.checkpoint import v1 as ocp
+
+from indextts_jax.checkpoint import provenance
+from indextts_jax.checkpoint.provenance import ComponentRecord, Provenance
+from indextts_jax.checkpoint.reading import (
+    CONFIG,
+    EMOTION_TOKENIZER,
+    INDEX,
+    MARKER,
+    TOKENIZER,
+    Checkpoint,
+    CheckpointMismatch,
+    compare_trees,
+    is_checkpoint,
+    quiet,
+)
+from indextts_jax.config import Config
+from indextts_jax.errors import Failure
+from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, structure
+from indextts_jax.utils import hashing
+from indextts_jax.utils.atomic import (
+    await_writers,
+    check_free,
+    link_folder,
+    persistently,
+    put_in_place,
+    staging,
+)
+from indextts_jax.utils.hashing import FileHash
+from indextts_jax.utils.strict_data import to_data
+
+
+class CheckpointError(Failure):
+    """A checkpoint that cannot be written; the message says where and why."""
+
+
+def check_destination(path: str | Path, *, force: bool = False) -> None:
+    """Makes sure that a checkpoint may be written there.
+
+    Raises:
+        InputError: if the place is taken; with `force`, if it is by something else.
+    """
+    check_free(Path(path).absolute(), force=force, ours=is_checkpoint)
+
+
+def save(
+    path: str | Path,
+    *,
+    config: Config,
+    tokenizer: bytes,
+    components: Iterable[tuple[str, Params]],
+    dtype: str = "float32",
+    sources: Iterable[FileHash] = (),
+    ignored: Sequence[str] = (),
+    force: bool = False,
+    emotion_tokenizer: bytes | None = None,
+    base: Checkpoint | None = None,
+    kept: Sequence[str] = (),
+) -> Provenance:
+    """Writes a checkpoint; components are taken, and written, one after the other, then `sources`.
+
+    With `base`, a checkpoint at the same place, the components `kept` are taken over from there:
+    their files, which are checked first, get a second name, and no array is copied.
+
+    Everything is written beside the destination, which then appears at once. Whatever stops this
+    function leaves nothing behind; what a killed one left is removed by the next.
+
+    Raises:
+        InputError: if the destination is taken (with `force`: by something else than a checkpoint),
+            cannot be written to, or is being written by another process.
+        CheckpointError: if writing fails.
+    """
+    target = Path(path).absolute()
+    with staging(target, force=force or base is not None, ours=is_checkpoint) as stage:
+        model = stage / "model"
+        model.mkdir()
+        records: list[ComponentRecord] = []
+        index: dict[str, Any] = {}
+        if base is not None:
+            base.verify(kept)
+            index = _take_over(base, kept, model)
+            records += [record for record in base.provenance.components if record.name in kept]
+        for name, params in components:
+            index = _save_component(stage, model, name, params, index)
+            records.append(_record(model / name, name, params))
+            del params
+        if base is not None:
+            order = [*COMPONENTS, *OPTIONAL]
+            records.sort(key=lambda record: order.index(record.name))
+        files = {CONFIG: yaml.safe_dump(to_data(config), sort_keys=False).encode()}
+        files[TOKENIZER] = tokenizer
+        if emotion_tokenizer is not None:
+            files[EMOTION_TOKENIZER] = emotion_tokenizer
+        try:
+            for name, data in files.items():
+                (model / name).write_bytes(data)
+            (model / INDEX).write_text(json.dumps(index), encoding="utf-8")
+            (model / MARKER).touch()
+            record = Provenance(
+                format=provenance.FORMAT,
+                created=hashing.now(),
+                dtype=dtype,
+                sources=tuple(sources),
+                ignored=tuple(ignored),
+                versions=hashing.versions(),
+                files=tuple(hashing.hash_file(model / name) for name in files),
+                components=tuple(records),
+            )
+            provenance.write(model, record)
+            if base is not None:
+                _check_whole(model, record, config, kept)
+            put_in_place(stage, model, target)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error
+    return record
+
+
+def _take_over(base: Checkpoint, kept: Sequence[str], model: Path) -> dict[str, Any]:
+    """Gives the files of some components a second name; Orbax's index with these alone."""
+    index = json.loads((base.path / INDEX).read_text(encoding="utf-8"))
+    handlers = index.get("item_handlers", {})
+    for name in kept:
+        try:
+            link_folder(base.path / name, model / name)
+        except OSError as error:
+            raise CheckpointError(f"cannot copy {name}: {error.strerror or error}") from error
+    return index | {"item_handlers": {name: handlers[name] for name in kept if name in handlers}}
+
+
+def _check_whole(model: Path, record: Provenance, config: Config, kept: Sequence[str]) -> None:
+    """Makes sure that an assembled checkpoint holds all its components, and new ones as expected.
+
+    Those that were taken over are the same files as before.
+    """
+    with quiet():
+        held = ocp.checkpointables_metadata(model).metadata
+    problems = []
+    for name in (part.name for part in record.components):
+        if name not in kept:
+            problems += compare_trees(
+                name, held.get(name), structure(name, config, record.dtype).expected
+            )
+        elif held.get(name) is None:
+            problems += compare_trees(name, None, {})
+    if problems:
+        raise CheckpointMismatch(model, problems)
+
+
+def _record(folder: Path, name: str, params: Params) -> ComponentRecord:
+    arrays = jax.tree.leaves(params)
+    return ComponentRecord(
+        name=name,
+        parameters=sum(math.prod(array.shape) for array in arrays),
+        bytes=sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays),
+        files=hashing.hash_folder(folder),
+        digest=hashing.hash_arrays(params),
+    )
+
+
+def _save_component(
+    stage: Path, model: Path, name: str, params: Params, index: dict[str, Any]
+) -> dict[str, Any]:
+    """Saves one component alone and moves it in with the others; the index of all so far."""
+    part = stage / "parts" / name
+    part.parent.mkdir(exist_ok=True)
+    failure: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        context = ocp.Context()
+        # It would save a tenth of the space, and take twice the time and half as much memory more.
+        context.array.saving.use_compression = False
+        try:
+            with context:
+                ocp.save_checkpointables(part, {name: params})
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            done.set()
+
+    # In a thread of its own, so that a signal never leaves writers behind: they are waited for.
+    # (`Thread.join` takes a thread for finished once it was interrupted.)
+    thread = threading.Thread(target=run, name=f"save {name}")
+    with quiet():
+        try:
+            thread.start()
+            done.wait()
+        finally:
+            persistently(lambda: thread.ident is None or done.wait())
+    if failure:
+        await_writers(stage)
+        raise CheckpointError(
+            f"cannot write {name} in {stage.parent}: {_reason(failure[0])}"
+        ) from failure[0]
+    written = json.loads((part / INDEX).read_text(encoding="utf-8"))
+    handlers = index.get("item_handlers", {}) | written["item_handlers"]
+    (part / name).rename(model / name)
+    shutil.rmtree(part)
+    return written | {"item_handlers": handlers}
+
+
+def _reason(error: BaseException) -> str:
+    """The system's own words where Orbax quotes its number, else Orbax's, on one line."""
+    said = " ".join(str(error).split())
+    number = re.search(r"os_error_code='(\d+)'", said)
+    posix = os.name == "posix"
+    return os.strerror(int(number[1])) if number and posix else said[:300]

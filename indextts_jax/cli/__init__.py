@@ -1,0 +1,1 @@
+"""The command line: flags, help, progress bars, signals. Only commands import this."""

@@ -1,0 +1,223 @@
+"""The runner of every command: flags in, exit code out, errors as one clear line.
+
+def define(flags): absl.flags.DEFINE_string("src", None, "...", flag_values=flags)
+def main(flags): ...
+if __name__ == "__main__":
+    cli.run(main, define, name="import", summary="...", common=("src",), examples=("import ...",))
+
+With `positional=("src",)` a word without a flag is the value of --src, too; `groups` puts flags
+under headings of the help.
+"""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from absl import flags as absl_flags
+
+from indextts_jax.cli.interruption import INTERRUPTED, Terminated, interruptible, told
+from indextts_jax.cli.terminal import warn
+from indextts_jax.errors import Failure, InputError, PromptWarning, TextWarning
+
+BAD_INPUT, FAILURE = 2, 1
+FAULTY = 3  # it was done, but what came out has faults, which were told
+TRACEBACK = "INDEXTTS_JAX_TRACEBACK"
+PYTHON = "python -m indextts_jax."
+WIDTH, LABEL = 100, 28  # columns of the help, and of its labels
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Shows the library's warnings as one line, without the place in the source."""
+
+    def show(message: Warning | str, *place: Any, **more: Any) -> None:
+        warn(str(message))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        for told_early in (TextWarning, PromptWarning):  # by the command, before it loads a model
+            warnings.simplefilter("ignore", told_early)
+        yield
+
+
+@dataclasses.dataclass(frozen=True)
+class Help:
+    """What `--help` says of a command; it fits a screen."""
+
+    name: str
+    summary: str
+    common: Sequence[str]  # the flags that most people need
+    positional: Sequence[str] = ()
+    groups: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)  # by heading
+    examples: Sequence[str] = ()  # what follows `python -m indextts_jax.`
+
+    def page(self, values: absl_flags.FlagValues, *, full: bool) -> str:
+        """The text: of the common flags, or of all."""
+        every = [key for key in values if key not in ("help", "helpfull", "?")]
+        grouped = {key for keys in self.groups.values() for key in keys}
+        front = [key for key in self.common if key not in grouped]
+        rest = sorted(key for key in every if key not in grouped and key not in front)
+        groups = {"": front, **self.groups, ("More" if self.groups or front else ""): rest}
+        usage = " ".join([f"{PYTHON}{self.name}", *(word.upper() for word in self.positional)])
+        lines = [*textwrap.wrap(f"{usage}: {self.summary}", WIDTH)]
+        for heading, keys in groups.items():
+            shown = [key for key in keys if key in every and (full or key in self.common)]
+            if shown:
+                lines += ["", *([f"{heading}:"] if heading else [])]
+                lines += [line for key in shown for line in _entry(values[key])]
+        hidden = [f"--{key}" for keys in groups.values() for key in keys if key in every]
+        hidden = [key for key in hidden if key[2:] not in self.common]
+        if hidden and not full:
+            told = f"More flags, with --helpfull: {', '.join(hidden)}"
+            lines += ["", *textwrap.wrap(told, WIDTH, break_on_hyphens=False)]
+        if self.examples:
+            lines += ["", "Examples:", *(f"  {PYTHON}{example}" for example in self.examples)]
+        return "\n".join(lines)
+
+
+def _entry(flag: absl_flags.Flag) -> list[str]:
+    """The lines of one flag: what to write, what it does, and what holds without it."""
+    words, choices = str(flag.help), "|".join(getattr(flag.parser, "enum_values", None) or ())
+    if choices:
+        words = words.removeprefix(f"<{choices}>: ")  # which absl puts there
+    if flag.boolean:
+        label = f"--[no]{flag.name}" if flag.default else f"--{flag.name}"
+    else:
+        kind = choices or {"int": "N", "float": "X"}.get(flag.flag_type(), "...")
+        label = f"--{flag.name}={kind}"
+        if choices and len(label) > LABEL:
+            label, words = f"--{flag.name}=...", f"{words} One of {choices}."
+        if flag.default is not None and flag.default != []:
+            words += f" (default: {str(flag.default_as_str)[1:-1]})"
+    text = textwrap.wrap(words, WIDTH - LABEL - 2)
+    if len(label) < LABEL - 1:
+        label, text = label.ljust(LABEL) + text[0], text[1:]
+    return [f"  {label}", *(" " * (LABEL + 2) + line for line in text)]
+
+
+def parse(
+    argv: Sequence[str],
+    define: Callable[[absl_flags.FlagValues], None],
+    positional: Sequence[str] = (),
+) -> absl_flags.FlagValues:
+    """The flags of one command, on values of its own; words without a flag go to `positional`.
+
+    Raises:
+        InputError: for an unknown flag, a bad value, or a word that belongs to no flag.
+    """
+    values = absl_flags.FlagValues()
+    values.set_gnu_getopt(True)  # flags may stand behind words
+    define(values)
+    for flag in ("help", "helpfull"):
+        absl_flags.DEFINE_bool(flag, False, "Shows the flags.", flag_values=values)
+    try:
+        words = values(["", *argv])[1:]
+        for flag, word in zip(positional, words, strict=False):
+            if values[flag].present:
+                raise InputError(f"--{flag} is given twice: {values[flag].value} and {word}")
+            values[flag].parse(word)
+    except absl_flags.Error as error:
+        raise InputError(" ".join(str(error).split())) from error
+    if rest := words[len(positional) :]:
+        known = f" but {' '.join(word.upper() for word in positional)}" if positional else ""
+        raise InputError(f"unexpected argument {rest[0]!r}: every setting{known} has a --flag")
+    return values
+
+
+def execute(
+    main: Callable[[absl_flags.FlagValues], int | None],
+    define: Callable[[absl_flags.FlagValues], None],
+    *,
+    name: str,
+    summary: str,
+    common: Sequence[str],
+    positional: Sequence[str] = (),
+    groups: Mapping[str, Sequence[str]] | None = None,
+    examples: Sequence[str] = (),
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Runs a command and gives its exit code: what the command gives, by default 0.
+
+    It is 2 for bad input, 1 for a failure, 130 for Ctrl-C.
+
+    With the environment variable INDEXTTS_JAX_TRACEBACK set, errors also show where they arose.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with interruptible(), _plain_warnings():
+            asked = any(word in ("-h", "-help", "--help") for word in words)
+            if asked or "--helpfull" in words:
+                told_of = Help(name, summary, common, positional, groups or {}, examples)
+                sys.stdout.write(told_of.page(parse([], define), full=not asked) + "\n")
+                return 0
+            return main(parse(words, define, positional)) or 0
+    except (KeyboardInterrupt, Terminated) as stop:
+        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+        return _complain(told(number), INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone; pointing it elsewhere keeps the exit from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except (
+        InputError,
+        FileNotFoundError,
+        IsADirectoryError,
+        NotADirectoryError,
+        PermissionError,
+    ) as error:
+        return _complain(_message(error), BAD_INPUT)
+    except Failure as error:
+        return _complain(_message(error), FAILURE)
+    except Exception as error:  # the last line of defence: a user is shown one line, and a way on
+        return _complain(
+            f"{type(error).__name__}: {_message(error)} (set {TRACEBACK}=1 to see where)", FAILURE
+        )
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, InputError | Failure):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _complain(message: str, code: int) -> int:
+    if os.environ.get(TRACEBACK):
+        import traceback
+
+        traceback.print_exc()
+    sys.stderr.write(f"error: {message}\n")
+    return code
+
+
+def run(
+    main: Callable[[absl_flags.FlagValues], int | None],
+    define: Callable[[absl_flags.FlagValues], None],
+    *,
+    name: str,
+    summary: str,
+    common: Sequence[str],
+    positional: Sequence[str] = (),
+    groups: Mapping[str, Sequence[str]] | None = None,
+    examples: Sequence[str] = (),
+) -> NoReturn:
+    """Runs a command with the arguments of the process, and ends the process."""
+    sys.exit(
+        execute(
+            main,
+            define,
+            name=name,
+            summary=summary,
+            common=common,
+            positional=positional,
+            groups=groups,
+            examples=examples,
+        )
+    )

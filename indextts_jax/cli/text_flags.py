@@ -1,0 +1,114 @@
+"""The flags that say how a text is read, for every command that reads one."""
+
+from pathlib import Path
+from typing import Any
+
+from absl import flags as absl_flags
+
+from indextts_jax.cli.terminal import warn
+from indextts_jax.errors import InputError
+from indextts_jax.text.frontend import Script, TextSettings
+from indextts_jax.text.glossary import Glossary
+from indextts_jax.text.notices import text_notices
+
+FLAGS = (
+    "glossary",
+    "pause",
+    "segment_tokens",
+    "max_segment_tokens",
+    "quick_tokens",
+    "strict_text",
+    "text_compat",
+)
+
+MAX_TEXT = 10_000_000  # characters; a long novel has a third of that
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags; --segment_tokens is there already."""
+    own: dict[str, Any] = {"flag_values": flags}
+    usual = TextSettings()
+    absl_flags.DEFINE_alias("max_segment_tokens", "segment_tokens", **own)
+    absl_flags.DEFINE_bool(
+        "text_compat", usual.compat, "Read as the PyTorch release does, faults included.", **own
+    )
+    absl_flags.DEFINE_string(
+        "glossary", None, "YAML file with terms and how they are read (zh and en).", **own
+    )
+    absl_flags.DEFINE_bool(
+        "strict_text", usual.strict, "Refuse a text with what the tokenizer does not know.", **own
+    )
+    absl_flags.DEFINE_integer(
+        "quick_tokens",
+        usual.quick_tokens,
+        "Segments that begin before so many tokens hold half: the first sound comes earlier.",
+        **own,
+    )
+    absl_flags.DEFINE_float(
+        "pause", usual.pause, "Seconds of silence between segments; see also [pause 0.8s].", **own
+    )
+
+
+def values(flags: Any) -> dict[str, Any]:
+    """What the flags say, by the names that `Settings` has.
+
+    Raises:
+        InputError: if there is something wrong with the glossary.
+    """
+    return {
+        "text_compat": flags.text_compat,
+        "glossary": Glossary.load(flags.glossary) if flags.glossary else None,
+        "strict_text": flags.strict_text,
+        "quick_tokens": flags.quick_tokens,
+        "pause": flags.pause,
+    }
+
+
+def reading(flags: Any) -> TextSettings:
+    """What the flags say, for a front end without a model.
+
+    Raises:
+        InputError: if there is something wrong with them, or with the glossary.
+    """
+    asked = values(flags)
+    return TextSettings(
+        compat=asked["text_compat"],
+        segment_tokens=flags.segment_tokens,
+        quick_tokens=asked["quick_tokens"],
+        pause=asked["pause"],
+        glossary=asked["glossary"],
+        strict=asked["strict_text"],
+    )
+
+
+def tell(script: Script) -> None:
+    """Warns of what is odd about a text.
+
+    Raises:
+        InputError: if the tokenizer knows nothing of it.
+    """
+    for line in text_notices(script):
+        warn(line)
+
+
+def read_text(path: Path) -> str:
+    """What a text file holds.
+
+    Raises:
+        InputError: if it is no UTF-8, or too long.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(MAX_TEXT + 1)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
+    if len(text) > MAX_TEXT:
+        raise InputError(f"{path} has more than {MAX_TEXT:,} characters: speak it in parts")
+    return text
+
+
+def given_text(flags: Any) -> str:
+    """The text of --text or of --text_file, one of which must be given."""
+    if (flags.text is None) == (flags.text_file is None):
+        raise InputError("give --text or --text_file, one of them")
+    return str(flags.text) if flags.text is not None else read_text(Path(flags.text_file))

@@ -1,0 +1,57 @@
+"""The built-in demo: random weights, a recording of a voice, a text."""
+
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from indextts_jax.config import Config
+from indextts_jax.models.components import COMPONENTS, Params, structure
+from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.precision import place_params
+from indextts_jax.text.tokenizer import Tokenizer
+
+
+def demo_speaker() -> Path:
+    """The recording of a voice that comes with this package (public domain, LibriVox)."""
+    return Path(str(importlib.resources.files("indextts_jax") / "data" / "demo_speaker.wav"))
+
+
+def random_params(expected: Params, seed: int) -> Params:
+    """Random values for a parameter tree: norms neutral, kernels scaled by what they sum over."""
+    generator = np.random.default_rng(seed)
+
+    def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        match path[-1].key:
+            case "scale" | "var" | "gamma":
+                values = np.ones(leaf.shape)
+            case "bias" | "mean" | "alpha" | "beta":
+                values = np.zeros(leaf.shape)
+            case "kernel":
+                values = generator.normal(size=leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
+            case _:
+                values = generator.normal(size=leaf.shape)
+        return jnp.asarray(values, leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, expected)
+
+
+def random_model(config: Config, tokenizer: bytes, seed: int = 0) -> Model:
+    """A model with random weights: it runs like a real one, and sounds like noise."""
+    params = {
+        name: place_params(name, random_params(structure(name, config).expected, seed), config)
+        for name in COMPONENTS
+    }
+    return Model(config, params, Tokenizer(tokenizer))
+
+
+DEMO_WEIGHTS = 2  # seed of the random weights; this one speaks half a second
+DEMO_TEXT = "Good morning, everything runs."
+DEMO_NOTE = """\
+This is the demo: a small model with RANDOM weights. It shows that everything runs; what it says
+sounds like noise. To hear IndexTTS-2, download its published files, then:
+  python -m indextts_jax.import --src checkpoints/ --dst indextts2
+  python -m indextts_jax.synth --checkpoint indextts2 --text "..." --speaker voice.wav"""

@@ -1,0 +1,86 @@
+"""How to speak: the settings of a request, and the limits that a model sets to them."""
+
+import dataclasses
+
+from indextts_jax.engine.pace import Timing
+from indextts_jax.errors import InputError
+from indextts_jax.runtime.model import Model
+from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.text.frontend import TextSettings
+from indextts_jax.text.glossary import Glossary
+
+MAX_CODES = 1500  # new codes in a segment, the reference's limit (30 s)
+SEGMENT_TOKENS = 120  # text tokens in a segment, the reference's limit
+PAUSE = 0.2  # seconds of silence between segments
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to speak; the defaults are the reference's."""
+
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    max_codes: int | None = None  # new codes in a segment; by default as many as the model holds
+    segment_tokens: int | None = None  # likewise, text tokens
+    steps: int = 25  # of the flow
+    guidance: float = 0.7  # of the flow, 0 for none
+    pause: float = PAUSE  # seconds
+    quick_tokens: int = 0  # segments that begin before so many text tokens hold half as many
+    text_compat: bool = False  # read as the reference does, faults included
+    glossary: Glossary | None = None  # how terms are read
+    strict_text: bool = False  # refuse a text with what the tokenizer does not know
+    timing: Timing = dataclasses.field(default_factory=Timing)
+    retries: int = 0  # further tries for a segment with faults, each with the next seed
+    batch: int = 1  # segments that are spoken at once, at most
+
+    def __post_init__(self) -> None:
+        usual = SamplingConfig()
+        own = (self.sampling.max_codes, self.sampling.start_code)
+        if own != (usual.max_codes, usual.start_code):
+            raise InputError("max_codes and start_code are not set in Settings.sampling")
+        if self.steps < 1:
+            raise InputError(f"--steps must be at least 1, got {self.steps}")
+        if not 0 <= self.guidance < float("inf"):
+            raise InputError(f"--guidance must be 0 or more, got {self.guidance}")
+        if self.retries < 0:
+            raise InputError(f"--retries must be 0 or more, got {self.retries}")
+        if self.batch < 1:
+            raise InputError(f"--batch must be at least 1, got {self.batch}")
+        self.reading(segment_tokens=SEGMENT_TOKENS)
+
+    def sampling_up_to(self, max_codes: int) -> SamplingConfig:
+        """How codes are chosen, so many at most.
+
+        The reference may draw the start code, for which the codec has no entry, and then fails.
+        """
+        return dataclasses.replace(self.sampling, max_codes=max_codes, start_code=False)
+
+    def reading(self, segment_tokens: int) -> TextSettings:
+        """How the text is read and cut, with segments of at most so many text tokens."""
+        return TextSettings(
+            compat=self.text_compat,
+            segment_tokens=segment_tokens,
+            quick_tokens=self.quick_tokens,
+            pause=self.pause,
+            glossary=self.glossary,
+            strict=self.strict_text,
+        )
+
+
+def limit(name: str, wish: int | None, usual: int, holds: int) -> int:
+    """A limit that the position tables hold; a larger wish is an error."""
+    if wish is None:
+        return min(usual, holds)
+    if not 1 <= wish <= holds:
+        raise InputError(f"{name} must be 1 to {holds} for this model, got {wish}")
+    return wish
+
+
+def code_limit(model: Model, settings: Settings) -> int:
+    """New codes in a segment, at most."""
+    return limit("max_codes", settings.max_codes, MAX_CODES, model.config.gpt.max_codes)
+
+
+def segment_limit(model: Model, wish: int | None) -> int:
+    """Text tokens in a segment, at most."""
+    holds = model.config.gpt.max_text_tokens
+    return limit("the segment length", wish, SEGMENT_TOKENS, holds)

@@ -1,0 +1,76 @@
+"""What speaking gives: samples, and how they came about."""
+
+import base64
+import dataclasses
+import html
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from indextts_jax.audio.output import encode, write_audio
+from indextts_jax.engine.faults import Fault, described
+
+PLAYED = 10_000_000  # bytes of a WAV file that a notebook takes in; nearly four minutes
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """One run of text tokens, synthesised in one pass."""
+
+    text_tokens: int
+    codes: int
+    frames: int
+    truncated: bool  # no stop code came before the limit: the end may be missing
+    tries: int = 1  # seeds that were needed
+    faults: tuple[Fault, ...] = ()  # what is wrong with it all the same
+
+
+@dataclasses.dataclass(frozen=True)
+class Speech:
+    """A waveform in [-1, 1], mono, with what it was made of."""
+
+    samples: Float32[np.ndarray, " n"]
+    sample_rate: int  # Hz
+    segments: tuple[Segment, ...]
+    seconds: dict[str, float]  # of compute, by stage
+
+    @property
+    def duration(self) -> float:
+        """Seconds of audio."""
+        return len(self.samples) / self.sample_rate
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of compute for a second of audio; below 1 is faster than real time."""
+        return sum(self.seconds.values()) / self.duration
+
+    def save(self, path: str | Path, subtype: str | None = None, comment: str = "") -> None:
+        """Writes a WAV, FLAC, OGG or MP3 file by its ending, whole or not at all.
+
+        `subtype` is the format of the samples (PCM_16, PCM_24, FLOAT; see `audio.output`).
+        """
+        write_audio(path, self.samples, self.sample_rate, subtype, comment)
+
+    def player(self) -> str:
+        """A player as HTML, with the sound in it; faults are told beside it.
+
+        What lasts longer than `PLAYED` says is not put into a page: that is told instead.
+        """
+        told = (
+            f"{self.duration:.2f} s, {len(self.segments)} segment{'s' * (len(self.segments) > 1)}"
+        )
+        for number, segment in enumerate(self.segments, 1):
+            if segment.faults:
+                told += f"<br>segment {number}: {html.escape(described(segment.faults))}"
+        if not np.isfinite(self.samples).all():
+            return f"<div>no sound: the samples are not finite ({told})</div>"
+        if 2 * len(self.samples) > PLAYED:
+            return f"<div>too long to be played here: save it with .save() ({told})</div>"
+        data = encode(self.samples, self.sample_rate, "WAV", "PCM_16")
+        source = f"data:audio/wav;base64,{base64.b64encode(data).decode('ascii')}"
+        return f'<div><audio controls src="{source}"></audio><br>{told}</div>'
+
+    def _repr_html_(self) -> str:
+        """The player, as notebooks show the value of a cell."""
+        return self.player()

@@ -1,0 +1,1 @@
+"""Before the first request: memory, time, and compilation ahead."""

@@ -1,0 +1,103 @@
+"""A model whose stages are compiled instead of run."""
+
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from indextts_jax.models.components import Params
+from indextts_jax.runtime import executables
+from indextts_jax.runtime.model import Model, program_name
+from indextts_jax.runtime.parameters import Loaded
+
+
+class Rehearsal(Model):
+    """A model whose stages are compiled instead of run, and give zeros of the right shapes."""
+
+    def run(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
+        """Zeros in the place of the result of a stage, which is compiled."""
+        arguments = (self.params[component], *arrays)
+        leaves, tree = jax.tree.flatten(arguments)
+        place = (component, function, tuple(sorted(static.items())), tree, *map(_shape, leaves))
+        if place not in self._results:
+            self._results[place] = self._compile(component, function, arguments, static)
+        shapes, need = self._results[place]
+        called = f"{component} {function if isinstance(function, str) else function.__name__}"
+        given = sum(map(_bytes, jax.tree.leaves(arrays)))
+        self.needs[called] = max(self.needs.get(called, 0), need + given)
+        committed = any(leaf.committed for leaf in leaves if isinstance(leaf, jax.Array))
+        committed |= any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+        device = self.device if committed else None
+
+        def zeros(like: Any) -> jax.Array:
+            if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
+                keys = jax.random.split(jax.random.key(0), like.shape)
+                return jax.device_put(keys, device)
+            return jax.device_put(np.zeros(like.shape, like.dtype), device)
+
+        return jax.tree.map(zeros, shapes)
+
+    @functools.cached_property
+    def needs(self) -> dict[str, int]:
+        """Bytes that the largest program of each stage needs besides the parameters."""
+        return {}
+
+    @functools.cached_property
+    def _results(self) -> dict[Any, Any]:
+        return {}
+
+    def _compile(
+        self, component: str, function: Any, arguments: tuple[Any, ...], static: dict[str, Any]
+    ) -> tuple[Any, int]:
+        """The shapes of what comes out of a stage, which is ready from now on; its bytes."""
+        stage = self.stage(component, function, **static)
+        name = program_name(self.config, component, function, static)
+        if (kept := executables.active()) is not None and name is not None:
+            program = kept.get(name, stage, arguments, self.device)
+            return program.call.out_info, _needed(program.record.memory)
+        lowered = stage.lower(*arguments)
+        made = lowered.compile()  # kept by JAX, for the call with arrays of these shapes
+        return lowered.out_info, _needed(executables.memory_of(made))
+
+
+def _needed(memory: executables.Memory | None) -> int:
+    return memory.results + memory.scratch if memory is not None else 0
+
+
+def _bytes(leaf: Any) -> int:
+    return math.prod(leaf.shape) * leaf.dtype.itemsize
+
+
+def _shape(leaf: Any) -> tuple[Any, ...]:
+    return leaf.shape, leaf.dtype
+
+
+class _Shapes(Mapping[str, Params]):
+    """Parameters as far as they are in memory, and the shapes of the others."""
+
+    def __init__(self, loaded: Loaded):
+        self._loaded = loaded
+
+    def __getitem__(self, name: str) -> Params:
+        return self._loaded.held_or_shapes(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded)
+
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+    @property
+    def device(self) -> jax.Device:
+        """Where they are, or would be."""
+        return self._loaded.device
+
+
+def rehearsal(model: Model) -> Rehearsal:
+    """The model for a rehearsal; what is not in memory is not loaded for it."""
+    params = model.params
+    shapes = _Shapes(params) if isinstance(params, Loaded) else params
+    return Rehearsal(model.config, shapes, model.tokenizer, model.provenance)

@@ -1,0 +1,109 @@
+"""How fast this device speaks, as measured while it spoke: kept in the cache folder.
+
+note(Setting.of(model, settings, device, segments=9), audio=12.3, compute=4.5)
+speed = known(Setting.of(model, settings, device, segments=200))
+"""
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import jax
+
+from indextts_jax.engine.settings import Settings
+from indextts_jax.runtime.cache_folder import cache_directory
+from indextts_jax.runtime.environment import environment
+from indextts_jax.runtime.model import Model, config_key
+from indextts_jax.utils import atomic
+from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
+
+FILE = "speeds.json"
+KEPT = 20  # measurements of a setting, the latest
+SHORTEST = 0.2  # seconds of audio that tell anything
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What the time depends on besides the text."""
+
+    device: str
+    machine: str
+    config: str
+    dtype: str
+    batch: int  # segments that were spoken at once
+    beams: int
+    steps: int
+    guided: bool
+
+    @classmethod
+    def of(
+        cls, model: Model, settings: Settings, device: jax.Device, *, segments: int
+    ) -> "Setting":
+        """That of a model and its settings on a device; few segments do not fill a batch."""
+        here = environment(device)
+        return cls(
+            device=here.device,
+            machine=here.machine,
+            config=config_key(model.config),
+            dtype=model.config.compute.gpt,
+            batch=min(settings.batch, segments),
+            beams=settings.sampling.beams,
+            steps=settings.steps,
+            guided=settings.guidance > 0,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """One run: seconds of audio, and of compute without compilation and loading."""
+
+    setting: Setting
+    audio: float
+    compute: float
+
+
+class Speed(NamedTuple):
+    """What the measurements say: seconds of compute for a second of audio."""
+
+    factor: float  # the median
+    least: float
+    most: float
+    runs: int
+
+
+def path() -> Path:
+    """The file of measurements."""
+    return cache_directory() / FILE
+
+
+def measurements() -> list[Measured]:
+    """All that are kept; none where the file is missing or damaged."""
+    try:
+        data = json.loads(path().read_text("utf-8"))
+        return [from_data(Measured, one) for one in data["measured"]]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, ConfigError):
+        return []
+
+
+def note(setting: Setting, *, audio: float, compute: float) -> None:
+    """Keeps a measurement; one that says nothing, or cannot be written, is dropped."""
+    if audio < SHORTEST or compute <= 0:
+        return
+    before = measurements()
+    same = [one for one in before if one.setting == setting][1 - KEPT :]
+    others = [one for one in before if one.setting != setting]
+    now = Measured(setting=setting, audio=round(audio, 3), compute=round(compute, 3))
+    data = {"measured": [to_data(one) for one in [*others, *same, now]]}
+    with contextlib.suppress(OSError, RuntimeError):  # it is only needed for estimates
+        atomic.write_whole(path(), json.dumps(data, indent=1).encode())
+
+
+def known(setting: Setting) -> Speed | None:
+    """The speed in a setting; none if it was never measured."""
+    factors = [one.compute / one.audio for one in measurements() if one.setting == setting]
+    if not factors:
+        return None
+    return Speed(median(factors), min(factors), max(factors), len(factors))

@@ -1,0 +1,301 @@
+"""Compiles everything that a request may need, before the first one comes.
+
+    anna = tts.voice("anna.wav")
+    warm_up(tts, anna)  # then no sentence compiles anything
+    warm_up_prompts(tts)  # then no new prompt does
+
+Padded lengths make the programs few: these functions walk through all of them. Nothing is spoken:
+the stages are compiled, and give zeros. Only shapes of parameters are needed, so nothing is loaded.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from indextts_jax.audio.features import FRAME, HOP
+from indextts_jax.emotion.blend import emotion_vector
+from indextts_jax.engine.acoustic import Finished, Line, codes_to_wave, conditioned, waves_of
+from indextts_jax.engine.decoding import speech_codes
+from indextts_jax.engine.delivery import row_count, slot_count
+from indextts_jax.engine.pace import Timing, frames_of
+from indextts_jax.engine.seeds import segment_keys
+from indextts_jax.engine.settings import Settings, code_limit, segment_limit
+from indextts_jax.engine.tts import IndexTTS
+from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.runtime.buckets import bucket, flow_size
+from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.stages import Codes, regulate, text_ladder
+from indextts_jax.sampling import slots
+from indextts_jax.sampling.loop import windows
+from indextts_jax.sampling.reply import reply
+from indextts_jax.utils.stopwatch import Clock, Watch
+from indextts_jax.voices.analysis import ENCODER_RATE, MAX_SECONDS, Signals, Voice, analyse_signals
+
+CODE_RATE = 50  # codes a second
+
+
+class Step(NamedTuple):
+    """A part of a warm-up."""
+
+    what: str
+    do: Callable[[], object]
+
+
+def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
+    """A number of codes for each way in which a segment's lengths may be padded."""
+    buckets = model.config.buckets
+    first: dict[tuple[int, ...], int] = {}
+    for count in range(1, code_limit(model, settings) + 1):
+        frames = spoken_frames(model, count, settings)
+        sizes = bucket(frames, buckets.frames), flow_size(buckets, voice.frames + frames, frames)
+        first.setdefault((bucket(count, buckets.codes), *sizes), count)
+    return list(first.values())
+
+
+def spoken_frames(model: Model, count: int, settings: Settings) -> int:
+    """Frames of so many codes; for a duration, which depends on the text, those of speed 1."""
+    timing, mel = Timing(speed=settings.timing.speed), model.config.mel
+    return frames_of([count], timing, 0, mel.sample_rate, mel.hop)[0]
+
+
+def text_lengths(model: Model, settings: Settings) -> list[int]:
+    """A number of text tokens for each way in which a segment's text may be padded."""
+    most = segment_limit(model, settings.segment_tokens)
+    rungs = {bucket(count, model.config.buckets.text) for count in range(1, most + 1)}
+    return sorted(min(rung, most) for rung in rungs)
+
+
+def warm_up(
+    tts: IndexTTS,
+    voice: Voice,
+    settings: Settings | None = None,
+    *,
+    watch: Watch | None = None,
+) -> None:
+    """Compiles what `speak` may need with this voice and these settings, whatever the text.
+
+    Another voice of about the same length, another seed, temperature or emotion needs nothing
+    else; other beams, flow steps, batch, speed or `max_codes` do, and so do guidance 0, typical
+    sampling, and a duration that is asked for. `watch` is told what is being compiled.
+    """
+    _go(tts.model, all_steps(rehearsal(tts.model), voice, settings or Settings()), watch)
+
+
+def _go(model: Model, steps: Sequence[Step], watch: Watch | None) -> None:
+    with jax.default_device(model.device):
+        for step in steps:
+            if watch is not None:
+                watch(step.what)
+            step.do()
+
+
+def all_steps(model: Rehearsal, voice: Voice, settings: Settings) -> list[Step]:
+    """What speaking may need: segments one by one, and several at once where settings say so."""
+    steps = speech_steps(model, voice, settings)
+    if settings.batch > 1:
+        steps += batch_steps(model, voice, settings)
+    return steps
+
+
+def speech_steps(
+    model: Rehearsal, voice: Voice, settings: Settings, *, largest: bool = False
+) -> list[Step]:
+    """What speaking may need with this voice and these settings, or only what is largest of it."""
+    counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
+    if largest:
+        counts, lengths = [code_limit(model, settings)], lengths[-1:]
+    nothing = [0.0] * len(model.config.emotion_prototypes.groups)
+
+    def vector() -> jax.Array:
+        return emotion_vector(model, voice, None, None, None)
+
+    def emotions() -> None:
+        emotion_vector(model, voice, voice.own, None, None)
+        emotion_vector(model, voice, None, None, nothing)
+        emotion_vector(model, voice, None, None, nothing, [0] * len(nothing))
+
+    def codes(tokens: int) -> None:
+        key = segment_keys(0, 0)[0]
+        speech_codes(model, [0] * tokens, voice, vector(), settings, key)
+
+    def sound(count: int) -> None:
+        ids, frames = (
+            Codes.padded(model, np.zeros(count, np.int32)),
+            spoken_frames(model, count, settings),
+        )
+        key = segment_keys(0, 0)[1]
+        for tokens in lengths:
+            line = ([0] * tokens, voice, vector())
+            codes_to_wave(model, *line, ids, frames, settings, key, Clock())
+
+    return [
+        Step("emotions", emotions),
+        *(Step(f"codes of {n} text tokens", functools.partial(codes, n)) for n in lengths),
+        *(Step(f"the sound of {n} codes", functools.partial(sound, n)) for n in counts),
+    ]
+
+
+def prompt_signals(model: Model) -> Iterator[tuple[Signals, np.ndarray]]:
+    """Silent signals of a speaker prompt, one for each way in which its lengths may be padded."""
+    cfg, buckets = model.config.mel, model.config.buckets
+    seen = set()
+    for frames in range(2, 1 + (int(MAX_SECONDS * ENCODER_RATE) - FRAME) // HOP + 1):
+        narrow = FRAME + (frames - 1) * HOP
+        # Resampling rounds, and a prompt may end anywhere within a hop.
+        least = int((narrow - 1) * cfg.sample_rate / ENCODER_RATE)
+        most = int((narrow + HOP) * cfg.sample_rate / ENCODER_RATE) + 1
+        most = min(most, int(MAX_SECONDS * cfg.sample_rate))
+        for mel in range(least // cfg.hop, most // cfg.hop + 1):
+            if mel * cfg.hop <= (cfg.n_fft - cfg.hop) // 2:
+                continue  # too short to be analysed
+            padded = (
+                bucket(-(-frames // 2), buckets.features),
+                bucket(frames, buckets.frames),
+                bucket(mel, buckets.frames),
+            )
+            if padded not in seen:
+                seen.add(padded)
+                silence = np.zeros(narrow, np.float32)
+                yield Signals(np.zeros(mel * cfg.hop, np.float32), silence), silence
+
+
+def prompt_steps(model: Rehearsal) -> list[Step]:
+    """What analysing a prompt may need."""
+
+    def analyse(signals: Signals, emotion: np.ndarray) -> None:
+        analyse_signals(model, signals, emotion)
+
+    return [
+        Step(
+            f"prompts of {len(emotion) / ENCODER_RATE:.1f} s",
+            functools.partial(analyse, signals, emotion),
+        )
+        for signals, emotion in prompt_signals(model)
+    ]
+
+
+def warm_up_prompts(tts: IndexTTS, *, watch: Watch | None = None) -> None:
+    """Compiles what `voice` and `emotion` may need, whatever the length of the prompt."""
+    _go(tts.model, prompt_steps(rehearsal(tts.model)), watch)
+
+
+def word_steps(model: Rehearsal) -> list[Step]:
+    """What reading emotion from words may need; nothing for a model that cannot."""
+    config = model.config.text_emotion
+    if config is None:
+        return []
+    most = config.positions - config.reply_tokens
+
+    def read(size: int) -> None:
+        length = jnp.asarray(1, jnp.int32)
+        model.run("text_emotion", reply, jnp.zeros(size, jnp.int32), length)
+
+    sizes = sorted({min(rung, most) for rung in config.buckets})
+    return [
+        Step(f"emotion from words of {size} tokens", functools.partial(read, size))
+        for size in sizes
+    ]
+
+
+def blank_voices(model: Rehearsal) -> list[Voice]:
+    """A voice of zeros for each padded length of a speaker prompt."""
+    cfg = model.config
+    most = int(MAX_SECONDS * cfg.mel.sample_rate) // cfg.mel.hop
+    rungs = sorted({bucket(frames, cfg.buckets.frames) for frames in range(1, most + 1)})
+    return [blank_voice(model, min(rung, most)) for rung in rungs]
+
+
+def blank_voice(model: Rehearsal, frames: int) -> Voice:
+    """A voice of zeros whose prompt has so many mel frames."""
+    cfg, size = model.config, bucket(frames, model.config.buckets.frames)
+    codes = max(1, frames * cfg.mel.hop * CODE_RATE // cfg.mel.sample_rate)
+
+    def zeros(*shape: int) -> jax.Array:
+        return jax.device_put(np.zeros((1, *shape), np.float32), model.device)
+
+    quantized = zeros(bucket(codes, cfg.buckets.features), cfg.semantic_codec.width)
+    return Voice(
+        latents=zeros(cfg.gpt.conditioning_latents, cfg.gpt.width),
+        base=zeros(cfg.gpt.width),
+        own=zeros(cfg.gpt.width),
+        style=zeros(cfg.dit.style),
+        mel=zeros(size, cfg.mel.mels),
+        condition=regulate(model, quantized, jnp.asarray([codes], jnp.int32), frames),
+        frames=frames,
+        quantized=quantized,
+        codes=codes,
+    )
+
+
+def batch_steps(
+    model: Rehearsal, voice: Voice, settings: Settings, *, largest: bool = False
+) -> list[Step]:
+    """What speaking several segments at once may need with voices of this length."""
+    batch = settings.batch
+    sizes = sorted({slot_count(waiting, batch) for waiting in range(1, batch + 1)})
+    rows = sorted({row_count(waiting, batch) for waiting in range(1, batch + 1)})
+    most = segment_limit(model, settings.segment_tokens)
+    rungs = {bucket(n, text_ladder(model)): n for n in text_lengths(model, settings)}
+    emotion = emotion_vector(model, voice, None, None, None)
+    sampling = settings.sampling_up_to(code_limit(model, settings))
+    ladder = list(windows(sampling.max_codes))
+    counts = code_counts(model, voice, settings)
+    if largest:
+        sizes, rows, counts = [max(sizes)], [max(rows)], [code_limit(model, settings)]
+        rungs, ladder = {max(rungs): most}, [ladder[0], ladder[-1]][-len(ladder) :]
+
+    def decoding(size: int, rung: int) -> None:
+        strategy = {"strategy": sampling.strategy}
+        line = Line([0] * min(rung, most), voice, emotion)
+        begin: Any = functools.partial(model.run, "gpt", slots.empty, sampling.numbers)
+        key = segment_keys(0, 0)[0]
+        for window in ladder:
+            state = begin(slots=size, text_size=rung, window=ladder[0], **strategy)
+            if window != ladder[0]:
+                cache = model.run("gpt", slots.resize, state.cache, window=window)
+                state = state._replace(cache=cache)
+            for count in {1, size}:
+                state = model.run(
+                    "gpt",
+                    slots.insert,
+                    state,
+                    jnp.zeros(count, jnp.int32),
+                    *conditioned(model, [line] * count, text_size=rung),
+                    jnp.stack([key] * count),
+                    jax.tree.map(lambda one: jnp.stack([one] * count), sampling.numbers),  # noqa: B023
+                    **strategy,
+                )
+            state, _ = model.run("gpt", slots.run, state, **strategy)
+            for other in ladder:
+                if other != window:
+                    model.run("gpt", slots.resize, state.cache, window=other)
+
+    def sound(count: int, number: int) -> None:
+        frames, key = spoken_frames(model, count, settings), segment_keys(0, 0)[1]
+        for tokens in rungs.values():
+            line = Line([0] * tokens, voice, emotion)
+            one = Finished(line, np.zeros(count, np.int32), frames, key)
+            waves_of(model, [one] * number, settings, Clock())
+
+    return [
+        *(
+            Step(
+                f"codes of {size} segments with {rung} text tokens",
+                functools.partial(decoding, size, rung),
+            )
+            for size in sizes
+            for rung in rungs
+        ),
+        *(
+            Step(
+                f"the sound of {number} segments of {count} codes",
+                functools.partial(sound, count, number),
+            )
+            for number in rows
+            for count in counts
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""How networks run here: parameters on a device, compiled stages, kept executables."""

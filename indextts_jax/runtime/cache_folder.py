@@ -1,0 +1,46 @@
+"""Where compiled programs are kept between runs."""
+
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import jax
+
+from indextts_jax.runtime import executables
+
+CACHE = "INDEXTTS_JAX_CACHE"
+
+
+def cache_directory() -> Path:
+    """The folder of compiled programs: INDEXTTS_JAX_CACHE, else in the user's cache folder."""
+    if chosen := os.environ.get(CACHE):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "indextts_jax"
+    if sys.platform == "win32":
+        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return Path(root) / "indextts_jax" / "Cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "indextts_jax"
+
+
+def enable_compilation_cache() -> Path | None:
+    """Keeps compiled programs between runs; none, with a warning, where nothing can be written."""
+    try:
+        folder = cache_directory() / "compiled"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
+        warnings.warn(
+            f"compiled programs are not kept, their folder cannot be written ({error}); "
+            f"set {CACHE} to another folder",
+            stacklevel=2,
+        )
+        return None
+    # The stages' programs are kept by ourselves; JAX keeps the small ones between them.
+    jax.config.update("jax_compilation_cache_dir", str(folder / "small"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    executables.activate(folder)
+    return folder

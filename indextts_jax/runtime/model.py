@@ -1,0 +1,190 @@
+"""A loaded model: sizes, parameters on a device, tokenizer, and compiled calls of its stages."""
+
+import dataclasses
+import functools
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from indextts_jax.checkpoint import reading
+from indextts_jax.checkpoint.provenance import Provenance
+from indextts_jax.config import Config
+from indextts_jax.errors import InputError
+from indextts_jax.models.components import COMPONENTS, Params, structure
+from indextts_jax.runtime import executables
+from indextts_jax.runtime.environment import FOLDERS
+from indextts_jax.runtime.parameters import Loaded
+from indextts_jax.runtime.precision import with_compute_dtype, with_fused_attention
+from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.utils.hashing import digest
+from indextts_jax.utils.strict_data import to_data
+
+_building = threading.Lock()
+
+
+def compiled(
+    config: Config, component: str, function: str | Callable[..., Any], **static: Any
+) -> jax.stages.Wrapped:
+    """One stage as a jitted function of parameters and arrays.
+
+    `function` is a method of the component by name, or a function of the bound module (a loop);
+    keywords are static. Products of float32 numbers are exact, on every device. Threads that ask
+    for the same stage at once get the same function, so that it is compiled once.
+    """
+    with _building:
+        return _jitted(config, component, function, **static)
+
+
+@functools.cache
+def _jitted(
+    config: Config, component: str, function: str | Callable[..., Any], **static: Any
+) -> jax.stages.Wrapped:
+    bind = structure(component, config).bind
+
+    def run(params: Params, *arrays: Any) -> Any:
+        module = bind(params)
+        call = getattr(module, function) if isinstance(function, str) else function
+        leading = () if isinstance(function, str) else (module,)
+        with jax.default_matmul_precision("highest"):
+            return call(*leading, *arrays, **static)
+
+    given_away = getattr(function, "donated", ())  # arrays that the result takes the place of
+    return jax.jit(run, donate_argnums=tuple(1 + number for number in given_away))
+
+
+def program_name(
+    config: Config, component: str, function: str | Callable[..., Any], static: Mapping[str, Any]
+) -> executables.Name | None:
+    """What a stage's programs are called in the cache; none for a function without a name."""
+    called = function if isinstance(function, str) else _qualified(function)
+    settings = repr(sorted(static.items()))
+    if called is None or " at 0x" in settings:
+        return None
+    return executables.Name(config_key(config), component, called, settings)
+
+
+def _qualified(function: Callable[..., Any]) -> str | None:
+    """Its name, if it is code that the cache knows."""
+    name, module = getattr(function, "__qualname__", "<"), getattr(function, "__module__", "")
+    known = [f"indextts_jax.{part}" for part in FOLDERS]
+    if "<" in name or not any(module == part or module.startswith(f"{part}.") for part in known):
+        return None
+    return f"{module}.{name}"
+
+
+@functools.cache
+def config_key(config: Config) -> str:
+    """A hash of all sizes, whatever the compute dtypes: the parameters show those."""
+    sizes = {name: part for name, part in to_data(config).items() if name != "compute"}
+    return digest(sizes)[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Parameters by component, in their compute dtypes, and what is needed to run them.
+
+    Nothing in it changes between calls, so threads may share it.
+    """
+
+    config: Config
+    params: Mapping[str, Any]  # of Params; a check of the values at run time would load them
+    tokenizer: Tokenizer
+    provenance: Provenance | None = None  # of the checkpoint that it came from
+
+    @property
+    def device(self) -> jax.Device:
+        """Where the parameters lie."""
+        device = getattr(self.params, "device", None)  # of `Loaded`: nothing is loaded to know it
+        if device is not None:
+            return device
+        (device, *_) = jax.tree.leaves(dict(self.params))[0].devices()
+        return device
+
+    def run(self, component: str, function: str | Callable[..., Any], *arrays: Any, **static: Any):  # type: ignore[no-untyped-def]
+        """The result of one compiled stage; see `compiled`."""
+        stage = self.stage(component, function, **static)
+        arguments = (self.params[component], *arrays)
+        if (kept := executables.active()) is not None:
+            name = program_name(self.config, component, function, static)
+            device = executables.single_device(arguments)
+            if name is not None and device is not None:
+                return kept.get(name, stage, arguments, device).call(*arguments)
+        return stage(*arguments)
+
+    def verify(self, names: Iterable[str]) -> None:
+        """Makes sure that components that may be loaded later are undamaged.
+
+        Raises:
+            CheckpointMismatch: naming every file that is missing or damaged.
+        """
+        if isinstance(self.params, Loaded):
+            self.params.verify(names)
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Loads components now, rather than as they are first used."""
+        for name in names:
+            self.params[name]
+
+    def release(self, names: Iterable[str]) -> None:
+        """Forgets the parameters of components; where they are used again, they are loaded again.
+
+        Only of a model that was loaded from a checkpoint.
+        """
+        if isinstance(self.params, Loaded):
+            self.params.release(names)
+
+    def stage(
+        self, component: str, function: str | Callable[..., Any], **static: Any
+    ) -> jax.stages.Wrapped:
+        """One stage as a jitted function of the component's parameters and arrays.
+
+        Raises:
+            InputError: if the model lacks the component.
+        """
+        if component not in self.params:
+            raise InputError(
+                f"this checkpoint has no {component}; import it again with python -m "
+                f"indextts_jax.import --components {','.join([*self.params, component])}"
+            )
+        return compiled(self.config, component, function, **static)
+
+
+def load_model(
+    path: str | Path,
+    *,
+    dtype: str | None = None,
+    components: Iterable[str] | None = None,
+    lazy: bool = False,
+    fused_attention: bool = False,
+) -> Model:
+    """The model of an imported checkpoint, on the default device.
+
+    `dtype` sets the compute dtype of the stages after the prompt's analysis; by default the
+    checkpoint's configuration says it. A `lazy` model loads each component as it is first used.
+    With `fused_attention` attention is one kernel in the flow (see `layers.kernels.attention`) and
+    one in decoding (`layers.kernels.decode_attention`).
+
+    Raises:
+        InputError: if the checkpoint is missing, damaged, or does not fit its configuration; if the
+            device has no fused attention.
+    """
+    saved = reading.open_checkpoint(path)
+    config = with_compute_dtype(saved.config, dtype)
+    if fused_attention:
+        (device,) = jnp.zeros(()).devices()
+        config = with_fused_attention(config, device)
+    names = tuple(COMPONENTS if components is None else components)
+    if saved.provenance.ignored:
+        passed_over = ", ".join(saved.provenance.ignored)
+        warnings.warn(f"{path} was imported with --ignore {passed_over}", stacklevel=2)
+    saved.require(names)  # of all, before the first is read
+    params = Loaded(saved, config, names)
+    if not lazy:
+        for name in names:  # one after the other: stored and cast arrays lie in memory together
+            params[name]
+    return Model(config, params, Tokenizer(saved.tokenizer), saved.provenance)

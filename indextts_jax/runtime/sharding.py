@@ -1,0 +1,42 @@
+"""Several devices: the rows of a batch are spread over them, and each holds all parameters."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from indextts_jax.errors import InputError
+from indextts_jax.runtime.model import Model
+from indextts_jax.sampling.slots import ROWS
+
+
+def spread_over(model: Model, devices: Sequence[jax.Device]) -> Model:
+    """The model on several devices, which share the rows of its batches.
+
+    Raises:
+        InputError: if there are none, or one twice.
+    """
+    if not devices or len(set(devices)) < len(devices):
+        raise InputError(f"the devices must be one or more different ones, got {list(devices)}")
+    everywhere = NamedSharding(Mesh(np.asarray(devices), (ROWS,)), PartitionSpec())
+    params = {name: jax.device_put(model.params[name], everywhere) for name in model.params}
+    return dataclasses.replace(model, params=params)
+
+
+def mesh_of(model: Model) -> Mesh | None:
+    """The devices that a model was spread over; none for a model on one device."""
+    if not isinstance(model.params, dict):
+        return None  # its components are loaded as they are used: nothing is, to know this
+    sharding = getattr(jax.tree.leaves(next(iter(model.params.values())))[0], "sharding", None)
+    mesh = sharding.mesh if isinstance(sharding, NamedSharding) else None
+    return mesh if isinstance(mesh, Mesh) and mesh.axis_names == (ROWS,) else None
+
+
+def spread_rows(mesh: Mesh | None, rows: int, arrays: Any) -> Any:
+    """Arrays with so many rows, spread over the devices where these divide them evenly."""
+    if mesh is None or rows % mesh.size:
+        return arrays
+    return jax.device_put(arrays, NamedSharding(mesh, PartitionSpec(ROWS)))

@@ -1,0 +1,1 @@
+"""Reading as the PyTorch release reads, faults included (`--text_compat`)."""

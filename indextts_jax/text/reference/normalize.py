@@ -1,0 +1,71 @@
+"""A text as the PyTorch reference normalises it."""
+
+import re
+
+from indextts_jax.text.glossary import Glossary
+from indextts_jax.text.reference.protect import (
+    protect_markup,
+    protect_names,
+    protect_pinyin,
+    protect_terms,
+    restore_terms,
+)
+from indextts_jax.text.rules.charmap import map_characters
+from indextts_jax.text.rules.contractions import expand_is
+from indextts_jax.text.rules.pinyin import TONED
+from indextts_jax.text.rules.verbalise import verbalise_as_reference
+
+_IDEOGRAPH = re.compile(r"[\u4e00-\u9fff]")
+_LETTER = re.compile(r"[A-Za-z]")
+_EMAIL = re.compile(r"[A-Za-z0-9]+@[A-Za-z0-9]+\.[A-Za-z]+\n?")
+
+
+def is_chinese(text: str) -> bool:
+    """Whether the reference takes the Chinese route: for an ideograph, for no letter, for pinyin.
+
+    A text that is one plain e-mail address takes it, too.
+
+    Source: `TextNormalizer.use_chinese` of the PyTorch release.
+    """
+    return bool(
+        _IDEOGRAPH.search(text)
+        or not _LETTER.search(text)
+        or _EMAIL.fullmatch(text)
+        or TONED.search(text)
+    )
+
+
+def normalise_as_reference(text: str, glossary: Glossary | None = None) -> str:
+    """The text as the reference would hand it to its tokenizer.
+
+    The agreement is that of `wetext` with the older grammar that the reference pins; the tests list
+    where they part.
+
+    Source: `TextNormalizer.normalize` of the PyTorch release.
+    """
+    text, markup = protect_markup(text)
+    chinese = is_chinese(text)
+    text = expand_is(text)
+    if glossary:
+        text = glossary.apply_as_reference(text, "zh" if chinese else "en")
+    text = _chinese(text) if chinese else _english(text)
+    return markup.restore(map_characters(text, chinese=chinese))
+
+
+def _chinese(text: str) -> str:
+    text, pinyin = protect_pinyin(protect_terms(text.rstrip()))
+    text, names = protect_names(text)
+    try:
+        text = verbalise_as_reference(text, "zh")
+    except ValueError:
+        return ""  # as there: what has no reading is not said at all
+    return restore_terms(pinyin.restore(names.restore(text)))
+
+
+def _english(text: str) -> str:
+    protected = protect_terms(text)
+    try:
+        protected = verbalise_as_reference(protected, "en")
+    except ValueError:
+        return text
+    return restore_terms(protected)

@@ -1,0 +1,1 @@
+"""How things are read: numbers, units, dates, names, by language."""

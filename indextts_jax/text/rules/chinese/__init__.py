@@ -1,0 +1,15 @@
+"""Chinese: how it reads what the grammar would get wrong. `RULES` are tried in their order."""
+
+from indextts_jax.text.rules.chinese import amounts, codes, dates, names, sums
+from indextts_jax.text.rules.spans import Rule
+
+RULES: list[Rule] = [
+    *codes.ADDRESSES,
+    *dates.DOTTED,
+    *codes.RULES,
+    *dates.RULES,
+    *sums.POWERS,
+    *amounts.RULES,
+    *names.RULES,
+    *sums.RULES,
+]

@@ -1,0 +1,156 @@
+"""Rules for Chinese: money, percentages, units and scores, where the grammar would get it wrong."""
+
+import re
+
+from indextts_jax.text.rules import units
+from indextts_jax.text.rules.chinese import numbers, say
+from indextts_jax.text.rules.chinese.codes import START
+from indextts_jax.text.rules.english.amounts import NUMBER
+from indextts_jax.text.rules.spans import PLACE, Rule, rule
+
+_NAME = units.alternatives({**units.CHINESE, **units.CHINESE_RATES})
+_BELOW = units.alternatives({**units.CHINESE, **units.CHINESE_PERIODS})
+_UNIT = rf"(?:{_NAME})(?:/(?:{_BELOW})(?![A-Za-z]))?"
+_MONEY = units.alternatives(units.MONEY)
+_END = r"(?![A-Za-z0-9²³])"
+_TO = r"\s?[-–—~～至到]\s?"
+_SCALE = r"\s?(万亿|[万亿千百]|million|billion|thousand|[kKM](?![A-Za-z]))?"
+_PLACE = PLACE.pattern[1:-1]
+_PER = (
+    rf"(?:[月年天日周时分秒人次斤㎡平吨个晚件台套股桶升度克千位只辆间亩{_PLACE}]|小时|公斤|公里|立方"
+    "|m²|kg|km|L(?![A-Za-z]))"
+)
+_SIGN = r"(?P<sign>(?<![0-9A-Za-z)）])[-−])?"
+_GAME = re.compile("比分|胜|负|战|平|击败|赢|输|领先|落后|逆转|总分|险|横扫|败|不敌|力克|拿下")
+_GAME_AFTER = (
+    "大胜|战胜|险胜|战平|击败|力克|逆转|领先|落后|不敌|轻取|横扫|完胜|获胜|取胜|赢|胜|输|负|的比分"
+)
+
+
+# Before these, 2 is 两.
+_TWO = (
+    "(?:[个台斤只条张本位名件款种倍次天周岁吨元块辆家间杯瓶碗盒包支把双套米人秒座棵头匹场句步遍"
+    rf"趟口]|年(?![级代])|点(?:[钟整半到的，。,]|\d+分|[{_PLACE}]|$)|公[斤里]|小时|分钟|平方|千米|厘米|层楼)"
+)
+
+
+def _minus(match: re.Match[str]) -> str:
+    return "负" if match["sign"] else ""
+
+
+def _money(match: re.Match[str]) -> str:
+    words = say.money(match[1], match[2], match[3])
+    return words + ("每" if match[4] else "")
+
+
+def _scaled(match: re.Match[str]) -> str:
+    amount, scale, sign = match[2], match[3], match[4]
+    if not scale:
+        return _minus(match) + say.measure(amount, sign)
+    name = units.chinese(sign)
+    return f"{_minus(match)}{numbers.decimal(amount)}{scale}{name}"
+
+
+def _numbered(match: re.Match[str]) -> str:
+    if len(match[1]) < 4 and match[1][0] != "0":
+        return f"第{numbers.decimal(match[1])}"
+    return f"编号{say.code(match[1])}"
+
+
+def _score(match: re.Match[str]) -> str:
+    around = match.string[max(0, match.start() - 12) : match.end() + 8]
+    first, second = numbers.decimal(match[1]), numbers.decimal(match[2])
+    won = _GAME.search(around) or int(match[1]) >= int(match[2])
+    return f"{first}{'比' if won else '到'}{second}"
+
+
+RULES: list[Rule] = [
+    rule(
+        rf"({_MONEY})\s?({NUMBER}){_TO}(?:{_MONEY})?\s?({NUMBER}){_SCALE}元?",
+        lambda m: f"{numbers.decimal(m[2])}到{say.money(m[1], m[3], m[4])}",
+    ),
+    rule(rf"({_MONEY})\s?({NUMBER}){_SCALE}(?:美元|元)?(\s?/\s?(?=[\u4e00-\u9fff]))?", _money),
+    rule(
+        rf"{START}({NUMBER}){_SCALE}\s?({_MONEY})(?![A-Za-z])(?:美元|元)?",
+        lambda m: say.money(m[3], m[1], m[2]),
+    ),
+    rule(
+        rf"{START}({NUMBER})\s?%?{_TO}({NUMBER})\s?%",
+        lambda m: f"百分之{numbers.decimal(m[1])}到百分之{numbers.decimal(m[2])}",
+    ),
+    rule(rf"{_SIGN}{START}({NUMBER})\s?%", lambda m: f"{_minus(m)}百分之{numbers.decimal(m[2])}"),
+    rule(
+        rf"{START}(\d{{2,3}})/(\d{{2,3}})\s?(?:mmHg|毫米汞柱)",
+        lambda m: f"{numbers.decimal(m[1])}比{numbers.decimal(m[2])}毫米汞柱",
+    ),
+    rule(
+        rf"{_SIGN}{START}({NUMBER}){_TO}({NUMBER})\s?({_UNIT}){_END}",
+        lambda m: f"{_minus(m)}{numbers.decimal(m[2])}到{say.measure(m[3], m[4])}",
+    ),
+    rule(
+        r"(?<![A-Za-z0-9.,])(\d+)\s?h\s?(\d+)\s?m(?:in)?(?:\s?(\d+)\s?s)?(?![A-Za-z0-9])",
+        lambda m: (
+            f"{numbers.counted(m[1])}小时{numbers.decimal(m[2])}分钟"
+            + (f"{numbers.decimal(m[3])}秒" if m[3] else "")
+        ),
+    ),
+    rule(rf"{_SIGN}(?<![A-Za-z]){START}({NUMBER})([万亿千百])?\s?({_UNIT}){_END}", _scaled),
+    rule(r"第\s?(\d{1,3})(?![\d.:/~～–—-])", lambda m: "第" + numbers.decimal(m[1])),
+    rule(
+        rf"{START}(\d{{1,2}})秒(\d\d)(?!\d|[.秒])",
+        lambda m: f"{numbers.decimal(m[1])}秒{numbers.year(m[2])}",
+    ),
+    rule(r"(?:№|[Nn]o\.|NO\.)\s?(\d+)(?!\d)", _numbered),
+    rule(
+        rf"{START}(?<![-:/A-Za-z])(\d{{1,3}})[-–:：](\d{{1,3}})(?![\d:/.A-Za-z-]|\s?=)"
+        rf"(?=\s*(?:{_GAME_AFTER}))",
+        _score,
+    ),
+    rule(
+        r"(?:(?<=比分)|(?<=比分是)|(?<=比分为)|(?<=以)|(?<=[胜负平赢输]))\s?"
+        r"(\d{1,3})[-–](\d{1,3})(?![\d:/.A-Za-z-])",
+        _score,
+    ),
+    rule(
+        rf"{START}(?<![-:/A-Za-z])(\d{{1,3}})-(\d{{1,3}})(?=\W*$|、\d{{1,3}}-\d{{1,3}}(?!\d))",
+        _score,
+    ),
+    rule(
+        rf"{START}(\d+(?:\.\d+)?)\s?[xX×*]\s?(\d+(?:\.\d+)?)(?![0-9A-Za-z])",
+        lambda m: f"{numbers.decimal(m[1])}乘{numbers.decimal(m[2])}",
+    ),
+    rule(
+        r"(?<![\w.])(\d)['’′](\d{1,2})(?:[\"”″]|'')",
+        lambda m: f"{numbers.decimal(m[1])}英尺{numbers.decimal(m[2])}英寸",
+    ),
+    rule(rf"{START}\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d,])", lambda m: numbers.decimal(m[0])),
+    rule(r"(?<=[日号月])\s?[-–—~～]\s?(?=\d{1,2}[日号月])", lambda m: "到"),
+    rule(rf"{START}24/7(?!\d)(?:\s?小时)?", lambda m: "七乘二十四小时"),
+    rule(
+        rf"{START}(\d{{1,2}})(?=(?:号楼|号院|单元|号门|号线|号[馆厅机桌厂仓库])(?!元))",
+        lambda m: numbers.decimal(m[1]),
+    ),
+    rule(
+        rf"{START}(\d)米(\d\d)(?![\d.]|[米个])",
+        lambda m: f"{numbers.counted(m[1])}米{numbers.year(m[2])}",
+    ),
+    rule(
+        r"(?P<word>评分|得分|打分|分数|考了|打了|打)(?P<is>[是为：:]?\s?)(?P<got>\d+(?:\.\d+)?)"
+        r"/(?P<all>5|10|100|150)(?:分|(?![\d/.]))",
+        lambda m: (
+            f"{m['word']}{m['is']}{numbers.decimal(m['got'])}分,满分{numbers.decimal(m['all'])}分"
+        ),
+    ),
+    rule(rf"{START}(?<![第周~–/-])2(?={_TWO})", lambda m: "两"),
+    rule(rf"{START}(\d+(?:\.\d+)?)\s?‰", lambda m: f"千分之{numbers.decimal(m[1])}"),
+    rule(
+        r"(?<![\d·])(?!\d·\d(?!\d|事变|运动))(\d{1,2})·(\d{1,2})(?![\d·]|\s?=)",
+        lambda m: numbers.digits(m[1] + m[2], one="幺" if "3·15" in m[0] else "一"),
+    ),
+    rule(
+        rf"(?<=[元块万亿次个台斤吨分人件套股度页字克升{_PLACE}])\s?/\s?(?:(㎡|m²|m³|kg|km|L)(?![A-Za-z])|(?={_PER}))",
+        lambda m: "每" + units.CHINESE.get(m[1] or "", ""),
+    ),
+    rule(rf"(?<=[万亿千百{_PLACE}])\+(?!\s?\d)", lambda m: "加"),
+    rule(rf"{START}\d+\.\d+(?!\d|\.\d)", lambda m: numbers.decimal(m[0])),
+]

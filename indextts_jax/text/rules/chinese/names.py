@@ -1,0 +1,120 @@
+"""Rules for Chinese: Latin letters with digits, and numbers beside Latin words."""
+
+import re
+
+from indextts_jax.text.rules.chinese import numbers, say
+from indextts_jax.text.rules.chinese.codes import COUNTED, NAME_START, START
+from indextts_jax.text.rules.english.numbers import NUMERAL, roman
+from indextts_jax.text.rules.spans import PLACE, Rule, rule
+
+_PLACE = PLACE.pattern[1:-1]
+_MEASURE = "个只条年月日号次元块台部人名岁天小件本张款种倍万亿千百位点分秒米克层楼页章节"
+
+# What a hyphen and a number follow in a name, where it is no minus.
+_CRAFT = ("歼轰运直强苏图", "东风", "长征", "嫦娥", "神舟", "天宫", "红旗", "鹰击", "天问", "米格")
+
+
+def _after_word(match: re.Match[str]) -> str | None:
+    """`iPhone 15`, `RTX 4090`: a name; after a word in lower case it is a quantity."""
+    word, blank, figures = match[1], match[2], match[3]
+    if "." in figures:
+        return word + blank + say.dotted(figures)
+    named = any(letter.isupper() for letter in word)
+    return word + blank + (say.label(figures) if named else numbers.decimal(figures))
+
+
+def _alone(match: re.Match[str]) -> str | None:
+    """A number that is all there is: a code if it has three digits, or five and more."""
+    figures = match[2]
+    if len(figures) < 3 or len(figures) == 4:
+        return None
+    return match[1] + say.code(figures) + match[3]
+
+
+def _long(match: re.Match[str]) -> str | None:
+    figures = match[0]
+    code = figures[0] == "0" and len(figures) > 1
+    code = code or (len(figures) > 8 and not figures.endswith("000"))
+    return say.code(figures) if code else None
+
+
+def _slang(match: re.Match[str]) -> str | None:
+    return None if COUNTED.match(match.string[match.end() :]) else numbers.year(match[0])
+
+
+RULES: list[Rule] = [
+    rule(
+        rf"第({NUMERAL}|I|V|X)(?=[章节卷部篇回季集幕期级类册])",
+        lambda m: "第" + numbers.cardinal(roman(m[1])),
+    ),
+    rule(
+        rf"(?<![A-Za-z0-9])({NUMERAL}|I)(?=[型期级类度](?![A-Za-z]))",
+        lambda m: numbers.cardinal(roman(m[1])),
+    ),
+    rule(
+        r"(?<=[\u4e00-\u9fff])(III?|IV|VII|VIII|IX)(?![A-Za-z0-9])",
+        lambda m: numbers.cardinal(roman(m[1])),
+    ),
+    rule(rf"(?<=[\d{_PLACE}])#(?![\d楼房栋幢])", lambda m: "井号"),
+    rule(
+        rf"{START}\d{{3,4}}(?=事件|大地震|地震|部队|惨案|事变|大促|购物节|晚会)",
+        lambda m: numbers.digits(m[0], one="一" if m[0] in ("911", "918") else "幺"),
+    ),
+    # The grammar takes these for telephone numbers, whatever is counted.
+    rule(
+        rf"{START}(?<![-:：/])(?:110|112|114|119|120|122)(?=[\u4e00-\u9fff])"
+        r"(?![来了]|报警|火警|急救|电话|热线|出警|救护|警|调度|指挥|平台|民警|接警|中心|[和或、])",
+        lambda m: numbers.decimal(m[0]),
+    ),
+    rule(r"#([^#\s]*[\u4e00-\u9fff][^#\s]*)#", lambda m: m[1]),
+    rule(r"#(?=[A-Za-z\u4e00-\u9fff])", lambda m: ""),
+    rule(r"@(?=[A-Za-z0-9_\u4e00-\u9fff])", lambda m: "艾特"),
+    rule(
+        r"(?<![\d.,:：/-])(?:6{3,}|2?3{3,}|5{3,}|8{3,}|520|5201314|1314|996|007)(?![\d.,:：/%万亿-])",
+        _slang,
+    ),
+    rule(r"(?<![A-Za-z0-9])C\+\+", lambda m: "C加加"),
+    rule(r"(?<![A-Za-z0-9])C#", lambda m: "C井"),
+    rule(r"#(?=\d)", lambda m: ""),
+    rule(r"(?<=\d)#(?=[楼房栋幢])", lambda m: "号"),
+    rule(rf"(?<=[{_CRAFT[0]}])-(\d+)(?!\d)", lambda m: say.label(m[1])),
+    rule(
+        rf"(?:{'|'.join(f'(?<={name})' for name in _CRAFT[1:])})-(\d+)(?!\d)",
+        lambda m: say.label(m[1]),
+    ),
+    rule(r"(?<![A-Za-z0-9])([BCPG])2([BCPG])(?![A-Za-z0-9])", lambda m: f"{m[1]} to {m[2]}"),
+    rule(
+        r"(?<![A-Za-z.])[A-Z](?:\.[A-Z])+(?![A-Za-z])\.?",
+        lambda m: " ".join(m[0].replace(".", "")),
+    ),
+    rule(
+        rf"{NAME_START}[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+(?:\.\d+)*)+", lambda m: say.mixed(m[0])
+    ),
+    rule(
+        rf"{NAME_START}(?:[A-Za-z]+\d|\d+[A-Za-z])[A-Za-z0-9]*(?:\.\d+(?![A-Za-z]))?",
+        lambda m: say.mixed(m[0]),
+    ),
+    rule(
+        rf"(?<![A-Za-z])([A-Za-z]+)(\s?)(\d+(?:\.\d+)?)(?![\d:/%,.-]|\s?[{_MEASURE}])",
+        _after_word,
+    ),
+    rule(
+        rf"(?<=[{_PLACE}])(\s?(?:和|与|跟|或|比|到|、|及|对比|优于|强于)\s?)(\d{{3,4}})(?![\d.:：%万亿]|\s?[{_MEASURE}元])",
+        lambda m: m[1] + say.label(m[2]),
+    ),
+    rule(
+        r"(?<![0-9.,:/-])(\d+(?:\.\d+)?)(\s?)(?=[A-Za-z])",
+        lambda m: numbers.decimal(m[1]) + m[2],
+    ),
+    rule(
+        r"(?:(?<=波音)|(?<=空客)|(?<=骁龙)|(?<=麒麟)|(?<=标致))\s?\d{3,4}(?![\d.])",
+        lambda m: say.code(m[0]),
+    ),
+    rule(
+        r"^([^0-9A-Za-z\u3400-\u9fff]*)(\d+)([^0-9A-Za-z\u3400-\u9fff]*)$",
+        _alone,
+    ),
+    rule(r"(?<![0-9.,:/-])\d+(?![\d.,:/%-])", _long),
+    rule(r"(?<=[A-Za-z\u4e00-\u9fff])-(?=[A-Za-z\u4e00-\u9fff])", lambda m: "-"),
+    rule(r"(?<=[A-Za-z0-9\u4e00-\u9fff])\s*&\s*(?=[A-Za-z0-9\u4e00-\u9fff])(?!和)", lambda m: "和"),
+]

@@ -1,0 +1,76 @@
+"""Rules for Chinese: powers, and signs of mathematics."""
+
+import re
+
+from indextts_jax.text.rules import units
+from indextts_jax.text.rules.chinese import numbers
+from indextts_jax.text.rules.chinese.codes import START
+from indextts_jax.text.rules.english.amounts import NUMBER
+from indextts_jax.text.rules.spans import PLACE, Rule, rule
+
+_PLACE = PLACE.pattern[1:-1]
+_SIDE = rf"A-Za-z0-9\u4e00-\u9fff{_PLACE}"
+_LEFT = rf"(?<=[{_SIDE})）\]])"
+_RIGHT = rf"(?=[-−]?[{_SIDE}(（√π])"
+_EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
+_UNIT = units.alternatives(units.CHINESE)
+
+
+def power(exponent: str) -> str:
+    """What follows the base: 的平方, 的三次方, 的负五次方."""
+    return "的平方" if exponent == "2" else _to_the(exponent)
+
+
+def _to_the(exponent: str) -> str:
+    number = exponent.lstrip("+-−")
+    words = numbers.decimal(number) if number.isdecimal() else number
+    return f"的{'负' if exponent[0] in '-−' else ''}{words}次方"
+
+
+def _scientific(match: re.Match[str]) -> str | None:
+    exponent, number = match["e"] or match["power"], match["number"]
+    if match["e"] and "." not in number and exponent.isdecimal() and "E" in match[0]:
+        return None
+    unit = units.chinese(match["unit"]) if match["unit"] else ""
+    return f"{numbers.decimal(number)}乘以十{_to_the(exponent)}{unit}"
+
+
+POWERS: list[Rule] = [
+    rule(r"(?<=\d[a-z])\s?[-−]\s?(?=[A-Za-z0-9]{1,4}\s?=)", lambda m: "减"),
+    rule(
+        rf"{START}(?P<number>{NUMBER})"
+        r"(?:[eE](?P<e>[-+−]?\d{1,3})|\s?[×xX*·]\s?10\s?\^\s?\(?(?P<power>[-+−]?\d{1,3})\)?)"
+        rf"(?:\s?(?P<unit>(?:{_UNIT})(?:/(?:{_UNIT}))?)(?![A-Za-z0-9²³])|(?![A-Za-z0-9]|\.\d))",
+        _scientific,
+    ),
+    rule(rf"(?<=[A-Za-z)）\]\u4e00-\u9fff]){_EXPONENT}", lambda m: power(m[1])),
+    rule(rf"{START}({NUMBER}){_EXPONENT}", lambda m: numbers.decimal(m[1]) + power(m[2])),
+]
+
+RULES: list[Rule] = [
+    rule(rf"(?:±|\+/-)\s?(?=[\d{_PLACE}])", lambda m: "正负"),
+    rule(
+        rf"{START}(?<!-)(\d+(?:\.\d+)?)\s?[-−–]\s?(\d+(?:\.\d+)?)(?=\s?[=≈])",
+        lambda m: f"{numbers.decimal(m[1])}减{numbers.decimal(m[2])}",
+    ),
+    rule(rf"\s?[≈≅≃]\s?{_RIGHT}", lambda m: "约等于"),
+    rule(rf"\s?(?:≠|!=)\s?{_RIGHT}", lambda m: "不等于"),
+    rule(rf"\s?(?:≤|<=|⩽)\s?{_RIGHT}", lambda m: "小于等于"),
+    rule(rf"\s?(?:≥|>=|⩾)\s?{_RIGHT}", lambda m: "大于等于"),
+    rule(r"\s?(?:→|⇒|->|=>)\s?", lambda m: ","),
+    rule(r"√\s?(?=[\w(（])", lambda m: "根号"),
+    rule("∞", lambda m: "无穷大"),
+    rule(rf"{_LEFT}\s?÷\s?{_RIGHT}", lambda m: "除以"),
+    rule(rf"{_LEFT}\s?×\s?{_RIGHT}", lambda m: "乘以"),
+    rule(rf"{_LEFT}\s?\+\s?{_RIGHT}", lambda m: "加"),
+    rule(rf"{_LEFT}\s−\s{_RIGHT}", lambda m: "减"),
+    rule(
+        rf"(?<![=<>])\s?=\s?([-−](?=\d))?(?=[\d{_PLACE}])|{_LEFT}\s?=\s?([-−])?{_RIGHT}",
+        lambda m: "等于负" if m[1] or m[2] else "等于",
+    ),
+    rule(rf"{_LEFT}\s?<\s?{_RIGHT}", lambda m: "小于"),
+    rule(rf"{_LEFT}\s?>\s?{_RIGHT}", lambda m: "大于"),
+    rule("(?<=和)/(?=或)", lambda m: ""),
+    rule(r"(?<=[A-Za-z])\s?/\s?(?=[A-Za-z])", lambda m: " "),
+    rule(r"(?<=[A-Za-z\u4e00-\u9fff])\s?/\s?(?=[A-Za-z\u4e00-\u9fff])", lambda m: ","),
+]

@@ -1,0 +1,85 @@
+"""Rules for English: powers, signs of mathematics, and the numbers that nothing else explains."""
+
+import re
+
+from indextts_jax.text.rules import units
+from indextts_jax.text.rules.english import numbers, say
+from indextts_jax.text.rules.english.amounts import NUMBER, SIGNED, UNIT
+from indextts_jax.text.rules.spans import PLACE, Rule, rule
+
+_PLACE = PLACE.pattern[1:-1]
+_LEFT = rf"(?<=[\w)\]{_PLACE}])"  # what a sign of two sides has on its left
+_RIGHT = rf"(?=[-−]?[\w([{_PLACE}√π])"
+_EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
+
+
+def power(exponent: str) -> str:
+    """What follows the base: `squared`, `cubed`, `to the power of minus five`."""
+    return {"2": "squared", "3": "cubed"}.get(exponent) or _to_the(exponent)
+
+
+def _to_the(exponent: str) -> str:
+    number = exponent.lstrip("+-−")
+    words = numbers.cardinal(int(number)) if number.isdecimal() else number
+    return f"to the power of {'minus ' if exponent[0] in '-−' else ''}{words}"
+
+
+def _scientific(match: re.Match[str]) -> str | None:
+    """`3.0e8 m/s` and `6.02×10^23`: a number times a power of ten, and perhaps its unit."""
+    exponent, number = match["e"] or match["power"], match["number"]
+    if match["e"] and "." not in number and exponent.isdecimal() and "E" in match[0]:
+        return None  # the name of something: 2E5
+    unit = f" {units.english(match['unit'])[1]}" if match["unit"] else ""
+    minus = "minus " if match["sign"] else ""
+    return f"{minus}{say.quantity(number)} times ten {_to_the(exponent)}{unit}"
+
+
+POWERS: list[Rule] = [
+    rule(r"(?<=\d[a-z])(?:\s?[-−]\s?(?=\w{1,4}\s?=)|\s[-−]\s(?=\d))", lambda m: " minus "),
+    rule(
+        rf"{SIGNED}(?P<number>{NUMBER})"
+        r"(?:[eE](?P<e>[-+−]?\d{1,3})|\s?[×x*·]\s?10\s?\^\s?\(?(?P<power>[-+−]?\d{1,3})\)?)"
+        rf"(?:\s?(?P<unit>{UNIT})(?![A-Za-z0-9²³])|(?!\w|\.\d))",
+        _scientific,
+    ),
+    rule(rf"(?<=[A-Za-z)\]]){_EXPONENT}", lambda m: f" {power(m[1])}"),
+    rule(
+        rf"(?<![\w.])({NUMBER}){_EXPONENT}",
+        lambda m: f"{say.quantity(m[1])} {power(m[2])}",
+    ),
+]
+
+SIGNS: list[Rule] = [
+    rule(rf"\s?(?:±|\+/-|\+-)\s?(?=[\d{_PLACE}])", lambda m: " plus or minus "),
+    rule(rf"\s?(?:≈|≅|≃){_RIGHT}|\s?[≈≅≃]\s+{_RIGHT}", lambda m: " is approximately "),
+    rule(rf"\s?(?:≠|!=)\s?{_RIGHT}", lambda m: " is not equal to "),
+    rule(rf"\s?(?:≤|<=|⩽)\s?{_RIGHT}", lambda m: " less than or equal to "),
+    rule(rf"\s?(?:≥|>=|⩾)\s?{_RIGHT}", lambda m: " greater than or equal to "),
+    rule(r"\s?(?:→|⇒|->|=>)\s?", lambda m: ", "),
+    rule(r"√\s?(?=[\w(])", lambda m: "the square root of "),
+    rule("∞", lambda m: " infinity "),
+    rule(r"(?<=\d)\s?\+\s?(?=[\dA-Za-z(])", lambda m: " plus "),
+    rule(rf"{_LEFT}\s\+\s{_RIGHT}", lambda m: " plus "),
+    rule(r"(?<=\d)\s?[×*x]\s?(?=\d)", lambda m: " times "),
+    rule(rf"{_LEFT}\s?×\s?{_RIGHT}", lambda m: " times "),
+    rule(rf"{_LEFT}\s?÷\s?{_RIGHT}", lambda m: " divided by "),
+    rule(r"(?<=\d)\s?[-−]\s?(?=\d+\s?=)", lambda m: " minus "),
+    rule(rf"{_LEFT}\s[-−]\s(?=[\w(]+\s?=)|{_LEFT}\s?−\s?{_RIGHT}", lambda m: " minus "),
+    rule(rf"{_LEFT}\s?==\s?{_RIGHT}", lambda m: " equals "),
+    rule(
+        rf"\s?=\s?([-−](?=\d))?(?=[\d({_PLACE}])|{_LEFT}\s?=\s?([-−])?{_RIGHT}",
+        lambda m: " equals minus " if m[1] or m[2] else " equals ",
+    ),
+    rule(rf"{_LEFT}\s?<\s?(?=[-−]?\d)", lambda m: " less than "),
+    rule(rf"{_LEFT}\s?>\s?(?=[-−]?\d)", lambda m: " greater than "),
+    rule(rf"{_LEFT}\s<\s{_RIGHT}", lambda m: " less than "),
+    rule(rf"{_LEFT}\s>\s{_RIGHT}", lambda m: " greater than "),
+]
+
+RULES: list[Rule] = [
+    *SIGNS,
+    rule(
+        rf"{SIGNED}({NUMBER})(?!\w)", lambda m: ("minus " if m["sign"] else "") + say.number(m[2])
+    ),
+    rule(r"\d+\.\d+|\d+", lambda m: say.number(m[0])),
+]

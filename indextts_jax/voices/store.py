@@ -1,0 +1,204 @@
+"""Voices kept on disk: a speaker prompt's analysis as one small safetensors file.
+
+    save_voice(model, tts.voice("anna.wav"), voice_path("anna"))
+    anna = load_voice(model, voice_path("anna"))
+
+What depends on the compute dtype is not kept: the condition is made again from the codes' features
+by one call, so a kept voice gives the samples that its recording gives, in every dtype.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from indextts_jax.errors import InputError
+from indextts_jax.models.components import ANALYSIS
+from indextts_jax.runtime.buckets import bucket, pad
+from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.stages import regulate
+from indextts_jax.utils.atomic import write_whole
+from indextts_jax.utils.hashing import FileHash, hash_arrays, now
+from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
+from indextts_jax.voices.analysis import Voice
+
+FORMAT = 1  # of a voice file
+FOLDER = "INDEXTTS_JAX_VOICES"
+ENDING = ".safetensors"
+_NAME = re.compile(r"\w[\w .-]{0,99}")
+_KEY = "indextts_jax_voice"
+_ARRAYS = {"latents": 3, "base": 2, "own": 2, "style": 2, "mel": 3, "quantized": 3}  # ranks
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class VoiceRecord:
+    """What a voice file says about itself."""
+
+    format: int
+    created: str  # UTC, ISO 8601
+    source: FileHash  # the recording
+    heard: float  # seconds of it
+    start: float = 0.0  # the second of it from which on it was heard
+    checkpoint: str  # fingerprint of the components that analysed it
+    digest: str  # SHA-256 of the arrays
+
+
+def directory() -> Path:
+    """The folder of voices by name: INDEXTTS_JAX_VOICES, else in the user's data folder."""
+    if chosen := os.environ.get(FOLDER):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        root = Path.home() / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        root = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return root / "indextts_jax" / "voices"
+
+
+def voice_path(name: str) -> Path:
+    """The file of a voice: its name in the folder of voices, or a path ending in `.safetensors`.
+
+    Raises:
+        InputError: for a name that cannot be a file's everywhere.
+    """
+    if name.endswith(ENDING):
+        return Path(name)
+    if not _NAME.fullmatch(name) or name[-1] in " .":
+        raise InputError(
+            f"{name!r} is no name for a voice: expected letters, digits, spaces, '.', '-' and '_', "
+            f"or a path that ends in {ENDING}"
+        )
+    return directory() / f"{name}{ENDING}"
+
+
+def names() -> list[str]:
+    """The voices in the folder of voices, by name."""
+    return sorted(path.name.removesuffix(ENDING) for path in directory().glob(f"*{ENDING}"))
+
+
+def listed() -> str:
+    """The names of all voices, for a message."""
+    return ", ".join(names()) or "none yet"
+
+
+def fingerprint(model: Model) -> str:
+    """What a voice file calls the checkpoint that made it.
+
+    Raises:
+        InputError: for a model that came from no checkpoint.
+    """
+    if model.provenance is None:
+        raise InputError("voices are kept for imported checkpoints only, not for random weights")
+    return model.provenance.fingerprint(ANALYSIS)
+
+
+def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
+    """Writes a voice, whole or not at all; an existing file is replaced.
+
+    Raises:
+        InputError: for a voice that came from no recording, or a path that cannot be written.
+    """
+    if voice.source is None:
+        raise InputError("the voice comes from no recording: only recordings' voices are kept")
+    arrays = {name: np.asarray(getattr(voice, name)) for name in _ARRAYS}
+    arrays["mel"] = np.ascontiguousarray(arrays["mel"][:, : voice.frames])
+    arrays["quantized"] = np.ascontiguousarray(arrays["quantized"][:, : voice.codes])
+    record = VoiceRecord(
+        format=FORMAT,
+        created=now(),
+        source=voice.source,
+        heard=voice.frames * model.config.mel.hop / model.config.mel.sample_rate,
+        start=voice.start,
+        checkpoint=fingerprint(model),
+        digest=hash_arrays(arrays),
+    )
+    try:
+        write_whole(Path(path), packed(arrays, record))
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    return record
+
+
+def packed(arrays: Mapping[str, np.ndarray], record: VoiceRecord) -> bytes:
+    """A voice file."""
+    return safetensors.numpy.save(dict(arrays), metadata={_KEY: json.dumps(to_data(record))})
+
+
+def read_record(path: str | Path) -> VoiceRecord:
+    """What a voice file says about itself.
+
+    Raises:
+        InputError: if it is no voice, damaged, or of a newer program.
+    """
+    return _open(Path(path))[0]
+
+
+def load_voice(model: Model, path: str | Path) -> Voice:
+    """A voice from its file, for the model that made it.
+
+    Raises:
+        InputError: if it is no voice, damaged, or was made with another checkpoint.
+    """
+    record, arrays = _open(Path(path))
+    if record.checkpoint != (ours := fingerprint(model)):
+        raise InputError(
+            f"the voice {path} was made with another checkpoint (fingerprint "
+            f"{record.checkpoint[:12]}, this one has {ours[:12]}): make it again from "
+            f"{record.source.name} with python -m indextts_jax.voice create"
+        )
+    buckets = model.config.buckets
+    frames, codes = arrays["mel"].shape[1], arrays["quantized"].shape[1]
+    mel = pad(arrays["mel"], bucket(frames, buckets.frames), axis=1)
+    quantized = jnp.asarray(pad(arrays["quantized"], bucket(codes, buckets.features), axis=1))
+    return Voice(
+        **{name: jnp.asarray(arrays[name]) for name in ("latents", "base", "own", "style")},
+        mel=jnp.asarray(mel),
+        condition=regulate(model, quantized, jnp.asarray([codes], jnp.int32), frames),
+        frames=frames,
+        quantized=quantized,
+        codes=codes,
+        source=record.source,
+        start=record.start,
+    )
+
+
+def _open(path: Path) -> tuple[VoiceRecord, Mapping[str, np.ndarray]]:
+    if not path.is_file():
+        raise InputError(f"there is no voice {path}; voices by name: {listed()}")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            if text is None:
+                raise InputError(f"{path} is no voice of this program")
+            data = json.loads(text)
+            if type(data) is dict and type(data.get("format")) is int and data["format"] > FORMAT:
+                raise InputError(
+                    f"{path} is a voice of format {data['format']}, from a newer program; this "
+                    f"one reads up to format {FORMAT}: upgrade indextts-jax"
+                )
+            record = from_data(VoiceRecord, data)
+            if missing := set(_ARRAYS) - set(file.keys()):
+                raise InputError(f"{path} is damaged: it has no {', '.join(sorted(missing))}")
+            arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+            for name, array in arrays.items():
+                rank = _ARRAYS[name]
+                if array.dtype != np.float32 or array.ndim != rank or not array.size:
+                    raise InputError(
+                        f"{path} is damaged: {name} has shape {array.shape} and type {array.dtype}"
+                    )
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (safetensors.SafetensorError, json.JSONDecodeError, ConfigError) as error:
+        raise InputError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
+    if hash_arrays(arrays) != record.digest:
+        raise InputError(f"{path} is damaged: its numbers are not those that were written")
+    return record, arrays

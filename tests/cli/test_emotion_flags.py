@@ -1,0 +1,80 @@
+"""The emotion's flags: which go together, which do not, and what they come to."""
+
+import itertools
+
+import pytest
+
+from indextts_jax import synth
+from indextts_jax.cli import emotion_flags, runner
+from indextts_jax.errors import InputError
+
+# Every flag of the emotion, with a value.
+FLAGS = {
+    "text": "--emotion_text=So tired.",
+    "from_text": "--emotion_from_text",
+    "weights": "--emotion_weights=0.5,0,0,0,0,0,0,0.25",
+    "prompt": "--emotion=sad.wav",
+    "alpha": "--emotion_alpha=0.3",
+    "random": "--emotion_random",
+    "bias": "--emotion_bias",
+}
+# Which settings each source takes; two sources never go together.
+SETTINGS = {
+    None: set(),
+    "prompt": {"alpha"},
+    "weights": {"alpha", "random", "bias"},
+    "text": {"alpha", "random"},
+    "from_text": {"alpha", "random"},
+}
+
+
+def parse(*argv):
+    flags = runner.parse(["--checkpoint=x", *argv], synth.define)
+    return emotion_flags.parse(flags, "Good night.")
+
+
+@pytest.mark.parametrize("given", list(itertools.product((False, True), repeat=7)))
+def test_every_combination_is_taken_whole_or_refused(given):
+    asked = [name for name, there in zip(FLAGS, given, strict=True) if there]
+    sources = [name for name in asked if name in SETTINGS]
+    argv = [FLAGS[name] for name in asked]
+    source = sources[0] if sources else None
+    if len(sources) > 1 or set(asked) - {source} - SETTINGS[source]:
+        with pytest.raises(InputError, match="--emotion"):
+            parse(*argv)
+        return
+    wish = parse(*argv)
+    assert wish.text == {"text": "So tired.", "from_text": "Good night."}.get(source)
+    assert wish.weights == ([0.5, 0, 0, 0, 0, 0, 0, 0.25] if source == "weights" else None)
+    assert wish.prompt == ("sad.wav" if source == "prompt" else None)
+    assert wish.alpha == (0.3 if "alpha" in asked else None)
+    assert (wish.random, wish.bias) == ("random" in asked, "bias" in asked)
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (("text", "weights"), "--emotion_weights is not heard beside --emotion_text"),
+        (("from_text", "prompt"), "--emotion is not heard beside --emotion_from_text"),
+        (("weights", "prompt"), "--emotion is not heard beside --emotion_weights"),
+        (("text", "from_text"), "--emotion_text and --emotion_from_text exclude each other"),
+        (("alpha",), "--emotion_alpha needs an emotion prompt, weights or text"),
+        (("prompt", "random"), "--emotion_random needs emotion weights or text"),
+        (("text", "bias"), "--emotion_bias needs emotion weights"),
+    ],
+)
+def test_what_would_not_be_heard_is_named(names, line):
+    with pytest.raises(InputError) as error:
+        parse(*(FLAGS[name] for name in names))
+    assert str(error.value).startswith(line)
+
+
+def test_blank_words_are_refused():
+    with pytest.raises(InputError, match="--emotion_text is empty"):
+        parse("--emotion_text= ")
+
+
+def test_the_demo_reads_no_emotion():
+    flags = runner.parse(["--demo", FLAGS["text"]], synth.define)
+    with pytest.raises(InputError, match="the demo has no model"):
+        emotion_flags.parse(flags, "Good night.")

@@ -1,0 +1,156 @@
+"""Long texts from Python: parts as they are ready, progress, cancellation, warnings."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import support
+
+from indextts_jax import IndexTTS, InputError, Settings, TextWarning, Voice
+from indextts_jax.audio.features import log_mel
+from indextts_jax.audio.io import load_audio
+from indextts_jax.config import bundled_config
+from indextts_jax.engine import parts
+from indextts_jax.runtime.model import Model
+from indextts_jax.text.tokenizer import Tokenizer
+
+LONG = "Hello world. [pause 0.1s] A dog barks. [pause 0.1s] Why?"
+CALLS: list[str] = []  # every stage that ran, since the test began
+
+
+@pytest.fixture(scope="module")
+def tts() -> IndexTTS:
+    tokenizer = Tokenizer(support.CHECKPOINTS / "bpe.model")
+    return IndexTTS(Model(bundled_config("tiny"), {"gpt": {"none": jnp.zeros(1)}}, tokenizer))
+
+
+@pytest.fixture(scope="module")
+def voice() -> Voice:
+    nothing = jnp.zeros((1, 80))
+    mel = jnp.zeros((1, 5, 80))  # of whatever sizes
+    return Voice(mel, nothing, nothing, nothing, mel, mel, 5, mel, 5)
+
+
+@pytest.fixture(autouse=True)
+def _stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes its time is only noted: that the parts are right is tested in test_delivery."""
+
+    def codes(*given: Any) -> tuple[np.ndarray, bool]:
+        CALLS.append("codes")
+        return np.arange(40), False
+
+    def wave(model: Any, tokens: Any, voice: Any, emotion: Any, codes: Any, frames: int, *_: Any):
+        CALLS.append("wave")
+        return np.full(256 * frames, 0.25, np.float32)
+
+    CALLS.clear()
+    monkeypatch.setattr(parts, "speech_codes", codes)
+    monkeypatch.setattr(parts, "codes_to_wave", wave)
+
+
+class Stop(Exception):
+    """What a caller raises to stop."""
+
+
+def test_parts_come_as_they_are_ready(tts: IndexTTS, voice: Voice) -> None:
+    stream = tts.stream(LONG, voice)
+    for count in (1, 2, 3):
+        assert len(next(stream).samples) > 0
+        assert ["codes", "wave"] * count == CALLS
+
+
+def test_a_stream_closed_early_runs_no_further_stage(tts: IndexTTS, voice: Voice) -> None:
+    stream = tts.stream(LONG, voice)
+    next(stream)
+    stream.close()
+    assert list(stream) == []
+    assert CALLS == ["codes", "wave"]
+
+
+def test_a_stream_that_nobody_reads_runs_no_stage(tts: IndexTTS, voice: Voice) -> None:
+    tts.stream(LONG, voice)
+    assert CALLS == []
+
+
+def test_a_progress_that_raises_ends_it_and_the_model_speaks_on(
+    tts: IndexTTS, voice: Voice
+) -> None:
+    def progress(done: int, of: int) -> None:
+        if done == 1:
+            raise Stop(f"{done} of {of}")
+
+    stream = tts.stream(LONG, voice, progress=progress)
+    with pytest.raises(Stop, match="1 of 3"):
+        list(stream)
+    assert CALLS == ["codes", "wave"]
+    assert list(stream) == []
+    assert len(tts.speak(LONG, voice).segments) == 3
+
+
+def test_a_watch_that_raises_ends_it_within_a_segment(tts: IndexTTS, voice: Voice) -> None:
+    seen: list[str] = []
+
+    def watch(stage: str) -> None:
+        seen.append(stage)
+        if len(seen) == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        tts.speak(LONG, voice, watch=watch)
+    assert seen == ["codes 1/3", "codes 2/3"]
+    assert CALLS == ["codes", "wave"]
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        (" ", {}),
+        ("Hello.", {"emotion_weights": [1.0]}),
+        ("Hello.", {"emotion_text": "glad"}),
+        ("Hello.", {"emotion_alpha": float("nan"), "emotion_weights": [0.1] * 8}),
+        ("Hello.", {"settings": Settings(max_codes=10**6)}),
+        ("☃☃", {}),
+    ],
+    ids=["blank", "weights", "no reader", "alpha", "max_codes", "unknown"],
+)
+def test_what_cannot_be_done_is_refused_at_the_call(
+    tts: IndexTTS, voice: Voice, text: str, more: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError):
+        tts.stream(text, voice, **more)
+
+
+def test_an_odd_text_is_told_once_in_a_call(tts: IndexTTS, voice: Voice) -> None:
+    text = "Hello ☃. [pause 0.1s] A ☃ barks."
+    with pytest.warns(TextWarning) as caught:
+        tts.speak(text, voice)
+    (warning,) = caught
+    assert "does not know: ☃ at character 7, ☃ at character 25" in str(warning.message)
+    with pytest.warns(TextWarning, match="☃"):
+        tts.stream(text, voice)
+
+
+def test_the_reader_s_own_warnings_are_told(tts: IndexTTS, voice: Voice) -> None:
+    (told,) = tts.script("念bua2吧").warnings
+    with pytest.warns(TextWarning) as caught:
+        tts.stream("念bua2吧", voice)
+    assert told in {str(warning.message) for warning in caught}
+
+
+def test_an_ordinary_text_warns_of_nothing(
+    tts: IndexTTS, voice: Voice, recwarn: pytest.WarningsRecorder
+) -> None:
+    tts.stream("Hello world.", voice)
+    assert not recwarn.list
+
+
+def test_the_mel_is_the_model_s(tts: IndexTTS) -> None:
+    samples = load_audio(support.TINY / "speaker.wav", tts.sample_rate)
+    assert np.array_equal(tts.mel(samples), log_mel(samples, tts.model.config.mel))
+
+
+def test_warnings_point_at_the_caller(tts: IndexTTS, voice: Voice) -> None:
+    with pytest.warns(UserWarning, match="emotion_alpha needs") as caught:
+        tts.speak("Why?", voice, emotion_alpha=0.5)
+    assert caught[0].filename == __file__

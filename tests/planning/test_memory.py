@@ -1,0 +1,119 @@
+"""Settings that keep within a limit of device memory."""
+
+import dataclasses
+from typing import Any
+
+import golden_copies
+import pytest
+import support
+
+from indextts_jax.engine.settings import Settings, code_limit
+from indextts_jax.errors import InputError
+from indextts_jax.planning import memory
+from indextts_jax.planning.memory import Need, fitted, parse_size
+from indextts_jax.runtime.model import Model
+from indextts_jax.text.tokenizer import Tokenizer
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("8GB", 8 * 10**9),
+        ("8 gb", 8 * 10**9),
+        ("1.5G", 15 * 10**8),
+        ("512MiB", 512 * 2**20),
+        ("2GiB", 2**31),
+        ("4096", 4096),
+        ("100kB", 10**5),
+    ],
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "eight", "-8GB", "0GB", "8TB!", "0.1"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is no size of memory: expected one like 8GB"):
+        parse_size(text)
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A model whose needs are simple: 100 of parameters (half: 50), and codes times batch."""
+    seen: list[str] = []
+    tokenizer = Tokenizer(support.CHECKPOINTS / "bpe.model")
+
+    def load(path: Any, *, dtype: str | None, lazy: bool, fused_attention: bool) -> Model:
+        assert lazy  # nothing is loaded to choose
+        assert not fused_attention
+        config = support.tiny_config()
+        compute = dataclasses.replace(config.compute, gpt=dtype or config.compute.gpt)
+        return Model(dataclasses.replace(config, compute=compute), {}, tokenizer)
+
+    def parameters(model: Any, names: Any = ()) -> int:
+        return 50 if model.config.compute.gpt == "bfloat16" else 100
+
+    def need(model: Any, settings: Settings, frames: int | None = None) -> Need:
+        codes = code_limit(model, settings)
+        seen.append(f"{settings.batch}x{codes} {model.config.compute.gpt}")
+        return Need(parameters(model), settings.batch * codes, "flow")
+
+    monkeypatch.setattr(memory, "load_model", load)
+    monkeypatch.setattr(memory, "rehearsal", lambda model: model)
+    monkeypatch.setattr(memory, "parameters", parameters)
+    monkeypatch.setattr(memory, "speaking_need", need)
+    monkeypatch.setattr(memory, "analysis_need", lambda model: Need(10, 10, "encoder"))
+    return seen
+
+
+WISH = Settings(batch=4, max_codes=150)
+
+
+@pytest.mark.parametrize(
+    ("limit", "batch", "codes", "dtype"),
+    [
+        (10_000, 4, 150, None),
+        (450, 2, 150, None),  # 100 + 2 * 150
+        (230, 1, 128, None),  # the batch goes first, then the codes
+        (165, 1, 64, None),
+        (120, 1, 64, "bfloat16"),  # precision is the last to go
+    ],
+)
+def test_what_is_given_up_comes_in_order(
+    made_up: list[str], limit: int, batch: int, codes: int, dtype: str | None
+) -> None:
+    fit = fitted("x", limit, WISH)
+    assert (fit.settings.batch, fit.settings.max_codes, fit.dtype) == (batch, codes, dtype)
+    assert fit.need.total <= limit
+
+
+def test_a_dtype_that_is_asked_for_stays(made_up: list[str]) -> None:
+    with pytest.raises(InputError, match=r"--max_memory 0 MB does not do: the least is"):
+        fitted("x", 120, WISH, dtype="float32")
+
+
+def test_a_text_that_needs_its_codes_keeps_them(made_up: list[str]) -> None:
+    assert fitted("x", 200, WISH, least_codes=100).dtype == "bfloat16"
+
+
+def test_nothing_is_compiled_where_the_parameters_alone_are_too_much(made_up: list[str]) -> None:
+    with pytest.raises(InputError, match="the least is"):
+        fitted("x", 40, WISH)
+    assert made_up == []
+
+
+@pytest.mark.slow
+def test_the_needs_are_those_of_compiled_programs() -> None:
+    """Of the tiny set: a batch needs more than one segment, and a limit below halves it."""
+    checkpoint = golden_copies.shared()
+    wish = Settings(batch=4, max_codes=64, steps=2)
+    most = fitted(checkpoint, 10**10, wish)
+    fewer = fitted(checkpoint, most.need.total - 1, wish)
+    voice_alone = fitted(checkpoint, 10**10, dataclasses.replace(wish, batch=1), analyses=False)
+
+    assert (most.settings.batch, most.dtype) == (4, None)
+    assert most.need.parameters > 0
+    assert most.need.program > 10**6
+    assert fewer.need.total < most.need.total
+    assert fewer.settings.batch == 2
+    assert voice_alone.need.total < most.need.total

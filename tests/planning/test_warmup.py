@@ -1,0 +1,396 @@
+"""Nothing compiles after the warm-up, nothing piles up, and threads change nothing."""
+
+import contextlib
+import dataclasses
+import gc
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import golden_copies
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import support
+from models_under_test import model
+
+from indextts_jax import warmup
+from indextts_jax.audio.features import log_mel, semantic_features
+from indextts_jax.audio.io import resample
+from indextts_jax.checkpoint.reading import open_checkpoint
+from indextts_jax.cli import runner
+from indextts_jax.config import BucketConfig, Config, bundled_config
+from indextts_jax.engine.demo import random_params
+from indextts_jax.engine.request import Utterance
+from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.tts import IndexTTS
+from indextts_jax.errors import InputError
+from indextts_jax.models.components import structure
+from indextts_jax.models.length_regulator import target_length
+from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.planning.warmup import (
+    code_counts,
+    prompt_signals,
+    text_lengths,
+    warm_up,
+    warm_up_prompts,
+    word_steps,
+)
+from indextts_jax.runtime import devices, executable_pack, executables
+from indextts_jax.runtime import model as model_module
+from indextts_jax.runtime.buckets import bucket
+from indextts_jax.runtime.model import Model, compiled, config_key
+from indextts_jax.runtime.precision import with_fused_attention
+from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.sampling.reply import reply
+from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.voices.analysis import ENCODER_RATE, MAX_SECONDS, Voice
+
+# Small sizes and few layers, so that much is spoken in little time.
+BUCKETS = BucketConfig(text=(8, 40), features=(64,), codes=(12,), frames=(24, 80))
+SETTINGS = Settings(sampling=SamplingConfig(beams=1), steps=1, max_codes=12, segment_tokens=30)
+SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
+STORY = "the cat sat on a mat while seven dogs ran by and no bird sang"
+WORDS = STORY.split()
+
+
+def made_up_voice(tts: IndexTTS, seed: int) -> Voice:
+    """A voice of random numbers: for what is tested here the analysis of a clip is too long."""
+    rng, cfg = np.random.default_rng(seed), tts.model.config
+
+    def some(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.normal(size=(1, *shape)), jnp.float32)
+
+    width = cfg.gpt.width
+    return Voice(
+        latents=some(cfg.gpt.conditioning_latents, width),
+        base=some(width),
+        own=some(width),
+        style=some(cfg.dit.style),
+        mel=some(64, cfg.mel.mels),
+        condition=some(64, cfg.length_regulator.width),
+        frames=50,
+        quantized=some(64, cfg.semantic_codec.width),
+        codes=30,
+    )
+
+
+def sentences(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Requests of varied text, seed, emotion and numbers; some are spoken in two segments."""
+    generator = random.Random(seed)
+
+    def one(voice_seed: int) -> dict[str, Any]:
+        emotion = generator.choice(
+            [{}, {"emotion_weights": [generator.random() / 8] * 8}, {"emotion": voice_seed}]
+        )
+        if "emotion_weights" in emotion and generator.random() < 0.5:
+            emotion["emotion_random"] = True
+        if emotion:
+            emotion["emotion_alpha"] = generator.random()
+        sampling = dataclasses.replace(SETTINGS.sampling, temperature=generator.uniform(0.5, 1.5))
+        return {
+            "text": " ".join(generator.choices(WORDS, k=generator.choice([1, 2, 5, 9, 16]))) + ".",
+            "seed": generator.randrange(2**32),
+            "settings": dataclasses.replace(
+                SETTINGS, sampling=sampling, guidance=generator.uniform(0.1, 1)
+            ),
+            **emotion,
+        }
+
+    return [one(number) for number in range(count)]
+
+
+def speak(tts: IndexTTS, voice: Voice, request: dict[str, Any]) -> np.ndarray:
+    request = dict(request)
+    if "emotion" in request:
+        request["emotion"] = voice.own
+    return tts.speak(request.pop("text"), voice, **request).samples
+
+
+@contextlib.contextmanager
+def compilations() -> Iterator[list[str]]:
+    names: list[str] = []
+
+    def listen(event: str, seconds: float, **rest: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(str(rest.get("fun_name")))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def sizes() -> Model:
+    """The tiny set's model without its arrays."""
+    return Model(support.tiny_config(), {}, Tokenizer(support.CHECKPOINTS / "bpe.model"))
+
+
+def small() -> Config:
+    """The tiny set's sizes with fewer layers, and the buckets above."""
+    config = support.tiny_config()
+    replace = dataclasses.replace
+    return replace(
+        config,
+        buckets=BUCKETS,
+        gpt=replace(config.gpt, layers=1),
+        dit=replace(config.dit, layers=1, wavenet=replace(config.dit.wavenet, layers=1)),
+        vocoder=replace(
+            config.vocoder,
+            rates=(16, 16),
+            kernels=(32, 32),
+            block_kernels=(3,),
+            block_dilations=((1,),),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def tts() -> IndexTTS:
+    config = small()
+    params = {name: random_params(structure(name, config).expected, 0) for name in SPEAKING}
+    bias = params["gpt"]["code_head"]["bias"]
+    # Never a segment without a code: the stop code is unlikely.
+    params["gpt"]["code_head"]["bias"] = bias.at[config.gpt.stop_code].add(-2.0)
+    return IndexTTS(Model(config, params, Tokenizer(support.CHECKPOINTS / "bpe.model")))
+
+
+@pytest.fixture(scope="module")
+def voices(tts: IndexTTS) -> list[Voice]:
+    return [made_up_voice(tts, seed) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def warm(tts: IndexTTS, voices: list[Voice]) -> IndexTTS:
+    with compilations() as names:
+        warm_up(tts, voices[0], SETTINGS)
+    assert names  # the count does see what compiles
+    return tts
+
+
+def test_fifty_sentences_after_the_warm_up_compile_nothing_and_leave_nothing(
+    warm: IndexTTS, voices: list[Voice]
+) -> None:
+    requests = sentences(50)
+    gc.collect()
+    before = len(jax.live_arrays())
+    with compilations() as names:
+        first = speak(warm, voices[0], requests[0])
+        for number, request in enumerate(requests[1:]):
+            speak(warm, voices[number % 4], request)
+        last = speak(warm, voices[0], requests[0])
+    gc.collect()
+    assert names == []
+    assert np.array_equal(first, last)
+    assert len(jax.live_arrays()) == before
+
+
+@pytest.mark.slow
+def test_fifty_sentences_three_at_once_compile_nothing_after_the_warm_up(
+    tts: IndexTTS, voices: list[Voice]
+) -> None:
+    three = dataclasses.replace(SETTINGS, batch=3)
+    warm_up(tts, voices[0], three)
+    generator = random.Random(2)
+
+    def one() -> Utterance:
+        text = " ".join(generator.choices(WORDS, k=generator.choice([1, 2, 5, 9, 16]))) + "."
+        weights = generator.choice([None, [generator.random() / 8] * 8])
+        return Utterance(
+            text=text,
+            voice=generator.choice(voices),
+            seed=generator.randrange(2**32),
+            emotion_weights=weights,
+        )
+
+    with compilations() as names:
+        for count in [1, 2, 3, 4, 5, 6, 7, 8, 9, 5]:
+            tts.speak_many([one() for _ in range(count)], settings=three)
+    assert names == []
+
+
+def test_the_warm_up_meets_all_paddings_of_words(tmp_path: Path) -> None:
+    """Of a model that reads emotion from words; one that does not needs nothing."""
+    without = IndexTTS(sizes()).model
+    assert word_steps(rehearsal(without)) == []
+    words = bundled_config("tiny").text_emotion
+    assert words is not None
+    config = dataclasses.replace(support.tiny_config(), text_emotion=words)
+    met: list[int] = []
+
+    class Listening(Rehearsal):
+        def run(self, component: str, function: Any, prompt: Any, length: Any) -> None:
+            assert (component, function, length.shape) == ("text_emotion", reply, ())
+            met.append(len(prompt))
+
+    for step in word_steps(Listening(config, {}, without.tokenizer)):
+        step.do()
+    most = words.positions - words.reply_tokens
+    assert set(met) == {min(bucket(count, words.buckets), most) for count in range(1, most + 1)}
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_pack_is_of_the_programs_that_were_asked_for(
+    fused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those with fused attention are kept under a configuration of their own."""
+    keys: list[str | None] = []
+
+    def pack(kept: Any, device: Any, path: Path, config: str | None) -> Any:
+        keys.append(config)
+        return SimpleNamespace(path=path, programs=0, bytes=0, sha256="")
+
+    monkeypatch.setattr(devices, "lacks_kernels", lambda device: None)
+    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(executables, "active", lambda: "the programs")
+    monkeypatch.setattr(warmup, "_compile", lambda flags, kept: None)
+    monkeypatch.setattr(executable_pack, "pack", pack)
+    checkpoint = golden_copies.shared()
+    code = runner.execute(
+        warmup.main,
+        warmup.define,
+        name="warmup",
+        summary="",
+        common=warmup.COMMON,
+        argv=[
+            f"--checkpoint={checkpoint}",
+            f"--pack={tmp_path}/a.zip",
+            f"--fused_attention={fused}",
+        ],
+    )
+    config = open_checkpoint(checkpoint).config
+    (device,) = jnp.zeros(()).devices()
+    assert code == 0
+    assert keys == [config_key(with_fused_attention(config, device) if fused else config)]
+
+
+def test_four_threads_with_a_voice_each_give_the_samples_of_the_sequence(
+    warm: IndexTTS, voices: list[Voice]
+) -> None:
+    def all_of(voice: Voice) -> list[np.ndarray]:
+        return [speak(warm, voice, request) for request in sentences(5, seed=1)]
+
+    sequence = [all_of(voice) for voice in voices]
+    with compilations() as names, ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(all_of, voices))
+    assert names == []
+    for alone, threaded in zip(sequence, together, strict=True):
+        assert all(map(np.array_equal, alone, threaded))
+    assert not np.array_equal(sequence[0][0], sequence[1][0])
+
+
+def test_threads_that_ask_at_once_get_one_function(
+    tts: IndexTTS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = model_module.structure
+
+    def slow(*args: Any) -> Any:
+        time.sleep(0.05)
+        return build(*args)
+
+    monkeypatch.setattr(model_module, "structure", slow)
+    together = threading.Barrier(4)
+
+    def ask(_: int) -> Any:
+        together.wait()
+        return compiled(tts.model.config, "vocoder", "__call__", nothing_else_asks="for this")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(map(id, pool.map(ask, range(4))))) == 1
+
+
+def test_the_model_s_device_decides_whatever_the_thread_s_default_is(
+    warm: IndexTTS, voices: list[Voice]
+) -> None:
+    seen: list[Any] = []
+    request = sentences(1)[0]
+    request["watch"] = lambda _: seen.append(jax.config.jax_default_device)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(speak, warm, voices[0], request).result()
+    assert set(seen) == {warm.model.device}
+    assert jax.config.jax_default_device is None
+
+
+def test_a_rehearsed_stage_gives_zeros_of_the_shapes_of_the_real_one(tts: IndexTTS) -> None:
+    rehearsal = Rehearsal(tts.model.config, tts.model.params, tts.model.tokenizer)
+    codes = np.arange(12, dtype=np.int32)[None]
+    zeros, real = (m.run("semantic_codec", "vq2emb", codes) for m in (rehearsal, tts.model))
+    assert (zeros.shape, zeros.dtype, zeros.committed) == (real.shape, real.dtype, real.committed)
+    assert not np.asarray(zeros).any()
+    assert np.asarray(real).any()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70])
+def test_a_seed_without_a_key_of_its_own_is_refused(
+    tts: IndexTTS, voices: list[Voice], seed: int
+) -> None:
+    with pytest.raises(InputError, match="the seed must be 0 to 4294967295"):
+        tts.speak("cat.", voices[0], seed=seed, settings=SETTINGS)
+
+
+@pytest.mark.parametrize("frames", [1, 17, 64])
+def test_the_warm_up_meets_all_paddings_of_codes_and_text(voices: list[Voice], frames: int) -> None:
+    whole = sizes()
+    voice = dataclasses.replace(voices[0], frames=frames)
+    ladders = whole.config.buckets
+
+    def padded(count: int) -> Sequence[int]:
+        target = target_length(count)
+        return (
+            bucket(count, ladders.codes),
+            bucket(target, ladders.frames),
+            bucket(target + frames, ladders.frames),
+        )
+
+    counts = code_counts(whole, voice, Settings(max_codes=150))
+    assert {padded(count) for count in counts} == {padded(count) for count in range(1, 151)}
+    assert len(counts) == len({padded(count) for count in counts})
+    assert text_lengths(whole, Settings(segment_tokens=40)) == [32, 40]
+
+
+def test_the_warm_up_meets_all_paddings_of_prompts() -> None:
+    whole = sizes()
+    ladders, cfg = whole.config.buckets, whole.config.mel
+    met = {
+        (
+            bucket(len(semantic_features(signals.narrow)[0]), ladders.features),
+            bucket(len(signals.wide) // cfg.hop, ladders.frames),
+        )
+        for signals, _ in prompt_signals(whole)
+    }
+    generator = random.Random(0)
+    # Around the rungs, where rounding matters, and anywhere.
+    edges = [rung * 2 * 160 / ENCODER_RATE for rung in ladders.features]
+    edges += [rung * cfg.hop / cfg.sample_rate for rung in ladders.frames]
+    near = [edge + generator.uniform(-0.02, 0.02) for edge in edges]
+    for seconds in [0.5, MAX_SECONDS, *near, *(generator.uniform(0.5, 15) for _ in range(2))]:
+        if not 0.5 <= seconds <= MAX_SECONDS:
+            continue
+        wide = np.zeros(int(seconds * cfg.sample_rate), np.float32)
+        narrow = resample(wide, cfg.sample_rate, ENCODER_RATE)
+        features = bucket(len(semantic_features(narrow)[0]), ladders.features)
+        assert (features, bucket(len(log_mel(wide, cfg)), ladders.frames)) in met, seconds
+
+
+@pytest.mark.slow
+def test_prompts_of_any_length_compile_nothing_after_their_warm_up(tmp_path: Any) -> None:
+    import soundfile
+
+    whole = IndexTTS(model("tiny"))
+    warm_up_prompts(whole)
+    speech, rate = soundfile.read(support.TINY / "speaker.wav", dtype="float32")
+    generator = random.Random(0)
+    with compilations() as names:
+        for number in range(30):
+            size = int(generator.uniform(0.5, 16) * rate)
+            soundfile.write(tmp_path / f"{number}.wav", np.resize(speech, size), rate)
+            whole.voice(tmp_path / f"{number}.wav")
+            whole.emotion(tmp_path / f"{number}.wav")
+    assert names == []
