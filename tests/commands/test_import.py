@@ -10,35 +10,15 @@ import numpy as np
 import published_set
 import pytest
 import support
+from command_runs import import_refused as refused
+from command_runs import run_import as run
 
 from importers import command
 from indextts_jax.checkpoint.reading import open_checkpoint
-from indextts_jax.cli import runner
 from indextts_jax.config import bundled_config
 from indextts_jax.models.components import COMPONENTS
 
 pytestmark = pytest.mark.usefixtures("offline")  # only the download command may download
-
-
-def run(*arguments):
-    return runner.execute(
-        command.main,
-        command.define,
-        name="import",
-        summary=command.SUMMARY,
-        common=command.COMMON,
-        argv=[str(argument) for argument in arguments],
-    )
-
-
-def refused(capsys, *arguments, code=2):
-    """Runs a command that must fail; gives its one line."""
-    assert run(*arguments) == code
-    printed = capsys.readouterr()
-    *_, line = printed.err.splitlines()
-    assert line.startswith("error: ")
-    assert "Traceback" not in printed.err
-    return line
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import numpy as np
 import published_set
 import pytest
 import support
-from test_import import refused, run
+from command_runs import import_refused as refused
+from command_runs import run_import as run
 
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.config import bundled_config

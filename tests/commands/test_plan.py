@@ -18,7 +18,7 @@ from indextts_jax.planning import speed_log
 from indextts_jax.planning.memory import Need
 from indextts_jax.planning.plan import Plan, described, planned
 from indextts_jax.planning.speed_log import KEPT, Setting, known, note
-from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.runtime import cache_folder
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.voices.analysis import Voice
@@ -38,7 +38,7 @@ SETTING = Setting(
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cache_folder.CACHE, str(tmp_path))
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
 
 
 @pytest.fixture

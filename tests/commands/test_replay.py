@@ -10,8 +10,8 @@ from typing import Any
 import golden_copies
 import pytest
 import support
-from test_synth import SPOKEN
-from test_synth import run as synth
+from command_runs import SPOKEN
+from command_runs import run_synth as synth
 
 from indextts_jax import replay
 from indextts_jax.audio.output import read_comment
@@ -24,7 +24,7 @@ from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
-from indextts_jax.runtime import devices
+from indextts_jax.runtime import cache_folder
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.utils.hashing import FileHash, Version
@@ -115,7 +115,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copytree(golden_copies.shared(), folder / "tiny")
     shutil.copy(support.TINY / "speaker.wav", folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "enable_compilation_cache", lambda: None)
+        patch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
         patch.chdir(folder)
         argv = ["--checkpoint=tiny", "--speaker=speaker.wav", "--steps=2", "--max_codes=24"]
         patch.setattr(IndexTTS, "load", functools.cache(IndexTTS.load))
@@ -137,7 +137,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
     monkeypatch.chdir(folder)
     return folder
 

@@ -11,23 +11,18 @@ import numpy as np
 import pytest
 import soundfile
 import support
+from command_runs import SPOKEN
+from command_runs import run_synth as run
 
 from importers import command
-from indextts_jax import synth
 from indextts_jax.cli import runner
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
 from indextts_jax.engine.tts import IndexTTS
-from indextts_jax.runtime import devices
+from indextts_jax.runtime import cache_folder
 from indextts_jax.voices.analysis import Voice
 
 pytestmark = pytest.mark.usefixtures("offline")  # only the download command may download
-
-
-def run(*argv: str) -> int:
-    return runner.execute(
-        synth.main, synth.define, name="synth", summary="", common=synth.COMMON, argv=argv
-    )
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +32,7 @@ def checkpoint() -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
     monkeypatch.chdir(tmp_path)
 
 
@@ -64,9 +59,6 @@ def said(kept: tuple[Voice, Speech], monkeypatch: pytest.MonkeyPatch) -> Speech:
     monkeypatch.setattr(IndexTTS, "voice", lambda *args, **more: kept[0])
     monkeypatch.setattr(IndexTTS, "speak", lambda *args, **more: kept[1])
     return kept[1]
-
-
-SPOKEN = (0, runner.FAULTY)  # random weights end where they like
 
 
 def speak(checkpoint: Path, *more: str) -> int:

@@ -10,7 +10,7 @@ import support
 
 from indextts_jax import validate
 from indextts_jax.cli import runner
-from indextts_jax.runtime import devices
+from indextts_jax.runtime import cache_folder
 
 ONE = "--component=semantic_codec"
 
@@ -22,7 +22,7 @@ def tiny_checkpoint() -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
     monkeypatch.chdir(tmp_path)
 
 

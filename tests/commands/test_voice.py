@@ -9,7 +9,7 @@ import support
 
 from indextts_jax import voice
 from indextts_jax.cli import runner
-from indextts_jax.runtime import devices
+from indextts_jax.runtime import cache_folder
 from indextts_jax.voices import store
 
 
@@ -28,7 +28,7 @@ def run(*argv: str) -> int:
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(store.FOLDER, str(tmp_path / "voices"))
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
     monkeypatch.chdir(tmp_path)
 
 

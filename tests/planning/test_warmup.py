@@ -42,7 +42,7 @@ from indextts_jax.planning.warmup import (
     warm_up_prompts,
     word_steps,
 )
-from indextts_jax.runtime import devices, executable_pack, executables
+from indextts_jax.runtime import cache_folder, devices, executable_pack, executables
 from indextts_jax.runtime import model as model_module
 from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model, compiled, config_key
@@ -248,7 +248,7 @@ def test_a_pack_is_of_the_programs_that_were_asked_for(
         return SimpleNamespace(path=path, programs=0, bytes=0, sha256="")
 
     monkeypatch.setattr(devices, "lacks_kernels", lambda device: None)
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
     monkeypatch.setattr(executables, "active", lambda: "the programs")
     monkeypatch.setattr(warmup, "_compile", lambda flags, kept: None)
     monkeypatch.setattr(executable_pack, "pack", pack)

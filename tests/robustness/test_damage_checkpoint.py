@@ -9,7 +9,7 @@ import pytest
 import support
 from damage import Case, check, complaint, everything, rows, run_import, run_synth
 
-from indextts_jax.runtime import devices
+from indextts_jax.runtime import cache_folder
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_damaged_checkpoint_does_not_speak(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
     monkeypatch.chdir(tmp_path)
     case.damage(shutil.copytree(sound, tmp_path / "model"))
     before = everything(tmp_path)

@@ -19,7 +19,7 @@ from indextts_jax.audio.io import load_audio
 from indextts_jax.cli import runner
 from indextts_jax.engine.speech import Segment, Speech
 from indextts_jax.engine.tts import IndexTTS
-from indextts_jax.runtime import devices
+from indextts_jax.runtime import cache_folder
 
 RATE = 22050
 SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
@@ -117,7 +117,7 @@ REFUSED = [
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

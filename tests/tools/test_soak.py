@@ -20,7 +20,7 @@ from soaking.requests import clips, requests  # noqa: E402
 from importers import command  # noqa: E402
 from indextts_jax.audio.io import load_audio  # noqa: E402
 from indextts_jax.cli import runner  # noqa: E402
-from indextts_jax.runtime import devices  # noqa: E402
+from indextts_jax.runtime import cache_folder  # noqa: E402
 
 
 def samples(**growth: Any) -> list[Sample]:
@@ -104,7 +104,7 @@ def test_one_recording_becomes_four_clips_of_different_lengths() -> None:
 def test_a_checkpoint_that_is_not_there_is_bad_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
     assert soak.main(["--checkpoint", str(tmp_path / "none"), "--speaker", "a.wav"]) == 2
     assert "does not exist" in capsys.readouterr().err
 
@@ -113,7 +113,7 @@ def test_a_checkpoint_that_is_not_there_is_bad_input(
 def test_a_hundred_utterances_and_four_threads_break_no_law(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
     target = tmp_path / "tiny"
     argv = [f"--src={support.CHECKPOINTS}", f"--dst={target}"]
     runner.execute(
