@@ -26,8 +26,10 @@ import numpy as np
 import timing
 
 from indextts_jax.errors import InputError
+from indextts_jax.runtime.inner_stages import replay_logits
 from indextts_jax.runtime.model import Model, load_model
-from indextts_jax.sampling.generate import SamplingConfig, generate, replay
+from indextts_jax.runtime.stages import search_codes
+from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.utils.text_table import table
 
 EXACT = "float32"
@@ -56,7 +58,7 @@ def decoded(model: Model, given: Sequence[np.ndarray], way: str, codes: int) -> 
     for row in range(len(given[0])):  # one by one, as they are spoken
         one = slice(row, row + 1)
         arrays = (*(jnp.asarray(array[one]) for array in given), keys[one], settings.numbers)
-        made = model.run("gpt", generate, *arrays, strategy=settings.strategy)
+        made = search_codes(model, *arrays, strategy=settings.strategy)
         rows.append(np.asarray(made.codes[0]))
     return np.stack(rows)
 
@@ -67,7 +69,7 @@ def forced(model: Model, given: Sequence[np.ndarray], codes: np.ndarray) -> np.n
     for row in range(len(codes)):
         one = slice(row, row + 1)
         arrays = [jnp.asarray(array[one]) for array in (*given, codes)]
-        rows.append(np.asarray(model.run("gpt", replay, *arrays)[0]))
+        rows.append(np.asarray(replay_logits(model, *arrays)[0]))
     return np.stack(rows)
 
 

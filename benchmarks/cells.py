@@ -123,10 +123,10 @@ class Timed(Model):
 
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
-    def run(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
+    def run_stage(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
         """The result of a stage, which is there."""
         start = time.perf_counter()
-        found = jax.block_until_ready(super().run(component, function, *arrays, **static))
+        found = jax.block_until_ready(super().run_stage(component, function, *arrays, **static))
         spent = time.perf_counter() - start
         self.seconds[component] = self.seconds.get(component, 0.0) + spent
         return found

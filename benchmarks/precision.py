@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model, load_model
-from indextts_jax.sampling.flow import continue_mel
 
 GUIDANCE = 0.7
 DTYPES = ("float32", "bfloat16", "float16")
@@ -78,9 +78,9 @@ def measure(checkpoint: str, dtypes: list[str], asked: argparse.Namespace) -> di
         model = load_model(checkpoint, dtype=dtype, components=["dit", "vocoder"])
         given = inputs(model, asked.prompt, asked.frames)
         flow = functools.partial(
-            model.run, "dit", continue_mel, *given, steps=asked.steps, guidance=GUIDANCE
+            stages.guided_mel, model, *given, steps=asked.steps, guidance=GUIDANCE
         )
-        vocoder = functools.partial(model.run, "vocoder", "__call__")
+        vocoder = functools.partial(stages.vocode, model)
         mel, flow_seconds = timed(flow, asked.rounds)
         exact.setdefault("mel", mel)
         heard = functools.partial(vocoder, jnp.asarray(exact["mel"]), given[5])

@@ -51,10 +51,9 @@ def main() -> int:
     from indextts_jax.engine.decoding import Decoder, speech_codes
     from indextts_jax.engine.seeds import segment_keys
     from indextts_jax.engine.settings import Settings, code_limit
-    from indextts_jax.runtime.buckets import bucket
+    from indextts_jax.runtime.buckets import bucket, text_buckets
     from indextts_jax.runtime.model import Model, load_model
     from indextts_jax.runtime.sharding import spread_over
-    from indextts_jax.runtime.stages import text_ladder
     from indextts_jax.sampling.settings import SamplingConfig
     from indextts_jax.utils.stopwatch import Clock
     from indextts_jax.voices.analysis import Voice
@@ -97,7 +96,7 @@ def main() -> int:
             model,
             settings.sampling_up_to(limit),
             size,
-            bucket(longest, text_ladder(model)),
+            bucket(longest, text_buckets(model.config)),
             take=lambda: queue.popleft() if queue else None,
             line=lambda number: lines[number],
             key=lambda number: segment_keys(seeds[number], 0)[0],

@@ -122,30 +122,30 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
             mask = jnp.arange(features.shape[1])[None] < work.features
 
             def run() -> Any:
-                found = model.run("semantic_encoder", "__call__", features, mask)
+                found = stages.semantic_features(model, features, mask)
                 return {"semantic": found[:, : work.features]}
 
         case "semantic_codec":
             semantic = padded("semantic", buckets.features)
 
             def run() -> Any:
-                found = model.run("semantic_codec", "quantize", semantic, length(work.features))
+                found = stages.quantize(model, semantic, length(work.features))
                 return {"quantized": found[1][:, : work.features]}
 
         case "style_encoder":
             banks = padded("banks", buckets.frames)
 
             def run() -> Any:
-                return {"style": model.run("style_encoder", "__call__", banks, length(work.banks))}
+                return {"style": stages.style_vector(model, banks, length(work.banks))}
 
         case "conditioning":
             semantic = padded("semantic", buckets.features)
 
             def run() -> Any:
                 arrays = (semantic, length(work.features))
-                latents = model.run("conditioning", "speaker_latents", *arrays)
+                latents = stages.speaker_latents(model, *arrays)
                 # Twice, as for a new voice: once on the route of the speaker, once of the emotion.
-                vectors = [model.run("conditioning", "emotion_vector", *arrays) for _ in range(2)]
+                vectors = [stages.emotion_vector(model, *arrays) for _ in range(2)]
                 return {"latents": latents, "emotion": vectors[0] + (vectors[1] - vectors[0])}
 
         case "codes":
@@ -162,7 +162,7 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
             tokens, codes = given["text"][0].tolist(), _codes(model, given)
 
             def run() -> Any:
-                found = stages.speech_latents(model, latents, emotion, tokens, codes)
+                found = acoustic.speech_latents(model, latents, emotion, tokens, codes)
                 return {"latents": found[:, : work.codes]}
 
         case "flow":
@@ -172,7 +172,7 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
             noise = padded("noise", (whole,))
 
             def run() -> Any:
-                sequence = stages.speech_sequence(model, codes, hidden)
+                sequence = stages.code_sequence(model, codes.ids, hidden)
                 mel, _ = acoustic.speech_mel(
                     model,
                     sequence,
@@ -189,7 +189,7 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
             mel = padded("mel", buckets.frames)
 
             def run() -> Any:
-                found = model.run("vocoder", "__call__", mel, length(work.frames))
+                found = stages.vocode(model, mel, length(work.frames))
                 return {"wave": found[:, : work.frames * model.config.mel.hop]}
 
         case _:
@@ -197,8 +197,8 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
     return run
 
 
-def _codes(model: Model, given: dict[str, Any]) -> stages.Codes:
-    return stages.Codes.padded(model, given["codes"][0])
+def _codes(model: Model, given: dict[str, Any]) -> acoustic.Codes:
+    return acoustic.Codes.padded(model, given["codes"][0])
 
 
 def _voice(work: Work, given: dict[str, Any], ladder: Any = None) -> Voice:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from indextts_jax.emotion.vectors import merge_emotion, mix_weighted, scale_weights
 from indextts_jax.errors import InputError
+from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
 from indextts_jax.voices.analysis import Voice
 
@@ -55,7 +56,7 @@ def emotion_vector(
     numbers = [float(weight) for weight in weights]
     scaled = jnp.asarray([scale_weights(numbers, 1.0 if alpha is None else alpha)], jnp.float32)
     if rows is None:
-        prototype = model.run("emotion_prototypes", "__call__", voice.style, scaled)
+        prototype = stages.nearest_prototypes(model, voice.style, scaled)
     else:
-        prototype = model.run("emotion_prototypes", "mix", scaled, jnp.asarray([rows], jnp.int32))
+        prototype = stages.mix_prototypes(model, scaled, jnp.asarray([rows], jnp.int32))
     return mix_weighted(prototype, scaled, own)

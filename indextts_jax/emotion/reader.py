@@ -18,9 +18,9 @@ from indextts_jax.config import EMOTIONS
 from indextts_jax.emotion.prompt import PromptTokenizer, prompt_of
 from indextts_jax.emotion.reply import ReplyError, read_reply
 from indextts_jax.errors import InputError
+from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, pad
 from indextts_jax.runtime.model import Model, load_model
-from indextts_jax.sampling.reply import reply
 
 COMPONENT = "text_emotion"
 
@@ -97,7 +97,7 @@ class EmotionReader:
         padded: Int[np.ndarray, "1 t"] = pad(np.asarray([prompt], np.int32), size)
         length = jnp.asarray(len(prompt), jnp.int32)
         with jax.default_device(self.model.device):
-            result = self.model.run(COMPONENT, reply, jnp.asarray(padded[0]), length)
+            result = stages.emotion_reply(self.model, jnp.asarray(padded[0]), length)
         tokens = np.asarray(result.tokens)[: int(result.length)].tolist()
         if not bool(result.ended):
             raise ReplyError(

@@ -11,23 +11,13 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from indextts_jax.engine.settings import Settings
-from indextts_jax.runtime.buckets import bucket, flow_size, pad
+from indextts_jax.runtime import stages
+from indextts_jax.runtime.buckets import bucket, flow_size, pad, text_buckets
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of, spread_rows
-from indextts_jax.runtime.stages import (
-    Codes,
-    flow_noise,
-    guided_mel,
-    regulate,
-    speech_latents,
-    speech_sequence,
-    text_ladder,
-)
-from indextts_jax.sampling.flow import noise
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices.analysis import Voice
 
@@ -61,7 +51,7 @@ def conditioned(
 ) -> tuple[Float[Array, "b l d"], Float[Array, "b d"], Int[Array, "b t"], Int[Array, " b"]]:
     """Conditioning latents, emotions and padded text tokens with their numbers, a row a line."""
     lengths = [len(line.tokens) for line in lines]
-    size = text_size or bucket(max(lengths), text_ladder(model))
+    size = text_size or bucket(max(lengths), text_buckets(model.config))
     text = np.concatenate([pad(np.asarray([line.tokens], np.int32), size) for line in lines])
     return (
         jnp.concatenate([line.voice.latents for line in lines]),
@@ -82,22 +72,23 @@ def waves_of(
         size = bucket(max(counts), buckets.codes)
         padded = np.concatenate([pad(one.codes[None], size) for one in finished])
         codes, lengths = spread((jnp.asarray(padded), jnp.asarray(counts, jnp.int32)))
-        given = spread(conditioned(model, [one.line for one in finished]))
-        latents = model.run("gpt", "latents", *given, codes, lengths)
-        sequence = model.run("semantic_codec", "vq2emb", codes)
-        sequence = sequence + model.run("length_regulator", "project", latents)
-        jax.block_until_ready(sequence)
+        speaker, emotion, text, counts = spread(conditioned(model, [o.line for o in finished]))
+        latents = stages.code_latents(model, speaker, emotion, text, counts, codes, lengths)
+        sequence = jax.block_until_ready(stages.code_sequence(model, codes, latents))
     with clock.stage("flow"):
         voices = [one.line.voice for one in finished]
         frames = spread(jnp.asarray([one.frames for one in finished], jnp.int32))
         size = bucket(max(one.frames for one in finished), buckets.frames)
-        condition = model.run("length_regulator", "__call__", sequence, lengths, frames, size=size)
+        condition = stages.regulate(model, sequence, lengths, frames, size=size)
         longest = max(one.span for one in finished)
         whole = flow_size(buckets, longest, max(one.frames for one in finished))
-        mels = guided_mel(
+        prompt_mel, prompt_condition, prompt_frames = spread(_prompts(voices))
+        mels = stages.guided_mel(
             model,
-            _noise(spread(jnp.stack([one.key for one in finished])), whole, mel.mels),
-            *spread(_prompts(voices)),
+            stages.flow_noise(spread(jnp.stack([one.key for one in finished])), whole, mel.mels),
+            prompt_mel,
+            prompt_condition,
+            prompt_frames,
             condition,
             frames,
             spread(jnp.concatenate([voice.style for voice in voices])),
@@ -106,7 +97,7 @@ def waves_of(
         )
         jax.block_until_ready(mels)
     with clock.stage("vocoder"):
-        waves = np.asarray(model.run("vocoder", "__call__", mels, frames))
+        waves = np.asarray(stages.vocode(model, mels, frames))
     return [wave[: one.frames * mel.hop] for wave, one in zip(waves, finished, strict=True)]
 
 
@@ -117,9 +108,6 @@ def _prompts(
     frames = jnp.asarray([voice.frames for voice in voices], jnp.int32)
     mels, conditions = [v.mel for v in voices], [v.condition for v in voices]
     return _padded(mels), _padded(conditions), frames
-
-
-_noise = jax.jit(noise, static_argnums=(1, 2))
 
 
 def _padded(arrays: Sequence[Float[Array, "1 f c"]]) -> Float[Array, "b f c"]:
@@ -135,12 +123,49 @@ def _padded(arrays: Sequence[Float[Array, "1 f c"]]) -> Float[Array, "b f c"]:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Codes:
+    """Finished codes of one segment, without the stop code."""
+
+    ids: Int[np.ndarray, "1 s"]  # padded to a bucket
+    count: int
+
+    @classmethod
+    def padded(cls, model: Model, ids: Int[np.ndarray, " n"]) -> "Codes":
+        """Codes with zeros up to a bucket."""
+        size = bucket(len(ids), model.config.buckets.codes)
+        return cls(pad(np.asarray(ids, np.int32)[None], size), len(ids))
+
+    @property
+    def length(self) -> Int[Array, " 1"]:
+        """The number of codes, as the stages take it."""
+        return jnp.asarray([self.count], jnp.int32)
+
+
+def text_batch(model: Model, tokens: Sequence[int]) -> tuple[Int[Array, "1 t"], Int[Array, " 1"]]:
+    """Text tokens padded to a bucket, and their number."""
+    padded = pad(np.asarray([tokens], np.int32), bucket(len(tokens), text_buckets(model.config)))
+    return jnp.asarray(padded), jnp.asarray([len(tokens)], jnp.int32)
+
+
+def speech_latents(
+    model: Model,
+    latents: Float[Array, "1 l d"],
+    emotion: Float[Array, "1 d"],
+    tokens: Sequence[int],
+    codes: Codes,
+) -> Float[Array, "1 s d"]:
+    """The GPT's latents of finished codes."""
+    text = text_batch(model, tokens)
+    return stages.code_latents(model, latents, emotion, *text, codes.ids, codes.length)
+
+
 def speech_mel(
     model: Model,
     sequence: Float[Array, "1 s d"],
     codes: Codes,
     voice: Voice,
-    noise: Float[ArrayLike, "1 g m"],
+    noise: Float[Array | np.ndarray, "1 g m"],
     frames: int,
     *,
     steps: int,
@@ -152,15 +177,17 @@ def speech_mel(
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
-    condition = regulate(model, sequence, codes.length, frames)
-    mel = guided_mel(
+    size = bucket(frames, model.config.buckets.frames)
+    target = jnp.asarray([frames], jnp.int32)
+    condition = stages.regulate(model, sequence, codes.length, target, size=size)
+    mel = stages.guided_mel(
         model,
         noise,
         voice.mel,
         voice.condition,
         jnp.asarray([voice.frames], jnp.int32),
         condition,
-        jnp.asarray([frames], jnp.int32),
+        target,
         voice.style,
         steps=steps,
         guidance=guidance,
@@ -185,10 +212,10 @@ def codes_to_wave(
     """
     with clock.stage("latents"):
         latents = speech_latents(model, voice.latents, emotion, tokens, codes)
-        sequence = jax.block_until_ready(speech_sequence(model, codes, latents))
+        sequence = jax.block_until_ready(stages.code_sequence(model, codes.ids, latents))
     with clock.stage("flow"):
         size = flow_size(model.config.buckets, voice.frames + frames, frames)
-        noise = flow_noise(key, size, model.config.mel.mels)
+        noise = stages.flow_noise(key[None], size, model.config.mel.mels)
         mel, _ = speech_mel(
             model,
             sequence,
@@ -201,5 +228,5 @@ def codes_to_wave(
         )
         jax.block_until_ready(mel)
     with clock.stage("vocoder"):
-        wave = np.asarray(model.run("vocoder", "__call__", mel, jnp.asarray([frames], jnp.int32)))
+        wave = np.asarray(stages.vocode(model, mel, jnp.asarray([frames], jnp.int32)))
     return wave[0, : frames * model.config.mel.hop]

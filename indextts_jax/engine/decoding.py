@@ -6,18 +6,16 @@ from typing import Generic, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
-from indextts_jax.engine.acoustic import Line, conditioned
+from indextts_jax.engine.acoustic import Line, conditioned, text_batch
 from indextts_jax.engine.settings import Settings, code_limit
+from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of, spread_rows
-from indextts_jax.runtime.stages import text_batch
-from indextts_jax.sampling import slots
-from indextts_jax.sampling.generate import Generated, generate
 from indextts_jax.sampling.loop import windows
 from indextts_jax.sampling.settings import Numbers, SamplingConfig
+from indextts_jax.sampling.slots import Slots
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices.analysis import Voice
 
@@ -59,9 +57,8 @@ class Decoder(Generic[T]):
     def codes(self) -> Iterator[tuple[T, Int[np.ndarray, " n"], bool]]:
         """Each item with its codes, and whether the limit came before a stop code."""
         strategy = self.sampling.strategy
-        state = self.model.run(
-            "gpt",
-            slots.empty,
+        state = stages.empty_slots(
+            self.model,
             self.sampling.numbers,
             slots=self.size,
             text_size=self.text_size,
@@ -75,9 +72,7 @@ class Decoder(Generic[T]):
                 if all(item is None for item in self.held):
                     return
                 state = self._resized(state, int(steps.max()))
-                state, stop = self.model.run(
-                    "gpt", slots.run, state, strategy=strategy, **self._spread()
-                )
+                state, stop = stages.run_slots(self.model, state, strategy=strategy, mesh=self.mesh)
                 finished, steps = np.asarray(stop.finished), np.asarray(stop.steps)
                 made = [np.asarray(a) for a in stop.generated] if finished.any() else []
             for place in np.flatnonzero(finished):
@@ -86,10 +81,7 @@ class Decoder(Generic[T]):
                 ids, count, truncated = (array[place] for array in made)
                 yield item, ids[:count], bool(truncated)
 
-    def _spread(self) -> dict[str, Mesh]:
-        return {} if self.mesh is None else {"mesh": self.mesh}
-
-    def _filled(self, state: slots.Slots) -> slots.Slots:
+    def _filled(self, state: Slots) -> Slots:
         """The state with requests in all slots, as far as there are any."""
         free = [place for place, item in enumerate(self.held) if item is None]
         coming = []
@@ -108,23 +100,22 @@ class Decoder(Generic[T]):
                 jnp.stack([self.key(item) for item in items]),
                 jax.tree.map(lambda *one: jnp.stack(one), *map(self.numbers, items)),
             )
-            state = self.model.run(
-                "gpt",
-                slots.insert,
+            state = stages.fill_slots(
+                self.model,
                 state,
                 jnp.asarray(group, jnp.int32),
                 *spread_rows(self.mesh, len(items), rows),
                 strategy=self.sampling.strategy,
-                **self._spread(),
+                mesh=self.mesh,
             )
         return state
 
-    def _resized(self, state: slots.Slots, longest: int) -> slots.Slots:
+    def _resized(self, state: Slots, longest: int) -> Slots:
         """The state with a cache that the longest row fits in with its next codes."""
         least = next(window for window in self.ladder if longest < window)
         if least > self.window or (least < self.window and longest * ROOM < least):
             self.window = least
-            cache = self.model.run("gpt", slots.resize, state.cache, window=least)
+            cache = stages.resize_slots(self.model, state.cache, window=least)
             state = state._replace(cache=cache)
         return state
 
@@ -139,9 +130,8 @@ def speech_codes(
 ) -> tuple[Int[np.ndarray, " n"], bool]:
     """The codes of one segment, and whether the limit came before a stop code."""
     sampling = settings.sampling_up_to(code_limit(model, settings))
-    generated: Generated = model.run(
-        "gpt",
-        generate,
+    generated = stages.search_codes(
+        model,
         voice.latents,
         emotion,
         *text_batch(model, tokens),

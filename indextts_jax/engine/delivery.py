@@ -20,10 +20,9 @@ from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_
 from indextts_jax.engine.seeds import next_seed, segment_keys
 from indextts_jax.engine.settings import Settings, code_limit
 from indextts_jax.engine.speech import Segment
-from indextts_jax.runtime.buckets import bucket
+from indextts_jax.runtime.buckets import bucket, text_buckets
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of
-from indextts_jax.runtime.stages import text_ladder
 from indextts_jax.text.frontend import Script, Spoken
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices.analysis import Voice
@@ -206,7 +205,7 @@ class _Delivery:
             self.model,
             self.settings.sampling_up_to(code_limit(self.model, self.settings)),
             slot_count(len(self.queue), self.settings.batch, mesh_of(self.model)),
-            bucket(longest, text_ladder(self.model)),
+            bucket(longest, text_buckets(self.model.config)),
             take=self._take,
             line=lambda ticket: ticket.line(self.jobs),
             key=lambda ticket: segment_keys(ticket.seed(self.jobs), ticket.index)[0],

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.engine.acoustic import codes_to_wave
+from indextts_jax.engine.acoustic import Codes, codes_to_wave
 from indextts_jax.engine.decoding import speech_codes
 from indextts_jax.engine.faults import (
     EMPTY_TRIES,
@@ -25,7 +25,6 @@ from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Segment
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.stages import Codes
 from indextts_jax.text.frontend import Script, Spoken
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices.analysis import Voice

@@ -17,7 +17,7 @@ from indextts_jax.runtime.parameters import Loaded
 class Rehearsal(Model):
     """A model whose stages are compiled instead of run, and give zeros of the right shapes."""
 
-    def run(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
+    def run_stage(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
         """Zeros in the place of the result of a stage, which is compiled."""
         arguments = (self.params[component], *arrays)
         leaves, tree = jax.tree.flatten(arguments)

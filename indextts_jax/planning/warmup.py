@@ -18,7 +18,7 @@ import numpy as np
 
 from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.emotion.blend import emotion_vector
-from indextts_jax.engine.acoustic import Finished, Line, codes_to_wave, conditioned, waves_of
+from indextts_jax.engine.acoustic import Codes, Finished, Line, codes_to_wave, conditioned, waves_of
 from indextts_jax.engine.decoding import speech_codes
 from indextts_jax.engine.delivery import row_count, slot_count
 from indextts_jax.engine.pace import Timing, frames_of
@@ -26,14 +26,19 @@ from indextts_jax.engine.seeds import segment_keys
 from indextts_jax.engine.settings import Settings, code_limit, segment_limit
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.planning.dry_run import Rehearsal, rehearsal
-from indextts_jax.runtime.buckets import bucket, flow_size
+from indextts_jax.runtime import stages
+from indextts_jax.runtime.buckets import bucket, flow_size, text_buckets
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.stages import Codes, regulate, text_ladder
-from indextts_jax.sampling import slots
 from indextts_jax.sampling.loop import windows
-from indextts_jax.sampling.reply import reply
 from indextts_jax.utils.stopwatch import Clock, Watch
-from indextts_jax.voices.analysis import ENCODER_RATE, MAX_SECONDS, Signals, Voice, analyse_signals
+from indextts_jax.voices.analysis import (
+    ENCODER_RATE,
+    MAX_SECONDS,
+    Signals,
+    Voice,
+    analyse_signals,
+    prompt_condition,
+)
 
 CODE_RATE = 50  # codes a second
 
@@ -192,7 +197,7 @@ def word_steps(model: Rehearsal) -> list[Step]:
 
     def read(size: int) -> None:
         length = jnp.asarray(1, jnp.int32)
-        model.run("text_emotion", reply, jnp.zeros(size, jnp.int32), length)
+        stages.emotion_reply(model, jnp.zeros(size, jnp.int32), length)
 
     sizes = sorted({min(rung, most) for rung in config.buckets})
     return [
@@ -224,7 +229,7 @@ def blank_voice(model: Rehearsal, frames: int) -> Voice:
         own=zeros(cfg.gpt.width),
         style=zeros(cfg.dit.style),
         mel=zeros(size, cfg.mel.mels),
-        condition=regulate(model, quantized, jnp.asarray([codes], jnp.int32), frames),
+        condition=prompt_condition(model, quantized, jnp.asarray([codes], jnp.int32), frames),
         frames=frames,
         quantized=quantized,
         codes=codes,
@@ -239,7 +244,7 @@ def batch_steps(
     sizes = sorted({slot_count(waiting, batch) for waiting in range(1, batch + 1)})
     rows = sorted({row_count(waiting, batch) for waiting in range(1, batch + 1)})
     most = segment_limit(model, settings.segment_tokens)
-    rungs = {bucket(n, text_ladder(model)): n for n in text_lengths(model, settings)}
+    rungs = {bucket(n, text_buckets(model.config)): n for n in text_lengths(model, settings)}
     emotion = emotion_vector(model, voice, None, None, None)
     sampling = settings.sampling_up_to(code_limit(model, settings))
     ladder = list(windows(sampling.max_codes))
@@ -249,30 +254,28 @@ def batch_steps(
         rungs, ladder = {max(rungs): most}, [ladder[0], ladder[-1]][-len(ladder) :]
 
     def decoding(size: int, rung: int) -> None:
-        strategy = {"strategy": sampling.strategy}
         line = Line([0] * min(rung, most), voice, emotion)
-        begin: Any = functools.partial(model.run, "gpt", slots.empty, sampling.numbers)
+        begin: Any = functools.partial(stages.empty_slots, model, sampling.numbers)
         key = segment_keys(0, 0)[0]
         for window in ladder:
-            state = begin(slots=size, text_size=rung, window=ladder[0], **strategy)
+            state = begin(slots=size, text_size=rung, window=ladder[0], strategy=sampling.strategy)
             if window != ladder[0]:
-                cache = model.run("gpt", slots.resize, state.cache, window=window)
+                cache = stages.resize_slots(model, state.cache, window=window)
                 state = state._replace(cache=cache)
             for count in {1, size}:
-                state = model.run(
-                    "gpt",
-                    slots.insert,
+                state = stages.fill_slots(
+                    model,
                     state,
                     jnp.zeros(count, jnp.int32),
                     *conditioned(model, [line] * count, text_size=rung),
                     jnp.stack([key] * count),
                     jax.tree.map(lambda one: jnp.stack([one] * count), sampling.numbers),  # noqa: B023
-                    **strategy,
+                    strategy=sampling.strategy,
                 )
-            state, _ = model.run("gpt", slots.run, state, **strategy)
+            state, _ = stages.run_slots(model, state, strategy=sampling.strategy)
             for other in ladder:
                 if other != window:
-                    model.run("gpt", slots.resize, state.cache, window=other)
+                    stages.resize_slots(model, state.cache, window=other)
 
     def sound(count: int, number: int) -> None:
         frames, key = spoken_frames(model, count, settings), segment_keys(0, 0)[1]

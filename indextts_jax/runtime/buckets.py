@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from indextts_jax.config import BucketConfig
+from indextts_jax.config import BucketConfig, Config
 
 
 def bucket(length: int, ladder: Sequence[int]) -> int:
@@ -27,3 +27,9 @@ def pad(array: Any, size: int, axis: int = 1) -> np.ndarray:
     widths = [(0, 0)] * array.ndim
     widths[axis] = (0, size - array.shape[axis])
     return np.pad(array, widths)
+
+
+def text_buckets(config: Config) -> list[int]:
+    """Padded numbers of text tokens, as far as the model has positions for them."""
+    holds = config.gpt.max_text_tokens
+    return sorted({min(bucket, holds) for bucket in config.buckets.text})

@@ -105,8 +105,10 @@ class Model:
         (device, *_) = jax.tree.leaves(dict(self.params))[0].devices()
         return device
 
-    def run(self, component: str, function: str | Callable[..., Any], *arrays: Any, **static: Any):  # type: ignore[no-untyped-def]
-        """The result of one compiled stage; see `compiled`."""
+    def run_stage(
+        self, component: str, function: str | Callable[..., Any], *arrays: Any, **static: Any
+    ) -> Any:
+        """The result of one compiled stage, for the typed functions of `stages` alone."""
         stage = self.stage(component, function, **static)
         arguments = (self.params[component], *arrays)
         if (kept := executables.active()) is not None:

@@ -1,131 +1,234 @@
-"""The compiled stages of a model as functions of arrays."""
+"""Every compiled stage as one typed function of a model and arrays.
 
-import dataclasses
-import functools
-from collections.abc import Sequence
+Arrays are padded to buckets by the caller; each stage compiles once for each padded shape. What
+only validation looks at is in `inner_stages`.
+"""
+
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Float32, Int, Key
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
-from indextts_jax.audio.features import centred, filter_bank, semantic_features
 from indextts_jax.models.dit import DiT
-from indextts_jax.runtime.buckets import bucket, pad
+from indextts_jax.models.gpt_cache import CodeCache
 from indextts_jax.runtime.model import Model
+from indextts_jax.sampling import slots as slot_loop
 from indextts_jax.sampling.flow import continue_mel, noise
+from indextts_jax.sampling.generate import generate
+from indextts_jax.sampling.loop import Generated
+from indextts_jax.sampling.reply import Reply, reply
+from indextts_jax.sampling.settings import Numbers, Strategy
+from indextts_jax.sampling.slots import Slots, Stop
+
+AnyArray = Array | np.ndarray
 
 
-def semantic(
-    model: Model, signal: Float32[np.ndarray, " n"]
-) -> tuple[Float[Array, "1 t d"], Int[Array, " 1"]]:
-    """Semantic features of a 16 kHz signal, padded to a bucket, and their number."""
-    features, mask = semantic_features(signal)
-    size = bucket(len(features), model.config.buckets.features)
-    padded = model.run(
-        "semantic_encoder",
-        "__call__",
-        jnp.asarray(pad(features[None], size)),
-        jnp.asarray(pad(mask[None], size).astype(bool)),
+def semantic_features(
+    model: Model, features: Float[AnyArray, "b t c"], mask: Bool[AnyArray, "b t"]
+) -> Float[Array, "b t d"]:
+    """Normalised hidden states of the semantic encoder."""
+    return model.run_stage("semantic_encoder", "__call__", features, mask)
+
+
+def quantize(
+    model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
+) -> tuple[Int[Array, "b t"], Float[Array, "b t d"]]:
+    """Codes of semantic features, and the features that stand for them."""
+    return model.run_stage("semantic_codec", "quantize", semantic, lengths)
+
+
+def embed_codes(model: Model, codes: Int[AnyArray, "b s"]) -> Float[Array, "b s d"]:
+    """The features that stand for codes."""
+    return model.run_stage("semantic_codec", "vq2emb", codes)
+
+
+def style_vector(
+    model: Model, banks: Float[AnyArray, "b t m"], lengths: Int[AnyArray, " b"]
+) -> Float[Array, "b s"]:
+    """The style vector of centred filter banks."""
+    return model.run_stage("style_encoder", "__call__", banks, lengths)
+
+
+def speaker_latents(
+    model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
+) -> Float[Array, "b l w"]:
+    """Conditioning latents of a speaker prompt."""
+    return model.run_stage("conditioning", "speaker_latents", semantic, lengths)
+
+
+def emotion_vector(
+    model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
+) -> Float[Array, "b w"]:
+    """The emotion vector of a prompt."""
+    return model.run_stage("conditioning", "emotion_vector", semantic, lengths)
+
+
+def nearest_prototypes(
+    model: Model, style: Float[AnyArray, "b s"], weights: Float[AnyArray, "b g"]
+) -> Float[Array, "b w"]:
+    """The weighted sum of the stored emotion vectors that suit a style vector."""
+    return model.run_stage("emotion_prototypes", "__call__", style, weights)
+
+
+def mix_prototypes(
+    model: Model, weights: Float[AnyArray, "b g"], rows: Int[AnyArray, "b g"]
+) -> Float[Array, "b w"]:
+    """The weighted sum of given stored emotion vectors, one an emotion."""
+    return model.run_stage("emotion_prototypes", "mix", weights, rows)
+
+
+def emotion_reply(model: Model, prompt: Int[AnyArray, " t"], length: Int[AnyArray, ""]) -> Reply:
+    """The reply of the text-to-emotion model to the first `length` tokens."""
+    return model.run_stage("text_emotion", reply, prompt, length)
+
+
+def search_codes(
+    model: Model,
+    latents: Float[AnyArray, "b l w"],
+    emotion: Float[AnyArray, "b w"],
+    text: Int[AnyArray, "b t"],
+    text_lengths: Int[AnyArray, " b"],
+    source: Key[Array, " b"] | Float[Array, "b steps n"],
+    numbers: Numbers,
+    *,
+    strategy: Strategy,
+) -> Generated:
+    """The codes of each row, in one program; see `generate`."""
+    arrays = (latents, emotion, text, text_lengths, source, numbers)
+    return model.run_stage("gpt", generate, *arrays, strategy=strategy)
+
+
+def empty_slots(
+    model: Model, numbers: Numbers, *, slots: int, text_size: int, window: int, strategy: Strategy
+) -> Slots:
+    """Slots for requests that decode side by side; see `sampling.slots`."""
+    return model.run_stage(
+        "gpt",
+        slot_loop.empty,
+        numbers,
+        slots=slots,
+        text_size=text_size,
+        window=window,
+        strategy=strategy,
     )
-    return padded, jnp.asarray([len(features)], jnp.int32)
 
 
-def analyse_style(model: Model, signal: Float32[np.ndarray, " n"]) -> Float[Array, "1 s"]:
-    """The style vector of a 16 kHz signal."""
-    banks = centred(filter_bank(signal))
-    padded = pad(banks[None], bucket(len(banks), model.config.buckets.frames))
-    length = jnp.asarray([len(banks)], jnp.int32)
-    return model.run("style_encoder", "__call__", jnp.asarray(padded), length)
+def fill_slots(
+    model: Model,
+    state: Slots,
+    places: Int[Array, " n"],
+    latents: Float[Array, "n l w"],
+    emotion: Float[Array, "n w"],
+    text: Int[Array, "n t"],
+    text_lengths: Int[Array, " n"],
+    keys: Key[Array, " n"],
+    numbers: Numbers,
+    *,
+    strategy: Strategy,
+    mesh: Mesh | None = None,
+) -> Slots:
+    """The slots with new requests at these places; `state` is given away."""
+    arrays = (state, places, latents, emotion, text, text_lengths, keys, numbers)
+    return model.run_stage("gpt", slot_loop.insert, *arrays, strategy=strategy, **_spread(mesh))
+
+
+def run_slots(
+    model: Model, state: Slots, *, strategy: Strategy, mesh: Mesh | None = None
+) -> tuple[Slots, Stop]:
+    """The slots after steps until some are complete or full; `state` is given away."""
+    return model.run_stage("gpt", slot_loop.run, state, strategy=strategy, **_spread(mesh))
+
+
+def resize_slots(model: Model, cache: CodeCache, *, window: int) -> CodeCache:
+    """The cache of the slots with room for so many codes."""
+    return model.run_stage("gpt", slot_loop.resize, cache, window=window)
+
+
+def _spread(mesh: Mesh | None) -> dict[str, Mesh]:
+    # Left out on one device, where the compiled program has no such argument.
+    return {} if mesh is None else {"mesh": mesh}
+
+
+def code_latents(
+    model: Model,
+    latents: Float[AnyArray, "b l w"],
+    emotion: Float[AnyArray, "b w"],
+    text: Int[AnyArray, "b t"],
+    text_lengths: Int[AnyArray, " b"],
+    codes: Int[AnyArray, "b s"],
+    code_lengths: Int[AnyArray, " b"],
+) -> Float[Array, "b s w"]:
+    """The GPT's latents of finished codes."""
+    arrays = (latents, emotion, text, text_lengths, codes, code_lengths)
+    return model.run_stage("gpt", "latents", *arrays)
+
+
+def code_sequence(
+    model: Model, codes: Int[AnyArray, "b s"], latents: Float[AnyArray, "b s w"]
+) -> Float[Array, "b s d"]:
+    """What the length regulator stretches: the codes' features and the projected latents."""
+    return embed_codes(model, codes) + project_latents(model, latents)
+
+
+def project_latents(model: Model, latents: Float[AnyArray, "b s w"]) -> Float[Array, "b s d"]:
+    """Latents in the width of the semantic features."""
+    return model.run_stage("length_regulator", "project", latents)
 
 
 def regulate(
-    model: Model, sequence: Float[Array, "1 s d"], length: Int[Array, " 1"], frames: int
-) -> Float[Array, "1 f c"]:
-    """A sequence at code rate as the condition of so many frames, padded to a bucket."""
-    size = bucket(frames, model.config.buckets.frames)
-    target = jnp.asarray([frames], jnp.int32)
-    return model.run("length_regulator", "__call__", sequence, length, target, size=size)
-
-
-@dataclasses.dataclass(frozen=True)
-class Codes:
-    """Finished codes of one segment, without the stop code."""
-
-    ids: Int[np.ndarray, "1 s"]  # padded to a bucket
-    count: int
-
-    @classmethod
-    def padded(cls, model: Model, ids: Int[np.ndarray, " n"]) -> "Codes":
-        """Codes with zeros up to a bucket."""
-        size = bucket(len(ids), model.config.buckets.codes)
-        return cls(pad(np.asarray(ids, np.int32)[None], size), len(ids))
-
-    @property
-    def length(self) -> Int[Array, " 1"]:
-        """The number of codes, as the stages take it."""
-        return jnp.asarray([self.count], jnp.int32)
-
-
-def text_ladder(model: Model) -> list[int]:
-    """Padded numbers of text tokens, as far as the model has positions for them."""
-    holds = model.config.gpt.max_text_tokens
-    return sorted({min(rung, holds) for rung in model.config.buckets.text})
-
-
-def text_batch(model: Model, tokens: Sequence[int]) -> tuple[Int[Array, "1 t"], Int[Array, " 1"]]:
-    """Text tokens padded to a bucket, and their number."""
-    padded = pad(np.asarray([tokens], np.int32), bucket(len(tokens), text_ladder(model)))
-    return jnp.asarray(padded), jnp.asarray([len(tokens)], jnp.int32)
-
-
-def speech_latents(
     model: Model,
-    latents: Float[Array, "1 l d"],
-    emotion: Float[Array, "1 d"],
-    tokens: Sequence[int],
-    codes: Codes,
-) -> Float[Array, "1 s d"]:
-    """The GPT's latents of finished codes."""
-    text = text_batch(model, tokens)
-    return model.run("gpt", "latents", latents, emotion, *text, codes.ids, codes.length)
-
-
-def speech_sequence(
-    model: Model, codes: Codes, latents: Float[Array, "1 s d"]
-) -> Float[Array, "1 s e"]:
-    """What the length regulator stretches: the codes' embeddings and the projected latents."""
-    return model.run("semantic_codec", "vq2emb", codes.ids) + model.run(
-        "length_regulator", "project", latents
-    )
+    sequence: Float[AnyArray, "b s d"],
+    lengths: Int[AnyArray, " b"],
+    frames: Int[AnyArray, " b"],
+    *,
+    size: int,
+) -> Float[Array, "b {size} c"]:
+    """A sequence at code rate as the condition of so many frames in each row, padded to `size`."""
+    arrays = (sequence, lengths, frames)
+    return model.run_stage("length_regulator", "__call__", *arrays, size=size)
 
 
 def guided_mel(
-    model: Model, *arrays: ArrayLike, steps: int, guidance: float
+    model: Model,
+    noise: Float[AnyArray, "b f m"],
+    prompt_mel: Float[AnyArray, "b p m"],
+    prompt_condition: Float[AnyArray, "b p c"],
+    prompt_lengths: Int[AnyArray, " b"],
+    condition: Float[AnyArray, "b t c"],
+    lengths: Int[AnyArray, " b"],
+    style: Float[AnyArray, "b s"],
+    *,
+    steps: int,
+    guidance: float,
 ) -> Float[Array, "b t m"]:
-    """`continue_mel` of the arrays that it takes; another guidance above 0 compiles nothing."""
+    """The mel of the target out of the flow; another guidance above 0 compiles nothing."""
     # Prompts as long as the noise: then the large program does not depend on their own padding.
-    noise, prompt_mel, prompt_condition, *rest = map(jnp.asarray, arrays)
-    arrays = (noise, *(_widened(a, noise.shape[1]) for a in (prompt_mel, prompt_condition)), *rest)
+    prompts = (_widened(a, noise.shape[1]) for a in (prompt_mel, prompt_condition))
+    arrays = map(jnp.asarray, (noise, *prompts, prompt_lengths, condition, lengths, style))
     if guidance > 0:
         strength = jnp.asarray(guidance, jnp.float32)
-        return model.run("dit", _guided_mel, strength, *arrays, steps=steps)
-    return model.run("dit", continue_mel, *arrays, steps=steps, guidance=0.0)
+        return model.run_stage("dit", guided_flow, strength, *arrays, steps=steps)
+    return model.run_stage("dit", continue_mel, *arrays, steps=steps, guidance=0.0)
 
 
-def _widened(array: Float[Array, "b p c"], size: int) -> Float[Array, "b f c"]:
+def _widened(array: Float[AnyArray, "b p c"], size: int) -> Float[Array, "b f c"]:
     """The array with zeros up to so many frames, or as it is if it has more."""
-    return jnp.pad(array, ((0, 0), (0, max(0, size - array.shape[1])), (0, 0)))
+    return jnp.pad(jnp.asarray(array), ((0, 0), (0, max(0, size - array.shape[1])), (0, 0)))
 
 
-def _guided_mel(dit: DiT, guidance: Float[Array, ""], *arrays: Any, steps: int) -> jax.Array:
+def guided_flow(dit: DiT, guidance: Float[Array, ""], *arrays: Any, steps: int) -> jax.Array:
     """`continue_mel` with the guidance as an array: another value compiles nothing."""
     return continue_mel(dit, *arrays, steps=steps, guidance=guidance)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def flow_noise(key: Key[Array, ""], frames: int, mels: int) -> Float[Array, "1 f m"]:
-    """The flow's noise of one segment; a frame's noise does not depend on the padded size."""
-    return noise(key[None], frames, mels)
+flow_noise = jax.jit(noise, static_argnums=(1, 2))
+
+
+def vocode(
+    model: Model, mel: Float[AnyArray, "b f m"], lengths: Int[AnyArray, " b"]
+) -> Float32[Array, "b n"]:
+    """The waveform of a mel."""
+    return model.run_stage("vocoder", "__call__", mel, lengths)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from indextts_jax.models.length_regulator import target_length
+from indextts_jax.runtime import inner_stages, stages
 from indextts_jax.runtime.model import Model
-from indextts_jax.sampling import flow as flow_loop
 from indextts_jax.validation.golden import Arrays, Golden, named, number
 
 
@@ -19,7 +19,7 @@ def regulated(model: Model, sequence: np.ndarray | jax.Array, frames: int) -> ja
     """One sequence at code rate as the condition of so many frames."""
     lengths = jnp.asarray([sequence.shape[1]], jnp.int32)
     targets = jnp.asarray([frames], jnp.int32)
-    return model.run("length_regulator", "__call__", sequence, lengths, targets, size=frames)
+    return stages.regulate(model, sequence, lengths, targets, size=frames)
 
 
 def length_regulator(model: Model, golden: Golden) -> Arrays:
@@ -29,9 +29,9 @@ def length_regulator(model: Model, golden: Golden) -> Arrays:
         return golden["length_regulator", name]
 
     codes = golden["gpt_latent", "codes"].astype(np.int32)
-    projected = model.run("length_regulator", "project", golden["gpt_latent", "latent"])
+    projected = stages.project_latents(model, golden["gpt_latent", "latent"])
     target = target_length(codes.shape[1])
-    sequence = model.run("semantic_codec", "vq2emb", codes) + projected
+    sequence = stages.embed_codes(model, codes) + projected
     return {
         "nearest_out": regulated(model, given("nearest_in"), int(given("nearest_length")[0])),
         "prompt_condition": regulated(
@@ -65,12 +65,11 @@ def flow(model: Model, golden: Golden) -> Arrays:
     for name, match in named(r"estimator_t([\d_]+)", arrays).items():
         time = jnp.asarray([number(match.group(1))], jnp.float32)
         made[name] = turned(
-            model.run("dit", "velocity", noise, prompt, time, style, condition, length)
+            inner_stages.velocity(model, noise, prompt, time, style, condition, length)
         )
     for name, match in named(r"euler(\d+)_cfg([\d_]+)", arrays).items():
-        mel = model.run(
-            "dit",
-            flow_loop.sample,
+        mel = inner_stages.sample_mel(
+            model,
             noise,
             prompt,
             jnp.asarray([given("prompt_mel").shape[-1]], jnp.int32),
@@ -93,9 +92,8 @@ def _batch(model: Model, golden: Golden) -> np.ndarray:
     def repeated(array: np.ndarray) -> np.ndarray:
         return np.repeat(array, rows, axis=0)
 
-    velocity = model.run(
-        "dit",
-        "velocity",
+    velocity = inner_stages.velocity(
+        model,
         x,
         repeated(_prompted(golden["cfm", "prompt_mel"], frames)),
         jnp.asarray(times, jnp.float32),
@@ -133,9 +131,8 @@ def batch_comparisons(
             continue
         safe = max(length - reach(model), 0)
         rows.append((f"{label}[:{safe}]", ours[row, :, :safe], reference[row, :, :safe]))
-        alone = model.run(
-            "dit",
-            "velocity",
+        alone = inner_stages.velocity(
+            model,
             turned(golden["cfm", "batch_x"][row : row + 1, :, :length]),
             _prompted(golden["cfm", "prompt_mel"], reference.shape[-1])[:, :length],
             jnp.asarray(golden["cfm", "batch_t"][row : row + 1], jnp.float32),
@@ -157,4 +154,4 @@ def vocoder(model: Model, golden: Golden) -> Arrays:
     """`bigvgan.npz`."""
     mel = turned(golden["bigvgan", "mel_in"])
     lengths = jnp.asarray([mel.shape[1]], jnp.int32)
-    return {"wav_from_mel": model.run("vocoder", "__call__", mel, lengths)[:, None]}
+    return {"wav_from_mel": stages.vocode(model, mel, lengths)[:, None]}

@@ -8,6 +8,7 @@ import numpy as np
 from indextts_jax.audio.features import centred, filter_bank, log_mel, semantic_features
 from indextts_jax.audio.io import load_audio, resample
 from indextts_jax.emotion.vectors import merge_emotion, mix_weighted
+from indextts_jax.runtime import inner_stages, stages
 from indextts_jax.runtime.model import Model
 from indextts_jax.validation.golden import Arrays, Golden, named, number
 from indextts_jax.voices.analysis import ENCODER_RATE, MAX_SECONDS
@@ -60,13 +61,13 @@ def semantic_encoder(model: Model, golden: Golden) -> Arrays:
     made: Arrays = {}
 
     def states(values: np.ndarray, mask: np.ndarray) -> jnp.ndarray:
-        return model.run("semantic_encoder", "hidden_states", values, mask.astype(bool))
+        return inner_stages.hidden_states(model, values, mask.astype(bool))
 
     for prompt in ("spk", "emo"):
         inputs = (golden["audio", f"{prompt}_features"], golden["audio", f"{prompt}_mask"])
         hidden = states(*inputs)
-        made[f"{prompt}_semantic"] = model.run(
-            "semantic_encoder", "__call__", inputs[0], inputs[1].astype(bool)
+        made[f"{prompt}_semantic"] = stages.semantic_features(
+            model, inputs[0], inputs[1].astype(bool)
         )
         if prompt == "spk":
             for name, match in named(r"hidden_(\d+)", golden.arrays("w2v")).items():
@@ -81,12 +82,12 @@ def semantic_codec(model: Model, golden: Golden) -> Arrays:
     """`codec.npz`."""
     semantic = golden["codec", "semantic"]
     lengths = _lengths(semantic)
-    codes, quantized = model.run("semantic_codec", "quantize", semantic, lengths)
+    codes, quantized = stages.quantize(model, semantic, lengths)
     return {
-        "encoder_out": model.run("semantic_codec", "encode", semantic, lengths),
+        "encoder_out": inner_stages.encode_semantic(model, semantic, lengths),
         "codes": codes,
         "quantized": quantized,
-        "vq2emb": model.run("semantic_codec", "vq2emb", golden["codec", "codes"].astype(np.int32)),
+        "vq2emb": stages.embed_codes(model, golden["codec", "codes"].astype(np.int32)),
     }
 
 
@@ -94,9 +95,9 @@ def style_encoder(model: Model, golden: Golden) -> Arrays:
     """`campplus.npz`."""
     banks = golden["audio", "fbank_centered"][None]
     lengths = _lengths(banks)
-    head = model.run("style_encoder", "head", banks, lengths)
+    head = inner_stages.style_head(model, banks, lengths)
     return {
-        "style": model.run("style_encoder", "__call__", banks, lengths),
+        "style": stages.style_vector(model, banks, lengths),
         "head_out": np.asarray(head).transpose(0, 2, 1),
     }
 
@@ -105,16 +106,14 @@ def conditioning(model: Model, golden: Golden) -> Arrays:
     """`conditioning.npz`."""
     speaker, emotion = golden["w2v", "spk_semantic"], golden["w2v", "emo_semantic"]
 
-    def run(method: str, semantic: np.ndarray):  # type: ignore[no-untyped-def]
-        return model.run("conditioning", method, semantic, _lengths(semantic))
-
+    of_speaker, of_emotion = (speaker, _lengths(speaker)), (emotion, _lengths(emotion))
     made = {
-        "conformer_out": run("encode_speaker", speaker)[0],
-        "speaker_latents": run("speaker_latents", speaker),
-        "emo_conformer_out": run("encode_emotion", emotion)[0],
-        "emo_perceiver_out": run("emotion_summary", emotion),
-        "emovec_speaker": run("emotion_vector", speaker),
-        "emovec_emotion": run("emotion_vector", emotion),
+        "conformer_out": inner_stages.encode_speaker(model, *of_speaker)[0],
+        "speaker_latents": stages.speaker_latents(model, *of_speaker),
+        "emo_conformer_out": inner_stages.encode_emotion(model, *of_emotion)[0],
+        "emo_perceiver_out": inner_stages.emotion_summary(model, *of_emotion),
+        "emovec_speaker": stages.emotion_vector(model, *of_speaker),
+        "emovec_emotion": stages.emotion_vector(model, *of_emotion),
     }
     return made | {
         name: merge_emotion(made["emovec_speaker"], made["emovec_emotion"], alpha)
@@ -126,10 +125,10 @@ def emotion_prototypes(model: Model, golden: Golden) -> Arrays:
     """`emotion_vector.npz`."""
     style = golden["campplus", "style"]
     weights = golden["emotion_vector", "weights"][None]
-    part = model.run("emotion_prototypes", "__call__", style, weights)
+    part = stages.nearest_prototypes(model, style, weights)
     speaker = jnp.asarray(golden["conditioning", "emovec_speaker"])
     return {
-        "rows": model.run("emotion_prototypes", "rows", style)[0],
+        "rows": inner_stages.prototype_rows(model, style)[0],
         "matrix_part": part,
         "emovec": mix_weighted(part, jnp.asarray(weights), speaker),
     }

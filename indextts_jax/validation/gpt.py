@@ -7,8 +7,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from indextts_jax.errors import InputError
+from indextts_jax.runtime import inner_stages
 from indextts_jax.runtime.model import Model
-from indextts_jax.sampling.generate import Generated, SamplingConfig, generate, replay
+from indextts_jax.runtime.stages import code_latents, search_codes
+from indextts_jax.sampling.generate import Generated, SamplingConfig
 from indextts_jax.validation.golden import Arrays, Golden, named
 
 KNOWN_SETTINGS = {field.name for field in dataclasses.fields(SamplingConfig)} - {"max_codes"}
@@ -48,9 +50,8 @@ def decoded(
     """Codes of a batch, searched for or drawn as recorded."""
     text = text.astype(np.int32)
     none = jnp.zeros((len(text), 1, 1), jnp.float32)
-    return model.run(
-        "gpt",
-        generate,
+    return search_codes(
+        model,
         jnp.asarray(latents),
         jnp.asarray(emotion),
         jnp.asarray(text),
@@ -113,11 +114,11 @@ def single(model: Model, golden: Golden) -> Arrays:
     # Along the recorded codes, so that one other choice does not change all that follows.
     path = golden["gpt", "greedy_codes"][:, : golden["gpt", "step_logits"].shape[1]]
     made = {
-        "conds": model.run("gpt", "conditioning", latents, emotion),
+        "conds": inner_stages.conditioning_rows(model, latents, emotion),
         "prefix": left_padded(model, *prompt)[0],
         "greedy_codes": greedy(model, *prompt, searches),
         "greedy_codes_no_penalty": greedy(model, *prompt, searches, 1.0),
-        "step_logits": model.run("gpt", replay, *prompt, lengths, path.astype(np.int32)),
+        "step_logits": inner_stages.replay_logits(model, *prompt, lengths, path.astype(np.int32)),
     }
     for name, match in named(r"beam(\d+)(?:_lp([\d_]+))?_codes", recorded).items():
         scored = match.group(2) is not None
@@ -133,15 +134,15 @@ def single(model: Model, golden: Golden) -> Arrays:
 
 
 def left_padded(
-    model: Model, latents: ArrayLike, emotion: ArrayLike, text: np.ndarray
+    model: Model, latents: np.ndarray, emotion: np.ndarray, text: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The prefix of each row as the reference has it, and its mask, which counts the start code.
 
     It drops start and stop ids wherever they stand, and pads on the left; this program pads on the
     right.
     """
-    kept = model.run("gpt", "without_special", text, np.full(len(text), text.shape[1], np.int32))
-    rows, counts = (np.asarray(a) for a in model.run("gpt", "prefix", latents, emotion, *kept))
+    kept = inner_stages.without_special(model, text, np.full(len(text), text.shape[1], np.int32))
+    rows, counts = (np.asarray(a) for a in inner_stages.prefix(model, latents, emotion, *kept))
     prefix, mask = np.zeros_like(rows), np.ones((len(rows), rows.shape[1] + 1), np.int64)
     for row, count in enumerate(counts.tolist()):
         prefix[row, rows.shape[1] - count :] = rows[row, :count]
@@ -182,5 +183,5 @@ def latents(model: Model, golden: Golden) -> Arrays:
     text = golden["gpt", "text_ids"].astype(np.int32)
     codes = golden["gpt_latent", "codes"].astype(np.int32)
     counts = [np.asarray([array.shape[1]], np.int32) for array in (text, codes)]
-    state = model.run("gpt", "latents", *_prompt(golden), text, counts[0], codes, counts[1])
+    state = code_latents(model, *_prompt(golden), text, counts[0], codes, counts[1])
     return {"latent": state}

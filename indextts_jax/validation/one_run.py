@@ -10,17 +10,17 @@ import numpy as np
 
 from indextts_jax.audio.io import resample
 from indextts_jax.emotion.vectors import merge_emotion, mix_weighted
-from indextts_jax.engine.acoustic import speech_mel
+from indextts_jax.engine.acoustic import Codes, speech_latents, speech_mel
 from indextts_jax.errors import InputError
 from indextts_jax.models.length_regulator import target_length
+from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import flow_size, pad
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.stages import Codes, semantic, speech_latents, speech_sequence
 from indextts_jax.validation import encoders, gpt
 from indextts_jax.validation.acoustic import turned
 from indextts_jax.validation.compare import errors
 from indextts_jax.validation.golden import Golden
-from indextts_jax.voices.analysis import ENCODER_RATE, Signals, analyse_signals
+from indextts_jax.voices.analysis import ENCODER_RATE, Signals, analyse_signals, semantic
 
 GUIDANCE, STEPS = 0.7, 25  # behind `end_to_end.mel`, where it has no `settings`
 PCM = 32767  # full scale of 16 bits
@@ -58,14 +58,14 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     voice, parts = analyse_signals(model, Signals(wide[0], narrow[0]), narrow[0])
     rows, frames = int(parts.length[0]), voice.frames
     emo_semantic, emo_length = semantic(model, emo[0])
-    emotion = model.run("conditioning", "emotion_vector", emo_semantic, emo_length)
+    emotion = stages.emotion_vector(model, emo_semantic, emo_length)
     vectors = {
         name: merge_emotion(voice.base, emotion, alpha)
         for name, alpha in encoders.alphas(golden).items()
     }
     vector = vectors[_alpha_of_the_gpt(golden)]
     weights = jnp.asarray(golden["emotion_vector", "weights"][None])
-    prototype = model.run("emotion_prototypes", "__call__", voice.style, weights)
+    prototype = stages.nearest_prototypes(model, voice.style, weights)
     made |= {
         ("w2v", "spk_semantic"): parts.semantic[:, :rows],
         ("w2v", "emo_semantic"): emo_semantic[:, : int(emo_length[0])],
@@ -94,13 +94,13 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     codes = Codes.padded(model, gpt.cut(model, generated)[0])
     count, target = codes.count, target_length(codes.count)
     latents = speech_latents(model, voice.latents, vector, text[0].tolist(), codes)
-    sequence = speech_sequence(model, codes, latents)
+    sequence = stages.code_sequence(model, codes.ids, latents)
     noise = turned(golden["end_to_end", "noise"])
     size = flow_size(model.config.buckets, frames + target, target)
     mel, condition = speech_mel(
         model, sequence, codes, voice, pad(noise[:, :size], size), target, **_flow(golden)
     )
-    wave = np.asarray(model.run("vocoder", "__call__", mel, jnp.asarray([target], jnp.int32)))[
+    wave = np.asarray(stages.vocode(model, mel, jnp.asarray([target], jnp.int32)))[
         :, None, : target * model.config.mel.hop
     ]
     return made | {

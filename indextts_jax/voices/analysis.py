@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.audio.features import log_mel
+from indextts_jax.audio.features import centred, filter_bank, log_mel, semantic_features
 from indextts_jax.audio.io import load_audio, resample
+from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, pad
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.stages import analyse_style, regulate, semantic
 from indextts_jax.utils.hashing import FileHash, hash_file
 from indextts_jax.utils.stopwatch import Clock
 
@@ -65,6 +65,36 @@ def speaker_signals(path: str | Path, sample_rate: int, start: float = 0.0) -> S
     return Signals(wide, resample(wide, sample_rate, ENCODER_RATE))
 
 
+def semantic(
+    model: Model, signal: Float32[np.ndarray, " n"]
+) -> tuple[Float[Array, "1 t d"], Int[Array, " 1"]]:
+    """Semantic features of a 16 kHz signal, padded to a bucket, and their number."""
+    features, mask = semantic_features(signal)
+    size = bucket(len(features), model.config.buckets.features)
+    padded = stages.semantic_features(
+        model,
+        jnp.asarray(pad(features[None], size)),
+        jnp.asarray(pad(mask[None], size).astype(bool)),
+    )
+    return padded, jnp.asarray([len(features)], jnp.int32)
+
+
+def analyse_style(model: Model, signal: Float32[np.ndarray, " n"]) -> Float[Array, "1 s"]:
+    """The style vector of a 16 kHz signal."""
+    banks = centred(filter_bank(signal))
+    padded = pad(banks[None], bucket(len(banks), model.config.buckets.frames))
+    return stages.style_vector(model, jnp.asarray(padded), jnp.asarray([len(banks)], jnp.int32))
+
+
+def prompt_condition(
+    model: Model, quantized: Float[Array, "1 t e"], length: Int[Array, " 1"], frames: int
+) -> Float[Array, "1 f c"]:
+    """The condition of a prompt's frames, padded to a bucket, from the features of its codes."""
+    size = bucket(frames, model.config.buckets.frames)
+    target = jnp.asarray([frames], jnp.int32)
+    return stages.regulate(model, quantized, length, target, size=size)
+
+
 def analyse_signals(
     model: Model, signals: Signals, emotion: Float32[np.ndarray, " e"]
 ) -> tuple[Voice, Parts]:
@@ -76,20 +106,20 @@ def analyse_signals(
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
     features, length = semantic(model, signals.narrow)
-    base = model.run("conditioning", "emotion_vector", features, length)
+    base = stages.emotion_vector(model, features, length)
     if np.array_equal(signals.narrow, emotion):
         own = base
     else:
-        own = model.run("conditioning", "emotion_vector", *semantic(model, emotion))
-    codes, quantized = model.run("semantic_codec", "quantize", features, length)
+        own = stages.emotion_vector(model, *semantic(model, emotion))
+    codes, quantized = stages.quantize(model, features, length)
     mel = log_mel(signals.wide, model.config.mel)
     voice = Voice(
-        latents=model.run("conditioning", "speaker_latents", features, length),
+        latents=stages.speaker_latents(model, features, length),
         base=base,
         own=own,
         style=analyse_style(model, signals.narrow),
         mel=jnp.asarray(pad(mel[None], bucket(len(mel), model.config.buckets.frames))),
-        condition=regulate(model, quantized, length, len(mel)),
+        condition=prompt_condition(model, quantized, length, len(mel)),
         frames=len(mel),
         quantized=quantized,
         codes=int(length[0]),
@@ -129,5 +159,5 @@ def analyse_emotion(
             return voice.own
     with (clock or Clock()).stage("emotion prompt"):
         signal = load_audio(path, ENCODER_RATE, MAX_SECONDS, start)
-        vector = model.run("conditioning", "emotion_vector", *semantic(model, signal))
+        vector = stages.emotion_vector(model, *semantic(model, signal))
         return jax.block_until_ready(vector)

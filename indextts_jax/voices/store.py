@@ -24,11 +24,10 @@ from indextts_jax.errors import InputError
 from indextts_jax.models.components import ANALYSIS
 from indextts_jax.runtime.buckets import bucket, pad
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.stages import regulate
 from indextts_jax.utils.atomic import write_whole
 from indextts_jax.utils.hashing import FileHash, hash_arrays, now
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
-from indextts_jax.voices.analysis import Voice
+from indextts_jax.voices.analysis import Voice, prompt_condition
 
 FORMAT = 1  # of a voice file
 FOLDER = "INDEXTTS_JAX_VOICES"
@@ -162,7 +161,7 @@ def load_voice(model: Model, path: str | Path) -> Voice:
     return Voice(
         **{name: jnp.asarray(arrays[name]) for name in ("latents", "base", "own", "style")},
         mel=jnp.asarray(mel),
-        condition=regulate(model, quantized, jnp.asarray([codes], jnp.int32), frames),
+        condition=prompt_condition(model, quantized, jnp.asarray([codes], jnp.int32), frames),
         frames=frames,
         quantized=quantized,
         codes=codes,

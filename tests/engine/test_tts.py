@@ -12,14 +12,14 @@ from models_under_test import model
 
 from indextts_jax.config import BucketConfig
 from indextts_jax.emotion.blend import emotion_vector
-from indextts_jax.engine.acoustic import speech_mel
+from indextts_jax.engine.acoustic import Codes, speech_mel
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.models.length_regulator import target_length
+from indextts_jax.runtime.inner_stages import prototype_rows
 from indextts_jax.runtime.precision import cast, with_compute_dtype
-from indextts_jax.runtime.stages import Codes
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.voices.analysis import Signals, Voice, analyse_emotion, analyse_signals
 
@@ -211,7 +211,7 @@ def test_alpha_scales_weights_clamped_and_cut_after_four_decimals(
 
 def test_weights_of_one_emotion_replace_the_own_one(tts: IndexTTS, voice: Voice) -> None:
     whole = emotion_vector(tts.model, voice, None, None, [1.0] + [0.0] * 7)
-    rows = tts.model.run("emotion_prototypes", "rows", voice.style)
+    rows = prototype_rows(tts.model, voice.style)
     table = tts.model.params["emotion_prototypes"]["emotion"]
     support.assert_close(whole[0], table[int(rows[0, 0])], "emotion_vector.merge")
 

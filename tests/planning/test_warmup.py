@@ -47,6 +47,7 @@ from indextts_jax.runtime import model as model_module
 from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model, compiled, config_key
 from indextts_jax.runtime.precision import with_fused_attention
+from indextts_jax.runtime.stages import embed_codes
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.sampling.reply import reply
 from indextts_jax.text.tokenizer import Tokenizer
@@ -321,7 +322,7 @@ def test_the_model_s_device_decides_whatever_the_thread_s_default_is(
 def test_a_rehearsed_stage_gives_zeros_of_the_shapes_of_the_real_one(tts: IndexTTS) -> None:
     rehearsal = Rehearsal(tts.model.config, tts.model.params, tts.model.tokenizer)
     codes = np.arange(12, dtype=np.int32)[None]
-    zeros, real = (m.run("semantic_codec", "vq2emb", codes) for m in (rehearsal, tts.model))
+    zeros, real = (embed_codes(m, codes) for m in (rehearsal, tts.model))
     assert (zeros.shape, zeros.dtype, zeros.committed) == (real.shape, real.dtype, real.committed)
     assert not np.asarray(zeros).any()
     assert np.asarray(real).any()

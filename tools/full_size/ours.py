@@ -6,6 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from indextts_jax.runtime import inner_stages
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.validation.acoustic import regulated, turned
 from indextts_jax.validation.compare import Comparison, compare
@@ -41,9 +42,8 @@ def over_many_frames(model: Model, path: Path) -> Iterator[Comparison]:
     frames = given["condition"].shape[1]
     stretched = regulated(model, given["sequence"], rest)
     yield compare(f"length_regulator.condition_{rest}", np.asarray(stretched), given["stretched"])
-    velocity = model.run(
-        "dit",
-        "velocity",
+    velocity = inner_stages.velocity(
+        model,
         turned(given["noise"]),
         turned(given["prompt"]),
         given["time"],

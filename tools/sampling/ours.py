@@ -11,7 +11,8 @@ from sampling.runs import MAX_CODES, Run, checksum, draws, text
 
 from importers.speech import Importer
 from indextts_jax.runtime.model import Model
-from indextts_jax.sampling.generate import SamplingConfig, generate
+from indextts_jax.runtime.stages import search_codes
+from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.text.tokenizer import Tokenizer
 
 
@@ -37,9 +38,8 @@ class Ours:
         padded = np.zeros((1, sizes.max_text_tokens), np.int32)  # one length: one compilation
         padded[:, : ids.shape[1]] = ids
         settings = SamplingConfig(**run.settings, max_codes=MAX_CODES)
-        made = self.biased(run.stop_bias).run(
-            "gpt",
-            generate,
+        made = search_codes(
+            self.biased(run.stop_bias),
             jnp.asarray(self.latents),
             jnp.asarray(self.emotion),
             jnp.asarray(padded),
