@@ -58,8 +58,8 @@ def product(
 ) -> Float32[Array, "*b o"]:
     """`x` times a kernel (i o) with float32 accumulation.
 
-    With a streamed float32 kernel a row's result depends on nothing but whether there are more than
-    `FEW` rows.
+    With a streamed float32 kernel a row's result depends, to rounding, on nothing but whether there
+    are more than `FEW` rows; with AVX-512 bit for bit.
     """
     x = x.astype(kernel.dtype)
     if isinstance(kernel, Quantized):

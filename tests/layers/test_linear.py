@@ -23,12 +23,15 @@ def test_a_product_with_a_streamed_kernel_is_that_with_the_kernel(dtype, shape, 
     np.testing.assert_allclose(y, exact, rtol=1e-5, atol=1e-5)
 
 
-def test_a_row_has_the_same_product_alone_and_among_few():
+def test_a_row_has_the_same_product_alone_and_among_few_to_rounding():
+    # Equal bits only where XLA sums a row in one order whatever the number of rows: with AVX-512,
+    # not with AVX2. What must be equal on every machine are the codes (test_slots, test_delivery).
     x = jnp.asarray(numbers(FEW, 40))
     kernel = streamed(jnp.asarray(numbers(40, 70)))
     together = jax.jit(product)(x, kernel)
     for count in range(1, FEW):
-        np.testing.assert_array_equal(jax.jit(product)(x[:count], kernel), together[:count])
+        alone = jax.jit(product)(x[:count], kernel)
+        np.testing.assert_allclose(alone, together[:count], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
