@@ -170,9 +170,11 @@ def speak(tts: IndexTTS, voice: Voice, request: Request) -> list[Any]:
     """The speech of a request: alone by `speak`, several at once by `speak_many`."""
     if request.rows == 1:
         return [tts.speak(request.text, voice, settings=request.settings)]
-    from indextts_jax.engine.request import Utterance
+    from indextts_jax.engine.request import Request as SpeechRequest
 
-    many = [Utterance(text=request.text, voice=voice, seed=seed) for seed in range(request.rows)]
+    many = [
+        SpeechRequest(text=request.text, voice=voice, seed=seed) for seed in range(request.rows)
+    ]
     return tts.speak_many(many, settings=request.settings)
 
 

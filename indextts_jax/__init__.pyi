@@ -6,11 +6,12 @@ from indextts_jax.checkpoint.summary import describe_checkpoint as describe_chec
 from indextts_jax.config import EMOTIONS as EMOTIONS
 from indextts_jax.emotion.reader import Reading as Reading
 from indextts_jax.emotion.reply import ReplyError as ReplyError
+from indextts_jax.emotion.request import Emotion as Emotion
 from indextts_jax.engine.demo import demo_speaker as demo_speaker
 from indextts_jax.engine.faults import Fault as Fault
 from indextts_jax.engine.pace import Timing as Timing
 from indextts_jax.engine.parts import Part as Part
-from indextts_jax.engine.request import Utterance as Utterance
+from indextts_jax.engine.request import Request as Request
 from indextts_jax.engine.settings import Settings as Settings
 from indextts_jax.engine.speech import Segment as Segment
 from indextts_jax.engine.speech import Speech as Speech
@@ -27,6 +28,7 @@ from indextts_jax.text.frontend import Script as Script
 from indextts_jax.text.glossary import Glossary as Glossary
 from indextts_jax.validation.whole import Validation as Validation
 from indextts_jax.validation.whole import validate_checkpoint as validate_checkpoint
+from indextts_jax.voices.analysis import EmotionPrompt as EmotionPrompt
 from indextts_jax.voices.analysis import Voice as Voice
 from indextts_jax.voices.store import load_voice as load_voice
 from indextts_jax.voices.store import save_voice as save_voice

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 class InputError(ValueError):
     """Bad input: a file, a flag, a text or a setting.
 
-    The message says what was expected, what came and where. The commands print it as it is, without
-    a traceback, and exit with code 2.
+    The message says what was expected, what came and where. The commands print it without a
+    traceback, and exit with code 2. `fields` are words of the message that name settings: where a
+    command has a flag of that name, it shows the flag (`--steps must be at least 1`).
     """
+
+    def __init__(self, message: str = "", *fields: str):
+        super().__init__(message)
+        self.fields = fields
 
     def __str__(self) -> str:
         """The message, with escapes for what no terminal can show, out of damaged files."""

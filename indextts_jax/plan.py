@@ -12,7 +12,7 @@ from absl import flags as absl_flags
 from indextts_jax.cli import runner, text_flags
 from indextts_jax.cli.terminal import say, stage_bar
 from indextts_jax.config import COMPUTE_DTYPES
-from indextts_jax.engine.request import Utterance
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
@@ -140,7 +140,7 @@ def measure(tts: IndexTTS, voice: Voice, texts: Sequence[str], settings: Setting
         if settings.batch == 1:
             spoken = [tts.speak(text, voice, settings=settings) for text in texts]
         else:
-            many = [Utterance(text=text, voice=voice) for text in texts]
+            many = [Request(text=text, voice=voice) for text in texts]
             spoken = tts.speak_many(many, settings=settings)
         spent = time.perf_counter() - start
     setting = Setting.of(tts.model, settings, tts.model.device, segments=len(texts))

@@ -14,6 +14,7 @@ from indextts_jax.audio.output import check_output, read_comment
 from indextts_jax.cli import runner
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.terminal import stage_bar
+from indextts_jax.emotion.request import OPTIONS, Emotion
 from indextts_jax.engine import recipe
 from indextts_jax.engine.recipe import Recipe
 from indextts_jax.engine.settings import Settings
@@ -24,6 +25,7 @@ from indextts_jax.utils.hashing import FileHash, hash_file
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.utils.strict_data import to_data
 from indextts_jax.voices import store
+from indextts_jax.voices.analysis import EmotionPrompt
 
 COMMON = ("audio", "checkpoint", "speaker", "voice", "emotion", "output", "device", "show")
 POSITIONAL = ("audio",)
@@ -93,28 +95,39 @@ def _heard(source: FileHash, start: float) -> str:
     return f"{source.name} ({source.sha256[:12]}){where}"
 
 
+def _emotion(emotion: Emotion) -> str:
+    """The options of an emotion that are given."""
+    told = []
+    for name, option in OPTIONS.items():
+        value = getattr(emotion, name)
+        if isinstance(value, EmotionPrompt) and value.source is not None:
+            told.append(_heard(value.source, value.start))
+        elif isinstance(value, tuple):
+            told.append(", ".join(f"{number:g}" for number in value))
+        elif value is True:
+            told.append(name)
+        elif value != option.default:
+            told.append(f"{name} {value}")
+    return "; ".join(told)
+
+
 def described(made: Recipe) -> str:
     """The recipe for people."""
-    asked = made.request
-    lines = [
-        f"text        {asked.text}",
-        f"speaker     {_heard(asked.speaker, asked.speaker_start)}",
-        f"seed        {asked.seed}",
-        f"settings    {_changed(asked.settings)}",
-        f"checkpoint  {made.checkpoint[:12]}",
-        f"device      {made.device}, {made.dtype or 'dtypes of the checkpoint'}"
-        + ", fused attention" * made.fused_attention,
-        f"created     {made.created}",
-        "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
-    ]
-    if asked.emotion is not None:
-        lines.insert(2, f"emotion     {_heard(asked.emotion, asked.emotion_start)}")
-    if asked.emotion_weights is not None:
-        weights = ", ".join(f"{weight:g}" for weight in asked.emotion_weights)
-        lines.insert(2, f"emotion     {weights}{', drawn by the seed' * asked.emotion_random}")
-    if asked.emotion_alpha is not None:
-        lines.insert(3, f"alpha       {asked.emotion_alpha:g}")
-    return "\n".join(lines)
+    emotion = _emotion(made.emotion)
+    return "\n".join(
+        [
+            f"text        {made.text}",
+            f"speaker     {_heard(made.speaker, made.speaker_start)}",
+            *([f"emotion     {emotion}"] if emotion else []),
+            f"seed        {made.seed}",
+            f"settings    {_changed(made.settings)}",
+            f"checkpoint  {made.checkpoint[:12]}",
+            f"device      {made.device}, {made.dtype or 'dtypes of the checkpoint'}"
+            + ", fused attention" * made.fused_attention,
+            f"created     {made.created}",
+            "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
+        ]
+    )
 
 
 def main(flags: Any) -> None:
@@ -132,23 +145,24 @@ def main(flags: Any) -> None:
         raise InputError("--speaker and --voice exclude each other: give one")
     if flags.output is not None:
         check_output(flags.output)
-    asked = made.request
-    prompt = None
+    recording = None
     if flags.voice:
         kept = store.read_record(store.voice_path(flags.voice))
-        if kept.source.sha256 != asked.speaker.sha256:
+        if kept.source.sha256 != made.speaker.sha256:
             raise InputError(
                 f"the voice {flags.voice} is of {kept.source.name}, another recording than {audio} "
-                f"was made with ({asked.speaker.name})"
+                f"was made with ({made.speaker.name})"
             )
-        if kept.start != asked.speaker_start:
+        if kept.start != made.speaker_start:
             raise InputError(
                 f"the voice {flags.voice} is of {kept.source.name} from second {kept.start:g} on, "
-                f"but {audio} was made with what begins at second {asked.speaker_start:g}"
+                f"but {audio} was made with what begins at second {made.speaker_start:g}"
             )
     else:
-        prompt = _recording(flags.speaker, asked.speaker, audio, "speaker")
-    emotion = asked.emotion and _recording(flags.emotion, asked.emotion, audio, "emotion")
+        recording = _recording(flags.speaker, made.speaker, audio, "speaker")
+    asked, prompt = made.emotion.prompt, None
+    if isinstance(asked, EmotionPrompt) and asked.source is not None:
+        prompt = _recording(flags.emotion, asked.source, audio, "emotion")
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
@@ -161,25 +175,18 @@ def main(flags: Any) -> None:
                 f"{audio} was made with another checkpoint: expected the fingerprint "
                 f"{made.checkpoint[:12]}, {flags.checkpoint} has {ours[:12]}"
             )
-        if prompt is None:
+        if recording is None:
             voice = store.load_voice(tts.model, store.voice_path(flags.voice))
         else:
-            voice = tts.voice(prompt, clock, excerpt=asked.speaker_start)
-        speech = tts.speak(
-            asked.text,
-            voice,
-            emotion=tts.emotion(emotion, clock, excerpt=asked.emotion_start) if emotion else None,
-            emotion_alpha=asked.emotion_alpha,
-            emotion_weights=asked.emotion_weights,
-            emotion_random=asked.emotion_random,
-            emotion_bias=asked.emotion_bias,
-            settings=asked.settings,
-            seed=asked.seed,
-            watch=watch,
-        )
+            voice = tts.voice(recording, clock, excerpt=made.speaker_start)
+        emotion = None
+        if isinstance(asked, EmotionPrompt) and prompt is not None:
+            emotion = tts.emotion(prompt, clock, excerpt=asked.start)
+        request = made.request(voice, emotion)
+        speech = tts.speak(request, watch=watch)
     equal = recipe.hash_samples(speech.samples) == made.samples
     if flags.output is not None:
-        again = recipe.write_down(tts.model, asked, speech.samples, device, made.dtype)
+        again = recipe.write_down(tts.model, request, speech.samples, device, made.dtype)
         speech.save(flags.output, comment=recipe.to_comment(again))
         print(f"{flags.output}: {speech.duration:.2f} s of audio")
     if not equal:

@@ -1,10 +1,11 @@
 """`python -m indextts_jax.synth`: a text and a recording of a voice to an audio file."""
 
 import contextlib
+import dataclasses
 import functools
 import importlib.resources
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from indextts_jax.cli import emotion_flags, runner, text_flags
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.terminal import say, stage_bar, warn
 from indextts_jax.config import COMPUTE_DTYPES, bundled_config
-from indextts_jax.emotion import request
 from indextts_jax.engine.demo import DEMO_NOTE, DEMO_TEXT, DEMO_WEIGHTS, random_model
 from indextts_jax.engine.faults import described
 from indextts_jax.engine.pace import Timing
@@ -36,11 +36,9 @@ from indextts_jax.runtime import cache_folder, devices, executables
 from indextts_jax.runtime.model import load_model
 from indextts_jax.runtime.precision import with_compute_dtype, with_fused_attention
 from indextts_jax.sampling.generate import SamplingConfig
-from indextts_jax.utils.hashing import hash_file
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.utils.text_table import table
 from indextts_jax.voices import store
-from indextts_jax.voices.analysis import Voice
 
 COMMON = (
     "checkpoint",
@@ -267,7 +265,7 @@ def _main(flags: Any, stdout: Any) -> int:
             "a small built-in model"
         )
     text, settings = _text(flags), _settings(flags)
-    wish = emotion_flags.parse(flags, text)
+    emotion = emotion_flags.parse(flags, text)
     speaker = _speaker(flags)
     if flags.output != STDOUT:
         check_output(flags.output, flags.sample_format)
@@ -287,42 +285,29 @@ def _main(flags: Any, stdout: Any) -> int:
     cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
         clock = Clock(watch)
-        reading = emotion_flags.read_words(flags, wish, clock)
-        weights = reading.weights if reading is not None else wish.weights
+        reading = emotion_flags.read_words(flags, emotion, clock)
+        if reading is not None:
+            emotion = dataclasses.replace(emotion, text=None, weights=reading.weights)
         with clock.stage("loading"):
-            tts, settings, dtype = _load(flags, text, settings, speaker or wish.prompt, watch)
-            tts.check(
-                text,
-                settings,
-                emotion=wish.prompt is not None,
-                emotion_alpha=wish.alpha,
-                emotion_weights=weights,
-            )
+            tts, settings, dtype = _load(flags, text, settings, speaker or flags.emotion, watch)
+            tts.check(text, settings)
             text_flags.tell(tts.script(text, settings))
         _announce(tts, text, settings)
         if speaker is None:
             voice = store.load_voice(tts.model, store.voice_path(flags.voice))
         else:
             voice = tts.voice(speaker, clock, excerpt=start)
-        emotion = None
-        if wish.prompt:
-            emotion = tts.emotion(wish.prompt, clock, excerpt=emotion_start, voice=voice)
+        if flags.emotion is not None:
+            prompt = tts.emotion(flags.emotion, clock, excerpt=emotion_start, voice=voice)
+            emotion = dataclasses.replace(emotion, prompt=prompt)
+        request = Request(
+            text=text, voice=voice, emotion=emotion, seed=flags.seed, settings=settings
+        )
         tts.release_encoders()  # before the others are there
         with clock.stage("loading"):
             tts.model.fetch(SPEAKING)
         preparing = _preparing()
-        speech = tts.speak(
-            text,
-            voice,
-            emotion=emotion,
-            emotion_alpha=wish.alpha,
-            emotion_weights=weights,
-            emotion_random=wish.random,
-            emotion_bias=wish.bias,
-            settings=settings,
-            seed=flags.seed,
-            watch=watch,
-        )
+        speech = tts.speak(request, watch=watch)
         preparing = _preparing() - preparing
     if executables.active() is not None and not flags.demo:
         spent = sum(speech.seconds.values()) - preparing
@@ -334,9 +319,7 @@ def _main(flags: Any, stdout: Any) -> int:
     else:
         comment = ""
         if not flags.demo:
-            asked = _request(flags, text, settings, voice, wish, emotion_start, weights)
-            made = write_down(tts.model, asked, speech.samples, device, dtype)
-            comment = to_comment(made)
+            comment = to_comment(write_down(tts.model, request, speech.samples, device, dtype))
         speech.save(flags.output, flags.sample_format, comment)
     for number, segment in enumerate(speech.segments, 1):
         _tell_faults(number, segment)
@@ -345,32 +328,6 @@ def _main(flags: Any, stdout: Any) -> int:
     print(report(speech, clock.seconds | speech.seconds, flags.output))
     faulty = any(segment.faults for segment in speech.segments)
     return runner.FAULTY if faulty and not flags.demo else 0
-
-
-def _request(
-    flags: Any,
-    text: str,
-    settings: Settings,
-    voice: Voice,
-    wish: request.Wish,
-    emotion_start: float,
-    weights: Sequence[float] | None,
-) -> Request:
-    """What was asked for, as the output's recipe keeps it."""
-    assert voice.source is not None  # a recording's, or a kept voice's
-    return Request(
-        text=text,
-        speaker=voice.source,
-        seed=flags.seed,
-        settings=settings,
-        speaker_start=voice.start,
-        emotion=hash_file(Path(wish.prompt)) if wish.prompt else None,
-        emotion_start=emotion_start,
-        emotion_alpha=wish.alpha,
-        emotion_weights=None if weights is None else tuple(weights),
-        emotion_random=wish.random,
-        emotion_bias=wish.bias,
-    )
 
 
 def _tell_faults(number: int, segment: Segment) -> None:

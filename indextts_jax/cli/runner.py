@@ -3,7 +3,7 @@
 def define(flags): absl.flags.DEFINE_string("src", None, "...", flag_values=flags)
 def main(flags): ...
 if __name__ == "__main__":
-    cli.run(main, define, name="import", summary="...", common=("src",), examples=("import ...",))
+    runner.run(main, define, name="import", summary="...", common=("src",), examples=("...",))
 
 With `positional=("src",)` a word without a flag is the value of --src, too; `groups` puts flags
 under headings of the help.
@@ -12,11 +12,12 @@ under headings of the help.
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from absl import flags as absl_flags
@@ -149,6 +150,7 @@ def execute(
     With the environment variable INDEXTTS_JAX_TRACEBACK set, errors also show where they arose.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    flags: Collection[str] = ()
     try:
         with interruptible(), _plain_warnings():
             asked = any(word in ("-h", "-help", "--help") for word in words)
@@ -156,7 +158,9 @@ def execute(
                 told_of = Help(name, summary, common, positional, groups or {}, examples)
                 sys.stdout.write(told_of.page(parse([], define), full=not asked) + "\n")
                 return 0
-            return main(parse(words, define, positional)) or 0
+            values = parse(words, define, positional)
+            flags = set(values)
+            return main(values) or 0
     except (KeyboardInterrupt, Terminated) as stop:
         number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
         return _complain(told(number), INTERRUPTED)
@@ -171,7 +175,7 @@ def execute(
         NotADirectoryError,
         PermissionError,
     ) as error:
-        return _complain(_message(error), BAD_INPUT)
+        return _complain(_message(error, flags), BAD_INPUT)
     except Failure as error:
         return _complain(_message(error), FAILURE)
     except Exception as error:  # the last line of defence: a user is shown one line, and a way on
@@ -180,9 +184,14 @@ def execute(
         )
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, flags: Collection[str] = ()) -> str:
+    message = str(error)
+    if isinstance(error, InputError):
+        for field in error.fields:
+            if field in flags:
+                message = re.sub(rf"(?<![\w-]){field}\b", f"--{field}", message)
     if isinstance(error, InputError | Failure):
-        return str(error)
+        return message
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,86 +1,122 @@
-"""Which of the ways to give an emotion is taken, and what is then not used."""
+"""The emotion of a request: what is asked for, what goes before what, whether it fits together.
+
+This is the one place that decides it; flags, recipes and help are made from its fields.
+"""
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from indextts_jax.config import EMOTIONS
+from indextts_jax.errors import InputError
+from indextts_jax.voices.analysis import EmotionPrompt
 
 
-@dataclasses.dataclass(frozen=True)
-class Wish:
-    """What the flags ask for."""
-
-    prompt: str | None
-    text: str | None
-    weights: list[float] | None
-    alpha: float | None
-    random: bool
-    bias: bool
+def _source(help: str) -> Any:
+    return _option(None, (), "", help)
 
 
-# What each way uses besides itself, in the order in which one goes before another.
-USES: Mapping[str, frozenset[str]] = {
-    "text": frozenset({"alpha", "random"}),
-    "weights": frozenset({"alpha", "random", "bias"}),
-    "prompt": frozenset({"alpha"}),
-    "own": frozenset(),
-}
+def _option(default: Any, used_by: tuple[str, ...], needs: str, help: str) -> Any:
+    """A field that some sources use, and in words what it needs; a source is used by itself."""
+    metadata = {"used_by": used_by, "needs": needs, "help": help}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """The way that is taken, and the given things that it leaves unused."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Emotion:
+    """An emotion, by default the voice's own.
 
-    mode: str  # a key of `USES`
-    unused: tuple[str, ...]
+        Emotion(prompt="sad.wav", alpha=0.6)
+        Emotion(weights=(0, 0, 0, 0, 0, 0, 0.7, 0))
+        Emotion(text="overjoyed")
 
+    There are three sources: words (`text`), eight weights in the order of `EMOTIONS`, and a
+    recording (`prompt`, a path or what `IndexTTS.emotion` gives). Words go before weights, weights
+    before a recording, as in the reference; `unused` names what then has no effect.
 
-def choose(
-    *,
-    text: bool = False,
-    weights: bool = False,
-    prompt: bool = False,
-    alpha: bool = False,
-    random: bool = False,
-    bias: bool = False,
-) -> Choice:
-    """Which way is taken of those that are given: words, eight weights, a prompt, else none.
+    Raises:
+        InputError: for numbers or words that cannot be used.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
-    given = {
-        "text": text,
-        "weights": weights,
-        "prompt": prompt,
-        "alpha": alpha,
-        "random": random,
-        "bias": bias,
-    }
-    mode = next((name for name in USES if given.get(name)), "own")
-    used = USES[mode] | {mode}
-    return Choice(mode, tuple(name for name, there in given.items() if there and name not in used))
+
+    text: str | None = _source("Words to read the emotion from.")
+    weights: Sequence[float] | None = _source(f"Eight: {','.join(EMOTIONS)}.")
+    prompt: str | Path | EmotionPrompt | None = _source(  # noqa: RUF009
+        "Recording of an emotion, in any voice."
+    )
+    alpha: float | None = _option(
+        None,
+        ("text", "weights", "prompt"),
+        "an emotion prompt, weights or text",
+        "Share of the emotion, 0 to 1 (by default 1; 0.6 suits words).",
+    )
+    random: bool = _option(
+        False,
+        ("text", "weights"),
+        "emotion weights or text",
+        "Draw the stored voices behind weights or words by --seed; by default those are taken "
+        "that are most like the speaker.",
+    )
+    bias: bool = _option(
+        False,
+        ("weights",),
+        "emotion weights",
+        "Tone --emotion_weights down as the web interface of the reference does, to 0.8 in all.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.text is not None and not self.text.strip():
+            raise InputError(
+                "emotion_text is empty: give words to read the emotion from", "emotion_text"
+            )
+        if self.alpha is not None and not math.isfinite(self.alpha):
+            raise InputError(
+                f"emotion_alpha must be a finite number, got {self.alpha}", "emotion_alpha"
+            )
+        if self.weights is not None:
+            weights = tuple(float(weight) for weight in self.weights)
+            if len(weights) != len(EMOTIONS) or not all(map(math.isfinite, weights)):
+                raise InputError(
+                    f"emotion_weights must be {len(EMOTIONS)} finite numbers, got {list(weights)}",
+                    "emotion_weights",
+                )
+            object.__setattr__(self, "weights", weights)
+
+    @property
+    def source(self) -> str | None:
+        """The field that the emotion comes from; none for the voice's own."""
+        sources = (name for name, field in OPTIONS.items() if not field.metadata["used_by"])
+        return next((name for name in sources if getattr(self, name) is not None), None)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The given fields that have no effect beside the source."""
+        source = self.source
+        given = (name for name, field in OPTIONS.items() if getattr(self, name) != field.default)
+        return tuple(
+            name
+            for name in given
+            if name != source and source not in OPTIONS[name].metadata["used_by"]
+        )
+
+    def effective(self) -> "Emotion":
+        """The same emotion without what has no effect."""
+        defaults: dict[str, Any] = {name: OPTIONS[name].default for name in self.unused}
+        return dataclasses.replace(self, **defaults)
 
 
-# How the library calls them, and what it takes to have them used.
-NAMES = {
-    "text": "emotion_text",
-    "weights": "emotion_weights",
-    "prompt": "the emotion prompt",
-    "alpha": "emotion_alpha",
-    "random": "emotion_random",
-    "bias": "emotion_bias",
-}
-NEEDS = {
-    "alpha": "an emotion prompt, weights or text",
-    "random": "emotion weights or text",
-    "bias": "emotion weights",
-}
+OPTIONS = {field.name: field for field in dataclasses.fields(Emotion)}
+NAMES = {name: f"emotion_{name}" for name in OPTIONS} | {"prompt": "the emotion prompt"}
 
 
-def told(choice: Choice, names: Mapping[str, str] | None = None) -> str:
-    """What is not used, and why, in one line; empty if everything is."""
-    names = NAMES if names is None else names
+def explain_unused(emotion: Emotion, names: Mapping[str, str] = NAMES) -> str:
+    """What has no effect, and why, in one line; empty if everything has."""
     return "; ".join(
-        f"{names[name]} needs {NEEDS[name]}"
-        if name in NEEDS
-        else f"{names[name]} is not heard beside {names[choice.mode]}"
-        for name in choice.unused
+        f"{names[name]} needs {needs}"
+        if (needs := OPTIONS[name].metadata["needs"])
+        else f"{names[name]} is not used beside {names[emotion.source or '']}"
+        for name in emotion.unused
     )

@@ -9,24 +9,27 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
+from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.request import Request
+from indextts_jax.engine.settings import Settings
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.runtime import devices
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.utils import hashing
-from indextts_jax.utils.hashing import Version
+from indextts_jax.utils.hashing import FileHash, Version
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
+from indextts_jax.voices.analysis import EmotionPrompt, Voice
 
-FORMAT = 1
+FORMAT = 2  # a program reads its own and older ones
 _MARK = "indextts_jax "  # begins the comment
 _UNHEARD = ("text_emotion",)  # weights that are read from words are in the recipe themselves
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What was asked for, what answered, and a hash of the answer."""
+    """A request, with its recordings by name and hash; what answered it; a hash of the answer."""
 
     format: int
     created: str  # UTC, ISO 8601
@@ -36,7 +39,19 @@ class Recipe:
     dtype: str | None  # as asked for; by default the checkpoint's configuration said
     fused_attention: bool = False
     samples: str  # SHA-256 of the float32 samples
-    request: Request
+    text: str
+    speaker: FileHash
+    speaker_start: float = 0.0  # the second of the recording from which on it was heard
+    emotion: Emotion
+    seed: int
+    settings: Settings
+
+    def request(self, voice: Voice, prompt: EmotionPrompt | None) -> Request:
+        """The request once more, with its recordings analysed."""
+        emotion = dataclasses.replace(self.emotion, prompt=prompt)
+        return Request(
+            text=self.text, voice=voice, emotion=emotion, seed=self.seed, settings=self.settings
+        )
 
 
 def fingerprint(model: Model) -> str:
@@ -62,7 +77,20 @@ def write_down(
     device: jax.Device,
     dtype: str | None,
 ) -> Recipe:
-    """The recipe of samples that have just been made."""
+    """The recipe of samples that have just been made.
+
+    Raises:
+        InputError: for a voice or an emotion that came from no recording.
+    """
+    emotion = request.emotion.effective()
+    if isinstance(emotion.prompt, EmotionPrompt):
+        if emotion.prompt.source is None:
+            raise InputError("an emotion that came from no recording has no recipe")
+        emotion = dataclasses.replace(
+            emotion, prompt=dataclasses.replace(emotion.prompt, vector=None)
+        )
+    if request.voice.source is None:
+        raise InputError("a voice that came from no recording has no recipe")
     return Recipe(
         format=FORMAT,
         created=hashing.now(),
@@ -72,24 +100,40 @@ def write_down(
         dtype=dtype,
         fused_attention=model.config.dit.fused_attention,
         samples=hash_samples(samples),
-        request=request,
+        text=request.text,
+        speaker=request.voice.source,
+        speaker_start=request.voice.start,
+        emotion=emotion,
+        seed=request.seed,
+        settings=request.settings,
     )
 
 
 def to_comment(recipe: Recipe) -> str:
     """The recipe as the comment of an audio file: one line of ASCII."""
-    glossary = recipe.request.settings.glossary
+    glossary = recipe.settings.glossary
     plain = dataclasses.replace(
-        recipe,
-        request=dataclasses.replace(
-            recipe.request,
-            settings=dataclasses.replace(recipe.request.settings, glossary=None),
-        ),
+        recipe, settings=dataclasses.replace(recipe.settings, glossary=None)
     )
     data = to_data(plain)
     if glossary is not None:
         data["glossary"] = {term: dict(readings) for term, readings in glossary.terms.items()}
     return _MARK + json.dumps(data)
+
+
+def _of_format_1(data: dict[str, Any]) -> dict[str, Any]:
+    """A recipe as version 0.1 first wrote it, with the request apart and its emotion in pieces."""
+    request = dict(data["request"])
+    prompt = request.pop("emotion", None)
+    start = request.pop("emotion_start", 0.0)
+    emotion = {
+        "prompt": None if prompt is None else {"vector": None, "source": prompt, "start": start}
+    }
+    for name in ("alpha", "weights", "random", "bias"):
+        if f"emotion_{name}" in request:
+            emotion[name] = request.pop(f"emotion_{name}")
+    rest = {name: value for name, value in data.items() if name != "request"}
+    return {**rest, **request, "emotion": emotion, "format": FORMAT}
 
 
 def from_comment(comment: str, where: str) -> Recipe:
@@ -118,11 +162,10 @@ def from_comment(comment: str, where: str) -> Recipe:
     try:
         if not isinstance(terms, dict | None):
             raise ConfigError("glossary: expected terms and readings")
-        recipe = from_data(Recipe, data)
-    except InputError as error:  # ConfigError, or of settings that cannot be
+        recipe = from_data(Recipe, _of_format_1(data) if found == 1 else data)
+    except (InputError, KeyError, TypeError, ValueError) as error:  # or settings that cannot be
         raise InputError(f"{where}: its recipe is damaged: {error!s:.200}") from error
     if terms is None:
         return recipe
-    settings = dataclasses.replace(recipe.request.settings, glossary=Glossary.of(terms, where))
-    request = dataclasses.replace(recipe.request, settings=settings)
-    return dataclasses.replace(recipe, request=request)
+    settings = dataclasses.replace(recipe.settings, glossary=Glossary.of(terms, where))
+    return dataclasses.replace(recipe, settings=settings)

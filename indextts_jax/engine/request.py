@@ -1,42 +1,26 @@
-"""Requests: what is to be spoken, and how."""
+"""A request: what is spoken, in which voice, with which emotion, and how."""
 
 import dataclasses
-from collections.abc import Sequence
 
-from jaxtyping import Array, Float
-
+from indextts_jax.emotion.request import Emotion
+from indextts_jax.engine.seeds import check_seed
 from indextts_jax.engine.settings import Settings
-from indextts_jax.utils.hashing import FileHash
 from indextts_jax.voices.analysis import Voice
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Utterance:
-    """One of many requests: what `IndexTTS.speak` takes but the settings, which all share."""
+class Request:
+    """All that speech is made from. The same request gives the same waveform.
+
+    Raises:
+        InputError: for a seed that has no random key of its own.
+    """
 
     text: str
     voice: Voice
+    emotion: Emotion = dataclasses.field(default_factory=Emotion)
     seed: int = 0
-    emotion: Float[Array, "1 d"] | None = None
-    emotion_alpha: float | None = None
-    emotion_weights: Sequence[float] | None = None
-    emotion_text: str | None = None
-    emotion_random: bool = False
-    emotion_bias: bool = False
+    settings: Settings = dataclasses.field(default_factory=Settings)
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """What was asked for."""
-
-    text: str
-    speaker: FileHash
-    seed: int
-    settings: Settings
-    speaker_start: float = 0.0  # the second of the recording from which on it was heard
-    emotion: FileHash | None = None
-    emotion_start: float = 0.0
-    emotion_alpha: float | None = None
-    emotion_weights: tuple[float, ...] | None = None  # given, or read from words
-    emotion_random: bool = False
-    emotion_bias: bool = False
+    def __post_init__(self) -> None:
+        check_seed(self.seed)

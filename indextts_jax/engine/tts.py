@@ -2,27 +2,22 @@
 
 import dataclasses
 import functools
-import random
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import Any, overload
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from indextts_jax.audio.features import log_mel
 from indextts_jax.audio.quality import FIRST, excerpt_of
-from indextts_jax.emotion.blend import check_emotion, emotion_vector
+from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.reader import EmotionReader, Reading
-from indextts_jax.emotion.request import choose, told
-from indextts_jax.emotion.vectors import (
-    normalize_weights,
-    random_rows,
-)
+from indextts_jax.emotion.request import Emotion, explain_unused
 from indextts_jax.engine.delivery import Job, deliver_many
 from indextts_jax.engine.parts import Part, Progress, deliver
-from indextts_jax.engine.request import Utterance
-from indextts_jax.engine.seeds import check_seed
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings, code_limit, segment_limit
 from indextts_jax.engine.speech import Speech
 from indextts_jax.errors import Failure, InputError, PromptWarning
@@ -33,7 +28,7 @@ from indextts_jax.text.frontend import Script, TextFrontend
 from indextts_jax.text.notices import notify_text
 from indextts_jax.utils.notices import notify
 from indextts_jax.utils.stopwatch import Clock, Watch
-from indextts_jax.voices.analysis import Voice, analyse_emotion, analyse_voice
+from indextts_jax.voices.analysis import EmotionPrompt, Voice, analyse_emotion, analyse_voice
 
 
 def _listened(path: str | Path, excerpt: str | float) -> float:
@@ -108,8 +103,8 @@ class IndexTTS:
         *,
         excerpt: str | float = FIRST,
         voice: Voice | None = None,
-    ) -> Float[Array, "1 d"]:
-        """The emotion vector of an emotion prompt, for `speak`; the rest is as with `voice`.
+    ) -> EmotionPrompt:
+        """The analysis of an emotion prompt, for `Emotion`; the rest is as with `voice`.
 
         Where the recording is that of `voice`, its vector is there already.
         """
@@ -161,80 +156,75 @@ class IndexTTS:
             raise InputError("the text is empty: there is nothing to speak")
         return script
 
-    def check(
-        self,
-        text: str,
-        settings: Settings,
-        *,
-        emotion: bool = False,
-        emotion_alpha: float | None = None,
-        emotion_weights: Sequence[float] | None = None,
-    ) -> None:
-        """Makes sure, before any long work, that `speak` will not refuse what it is given.
+    def check(self, text: str, settings: Settings) -> None:
+        """Makes sure, before any long work, that `speak` will not refuse a text.
 
         Raises:
-            InputError: as `speak` would, and for an emotion that it would not use; `emotion` says
-                whether there is an emotion prompt.
+            InputError: as `speak` would.
         """
         self.script(text, settings)
         code_limit(self.model, settings)
-        check_emotion(self.model, emotion, emotion_alpha, emotion_weights)
 
     def unknown(self, text: str) -> list[str]:
         """The pieces of a text that the tokenizer does not know: they are not spoken as written."""
         return [unknown.piece for unknown in self.script(text).unknown]
 
+    @overload
+    def stream(
+        self,
+        request: Request,
+        /,
+        *,
+        watch: Watch | None = None,
+        progress: Progress | None = None,
+    ) -> Generator[Part, None, None]: ...
+
+    @overload
     def stream(
         self,
         text: str,
         voice: Voice,
+        /,
         *,
-        emotion: Float[Array, "1 d"] | None = None,
-        emotion_alpha: float | None = None,
-        emotion_weights: Sequence[float] | None = None,
-        emotion_text: str | None = None,
-        emotion_random: bool = False,
-        emotion_bias: bool = False,
+        emotion: Emotion | EmotionPrompt | None = None,
         settings: Settings | None = None,
         seed: int = 0,
         watch: Watch | None = None,
         progress: Progress | None = None,
-    ) -> Generator[Part, None, None]:
-        """The text in that voice, segment by segment, each as soon as it is spoken.
+    ) -> Generator[Part, None, None]: ...
 
-        What it takes is described at `speak`, whose samples are those of all parts in order. What
-        cannot be done is refused at once; all work is done as the parts are asked for. `progress`
-        is told how many segments of how many are done, `watch` the name of each stage as it
-        begins. To cancel, stop iterating, or raise in either. With `settings.timing.duration` the
-        first part waits for the codes of all segments.
+    def stream(
+        self,
+        what: str | Request,
+        voice: Voice | None = None,
+        /,
+        *,
+        watch: Watch | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Generator[Part, None, None]:
+        """The parts of `speak`, segment by segment, each as soon as it is spoken.
+
+        What cannot be done is refused at once; all work is done as the parts are asked for.
+        `progress` gets how many segments of how many are done, `watch` the name of each stage as
+        it begins. To cancel, stop iterating, or raise in either. With `settings.timing.duration`
+        the first part waits for the codes of all segments.
 
         Raises:
             InputError, ReplyError: as `speak`.
         """
-        one = Utterance(
-            text=text,
-            voice=voice,
-            seed=seed,
-            emotion=emotion,
-            emotion_alpha=emotion_alpha,
-            emotion_weights=emotion_weights,
-            emotion_text=emotion_text,
-            emotion_random=emotion_random,
-            emotion_bias=emotion_bias,
-        )
-        return self._stream(one, settings or Settings(), watch, progress, in_order=True)
+        return self._stream(_request(what, voice, options), watch, progress, in_order=True)
 
     def _stream(
         self,
-        one: Utterance,
-        settings: Settings,
+        request: Request,
         watch: Watch | None,
         progress: Progress | None,
         *,
         in_order: bool,
     ) -> Generator[Part, None, None]:
         """The parts in order; or with the settings' batch, as they are ready."""
-        prepare = self._prepare(one, settings)
+        prepare, settings = self._prepare(request), request.settings
 
         def parts() -> Generator[Part, None, None]:
             clock = Clock(watch)
@@ -252,51 +242,36 @@ class IndexTTS:
 
         return parts()
 
-    def _prepare(self, one: Utterance, settings: Settings) -> Callable[[Clock], Job]:
+    def _prepare(self, request: Request) -> Callable[[Clock], Job]:
         """What makes the work of a request; the request itself is refused here if it must be."""
-        alpha, weights, prompt = one.emotion_alpha, one.emotion_weights, one.emotion
-        choice = choose(
-            text=one.emotion_text is not None,
-            weights=weights is not None,
-            prompt=prompt is not None,
-            alpha=alpha is not None,
-            random=one.emotion_random,
-            bias=one.emotion_bias,
-        )
-        if choice.unused:
-            notify(told(choice))
-        if choice.mode == "own":
-            alpha = None
-        if choice.mode != "prompt":
-            prompt = None
-        given = None if choice.mode == "text" else weights
-        check_emotion(self.model, choice.mode in ("prompt", "text"), alpha, given)
-        if choice.mode == "weights" and one.emotion_bias and weights is not None:
-            weights = normalize_weights(weights)
-        check_seed(one.seed)
-        code_limit(self.model, settings)
-        script = self.script(one.text, settings)
+        if request.emotion.unused:
+            notify(explain_unused(request.emotion))
+        emotion = request.emotion.effective()
+        code_limit(self.model, request.settings)
+        script = self.script(request.text, request.settings)
         notify_text(script)
-        if one.emotion_text is not None:
+        if emotion.text is not None:
             self._emotion_reader()
 
         def job(clock: Clock) -> Job:
-            chosen = weights
-            if one.emotion_text is not None:
+            chosen = emotion
+            if emotion.text is not None:
                 with clock.stage("emotion from words"):
-                    chosen = self.read_emotion(one.emotion_text).weights
-            groups = self.model.config.emotion_prototypes.groups
-            rows = random_rows(groups, random.Random(one.seed)) if one.emotion_random else None
+                    weights = self.read_emotion(emotion.text).weights
+                chosen = dataclasses.replace(emotion, text=None, weights=weights)
+            elif isinstance(emotion.prompt, str | Path):
+                analysed = self.emotion(emotion.prompt, clock, voice=request.voice)
+                chosen = dataclasses.replace(emotion, prompt=analysed)
             # The default device is a thread's own setting: the model's decides, whichever asks.
             with jax.default_device(self.model.device):
-                vector = emotion_vector(self.model, one.voice, prompt, alpha, chosen, rows)
-            return Job(script, one.voice, vector, one.seed)
+                vector = emotion_vector(self.model, request.voice, chosen, request.seed)
+            return Job(script, request.voice, vector, request.seed)
 
         return job
 
     def stream_many(
         self,
-        utterances: Sequence[Utterance],
+        requests: Sequence[Request],
         *,
         settings: Settings | None = None,
         watch: Watch | None = None,
@@ -306,10 +281,11 @@ class IndexTTS:
 
         `settings.batch` segments are spoken at once, whichever requests they belong to:
 
-            lines = [Utterance(text=text, voice=anna, seed=n) for n, text in enumerate(texts)]
+            lines = [Request(text=text, voice=anna, seed=n) for n, text in enumerate(texts)]
             for number, speech in tts.stream_many(lines, settings=Settings(batch=16)):
                 speech.save(f"{number}.wav")
 
+        The settings are common: those given here, or else those of the requests, which must agree.
         The codes of a request are those that it has alone, its samples to rounding. The same
         requests with the same settings give the same bits. `progress` counts the segments of all;
         to cancel, stop iterating.
@@ -317,11 +293,13 @@ class IndexTTS:
         Raises:
             InputError, ReplyError: as `speak`, naming the request.
         """
-        settings = settings or Settings()
+        common = settings or (requests[0].settings if requests else Settings())
         prepared = []
-        for number, one in enumerate(utterances):
+        for number, one in enumerate(requests):
             try:
-                prepared.append(self._prepare(one, settings))
+                if settings is None and one.settings != common:
+                    raise InputError("its settings differ from those of request 0")
+                prepared.append(self._prepare(dataclasses.replace(one, settings=common)))
             except InputError as error:
                 raise InputError(f"request {number} (from 0): {error}") from error
 
@@ -329,7 +307,7 @@ class IndexTTS:
             clock = Clock(watch)
             jobs = [prepare(clock) for prepare in prepared]
             found: dict[int, dict[int, Part]] = {number: {} for number in range(len(jobs))}
-            many = deliver_many(self.model, jobs, settings, clock, progress)
+            many = deliver_many(self.model, jobs, common, clock, progress)
             for number, index, part in many:
                 found[number][index] = part
                 if len(found[number]) == len(jobs[number].script.segments):
@@ -340,64 +318,64 @@ class IndexTTS:
 
     def speak_many(
         self,
-        utterances: Sequence[Utterance],
+        requests: Sequence[Request],
         *,
         settings: Settings | None = None,
         watch: Watch | None = None,
         progress: Progress | None = None,
     ) -> list[Speech]:
         """The speech of each request, in their order; see `stream_many`."""
-        many = self.stream_many(utterances, settings=settings, watch=watch, progress=progress)
+        many = self.stream_many(requests, settings=settings, watch=watch, progress=progress)
         return [speech for _, speech in sorted(many, key=lambda found: found[0])]
 
+    @overload
+    def speak(
+        self,
+        request: Request,
+        /,
+        *,
+        watch: Watch | None = None,
+        progress: Progress | None = None,
+    ) -> Speech: ...
+
+    @overload
     def speak(
         self,
         text: str,
         voice: Voice,
+        /,
         *,
-        emotion: Float[Array, "1 d"] | None = None,
-        emotion_alpha: float | None = None,
-        emotion_weights: Sequence[float] | None = None,
-        emotion_text: str | None = None,
-        emotion_random: bool = False,
-        emotion_bias: bool = False,
+        emotion: Emotion | EmotionPrompt | None = None,
         settings: Settings | None = None,
         seed: int = 0,
         watch: Watch | None = None,
         progress: Progress | None = None,
+    ) -> Speech: ...
+
+    def speak(
+        self,
+        what: str | Request,
+        voice: Voice | None = None,
+        /,
+        *,
+        watch: Watch | None = None,
+        progress: Progress | None = None,
+        **options: Any,
     ) -> Speech:
-        """The text in that voice; the same seed gives the same waveform.
+        """A text in a voice, or a request; the same seed gives the same waveform.
 
-        The emotion is the voice's own, or that of an emotion prompt (`emotion`, blended by
-        `emotion_alpha`), or given by eight weights (`emotion_weights`): happy, angry, sad, afraid,
-        disgusted, melancholic, surprised, calm; or read from words (`emotion_text`: a description,
-        or the text itself). Words go before weights, weights before a prompt, as in the reference:
-        what is then not used is told by a warning.
-
-        `emotion_alpha` scales weights too. `emotion_random` draws the stored emotion vectors by the
-        seed, instead of those that suit the voice; `emotion_bias` changes given weights as the
-        reference's web interface does (see `normalize_weights`).
-
-        What is odd about the text (pieces that the tokenizer does not know, syllables that do not
-        exist) is told by a `TextWarning`. `watch` and `progress` are those of `stream`.
+        The emotion is the voice's own, or what an `Emotion` says, or an emotion prompt. What of it
+        has no effect is named by a warning. What is odd about the text (pieces that the tokenizer
+        does not know, syllables that do not exist) is named by a `TextWarning`. `watch` and
+        `progress` are those of `stream`.
 
         Raises:
             InputError: for what exceeds the model's tables or cannot be used.
             Failure: if the model says nothing at all.
             ReplyError: if the emotion model's reply cannot be understood.
         """
-        one = Utterance(
-            text=text,
-            voice=voice,
-            seed=seed,
-            emotion=emotion,
-            emotion_alpha=emotion_alpha,
-            emotion_weights=emotion_weights,
-            emotion_text=emotion_text,
-            emotion_random=emotion_random,
-            emotion_bias=emotion_bias,
-        )
-        parts = list(self._stream(one, settings or Settings(), watch, progress, in_order=False))
+        request = _request(what, voice, options)
+        parts = list(self._stream(request, watch, progress, in_order=False))
         if not any(part.segment.codes for part in parts):
             raise Failure("the model said nothing at all: try another --seed")
         return self._joined(parts)
@@ -411,3 +389,17 @@ class IndexTTS:
         samples = np.concatenate([part.samples for part in parts])
         segments = tuple(part.segment for part in parts)
         return Speech(samples, self.sample_rate, segments, seconds)
+
+
+def _request(what: str | Request, voice: Voice | None, options: dict[str, Any]) -> Request:
+    """The request that the arguments of `speak` stand for."""
+    if isinstance(what, Request):
+        if voice is not None or options:
+            raise TypeError("a request has its own voice, emotion, settings and seed")
+        return what
+    given = {name: option for name, option in options.items() if option is not None}
+    if isinstance(given.get("emotion"), EmotionPrompt):
+        given["emotion"] = Emotion(prompt=given["emotion"])
+    if voice is None:
+        raise TypeError("speak and stream need a voice")
+    return Request(text=what, voice=voice, **given)

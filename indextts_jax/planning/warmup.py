@@ -17,7 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from indextts_jax.audio.features import FRAME, HOP
+from indextts_jax.config import EMOTIONS
 from indextts_jax.emotion.blend import emotion_vector
+from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.acoustic import Codes, Finished, Line, codes_to_wave, conditioned, waves_of
 from indextts_jax.engine.decoding import speech_codes
 from indextts_jax.engine.delivery import row_count, slot_count
@@ -34,6 +36,7 @@ from indextts_jax.utils.stopwatch import Clock, Watch
 from indextts_jax.voices.analysis import (
     ENCODER_RATE,
     MAX_SECONDS,
+    EmotionPrompt,
     Signals,
     Voice,
     analyse_signals,
@@ -113,15 +116,16 @@ def speech_steps(
     counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
     if largest:
         counts, lengths = [code_limit(model, settings)], lengths[-1:]
-    nothing = [0.0] * len(model.config.emotion_prototypes.groups)
+    zeros = EmotionPrompt(voice.own)
+    weights = (0.0,) * len(EMOTIONS)
 
     def vector() -> jax.Array:
-        return emotion_vector(model, voice, None, None, None)
+        return emotion_vector(model, voice)
 
     def emotions() -> None:
-        emotion_vector(model, voice, voice.own, None, None)
-        emotion_vector(model, voice, None, None, nothing)
-        emotion_vector(model, voice, None, None, nothing, [0] * len(nothing))
+        emotion_vector(model, voice, Emotion(prompt=zeros))
+        emotion_vector(model, voice, Emotion(weights=weights))
+        emotion_vector(model, voice, Emotion(weights=weights, random=True))
 
     def codes(tokens: int) -> None:
         key = segment_keys(0, 0)[0]
@@ -245,7 +249,7 @@ def batch_steps(
     rows = sorted({row_count(waiting, batch) for waiting in range(1, batch + 1)})
     most = segment_limit(model, settings.segment_tokens)
     rungs = {bucket(n, text_buckets(model.config)): n for n in text_lengths(model, settings)}
-    emotion = emotion_vector(model, voice, None, None, None)
+    emotion = emotion_vector(model, voice)
     sampling = settings.sampling_up_to(code_limit(model, settings))
     ladder = list(windows(sampling.max_codes))
     counts = code_counts(model, voice, settings)

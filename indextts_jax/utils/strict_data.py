@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from indextts_jax.errors import InputError
@@ -62,7 +62,7 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
             with contextlib.suppress(ConfigError):
                 return _convert(kind, value, path)
         return _convert(last, value, path)
-    if origin is tuple:
+    if origin in (tuple, Sequence):
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{path}: expected a list, got {_shown(value)}")
         return tuple(_convert(arguments[0], v, f"{path}[{i}]") for i, v in enumerate(value))

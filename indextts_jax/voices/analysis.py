@@ -43,6 +43,15 @@ class Voice:
     start: float = 0.0  # the second of it from which on it was heard
 
 
+@dataclasses.dataclass(frozen=True)
+class EmotionPrompt:
+    """What is kept of a recording of an emotion."""
+
+    vector: Float[Array, "1 d"] | None  # none in a recipe, which only names the recording
+    source: FileHash | None = None  # the recording
+    start: float = 0.0  # the second of it from which on it was heard
+
+
 class Signals(NamedTuple):
     """A speaker prompt's signals: at the rate of the mel, and from it at that of the encoders."""
 
@@ -145,19 +154,18 @@ def analyse_emotion(
     clock: Clock | None = None,
     start: float = 0.0,
     voice: Voice | None = None,
-) -> Float[Array, "1 d"]:
-    """The emotion vector of an emotion prompt, which is loaded directly at 16 kHz.
+) -> EmotionPrompt:
+    """The analysis of an emotion prompt, which is loaded directly at 16 kHz.
 
     It is heard from second `start` on. What `voice` knows of its own recording is not analysed
     again.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
-    if voice is not None and voice.source is not None and voice.start == start:
-        same = voice.source.sha256 == hash_file(Path(path)).sha256
-        if same:
-            return voice.own
+    source = hash_file(Path(path))
+    if voice is not None and voice.source == source and voice.start == start:
+        return EmotionPrompt(voice.own, source, start)
     with (clock or Clock()).stage("emotion prompt"):
         signal = load_audio(path, ENCODER_RATE, MAX_SECONDS, start)
         vector = stages.emotion_vector(model, *semantic(model, signal))
-        return jax.block_until_ready(vector)
+        return EmotionPrompt(jax.block_until_ready(vector), source, start)

@@ -43,20 +43,22 @@ def test_every_combination_is_taken_whole_or_refused(given):
         with pytest.raises(InputError, match="--emotion"):
             parse(*argv)
         return
-    wish = parse(*argv)
-    assert wish.text == {"text": "So tired.", "from_text": "Good night."}.get(source)
-    assert wish.weights == ([0.5, 0, 0, 0, 0, 0, 0, 0.25] if source == "weights" else None)
-    assert wish.prompt == ("sad.wav" if source == "prompt" else None)
-    assert wish.alpha == (0.3 if "alpha" in asked else None)
-    assert (wish.random, wish.bias) == ("random" in asked, "bias" in asked)
+    emotion = parse(*argv)
+    assert emotion.text == {"text": "So tired.", "from_text": "Good night."}.get(source)
+    assert emotion.weights == (
+        (0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.25) if source == "weights" else None
+    )
+    assert emotion.prompt == ("sad.wav" if source == "prompt" else None)
+    assert emotion.alpha == (0.3 if "alpha" in asked else None)
+    assert (emotion.random, emotion.bias) == ("random" in asked, "bias" in asked)
 
 
 @pytest.mark.parametrize(
     ("names", "line"),
     [
-        (("text", "weights"), "--emotion_weights is not heard beside --emotion_text"),
-        (("from_text", "prompt"), "--emotion is not heard beside --emotion_from_text"),
-        (("weights", "prompt"), "--emotion is not heard beside --emotion_weights"),
+        (("text", "weights"), "--emotion_weights is not used beside --emotion_text"),
+        (("from_text", "prompt"), "--emotion is not used beside --emotion_from_text"),
+        (("weights", "prompt"), "--emotion is not used beside --emotion_weights"),
         (("text", "from_text"), "--emotion_text and --emotion_from_text exclude each other"),
         (("alpha",), "--emotion_alpha needs an emotion prompt, weights or text"),
         (("prompt", "random"), "--emotion_random needs emotion weights or text"),
@@ -70,7 +72,7 @@ def test_what_would_not_be_heard_is_named(names, line):
 
 
 def test_blank_words_are_refused():
-    with pytest.raises(InputError, match="--emotion_text is empty"):
+    with pytest.raises(InputError, match="emotion_text is empty"):
         parse("--emotion_text= ")
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,10 @@ from command_runs import run_synth as synth
 from indextts_jax import replay
 from indextts_jax.audio.output import read_comment
 from indextts_jax.cli import runner
+from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine import recipe
 from indextts_jax.engine.pace import Timing
 from indextts_jax.engine.recipe import Recipe, from_comment, to_comment
-from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
 from indextts_jax.engine.tts import IndexTTS
@@ -29,6 +30,7 @@ from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.utils.hashing import FileHash, Version
 from indextts_jax.voices import store
+from indextts_jax.voices.analysis import EmotionPrompt
 from indextts_jax.voices.store import VoiceRecord
 
 HASH = FileHash(name="a.wav", size=3, sha256="0" * 64)
@@ -43,14 +45,11 @@ def made(settings: Settings) -> Recipe:
         checkpoint="1" * 64,
         dtype=None,
         samples="2" * 64,
-        request=Request(
-            text="你好 \U0001f600 \n\"'",
-            speaker=HASH,
-            emotion=HASH,
-            emotion_weights=(0.1, 1 / 3),
-            seed=2**32 - 1,
-            settings=settings,
-        ),
+        text="你好 \U0001f600 \n\"'",
+        speaker=HASH,
+        emotion=Emotion(prompt=EmotionPrompt(None, HASH, 1.5), weights=(0.1, 1 / 3) * 4),
+        seed=2**32 - 1,
+        settings=settings,
     )
 
 
@@ -75,6 +74,20 @@ def test_a_recipe_comes_back_from_its_comment(settings: Settings) -> None:
     assert from_comment(comment, "a.wav") == made(settings)
 
 
+def test_a_recipe_of_format_1_is_read() -> None:
+    """As the first program wrote it: the request apart, its emotion in pieces."""
+    new = made(Settings(steps=3))
+    data = json.loads(to_comment(new).removeprefix("indextts_jax "))
+    names = ("text", "speaker", "speaker_start", "seed", "settings")
+    request = {name: data.pop(name) for name in names}
+    emotion = data.pop("emotion")
+    request["emotion"] = emotion["prompt"]["source"]
+    request["emotion_start"] = emotion["prompt"]["start"]
+    request |= {f"emotion_{name}": emotion[name] for name in ("alpha", "weights", "random", "bias")}
+    old = "indextts_jax " + json.dumps({**data, "format": 1, "request": request})
+    assert from_comment(old, "a.wav") == new
+
+
 @pytest.mark.parametrize(
     ("comment", "message"),
     [
@@ -83,8 +96,9 @@ def test_a_recipe_comes_back_from_its_comment(settings: Settings) -> None:
         ("indextts_jax {", "its recipe is damaged"),
         ("indextts_jax []", "names no format"),
         ('indextts_jax {"format": 99}', "format 99, from a newer program"),
-        ('indextts_jax {"format": 1}', "missing key"),
-        ('indextts_jax {"format": 1, "glossary": 2.5}', "glossary: expected terms"),
+        ('indextts_jax {"format": 1}', "its recipe is damaged"),
+        ('indextts_jax {"format": 2}', "missing key"),
+        ('indextts_jax {"format": 2, "glossary": 2.5}', "glossary: expected terms"),
     ],
 )
 def test_a_comment_that_is_no_recipe_is_refused(comment: str, message: str) -> None:
@@ -159,7 +173,7 @@ def test_the_same_part_of_a_recording_is_heard_again(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("part.flac", "--checkpoint=tiny", "--speaker=speaker.wav") == 0
-    source = from_comment(read_comment("part.flac"), "part.flac").request.speaker
+    source = from_comment(read_comment("part.flac"), "part.flac").speaker
     kept = VoiceRecord(
         format=1, created="", source=source, heard=3.0, checkpoint="", digest="", start=0.0
     )

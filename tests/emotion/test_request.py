@@ -1,16 +1,24 @@
-"""Every combination of what can be asked of the emotion."""
+"""Every combination of what can be asked of the emotion, and what is refused."""
 
 import itertools
+from typing import Any
 
 import pytest
 
-from indextts_jax.emotion.request import choose
+from indextts_jax.emotion.request import OPTIONS, Emotion, explain_unused
+from indextts_jax.errors import InputError
 
-NAMES = ("text", "weights", "prompt", "alpha", "random", "bias")
-
-# Of the three sources, by whether each is there: the way taken, and the sources it drops.
+GIVEN: dict[str, Any] = {
+    "text": "So tired.",
+    "weights": (0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.25),
+    "prompt": "sad.wav",
+    "alpha": 0.3,
+    "random": True,
+    "bias": True,
+}
+# Of the three sources, by whether each is there: the one that is used, and those without effect.
 SOURCES = {
-    (False, False, False): ("own", set()),
+    (False, False, False): (None, set()),
     (False, False, True): ("prompt", set()),
     (False, True, False): ("weights", set()),
     (False, True, True): ("weights", {"prompt"}),
@@ -19,20 +27,42 @@ SOURCES = {
     (True, True, False): ("text", {"weights"}),
     (True, True, True): ("text", {"weights", "prompt"}),
 }
-# Of the ways: which of the three settings change what comes out.
-SETTINGS = {
-    "own": set(),
+# Of each source: which of the three settings change what comes out.
+SETTINGS: dict[str | None, set[str]] = {
+    None: set(),
     "prompt": {"alpha"},
     "weights": {"alpha", "random", "bias"},
     "text": {"alpha", "random"},
 }
 
 
-@pytest.mark.parametrize("given", list(itertools.product((False, True), repeat=6)))
-def test_every_combination(given):
-    asked = dict(zip(NAMES, given, strict=True))
-    mode, dropped = SOURCES[given[:3]]
-    idle = {name for name in NAMES[3:] if asked[name]} - SETTINGS[mode]
-    choice = choose(**asked)
-    assert choice.mode == mode
-    assert set(choice.unused) == dropped | idle
+def test_the_table_knows_every_option() -> None:
+    assert list(GIVEN) == list(OPTIONS)
+
+
+@pytest.mark.parametrize("there", list(itertools.product((False, True), repeat=6)))
+def test_every_combination(there: tuple[bool, ...]) -> None:
+    asked = {name: GIVEN[name] for name, given in zip(GIVEN, there, strict=True) if given}
+    source, dropped = SOURCES[there[:3]]
+    emotion = Emotion(**asked)
+    unused = dropped | ((set(asked) & {"alpha", "random", "bias"}) - SETTINGS[source])
+    assert emotion.source == source
+    assert set(emotion.unused) == unused
+    assert emotion.effective() == Emotion(**{k: v for k, v in asked.items() if k not in unused})
+    assert len(explain_unused(emotion).split("; ")) == max(1, len(unused))
+    assert bool(explain_unused(emotion)) is bool(unused)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"weights": [0.5] * 7}, "emotion_weights must be 8 finite numbers"),
+        ({"weights": [float("nan")] * 8}, "emotion_weights must be 8 finite numbers"),
+        ({"alpha": float("inf"), "weights": [0.1] * 8}, "emotion_alpha must be a finite number"),
+        ({"text": " "}, "emotion_text is empty"),
+    ],
+)
+def test_what_cannot_be_used_is_named_by_its_field(wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError, match=f"^{field}") as caught:
+        Emotion(**wrong)
+    assert caught.value.fields == (field.split()[0],)

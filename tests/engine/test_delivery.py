@@ -13,7 +13,7 @@ from indextts_jax.engine import delivery, parts
 from indextts_jax.engine.delivery import Sounding, Ticket, due, row_count
 from indextts_jax.engine.faults import Fault
 from indextts_jax.engine.pace import Timing
-from indextts_jax.engine.request import Utterance
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
@@ -35,13 +35,13 @@ def voice(tts: IndexTTS) -> Voice:
 
 
 @pytest.fixture(scope="module")
-def requests(tts: IndexTTS, voice: Voice) -> list[Utterance]:
-    return [Utterance(text=text, voice=voice, seed=seed) for seed, text in enumerate(TEXTS)]
+def requests(tts: IndexTTS, voice: Voice) -> list[Request]:
+    return [Request(text=text, voice=voice, seed=seed) for seed, text in enumerate(TEXTS)]
 
 
 @pytest.mark.slow
 def test_requests_of_a_batch_are_what_they_are_alone(
-    tts: IndexTTS, voice: Voice, requests: list[Utterance]
+    tts: IndexTTS, voice: Voice, requests: list[Request]
 ) -> None:
     together = tts.speak_many(requests, settings=THREE)
     for one, ours in zip(requests, together, strict=True):
@@ -52,7 +52,7 @@ def test_requests_of_a_batch_are_what_they_are_alone(
 
 @pytest.mark.slow
 def test_the_same_batch_gives_the_same_bits_and_results_come_as_they_are_ready(
-    tts: IndexTTS, requests: list[Utterance]
+    tts: IndexTTS, requests: list[Request]
 ) -> None:
     seen: list[tuple[int, int]] = []
     many = tts.stream_many(requests, settings=THREE, progress=lambda *done: seen.append(done))
@@ -84,7 +84,7 @@ def test_voices_of_different_lengths_share_a_batch(tts: IndexTTS, voice: Voice) 
         mel=jnp.pad(other.mel, ((0, 0), (0, 128), (0, 0)), constant_values=7.0),
         condition=jnp.pad(other.condition, ((0, 0), (0, 128), (0, 0)), constant_values=7.0),
     )
-    requests = [Utterance(text="Hello world.", voice=one, seed=4) for one in (voice, longer)]
+    requests = [Request(text="Hello world.", voice=one, seed=4) for one in (voice, longer)]
     together = tts.speak_many(requests, settings=dataclasses.replace(QUICK, batch=2))
     for one, ours in zip((voice, other), together, strict=True):
         alone = tts.speak("Hello world.", one, seed=4, settings=QUICK)
@@ -94,7 +94,7 @@ def test_voices_of_different_lengths_share_a_batch(tts: IndexTTS, voice: Voice) 
 
 @pytest.mark.slow
 def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
-    tts: IndexTTS, voice: Voice, requests: list[Utterance], monkeypatch: pytest.MonkeyPatch
+    tts: IndexTTS, voice: Voice, requests: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = parts.Fault("short", "too short")
     real = delivery.judge
@@ -120,7 +120,7 @@ def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
 
 @pytest.mark.slow
 def test_samples_with_faults_are_made_again_with_other_noise(
-    tts: IndexTTS, requests: list[Utterance], monkeypatch: pytest.MonkeyPatch
+    tts: IndexTTS, requests: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = requests[:1] + requests[2:]
     first = tts.speak_many(some, settings=THREE)
@@ -134,7 +134,7 @@ def test_samples_with_faults_are_made_again_with_other_noise(
 
 
 @pytest.mark.slow
-def test_a_duration_is_met_by_each_request(tts: IndexTTS, requests: list[Utterance]) -> None:
+def test_a_duration_is_met_by_each_request(tts: IndexTTS, requests: list[Request]) -> None:
     some = requests[::2]  # of one segment
     seconds = 1.1 * max(speech.duration for speech in tts.speak_many(some, settings=THREE))
     settings = dataclasses.replace(THREE, timing=Timing(duration=seconds))
@@ -144,7 +144,7 @@ def test_a_duration_is_met_by_each_request(tts: IndexTTS, requests: list[Utteran
 
 
 def test_a_request_that_cannot_be_met_is_named_before_any_work(
-    tts: IndexTTS, requests: list[Utterance]
+    tts: IndexTTS, requests: list[Request]
 ) -> None:
     wrong = dataclasses.replace(requests[0], text="   ")
     with pytest.raises(InputError, match=r"request 2 \(from 0\): the text is empty"):
@@ -157,7 +157,7 @@ def test_a_request_that_cannot_be_met_is_named_before_any_work(
     ("waiting", "batch", "rows"), [(9, 4, 4), (4, 4, 4), (3, 4, 2), (1, 4, 1), (5, 6, 4), (6, 6, 6)]
 )
 def test_few_numbers_of_rows_run(waiting: int, batch: int, rows: int) -> None:
-    assert row_count(waiting, delivery) == rows
+    assert row_count(waiting, batch) == rows
 
 
 def sounding(job: int, index: int = 0) -> Sounding:

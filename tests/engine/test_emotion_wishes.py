@@ -14,12 +14,13 @@ import support
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.prompt import PromptTokenizer
 from indextts_jax.emotion.reader import EmotionReader, Reading
+from indextts_jax.emotion.request import OPTIONS, Emotion, explain_unused
 from indextts_jax.emotion.vectors import normalize_weights, random_rows
 from indextts_jax.engine import tts as engine
 from indextts_jax.engine.tts import IndexTTS
-from indextts_jax.voices.analysis import Voice
+from indextts_jax.voices.analysis import EmotionPrompt, Voice
 
-PROMPT = jnp.full((1, 64), 3.0)
+PROMPT = EmotionPrompt(jnp.full((1, 64), 3.0))
 WEIGHTS = [0.5, 0.0, 0.0, 0.25, 0.0, 0.0, 0.0, 0.125]
 READ = (0.0, 0.7, 0.0, 0.0, 1.2, 0.0, 0.0, 0.0)  # more than one in all: that is left as it is
 SEED = 5
@@ -52,58 +53,43 @@ def voice(**parts: Any) -> Voice:
     return blank
 
 
-def expected(asked: dict[str, bool]) -> tuple[Any, ...]:
-    """Prompt, alpha, weights and rows, from the reference's table of modes."""
-    alpha = 0.3 if asked["alpha"] else None
-    rows = random_rows((2, 3, 1, 2, 1, 2, 1, 3), random.Random(SEED)) if asked["random"] else None
-    if asked["text"]:
-        return None, alpha, READ, rows
-    if asked["weights"]:
-        weights = normalize_weights(WEIGHTS) if asked["bias"] else tuple(WEIGHTS)
-        return None, alpha, weights, rows
-    if asked["prompt"]:
-        return PROMPT, alpha, None, rows
-    return None, None, None, rows
-
-
 @pytest.mark.parametrize("given", list(itertools.product((False, True), repeat=6)))
 def test_every_combination_gives_what_the_reference_s_modes_say(tts, monkeypatch, given):
-    names = ("text", "weights", "prompt", "alpha", "random", "bias")
-    asked = dict(zip(names, given, strict=True))
+    asked = dict(zip(OPTIONS, given, strict=True))
     seen = []
 
-    def stop(model, voice, *arguments):
-        seen.append(arguments)
+    def stop(model, voice, emotion, seed):
+        seen.append(emotion)
+        assert seed == SEED
         raise Asked
 
     monkeypatch.setattr(engine, "emotion_vector", stop)
-    wishes = {
-        "emotion": PROMPT if asked["prompt"] else None,
-        "emotion_alpha": 0.3 if asked["alpha"] else None,
-        "emotion_weights": WEIGHTS if asked["weights"] else None,
-        "emotion_text": "So tired." if asked["text"] else None,
-        "emotion_random": asked["random"],
-        "emotion_bias": asked["bias"],
+    values = {
+        "text": "So tired.",
+        "weights": WEIGHTS,
+        "prompt": PROMPT,
+        "alpha": 0.3,
+        "random": True,
+        "bias": True,
     }
+    emotion = Emotion(**{name: values[name] for name, there in asked.items() if there})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(Asked):
-            tts.speak("Hello.", voice(), **wishes, seed=SEED)
-    prompt, alpha, weights, rows = seen[0]
-    wanted = expected(asked)
-    assert (prompt is None) == (wanted[0] is None)
-    assert (alpha, weights and tuple(weights), rows) == wanted[1:]
-
+            tts.speak("Hello.", voice(), emotion=emotion, seed=SEED)
+    (ours,) = seen
+    weights = READ if asked["text"] else tuple(WEIGHTS) if asked["weights"] else None
+    by_weights = weights is not None
+    prompt = asked["prompt"] and not by_weights
+    assert ours == Emotion(
+        weights=weights,
+        prompt=PROMPT if prompt else None,
+        alpha=0.3 if asked["alpha"] and (by_weights or prompt) else None,
+        random=asked["random"] and by_weights,
+        bias=asked["bias"] and asked["weights"] and not asked["text"],
+    )
     said = " ".join(str(warning.message) for warning in caught)
-    mode = next((name for name in names[:3] if asked[name]), "own")
-    dropped = {
-        "emotion_weights is not": asked["weights"] and mode == "text",
-        "emotion prompt is not": asked["prompt"] and mode in ("text", "weights"),
-        "emotion_alpha needs": asked["alpha"] and mode == "own",
-        "emotion_random needs": asked["random"] and mode in ("own", "prompt"),
-        "emotion_bias needs": asked["bias"] and mode != "weights",
-    }
-    assert {words: words in said for words in dropped} == dropped
+    assert said == explain_unused(emotion)
 
 
 def test_random_rows_are_taken_of_each_emotion(tts):
@@ -114,7 +100,16 @@ def test_random_rows_are_taken_of_each_emotion(tts):
     random_generator = np.random.default_rng(0)
     own = jnp.asarray(random_generator.normal(size=(1, 64)), jnp.float32)
     speaker = voice(base=own, own=own, style=jnp.ones((1, 192)))
-    rows = [size - 1 for size in groups]
-    ours = emotion_vector(tts.model, speaker, None, None, WEIGHTS, rows)
+    rows = random_rows(groups, random.Random(SEED))
+    emotion = Emotion(weights=WEIGHTS, random=True)
+    ours = emotion_vector(tts.model, speaker, emotion, SEED)
     plainly = np.asarray(WEIGHTS) @ table[starts + rows] + (1 - sum(WEIGHTS)) * own
     np.testing.assert_allclose(ours, plainly, rtol=1e-5, atol=1e-6)
+
+
+def test_bias_tones_given_weights_down(tts):
+    own = jnp.ones((1, 64))
+    speaker = voice(base=own, own=own, style=jnp.ones((1, 192)))
+    biased = emotion_vector(tts.model, speaker, Emotion(weights=WEIGHTS, bias=True))
+    toned = emotion_vector(tts.model, speaker, Emotion(weights=normalize_weights(WEIGHTS)))
+    np.testing.assert_array_equal(biased, toned)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import support
 
-from indextts_jax import IndexTTS, InputError, Settings, TextWarning, Voice
+from indextts_jax import Emotion, IndexTTS, InputError, Settings, TextWarning, Voice
 from indextts_jax.audio.features import log_mel
 from indextts_jax.audio.io import load_audio
 from indextts_jax.config import bundled_config
@@ -106,13 +106,11 @@ def test_a_watch_that_raises_ends_it_within_a_segment(tts: IndexTTS, voice: Voic
     ("text", "more"),
     [
         (" ", {}),
-        ("Hello.", {"emotion_weights": [1.0]}),
-        ("Hello.", {"emotion_text": "glad"}),
-        ("Hello.", {"emotion_alpha": float("nan"), "emotion_weights": [0.1] * 8}),
+        ("Hello.", {"emotion": Emotion(text="glad")}),
         ("Hello.", {"settings": Settings(max_codes=10**6)}),
         ("☃☃", {}),
     ],
-    ids=["blank", "weights", "no reader", "alpha", "max_codes", "unknown"],
+    ids=["blank", "no reader", "max_codes", "unknown"],
 )
 def test_what_cannot_be_done_is_refused_at_the_call(
     tts: IndexTTS, voice: Voice, text: str, more: dict[str, Any]
@@ -152,5 +150,5 @@ def test_the_mel_is_the_model_s(tts: IndexTTS) -> None:
 
 def test_warnings_point_at_the_caller(tts: IndexTTS, voice: Voice) -> None:
     with pytest.warns(UserWarning, match="emotion_alpha needs") as caught:
-        tts.speak("Why?", voice, emotion_alpha=0.5)
+        tts.speak("Why?", voice, emotion=Emotion(alpha=0.5))
     assert caught[0].filename == __file__

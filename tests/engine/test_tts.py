@@ -12,6 +12,7 @@ from models_under_test import model
 
 from indextts_jax.config import BucketConfig
 from indextts_jax.emotion.blend import emotion_vector
+from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.acoustic import Codes, speech_mel
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
@@ -21,7 +22,13 @@ from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime.inner_stages import prototype_rows
 from indextts_jax.runtime.precision import cast, with_compute_dtype
 from indextts_jax.sampling.generate import SamplingConfig
-from indextts_jax.voices.analysis import Signals, Voice, analyse_emotion, analyse_signals
+from indextts_jax.voices.analysis import (
+    EmotionPrompt,
+    Signals,
+    Voice,
+    analyse_emotion,
+    analyse_signals,
+)
 
 TEXT = "Hello world."
 QUICK = Settings(steps=2, max_codes=24)
@@ -136,7 +143,7 @@ def test_noise_past_the_flow_s_length_changes_nothing(tts: IndexTTS, voice: Voic
 
 
 def test_the_voice_s_own_emotion_is_that_of_the_emotion_route(tts: IndexTTS, voice: Voice) -> None:
-    own = emotion_vector(tts.model, voice, None, None, None)
+    own = emotion_vector(tts.model, voice)
     support.assert_close(own, voice.own, "emotion_vector.merge")
 
 
@@ -145,7 +152,7 @@ def test_an_emotion_prompt_that_is_the_voice_s_own_recording_is_not_analysed_aga
 ) -> None:
     clip, empty = support.TINY / "speaker.wav", dataclasses.replace(tts.model, params={})
 
-    assert analyse_emotion(empty, clip, voice=voice) is voice.own
+    assert analyse_emotion(empty, clip, voice=voice).vector is voice.own
     with pytest.raises(InputError, match="semantic_encoder"):
         analyse_emotion(empty, clip, start=0.25, voice=voice)
 
@@ -160,24 +167,23 @@ def test_a_recording_at_the_rate_of_the_mel_is_analysed_once(tts: IndexTTS) -> N
 
 
 def test_weights_of_zero_leave_the_own_emotion(tts: IndexTTS, voice: Voice) -> None:
-    own = emotion_vector(tts.model, voice, None, None, None)
-    assert np.array_equal(emotion_vector(tts.model, voice, None, None, [0.0] * 8), own)
+    own = emotion_vector(tts.model, voice)
+    assert np.array_equal(emotion_vector(tts.model, voice, Emotion(weights=[0.0] * 8)), own)
 
 
 def test_alpha_blends_from_the_voice_s_emotion_to_the_prompt_s(tts: IndexTTS, voice: Voice) -> None:
     prompt = tts.emotion(support.TINY / "emotion.wav")
-    assert np.array_equal(emotion_vector(tts.model, voice, prompt, 0.0, None), voice.base)
-    half = emotion_vector(tts.model, voice, prompt, 0.5, None)
-    np.testing.assert_allclose(half, (voice.base + prompt) / 2, rtol=1e-5, atol=1e-6)
+    assert np.array_equal(
+        emotion_vector(tts.model, voice, Emotion(prompt=prompt, alpha=0.0)), voice.base
+    )
+    half = emotion_vector(tts.model, voice, Emotion(prompt=prompt, alpha=0.5))
+    np.testing.assert_allclose(half, (voice.base + prompt.vector) / 2, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"emotion_text": "sad"}, "loaded with reads_emotion=True"),
-        ({"emotion_weights": [0.5] * 7, "emotion_bias": True}, "must be 8 finite numbers"),
-        ({"emotion_weights": [0.5] * 7}, "must be 8 finite numbers"),
-        ({"emotion_weights": [float("nan")] * 8}, "must be 8 finite numbers"),
+        ({"emotion": Emotion(text="sad")}, "loaded with reads_emotion=True"),
         ({"settings": Settings(max_codes=10**6)}, "max_codes must be 1 to 161"),
         ({"settings": Settings(segment_tokens=10**6)}, "segment length must be 1 to 60"),
         ({"text": " \n"}, "the text is empty"),
@@ -192,7 +198,7 @@ def test_what_cannot_be_done_is_said(
 
 def test_alpha_is_not_clamped_with_an_emotion_prompt(tts: IndexTTS, voice: Voice) -> None:
     prompt = 2 * voice.own
-    beyond = emotion_vector(tts.model, voice, prompt, 1.5, None)
+    beyond = emotion_vector(tts.model, voice, Emotion(prompt=EmotionPrompt(prompt), alpha=1.5))
     expected = voice.base + 1.5 * (prompt - voice.base)
     np.testing.assert_allclose(beyond, expected, rtol=1e-5, atol=1e-6)
 
@@ -205,12 +211,12 @@ def test_alpha_scales_weights_clamped_and_cut_after_four_decimals(
 ) -> None:
     weights = [0.0] * 7 + [0.7]
     plain = [0.0] * 7 + [scaled]
-    ours = emotion_vector(tts.model, voice, None, alpha, weights)
-    assert np.array_equal(ours, emotion_vector(tts.model, voice, None, None, plain))
+    ours = emotion_vector(tts.model, voice, Emotion(weights=weights, alpha=alpha))
+    assert np.array_equal(ours, emotion_vector(tts.model, voice, Emotion(weights=plain)))
 
 
 def test_weights_of_one_emotion_replace_the_own_one(tts: IndexTTS, voice: Voice) -> None:
-    whole = emotion_vector(tts.model, voice, None, None, [1.0] + [0.0] * 7)
+    whole = emotion_vector(tts.model, voice, Emotion(weights=[1.0] + [0.0] * 7))
     rows = prototype_rows(tts.model, voice.style)
     table = tts.model.params["emotion_prototypes"]["emotion"]
     support.assert_close(whole[0], table[int(rows[0, 0])], "emotion_vector.merge")

@@ -29,7 +29,8 @@ from indextts_jax.audio.io import load_audio
 from indextts_jax.audio.quality import excerpt_of
 from indextts_jax.checkpoint import provenance
 from indextts_jax.config import load_config
-from indextts_jax.engine import recipe, request
+from indextts_jax.emotion.request import Emotion
+from indextts_jax.engine import recipe
 from indextts_jax.engine.settings import Settings
 from indextts_jax.errors import InputError
 from indextts_jax.text.glossary import Glossary
@@ -412,7 +413,11 @@ def outputs() -> tuple[bytes, ...]:
         checkpoint="1" * 64,
         dtype=None,
         samples="2" * 64,
-        request=request.Request(text="A.", speaker=file, seed=1, settings=settings),
+        text="A.",
+        speaker=file,
+        emotion=Emotion(),
+        seed=1,
+        settings=settings,
     )
     return tuple(_output(kind, recipe.to_comment(made)) for kind in output.ENCODINGS.values())
 

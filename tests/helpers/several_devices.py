@@ -10,7 +10,7 @@ import jax
 import support
 from models_under_test import model
 
-from indextts_jax.engine.request import Utterance
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.runtime.sharding import spread_over
@@ -22,7 +22,7 @@ def main() -> None:
     settings = Settings(steps=2, max_codes=24, batch=4)
     alone = IndexTTS(model("tiny"))
     voice = alone.voice(support.TINY / "speaker.wav")
-    requests = [Utterance(text=text, voice=voice, seed=seed) for seed, text in enumerate(TEXTS)]
+    requests = [Request(text=text, voice=voice, seed=seed) for seed, text in enumerate(TEXTS)]
     expected = alone.speak_many(requests, settings=settings)
     spread = dataclasses.replace(alone, model=spread_over(alone.model, jax.devices()))
     found = spread.speak_many(requests, settings=settings)

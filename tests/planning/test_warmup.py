@@ -26,8 +26,9 @@ from indextts_jax.audio.io import resample
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.cli import runner
 from indextts_jax.config import BucketConfig, Config, bundled_config
+from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.demo import random_params
-from indextts_jax.engine.request import Utterance
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
@@ -51,7 +52,7 @@ from indextts_jax.runtime.stages import embed_codes
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.sampling.reply import reply
 from indextts_jax.text.tokenizer import Tokenizer
-from indextts_jax.voices.analysis import ENCODER_RATE, MAX_SECONDS, Voice
+from indextts_jax.voices.analysis import ENCODER_RATE, MAX_SECONDS, EmotionPrompt, Voice
 
 # Small sizes and few layers, so that much is spoken in little time.
 BUCKETS = BucketConfig(text=(8, 40), features=(64,), codes=(12,), frames=(24, 80))
@@ -87,13 +88,13 @@ def sentences(count: int, seed: int = 0) -> list[dict[str, Any]]:
     generator = random.Random(seed)
 
     def one(voice_seed: int) -> dict[str, Any]:
-        emotion = generator.choice(
-            [{}, {"emotion_weights": [generator.random() / 8] * 8}, {"emotion": voice_seed}]
+        emotion: dict[str, Any] = generator.choice(
+            [{}, {"weights": [generator.random() / 8] * 8}, {"prompt": voice_seed}]
         )
-        if "emotion_weights" in emotion and generator.random() < 0.5:
-            emotion["emotion_random"] = True
+        if "weights" in emotion and generator.random() < 0.5:
+            emotion["random"] = True
         if emotion:
-            emotion["emotion_alpha"] = generator.random()
+            emotion["alpha"] = generator.random()
         sampling = dataclasses.replace(SETTINGS.sampling, temperature=generator.uniform(0.5, 1.5))
         return {
             "text": " ".join(generator.choices(WORDS, k=generator.choice([1, 2, 5, 9, 16]))) + ".",
@@ -101,7 +102,7 @@ def sentences(count: int, seed: int = 0) -> list[dict[str, Any]]:
             "settings": dataclasses.replace(
                 SETTINGS, sampling=sampling, guidance=generator.uniform(0.1, 1)
             ),
-            **emotion,
+            "emotion": emotion,
         }
 
     return [one(number) for number in range(count)]
@@ -109,8 +110,10 @@ def sentences(count: int, seed: int = 0) -> list[dict[str, Any]]:
 
 def speak(tts: IndexTTS, voice: Voice, request: dict[str, Any]) -> np.ndarray:
     request = dict(request)
-    if "emotion" in request:
-        request["emotion"] = voice.own
+    emotion = dict(request["emotion"])
+    if "prompt" in emotion:
+        emotion["prompt"] = EmotionPrompt(voice.own)
+    request["emotion"] = Emotion(**emotion)
     return tts.speak(request.pop("text"), voice, **request).samples
 
 
@@ -201,14 +204,14 @@ def test_fifty_sentences_three_at_once_compile_nothing_after_the_warm_up(
     warm_up(tts, voices[0], three)
     generator = random.Random(2)
 
-    def one() -> Utterance:
+    def one() -> Request:
         text = " ".join(generator.choices(WORDS, k=generator.choice([1, 2, 5, 9, 16]))) + "."
         weights = generator.choice([None, [generator.random() / 8] * 8])
-        return Utterance(
+        return Request(
             text=text,
             voice=generator.choice(voices),
             seed=generator.randrange(2**32),
-            emotion_weights=weights,
+            emotion=Emotion(weights=weights),
         )
 
     with compilations() as names:

@@ -133,6 +133,7 @@ import numpy as np
 
 from indextts_jax import (
     EMOTIONS,
+    Emotion,
     Glossary,
     IndexTTS,
     InputError,
@@ -171,7 +172,7 @@ def main() -> int:
     warm_up(tts, load_voice(tts.model, voice_path("anna")))
     weights = dict(zip(EMOTIONS, tts.read_emotion("glad").weights, strict=True))
     try:
-        speech: Speech = tts.speak("Hello.", anna, emotion_weights=list(weights.values()))
+        speech: Speech = tts.speak("Hello.", anna, emotion=Emotion(weights=tuple(weights.values())))
     except InputError as error:
         print(error)
         return 2

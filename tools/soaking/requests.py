@@ -5,7 +5,6 @@ import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -13,10 +12,11 @@ from jaxtyping import Float32
 
 from indextts_jax.audio.io import load_audio
 from indextts_jax.audio.output import write_audio
+from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.sampling.generate import SamplingConfig
-from indextts_jax.voices.analysis import Voice
+from indextts_jax.voices.analysis import EmotionPrompt, Voice
 
 STORY = """
     the old house stood by a river where every child knew how to swim and nobody asked why there
@@ -88,20 +88,21 @@ def speak(
 ) -> Float32[np.ndarray, " n"]:
     """The samples of the request; none where a model of random weights stops at once."""
     groups = len(tts.model.config.emotion_prototypes.groups)
-    emotion: dict[str, Any] = {
-        "own": {},
-        "prompt": {"emotion": voices[request.seed % len(voices)].own},
-        "weights": {"emotion_weights": [request.temperature / groups] * groups},
+    alpha = request.alpha
+    emotion = {
+        "own": Emotion(),
+        "prompt": Emotion(
+            prompt=EmotionPrompt(voices[request.seed % len(voices)].own), alpha=alpha
+        ),
+        "weights": Emotion(weights=(request.temperature / groups,) * groups, alpha=alpha),
     }[request.emotion]
-    if emotion:
-        emotion["emotion_alpha"] = request.alpha
     try:
         return tts.speak(
             request.text,
             voices[request.voice],
             settings=settings(request.way, request, **more),
             seed=request.seed,
-            **emotion,
+            emotion=emotion,
         ).samples
     except RuntimeError as error:
         if "no code" not in str(error):
