@@ -12,6 +12,7 @@ import timing
 
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "indextts-jax")
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "jax-cuda12-pjrt", "jax-cuda13-pjrt")
+COMPILERS = ("nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")  # ptxas
 ROOT = Path(__file__).parents[1]
 
 
@@ -47,7 +48,7 @@ def head(kind: str, device: str | None) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "machine": timing.machine(),
         "device": device,
-        "versions": versions((*PACKAGES, *PLUGINS)),
+        "versions": versions((*PACKAGES, *PLUGINS, *COMPILERS)),
         "commit": commit(),
     }
 
