@@ -10,15 +10,16 @@ weights made on the device, first call and steady speed of codes, flow, vocoder 
 continuous batching, the kernels of a decoding step, in bfloat16, float32 and float16. Each is set
 beside the floor by the bandwidth and matrix peak measured in the same run.
 
-`OUTPUT/result.json` grows with every part; the last line printed is the same. A part begins only
-if the time that it is thought to take is left, so what was not reached is listed as such; a part
-that fails, crashes or hangs is listed by its error, and the others go on. Validation takes at most
-two fifths of the time. Logs of the child processes and the profiler's traces lie beside the result.
-Compiled programs are not kept, so that first calls tell what compiling costs; with `--cache DIR`
-they are, and a second run gets further.
+`OUTPUT/result.json` grows with every part; the last line printed is the same. Keep it as
+`benchmarks/results/DATE_gpu_check_DEVICE.json`. A part begins only if the time that it is thought
+to take is left (`--list` tells), so what was not reached is listed as such; a part that fails,
+crashes or hangs is listed by its error, and the others go on. Validation takes at most two fifths
+of the time. Logs of the child processes and the profiler's traces lie beside the result. Compiled
+programs are not kept, so that first calls tell what compiling costs; with `--cache DIR` they are,
+and a second run gets further.
 
 Exit code: 0 if every part that ran is right, 1 if one failed, 2 without the device or for bad
-input.
+input. An interrupt (or SIGTERM) ends the child processes; what is known by then is told.
 
 What the machine needs. No network, no published weights. Python 3.12, an NVIDIA driver, and JAX
 with a plugin of the same version (jax, jaxlib, jax-cuda13-plugin and jax-cuda13-pjrt 0.11.2, for
@@ -42,11 +43,13 @@ with wadler-lindig. Then on the machine with the GPU:
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +93,40 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     for name in ("minutes", "repeats", "processes"):
         if getattr(args, name) <= 0:
             parser.error(f"--{name} must be positive, got {getattr(args, name)}")
+    lanes = [*plan.validations(), plan.speeds(options_of(args).batches)]
+    every = [part.name for lane in lanes for part in lane]
+    for word in args.only:
+        if not any(word in name for name in every):
+            parser.error(f"--only: no part has {word!r} in its name; --list tells them all")
     return args
 
 
-def starter(options: Options) -> Any:
-    """Starts the child process of a lane."""
+def options_of(args: argparse.Namespace) -> Options:
+    """What the child processes are told."""
+    return Options(
+        platform=args.platform,
+        config=args.config,
+        output=str(args.output.resolve()),
+        repeats=args.repeats,
+        cache=str(args.cache.resolve()) if args.cache else None,
+    )
+
+
+def listing(args: argparse.Namespace) -> str:
+    """The parts that would run, with what each is thought to take, and the sum so far."""
+    first, lanes, speeds = planned(options_of(args), args.only)
+    lines = [f"{first.estimate:5.0f} s  {first.name}"]
+    for lane in lanes:
+        lines += [f"{part.estimate:5.0f} s  {part.name} (beside others)" for part in lane]
+    total = 0.0
+    for part in speeds:
+        total += part.estimate
+        lines.append(f"{part.estimate:5.0f} s  {part.name} (measurements so far: {total:.0f} s)")
+    return "\n".join(lines)
+
+
+def starter(options: Options) -> Callable[[str], Child]:
+    """What starts the child process of a lane."""
     output = Path(options.output)
 
     def start(lane: str) -> Child:
@@ -109,17 +141,44 @@ def starter(options: Options) -> Any:
     return start
 
 
-def check(args: argparse.Namespace) -> dict[str, Any]:
+class Session:
+    """The time that is left and the child processes, which an interrupt ends."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.budget = Budget(60 * args.minutes - RESERVE)
+        self.options = options_of(args)
+        self.children: list[Child] = []
+        self.interrupted: str | None = None
+        self._make = starter(self.options)
+
+    def start(self, lane: str) -> Child:
+        """The child process of a lane."""
+        self.children.append(self._make(lane))
+        return self.children[-1]
+
+    def interrupt(self, number: int, frame: Any) -> None:
+        """Ends all children; their parts count as not reached."""
+        self.interrupted = signal.Signals(number).name
+        self.budget.stop()
+        for child in self.children:
+            child.end()
+
+    @contextlib.contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Whoever ends this process ends its children: none may hold the device after it."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = [signal.signal(number, self.interrupt) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+
+def check(args: argparse.Namespace, session: Session) -> dict[str, Any]:
     """Runs all parts, and writes what is known after each."""
-    budget = Budget(60 * args.minutes - RESERVE)
+    options, budget, start = session.options, session.budget, session.start
     args.output.mkdir(parents=True, exist_ok=True)
-    options = Options(
-        platform=args.platform,
-        config=args.config,
-        output=str(args.output.resolve()),
-        repeats=args.repeats,
-        cache=str(args.cache.resolve()) if args.cache else None,
-    )
     found = {
         **record.head("gpu_check", None),
         "settings": {**dataclasses.asdict(options), "minutes": args.minutes, "only": args.only},
@@ -129,17 +188,17 @@ def check(args: argparse.Namespace) -> dict[str, Any]:
 
     def tell(outcome: dict[str, Any]) -> None:
         found["parts"].append(outcome)
+        found["interrupted"] = session.interrupted
         record.write(args.output / "result.json", found)
         print(line(outcome), file=sys.stderr, flush=True)
 
-    start = starter(options)
     first, validations, speeds = planned(options, args.only)
     run_side_by_side([[first]], budget, start, tell, 1)
     (opened,) = found["parts"]
     if opened["status"] != DONE:
         return found
     found["device"] = opened["result"]["device"]
-    share = Budget(min(budget.left, VALIDATION_SHARE * 60 * args.minutes))
+    share = Budget(VALIDATION_SHARE * 60 * args.minutes, whole=budget)
     run_side_by_side(validations, share, start, tell, args.processes)
     run_side_by_side([speeds], budget, start, tell, 1)
     return found
@@ -177,15 +236,20 @@ def line(outcome: dict[str, Any]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command."""
     args = arguments(argv)
-    # Children are ended on the way out, also when whoever started this ends it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    found = check(args)
+    if args.list:
+        print(listing(args))
+        return 0
+    session = Session(args)
+    with session.heeding_signals():
+        found = check(args, session)
     states = [outcome["status"] for outcome in found["parts"]]
     print("\n".join(map(line, found["parts"])))
     print(json.dumps(found))
-    if found["device"] is None:
-        print(f"error: {found['parts'][0]['error']}", file=sys.stderr)
+    if found["device"] is None and not session.interrupted:
+        print(f"error: {' '.join(found['parts'][0]['error'].split())}", file=sys.stderr)
         return 2
+    if session.interrupted:
+        return 128 + signal.Signals[session.interrupted]
     return int(FAILED in states)
 
 

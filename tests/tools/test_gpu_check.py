@@ -3,8 +3,10 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -98,6 +100,31 @@ def test_a_crash_and_a_hang_lose_one_part_each() -> None:
     assert told[1]["error"] == "no answer within 150 s"
     assert len(actors) == 3  # one more after the crash, one more after the hang
     assert actors[-1].ended
+
+
+def test_a_share_ends_with_the_whole() -> None:
+    clock = Hand()
+    whole = Budget(100, clock)
+    share = Budget(40, clock, whole)
+    assert (share.left, Budget(400, clock, whole).left) == (40, 100)
+    whole.stop()
+    assert share.left == 0
+
+
+def test_a_child_that_is_ended_because_of_an_interrupt_has_not_failed() -> None:
+    budget, told = Budget(100, Hand()), []
+
+    class Interrupted(Actor):
+        def ask(self, part: Part, seconds: float) -> dict[str, Any]:
+            budget.stop()
+            raise ChildProcessError("the process ended with -9")
+
+    plays = [Part("first", "done", (1,), 1), Part("second", "done", (1,), 1)]
+    schedule.run_lane("lane", plays, budget, lambda lane: Interrupted(Hand()), told.append)
+    assert [(one["status"], one["error"]) for one in told] == [
+        ("not reached", "interrupted"),
+        ("not reached", "needs about 1 s, 0 s were left"),
+    ]
 
 
 CHILD = """
@@ -211,15 +238,48 @@ def test_a_run_on_a_cpu(
 
 def test_too_little_time_is_told_part_by_part(tmp_path: Path) -> None:
     args = gpu_check.arguments(["--minutes", "0.01", "--output", str(tmp_path)])
-    report = gpu_check.check(args)
+    report = gpu_check.check(args, gpu_check.Session(args))
     assert [one["status"] for one in report["parts"]] == ["not reached"]
 
 
 def test_bad_input_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        gpu_check.main(["--minutes", "-1"])
-    assert ended.value.code == 2
-    assert "--minutes must be positive" in capsys.readouterr().err
+    for flags, complaint in (
+        (["--minutes", "-1"], "--minutes must be positive, got -1.0"),
+        (["--only", "codec", "sppeed"], "no part has 'sppeed' in its name"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            gpu_check.main(flags)
+        assert ended.value.code == 2
+        assert complaint in capsys.readouterr().err
+
+
+def test_the_parts_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu_check.main(["--list", "--only", "vocoder", "tiny fused cfm"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "    5 s  device",
+        "   12 s  validate tiny fused cfm (beside others)",
+        "   60 s  vocoder bfloat16 plain (measurements so far: 60 s)",
+        "   60 s  vocoder float32 plain (measurements so far: 120 s)",
+        "   60 s  vocoder float16 plain (measurements so far: 180 s)",
+    ]
+
+
+def test_an_interrupt_ends_the_children_and_tells_what_is_known(tmp_path: Path) -> None:
+    command = [sys.executable, "tools/gpu_check.py", "--output", str(tmp_path)]
+    environment = dict(os.environ, PYTHONSTARTUP="", PYTHONPATH=str(tmp_path))
+    (tmp_path / "jax.py").write_text("import time; time.sleep(100)")  # a child that hangs
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "device.log").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)  # the child is there; the part is asked for
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=30)
+    report = json.loads(printed.splitlines()[-1])
+    assert report["interrupted"] == "SIGTERM"
+    assert [one["error"] for one in report["parts"]] == ["interrupted"]
 
 
 def test_codes_are_timed_and_profiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

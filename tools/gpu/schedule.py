@@ -25,10 +25,12 @@ TAIL = 1500  # characters of a dead child's log that are kept
 
 @dataclasses.dataclass
 class Budget:
-    """Seconds until everything must be over."""
+    """Seconds until everything must be over; a share of another ends with it at the latest."""
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
+    whole: "Budget | None" = None
+    _stopped: bool = dataclasses.field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._end = self.clock() + self.seconds
@@ -36,7 +38,19 @@ class Budget:
     @property
     def left(self) -> float:
         """Seconds that are left."""
-        return self._end - self.clock()
+        if self.stopped:
+            return 0.0
+        left = self._end - self.clock()
+        return left if self.whole is None else min(left, self.whole.left)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody wants an end now."""
+        return self._stopped or (self.whole is not None and self.whole.stopped)
+
+    def stop(self) -> None:
+        """Leaves no more time."""
+        self._stopped = True
 
 
 class Child:
@@ -119,6 +133,8 @@ def run_lane(name: str, parts: Sequence[Part], budget: Budget, start: Start, tel
             except ChildProcessError as error:
                 child = None
                 outcome = {"status": FAILED, "error": str(error)}
+                if budget.stopped:
+                    outcome = {"status": NOT_REACHED, "error": "interrupted"}
             except OSError as error:
                 outcome = {"status": FAILED, "error": f"{type(error).__name__}: {error}"}
             seconds = round(budget.clock() - begun, 2)

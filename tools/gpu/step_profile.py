@@ -37,6 +37,7 @@ def summary(ran: list[Event], steps: int) -> dict[str, Any]:
     """The kernels that run at every step: how often, how long, and how busy the device is.
 
     What ran less often than there are steps lies outside of the loop, and is told as one number.
+    If the driver records a CUDA graph as one, it counts as one kernel here.
     """
     by_name: dict[str, list[Event]] = collections.defaultdict(list)
     for event in ran:
@@ -86,4 +87,8 @@ def read(folder: Path, steps: int) -> dict[str, Any]:
         names = [f"{plane.name}: {[line.name for line in plane.lines]}" for plane in planes]
         raise ValueError(f"no kernels in the trace; it has {'; '.join(names)[:1000]}")
     (name, ran), *_ = sorted(found.items())
-    return {"plane": name, **summary(ran, steps), "trace": str(paths[-1])}
+    return {
+        "plane": name,
+        **summary(ran, steps),
+        "trace": str(paths[-1].relative_to(folder.parent)),
+    }

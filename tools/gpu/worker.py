@@ -16,6 +16,8 @@ from gpu import correctness, speed
 from gpu.options import Options
 from gpu.outcomes import DoesNotApply, Wrong
 
+from indextts_jax.errors import InputError
+
 Function = Callable[..., dict[str, Any]]
 
 
@@ -44,6 +46,8 @@ def answer(table: dict[str, Function], request: dict[str, Any]) -> dict[str, Any
         return {"status": "does not apply", "error": str(error)}
     except Wrong as error:
         return {"status": "failed", "error": str(error), "result": error.result}
+    except InputError as error:
+        return {"status": "failed", "error": str(error)}
     except Exception as error:  # whatever a part raises: the others go on
         traceback.print_exc()
         return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
