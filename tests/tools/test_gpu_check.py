@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import support
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "benchmarks")]
@@ -27,6 +28,7 @@ from gpu.outcomes import DoesNotApply  # noqa: E402
 from gpu.parts import Part  # noqa: E402
 from gpu.schedule import Budget, Child  # noqa: E402
 
+from indextts_jax.conversion import import_checkpoint  # noqa: E402
 from indextts_jax.validation.loading import OneByOne  # noqa: E402
 
 
@@ -216,7 +218,9 @@ def test_a_run_on_a_cpu(
 ) -> None:
     """The device, comparisons, one that needs a GPU, and a file that is damaged."""
     monkeypatch.setattr(gpu_check, "starter", lambda options: lambda lane: Here(options))
-    monkeypatch.setattr(correctness, "imported", lambda golden: OneByOne(golden_copies.shared()))
+    checkpoint = tmp_path / "checkpoint"  # of what is compared alone: the whole takes longer
+    import_checkpoint(support.CHECKPOINTS, checkpoint, components=["semantic_codec"], quiet=True)
+    monkeypatch.setattr(correctness, "imported", lambda golden: OneByOne(checkpoint))
     altered = golden_copies.copied(tmp_path, ["codec"])
     monkeypatch.setitem(correctness.SETS, "second", altered)
     with np.load(altered / "tensors" / "codec.npz") as arrays:

@@ -164,14 +164,17 @@ def told(
 
 def _body_lines(body: Body, one: dict[str, Any], top: int) -> list[str]:
     turns = f"a turn of {one['loop']} ({one['trips'] or 'open'} turns)"
+    launched = ""  # XLA dumps no sequence of a program with hardly a launch
+    if one["launches"] is not None:
+        graphs = f"{one['in_graphs']} in {one['graphs']} graphs"
+        launched = f"; launched {one['launches']}, of which {graphs}"
     lines = [
         f"   {'outside of loops' if one['loop'] is None else turns}: {one['kernels']} kernels "
         f"({one['products']} products, {one['copies']} copies of {_bytes(one['copied'])}, "
         f"{_bytes(one['transposed_or_concatenated'])} in transposes and concatenations, "
         f"{one['conditionals']} conditionals, {one['condition']} in the condition); "
-        f"{one['flops'] / 1e9:.2f} GFLOP, {_bytes(one['bytes'])}; launched {one['launches']}, of "
-        f"which {one['in_graphs']} in {one['graphs']} graphs; at least {one['floor'] * 1e6:.0f} "
-        f"us, with launches {one['seconds'] * 1e6:.0f} us"
+        f"{one['flops'] / 1e9:.2f} GFLOP, {_bytes(one['bytes'])}{launched}; at least "
+        f"{one['floor'] * 1e6:.0f} us, with launches {one['seconds'] * 1e6:.0f} us"
     ]
     for kernel in sorted(body.kernels, key=lambda k: -k.bytes)[:top]:
         work = "+".join(sorted(kernel.work - {"copy"})) or kernel.opcode
