@@ -1,6 +1,7 @@
 """The models and prompts that are timed: a checkpoint, or sizes filled with random numbers."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,23 @@ from indextts_jax.text.tokenizer import Tokenizer
 
 DATA = Path(__file__).parents[1] / "indextts_jax/data"
 SIZES = {"published": "indextts2", "tiny": "tiny"}
-BLOCK = 2**20  # random numbers that are drawn; they are repeated as often as it takes
+SPOKEN = tuple(name for name in COMPONENTS if name != "text_emotion")
+"""The components that a text and a recording need."""
+# Random numbers that are drawn; they are repeated as often as it takes. A prime number, so that no
+# two rows of a kernel are the same.
+BLOCK = 1_048_573
 
 
-def random_model(sizes: str, dtype: str | None, *, fused_attention: bool = False) -> Model:
+def random_model(
+    sizes: str,
+    dtype: str | None,
+    *,
+    fused_attention: bool = False,
+    components: Iterable[str] = SPOKEN,
+) -> Model:
     """A model of these sizes (`published`, `tiny`, or a configuration's file) with random weights.
 
-    Made in place, in seconds: time does not depend on values.
+    Made on the default device, in seconds: time does not depend on values.
     """
     if sizes in SIZES:
         config = bundled_config(SIZES[sizes])
@@ -38,25 +49,34 @@ def random_model(sizes: str, dtype: str | None, *, fused_attention: bool = False
     if fused_attention:
         (device,) = jnp.zeros(()).devices()
         config = with_fused_attention(config, device)
-    block = np.random.default_rng(0).standard_normal(BLOCK, np.float32)
-    params = {name: _filled(name, config, block) for name in COMPONENTS if name != "text_emotion"}
+    block = jax.random.normal(jax.random.key(0), (BLOCK,), jnp.float32)
+    params = {name: _filled(name, config, block) for name in components}
     return Model(config, params, Tokenizer((DATA / "demo_tokenizer.model").read_bytes()))
 
 
-def _filled(name: str, config: Config, block: np.ndarray) -> Params:
+def _filled(name: str, config: Config, block: jax.Array) -> Params:
     expected = structure(name, config).expected
+    (device,) = block.devices()
 
-    def fill(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    def fill(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct, block: jax.Array) -> jax.Array:
         key = getattr(path[-1], "key", "")
         if key in ("scale", "var", "gamma"):
             return jnp.ones(leaf.shape, leaf.dtype)
         if key in ("bias", "mean", "alpha", "beta"):
             return jnp.zeros(leaf.shape, leaf.dtype)
-        size = math.prod(leaf.shape[:-1]) ** -0.5 if key == "kernel" else 1.0
-        return jnp.asarray(np.resize(size * block, leaf.shape), leaf.dtype)
+        scale = math.prod(leaf.shape[:-1]) ** -0.5 if key == "kernel" else 1.0
+        count = math.prod(leaf.shape)
+        repeated = jnp.broadcast_to(block, (-(-count // BLOCK), BLOCK)).reshape(-1)
+        return (scale * repeated[:count]).reshape(leaf.shape).astype(leaf.dtype)
 
-    # In the dtype and the layout that loading gives them.
-    return precision.place_params(name, jax.tree_util.tree_map_with_path(fill, expected), config)
+    def make(block: jax.Array) -> Params:
+        params = jax.tree_util.tree_map_with_path(lambda p, leaf: fill(p, leaf, block), expected)
+        # In the dtype and the layout that loading gives them.
+        return precision.place_params(name, params, config, device)
+
+    # One program a component. The block is its argument: drawn inside, XLA would draw it again
+    # for every array.
+    return jax.jit(make)(block)
 
 
 def opened(
@@ -70,9 +90,8 @@ def opened(
     if (checkpoint is None) == (sizes is None):
         raise InputError("give a checkpoint, or --random published (or tiny)")
     if checkpoint is not None:
-        names = [name for name in COMPONENTS if name != "text_emotion"]
         fused = {"fused_attention": fused_attention}
-        return without_stop(load_model(checkpoint, dtype=dtype, components=names, **fused))
+        return without_stop(load_model(checkpoint, dtype=dtype, components=SPOKEN, **fused))
     assert sizes is not None
     return without_stop(random_model(sizes, dtype, fused_attention=fused_attention))
 

@@ -17,28 +17,24 @@ The last line is the same as JSON.
 """
 
 import argparse
-import datetime
 import json
 import resource
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import cells
 import jax
 import models
+import record
 import roofline
-import timing
 from work import TEXTS
 
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.utils.text_table import table
-
-PACKAGES = ("jax", "jaxlib", "flax", "numpy", "indextts-jax")
 
 
 def memory(device: jax.Device) -> dict[str, int]:
@@ -65,11 +61,7 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     for dtype, peak in peaks.items():
         _tell(f"{dtype}: {peak.flops / 1e9:,.0f} GFLOP/s, {peak.bandwidth / 1e9:,.1f} GB/s")
     found: dict[str, Any] = {
-        "kind": "run",
-        "date": datetime.date.today().isoformat(),
-        "machine": timing.machine(),
-        "device": devices.describe(device),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        **record.head("run", devices.describe(device)),
         "weights": str(args.checkpoint.name) if args.checkpoint else f"random, {args.random}",
         "dtype": {
             stage: getattr(model.config.compute, stage) for stage in ("gpt", "dit", "vocoder")
@@ -88,7 +80,7 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         found["rows"].append({**row, "memory": memory(device)})
         _tell(_line(found["rows"][-1]))
         if args.json:
-            args.json.write_text(json.dumps(found) + "\n", encoding="utf-8")
+            record.write(args.json, found)
 
     tts = IndexTTS(model)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -20,10 +21,43 @@ import numpy as np
 
 from indextts_jax.engine.acoustic import Line
 from indextts_jax.engine.decoding import Decoder
-from indextts_jax.runtime.model import load_model
+from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices.analysis import Voice
+
+
+def rounds(
+    model: Model, sizes: Sequence[int], *, beams: int, codes: int, text: int
+) -> Callable[[int], tuple[int, float]]:
+    """One round of a number of slots: how many codes were decoded, in how many seconds."""
+    cfg = model.config.gpt
+    rng = np.random.default_rng(0)
+    none = jax.numpy.zeros((1, 1, 1))
+    latents = rng.standard_normal((1, cfg.conditioning_latents, cfg.width), np.float32)
+    voice = Voice(jax.numpy.asarray(latents), *[none[0]] * 3, none, none, 0, none, 0)
+    tokens = rng.integers(2, cfg.text_vocabulary, text).tolist()
+    line = Line(tokens, voice, none[0] * np.zeros((1, cfg.width), np.float32))
+    sampling = SamplingConfig(beams=beams, max_codes=codes, start_code=False)
+    keys = jax.random.split(jax.random.key(0), max(sizes))
+
+    def decode(size: int) -> tuple[int, float]:
+        queue = collections.deque(range(size))
+        decoder = Decoder(
+            model,
+            sampling,
+            size,
+            text,
+            take=lambda: queue.popleft() if queue else None,
+            line=lambda number: line,
+            key=lambda number: keys[number],
+            clock=Clock(),
+        )
+        start = time.perf_counter()
+        count = sum(len(ids) for _, ids, _ in decoder.codes())
+        return count, time.perf_counter() - start
+
+    return decode
 
 
 def main() -> int:
@@ -38,31 +72,7 @@ def main() -> int:
     parser.add_argument("--dtype")
     asked = parser.parse_args()
     model = load_model(asked.checkpoint, components=["gpt"], dtype=asked.dtype)
-    cfg = model.config.gpt
-    rng = np.random.default_rng(0)
-    none = jax.numpy.zeros((1, 1, 1))
-    latents = rng.standard_normal((1, cfg.conditioning_latents, cfg.width), np.float32)
-    voice = Voice(jax.numpy.asarray(latents), *[none[0]] * 3, none, none, 0, none, 0)
-    tokens = rng.integers(2, cfg.text_vocabulary, asked.text).tolist()
-    line = Line(tokens, voice, none[0] * np.zeros((1, cfg.width), np.float32))
-    sampling = SamplingConfig(beams=asked.beams, max_codes=asked.codes, start_code=False)
-    keys = jax.random.split(jax.random.key(0), max(asked.slots))
-
-    def decode(size: int) -> tuple[int, float]:
-        queue = collections.deque(range(size))
-        decoder = Decoder(
-            model,
-            sampling,
-            size,
-            asked.text,
-            take=lambda: queue.popleft() if queue else None,
-            line=lambda number: line,
-            key=lambda number: keys[number],
-            clock=Clock(),
-        )
-        start = time.perf_counter()
-        count = sum(len(ids) for _, ids, _ in decoder.codes())
-        return count, time.perf_counter() - start
+    decode = rounds(model, asked.slots, beams=asked.beams, codes=asked.codes, text=asked.text)
 
     rates: dict[int, list[float]] = {size: [] for size in asked.slots}
     for number in range(asked.rounds + 1):

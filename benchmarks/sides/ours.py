@@ -149,7 +149,7 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
                 return {"latents": latents, "emotion": vectors[0] + (vectors[1] - vectors[0])}
 
         case "codes":
-            voice, tokens = _voice(work, given), given["text"][0].tolist()
+            voice, tokens = voice_of(work, given), given["text"][0].tolist()
             emotion, key = jnp.asarray(given["emotion"]), seeds.segment_keys(work.seed, 0)[0]
 
             def run() -> Any:
@@ -166,7 +166,7 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
                 return {"latents": found[:, : work.codes]}
 
         case "flow":
-            voice, codes = _voice(work, given, buckets.frames), _codes(model, given)
+            voice, codes = voice_of(work, given, buckets.frames), _codes(model, given)
             hidden = padded("hidden", buckets.codes)
             whole = flow_size(buckets, given["noise"].shape[1], work.frames)
             noise = padded("noise", (whole,))
@@ -201,24 +201,28 @@ def _codes(model: Model, given: dict[str, Any]) -> acoustic.Codes:
     return acoustic.Codes.padded(model, given["codes"][0])
 
 
-def _voice(work: Work, given: dict[str, Any], ladder: Any = None) -> Voice:
+def voice_of(work: Work, given: dict[str, Any], ladder: Any = None) -> Voice:
     """A voice with what a stage looks at; the rest is empty."""
-    none = jnp.zeros((1, 0))
+
+    def array(name: str, axes: int) -> jax.Array:
+        return jnp.asarray(given[name]) if name in given else jnp.zeros((1,) + (0,) * (axes - 1))
 
     def frames(name: str) -> jax.Array:
         if name not in given:
-            return none
+            return array(name, 3)
         return jnp.asarray(pad(given[name], bucket(work.prompt_frames, ladder)))
 
+    latents = array("latents", 3)
+    unused = jnp.zeros((1, latents.shape[-1]))
     return Voice(
-        latents=jnp.asarray(given.get("latents", none)),
-        base=none,
-        own=none,
-        style=jnp.asarray(given.get("style", none)),
+        latents=latents,
+        base=unused,
+        own=unused,
+        style=array("style", 2),
         mel=frames("mel"),
         condition=frames("condition"),
         frames=work.prompt_frames,
-        quantized=none,
+        quantized=array("quantized", 3),
         codes=work.features,
     )
 

@@ -1,0 +1,159 @@
+"""Compiling for a GPU that is not there: the reading of HLO, and a stage where there are wheels."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "benchmarks")]
+
+import compile_for_gpu  # noqa: E402
+from gpu import hlo_report, lowering, thunks  # noqa: E402
+
+HLO = """\
+HloModule jit_run, is_scheduled=true, input_output_alias={ {0}: (0, {}, may-alias) }
+
+%fused (p0: f32[4,8], p1: f32[8]) -> f32[4,8] {
+  %p0 = f32[4,8]{1,0} parameter(0)
+  %p1 = f32[8]{0} parameter(1)
+  %wide = f32[4,8]{1,0} broadcast(%p1), dimensions={1}
+  ROOT %sum = f32[4,8]{1,0} add(%p0, %wide)
+}
+
+%update (p0: f32[4,8], p1: f32[1,8], p2: s32[]) -> f32[4,8] {
+  %p0 = f32[4,8]{1,0} parameter(0)
+  %p1 = f32[1,8]{1,0} parameter(1)
+  %p2 = s32[] parameter(2)
+  %zero = s32[] constant(0)
+  ROOT %put = f32[4,8]{1,0} dynamic-update-slice(%p0, %p1, %p2, %zero)
+}
+
+%condition (state: (s32[], f32[4,8], f32[8])) -> pred[] {
+  %state = (s32[], f32[4,8]{1,0}, f32[8]{0}) parameter(0)
+  %n = s32[] get-tuple-element(%state), index=0
+  %last = s32[] constant(5)
+  ROOT %less = pred[] compare(%n, %last), direction=LT
+}
+
+%body (state: (s32[], f32[4,8], f32[8])) -> (s32[], f32[4,8], f32[8]) {
+  %state = (s32[], f32[4,8]{1,0}, f32[8]{0}) parameter(0)
+  %n = s32[] get-tuple-element(%state), index=0
+  %x = f32[4,8]{1,0} get-tuple-element(%state), index=1
+  %bias = f32[8]{0} get-tuple-element(%state), index=2
+  %w = f32[8,8]{1,0} constant({...})
+  %dot = f32[4,8]{1,0} custom-call(%x, %w), custom_call_target="__cublas$gemm", \
+backend_config={"lhs_contracting_dimensions":["1"],"operand_precision":["HIGHEST","HIGHEST"]}
+  %loop_add_fusion = f32[4,8]{1,0} fusion(%dot, %bias), kind=kLoop, calls=%fused
+  %row = f32[1,8]{1,0} slice(%loop_add_fusion), slice={[0:1], [0:8]}
+  %put = f32[4,8]{1,0} fusion(%loop_add_fusion, %row, %n), kind=kLoop, calls=%update
+  ROOT %out = (s32[], f32[4,8]{1,0}, f32[8]{0}) tuple(%n, %put, %bias)
+}
+
+ENTRY %main (a: f32[4,8], b: f32[8]) -> f32[4,8] {
+  %a = f32[4,8]{1,0} parameter(0)
+  %b = f32[8]{0} parameter(1)
+  %start = s32[] constant(0)
+  %copy.1 = f32[4,8]{1,0} copy(%a)
+  %state = (s32[], f32[4,8]{1,0}, f32[8]{0}) tuple(%start, %copy.1, %b)
+  %loop = (s32[], f32[4,8]{1,0}, f32[8]{0}) while(%state), condition=%condition, body=%body, \
+backend_config={"known_trip_count":{"n":"5"}}
+  ROOT %done = f32[4,8]{1,0} get-tuple-element(%loop), index=1
+}
+"""
+
+THUNKS = """\
+000: kCopy
+001: kWhile
+condition:
+  000: kKernel
+body:
+  000: kCommandBuffer
+    000: kGemm
+    001: kKernel
+  001: kConvolution
+002: kKernel
+"""
+
+
+def test_what_a_turn_of_a_loop_does() -> None:
+    outside, turn = hlo_report.Module(HLO).bodies()
+    assert [kernel.name for kernel in outside.kernels] == ["copy.1"]
+    assert (turn.trips, turn.depth, len(turn.condition)) == (5, 1, 1)
+    kernels = {kernel.name: kernel for kernel in turn.kernels}
+    assert kernels["dot"].flops == 2 * 4 * 8 * 8
+    assert kernels["dot"].exact
+    assert kernels["dot"].kinds == {"f32"}
+    assert kernels["loop_add_fusion"].bytes == 4 * (32 + 8 + 32)
+    assert kernels["put"].written == 4 * 8  # a row in place, not the whole array
+
+
+def test_what_is_donated_and_called() -> None:
+    module = hlo_report.Module(HLO)
+    assert module.aliased == 1
+    assert module.targets == {"__cublas$gemm": 1}
+    assert module.host_calls == []
+
+
+def test_products_without_the_highest_precision_are_seen() -> None:
+    (_, turn) = hlo_report.Module(HLO.replace("HIGHEST", "DEFAULT")).bodies()
+    assert not next(kernel for kernel in turn.kernels if kernel.name == "dot").exact
+
+
+def test_launches_in_command_buffers_are_counted_apart() -> None:
+    program, loop = thunks.launches(THUNKS)
+    assert (sum(program.kinds.values()), program.graphs) == (2, [])
+    assert (sum(loop.kinds.values()), loop.graphs, loop.condition) == (3, [2], 1)
+    assert loop.alone == 1
+
+
+def test_every_stage_that_can_be_asked_for_can_be_lowered() -> None:
+    assert set(compile_for_gpu.STAGES + compile_for_gpu.KERNELS) == set(lowering.STAGES)
+
+
+def test_an_unknown_target_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match="a100, h100, h200, rtx4090 or a textproto's path"):
+        lowering.target_device("h900")
+
+
+def test_without_wheels_there_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    versions = {"jax": "0.10.2", "jaxlib": "0.12.0", "jax-cuda12-plugin": "0.10.2"}
+    monkeypatch.setattr(compile_for_gpu.metadata, "version", versions.__getitem__)
+    monkeypatch.setattr(compile_for_gpu.record, "versions", lambda names: versions)
+    assert compile_for_gpu.main([]) == 2
+    assert "jaxlib's version (0.12.0), installed is jax-cuda12-plugin 0.10.2" in (
+        capsys.readouterr().err
+    )
+    monkeypatch.setattr(compile_for_gpu.record, "versions", lambda names: {})
+    assert compile_for_gpu.main([]) == 2
+    assert 'install "jax[cuda12]"' in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    compile_for_gpu.lacking() is not None,
+    reason=f"compiling for GPUs needs the CUDA wheels: {compile_for_gpu.lacking()}",
+)
+def test_a_stage_is_compiled(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    flags = ["--small", "--stages", "vq2emb", "attend_filled", "--json", str(path)]
+    done = subprocess.run(
+        [sys.executable, "tools/compile_for_gpu.py", *flags],
+        cwd=ROOT,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(path.read_text())
+    assert found["kind"] == "compile_for_gpu"
+    embedding, kernel = found["stages"].values()
+    assert embedding["bodies"][0]["kernels"] >= 1
+    assert embedding["inexact_float32"] == []
+    assert kernel["tf32"] == 0
+    assert any("registers" in line for line in kernel["assembled"])

@@ -1,0 +1,184 @@
+"""Compiles the stages for an NVIDIA GPU that is not there, and tells what comes out.
+
+    python tools/compile_for_gpu.py --small                       # a minute or two
+    python tools/compile_for_gpu.py --target h200 --dtype bfloat16 --stages decode flow vocoder
+    python tools/compile_for_gpu.py --stages attend_fused attend_filled --target rtx4090
+
+Nothing is run and no weights are made: shapes alone go to XLA's compiler for GPUs, with the
+description of a device out of `tools/gpu/targets` (h200, h100, a100, rtx4090, or the path of a
+`GpuTargetConfigProto` as text). It answers: does every stage compile; how many kernels does a step
+have; what is copied in loops; how much memory; does float32 stay float32. It measures no time: its
+seconds are bytes and operations over a device's figures, and a cost for each launch.
+
+It needs JAX's plugin for CUDA (which brings ptxas) but no GPU; about 5 GB, best in an environment
+apart from the one that tests use, as JAX would look for a GPU in it:
+
+    python3.12 -m venv gpu-compile
+    gpu-compile/bin/pip install "jax[cuda12]==0.10.2" "flax==0.12.8" -e .
+
+Pin both: with jax 0.10, flax must be older than 0.12.12, and JAX refuses a plugin that is older
+than its jaxlib. At the published sizes, on two busy cores, compiling takes a minute or two for the
+flow, three for the decoding loop, two to five for the vocoder. With `--small` the GPT has two
+layers, the segment 128 codes, the flow three layers, and the vocoder is tiny: widths, and so the
+kinds of kernels, stay. A step of n layers has a + n b kernels; `--gpt_layers` gives other n.
+
+For each stage it prints: seconds to compile; bytes of arguments, results (and how much of them lies
+in place of an argument: donated) and scratch; custom calls; how often `.tf32` stands in the machine
+code (PTX), and tensor core instructions; what goes by way of the host. Then for what lies outside
+of loops, and for one turn of each loop: kernels, products, copies, conditionals; operations and
+bytes (of an array that is sliced or updated in place, the slice alone); launches, and how many lie
+in command buffers (CUDA graphs); the least time by bandwidth and arithmetic, and with launches; the
+kernels that move most. A copy of a cache is not always an op named `copy`: look for
+`input_transpose_fusion` and `input_concatenate_fusion` with megabytes in a turn of a loop.
+
+It cannot tell which form of a product wins on a device, which times them (`--triton on` makes
+every product a Triton fusion, `off` leaves it to cuBLAS: the truth lies between), nor cuDNN's
+scratch memory, nor whether results are right. Exit code: 1 if a stage fails to compile.
+"""
+
+import argparse
+import dataclasses
+import os
+import shutil
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+# This tree's package before an installed one.
+sys.path[:0] = [str(ROOT), str(ROOT / "tools"), str(ROOT / "benchmarks")]
+
+import record  # noqa: E402
+
+STAGES = (
+    *("semantic_encoder", "speaker_latents", "emotion_vector", "quantize", "style_encoder"),
+    *("decode", "slots8", "slots32", "insert1", "latents", "vq2emb", "project", "regulate"),
+    *("flow", "vocoder"),
+)
+SMALL = ("decode", "slots8", "latents", "flow", "vocoder")
+KERNELS = ("attend_fused", "attend_filled")  # the Pallas kernels alone: seconds to compile
+SMALL_CODES = 128
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """What is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--target", default="h200", help="h200, h100, a100, rtx4090, or a textproto's path")
+    add("--stages", nargs="+", choices=STAGES + KERNELS, help="(by default all but the kernels)")
+    add("--small", action="store_true", help="few layers and codes, for a check in a minute or two")
+    add("--dtype", default="float32", help="float32, bfloat16, float16 or int8")
+    add("--config", default="indextts2", help="indextts2 or tiny")
+    add("--fused_attention", action="store_true", help="of decoding and flow")
+    add("--beams", type=int, default=3)
+    add("--text", type=int, default=25, help="text tokens (25)")
+    add("--codes", type=int, help="of the segment, 50 are a second (500; 128 with --small)")
+    add("--prompt", type=float, default=15.0, help="seconds (15)")
+    add("--steps", type=int, default=25, help="of the flow (25)")
+    add("--window", type=int, help="codes that slots have room for (256; 128 with --small)")
+    add("--gpt_layers", type=int, help="fewer layers of the GPT")
+    add("--triton", choices=("on", "off"), default="off", help="products as Triton fusions (off)")
+    add("--flags", default="", help="more XLA_FLAGS")
+    add("--dump", type=Path, metavar="DIR", help="keep the optimised HLO and the launches there")
+    add("--json", type=Path, metavar="FILE", help="write what was found there")
+    add("--top", type=int, default=6, help="kernels of a loop to show, by bytes (6)")
+    args = parser.parse_args(argv)
+    args.stages = args.stages or list(SMALL if args.small else STAGES)
+    args.codes = args.codes or (SMALL_CODES if args.small else 500)
+    args.window = args.window or (SMALL_CODES if args.small else 256)
+    return args
+
+
+def prepare_environment(args: argparse.Namespace, dump: Path) -> None:
+    """Settings that JAX reads as it is imported."""
+    os.environ["JAX_PLATFORMS"] = "cpu"  # nothing looks for a GPU
+    flags = [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_gpu_autotune_level=0",  # timing forms against each other takes a device
+        f"--xla_gpu_enable_triton_gemm={'true' if args.triton == 'on' else 'false'}",
+        f"--xla_dump_to={dump}",
+        "--xla_dump_hlo_as_text",
+        "--xla_dump_hlo_module_re=.*run.*",  # what `compiled` calls its programs
+        args.flags,
+    ]
+    os.environ["XLA_FLAGS"] = " ".join(filter(None, flags))
+
+
+def lacking() -> str | None:
+    """Why nothing can be compiled here, or none if it can."""
+    found = record.versions(("jax", "jaxlib", *record.PLUGINS))
+    plugins = {name: version for name, version in found.items() if name.endswith("-plugin")}
+    if not plugins:
+        return 'there is no plugin for CUDA: install "jax[cuda12]" or "jax[cuda13]"'
+    jaxlib = metadata.version("jaxlib")
+    if jaxlib not in plugins.values():
+        told = ", ".join(f"{name} {version}" for name, version in plugins.items())
+        return f"a plugin must be of its jaxlib's version ({jaxlib}), installed is {told}"
+    return None
+
+
+def compile_all(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
+    """Compiles the stages in turn, and tells each as it is done.
+
+    Raises:
+        FileNotFoundError: for a target that there is not.
+        InputError: for a configuration that there is not, or that takes no fused attention.
+    """
+    # Not at the top: JAX must find its environment prepared.
+    from gpu import counting
+    from gpu.lowering import Lowering, Shapes, target_device
+
+    names = [field.name for field in dataclasses.fields(Shapes)]
+    shapes = Shapes(**{name: getattr(args, name) for name in names})
+    lowering = Lowering(shapes, target_device(args.target))
+    found: dict[str, Any] = {
+        **record.head("compile_for_gpu", f"{args.target}: compiled for, not run"),
+        "target": args.target,
+        "triton": args.triton,
+        "flags": args.flags,
+        "shapes": dataclasses.asdict(shapes),
+        "stages": {},
+    }
+    tag = f"{args.target}_{args.dtype}" + ("_fused" if args.fused_attention else "")
+    for stage in args.stages:
+        one, module = counting.compiled_stage(lambda stage=stage: lowering.stage(stage), dump)
+        if module is not None and stage in KERNELS:
+            one["assembled"] = counting.assembled(dump, args.target)
+        print(
+            counting.told(f"{stage} ({tag})", one, module, dump, args.target, args.top), flush=True
+        )
+        if args.dump and module is not None:
+            args.dump.mkdir(parents=True, exist_ok=True)
+            (args.dump / f"{stage}_{tag}.hlo.txt").write_text(module.text, encoding="utf-8")
+            for path in counting.thunk_dumps(dump)[-1:]:
+                shutil.copy(path, args.dump / f"{stage}_{tag}.thunks.txt")
+        if module is not None:
+            one["bodies"] = counting.bodies(module, dump, args.target)
+        found["stages"][stage] = one
+        if args.json:
+            record.write(args.json, found)
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; 1 if a stage fails, 2 for bad input."""
+    args = arguments(argv)
+    if (why := lacking()) is not None:
+        print(f"error: {why}", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="gpu_dump_") as folder:
+        prepare_environment(args, Path(folder))
+        try:
+            found = compile_all(args, Path(folder))
+        except (FileNotFoundError, ValueError) as error:  # InputError is a ValueError
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+    return int(any("error" in one for one in found["stages"].values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

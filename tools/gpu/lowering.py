@@ -1,0 +1,308 @@
+"""The stages of this project, lowered for a GPU that is not there: shapes alone, no weights."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import topologies
+
+from indextts_jax.audio.features import FRAME, HOP
+from indextts_jax.config import Config, bundled_config
+from indextts_jax.layers.kernels.attention import attend_fused
+from indextts_jax.layers.kernels.decode_attention import Entries, attend_filled
+from indextts_jax.models.components import structure
+from indextts_jax.runtime import stages
+from indextts_jax.runtime.buckets import bucket, flow_size
+from indextts_jax.runtime.model import compiled
+from indextts_jax.runtime.precision import with_compute_dtype, with_fused_attention
+from indextts_jax.sampling import slots
+from indextts_jax.sampling.generate import generate
+from indextts_jax.sampling.settings import SamplingConfig
+
+TARGETS = Path(__file__).parent / "targets"
+PREFIX = 80  # keys of conditioning and text in the kernel that is compiled alone
+KERNEL_ROOM = 512  # codes that its cache has room for
+ENCODER_RATE = 16_000  # Hz, of what the encoders hear
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shapes:
+    """What decides the shapes of the stages."""
+
+    config: str = "indextts2"
+    dtype: str = "float32"
+    fused_attention: bool = False
+    small: bool = False
+    beams: int = 3
+    text: int = 25  # tokens
+    codes: int = 500  # of the segment; 50 are a second
+    prompt: float = 15.0  # seconds
+    steps: int = 25  # of the flow
+    window: int = 256  # codes that slots have room for
+    gpt_layers: int | None = None
+
+
+def target_device(target: str) -> jax.Device:
+    """The device of a target: a name in `targets/`, or a textproto's path.
+
+    Raises:
+        FileNotFoundError: if it is neither.
+    """
+    path = TARGETS / f"{target}.txtpb"
+    if not path.is_file() and not (path := Path(target)).is_file():
+        known = ", ".join(sorted(p.stem for p in TARGETS.glob("*.txtpb")))
+        raise FileNotFoundError(f"--target must be {known} or a textproto's path, got {target!r}")
+    topology = topologies.get_topology_desc(
+        platform="cuda", target_config=path.read_text(encoding="utf-8"), topology="1x1x1"
+    )
+    return topology.devices[0]
+
+
+def shrunk(config: Config) -> Config:
+    """Widths as they are, with as few layers as show every kind of kernel; a tiny vocoder."""
+    wavenet = dataclasses.replace(config.dit.wavenet, layers=2)
+    vocoder = dataclasses.replace(
+        config.vocoder,
+        channels=128,
+        rates=(16, 16),  # 256 samples a frame, as before
+        kernels=(32, 32),
+        block_kernels=(3,),
+        block_dilations=((1, 3),),
+    )
+    return dataclasses.replace(
+        config,
+        gpt=dataclasses.replace(config.gpt, layers=2),
+        dit=dataclasses.replace(config.dit, layers=3, wavenet=wavenet),
+        vocoder=vocoder,
+    )
+
+
+def configured(shapes: Shapes, device: jax.Device) -> Config:
+    """The configuration that is compiled."""
+    config = with_compute_dtype(bundled_config(shapes.config), shapes.dtype)
+    if shapes.small:
+        config = shrunk(config)
+    if shapes.gpt_layers:
+        gpt = dataclasses.replace(config.gpt, layers=shapes.gpt_layers)
+        config = dataclasses.replace(config, gpt=gpt)
+    return with_fused_attention(config, device) if shapes.fused_attention else config
+
+
+class Lowering:
+    """Lowers stages by name."""
+
+    def __init__(self, shapes: Shapes, device: jax.Device):
+        self.shapes, self.device = shapes, device
+        self.config = configured(shapes, device)
+        self.place = jax.sharding.SingleDeviceSharding(device)
+        self.sampling = SamplingConfig(beams=shapes.beams, max_codes=shapes.codes)
+        self.numbers = self.there(jax.eval_shape(lambda: self.sampling.numbers))
+        self.half = jnp.dtype(self.config.compute.length_regulator).name
+
+    # Shapes on the device
+
+    def there(self, tree: Any) -> Any:
+        """The same shapes, as of arrays on the device."""
+        return jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.place), tree
+        )
+
+    def array(self, *shape: int, dtype: Any = "float32") -> Any:
+        """The shape of an array."""
+        kind = jnp.dtype(dtype) if isinstance(dtype, str) else dtype  # keys have no such dtype
+        return self.there(jax.ShapeDtypeStruct(shape, kind))
+
+    def integers(self, *shape: int) -> Any:
+        """The shape of an array of tokens or lengths."""
+        return self.array(*shape, dtype="int32")
+
+    def keys(self, *shape: int) -> Any:
+        """The shape of random keys."""
+        return self.array(*shape, dtype=jax.eval_shape(lambda: jax.random.key(0)).dtype)
+
+    def params(self, name: str) -> Any:
+        """The shapes of a component's parameters, as loading lays them out."""
+        expected = structure(name, self.config).expected
+        place = functools.partial(_placed, name, config=self.config, device=self.device)
+        return self.there(jax.eval_shape(place, expected))
+
+    # Lengths
+
+    @property
+    def text(self) -> int:
+        """Text tokens, padded."""
+        return bucket(self.shapes.text, self.config.buckets.text)
+
+    @property
+    def codes(self) -> int:
+        """Codes of the segment, padded."""
+        return bucket(self.shapes.codes, self.config.buckets.codes)
+
+    @property
+    def banks(self) -> int:
+        """Frames of the prompt's filter banks, not padded."""
+        return (int(self.shapes.prompt * ENCODER_RATE) - FRAME) // HOP + 1
+
+    @property
+    def frames(self) -> int:
+        """Mel frames of the segment, padded."""
+        return bucket(self._frames, self.config.buckets.frames)
+
+    @property
+    def span(self) -> int:
+        """Mel frames of prompt and segment together, padded."""
+        heard = int(self.shapes.prompt * self.config.mel.sample_rate) // self.config.mel.hop
+        return flow_size(self.config.buckets, heard + self._frames, self._frames)
+
+    @property
+    def _frames(self) -> int:
+        mel = self.config.mel
+        return int(self.shapes.codes / 50 * mel.sample_rate / mel.hop)
+
+    # Stages
+
+    def stage(self, name: str) -> jax.stages.Lowered:
+        """A stage, lowered for the device; its names are those of `STAGES`."""
+        return STAGES[name](self)
+
+    def lower(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
+        """A function of a component, as the project compiles it."""
+        stage = compiled(self.config, component, function, **static)
+        return stage.lower(self.params(component), *arrays)
+
+    def voice(self) -> tuple[Any, ...]:
+        """Conditioning latents and emotion vector, text tokens and their number."""
+        gpt = self.config.gpt
+        latents = self.array(1, gpt.conditioning_latents, gpt.width)
+        return latents, self.array(1, gpt.width), self.integers(1, self.text), self.integers(1)
+
+    def semantic(self) -> tuple[Any, ...]:
+        """Semantic features of the prompt, and their number."""
+        size = bucket((self.banks - 1) // 2 + 1, self.config.buckets.features)
+        return self.array(1, size, self.config.semantic_encoder.width), self.integers(1)
+
+    def semantic_encoder(self) -> Any:
+        """Features to semantic features."""
+        size = self.semantic()[0].shape[1]
+        features = self.array(1, size, self.config.semantic_encoder.features)
+        return self.lower(
+            "semantic_encoder", "__call__", features, self.array(1, size, dtype="bool")
+        )
+
+    def style_encoder(self) -> Any:
+        """Filter banks to the style vector."""
+        size = bucket(self.banks, self.config.buckets.frames)
+        banks = self.array(1, size, self.config.style_encoder.mels)
+        return self.lower("style_encoder", "__call__", banks, self.integers(1))
+
+    def decode(self) -> Any:
+        """Prefix and search of one request."""
+        arrays = (*self.voice(), self.keys(1), self.numbers)
+        return self.lower("gpt", generate, *arrays, strategy=self.sampling.strategy)
+
+    def empty_slots(self, count: int) -> Any:
+        """The state of continuous batching."""
+        strategy = self.sampling.strategy
+        sizes = {"slots": count, "text_size": self.text, "window": self.shapes.window}
+        made = compiled(self.config, "gpt", slots.empty, **sizes, strategy=strategy)
+        return self.there(made.eval_shape(self.params("gpt"), self.numbers))
+
+    def run_slots(self, count: int) -> Any:
+        """The loop of continuous batching."""
+        strategy = self.sampling.strategy
+        return self.lower("gpt", slots.run, self.empty_slots(count), strategy=strategy)
+
+    def insert(self) -> Any:
+        """One request into one of eight slots."""
+        each = jax.tree.map(lambda n: self.array(1, *n.shape, dtype=n.dtype), self.numbers)
+        arrays = (self.empty_slots(8), self.integers(1), *self.voice(), self.keys(1), each)
+        return self.lower("gpt", slots.insert, *arrays, strategy=self.sampling.strategy)
+
+    def latents(self) -> Any:
+        """The pass over finished codes."""
+        codes = (self.integers(1, self.codes), self.integers(1))
+        return self.lower("gpt", "latents", *self.voice(), *codes)
+
+    def regulate(self) -> Any:
+        """Codes' features stretched to mel frames."""
+        features = self.array(1, self.codes, self.config.length_regulator.features)
+        lengths = (self.integers(1), self.integers(1))
+        return self.lower("length_regulator", "__call__", features, *lengths, size=self.frames)
+
+    def flow(self) -> Any:
+        """All steps of the flow, with guidance."""
+        mels, dit = self.config.mel.mels, self.config.dit
+        arrays = (
+            self.array(1, self.span, mels),
+            self.array(1, self.span, mels),
+            self.array(1, self.span, dit.condition, dtype=self.half),
+            self.integers(1),
+            self.array(1, self.frames, dit.condition, dtype=self.half),
+            self.integers(1),
+            self.array(1, dit.style),
+        )
+        guidance, steps = self.array(), self.shapes.steps
+        return self.lower("dit", stages.guided_flow, guidance, *arrays, steps=steps)
+
+    def vocoder(self) -> Any:
+        """Mel to samples."""
+        mel = self.array(1, self.frames, self.config.mel.mels)
+        return self.lower("vocoder", "__call__", mel, self.integers(1))
+
+    def fused(self) -> Any:
+        """The flow's Pallas kernel alone."""
+        heads, width = self.config.dit.heads, self.config.dit.width
+        one = self.array(2, self.span, heads, width // heads, dtype=self.half)
+        return _alone(attend_fused, one, one, one, self.integers(2))
+
+    def filled(self) -> Any:
+        """The decoding loop's Pallas kernel alone."""
+        heads, beams = self.config.gpt.heads, self.shapes.beams
+        width, room = self.config.gpt.width // heads, KERNEL_ROOM * beams
+        one = self.array(1, heads, beams, width, dtype=self.half)
+
+        def run(query: Any, key: Any, value: Any, *caches: Any) -> Any:
+            prefix, own = Entries(*caches[:3]), Entries(*caches[3:6])
+            return attend_filled(query, key, value, prefix, own, caches[6])
+
+        def entries(size: int) -> tuple[Any, ...]:
+            keys = self.array(1, heads, width, size, dtype=self.half)
+            return keys, self.array(1, heads, size, width, dtype=self.half), self.integers(1)
+
+        allowed = self.array(1, beams, room, dtype="bool")
+        return _alone(run, one, one, one, *entries(PREFIX), *entries(room), allowed)
+
+
+def _alone(function: Callable[..., Any], *arrays: Any) -> Any:
+    def run(*arrays: Any) -> Any:  # XLA's dumps are chosen by this name
+        with jax.default_matmul_precision("highest"):
+            return function(*arrays)
+
+    return jax.jit(run).lower(*arrays)
+
+
+STAGES: dict[str, Callable[[Lowering], Any]] = {
+    "semantic_encoder": Lowering.semantic_encoder,
+    "speaker_latents": lambda m: m.lower("conditioning", "speaker_latents", *m.semantic()),
+    "emotion_vector": lambda m: m.lower("conditioning", "emotion_vector", *m.semantic()),
+    "quantize": lambda m: m.lower("semantic_codec", "quantize", *m.semantic()),
+    "style_encoder": Lowering.style_encoder,
+    "decode": Lowering.decode,
+    "slots8": lambda m: m.run_slots(8),
+    "slots32": lambda m: m.run_slots(32),
+    "insert1": Lowering.insert,
+    "latents": Lowering.latents,
+    "vq2emb": lambda m: m.lower("semantic_codec", "vq2emb", m.integers(1, m.codes)),
+    "project": lambda m: m.lower(
+        "length_regulator", "project", m.array(1, m.codes, m.config.gpt.width)
+    ),
+    "regulate": Lowering.regulate,
+    "flow": Lowering.flow,
+    "vocoder": Lowering.vocoder,
+    "attend_fused": Lowering.fused,
+    "attend_filled": Lowering.filled,
+}

@@ -1,0 +1,15 @@
+"""How a part ends that is not simply done."""
+
+from typing import Any
+
+
+class DoesNotApply(Exception):
+    """A part that makes no sense here, and is no fault: fused attention on a CPU, for instance."""
+
+
+class Wrong(Exception):
+    """A part that ran to its end and found numbers that are not right; they are kept."""
+
+    def __init__(self, message: str, result: dict[str, Any]):
+        super().__init__(message)
+        self.result = result
