@@ -57,14 +57,14 @@ class Emotion:
         False,
         ("text", "weights"),
         "emotion weights or text",
-        "Draw the stored voices behind weights or words by --seed; by default those are taken "
+        "Draw the stored voices behind weights or words by the seed; by default those are taken "
         "that are most like the speaker.",
     )
     bias: bool = _option(
         False,
         ("weights",),
         "emotion weights",
-        "Tone --emotion_weights down as the web interface of the reference does, to 0.8 in all.",
+        "Tone weights down as the web interface of the reference does, to 0.8 in all.",
     )
 
     def __post_init__(self) -> None:

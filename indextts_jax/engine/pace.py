@@ -19,13 +19,13 @@ class Timing:
 
     def __post_init__(self) -> None:
         if not SLOWEST <= self.speed <= FASTEST:
-            raise InputError(f"--speed must be {SLOWEST} to {FASTEST}, got {self.speed}")
+            raise InputError(f"speed must be {SLOWEST} to {FASTEST}, got {self.speed}", "speed")
         if self.duration is None:
             return
         if not 0 < self.duration < math.inf:
-            raise InputError(f"--duration must be above 0 s, got {self.duration}")
+            raise InputError(f"duration must be above 0 s, got {self.duration}", "duration")
         if self.speed != 1:
-            raise InputError("--speed and --duration exclude each other: give one")
+            raise InputError("speed and duration exclude each other: give one", "speed", "duration")
 
 
 def frames_of(
@@ -47,8 +47,9 @@ def frames_of(
     if not shortest <= total <= longest:
         first, last = ((frames * hop + silence) / sample_rate for frames in (shortest, longest))
         raise InputError(
-            f"--duration {timing.duration:g} s cannot be met: this text takes {first:.2f} to "
-            f"{last:.2f} s (speeds {FASTEST:g} to {SLOWEST:g})"
+            f"duration {timing.duration:g} s cannot be met: this text takes {first:.2f} to "
+            f"{last:.2f} s (speeds {FASTEST:g} to {SLOWEST:g})",
+            "duration",
         )
     return _shares(total, codes)
 

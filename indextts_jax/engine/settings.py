@@ -38,13 +38,13 @@ class Settings:
         if own != (usual.max_codes, usual.start_code):
             raise InputError("max_codes and start_code are not set in Settings.sampling")
         if self.steps < 1:
-            raise InputError(f"--steps must be at least 1, got {self.steps}")
+            raise InputError(f"steps must be at least 1, got {self.steps}", "steps")
         if not 0 <= self.guidance < float("inf"):
-            raise InputError(f"--guidance must be 0 or more, got {self.guidance}")
+            raise InputError(f"guidance must be 0 or more, got {self.guidance}", "guidance")
         if self.retries < 0:
-            raise InputError(f"--retries must be 0 or more, got {self.retries}")
+            raise InputError(f"retries must be 0 or more, got {self.retries}", "retries")
         if self.batch < 1:
-            raise InputError(f"--batch must be at least 1, got {self.batch}")
+            raise InputError(f"batch must be at least 1, got {self.batch}", "batch")
         self.reading(segment_tokens=SEGMENT_TOKENS)
 
     def sampling_up_to(self, max_codes: int) -> SamplingConfig:

@@ -377,7 +377,7 @@ class IndexTTS:
         request = _request(what, voice, options)
         parts = list(self._stream(request, watch, progress, in_order=False))
         if not any(part.segment.codes for part in parts):
-            raise Failure("the model said nothing at all: try another --seed")
+            raise Failure("the model said nothing at all: try another seed")
         return self._joined(parts)
 
     def _joined(self, parts: Sequence[Part]) -> Speech:

@@ -18,7 +18,9 @@ def choose(platform: str = "auto") -> jax.Device:
         InputError: if this installation of JAX sees no such device.
     """
     if platform not in PLATFORMS:
-        raise InputError(f"--device must be one of {', '.join(PLATFORMS)}, got {platform!r}")
+        raise InputError(
+            f"device must be one of {', '.join(PLATFORMS)}, got {platform!r}", "device"
+        )
     if platform == "auto":
         return jax.devices()[0]
     try:
@@ -27,8 +29,9 @@ def choose(platform: str = "auto") -> jax.Device:
         seen = ", ".join(sorted({device.platform for device in jax.devices()}))
         extra = {"cuda": " (install the extra cuda12 or cuda13)", "tpu": " (install the extra tpu)"}
         raise InputError(
-            f"--device {platform}: there is no such device; JAX {jax.__version__} sees only: "
-            f"{seen}{extra.get(platform, '')}"
+            f"device {platform}: there is no such device; JAX {jax.__version__} sees only: "
+            f"{seen}{extra.get(platform, '')}",
+            "device",
         ) from error
 
 

@@ -27,7 +27,9 @@ def with_compute_dtype(config: Config, dtype: str | None) -> Config:
     if dtype is None:
         return config
     if dtype not in COMPUTE_DTYPES:
-        raise InputError(f"--dtype must be one of {', '.join(COMPUTE_DTYPES)}, got {dtype!r}")
+        raise InputError(
+            f"dtype must be one of {', '.join(COMPUTE_DTYPES)}, got {dtype!r}", "dtype"
+        )
     others = ("length_regulator", "dit", "vocoder", "text_emotion")
     half = "bfloat16" if dtype == INT8 else dtype
     compute = dataclasses.replace(config.compute, gpt=dtype, **dict.fromkeys(others, half))

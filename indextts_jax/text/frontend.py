@@ -35,9 +35,13 @@ class TextSettings:
 
     def __post_init__(self) -> None:
         if self.segment_tokens < 1:
-            raise InputError(f"--segment_tokens must be at least 1, got {self.segment_tokens}")
+            raise InputError(
+                f"segment_tokens must be at least 1, got {self.segment_tokens}", "segment_tokens"
+            )
         if self.quick_tokens < 0:
-            raise InputError(f"--quick_tokens must be 0 or more, got {self.quick_tokens}")
+            raise InputError(
+                f"quick_tokens must be 0 or more, got {self.quick_tokens}", "quick_tokens"
+            )
         if not 0 <= self.pause < float("inf"):
             raise InputError(f"the pause must be 0 s or more, got {self.pause}")
 

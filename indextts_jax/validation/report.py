@@ -100,7 +100,9 @@ def chosen_stages(component: str) -> tuple[list[Stage], bool]:
         InputError: for a component that validation does not know.
     """
     if component not in (*CHOICES, "all"):
-        raise InputError(f"--component must be one of {', '.join(CHOICES)} or all: {component!r}")
+        raise InputError(
+            f"component must be one of {', '.join(CHOICES)} or all: {component!r}", "component"
+        )
     stages = [stage for stage in STAGES if component in (stage.component, "all")]
     return stages, component in (END_TO_END, "all")
 

@@ -58,5 +58,5 @@ def require_same(golden: Golden, saved: Checkpoint, found: SourceComparison | No
         raise InputError(
             f"{golden.path} was recorded from other files than {saved.path} was imported from: "
             f"{', '.join(found.other)} (SHA-256 of each differs from the provenance's); record it "
-            "from the same files, or compare all the same with --nosame_files"
+            "from the same files, or compare all the same with same_files=False"
         )

@@ -127,7 +127,7 @@ class Lowering:
     def params(self, name: str) -> Any:
         """The shapes of a component's parameters, as loading lays them out."""
         expected = structure(name, self.config).expected
-        place = functools.partial(_placed, name, config=self.config, device=self.device)
+        place = functools.partial(place_params, name, config=self.config, device=self.device)
         return self.there(jax.eval_shape(place, expected))
 
     # Lengths
