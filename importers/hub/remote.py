@@ -7,6 +7,7 @@ come by plain HTTP, which the hub and its mirrors serve for all.
 
 import contextlib
 import dataclasses
+import importlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new attempt
 MAX_WAIT = 60.0  # seconds that a server may ask for
 TRANSIENT = (408, 429, 500, 502, 503, 504)
-INSTALL = "pip install 'huggingface_hub>=1.3,<2' (or this package with its extra: [hub])"
+INSTALL = "pip install 'huggingface_hub>=1.3,<3' (or this package with its extra: [hub])"
 
 
 _T = TypeVar("_T")
@@ -56,7 +57,7 @@ class Hub:
 
     endpoint: str
     package: Any  # huggingface_hub
-    httpx: Any
+    httpx: Any  # the HTTP client that the package uses
 
     @classmethod
     def open(cls) -> "Hub":
@@ -66,20 +67,21 @@ class Hub:
             InputError: if `huggingface_hub` is missing or too old, or the address is none.
         """
         try:
-            import httpx
             import huggingface_hub.constants
             import huggingface_hub.errors
             import huggingface_hub.utils
         except ImportError as error:
             raise InputError(f"downloading needs huggingface_hub: {INSTALL}") from error
         version = huggingface_hub.__version__
-        if not (1, 3) <= tuple(int(part) for part in version.split(".")[:2]) < (2, 0):
+        if not (1, 3) <= tuple(int(part) for part in version.split(".")[:2]) < (3, 0):
             raise InputError(f"huggingface_hub {version} is not supported: {INSTALL}")
         endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise InputError(f"HF_ENDPOINT is {endpoint!r}; an address like {DEFAULT_ENDPOINT}")
-        return cls(endpoint, huggingface_hub, httpx)
+        # The package's own HTTP client: httpx until version 1, httpx2 since version 2.
+        httpx = huggingface_hub.errors.HfHubHTTPError.__bases__[0].__module__.partition(".")[0]
+        return cls(endpoint, huggingface_hub, importlib.import_module(httpx))
 
     def _url(self, repository: str, name: str, revision: str) -> str:
         url: str = self.package.hf_hub_url(
