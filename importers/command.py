@@ -1,17 +1,15 @@
 """`python -m indextts_jax.import`: published files in, a checkpoint out."""
 
-import contextlib
 import dataclasses
-import sys
 from typing import Any
 
 from absl import flags as absl_flags
-from tqdm import tqdm
 
 from importers import library
 from importers.assembly import ALL, WORDS, ImportOptions
 from importers.release.locate import AUXILIARY
 from importers.text_emotion import FOLDER
+from indextts_jax.cli.terminal import count_bar
 from indextts_jax.config import DTYPES
 
 SUMMARY = "published PyTorch files to a checkpoint of this program."
@@ -81,16 +79,6 @@ def main(flags: absl_flags.FlagValues) -> None:
     values: dict[str, Any] = {name: flag.value for name, flag in given.items()}
     if given["dtype"].using_default_value:
         values["dtype"] = None  # that of the checkpoint, where components are added to one
-    with contextlib.ExitStack() as stack:
-        bar: Any = None
-
-        def show(done: int, of: int, component: str) -> None:
-            nonlocal bar
-            if bar is None:  # not before all is checked: an error then stands alone
-                bar = tqdm(total=of, desc="Importing", unit=" arrays", file=sys.stderr)
-                stack.callback(bar.close)
-            bar.set_postfix_str(component, refresh=False)
-            bar.update(done - bar.n)
-
+    with count_bar("Importing", " arrays") as show:
         imported = library.run(ImportOptions(**values), show)
     print(imported)

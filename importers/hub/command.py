@@ -18,7 +18,7 @@ from importers.hub.record import Record
 from importers.hub.remote import DownloadError, Hub, Remote
 from importers.hub.survey import Place, problem, survey
 from indextts_jax.cli import runner
-from indextts_jax.cli.terminal import say, warn
+from indextts_jax.cli.terminal import count_bar, say, warn
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.utils.atomic import locked
 from indextts_jax.utils.text_table import table
@@ -64,7 +64,13 @@ def main(flags: absl_flags.FlagValues) -> int | None:
     """Downloads, checks or lists."""
     folder, files = _asked(flags)
     if flags.check:
-        check.run(folder, files, set(flags.accept))
+        with count_bar("Checking", "B", unit_scale=True, leave=False, disable=None) as progress:
+            checked = check.run(folder, files, set(flags.accept), progress)
+        if checked.table:
+            say(checked.table)
+        if checked.error is not None:
+            raise InputError(checked.error)
+        say(f"all {len(files)} files are there")
         say(f"next: {_next(folder)}")
         return 0
     if flags.dry_run:
@@ -73,7 +79,7 @@ def main(flags: absl_flags.FlagValues) -> int | None:
         say("nothing was downloaded (--dry_run)")
         return 0
     say(notices(files))
-    hub = Hub.open()
+    hub = Hub.open(warn)
     try:
         with _reserved(folder):
             _download(hub, folder, files, set(flags.accept))
