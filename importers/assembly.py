@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from importers.release.files import files_of
 from importers.release.locate import AUXILIARY
@@ -20,6 +19,24 @@ from indextts_jax.utils.strict_data import to_data
 
 (WORDS,) = OPTIONAL  # a component with an importer of its own
 ALL = (*COMPONENTS, *OPTIONAL)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What to import and how; each field is also a flag of `python -m indextts_jax.import`."""
+
+    src: str | Path
+    dst: str | Path | None = None
+    dtype: str | None = None  # float32, or that of a checkpoint that components are added to
+    components: Sequence[str] | None = None
+    ignore: Sequence[str] = ()
+    force: bool = False
+    dry_run: bool = False
+    w2v_bert: str | Path | None = None
+    semantic_codec: str | Path | None = None
+    campplus: str | Path | None = None
+    bigvgan: str | Path | None = None
+    text_emotion: str | Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,37 +94,38 @@ def _speech_hashes(importer: Importer, components: Sequence[str]) -> Iterator[ha
         yield hashing.hash_file(importer.located.files[name], importer.located.name(name))
 
 
-def base_of(target: Path, flags: Any, components: Sequence[str]) -> reading.Checkpoint | None:
+def base_of(
+    target: Path, options: ImportOptions, components: Sequence[str]
+) -> reading.Checkpoint | None:
     """The checkpoint that the components are put into; none if a new one is made.
 
     Raises:
         InputError: if it has them already, or if the destination is taken by something else.
     """
-    if flags.components is None or not reading.is_checkpoint(target):
-        writing.check_destination(target, force=flags.force)
+    if options.components is None or not reading.is_checkpoint(target):
+        writing.check_destination(target, force=options.force)
         return None
     base = reading.open_checkpoint(target)
     held = [name for name in components if name in base.components]
-    if held and not flags.force:
+    if held and not options.force:
         raise InputError(f"{target} has {', '.join(held)} already; --force replaces them")
-    given = None if flags["dtype"].using_default_value else flags.dtype
-    if given not in (None, base.provenance.dtype):
+    if options.dtype not in (None, base.provenance.dtype):
         raise InputError(
             f"{target} holds {base.provenance.dtype}: all its components have one --dtype, "
-            f"got {given}"
+            f"got {options.dtype}"
         )
     return base
 
 
 def open_sources(
-    src: Path, flags: Any, components: Sequence[str], dtype: str, alone: bool
+    src: Path, options: ImportOptions, components: Sequence[str], dtype: str, alone: bool
 ) -> Sources:
     """The importers of the components; that of the text-to-emotion model if its folder is there.
 
     With `alone`, the checkpoint holds what else is needed, and the folder of that model is enough.
     """
-    of_words = [name for name in flags.ignore if name.startswith(PREFIX)]
-    ignore = [name for name in flags.ignore if name not in of_words]
+    of_words = [name for name in options.ignore if name.startswith(PREFIX)]
+    ignore = [name for name in options.ignore if name not in of_words]
     speech, published = None, None
     if tuple(components) == (WORDS,) and not (alone or (src / "config.yaml").is_file()):
         raise InputError(
@@ -119,22 +137,22 @@ def open_sources(
             src,
             dtype=dtype,
             ignore=ignore,
-            flags={name: flags[name].value for name in AUXILIARY},
+            flags={name: getattr(options, name) for name in AUXILIARY},
         )
         ignore = []
     if (src / "config.yaml").is_file():
-        published = read_published(src / "config.yaml", flags.ignore)[0].qwen_emo_path
-    words, folder = None, find_folder(src, flags[WORDS].value, published)
+        published = read_published(src / "config.yaml", options.ignore)[0].qwen_emo_path
+    words, folder = None, find_folder(src, options.text_emotion, published)
     if WORDS in components and folder is not None:
         try:
             words = TextEmotionImporter.open(folder, dtype=dtype, ignore=[*of_words, *ignore])
         except InputError as error:
-            if flags.components is not None:
+            if options.components is not None:
                 raise
             others = ",".join(COMPONENTS)
             way = f"the rest can be imported without it: --components {others}"
             raise InputError(f"{error}\n  {way}") from error
-    elif WORDS in components and flags.components is not None:
+    elif WORDS in components and options.components is not None:
         raise InputError(
             f"{src} has no folder {FOLDER}, of the text-to-emotion model; name it with --{WORDS}"
         )

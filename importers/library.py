@@ -1,14 +1,61 @@
 """Imports the published files from Python: options in, a checkpoint out."""
 
-from collections.abc import Sequence
+import dataclasses
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
-from absl import flags as absl_flags
 
-from importers.command import Imported
+from importers.assembly import (
+    ALL,
+    WORDS,
+    ImportOptions,
+    Sources,
+    base_of,
+    config_of,
+    open_sources,
+    save,
+)
+from importers.table import ImportMismatch, Tree
+from importers.text_emotion import FOLDER
+from indextts_jax.checkpoint import reading
+from indextts_jax.config import DTYPES
 from indextts_jax.errors import InputError
+from indextts_jax.models.components import COMPONENTS
+from indextts_jax.utils.text_table import table
+
+DEFAULT_DST = "indextts_jax"  # below `src`
+Progress = Callable[[int, int, str], None]  # arrays read, arrays in all, component being read
+
+
+@dataclasses.dataclass
+class Row:
+    """What became of one component."""
+
+    component: str
+    read: int  # arrays
+    dropped: int  # arrays
+    parameters: int
+    bytes: int
+    seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What became of an import; `str` gives the table that the command prints."""
+
+    path: Path  # of the checkpoint
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    written: bool  # false after a dry run
+
+    def __str__(self) -> str:
+        """The table, and a line for each note."""
+        end = f"wrote {self.path}" if self.written else "nothing was written (dry run)"
+        return "\n".join([_report(self.rows), *self.notes, end])
 
 
 def import_checkpoint(
@@ -25,56 +72,186 @@ def import_checkpoint(
     campplus: str | Path | None = None,
     bigvgan: str | Path | None = None,
     text_emotion: str | Path | None = None,
-    quiet: bool = False,
-) -> "Imported":
+    progress: Progress | None = None,
+) -> Imported:
     """Translates the published PyTorch files below `src` to a checkpoint at `dst`.
 
-    By default that is the folder `indextts_jax` in `src`. Nothing is written unless everything
+    By default that is the directory `indextts_jax` in `src`. Nothing is written unless everything
     fits. The arguments are the flags of `python -m indextts_jax.import`: `dtype` is what weights
     are stored in (float32), `components` imports only these, or adds them to a checkpoint,
-    `ignore` passes over names, `force` replaces what is there, `dry_run` only checks; the rest say
-    where files of other repositories lie, if not where they belong. A bar shows the progress on
-    standard error, unless `quiet`.
+    `ignore` passes over names, `force` replaces what is there, `dry_run` only checks; the next five
+    say where files of other repositories lie, if not where they belong. `progress` is called after
+    each array with the number of arrays read, the number of all, and the component being read.
 
     Raises:
         InputError: for files that are missing, damaged or do not fit, each named with what is
             wrong; for a destination that is taken, or too small a disk.
     """
-    from importers import command
-
-    flags = absl_flags.FlagValues()
-    command.define(flags)
-    flags.mark_as_parsed()
-    given: dict[str, str | Path | bool | Sequence[str] | None] = {
-        "src": src,
-        "dst": dst,
-        "dtype": dtype,
-        "components": components,
-        "ignore": ignore or None,
-        "force": force,
-        "dry_run": dry_run,
-        "w2v_bert": w2v_bert,
-        "semantic_codec": semantic_codec,
-        "campplus": campplus,
-        "bigvgan": bigvgan,
-        "text_emotion": text_emotion,
-    }
-    for name, value in given.items():
-        if value is not None:
-            _give(flags[name], value)
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):  # nothing is computed
-        return command.perform(flags, quiet=quiet)
+    options = ImportOptions(
+        src=src,
+        dst=dst,
+        dtype=dtype,
+        components=components,
+        ignore=ignore,
+        force=force,
+        dry_run=dry_run,
+        w2v_bert=w2v_bert,
+        semantic_codec=semantic_codec,
+        campplus=campplus,
+        bigvgan=bigvgan,
+        text_emotion=text_emotion,
+    )
+    return run(options, progress)
 
 
-def _give(flag: Any, value: str | Path | bool | Sequence[str]) -> None:
-    """Sets a flag as a command line would."""
-    try:
-        if isinstance(value, bool):
-            flag.parse(value)
-        elif isinstance(value, str | Path):
-            flag.parse(str(value))
-        else:
-            flag.parse(list(value))
-    except absl_flags.Error as error:
-        raise InputError(" ".join(str(error).split())) from error
-    flag.using_default_value = False
+def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
+    """Imports what the options say; see `import_checkpoint`."""
+    if not options.src:
+        raise InputError("give --src DIR, the folder of the published files")
+    if options.dtype not in (None, *DTYPES):
+        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r}")
+    src = Path(options.src)
+    target = Path(options.dst) if options.dst else src / DEFAULT_DST
+    components = _in_order(options.components)
+    base = None
+    if not options.dry_run and src.resolve().is_relative_to(target.resolve()):
+        raise InputError(f"--src {src} lies in {target}, where the checkpoint is to be written")
+    if not options.dry_run or (options.components is not None and reading.is_checkpoint(target)):
+        base = base_of(target, options, components)
+    dtype = (options.dtype or DTYPES[0]) if base is None else base.provenance.dtype
+    # Only arrays' bytes are rearranged: no accelerator is needed.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        sources = open_sources(src, options, components, dtype, alone=base is not None)
+        if sources.words is None:
+            components = tuple(name for name in components if name != WORDS)
+        config = config_of(sources, base)
+        rows = _planned(sources, components)
+        if not options.dry_run:
+            _check_space(target.absolute(), sum(row.bytes for row in rows))
+            arrays = _read_all(src, sources, rows, progress or (lambda *_: None))
+            save(target, options.force, dtype, config, sources, base, arrays, components)
+    notes = _notes(target, options, sources, components, base)
+    return Imported(target, tuple(rows), tuple(notes), not options.dry_run)
+
+
+def _in_order(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The components asked for, in the order of the model."""
+    if names is None:
+        return ALL
+    if unknown := [name for name in names if name not in ALL]:
+        raise InputError(f"--components: unknown {', '.join(unknown)}; there are {', '.join(ALL)}")
+    if not names:
+        raise InputError(f"--components names none of {', '.join(ALL)}")
+    return tuple(name for name in ALL if name in names)
+
+
+def _planned(sources: Sources, components: Sequence[str]) -> list[Row]:
+    """What importing these components reads, drops and writes."""
+    rows = []
+    for component in components:
+        parts = sources.plans_of(component)
+        plans = [plan for plan, _ in parts]
+        leaves = [leaf for _, expected in parts for leaf in jax.tree.leaves(expected)]
+        rows.append(
+            Row(
+                component,
+                sum(len(plan.read) for plan in plans),
+                sum(len(plan.dropped) for plan in plans),
+                sum(math.prod(leaf.shape) for leaf in leaves),
+                sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves),
+            )
+        )
+    return rows
+
+
+def _check_space(target: Path, needed: int) -> None:
+    parent = next(folder for folder in target.parents if folder.exists())
+    free = shutil.disk_usage(parent).free
+    if free < needed:
+        raise InputError(
+            f"{parent} has {free / 1e6:,.1f} MB free; the checkpoint needs {needed / 1e6:,.1f} MB"
+        )
+
+
+def _read_all(
+    src: Path, sources: Sources, rows: Sequence[Row], progress: Progress
+) -> Iterator[tuple[str, Tree]]:
+    """The components one after the other; of each, the time until the next is asked for.
+
+    Once one is wrong, the others are only read for what is wrong with them.
+
+    Raises:
+        ImportMismatch: at the end, with everything that is wrong with any.
+    """
+    done, total = 0, sum(row.read for row in rows)
+    problems: list[str] = []
+    for row in rows:
+
+        def advance(count: int, component: str = row.component) -> None:
+            nonlocal done
+            done += count
+            progress(done, total, component)
+
+        start = time.perf_counter()
+        advance(0)
+        try:
+            params = sources.read(row.component, advance)
+        except ImportMismatch as error:
+            problems += error.problems
+            continue
+        if not problems:
+            yield row.component, params
+        del params
+        row.seconds = time.perf_counter() - start
+    if problems:
+        raise ImportMismatch(str(src), problems)
+
+
+def _notes(
+    target: Path,
+    options: ImportOptions,
+    sources: Sources,
+    components: Sequence[str],
+    base: reading.Checkpoint | None,
+) -> list[str]:
+    before = base.components if base is not None else ()
+    held = {*components, *before}
+    notes = []
+    if sources.ignored:
+        notes.append(f"ignored, as asked: {', '.join(sources.ignored)}")
+    if missing := [name for name in COMPONENTS if name not in held]:
+        notes.append(f"a part of the model: without {', '.join(missing)}")
+    if WORDS not in held and options.components is None:
+        notes.append(
+            f"without {WORDS} (emotion from words): there is no folder {FOLDER}; to add it later: "
+            f"python -m indextts_jax.import --components {WORDS} --src DIR --dst {target}"
+        )
+    if sources.words is not None:
+        notes += sources.words.notes
+    if kept := [name for name in before if name not in components]:
+        notes.append(f"kept as they were: {', '.join(kept)}")
+    return notes
+
+
+def _report(rows: Sequence[Row]) -> str:
+    seconds = [row.seconds for row in rows if row.seconds is not None]
+    total = Row(
+        "total",
+        sum(row.read for row in rows),
+        sum(row.dropped for row in rows),
+        sum(row.parameters for row in rows),
+        sum(row.bytes for row in rows),
+        sum(seconds) if len(seconds) == len(rows) else None,
+    )
+    counts = ("read", "dropped", "parameters", "bytes")
+    return table(
+        ("component", *counts, "seconds"),
+        [
+            (
+                row.component,
+                *(f"{getattr(row, count):,}" for count in counts),
+                "-" if row.seconds is None else f"{row.seconds:.1f}",
+            )
+            for row in (*rows, total)
+        ],
+    )

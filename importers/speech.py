@@ -45,7 +45,7 @@ class Importer:
         *,
         dtype: str = "float32",
         ignore: Sequence[str] = (),
-        flags: Mapping[str, str | None] | None = None,
+        flags: Mapping[str, str | Path | None] | None = None,
     ) -> "Importer":
         """The model whose files lie in a folder; no array is read.
 

@@ -117,7 +117,7 @@ PLAIN_TOKENS = (
 )
 
 
-def find_folder(src: Path, flag: str | None, published: str | None) -> Path | None:
+def find_folder(src: Path, flag: str | Path | None, published: str | None) -> Path | None:
     """The model's folder: where the flag says, as `config.yaml` names it, or `src` itself.
 
     Raises:

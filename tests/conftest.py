@@ -38,7 +38,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    for package in ("huggingface_hub", "httpx", "requests", "urllib3"):
+    for package in ("huggingface_hub", "httpx", "httpx2", "requests", "urllib3"):
         monkeypatch.setitem(sys.modules, package, None)
 
 

@@ -9,6 +9,7 @@ asked for (an optimizer's state) is described by the file's pickle, but none of 
 
 import dataclasses
 import shlex
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -165,16 +166,16 @@ def _open_torch(
         )
     byteorder = entries.get(f"{folder}byteorder")
     if byteorder is not None:
-        order = bytes(file.view(zips.locate(file, byteorder), min(byteorder.size, 16)))
+        order = bytes(file.view(zips.locate(file, byteorder), min(byteorder.file_size, 16)))
         if order.strip() != b"little":
             raise SourceError(f"{file.path}: byte order {order!r}; only little-endian files load")
     entry = entries[f"{folder}data.pkl"]
-    if entry.size > pickles.MAX_BYTES:
+    if entry.file_size > pickles.MAX_BYTES:
         raise SourceError(
-            f"{file.path}: a pickle of {entry.size:,} bytes; {pickles.MAX_BYTES:,} at most"
+            f"{file.path}: a pickle of {entry.file_size:,} bytes; {pickles.MAX_BYTES:,} at most"
         )
     try:
-        value = pickles.parse(file.view(zips.locate(file, entry), entry.size))
+        value = pickles.parse(file.view(zips.locate(file, entry), entry.file_size))
     except PickleError as error:
         raise SourceError(f"{file.path}: {error}") from error
     flat = _flatten(_choose_part(value, part, optional, file.path), file.path)
@@ -273,15 +274,15 @@ def _refusal(name: str, leaf: Any) -> str:
 
 
 def _storage_start(
-    file: MappedFile, entries: Mapping[str, zips.Entry], folder: str, storage: Storage
+    file: MappedFile, entries: Mapping[str, zipfile.ZipInfo], folder: str, storage: Storage
 ) -> int:
     """Where a storage's numbers begin, all of which are there."""
     entry = entries.get(f"{folder}data/{storage.key}")
     if entry is None:
         raise SourceError(f"{file.path}: data/{storage.key:.40} is not in the archive")
     expected = storage.count * storage.dtype.itemsize
-    if entry.size != expected:
+    if entry.file_size != expected:
         raise SourceError(
-            f"{file.path}: data/{storage.key} has {entry.size:,} bytes, expected {expected:,}"
+            f"{file.path}: data/{storage.key} has {entry.file_size:,} bytes, expected {expected:,}"
         )
     return zips.locate(file, entry)

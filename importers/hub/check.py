@@ -1,55 +1,54 @@
 """What is in a folder of published files, looked at without the network."""
 
-import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import NamedTuple
 
 from importers.hub import record
 from importers.hub.manifest import OPTIONAL, File
 from importers.hub.survey import Place, problem, survey
 from importers.release.locate import download_command
-from indextts_jax.cli.terminal import say
-from indextts_jax.errors import InputError, gathered
+from indextts_jax.errors import gathered
 from indextts_jax.utils.text_table import table
 
 
-def run(folder: Path, files: tuple[File, ...], accept: Collection[str] = ()) -> None:
-    """Prints a table of the files and what was compared of each.
+class Checked(NamedTuple):
+    """What is in the folder, as a table, and what is missing or wrong, if anything is."""
 
-    Raises:
-        InputError: naming everything that is missing or wrong.
-    """
+    table: str
+    error: str | None
+
+
+def run(
+    folder: Path,
+    files: tuple[File, ...],
+    accept: Collection[str] = (),
+    progress: Callable[[int, int, str], None] = lambda done, of, name: None,
+) -> Checked:
+    """Compares every file; `progress` gets the bytes hashed, of how many, and the file's name."""
     places = survey(folder, files, record.read(folder), accept)
     problems = _missing(places)
     rows = []
     there = [place for place in places if place.there]
-    with tqdm(
-        total=sum(place.path.stat().st_size for place in there if place.sha256),
-        desc="Checking",
-        unit="B",
-        unit_scale=True,
-        file=sys.stderr,
-        leave=False,
-        disable=None,
-    ) as bar:
-        for place in there:
-            bar.set_postfix_str(place.path.name)
-            wrong = problem(place, hashed=bar.update)
-            problems += [wrong] if wrong else []
-            name = place.path.relative_to(folder).as_posix()
-            size = f"{place.path.stat().st_size:,}"
-            rows.append((name, size, "WRONG" if wrong else _compared(place)))
-    if rows:
-        say(table(("file", "bytes", "compared"), rows))
-    if problems:
-        message = gathered(f"with the files of {folder}", problems)
-        if len(there) < len(places):
-            message += "\n  " if len(problems) > 1 else "; "
-            message += f"what is missing comes with: {download_command(folder)}"
-        raise InputError(message)
-    say(f"all {len(places)} files are there")
+    done, total = 0, sum(place.path.stat().st_size for place in there if place.sha256)
+    for place in there:
+
+        def hashed(count: int, name: str = place.path.name) -> None:
+            nonlocal done
+            done += count
+            progress(done, total, name)
+
+        hashed(0)
+        wrong = problem(place, hashed=hashed)
+        problems += [wrong] if wrong else []
+        name = place.path.relative_to(folder).as_posix()
+        size = f"{place.path.stat().st_size:,}"
+        rows.append((name, size, "WRONG" if wrong else _compared(place)))
+    message = gathered(f"with the files of {folder}", problems) if problems else None
+    if message and len(there) < len(places):
+        message += "\n  " if len(problems) > 1 else "; "
+        message += f"what is missing comes with: {download_command(folder)}"
+    return Checked(table(("file", "bytes", "compared"), rows) if rows else "", message)
 
 
 def _compared(place: Place) -> str:

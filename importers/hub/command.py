@@ -18,8 +18,9 @@ from importers.hub.record import Record
 from importers.hub.remote import DownloadError, Hub, Remote
 from importers.hub.survey import Place, problem, survey
 from indextts_jax.cli import runner
-from indextts_jax.cli.terminal import say, warn
+from indextts_jax.cli.terminal import count_bar, say, warn
 from indextts_jax.errors import InputError, gathered
+from indextts_jax.utils.atomic import locked
 from indextts_jax.utils.text_table import table
 
 SUMMARY = "fetches the published files of the model, about 9 GB, from the hub."
@@ -63,7 +64,13 @@ def main(flags: absl_flags.FlagValues) -> int | None:
     """Downloads, checks or lists."""
     folder, files = _asked(flags)
     if flags.check:
-        check.run(folder, files, set(flags.accept))
+        with count_bar("Checking", "B", unit_scale=True, leave=False, disable=None) as progress:
+            checked = check.run(folder, files, set(flags.accept), progress)
+        if checked.table:
+            say(checked.table)
+        if checked.error is not None:
+            raise InputError(checked.error)
+        say(f"all {len(files)} files are there")
         say(f"next: {_next(folder)}")
         return 0
     if flags.dry_run:
@@ -72,9 +79,9 @@ def main(flags: absl_flags.FlagValues) -> int | None:
         say("nothing was downloaded (--dry_run)")
         return 0
     say(notices(files))
-    hub = Hub.open()
+    hub = Hub.open(warn)
     try:
-        with _locked(folder):
+        with _reserved(folder):
             _download(hub, folder, files, set(flags.accept))
     except DownloadError as error:
         sys.stderr.write(f"error: {error}{_kept(folder)}\n")
@@ -126,24 +133,14 @@ def _listing(places: Sequence[Place]) -> str:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _reserved(folder: Path) -> Iterator[None]:
     """Makes the folder, and keeps other downloads away from it."""
-    import filelock  # comes with huggingface_hub
-
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".download.lock"
-    lock = filelock.FileLock(path)
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise InputError(f"another download is writing to {folder}") from error
-    try:
-        yield
+        with locked(folder / ".download.lock", f"another download is writing to {folder}"):
+            yield
     finally:
-        lock.release()
-        with contextlib.suppress(OSError):
-            path.unlink()
         if made:
             with contextlib.suppress(OSError):  # something came
                 folder.rmdir()

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from importers.hub.progress import Progress
 from importers.hub.record import Record
-from importers.hub.remote import DownloadError, Hub, Interrupted, Remote, persistently
+from importers.hub.remote import DownloadError, Hub, Interrupted, Remote
 from importers.hub.survey import Place, hash_into
 
 ENOUGH = 2**20  # bytes by which an attempt must get on, to be no attempt in vain
@@ -115,7 +115,7 @@ def _complete(hub: Hub, remote: Remote, partial: Path, progress: Progress) -> No
 
     before = size()
     try:
-        persistently(attempt, progressed)
+        hub.retry(attempt, progressed)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -7,20 +7,21 @@ come by plain HTTP, which the hub and its mirrors serve for all.
 
 import contextlib
 import dataclasses
+import importlib
 import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from indextts_jax.cli.terminal import warn
 from indextts_jax.errors import InputError
+from indextts_jax.utils.notices import notify
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new attempt
 MAX_WAIT = 60.0  # seconds that a server may ask for
 TRANSIENT = (408, 429, 500, 502, 503, 504)
-INSTALL = "pip install 'huggingface_hub>=1.3,<2' (or this package with its extra: [hub])"
+INSTALL = "pip install 'huggingface_hub>=1.3,<3' (or this package with its extra: [hub])"
 
 
 _T = TypeVar("_T")
@@ -56,30 +57,32 @@ class Hub:
 
     endpoint: str
     package: Any  # huggingface_hub
-    httpx: Any
+    httpx: Any  # the HTTP client that the package uses
+    warn: Callable[[str], object]  # called before each new attempt
 
     @classmethod
-    def open(cls) -> "Hub":
+    def open(cls, warn: Callable[[str], object] = notify) -> "Hub":
         """The hub that the environment names.
 
         Raises:
             InputError: if `huggingface_hub` is missing or too old, or the address is none.
         """
         try:
-            import httpx
             import huggingface_hub.constants
             import huggingface_hub.errors
             import huggingface_hub.utils
         except ImportError as error:
             raise InputError(f"downloading needs huggingface_hub: {INSTALL}") from error
         version = huggingface_hub.__version__
-        if not (1, 3) <= tuple(int(part) for part in version.split(".")[:2]) < (2, 0):
+        if not (1, 3) <= tuple(int(part) for part in version.split(".")[:2]) < (3, 0):
             raise InputError(f"huggingface_hub {version} is not supported: {INSTALL}")
         endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise InputError(f"HF_ENDPOINT is {endpoint!r}; an address like {DEFAULT_ENDPOINT}")
-        return cls(endpoint, huggingface_hub, httpx)
+        # The package's own HTTP client: httpx until version 1, httpx2 since version 2.
+        httpx = huggingface_hub.errors.HfHubHTTPError.__bases__[0].__module__.partition(".")[0]
+        return cls(endpoint, huggingface_hub, importlib.import_module(httpx), warn)
 
     def _url(self, repository: str, name: str, revision: str) -> str:
         url: str = self.package.hf_hub_url(
@@ -107,7 +110,7 @@ class Hub:
             commit, etag = told.commit_hash, told.etag
             return Remote(repository, name, commit or revision, commit, etag, told.size)
 
-        return persistently(ask, attempts=3)
+        return self.retry(ask, attempts=3)
 
     @contextlib.contextmanager
     def stream(self, remote: Remote, start: int) -> Iterator[tuple[int, Any]]:
@@ -135,6 +138,33 @@ class Hub:
         ):
             self.package.utils.hf_raise_for_status(response)
             yield (_start_of(response, start), response.iter_bytes(2**16))
+
+    def retry(
+        self,
+        attempt: Callable[[], _T],
+        progressed: Callable[[], bool] = lambda: False,
+        attempts: int = len(WAITS) + 1,
+    ) -> _T:
+        """What an attempt gives; after an interruption it is made again, after a longer wait.
+
+        Attempts that brought something new, as `progressed` says, are not counted.
+
+        Raises:
+            DownloadError: once that many attempts in a row were in vain.
+        """
+        failed = 0
+        while True:
+            try:
+                return attempt()
+            except Interrupted as interruption:
+                failed = 1 if progressed() else failed + 1
+                if failed >= attempts:
+                    raise DownloadError(
+                        f"{interruption}; given up after {failed} attempts"
+                    ) from interruption
+                wait = max(WAITS[failed - 1], interruption.wait)
+                self.warn(f"{interruption}; trying again in {wait:.0f} s")
+                time.sleep(wait)
 
     @contextlib.contextmanager
     def _explained(self, repository: str, name: str, revision: str) -> Iterator[None]:
@@ -186,30 +216,3 @@ def _start_of(response: Any, asked: int) -> int:
         return 0
     words = response.headers.get("Content-Range", "").removeprefix("bytes ").split("-")
     return int(words[0]) if words[0].isdigit() else asked
-
-
-def persistently(
-    attempt: Callable[[], _T],
-    progressed: Callable[[], bool] = lambda: False,
-    attempts: int = len(WAITS) + 1,
-) -> _T:
-    """What an attempt gives; after an interruption it is made again, the more patiently.
-
-    Attempts that got on, as `progressed` says, are not counted.
-
-    Raises:
-        DownloadError: once that many attempts in a row were in vain.
-    """
-    failed = 0
-    while True:
-        try:
-            return attempt()
-        except Interrupted as interruption:
-            failed = 1 if progressed() else failed + 1
-            if failed >= attempts:
-                raise DownloadError(
-                    f"{interruption}; given up after {failed} attempts"
-                ) from interruption
-            wait = max(WAITS[failed - 1], interruption.wait)
-            warn(f"{interruption}; trying again in {wait:.0f} s")
-            time.sleep(wait)

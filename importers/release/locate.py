@@ -77,7 +77,7 @@ class Located:
         return path.relative_to(self.src).as_posix() if path.is_relative_to(self.src) else str(path)
 
 
-def locate_config(src: Path, flags: Mapping[str, str | None]) -> Path:
+def locate_config(src: Path, flags: Mapping[str, str | Path | None]) -> Path:
     """The path of `config.yaml`.
 
     Raises:
@@ -99,7 +99,7 @@ def locate_config(src: Path, flags: Mapping[str, str | None]) -> Path:
     return src / "config.yaml"
 
 
-def locate(src: Path, published: "Published", flags: Mapping[str, str | None]) -> Located:
+def locate(src: Path, published: "Published", flags: Mapping[str, str | Path | None]) -> Located:
     """Every published file; `flags` names auxiliary models that lie elsewhere.
 
     Raises:
@@ -195,12 +195,12 @@ class _Search:
         elif not self.one(key, spellings(self.src / name)):
             self.missing(f"missing: {name} (of {MAIN})")
 
-    def auxiliaries(self, flags: Mapping[str, str | None]) -> None:
+    def auxiliaries(self, flags: Mapping[str, str | Path | None]) -> None:
         """Every auxiliary model."""
         for key, auxiliary in AUXILIARY.items():
             self.auxiliary(key, auxiliary, flags.get(auxiliary.flag))
 
-    def auxiliary(self, key: str, auxiliary: Auxiliary, flag: str | None) -> None:
+    def auxiliary(self, key: str, auxiliary: Auxiliary, flag: str | Path | None) -> None:
         """An auxiliary model, in one of its places or where the flag says."""
         if flag:
             self._flagged(key, auxiliary, Path(flag))

@@ -4,6 +4,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from tqdm import tqdm
 
@@ -38,6 +39,27 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
         finally:
             stop.set()
             thread.join()
+
+
+@contextlib.contextmanager
+def count_bar(title: str, unit: str, **options: Any) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar of work that can be counted; gives the function that is called as work is done.
+
+    Its arguments are how much is done, of how much, and what is being done. The bar appears with
+    the first call: an error before it stands alone. `options` are tqdm's.
+    """
+    with contextlib.ExitStack() as stack:
+        bar: tqdm | None = None
+
+        def show(done: int, of: int, what: str) -> None:
+            nonlocal bar
+            if bar is None:
+                bar = tqdm(total=of, desc=title, unit=unit, file=sys.stderr, **options)
+                stack.callback(bar.close)
+            bar.set_postfix_str(what, refresh=False)
+            bar.update(done - bar.n)
+
+        yield show
 
 
 def say(message: str) -> None:

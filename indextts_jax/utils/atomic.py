@@ -1,18 +1,17 @@
 """Folders and files that appear at once, or not at all: written beside, then renamed."""
 
 import contextlib
-import errno
 import os
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import filelock
+
 from indextts_jax.errors import InputError
 
-_WINDOWS = sys.platform == "win32"
 QUIET = 0.5  # seconds
 PATIENCE = 30.0  # seconds
 _PREVIOUS = "previous"  # what a replaced destination is called for a moment
@@ -20,9 +19,9 @@ _PREVIOUS = "previous"  # what a replaced destination is called for a moment
 
 @contextlib.contextmanager
 def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """An empty folder beside `target`, locked, and removed at the end whatever happens.
+    """An empty folder beside `target`, for this process alone, and removed whatever happens.
 
-    What a killed process left there is removed first. `ours` says of an existing destination
+    `ours` says of an existing destination
     whether `force` may replace it.
 
     Raises:
@@ -31,9 +30,14 @@ def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Itera
     made = _make_parents(target)
     stage = target.parent / f".{target.name}.partial"
     try:
-        with _locked(stage, target):
+        lock = target.parent / f".{target.name}.lock"
+        with locked(lock, f"another process is writing {target}"):
             try:
-                _clear(stage, target)
+                # What a killed process left goes; what it was replacing comes back first.
+                _restore(stage, target)
+                if stage.exists():
+                    shutil.rmtree(stage)
+                stage.mkdir()
                 check_free(target, force=force, ours=ours)
                 yield stage
             finally:
@@ -109,70 +113,47 @@ def _make_parents(target: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _locked(stage: Path, target: Path) -> Iterator[None]:
-    """Holds the staging folder for this process; the system frees it if the process dies."""
-    descriptor = None
-    while descriptor is None:
-        descriptor = _try_lock(stage, target)
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Holds a lock file, which is removed afterwards; the system frees it if the process dies.
+
+    Raises:
+        InputError: if another process holds it (`busy` is the message), or it cannot be made.
+    """
+    lock = filelock.FileLock(path)
     try:
+        while not _acquired(lock, path, busy):
+            pass
         yield
     finally:
-        os.close(descriptor)
-        if _WINDOWS:
-            with contextlib.suppress(OSError):  # another process has it open, and will remove it
-                _lock_path(stage).unlink()
+        if lock.is_locked:
+            with contextlib.suppress(OSError):  # Windows removes no open file: `release` does
+                path.unlink()  # before the release: the name may be another process's afterwards
+            lock.release()
 
 
-def _lock_path(stage: Path) -> Path:
-    """What is locked: the folder itself, or, where folders cannot be opened, a file beside it."""
-    return stage.with_suffix(".lock") if _WINDOWS else stage
-
-
-def _lock(descriptor: int) -> None:
-    """Locks an open file or folder, or raises OSError if another process holds it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _try_lock(stage: Path, target: Path) -> int | None:
-    """What is locked, open; none if the folder vanished meanwhile, and one must try again."""
+def _acquired(lock: filelock.BaseFileLock, path: Path, busy: str) -> bool:
+    """Whether the lock is held; if not, its file was just removed, and one should try again."""
     try:
-        stage.mkdir(exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT if _WINDOWS else os.O_RDONLY
-        descriptor = os.open(_lock_path(stage), flags)
-    except FileNotFoundError:
-        return None  # the process that held it has just removed it
+        file = path.open("ab")
     except OSError as error:
-        raise InputError(f"cannot write to {target.parent}: {error.strerror}") from error
-    try:
-        _lock(descriptor)
-        if os.path.samestat(os.fstat(descriptor), os.stat(_lock_path(stage))):
-            return descriptor
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-            raise InputError(f"another process is writing {target}") from error
-        raise InputError(f"cannot lock {_lock_path(stage)}: {error.strerror}") from error
-    os.close(descriptor)
-    return None
-
-
-def _clear(stage: Path, target: Path) -> None:
-    """Removes what a killed process left; a checkpoint that it was replacing goes back first."""
-    _restore(stage, target)
-    for entry in list(stage.iterdir()):
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+        raise InputError(f"cannot write to {path.parent}: {error.strerror}") from error
+    # While it is open, no new file gets its number: if the name still has that number afterwards,
+    # the lock was taken on this file, and not on one that its holder removed meanwhile.
+    with file:
+        refused, same = None, False
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            refused = error
+        except (OSError, NotImplementedError) as error:
+            raise InputError(f"cannot lock {path}: {error}") from error
+        with contextlib.suppress(FileNotFoundError):
+            same = os.path.samestat(os.fstat(file.fileno()), path.stat())
+    if same and refused:
+        raise InputError(busy) from refused
+    if not same:
+        lock.release()
+    return same
 
 
 def _restore(stage: Path, target: Path) -> None:

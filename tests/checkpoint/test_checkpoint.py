@@ -373,10 +373,10 @@ def test_a_second_signal_does_not_stop_the_removal(tmp_path, monkeypatch):
     ],
 )
 def test_why_a_folder_cannot_be_locked_is_told(tmp_path, monkeypatch, number, match):
-    def refuse(descriptor):
+    def refuse(descriptor, kind):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("indextts_jax.utils.atomic._lock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(InputError, match=match):
         write(tmp_path / "model")
 

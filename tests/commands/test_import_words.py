@@ -174,12 +174,12 @@ def test_it_may_lie_elsewhere(existing, tmp_path):
 
 def test_a_key_of_its_settings_may_be_passed_over(existing, tmp_path, capsys):
     folder = shutil.copytree(TINY, tmp_path / "src")
-    data = json.loads((folder / "config.json").read_text()) | {"novelty": 1}
+    data = json.loads((folder / "config.json").read_text()) | {"sliding_window": 4096}
     (folder / "config.json").write_text(json.dumps(data))
     options = (*WORDS, "--src", folder, "--dst", existing)
-    assert "unknown key novelty" in refused(capsys, *options)
-    assert run(*options, "--ignore", "text_emotion.novelty") == 0
-    assert open_checkpoint(existing).provenance.ignored == ("text_emotion.novelty",)
+    assert "sliding_window is 4096" in refused(capsys, *options)
+    assert run(*options, "--ignore", "text_emotion.sliding_window") == 0
+    assert open_checkpoint(existing).provenance.ignored == ("text_emotion.sliding_window",)
 
 
 def test_a_dry_run_changes_nothing(existing, capsys):

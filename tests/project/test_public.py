@@ -63,9 +63,16 @@ def test_the_demo_s_voice_is_there() -> None:
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("public") / "tiny"
+    seen: list[tuple[int, int, str]] = []
     made = indextts_jax.import_checkpoint(
-        support.CHECKPOINTS, target, components=("semantic_codec", "gpt"), quiet=True
+        support.CHECKPOINTS,
+        target,
+        components=("semantic_codec", "gpt"),
+        progress=lambda done, of, component: seen.append((done, of, component)),
     )
+    assert seen[0][0] == 0
+    assert seen[-1][0] == seen[-1][1] == sum(row.read for row in made.rows)
+    assert {component for *_, component in seen} == {"semantic_codec", "gpt"}
     assert str(made).splitlines()[-1] == f"wrote {target}"
     return target
 
@@ -85,7 +92,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
 
 def test_an_unknown_dtype_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(indextts_jax.InputError, match="dtype"):
+    with pytest.raises(indextts_jax.InputError, match="dtype must be one of float32"):
         indextts_jax.import_checkpoint(support.CHECKPOINTS, tmp_path / "a", dtype="int3")
 
 

@@ -1,5 +1,6 @@
 """Compiled programs kept between runs."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -156,7 +157,7 @@ def _other_device(manifest: Any, entries: Any) -> None:
 
 
 def _escape(manifest: Any, entries: Any) -> None:
-    manifest["files"][0]["name"] = "programs/../../../evil.program"
+    entries["programs/../../../evil.program"] = entries.pop(next(iter(entries)))
 
 
 def _damage(manifest: Any, entries: Any) -> None:
@@ -178,9 +179,9 @@ def _newer(manifest: Any, entries: Any) -> None:
         (_other_jax, f"made for another place: jax '0.0.1', here '{jax.__version__}'"),
         (_other_device, "device 'NVIDIA Abacus', here 'cpu'"),
         (_escape, "evil.program', which is no program's file"),
-        (_damage, "is damaged: programs/.* is missing or not as recorded"),
-        (_lack, "is damaged: programs/.* is missing or not as recorded"),
-        (_newer, "it has format 99, expected 1"),
+        (_damage, "is damaged: the SHA-256 of programs/"),
+        (_lack, "has no programs .* it has those of none"),
+        (_newer, f"it has format 99, expected {executable_pack.FORMAT}"),
     ],
 )
 def test_a_pack_that_does_not_fit_is_refused_whole(
@@ -191,6 +192,23 @@ def test_a_pack_that_does_not_fit_is_refused_whole(
         executable_pack.unpack(Programs(tmp_path / "other"), DEVICE, path)
     assert not (tmp_path / "other").exists()
     assert not list(tmp_path.rglob("evil*"))
+
+
+def test_a_pack_that_was_damaged_on_its_way_is_refused(filled: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cache.zip"
+    executable_pack.pack(Programs(filled), DEVICE, path)
+    sound = path.read_bytes()
+    for place in range(0, len(sound), len(sound) // 40):
+        damaged = bytearray(sound)
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):  # a byte that means nothing, such as a date
+            executable_pack.unpack(Programs(tmp_path / "other"), DEVICE, path)
+            kept = {file.read_bytes() for file in (tmp_path / "other").rglob("*.program")}
+            assert kept == {file_of(filled).read_bytes()}
+    path.write_bytes(sound[: len(sound) // 2])
+    with pytest.raises(InputError, match="is no pack"):
+        executable_pack.unpack(Programs(tmp_path / "other"), DEVICE, path)
 
 
 def test_a_pack_of_another_configuration_is_refused_by_name(filled: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import struct
 import tarfile
 import zipfile
 
@@ -148,6 +149,40 @@ def test_an_entry_that_comes_twice_is_refused(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("archive/data.pkl", b"")
     refused(path, "two entries 'archive/data.pkl'")
+
+
+@pytest.mark.parametrize("size", [5, 2**31])
+def test_a_directory_that_lies_about_its_size_is_refused(tmp_path, size):
+    path = saved(tmp_path, {"a": A})
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<L", data, data.rfind(b"PK\x05\x06") + 12, size)
+    path.write_bytes(data)
+    refused(path, "damaged or cut off")
+
+
+def test_a_huge_directory_is_refused_before_it_is_read(tmp_path):
+    path = saved(tmp_path, {"a": A})
+    data = path.read_bytes()
+    with path.open("r+b") as file:  # a sparse file; its directory is said to be all of it
+        file.truncate(2**26)
+        file.seek(0, 2)
+        file.write(data[-22:-10] + struct.pack("<LLH", 2**26, 0, 0))
+    refused(path, "a directory of 67,108,864 bytes")
+
+
+def test_an_encrypted_entry_is_refused(tmp_path):
+    path = saved(tmp_path, {"a": A})
+    data = bytearray(path.read_bytes())
+    data[data.find(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    refused(path, "is encrypted")
+
+
+def test_an_entry_elsewhere_than_its_directory_says_is_refused(tmp_path):
+    path = saved(tmp_path, {"a": A})
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"archive/data.pkl", b"archive/data.abc", 1))
+    refused(path, "archive/data.pkl is not where it should be")
 
 
 def test_a_zip_of_something_else_is_refused(tmp_path):

@@ -163,6 +163,15 @@ def test_arrays_of_other_parts_need_not_even_be_there(tmp_path):
     np.testing.assert_array_equal(open_tensors(path, part="net")["a"].read(), A)
 
 
+def test_sizes_of_64_bits_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("zipfile.ZIP64_LIMIT", 8)  # the writer then stores every number as 64 bits
+    path = saved(tmp_path, {"a": A, "b": B})
+    assert b"PK\x06\x06" in path.read_bytes()
+    tensors = open_tensors(path)
+    np.testing.assert_array_equal(tensors["a"].read(), A)
+    np.testing.assert_array_equal(tensors["b"].read(), B)
+
+
 # The files of the tiny set, and the real ones.
 
 TINY = [

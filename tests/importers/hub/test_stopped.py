@@ -112,10 +112,10 @@ def test_a_folder_that_cannot_be_written_to_is_told(
 PROGRAM = """
 import sys
 from importers.hub import command, manifest, remote
-from indextts_jax import cli
+from indextts_jax.cli import runner
 
 manifest.FILES = (manifest.File(repository=manifest.MAIN, name={name!r}, path={name!r}),)
-cli.run(command.main, command.define, name="download", summary="", common=())
+runner.run(command.main, command.define, name="download", summary="", common=())
 """
 
 

@@ -7,6 +7,8 @@ import shutil
 import numpy as np
 import pytest
 import support
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from importers.formats.tensors import SourceError
@@ -124,7 +126,6 @@ REFUSED = {
     "layer_types": ["full_attention", "sliding_attention"],
     "model_type": "qwen2",
     "quantization_config": {"bits": 4},
-    "num_experts": 8,
     "num_hidden_layers": 3,
     "hidden_size": "40",
     "head_dim": 1,
@@ -143,20 +144,43 @@ def test_a_setting_that_is_not_computed_is_refused_by_name(folder, key):
     assert key in refused(folder)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("do_sample", True),
-        ("repetition_penalty", 1.1),
-        ("num_beams", 4),
-        ("suppress_tokens", [3]),
-        ("no_repeat_ngram_size", 2),
-        ("strange", 1),
-    ],
+PLAIN = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(max_size=9),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
 )
-def test_replies_that_are_not_the_likeliest_are_refused_by_name(folder, key, value):
-    rewrite(folder, "generation_config.json", **{key: value})
-    assert f"generation_config.json: {'unknown key ' * (key == 'strange')}{key}" in refused(folder)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(value=PLAIN)
+@pytest.mark.parametrize("key", [*qwen.IMPLEMENTED, *qwen.GREEDY])
+def test_only_implemented_values_of_a_key_that_changes_the_result_are_taken(key, value):
+    known, check = (
+        (qwen.IMPLEMENTED[key], qwen.check_settings)
+        if key in qwen.IMPLEMENTED
+        else (qwen.GREEDY[key], qwen.check_generation)
+    )
+    told = [problem for problem in check({key: value}) if problem.startswith(f"{key} is ")]
+    assert bool(told) == (value not in known)
+
+
+def test_replies_that_are_not_the_likeliest_are_refused_by_name(folder):
+    rewrite(folder, "generation_config.json", do_sample=True, num_beams=4)
+    told = refused(folder)
+    assert "generation_config.json: do_sample is True" in told
+    assert "generation_config.json: num_beams is 4" in told
+
+
+def test_keys_that_change_nothing_are_passed_over(folder):
+    rewrite(folder, "config.json", novelty=1, torch_dtype="float16", architectures=["Qwen3Model"])
+    rewrite(folder, "generation_config.json", novelty=2, disable_compile=True, top_k=20)
+    opened = TextEmotionImporter.open(folder)
+    assert opened.config == bundled_config("tiny").text_emotion
+    assert opened.ignored == ()
 
 
 def test_two_rotary_bases_are_refused(folder):
@@ -175,10 +199,10 @@ def test_several_stop_tokens_are_kept(folder):
 
 
 def test_a_key_may_be_passed_over(folder):
-    rewrite(folder, "config.json", novelty=1)
-    assert "config.json: unknown key novelty" in refused(folder)
-    opened = TextEmotionImporter.open(folder, ignore=["text_emotion.novelty"])
-    assert opened.ignored == ("text_emotion.novelty",)
+    rewrite(folder, "config.json", sliding_window=4096)
+    assert "config.json: sliding_window is 4096" in refused(folder)
+    opened = TextEmotionImporter.open(folder, ignore=["text_emotion.sliding_window"])
+    assert opened.ignored == ("text_emotion.sliding_window",)
     assert "--ignore text_emotion.other" in refused(folder, ignore=["text_emotion.other"])
 
 
