@@ -18,7 +18,7 @@ from indextts_jax.models.components import structure
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import compiled
-from indextts_jax.runtime.precision import with_compute_dtype, with_fused_attention
+from indextts_jax.runtime.precision import place_params, with_compute_dtype, with_fused_attention
 from indextts_jax.sampling import slots
 from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.settings import SamplingConfig
