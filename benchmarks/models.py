@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from work import NEVER
 
-from indextts_jax.config import Config, bundled_config, load_config
+from indextts_jax.config import Config, RunConfig, bundled_config, load_config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, Params, structure
 from indextts_jax.runtime import precision
@@ -90,8 +90,8 @@ def opened(
     if (checkpoint is None) == (sizes is None):
         raise InputError("give a checkpoint, or --random published (or tiny)")
     if checkpoint is not None:
-        fused = {"fused_attention": fused_attention}
-        return without_stop(load_model(checkpoint, dtype=dtype, components=SPOKEN, **fused))
+        run = RunConfig(dtype=dtype, fused_attention=fused_attention)
+        return without_stop(load_model(checkpoint, run, components=SPOKEN))
     assert sizes is not None
     return without_stop(random_model(sizes, dtype, fused_attention=fused_attention))
 

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from indextts_jax.config import RunConfig
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model, load_model
@@ -75,7 +76,7 @@ def measure(checkpoint: str, dtypes: list[str], asked: argparse.Namespace) -> di
     report: dict[str, Any] = {}
     exact: dict[str, np.ndarray] = {}
     for dtype in ["float32", *(name for name in dtypes if name != "float32")]:
-        model = load_model(checkpoint, dtype=dtype, components=["dit", "vocoder"])
+        model = load_model(checkpoint, RunConfig(dtype=dtype), components=["dit", "vocoder"])
         given = inputs(model, asked.prompt, asked.frames)
         flow = functools.partial(
             stages.guided_mel, model, *given, steps=asked.steps, guidance=GUIDANCE

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from indextts_jax.config import RunConfig
 from indextts_jax.engine.acoustic import Line
 from indextts_jax.engine.decoding import Decoder
 from indextts_jax.runtime.model import Model, load_model
@@ -71,7 +72,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype")
     asked = parser.parse_args()
-    model = load_model(asked.checkpoint, components=["gpt"], dtype=asked.dtype)
+    model = load_model(asked.checkpoint, RunConfig(dtype=asked.dtype), components=["gpt"])
     decode = rounds(model, asked.slots, beams=asked.beams, codes=asked.codes, text=asked.text)
 
     rates: dict[int, list[float]] = {size: [] for size in asked.slots}

@@ -12,6 +12,10 @@ from typing import Any
 from indextts_jax.utils import strict_yaml
 from indextts_jax.utils.strict_data import ConfigError, from_data
 
+DTYPES = ("float32", "bfloat16", "float16")
+INT8 = "int8"  # of the GPT: kernels in 8 bits
+COMPUTE_DTYPES = (*DTYPES, INT8)
+
 # The order of the eight weights, everywhere.
 EMOTIONS = (
     "happy",
@@ -407,6 +411,18 @@ class ComputeConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """How a model is run, whatever it is.
+
+    `dtype` is that of the stages after the prompt's analysis, by default the checkpoint's; with
+    `fused_attention`, attention of decoding and flow runs in kernels for NVIDIA GPUs.
+    """
+
+    dtype: str | None = None
+    fused_attention: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BucketConfig:
     """Padded lengths, so that a new sentence rarely compiles; past the last, its multiples."""
 
@@ -485,11 +501,6 @@ class Config:
             )
         if problems:
             raise ConfigError("; ".join(problems))
-
-
-DTYPES = ("float32", "bfloat16", "float16")
-INT8 = "int8"  # of the GPT: kernels in 8 bits
-COMPUTE_DTYPES = (*DTYPES, INT8)
 
 
 def _lookup(config: Any, path: str) -> Any:

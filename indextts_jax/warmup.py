@@ -13,11 +13,9 @@ from absl import flags as absl_flags
 
 from indextts_jax.audio.io import load_audio
 from indextts_jax.checkpoint.reading import open_checkpoint
-from indextts_jax.cli import runner
+from indextts_jax.cli import runner, settings_flags
 from indextts_jax.cli.terminal import say, stage_bar, warn
-from indextts_jax.config import COMPUTE_DTYPES
 from indextts_jax.emotion.reader import COMPONENT
-from indextts_jax.engine.pace import Timing
 from indextts_jax.engine.settings import Settings
 from indextts_jax.errors import InputError
 from indextts_jax.planning.dry_run import Rehearsal, rehearsal
@@ -32,7 +30,6 @@ from indextts_jax.runtime import cache_folder, devices, executable_pack, executa
 from indextts_jax.runtime.executables import Program, Programs
 from indextts_jax.runtime.model import config_key, load_model
 from indextts_jax.runtime.precision import with_fused_attention
-from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.voices import store
 from indextts_jax.voices.analysis import (
     ENCODER_RATE,
@@ -54,26 +51,13 @@ TRUST = "compiled programs are code: unpack only what comes from people you trus
 def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
-    text, whole = absl_flags.DEFINE_string, absl_flags.DEFINE_integer
-    usual, sampling = Settings(), SamplingConfig()
+    text = absl_flags.DEFINE_string
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
     text("voice", None, "Only for this kept voice; by default for prompts of any length.", **own)
     text("speaker", None, "Only for this recording of a voice.", **own)
-    absl_flags.DEFINE_enum(
-        "dtype", None, list(COMPUTE_DTYPES), "Numbers, as synth takes them.", **own
-    )
-    absl_flags.DEFINE_bool("fused_attention", False, "As synth takes it.", **own)
-    whole("batch", 1, "Segments at once; above 1, that too.", lower_bound=1, **own)
-    absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     text("pack", None, "File (.zip) to write all programs to, at the end.", **own)
     text("unpack", None, "File (.zip) to take programs from, before all.", **own)
-    whole("steps", usual.steps, "Steps of the flow.", lower_bound=1, **own)
-    absl_flags.DEFINE_float("guidance", usual.guidance, "Guidance of the flow.", **own)
-    whole("beams", sampling.beams, "Beams of the search for codes.", lower_bound=1, **own)
-    absl_flags.DEFINE_bool("greedy", False, "Take the likeliest codes.", **own)
-    whole("max_codes", None, "Longest segment, in codes.", lower_bound=1, **own)
-    whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
-    absl_flags.DEFINE_float("speed", 1.0, "Speed of speech, as synth takes it.", **own)
+    settings_flags.define(flags)
 
 
 def main(flags: Any) -> None:
@@ -115,15 +99,7 @@ def main(flags: Any) -> None:
 
 def _compile(flags: Any, kept: Programs) -> None:
     """Compiles what is asked for, with a line for each program."""
-    settings = Settings(
-        sampling=SamplingConfig(beams=flags.beams, sample=not flags.greedy),
-        steps=flags.steps,
-        guidance=flags.guidance,
-        max_codes=flags.max_codes,
-        segment_tokens=flags.segment_tokens,
-        timing=Timing(speed=flags.speed),
-        batch=flags.batch,
-    )
+    settings, run = settings_flags.settings(flags), settings_flags.run_config(flags)
     start, counts, now = time.perf_counter(), {True: 0, False: 0}, ["what the others need", ""]
 
     def notice(program: Program) -> None:
@@ -134,9 +110,7 @@ def _compile(flags: Any, kept: Programs) -> None:
     with stage_bar("Compiling") as watch:
         watch("listing")
         kept.notice = notice
-        fused = flags.fused_attention
-        model = load_model(flags.checkpoint, dtype=flags.dtype, lazy=True, fused_attention=fused)
-        model = rehearsal(model)
+        model = rehearsal(load_model(flags.checkpoint, run, lazy=True))
         steps = list(_steps(model, settings, flags.voice, flags.speaker))
         if flags.voice is None and flags.speaker is None:
             steps += _word_steps(flags)
@@ -169,7 +143,9 @@ def _word_steps(flags: Any) -> list[Step]:
     """For a checkpoint that reads emotion from words."""
     if COMPONENT not in open_checkpoint(flags.checkpoint).components:
         return []
-    reader = load_model(flags.checkpoint, dtype=flags.dtype, components=[COMPONENT], lazy=True)
+    reader = load_model(
+        flags.checkpoint, settings_flags.run_config(flags), components=[COMPONENT], lazy=True
+    )
     return word_steps(rehearsal(reader))
 
 

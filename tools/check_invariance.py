@@ -47,6 +47,7 @@ def main() -> int:
     import jax
     import numpy as np
 
+    from indextts_jax.config import RunConfig
     from indextts_jax.engine.acoustic import Line
     from indextts_jax.engine.decoding import Decoder, speech_codes
     from indextts_jax.engine.seeds import segment_keys
@@ -58,7 +59,7 @@ def main() -> int:
     from indextts_jax.utils.stopwatch import Clock
     from indextts_jax.voices.analysis import Voice
 
-    model = load_model(asked.checkpoint, components=["gpt"], dtype=asked.dtype)
+    model = load_model(asked.checkpoint, RunConfig(dtype=asked.dtype), components=["gpt"])
     cfg = model.config.gpt
     rng = np.random.default_rng(0)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from work import NEVER, Work, inputs
 
-from indextts_jax.config import Config
+from indextts_jax.config import Config, RunConfig
 from indextts_jax.engine import acoustic, decoding, seeds
 from indextts_jax.engine.settings import Settings
 from indextts_jax.runtime import devices, stages
@@ -86,7 +86,9 @@ class Ours:
         """The stage as a call without arguments."""
         job = Work(**work)
         given = inputs(stage, job, sizes)
-        model = load_model(self.path, dtype=self.dtype, components=COMPONENTS.get(stage, (stage,)))
+        model = load_model(
+            self.path, RunConfig(dtype=self.dtype), components=COMPONENTS.get(stage, (stage,))
+        )
         if stage == "codes":
             model = forbid_stop(model)
         run = call(stage, model, job, given)

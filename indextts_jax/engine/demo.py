@@ -8,16 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.config import Config
+from indextts_jax.config import Config, RunConfig, bundled_config
 from indextts_jax.models.components import COMPONENTS, Params, structure
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.precision import place_params
+from indextts_jax.runtime.precision import place_params, with_compute_dtype, with_fused_attention
 from indextts_jax.text.tokenizer import Tokenizer
+
+_DATA = Path(str(importlib.resources.files("indextts_jax"))) / "data"
 
 
 def demo_speaker() -> Path:
     """The recording of a voice that comes with this package (public domain, LibriVox)."""
-    return Path(str(importlib.resources.files("indextts_jax") / "data" / "demo_speaker.wav"))
+    return _DATA / "demo_speaker.wav"
 
 
 def random_params(expected: Params, seed: int) -> Params:
@@ -55,3 +57,17 @@ This is the demo: a small model with RANDOM weights. It shows that everything ru
 sounds like noise. To hear IndexTTS-2, download its published files, then:
   python -m indextts_jax.import --src checkpoints/ --dst indextts2
   python -m indextts_jax.synth --checkpoint indextts2 --text "..." --speaker voice.wav"""
+
+
+def demo_model(run: RunConfig) -> Model:
+    """The small built-in model of random weights, on the default device.
+
+    Raises:
+        InputError: if the device has no kernels for fused attention.
+    """
+    config = with_compute_dtype(bundled_config("tiny"), run.dtype)
+    if run.fused_attention:
+        (device,) = jnp.zeros(()).devices()
+        config = with_fused_attention(config, device)
+    tokenizer = (_DATA / "demo_tokenizer.model").read_bytes()
+    return random_model(config, tokenizer, seed=DEMO_WEIGHTS)

@@ -94,6 +94,6 @@ def faded(
     return result
 
 
-def described(found: Sequence[Fault]) -> str:
+def format_faults(found: Sequence[Fault]) -> str:
     """The faults as one line."""
     return "; ".join(fault.message for fault in found)

@@ -9,6 +9,7 @@ from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.text.frontend import TextSettings
 from indextts_jax.text.glossary import Glossary
 
+CODE_RATE = 50  # codes a second
 MAX_CODES = 1500  # new codes in a segment, the reference's limit (30 s)
 SEGMENT_TOKENS = 120  # text tokens in a segment, the reference's limit
 PAUSE = 0.2  # seconds of silence between segments

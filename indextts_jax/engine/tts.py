@@ -12,16 +12,17 @@ from jaxtyping import Float
 
 from indextts_jax.audio.features import log_mel
 from indextts_jax.audio.quality import FIRST, excerpt_of
+from indextts_jax.config import RunConfig
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.reader import EmotionReader, Reading
 from indextts_jax.emotion.request import Emotion, explain_unused
 from indextts_jax.engine.delivery import Job, deliver_many
 from indextts_jax.engine.parts import Part, Progress, deliver
 from indextts_jax.engine.request import Request
-from indextts_jax.engine.settings import Settings, code_limit, segment_limit
+from indextts_jax.engine.settings import CODE_RATE, Settings, code_limit, segment_limit
 from indextts_jax.engine.speech import Speech
 from indextts_jax.errors import Failure, InputError, PromptWarning
-from indextts_jax.models.components import ENCODERS
+from indextts_jax.models.components import ENCODERS, SPEAKING
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.runtime.sharding import spread_over
 from indextts_jax.text.frontend import Script, TextFrontend
@@ -72,8 +73,16 @@ class IndexTTS:
         `devices`, each of them holds the model, and they share the rows of batches.
         """
         reader = EmotionReader.load(path, dtype) if reads_emotion else None
-        model = load_model(path, dtype=dtype, fused_attention=fused_attention)
+        model = load_model(path, RunConfig(dtype=dtype, fused_attention=fused_attention))
         return cls(model if devices is None else spread_over(model, devices), reader)
+
+    @classmethod
+    def open(cls, path: str | Path, run: RunConfig | None = None) -> "IndexTTS":
+        """As `load`, with least memory: each component is loaded as it is first used.
+
+        `release_encoders` and `fetch` then make room between the prompts and the speech.
+        """
+        return cls(load_model(path, run, lazy=True))
 
     @property
     def sample_rate(self) -> int:
@@ -115,6 +124,10 @@ class IndexTTS:
     def release_encoders(self) -> None:
         """Frees the memory of what only prompts need; the next prompt loads it again."""
         self.model.release(ENCODERS)
+
+    def fetch(self) -> None:
+        """Loads what speaking needs now, rather than as it is first used."""
+        self.model.fetch(SPEAKING)
 
     def mel(self, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, "f m"]:
         """The log-mel spectrogram of samples at `sample_rate`, such as `Speech.samples`."""
@@ -164,6 +177,10 @@ class IndexTTS:
         """
         self.script(text, settings)
         code_limit(self.model, settings)
+
+    def longest_segment(self, settings: Settings) -> float:
+        """Seconds of the longest segment that the settings and the model allow."""
+        return code_limit(self.model, settings) / CODE_RATE
 
     def unknown(self, text: str) -> list[str]:
         """The pieces of a text that the tokenizer does not know: they are not spoken as written."""

@@ -109,5 +109,6 @@ ANALYSIS = (  # the components that a voice's numbers come from
     "style_encoder",
     "conditioning",
 )
+ANALYSING = (*ANALYSIS, "length_regulator")  # those that analyse a prompt
 SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
 ENCODERS = tuple(name for name in ANALYSIS if name not in SPEAKING)  # for prompts alone

@@ -72,7 +72,7 @@ def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool
     )
 
 
-def described(plan: Plan) -> list[str]:
+def format_plan(plan: Plan) -> list[str]:
     """The plan for people."""
 
     def span(values: tuple[float, float, float]) -> str:

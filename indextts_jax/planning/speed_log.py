@@ -7,18 +7,24 @@ speed = known(Setting.of(model, settings, device, segments=200))
 import contextlib
 import dataclasses
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import jax
 
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.speech import Speech
+from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.runtime.cache_folder import cache_directory
 from indextts_jax.runtime.environment import environment
 from indextts_jax.runtime.model import Model, config_key
 from indextts_jax.utils import atomic
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
+from indextts_jax.voices.analysis import Voice
 
 FILE = "speeds.json"
 KEPT = 20  # measurements of a setting, the latest
@@ -107,3 +113,20 @@ def known(setting: Setting) -> Speed | None:
     if not factors:
         return None
     return Speed(median(factors), min(factors), max(factors), len(factors))
+
+
+def note_speech(tts: IndexTTS, settings: Settings, speech: Speech, *, compiling: float) -> None:
+    """Keeps the speed of speech; `compiling` are the seconds of it until programs were ready."""
+    setting = Setting.of(tts.model, settings, tts.model.device, segments=len(speech.segments))
+    note(setting, audio=speech.duration, compute=sum(speech.seconds.values()) - compiling)
+
+
+def measure(tts: IndexTTS, voice: Voice, texts: Sequence[str], settings: Settings) -> None:
+    """Speaks texts twice, as many at once as settings say, and keeps the time of the second."""
+    requests = [Request(text=text, voice=voice, settings=settings) for text in texts]
+    for _ in range(2):
+        start = time.perf_counter()
+        spoken = tts.speak_many(requests)
+        spent = time.perf_counter() - start
+    setting = Setting.of(tts.model, settings, tts.model.device, segments=len(texts))
+    note(setting, audio=sum(one.duration for one in spoken), compute=spent)

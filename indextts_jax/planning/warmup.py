@@ -25,7 +25,7 @@ from indextts_jax.engine.decoding import speech_codes
 from indextts_jax.engine.delivery import row_count, slot_count
 from indextts_jax.engine.pace import Timing, frames_of
 from indextts_jax.engine.seeds import segment_keys
-from indextts_jax.engine.settings import Settings, code_limit, segment_limit
+from indextts_jax.engine.settings import CODE_RATE, Settings, code_limit, segment_limit
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.planning.dry_run import Rehearsal, rehearsal
 from indextts_jax.runtime import stages
@@ -42,8 +42,6 @@ from indextts_jax.voices.analysis import (
     analyse_signals,
     prompt_condition,
 )
-
-CODE_RATE = 50  # codes a second
 
 
 class Step(NamedTuple):

@@ -273,6 +273,11 @@ def active() -> Programs | None:
     return _active
 
 
+def seconds_spent() -> float:
+    """Seconds so far until programs were ready, all together."""
+    return _active.spent if _active is not None else 0.0
+
+
 @contextlib.contextmanager
 def compiling(allowed: bool) -> Iterator[None]:
     """Where it is not allowed, a program that the store lacks raises `NotKept`."""

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from indextts_jax.checkpoint import reading
 from indextts_jax.checkpoint.provenance import Provenance
-from indextts_jax.config import Config
+from indextts_jax.config import Config, RunConfig
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, Params, structure
 from indextts_jax.runtime import executables
@@ -158,26 +158,22 @@ class Model:
 
 def load_model(
     path: str | Path,
+    run: RunConfig | None = None,
     *,
-    dtype: str | None = None,
     components: Iterable[str] | None = None,
     lazy: bool = False,
-    fused_attention: bool = False,
 ) -> Model:
     """The model of an imported checkpoint, on the default device.
 
-    `dtype` sets the compute dtype of the stages after the prompt's analysis; by default the
-    checkpoint's configuration says it. A `lazy` model loads each component as it is first used.
-    With `fused_attention` attention is one kernel in the flow (see `layers.kernels.attention`) and
-    one in decoding (`layers.kernels.decode_attention`).
+    A `lazy` model loads each component as it is first used.
 
     Raises:
         InputError: if the checkpoint is missing, damaged, or does not fit its configuration; if the
             device has no fused attention.
     """
-    saved = reading.open_checkpoint(path)
-    config = with_compute_dtype(saved.config, dtype)
-    if fused_attention:
+    saved, run = reading.open_checkpoint(path), run or RunConfig()
+    config = with_compute_dtype(saved.config, run.dtype)
+    if run.fused_attention:
         (device,) = jnp.zeros(()).devices()
         config = with_fused_attention(config, device)
     names = tuple(COMPONENTS if components is None else components)

@@ -16,7 +16,7 @@ from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.planning import speed_log
 from indextts_jax.planning.memory import Need
-from indextts_jax.planning.plan import Plan, described, planned
+from indextts_jax.planning.plan import Plan, format_plan, planned
 from indextts_jax.planning.speed_log import KEPT, Setting, known, note
 from indextts_jax.runtime import cache_folder
 from indextts_jax.runtime.model import Model
@@ -85,7 +85,7 @@ def test_what_is_not_known_is_said_plainly(tts: IndexTTS) -> None:
     settings = Settings()
     made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
     assert (made.segments, made.speed, made.seconds, made.speaking) == (1, None, None, None)
-    told = "\n".join(described(made))
+    told = "\n".join(format_plan(made))
     assert "time      not known: nothing was spoken here yet" in told
     assert "memory    not known: the programs are not compiled yet" in told
 
@@ -104,19 +104,14 @@ def test_the_speed_is_that_of_as_many_segments_as_go_at_once(
 ) -> None:
     spoken: list[int] = []
 
-    def many(self: IndexTTS, requests: Any, *, settings: Settings) -> list[Any]:
-        assert settings.batch > 1
+    def many(self: IndexTTS, requests: Any) -> list[Any]:
+        assert {request.settings.batch for request in requests} == {batch}
         spoken.append(len(requests))
         return [SimpleNamespace(duration=2.0)] * len(requests)
 
-    def one(self: IndexTTS, text: str, voice: Any, *, settings: Settings) -> Any:
-        spoken.append(1)
-        return SimpleNamespace(duration=2.0)
-
     monkeypatch.setattr(IndexTTS, "speak_many", many)
-    monkeypatch.setattr(IndexTTS, "speak", one)
     settings = Settings(batch=batch)
-    command.measure(tts, mock.NonCallableMock(spec=Voice), ["cat."] * texts, settings)
+    speed_log.measure(tts, mock.NonCallableMock(spec=Voice), ["cat."] * texts, settings)
 
     assert spoken == [texts, texts]
     (kept,) = speed_log.measurements()
@@ -126,7 +121,7 @@ def test_the_speed_is_that_of_as_many_segments_as_go_at_once(
 def test_a_plan_is_told() -> None:
     need = Need(2 * 10**9, 10**9, "dit flow")
     speed = speed_log.Speed(0.5, 0.4, 0.6, 3)
-    told = described(
+    told = format_plan(
         Plan("CPU", "float32", 1, 40, 900, (7200.0, 3600.0, 10800.0), speed, need, need)
     )
     assert told[2] == "audio     about 2 h 00 min (60 min to 3 h 00 min)"

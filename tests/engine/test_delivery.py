@@ -149,7 +149,7 @@ def test_a_request_that_cannot_be_met_is_named_before_any_work(
     wrong = dataclasses.replace(requests[0], text="   ")
     with pytest.raises(InputError, match=r"request 2 \(from 0\): the text is empty"):
         tts.stream_many([*requests[:2], wrong])
-    with pytest.raises(InputError, match="--batch must be at least 1"):
+    with pytest.raises(InputError, match="batch must be at least 1"):
         Settings(batch=0)
 
 

@@ -6,8 +6,8 @@ import pytest
 from indextts_jax.engine.faults import (
     FADE,
     code_limit,
-    described,
     faded,
+    format_faults,
     length_faults,
     playable,
     sample_faults,
@@ -77,7 +77,7 @@ def test_each_fault_of_samples_is_found() -> None:
 
 
 def test_the_line_says_what_was_expected_and_what_came() -> None:
-    line = described(length_faults(9.5, (2.0, 4.0), truncated=False))
+    line = format_faults(length_faults(9.5, (2.0, 4.0), truncated=False))
     assert line == "it lasts 9.5 s, and its text takes 2.0 to 4.0 s to say"
 
 

@@ -49,10 +49,10 @@ def test_a_duration_out_of_reach_says_what_is_in_reach(seconds: float) -> None:
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        ({"speed": 0.49}, "--speed must be 0.5 to 2.0"),
-        ({"speed": float("nan")}, "--speed"),
-        ({"duration": 0.0}, "--duration must be above 0"),
-        ({"duration": float("inf")}, "--duration"),
+        ({"speed": 0.49}, "speed must be 0.5 to 2.0"),
+        ({"speed": float("nan")}, "speed"),
+        ({"duration": 0.0}, "duration must be above 0"),
+        ({"duration": float("inf")}, "duration"),
         ({"speed": 1.5, "duration": 3.0}, "exclude each other"),
     ],
 )

@@ -148,8 +148,8 @@ def test_half_of_a_character_is_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"segment_tokens": 0}, "--segment_tokens must be at least 1, got 0"),
-        ({"quick_tokens": -1}, "--quick_tokens must be 0 or more, got -1"),
+        ({"segment_tokens": 0}, "segment_tokens must be at least 1, got 0"),
+        ({"quick_tokens": -1}, "quick_tokens must be 0 or more, got -1"),
         ({"pause": -0.1}, "the pause must be 0 s or more, got -0.1"),
         ({"pause": float("nan")}, "the pause must be 0 s or more, got nan"),
     ],
