@@ -21,7 +21,7 @@ import numpy as np
 
 from indextts_jax.config import RunConfig
 from indextts_jax.engine.acoustic import Line
-from indextts_jax.engine.decoding import Decoder
+from indextts_jax.engine.decoding import Queue, SlotDecoder
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.utils.stopwatch import Clock
@@ -44,16 +44,12 @@ def rounds(
 
     def decode(size: int) -> tuple[int, float]:
         queue = collections.deque(range(size))
-        decoder = Decoder(
-            model,
-            sampling,
-            size,
-            text,
+        source = Queue(
             take=lambda: queue.popleft() if queue else None,
             line=lambda number: line,
             key=lambda number: keys[number],
-            clock=Clock(),
         )
+        decoder = SlotDecoder(model, source, sampling, size, text, Clock())
         start = time.perf_counter()
         count = sum(len(ids) for _, ids, _ in decoder.codes())
         return count, time.perf_counter() - start

@@ -49,9 +49,9 @@ def main() -> int:
 
     from indextts_jax.config import RunConfig
     from indextts_jax.engine.acoustic import Line
-    from indextts_jax.engine.decoding import Decoder, speech_codes
+    from indextts_jax.engine.decoding import Queue, SlotDecoder, search_line
     from indextts_jax.engine.seeds import segment_keys
-    from indextts_jax.engine.settings import Settings, code_limit
+    from indextts_jax.engine.settings import Settings, max_codes_of
     from indextts_jax.runtime.buckets import bucket, text_buckets
     from indextts_jax.runtime.model import Model, load_model
     from indextts_jax.runtime.sharding import spread_over
@@ -83,7 +83,8 @@ def main() -> int:
     def alone(number: int) -> tuple[list[int], bool]:
         line = lines[number]
         key = segment_keys(seeds[number], 0)[0]
-        ids, cut = speech_codes(model, line.tokens, line.voice, line.emotion, ways[number], key)
+        sampling = ways[number].sampling_up_to(max_codes_of(model, ways[number]))
+        ids, cut = search_line(model, line, sampling, key)
         return ids.tolist(), cut
 
     def together(
@@ -92,17 +93,20 @@ def main() -> int:
         queue = collections.deque(numbers)
         settings = ways[numbers[0]]
         longest = max(len(lines[number].tokens) for number in numbers)
-        limit = code_limit(model, settings)
-        decoder = Decoder(
-            model,
-            settings.sampling_up_to(limit),
-            size,
-            bucket(longest, text_buckets(model.config)),
+        limit = max_codes_of(model, settings)
+        source = Queue(
             take=lambda: queue.popleft() if queue else None,
             line=lambda number: lines[number],
             key=lambda number: segment_keys(seeds[number], 0)[0],
+        )
+        decoder = SlotDecoder(
+            model,
+            source,
+            settings.sampling_up_to(limit),
+            size,
+            bucket(longest, text_buckets(model.config)),
+            Clock(),
             numbers=lambda number: ways[number].sampling_up_to(limit).numbers,
-            clock=Clock(),
         )
         for number, ids, cut in decoder.codes():
             yield number, (ids.tolist(), cut)

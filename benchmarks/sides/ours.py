@@ -151,39 +151,34 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
                 return {"latents": latents, "emotion": vectors[0] + (vectors[1] - vectors[0])}
 
         case "codes":
-            voice, tokens = voice_of(work, given), given["text"][0].tolist()
-            emotion, key = jnp.asarray(given["emotion"]), seeds.segment_keys(work.seed, 0)[0]
+            line, key = _line(work, given), seeds.segment_keys(work.seed, 0)[0]
+            sampling = settings.sampling_up_to(work.codes)
 
             def run() -> Any:
-                found, _ = decoding.speech_codes(model, tokens, voice, emotion, settings, key)
+                found, _ = decoding.search_line(model, line, sampling, key)
                 assert found.shape == (work.codes,), found.shape
                 return {"codes": found[None]}
 
         case "latents":
-            latents, emotion = jnp.asarray(given["latents"]), jnp.asarray(given["emotion"])
-            tokens, codes = given["text"][0].tolist(), _codes(model, given)
+            texts = acoustic.condition_rows(model, [_line(work, given)])
+            codes = padded("codes", buckets.codes)
 
             def run() -> Any:
-                found = acoustic.speech_latents(model, latents, emotion, tokens, codes)
+                found = stages.code_latents(model, *texts, codes, length(work.codes))
                 return {"latents": found[:, : work.codes]}
 
         case "flow":
-            voice, codes = voice_of(work, given, buckets.frames), _codes(model, given)
-            hidden = padded("hidden", buckets.codes)
+            line = acoustic.Line([], voice_of(work, given, buckets.frames), jnp.zeros((1, 0)))
+            rows = [acoustic.Row(line, given["codes"][0], work.frames)]
+            hidden, codes = padded("hidden", buckets.codes), padded("codes", buckets.codes)
             whole = flow_size(buckets, given["noise"].shape[1], work.frames)
             noise = padded("noise", (whole,))
 
             def run() -> Any:
-                sequence = stages.code_sequence(model, codes.ids, hidden)
-                mel, _ = acoustic.speech_mel(
-                    model,
-                    sequence,
-                    codes,
-                    voice,
-                    noise,
-                    work.frames,
-                    steps=settings.steps,
-                    guidance=settings.guidance,
+                sequence = stages.code_sequence(model, codes, hidden)
+                coded = acoustic.CodeRows(length(work.codes), hidden, sequence)
+                mel, _ = acoustic.mel_of_rows(
+                    model, rows, coded, noise, steps=settings.steps, guidance=settings.guidance
                 )
                 return {"mel": mel[:, : work.frames]}
 
@@ -199,8 +194,10 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
     return run
 
 
-def _codes(model: Model, given: dict[str, Any]) -> acoustic.Codes:
-    return acoustic.Codes.padded(model, given["codes"][0])
+def _line(work: Work, given: dict[str, Any]) -> acoustic.Line:
+    """What a segment is spoken from, its voice as far as decoding looks at it."""
+    emotion = jnp.asarray(given["emotion"])
+    return acoustic.Line(given["text"][0].tolist(), voice_of(work, given), emotion)
 
 
 def voice_of(work: Work, given: dict[str, Any], ladder: Any = None) -> Voice:

@@ -76,7 +76,7 @@ def limit(name: str, wish: int | None, usual: int, holds: int) -> int:
     return wish
 
 
-def code_limit(model: Model, settings: Settings) -> int:
+def max_codes_of(model: Model, settings: Settings) -> int:
     """New codes in a segment, at most."""
     return limit("max_codes", settings.max_codes, MAX_CODES, model.config.gpt.max_codes)
 

@@ -16,10 +16,10 @@ from indextts_jax.config import RunConfig
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.reader import EmotionReader, Reading
 from indextts_jax.emotion.request import Emotion, explain_unused
-from indextts_jax.engine.delivery import Job, deliver_many
-from indextts_jax.engine.parts import Part, Progress, deliver
+from indextts_jax.engine.delivery import ScriptRequest, deliver
+from indextts_jax.engine.parts import Part, Progress
 from indextts_jax.engine.request import Request
-from indextts_jax.engine.settings import CODE_RATE, Settings, code_limit, segment_limit
+from indextts_jax.engine.settings import CODE_RATE, Settings, max_codes_of, segment_limit
 from indextts_jax.engine.speech import Speech
 from indextts_jax.errors import Failure, InputError, PromptWarning
 from indextts_jax.models.components import ENCODERS, SPEAKING
@@ -176,11 +176,11 @@ class IndexTTS:
             InputError: as `speak` would.
         """
         self.script(text, settings)
-        code_limit(self.model, settings)
+        max_codes_of(self.model, settings)
 
     def longest_segment(self, settings: Settings) -> float:
         """Seconds of the longest segment that the settings and the model allow."""
-        return code_limit(self.model, settings) / CODE_RATE
+        return max_codes_of(self.model, settings) / CODE_RATE
 
     def unknown(self, text: str) -> list[str]:
         """The pieces of a text that the tokenizer does not know: they are not spoken as written."""
@@ -246,31 +246,27 @@ class IndexTTS:
         def parts() -> Generator[Part, None, None]:
             clock = Clock(watch)
             job = prepare(clock)
-            if settings.batch == 1:
-                given = (self.model, job.script, job.voice, job.emotion, settings, job.seed)
-                yield from deliver(*given, clock, progress)
-                return
-            many = deliver_many(self.model, [job], settings, clock, progress, in_order=in_order)
-            if in_order:
-                yield from (part for _, _, part in many)
-            else:
-                by_index = sorted(many, key=lambda found: found[1])
-                yield from (part for _, _, part in by_index)
+            # One segment at a time, none gains by going out of turn.
+            ordered = in_order or settings.batch == 1
+            many = deliver(self.model, [job], settings, clock, progress, in_order=ordered)
+            if not ordered:
+                many = iter(sorted(many, key=lambda found: found[1]))
+            yield from (part for _, _, part in many)
 
         return parts()
 
-    def _prepare(self, request: Request) -> Callable[[Clock], Job]:
+    def _prepare(self, request: Request) -> Callable[[Clock], ScriptRequest]:
         """What makes the work of a request; the request itself is refused here if it must be."""
         if request.emotion.unused:
             notify(explain_unused(request.emotion))
         emotion = request.emotion.effective()
-        code_limit(self.model, request.settings)
+        max_codes_of(self.model, request.settings)
         script = self.script(request.text, request.settings)
         notify_text(script)
         if emotion.text is not None:
             self._emotion_reader()
 
-        def job(clock: Clock) -> Job:
+        def job(clock: Clock) -> ScriptRequest:
             chosen = emotion
             if emotion.text is not None:
                 with clock.stage("emotion from words"):
@@ -282,7 +278,7 @@ class IndexTTS:
             # The default device is a thread's own setting: the model's decides, whichever asks.
             with jax.default_device(self.model.device):
                 vector = emotion_vector(self.model, request.voice, chosen, request.seed)
-            return Job(script, request.voice, vector, request.seed)
+            return ScriptRequest(script, request.voice, vector, request.seed)
 
         return job
 
@@ -324,7 +320,7 @@ class IndexTTS:
             clock = Clock(watch)
             jobs = [prepare(clock) for prepare in prepared]
             found: dict[int, dict[int, Part]] = {number: {} for number in range(len(jobs))}
-            many = deliver_many(self.model, jobs, common, clock, progress)
+            many = deliver(self.model, jobs, common, clock, progress)
             for number, index, part in many:
                 found[number][index] = part
                 if len(found[number]) == len(jobs[number].script.segments):

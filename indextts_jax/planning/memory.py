@@ -17,7 +17,7 @@ from pathlib import Path
 import jax
 
 from indextts_jax.config import DTYPES, RunConfig
-from indextts_jax.engine.settings import CODE_RATE, Settings, code_limit
+from indextts_jax.engine.settings import CODE_RATE, Settings, max_codes_of
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import ANALYSING, SPEAKING
 from indextts_jax.planning.dry_run import Rehearsal, rehearsal
@@ -159,7 +159,7 @@ def fit(
 def _candidates(
     model: Model, settings: Settings, run: RunConfig, least_codes: int
 ) -> Iterator[tuple[Settings, RunConfig]]:
-    most = code_limit(model, settings)
+    most = max_codes_of(model, settings)
     smaller = [n for n in model.config.buckets.codes if max(1, least_codes) <= n < most]
     batches = list(_halves(settings.batch))
     runs = [run]
@@ -179,7 +179,7 @@ def _halves(number: int) -> Iterator[int]:
 
 def _choice(model: Model, settings: Settings, run: RunConfig) -> str:
     return (
-        f"batch {settings.batch}, {code_limit(model, settings)} codes, "
+        f"batch {settings.batch}, {max_codes_of(model, settings)} codes, "
         f"{run.dtype or 'dtypes of the checkpoint'}"
     )
 

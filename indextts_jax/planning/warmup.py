@@ -10,7 +10,7 @@ the stages are compiled, and give zeros. Only shapes of parameters are needed, s
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +20,12 @@ from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.config import EMOTIONS
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.request import Emotion
-from indextts_jax.engine.acoustic import Codes, Finished, Line, codes_to_wave, conditioned, waves_of
-from indextts_jax.engine.decoding import speech_codes
+from indextts_jax.engine.acoustic import Line, Row, condition_rows, synthesize
+from indextts_jax.engine.decoding import search_line
 from indextts_jax.engine.delivery import row_count, slot_count
 from indextts_jax.engine.pace import Timing, frames_of
 from indextts_jax.engine.seeds import segment_keys
-from indextts_jax.engine.settings import CODE_RATE, Settings, code_limit, segment_limit
+from indextts_jax.engine.settings import CODE_RATE, Settings, max_codes_of, segment_limit
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.planning.dry_run import Rehearsal, rehearsal
 from indextts_jax.runtime import stages
@@ -55,7 +55,7 @@ def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
     """A number of codes for each way in which a segment's lengths may be padded."""
     buckets = model.config.buckets
     first: dict[tuple[int, ...], int] = {}
-    for count in range(1, code_limit(model, settings) + 1):
+    for count in range(1, max_codes_of(model, settings) + 1):
         frames = spoken_frames(model, count, settings)
         sizes = bucket(frames, buckets.frames), flow_size(buckets, voice.frames + frames, frames)
         first.setdefault((bucket(count, buckets.codes), *sizes), count)
@@ -111,14 +111,10 @@ def speech_steps(
     model: Rehearsal, voice: Voice, settings: Settings, *, largest: bool = False
 ) -> list[Step]:
     """What speaking may need with this voice and these settings, or only what is largest of it."""
-    counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
-    if largest:
-        counts, lengths = [code_limit(model, settings)], lengths[-1:]
+    lengths = text_lengths(model, settings)[-1 if largest else 0 :]
     zeros = EmotionPrompt(voice.own)
     weights = (0.0,) * len(EMOTIONS)
-
-    def vector() -> jax.Array:
-        return emotion_vector(model, voice)
+    sampling = settings.sampling_up_to(max_codes_of(model, settings))
 
     def emotions() -> None:
         emotion_vector(model, voice, Emotion(prompt=zeros))
@@ -126,23 +122,38 @@ def speech_steps(
         emotion_vector(model, voice, Emotion(weights=weights, random=True))
 
     def codes(tokens: int) -> None:
-        key = segment_keys(0, 0)[0]
-        speech_codes(model, [0] * tokens, voice, vector(), settings, key)
-
-    def sound(count: int) -> None:
-        ids, frames = (
-            Codes.padded(model, np.zeros(count, np.int32)),
-            spoken_frames(model, count, settings),
-        )
-        key = segment_keys(0, 0)[1]
-        for tokens in lengths:
-            line = ([0] * tokens, voice, vector())
-            codes_to_wave(model, *line, ids, frames, settings, key, Clock())
+        line = Line([0] * tokens, voice, emotion_vector(model, voice))
+        search_line(model, line, sampling, segment_keys(0, 0)[0])
 
     return [
         Step("emotions", emotions),
         *(Step(f"codes of {n} text tokens", functools.partial(codes, n)) for n in lengths),
-        *(Step(f"the sound of {n} codes", functools.partial(sound, n)) for n in counts),
+        *sound_steps(model, voice, settings, [1], largest=largest),
+    ]
+
+
+def sound_steps(
+    model: Rehearsal, voice: Voice, settings: Settings, rows: Sequence[int], *, largest: bool
+) -> list[Step]:
+    """What synthesizing so many rows at once may need, or only what is largest of it."""
+    counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
+    if largest:
+        counts, lengths = [max_codes_of(model, settings)], lengths[-1:]
+
+    def sound(count: int, number: int) -> None:
+        frames, key = spoken_frames(model, count, settings), segment_keys(0, 0)[1]
+        for tokens in lengths:
+            line = Line([0] * tokens, voice, emotion_vector(model, voice))
+            row = Row(line, np.zeros(count, np.int32), frames, key)
+            synthesize(model, [row] * number, settings, Clock())
+
+    return [
+        Step(
+            f"the sound of {f'{number} segments of ' * (number > 1)}{count} codes",
+            functools.partial(sound, count, number),
+        )
+        for number in rows
+        for count in counts
     ]
 
 
@@ -245,62 +256,53 @@ def batch_steps(
     batch = settings.batch
     sizes = sorted({slot_count(waiting, batch) for waiting in range(1, batch + 1)})
     rows = sorted({row_count(waiting, batch) for waiting in range(1, batch + 1)})
-    most = segment_limit(model, settings.segment_tokens)
-    rungs = {bucket(n, text_buckets(model.config)): n for n in text_lengths(model, settings)}
-    emotion = emotion_vector(model, voice)
-    sampling = settings.sampling_up_to(code_limit(model, settings))
-    ladder = list(windows(sampling.max_codes))
-    counts = code_counts(model, voice, settings)
+    texts = sorted({bucket(n, text_buckets(model.config)) for n in text_lengths(model, settings)})
+    sampling = settings.sampling_up_to(max_codes_of(model, settings))
+    caches = list(windows(sampling.max_codes))
     if largest:
-        sizes, rows, counts = [max(sizes)], [max(rows)], [code_limit(model, settings)]
-        rungs, ladder = {max(rungs): most}, [ladder[0], ladder[-1]][-len(ladder) :]
+        sizes, rows, texts = sizes[-1:], rows[-1:], texts[-1:]
+        caches = [caches[0], caches[-1]][-len(caches) :]
+    most = segment_limit(model, settings.segment_tokens)
 
-    def decoding(size: int, rung: int) -> None:
-        line = Line([0] * min(rung, most), voice, emotion)
-        begin: Any = functools.partial(stages.empty_slots, model, sampling.numbers)
-        key = segment_keys(0, 0)[0]
-        for window in ladder:
-            state = begin(slots=size, text_size=rung, window=ladder[0], strategy=sampling.strategy)
-            if window != ladder[0]:
+    def decoding(size: int, text: int) -> None:
+        line = Line([0] * min(text, most), voice, emotion_vector(model, voice))
+        key, strategy = segment_keys(0, 0)[0], sampling.strategy
+        for window in caches:
+            state = stages.empty_slots(
+                model,
+                sampling.numbers,
+                slots=size,
+                text_size=text,
+                window=caches[0],
+                strategy=strategy,
+            )
+            if window != caches[0]:
                 cache = stages.resize_slots(model, state.cache, window=window)
                 state = state._replace(cache=cache)
             for count in {1, size}:
+                numbers = [sampling.numbers] * count
                 state = stages.fill_slots(
                     model,
                     state,
                     jnp.zeros(count, jnp.int32),
-                    *conditioned(model, [line] * count, text_size=rung),
+                    *condition_rows(model, [line] * count, text_size=text),
                     jnp.stack([key] * count),
-                    jax.tree.map(lambda one: jnp.stack([one] * count), sampling.numbers),  # noqa: B023
-                    strategy=sampling.strategy,
+                    jax.tree.map(lambda *one: jnp.stack(one), *numbers),
+                    strategy=strategy,
                 )
-            state, _ = stages.run_slots(model, state, strategy=sampling.strategy)
-            for other in ladder:
+            state, _ = stages.run_slots(model, state, strategy=strategy)
+            for other in caches:
                 if other != window:
                     stages.resize_slots(model, state.cache, window=other)
-
-    def sound(count: int, number: int) -> None:
-        frames, key = spoken_frames(model, count, settings), segment_keys(0, 0)[1]
-        for tokens in rungs.values():
-            line = Line([0] * tokens, voice, emotion)
-            one = Finished(line, np.zeros(count, np.int32), frames, key)
-            waves_of(model, [one] * number, settings, Clock())
 
     return [
         *(
             Step(
-                f"codes of {size} segments with {rung} text tokens",
-                functools.partial(decoding, size, rung),
+                f"codes of {size} segments with {text} text tokens",
+                functools.partial(decoding, size, text),
             )
             for size in sizes
-            for rung in rungs
+            for text in texts
         ),
-        *(
-            Step(
-                f"the sound of {number} segments of {count} codes",
-                functools.partial(sound, count, number),
-            )
-            for number in rows
-            for count in counts
-        ),
+        *sound_steps(model, voice, settings, rows, largest=largest),
     ]

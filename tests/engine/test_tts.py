@@ -13,7 +13,7 @@ from models_under_test import model
 from indextts_jax.config import BucketConfig
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.request import Emotion
-from indextts_jax.engine.acoustic import Codes, speech_mel
+from indextts_jax.engine.acoustic import Line, Row, encode_rows, mel_of_rows
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
 from indextts_jax.engine.tts import IndexTTS
@@ -118,25 +118,16 @@ def test_greedy_decoding_does_not_depend_on_the_seed(tts: IndexTTS, voice: Voice
 
 def test_noise_past_the_flow_s_length_changes_nothing(tts: IndexTTS, voice: Voice) -> None:
     rng = np.random.default_rng(0)
-    codes = Codes.padded(tts.model, np.arange(20, dtype=np.int32))
-    width = tts.model.config.semantic_codec.width
-    sequence = rng.normal(size=(1, codes.ids.shape[1], width)).astype(np.float32)
     target = target_length(20)
+    line = Line([5, 6, 7], voice, emotion_vector(tts.model, voice))
+    rows = [Row(line, np.arange(20, dtype=np.int32), target)]
+    coded = encode_rows(tts.model, rows)
     frames = voice.frames + target
     noise = rng.normal(size=(1, 384, 80)).astype(np.float32)
     other = noise.copy()
     other[:, frames:] = 1e4
     mels = [
-        speech_mel(
-            tts.model,
-            jnp.asarray(sequence),
-            codes,
-            voice,
-            jnp.asarray(n),
-            target,
-            steps=2,
-            guidance=0.7,
-        )[0]
+        mel_of_rows(tts.model, rows, coded, jnp.asarray(n), steps=2, guidance=0.7)[0]
         for n in (noise, other)
     ]
     assert np.array_equal(*mels)

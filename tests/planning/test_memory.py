@@ -8,7 +8,7 @@ import pytest
 import support
 
 from indextts_jax.config import RunConfig
-from indextts_jax.engine.settings import Settings, code_limit
+from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.errors import InputError
 from indextts_jax.planning import memory
 from indextts_jax.planning.memory import Need, fit, parse_size
@@ -55,7 +55,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return 50 if model.config.compute.gpt == "bfloat16" else 100
 
     def need(model: Any, settings: Settings, frames: int | None = None) -> Need:
-        codes = code_limit(model, settings)
+        codes = max_codes_of(model, settings)
         seen.append(f"{settings.batch}x{codes} {model.config.compute.gpt}")
         return Need(parameters(model), settings.batch * codes, "flow")
 

@@ -27,7 +27,7 @@ from sides import ours
 from work import CODES_PER_SECOND, PROMPT_STAGES, Work, inputs
 
 from indextts_jax.engine import acoustic, decoding, seeds
-from indextts_jax.runtime import devices, stages
+from indextts_jax.runtime import devices
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.precision import with_fused_attention
 from indextts_jax.utils.stopwatch import Clock
@@ -152,18 +152,17 @@ class Speed:
         sizes = ours.sizes(model.config)
         given = inputs("flow", work, sizes) | inputs("codes", work, sizes)
         voice = ours.voice_of(work, given, model.config.buckets.frames)
-        tokens, emotion = given["text"][0].tolist(), jnp.asarray(given["emotion"])
+        line = acoustic.Line(given["text"][0].tolist(), voice, jnp.asarray(given["emotion"]))
         settings = ours.settings_of(work)
+        sampling = settings.sampling_up_to(work.codes)
         chooses, draws = seeds.segment_keys(work.seed, 0)
 
         def run() -> tuple[np.ndarray, Clock]:
             clock = Clock()
             with clock.stage("codes"):
-                ids, _ = decoding.speech_codes(model, tokens, voice, emotion, settings, chooses)
-            codes = stages.Codes.padded(model, ids)
-            wave = acoustic.codes_to_wave(
-                model, tokens, voice, emotion, codes, work.frames, settings, draws, clock
-            )
+                ids, _ = decoding.search_line(model, line, sampling, chooses)
+            row = acoustic.Row(line, ids, work.frames, draws)
+            (wave,) = acoustic.synthesize(model, [row], settings, clock)
             return wave, clock
 
         return run
