@@ -38,15 +38,16 @@ def entries(file: MappedFile) -> dict[str, zipfile.ZipInfo]:
     Raises:
         SourceError: if it is damaged, names an entry twice, or has names that leave the archive.
     """
-    if not zipfile.is_zipfile(_Stream(file)):
+    stream = _Stream(file)
+    try:
+        listed = zipfile.ZipFile(stream).infolist() if zipfile.is_zipfile(stream) else None
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        raise SourceError(f"{file.path}: damaged zip file ({error})") from error
+    if listed is None:
         raise SourceError(
             f"{file.path}: a zip file without its directory: it is cut off "
             f"({file.size:,} bytes came); download it again"
         )
-    try:
-        listed = zipfile.ZipFile(_Stream(file)).infolist()
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
-        raise SourceError(f"{file.path}: damaged zip file ({error})") from error
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in listed:
         name = entry.orig_filename
