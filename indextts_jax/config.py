@@ -5,7 +5,6 @@ naming its path.
 """
 
 import dataclasses
-import importlib.resources
 from pathlib import Path
 from typing import Any
 
@@ -523,6 +522,6 @@ def load_config(path: str | Path) -> Config:
 
 def bundled_config(name: str) -> Config:
     """The configuration `name` that comes with the package: `indextts2` or `tiny`."""
-    resource = importlib.resources.files("indextts_jax") / "configs" / f"{name}.yaml"
-    with importlib.resources.as_file(resource) as path:
-        return load_config(path)
+    package = Path(__file__).parent
+    inside = package / "configs"  # of a wheel; a source tree has the directory beside the package
+    return load_config((inside if inside.is_dir() else package.parent / "configs") / f"{name}.yaml")

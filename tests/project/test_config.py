@@ -1,13 +1,15 @@
 """Our own configuration: strict reading, the files that come with the package."""
 
 import dataclasses
-from importlib import resources
+import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 import support
 import yaml
 
+from indextts_jax import config
 from indextts_jax.config import (
     BucketConfig,
     ComputeConfig,
@@ -54,16 +56,19 @@ def refused(data, match):
         from_data(Config, data)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_package_holds_the_files_of_the_project_byte_for_byte(name):
-    packaged = resources.files("indextts_jax") / "configs" / f"{name}.yaml"
-    assert packaged.read_bytes() == (ROOT / "configs" / f"{name}.yaml").read_bytes()
+def test_the_wheel_takes_in_the_configurations_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"configs": "indextts_jax/configs"}
+    assert {path.name for path in (ROOT / "configs").iterdir()} == {f"{n}.yaml" for n in NAMES}
+    assert not (ROOT / "indextts_jax" / "configs").exists()
 
 
-def test_the_project_and_the_package_hold_the_same_files():
-    packaged = {entry.name for entry in (resources.files("indextts_jax") / "configs").iterdir()}
-    assert packaged == {path.name for path in (ROOT / "configs").iterdir()}
-    assert packaged == {f"{name}.yaml" for name in NAMES}
+@pytest.mark.parametrize("place", ["site/indextts_jax/configs", "site/configs"])
+def test_a_configuration_is_read_inside_the_package_or_beside_it(tmp_path, monkeypatch, place):
+    shutil.copytree(ROOT / "configs", tmp_path / place)
+    monkeypatch.setattr(config, "__file__", str(tmp_path / "site" / "indextts_jax" / "config.py"))
+    assert bundled_config("tiny") == load_config(ROOT / "configs" / "tiny.yaml")
 
 
 def test_the_tiny_configuration_is_what_importing_the_tiny_set_gives():
