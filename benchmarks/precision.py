@@ -44,7 +44,7 @@ def differences(ours: np.ndarray, exact: np.ndarray) -> dict[str, float]:
 def inputs(model: Model, prompt: int, frames: int) -> list[jax.Array]:
     """Random noise, prompt, condition and style for a target of so many frames."""
     rng = np.random.default_rng(0)
-    dit, buckets = model.config.dit, model.config.buckets
+    dit, buckets = model.config.dit, model.buckets
 
     def random(size: int, width: int) -> jax.Array:
         return jnp.asarray(rng.standard_normal((1, size, width), np.float32))

@@ -86,7 +86,7 @@ def main() -> int:
         "beams": asked.beams,
         "codes": asked.codes,
         "text": asked.text,
-        "dtype": model.config.compute.gpt,
+        "dtype": model.run.compute_dtype("gpt"),
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
     }

@@ -14,7 +14,7 @@ from importers.release.settings import read_settings, read_text
 from importers.sizes import resolve
 from importers.table import ImportMismatch, Plan, Tensor, Tree
 from importers.tables import qwen
-from indextts_jax.config import Config, TextEmotionConfig, bundled_config
+from indextts_jax.config import ModelConfig, TextEmotionConfig, bundled_config
 from indextts_jax.emotion.prompt import END, SYSTEM, PromptTokenizer, prompt_of
 from indextts_jax.emotion.reader import COMPONENT
 from indextts_jax.errors import InputError, gathered
@@ -227,7 +227,7 @@ class TextEmotionImporter:
         for path in self.files:
             yield hashing.hash_file(path, f"{self.folder.resolve().name}/{path.name}")
 
-    def within(self, config: Config) -> Config:
+    def within(self, config: ModelConfig) -> ModelConfig:
         """A model's configuration with this component."""
         return dataclasses.replace(config, text_emotion=self.config)
 

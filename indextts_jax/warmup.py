@@ -29,11 +29,10 @@ from indextts_jax.planning.warmup import (
 from indextts_jax.runtime import cache_folder, devices, executable_pack, executables
 from indextts_jax.runtime.executables import Program, Programs
 from indextts_jax.runtime.model import config_key, load_model
-from indextts_jax.runtime.precision import with_fused_attention
+from indextts_jax.runtime.precision import check_kernels
 from indextts_jax.voices import store
 from indextts_jax.voices.analysis import (
     ENCODER_RATE,
-    MAX_SECONDS,
     Voice,
     analyse_signals,
     speaker_signals,
@@ -82,8 +81,10 @@ def main(flags: Any) -> None:
         raise InputError(f"compiled programs cannot be kept: set {cache_folder.CACHE} to a folder")
     config = None
     if flags.checkpoint is not None:
-        sizes = open_checkpoint(flags.checkpoint).config
-        config = config_key(with_fused_attention(sizes, device) if flags.fused_attention else sizes)
+        run, sizes = settings_flags.run_config(flags), open_checkpoint(flags.checkpoint).config
+        if run.fused_attention:
+            check_kernels(sizes, device)
+        config = config_key(sizes, run)
     if flags.unpack is not None:
         warn(TRUST)
         came = executable_pack.unpack(kept, device, Path(flags.unpack), config)
@@ -154,8 +155,8 @@ def _voices(model: Rehearsal, voice: str | None, speaker: str | None) -> Sequenc
     if voice is not None:
         return [store.load_voice(model, store.voice_path(voice))]
     if speaker is not None:
-        signals = speaker_signals(speaker, model.config.mel.sample_rate)
-        emotion = load_audio(speaker, ENCODER_RATE, MAX_SECONDS)
+        signals = speaker_signals(speaker, model.config)
+        emotion = load_audio(speaker, ENCODER_RATE, model.config.limits.prompt_seconds)
         return [analyse_signals(model, signals, emotion)[0]]
     return blank_voices(model)
 

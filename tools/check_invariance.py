@@ -52,7 +52,7 @@ def main() -> int:
     from indextts_jax.engine.decoding import Queue, SlotDecoder, search_line
     from indextts_jax.engine.seeds import segment_keys
     from indextts_jax.engine.settings import Settings, max_codes_of
-    from indextts_jax.runtime.buckets import bucket, text_buckets
+    from indextts_jax.runtime.buckets import bucket
     from indextts_jax.runtime.model import Model, load_model
     from indextts_jax.runtime.sharding import spread_over
     from indextts_jax.sampling.settings import SamplingConfig
@@ -104,7 +104,7 @@ def main() -> int:
             source,
             settings.sampling_up_to(limit),
             size,
-            bucket(longest, text_buckets(model.config)),
+            bucket(longest, model.buckets.text),
             Clock(),
             numbers=lambda number: ways[number].sampling_up_to(limit).numbers,
         )
@@ -150,7 +150,7 @@ def main() -> int:
         }
         report["batches"][name] = {"equal": len(equal), "first_difference": first}
         told(f"  {len(equal)} of {asked.count} equal")
-    report["dtype"] = model.config.compute.gpt
+    report["dtype"] = model.run.compute_dtype("gpt")
     report["device"] = str(jax.devices()[0].device_kind)
     report["jax"] = jax.__version__
     print(json.dumps(report))

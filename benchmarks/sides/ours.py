@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from work import NEVER, Work, inputs
 
-from indextts_jax.config import Config, RunConfig
+from indextts_jax.config import ModelConfig, RunConfig
 from indextts_jax.engine import acoustic, decoding, seeds
 from indextts_jax.engine.settings import Settings
 from indextts_jax.runtime import devices, stages
@@ -28,7 +28,7 @@ COMPONENTS = {
 """Components of each stage, where they are not the one of its name."""
 
 
-def sizes(config: Config) -> dict[str, int]:
+def sizes(config: ModelConfig) -> dict[str, int]:
     """The sizes of a model that decide the shapes of `work.inputs`."""
     return {
         "features": config.semantic_encoder.features,
@@ -109,7 +109,7 @@ def settings_of(work: Work) -> Settings:
 
 def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callable[[], Any]:
     """One run of a stage with these arrays."""
-    buckets = model.config.buckets
+    buckets = model.buckets
     settings = settings_of(work)
 
     def padded(name: str, ladder: Any) -> jax.Array:

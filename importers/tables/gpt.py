@@ -11,7 +11,7 @@ from typing import Any
 from importers.sizes import Axis, Fixed, Setting, Size
 from importers.table import Drop, Row
 from importers.transforms import conv1d, conv2d, linear, pointwise
-from indextts_jax.config import ConditioningConfig, Config, PerceiverConfig
+from indextts_jax.config import ConditioningConfig, ModelConfig, PerceiverConfig
 
 
 def _code_positions(gpt: Mapping[str, Any]) -> int:
@@ -292,7 +292,7 @@ def _masks(layers: int) -> list[Drop]:
     ]
 
 
-def table(config: Config) -> list[Row | Drop]:
+def table(config: ModelConfig) -> list[Row | Drop]:
     """The rows and drops of both components; the first key of a target is its component."""
     masks = _masks(config.gpt.layers)
     return [

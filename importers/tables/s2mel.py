@@ -11,7 +11,7 @@ from typing import Any
 from importers.sizes import Axis, Setting, Size
 from importers.table import Drop, Row
 from importers.transforms import conv1d, folded, linear, pointwise, weight_norm
-from indextts_jax.config import Config, DiTConfig, LengthRegulatorConfig
+from indextts_jax.config import DiTConfig, LengthRegulatorConfig, ModelConfig
 
 LINEARS = 3  # in the projection of latents, as the reference hard-codes
 
@@ -274,6 +274,6 @@ def _dit(cfg: DiTConfig) -> list[Row | Drop]:
     ]
 
 
-def table(config: Config) -> list[Row | Drop]:
+def table(config: ModelConfig) -> list[Row | Drop]:
     """The rows of both components."""
     return [*_length_regulator(config.length_regulator), *_dit(config.dit)]

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Float32, Int, Key
 
 from indextts_jax.engine.settings import Settings
 from indextts_jax.runtime import stages
-from indextts_jax.runtime.buckets import bucket, flow_size, pad, text_buckets
+from indextts_jax.runtime.buckets import bucket, flow_size, pad
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of, spread_rows
 from indextts_jax.utils.stopwatch import Clock
@@ -60,7 +60,7 @@ def condition_rows(
 ) -> tuple[Float[Array, "b l d"], Float[Array, "b d"], Int[Array, "b t"], Int[Array, " b"]]:
     """Conditioning latents, emotions and padded text tokens with their numbers, a row a line."""
     lengths = [len(line.tokens) for line in lines]
-    size = text_size or bucket(max(lengths), text_buckets(model.config))
+    size = text_size or bucket(max(lengths), model.buckets.text)
     text = np.concatenate([pad(np.asarray([line.tokens], np.int32), size) for line in lines])
     return (
         jnp.concatenate([line.voice.latents for line in lines]),
@@ -77,7 +77,7 @@ def encode_rows(model: Model, rows: Sequence[Row]) -> CodeRows:
     """
     spread = _spread(model, rows)
     counts = [len(row.codes) for row in rows]
-    size = bucket(max(counts), model.config.buckets.codes)
+    size = bucket(max(counts), model.buckets.codes)
     padded = np.concatenate([pad(np.asarray(row.codes, np.int32)[None], size) for row in rows])
     codes, lengths = spread((jnp.asarray(padded), jnp.asarray(counts, jnp.int32)))
     speaker, emotion, text, texts = spread(condition_rows(model, [row.line for row in rows]))
@@ -88,7 +88,7 @@ def encode_rows(model: Model, rows: Sequence[Row]) -> CodeRows:
 def flow_frames(model: Model, rows: Sequence[Row]) -> int:
     """The padded number of frames that the flow runs on for these rows."""
     longest = max(row.frames for row in rows)
-    return flow_size(model.config.buckets, max(row.span for row in rows), longest)
+    return flow_size(model.buckets, max(row.span for row in rows), longest)
 
 
 def mel_of_rows(
@@ -108,7 +108,7 @@ def mel_of_rows(
     """
     spread = _spread(model, rows)
     frames = spread(jnp.asarray([row.frames for row in rows], jnp.int32))
-    size = bucket(max(row.frames for row in rows), model.config.buckets.frames)
+    size = bucket(max(row.frames for row in rows), model.buckets.frames)
     condition = stages.regulate(model, coded.sequence, coded.lengths, frames, size=size)
     prompt_mel, prompt_condition, prompt_frames, style = spread(_prompts(rows))
     mel = stages.guided_mel(

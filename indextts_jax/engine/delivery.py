@@ -20,7 +20,7 @@ from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_
 from indextts_jax.engine.seeds import next_seed, segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.engine.speech import Segment
-from indextts_jax.runtime.buckets import bucket, text_buckets
+from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of
 from indextts_jax.text.frontend import Script, Spoken
@@ -213,7 +213,7 @@ class _Delivery:
             return decode_in_turn(self.model, queue, sampling, self.clock)
         longest = max(len(segment.spoken(requests).ids) for segment in self.queue)
         size = slot_count(len(self.queue), settings.batch, mesh_of(self.model))
-        text_size = bucket(longest, text_buckets(self.model.config))
+        text_size = bucket(longest, self.model.buckets.text)
         return SlotDecoder(self.model, queue, sampling, size, text_size, self.clock).codes()
 
     def _take(self) -> QueuedSegment | None:
@@ -261,7 +261,7 @@ class _Delivery:
 
     def _synthesized(self, *, last: bool) -> list[tuple[tuple[int, int], Part]] | None:
         """The parts of the next group, without those that are to be tried again."""
-        buckets = self.model.config.buckets.frames
+        buckets = self.model.buckets.frames
         sizes = [
             bucket(self.requests[one.queued.request].voice.frames + one.frames, buckets)
             for one in self.waiting

@@ -29,9 +29,9 @@ class Fault:
     message: str
 
 
-def runaway_limit(spoken: Spoken) -> int:
+def runaway_limit(spoken: Spoken, codes_per_second: int) -> int:
     """Codes of a segment past which nothing of its text can be left to say."""
-    return max(spoken.most_codes, TOKEN_CODES * len(spoken.ids))
+    return max(spoken.most_codes(codes_per_second), TOKEN_CODES * len(spoken.ids))
 
 
 def length_faults(

@@ -48,7 +48,7 @@ def frames_for(
     """
     mel = model.config.mel
     silence = int(mel.sample_rate * script.lead) + sum(_silences(model, script))
-    return frames_of(counts, settings.timing, silence, mel.sample_rate, mel.hop)
+    return frames_of(counts, settings.timing, silence, model.config)
 
 
 def within_silence(
@@ -76,9 +76,10 @@ def judge(
 
     `truncated` says that the limit came before a stop code.
     """
-    mel, most = model.config.mel, runaway_limit(spoken)
+    mel, most = model.config.mel, runaway_limit(spoken, model.config.codes_per_second)
     cut, ids = len(ids) > most, ids[:most]
-    seconds = target_length(len(ids)) * mel.hop / mel.sample_rate if len(ids) else 0.0
+    frames = target_length(len(ids), model.config.frames_per_code)
+    seconds = frames * mel.hop / mel.sample_rate
     faults = length_faults(seconds, spoken.duration, truncated=truncated, cut=cut)
     allowed = settings.retries if len(ids) else max(settings.retries, EMPTY_TRIES)
     return ids, faults, bool(faults) and attempt < allowed

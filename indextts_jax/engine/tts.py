@@ -19,7 +19,7 @@ from indextts_jax.emotion.request import Emotion, explain_unused
 from indextts_jax.engine.delivery import ScriptRequest, deliver
 from indextts_jax.engine.parts import Part, Progress
 from indextts_jax.engine.request import Request
-from indextts_jax.engine.settings import CODE_RATE, Settings, max_codes_of, segment_limit
+from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.speech import Speech
 from indextts_jax.errors import Failure, InputError, PromptWarning
 from indextts_jax.models.components import ENCODERS, SPEAKING
@@ -180,7 +180,7 @@ class IndexTTS:
 
     def longest_segment(self, settings: Settings) -> float:
         """Seconds of the longest segment that the settings and the model allow."""
-        return max_codes_of(self.model, settings) / CODE_RATE
+        return max_codes_of(self.model, settings) / self.model.config.codes_per_second
 
     def unknown(self, text: str) -> list[str]:
         """The pieces of a text that the tokenizer does not know: they are not spoken as written."""

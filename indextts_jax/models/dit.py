@@ -1,5 +1,6 @@
 """Velocity field of the flow: a transformer with long skips, then a WaveNet."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -110,9 +111,9 @@ class Attention(nnx.Module):
     the importer permutes the heads' dimensions so that halves turn.
     """
 
-    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: DiTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
         self.heads = cfg.heads
-        self.fused = cfg.fused_attention
+        self.fused = fused_attention
         self.qkv = Linear(cfg.width, 3 * cfg.width, bias=False, rngs=rngs)
         self.out = Linear(cfg.width, cfg.width, bias=False, rngs=rngs)
 
@@ -150,9 +151,9 @@ class FeedForward(nnx.Module):
 class Block(nnx.Module):
     """One layer of the transformer; its residual stream is float32."""
 
-    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: DiTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
         self.attention_norm = AdaptiveRMSNorm(cfg.width, rngs=rngs)
-        self.attention = Attention(cfg, rngs=rngs)
+        self.attention = Attention(cfg, fused_attention=fused_attention, rngs=rngs)
         self.feed_forward_norm = AdaptiveRMSNorm(cfg.width, rngs=rngs)
         self.feed_forward = FeedForward(cfg, rngs=rngs)
 
@@ -186,7 +187,7 @@ class DiT(nnx.Module):
     Source: `DiT.forward` of the PyTorch release.
     """
 
-    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: DiTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
         width = cfg.width
         self.time = TimeEmbedding(cfg, rngs=rngs)
         self.wavenet_time = TimeEmbedding(cfg, rngs=rngs)
@@ -196,7 +197,8 @@ class DiT(nnx.Module):
         self.merge_prompt = Linear(cfg.mels, width, bias=False, rngs=rngs)
         self.merge_condition = Linear(width, width, rngs=rngs)
         self.merge_style = Linear(cfg.style, width, bias=False, rngs=rngs)
-        self.blocks = nnx.vmap(lambda r: Block(cfg, rngs=r))(rngs.split(cfg.layers))
+        block = functools.partial(Block, cfg, fused_attention=fused_attention)
+        self.blocks = nnx.vmap(lambda r: block(rngs=r))(rngs.split(cfg.layers))
         self.layers = cfg.layers
         self.receivers = (cfg.layers - 1) // 2
         skips = nnx.vmap(lambda r: Linear(2 * width, width, rngs=r))

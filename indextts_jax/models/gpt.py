@@ -65,8 +65,9 @@ class GPT(nnx.Module):
     Source: `UnifiedVoice` and `GPT2InferenceModel` of the PyTorch release.
     """
 
-    def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: GPTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
         self.cfg = cfg
+        self.fused_attention = fused_attention  # of a decoding step, in one kernel
         self.text_embedding = Embedding(cfg.text_vocabulary, cfg.width, rngs=rngs)
         self.text_positions = Embedding(cfg.text_positions, cfg.width, rngs=rngs)
         self.code_embedding = Embedding(cfg.code_vocabulary, cfg.width, rngs=rngs)
@@ -160,7 +161,7 @@ class GPT(nnx.Module):
     @property
     def reads_filled(self) -> bool:
         """Whether a step leaves out what of a cache holds nothing: whole pieces, or all of it."""
-        return self.in_pieces or self.cfg.fused_attention
+        return self.in_pieces or self.fused_attention
 
     def resized(self, cache: CodeCache, size: int) -> CodeCache:
         """The cache with room for another number of codes, or a few more."""
@@ -168,7 +169,7 @@ class GPT(nnx.Module):
 
     def _room(self, size: int) -> int:
         """The least room for so many entries that the kernel takes."""
-        return -(-size // ALIGNED) * ALIGNED if self.cfg.fused_attention else size
+        return -(-size // ALIGNED) * ALIGNED if self.fused_attention else size
 
     def empty_prefix(self, rows: int, size: int) -> PrefixCache:
         """A cache of prefixes of which no row counts."""
@@ -198,7 +199,7 @@ class GPT(nnx.Module):
         """
         x = _embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
         own = lineage[:, :, : cache.size, None] == jnp.arange(codes.shape[1])  # b r s r
-        form = in_one_kernel if self.cfg.fused_attention else by_piece
+        form = in_one_kernel if self.fused_attention else by_piece
         attention = form(index, own, prefix, cache)
         keys, values = [], []
         for layer, block in enumerate(self._blocks()):

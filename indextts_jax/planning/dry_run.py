@@ -54,7 +54,7 @@ class Rehearsal(Model):
     ) -> tuple[Any, int]:
         """The shapes of what comes out of a stage, which is ready from now on; its bytes."""
         stage = self.stage(component, function, **static)
-        name = program_name(self.config, component, function, static)
+        name = program_name(self, component, function, static)
         if (kept := executables.active()) is not None and name is not None:
             program = kept.get(name, stage, arguments, self.device)
             return program.call.out_info, _needed(program.record.memory)
@@ -100,4 +100,4 @@ def rehearsal(model: Model) -> Rehearsal:
     """The model for a rehearsal; what is not in memory is not loaded for it."""
     params = model.params
     shapes = _Shapes(params) if isinstance(params, Loaded) else params
-    return Rehearsal(model.config, shapes, model.tokenizer, model.provenance)
+    return Rehearsal(model.config, shapes, model.tokenizer, model.provenance, model.run)

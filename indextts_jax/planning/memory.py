@@ -16,8 +16,8 @@ from pathlib import Path
 
 import jax
 
-from indextts_jax.config import DTYPES, RunConfig
-from indextts_jax.engine.settings import CODE_RATE, Settings, max_codes_of
+from indextts_jax.config import RunConfig
+from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import ANALYSING, SPEAKING
 from indextts_jax.planning.dry_run import Rehearsal, rehearsal
@@ -138,7 +138,7 @@ def fit(
     least: Need | None = None
     asked = run or RunConfig()
     model = load_model(checkpoint, asked, lazy=True)
-    least_codes = round(seconds * CODE_RATE)
+    least_codes = round(seconds * model.config.codes_per_second)
     for one, kind in _candidates(model, settings or Settings(), asked, least_codes):
         dry = rehearsal(load_model(checkpoint, kind, lazy=True))
         need = Need(parameters(dry), 0, "what has not been looked at")
@@ -160,10 +160,10 @@ def _candidates(
     model: Model, settings: Settings, run: RunConfig, least_codes: int
 ) -> Iterator[tuple[Settings, RunConfig]]:
     most = max_codes_of(model, settings)
-    smaller = [n for n in model.config.buckets.codes if max(1, least_codes) <= n < most]
+    smaller = [n for n in model.buckets.codes if max(1, least_codes) <= n < most]
     batches = list(_halves(settings.batch))
     runs = [run]
-    if run.dtype is None and model.config.compute.gpt == DTYPES[0]:
+    if run.dtype is None:
         runs.append(dataclasses.replace(run, dtype=HALF))
     for kind, codes in itertools.product(runs, [None, *reversed(smaller)]):
         limit = settings.max_codes if codes is None else codes
@@ -179,8 +179,7 @@ def _halves(number: int) -> Iterator[int]:
 
 def _choice(model: Model, settings: Settings, run: RunConfig) -> str:
     return (
-        f"batch {settings.batch}, {max_codes_of(model, settings)} codes, "
-        f"{run.dtype or 'dtypes of the checkpoint'}"
+        f"batch {settings.batch}, {max_codes_of(model, settings)} codes, {run.compute_dtype('gpt')}"
     )
 
 

@@ -61,7 +61,7 @@ def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool
                 pass  # what is known stays; the rest is told to be unknown
     return Plan(
         device=devices.describe(tts.model.device),
-        dtype=model.config.compute.gpt,
+        dtype=model.run.compute_dtype("gpt"),
         batch=settings.batch,
         segments=len(script.segments),
         text_tokens=sum(len(segment.ids) for segment in script.segments),

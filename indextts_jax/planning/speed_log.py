@@ -53,8 +53,8 @@ class Setting:
         return cls(
             device=here.device,
             machine=here.machine,
-            config=config_key(model.config),
-            dtype=model.config.compute.gpt,
+            config=config_key(model.config, model.run),
+            dtype=model.run.compute_dtype("gpt"),
             batch=min(settings.batch, segments),
             beams=settings.sampling.beams,
             steps=settings.steps,

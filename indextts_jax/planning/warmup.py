@@ -25,17 +25,16 @@ from indextts_jax.engine.decoding import search_line
 from indextts_jax.engine.delivery import row_count, slot_count
 from indextts_jax.engine.pace import Timing, frames_of
 from indextts_jax.engine.seeds import segment_keys
-from indextts_jax.engine.settings import CODE_RATE, Settings, max_codes_of, segment_limit
+from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.planning.dry_run import Rehearsal, rehearsal
 from indextts_jax.runtime import stages
-from indextts_jax.runtime.buckets import bucket, flow_size, text_buckets
+from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.loop import windows
 from indextts_jax.utils.stopwatch import Clock, Watch
 from indextts_jax.voices.analysis import (
     ENCODER_RATE,
-    MAX_SECONDS,
     EmotionPrompt,
     Signals,
     Voice,
@@ -53,7 +52,7 @@ class Step(NamedTuple):
 
 def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
     """A number of codes for each way in which a segment's lengths may be padded."""
-    buckets = model.config.buckets
+    buckets = model.buckets
     first: dict[tuple[int, ...], int] = {}
     for count in range(1, max_codes_of(model, settings) + 1):
         frames = spoken_frames(model, count, settings)
@@ -64,14 +63,14 @@ def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
 
 def spoken_frames(model: Model, count: int, settings: Settings) -> int:
     """Frames of so many codes; for a duration, which depends on the text, those of speed 1."""
-    timing, mel = Timing(speed=settings.timing.speed), model.config.mel
-    return frames_of([count], timing, 0, mel.sample_rate, mel.hop)[0]
+    timing = Timing(speed=settings.timing.speed)
+    return frames_of([count], timing, 0, model.config)[0]
 
 
 def text_lengths(model: Model, settings: Settings) -> list[int]:
     """A number of text tokens for each way in which a segment's text may be padded."""
     most = segment_limit(model, settings.segment_tokens)
-    rungs = {bucket(count, model.config.buckets.text) for count in range(1, most + 1)}
+    rungs = {bucket(count, model.buckets.text) for count in range(1, most + 1)}
     return sorted(min(rung, most) for rung in rungs)
 
 
@@ -159,14 +158,15 @@ def sound_steps(
 
 def prompt_signals(model: Model) -> Iterator[tuple[Signals, np.ndarray]]:
     """Silent signals of a speaker prompt, one for each way in which its lengths may be padded."""
-    cfg, buckets = model.config.mel, model.config.buckets
+    cfg, buckets = model.config.mel, model.buckets
+    longest = model.config.limits.prompt_seconds
     seen = set()
-    for frames in range(2, 1 + (int(MAX_SECONDS * ENCODER_RATE) - FRAME) // HOP + 1):
+    for frames in range(2, 1 + (int(longest * ENCODER_RATE) - FRAME) // HOP + 1):
         narrow = FRAME + (frames - 1) * HOP
         # Resampling rounds, and a prompt may end anywhere within a hop.
         least = int((narrow - 1) * cfg.sample_rate / ENCODER_RATE)
         most = int((narrow + HOP) * cfg.sample_rate / ENCODER_RATE) + 1
-        most = min(most, int(MAX_SECONDS * cfg.sample_rate))
+        most = min(most, int(longest * cfg.sample_rate))
         for mel in range(least // cfg.hop, most // cfg.hop + 1):
             if mel * cfg.hop <= (cfg.n_fft - cfg.hop) // 2:
                 continue  # too short to be analysed
@@ -222,20 +222,20 @@ def word_steps(model: Rehearsal) -> list[Step]:
 def blank_voices(model: Rehearsal) -> list[Voice]:
     """A voice of zeros for each padded length of a speaker prompt."""
     cfg = model.config
-    most = int(MAX_SECONDS * cfg.mel.sample_rate) // cfg.mel.hop
-    rungs = sorted({bucket(frames, cfg.buckets.frames) for frames in range(1, most + 1)})
+    most = int(cfg.limits.prompt_seconds * cfg.mel.sample_rate) // cfg.mel.hop
+    rungs = sorted({bucket(frames, model.buckets.frames) for frames in range(1, most + 1)})
     return [blank_voice(model, min(rung, most)) for rung in rungs]
 
 
 def blank_voice(model: Rehearsal, frames: int) -> Voice:
     """A voice of zeros whose prompt has so many mel frames."""
-    cfg, size = model.config, bucket(frames, model.config.buckets.frames)
-    codes = max(1, frames * cfg.mel.hop * CODE_RATE // cfg.mel.sample_rate)
+    cfg, size = model.config, bucket(frames, model.buckets.frames)
+    codes = max(1, frames * cfg.mel.hop * cfg.codes_per_second // cfg.mel.sample_rate)
 
     def zeros(*shape: int) -> jax.Array:
         return jax.device_put(np.zeros((1, *shape), np.float32), model.device)
 
-    quantized = zeros(bucket(codes, cfg.buckets.features), cfg.semantic_codec.width)
+    quantized = zeros(bucket(codes, model.buckets.features), cfg.semantic_codec.width)
     return Voice(
         latents=zeros(cfg.gpt.conditioning_latents, cfg.gpt.width),
         base=zeros(cfg.gpt.width),
@@ -256,7 +256,7 @@ def batch_steps(
     batch = settings.batch
     sizes = sorted({slot_count(waiting, batch) for waiting in range(1, batch + 1)})
     rows = sorted({row_count(waiting, batch) for waiting in range(1, batch + 1)})
-    texts = sorted({bucket(n, text_buckets(model.config)) for n in text_lengths(model, settings)})
+    texts = sorted({bucket(n, model.buckets.text) for n in text_lengths(model, settings)})
     sampling = settings.sampling_up_to(max_codes_of(model, settings))
     caches = list(windows(sampling.max_codes))
     if largest:

@@ -92,7 +92,7 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     if np.array_equal(text, golden["gpt", "text_ids"]):
         made["gpt", "greedy_codes"] = generated
     ids = gpt.cut(model, generated)[0]
-    count, target = len(ids), target_length(len(ids))
+    count, target = len(ids), target_length(len(ids), model.config.frames_per_code)
     spoken = [Row(Line(text[0].tolist(), voice, vector), ids, target)]
     coded = encode_rows(model, spoken)
     noise = turned(golden["end_to_end", "noise"])

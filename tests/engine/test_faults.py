@@ -58,8 +58,8 @@ def test_the_limit_of_codes_grows_with_the_text_whatever_its_script() -> None:
     word = Spoken((7,), ("Yes.",), 0.0)
     long = Spoken((7,) * 9, ("Yes.",) * 9, 0.0)
     foreign = Spoken((7,) * 60, ("ж",) * 60, 0.0)
-    assert 3 * 50 < runaway_limit(word) < 5 * 50 < runaway_limit(long)
-    assert runaway_limit(foreign) == 60 * 12
+    assert 3 * 50 < runaway_limit(word, 50) < 5 * 50 < runaway_limit(long, 50)
+    assert runaway_limit(foreign, 50) == 60 * 12
 
 
 def test_what_is_not_finite_is_silent_and_the_rest_within_full_scale() -> None:

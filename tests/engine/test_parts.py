@@ -75,7 +75,7 @@ def test_a_speed_divides_the_frames(tts: IndexTTS, voice: Voice, speed: float) -
     ours = tts.speak("Hello world.", voice, settings=settings(timing=Timing(speed=speed)))
     (before,), (after,) = usual.segments, ours.segments
     assert after.codes == before.codes
-    assert after.frames == max(1, math.floor(target_length(before.codes) / speed))
+    assert after.frames == max(1, math.floor(target_length(before.codes, 1.72) / speed))
     assert len(ours.samples) == after.frames * tts.model.config.mel.hop
 
 
@@ -152,8 +152,8 @@ def test_a_short_text_that_runs_away_is_cut_and_told(
 
     monkeypatch.setattr(delivery, "synthesize", silent)
     speech = tts.speak("Yes.", voice, settings=QUICK)
-    assert speech.segments[0].codes == runaway_limit(script)
-    assert frames == [target_length(runaway_limit(script))]
+    assert speech.segments[0].codes == runaway_limit(script, 50)
+    assert frames == [target_length(runaway_limit(script, 50), 1.72)]
     assert kinds(speech) == [["runaway"]]
     assert 3 < speech.duration < 5
 
@@ -182,7 +182,7 @@ def test_a_segment_that_stays_empty_is_told_and_costs_no_other(
 def test_samples_that_are_no_numbers_are_silent_and_told(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = np.full(256 * target_length(20), 0.1, np.float32)
+    broken = np.full(256 * target_length(20, 1.72), 0.1, np.float32)
     broken[2000] = np.nan
     speaking(monkeypatch, 20)
     monkeypatch.setattr(delivery, "synthesize", lambda *args: [broken])

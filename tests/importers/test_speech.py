@@ -397,7 +397,7 @@ def test_the_real_configuration_gives_the_bundled_sizes():
     from importers.release.files import CONFIG, SIZES
     from importers.sizes import resolve
     from importers.speech import _nested
-    from indextts_jax.config import Config
+    from indextts_jax.config import ModelConfig
     from indextts_jax.utils.strict_data import from_data
 
     wanted = to_data(bundled_config("indextts2"))
@@ -405,7 +405,7 @@ def test_the_real_configuration_gives_the_bundled_sizes():
         if sized.settings == CONFIG:
             tensors = SMALL.get(sized.file) or manifest(sized.file)
             values = resolve(sized.sizes(tensors), to_data(published), tensors, file=sized.file)
-            kind = Config.__dataclass_fields__[component].type
+            kind = ModelConfig.__dataclass_fields__[component].type
             assert to_data(from_data(kind, _nested(values), component)) == wanted[component]
     assert to_data(published.mel()) == wanted["mel"]
 

@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 
 import jax
@@ -207,9 +206,7 @@ def in_one_kernel(monkeypatch, dtype="float32"):
     """The tiny model with the kernel for NVIDIA GPUs, which is run as plain JAX."""
     interpreted = functools.partial(attend_filled, interpret=True)
     monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
-    config = support.tiny_config()
-    sizes = dataclasses.replace(config.gpt, fused_attention=True)
-    return structure("gpt", dataclasses.replace(config, gpt=sizes), dtype)
+    return structure("gpt", support.tiny_config(), dtype, fused_attention=True)
 
 
 def with_room(prefix):
@@ -249,9 +246,7 @@ def test_a_step_in_one_kernel_is_a_step(monkeypatch, index):
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_step_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fused):
-    config = support.tiny_config()
-    sizes = dataclasses.replace(config.gpt, fused_attention=fused)
-    gpt = structure("gpt", dataclasses.replace(config, gpt=sizes), "bfloat16")
+    gpt = structure("gpt", support.tiny_config(), "bfloat16", fused_attention=fused)
     codes, lineage, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
     params = jax.tree.map(lambda a: a.astype("bfloat16"), support.tiny_params("gpt"))
     prefix, cache = (
@@ -262,7 +257,7 @@ def test_a_step_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fuse
     cache = gpt.bind(params).resized(cache, 7)
     given = codes, jnp.asarray(3), lineage, with_room(prefix), cache
 
-    assert support.kernels(step, params, *given) == fused * sizes.layers
+    assert support.kernels(step, params, *given) == fused * support.tiny_config().gpt.layers
 
 
 def step_inputs(rng, beams, size):

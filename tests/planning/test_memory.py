@@ -47,16 +47,14 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def load(path: Any, run: RunConfig, *, lazy: bool) -> Model:
         assert lazy  # nothing is loaded to choose
         assert not run.fused_attention
-        config = support.tiny_config()
-        compute = dataclasses.replace(config.compute, gpt=run.dtype or config.compute.gpt)
-        return Model(dataclasses.replace(config, compute=compute), {}, tokenizer)
+        return Model(support.tiny_config(), {}, tokenizer, run=run)
 
     def parameters(model: Any, names: Any = ()) -> int:
-        return 50 if model.config.compute.gpt == "bfloat16" else 100
+        return 50 if model.run.compute_dtype("gpt") == "bfloat16" else 100
 
     def need(model: Any, settings: Settings, frames: int | None = None) -> Need:
         codes = max_codes_of(model, settings)
-        seen.append(f"{settings.batch}x{codes} {model.config.compute.gpt}")
+        seen.append(f"{settings.batch}x{codes} {model.run.compute_dtype('gpt')}")
         return Need(parameters(model), settings.batch * codes, "flow")
 
     monkeypatch.setattr(memory, "load_model", load)
