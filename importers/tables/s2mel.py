@@ -197,14 +197,14 @@ def _blocks(cfg: DiTConfig) -> list[Row | Drop]:
     first = cfg.layers // 2 + 1  # that receives a skip
     numbered = layer.format(layer=f"{{layer+{first}}}")
     return [
-        *_norm(f"{block}.attention_norm", f"{layer}.attention_norm"),
+        *_norm(f"{block}.norm_attention", f"{layer}.attention_norm"),
         Row(
             f"{block}.attention.qkv.kernel",
             f"{layer}.attention.wqkv.weight",
             halved_rotary(cfg.heads),
         ),
         Row(f"{block}.attention.out.kernel", f"{layer}.attention.wo.weight", linear),
-        *_norm(f"{block}.feed_forward_norm", f"{layer}.ffn_norm"),
+        *_norm(f"{block}.norm_feed_forward", f"{layer}.ffn_norm"),
         Row(f"{block}.feed_forward.gate.kernel", f"{layer}.feed_forward.w1.weight", linear),
         Row(f"{block}.feed_forward.up.kernel", f"{layer}.feed_forward.w3.weight", linear),
         Row(f"{block}.feed_forward.down.kernel", f"{layer}.feed_forward.w2.weight", linear),

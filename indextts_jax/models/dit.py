@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import DiTConfig
 from indextts_jax.layers.attention import attend
+from indextts_jax.layers.feed_forward import SwiGLU
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
@@ -136,29 +137,17 @@ class Attention(nnx.Module):
         return self.out(y.reshape(*y.shape[:2], width))
 
 
-class FeedForward(nnx.Module):
-    """Gated feed-forward block (SwiGLU)."""
-
-    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
-        self.gate = Linear(cfg.width, cfg.feed_forward, bias=False, rngs=rngs)
-        self.up = Linear(cfg.width, cfg.feed_forward, bias=False, rngs=rngs)
-        self.down = Linear(cfg.feed_forward, cfg.width, bias=False, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "b f d"]) -> Float[Array, "b f d"]:
-        return self.down(jax.nn.silu(self.gate(x)) * self.up(x))
-
-
 class Block(nnx.Module):
     """One layer of the transformer; its residual stream is float32."""
 
     def __init__(self, cfg: DiTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
-        self.attention_norm = AdaptiveRMSNorm(cfg.width, rngs=rngs)
+        self.norm_attention = AdaptiveRMSNorm(cfg.width, rngs=rngs)
         self.attention = Attention(cfg, fused_attention=fused_attention, rngs=rngs)
-        self.feed_forward_norm = AdaptiveRMSNorm(cfg.width, rngs=rngs)
-        self.feed_forward = FeedForward(cfg, rngs=rngs)
+        self.norm_feed_forward = AdaptiveRMSNorm(cfg.width, rngs=rngs)
+        self.feed_forward = SwiGLU(cfg.width, cfg.feed_forward, rngs=rngs)
 
     def modulation(self, t: Float[Array, "r d"]) -> Float[Array, "r 4 d"]:
-        norms = (self.attention_norm, self.feed_forward_norm)
+        norms = (self.norm_attention, self.norm_feed_forward)
         return jnp.concatenate([norm.modulation(t) for norm in norms], axis=1)
 
     def __call__(
@@ -169,9 +158,9 @@ class Block(nnx.Module):
         window: Window | None = None,
     ) -> Float[Array, "b w d"]:
         """The block's output at every frame, or at those in a window."""
-        y = self.attention(self.attention_norm.apply(x, modulation[:, :2]), lengths, window)
+        y = self.attention(self.norm_attention.apply(x, modulation[:, :2]), lengths, window)
         x = (x if window is None else window.of(x)) + y.astype(jnp.float32)
-        y = self.feed_forward_norm.apply(x, modulation[:, 2:])
+        y = self.norm_feed_forward.apply(x, modulation[:, 2:])
         return x + self.feed_forward(y).astype(jnp.float32)
 
 

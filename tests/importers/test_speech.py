@@ -98,7 +98,7 @@ def test_stored_tables_stay_float32():
     importer = Importer.open(support.CHECKPOINTS, dtype="bfloat16")
     prototypes, encoder = importer.read("emotion_prototypes"), importer.read("semantic_encoder")
     assert prototypes["speaker"].dtype == encoder["mean"].dtype == np.float32
-    assert encoder["blocks"]["norm_first"]["scale"].dtype == ml_dtypes.bfloat16
+    assert encoder["blocks"]["norm_feed_forward_in"]["scale"].dtype == ml_dtypes.bfloat16
 
 
 def test_training_state_is_not_read(src, importer):

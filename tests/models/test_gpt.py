@@ -538,17 +538,17 @@ def test_trunk_equals_gpt2_of_transformers(width, layers, heads, rows):
         lambda leaf: rng.standard_normal(leaf.shape, np.float32), nnx.to_pure_dict(state)
     )
     params["final_norm"] = {"scale": np.ones(width), "bias": np.zeros(width)}
-    for ours, name in {
-        "qkv": "attn.c_attn",
-        "attn_out": "attn.c_proj",
-        "fc_in": "mlp.c_fc",
-        "fc_out": "mlp.c_proj",
-    }.items():
-        params["blocks"][ours] = {
+    for part, ours, name in [
+        ("attention", "qkv", "attn.c_attn"),
+        ("attention", "out", "attn.c_proj"),
+        ("feed_forward", "fc_in", "mlp.c_fc"),
+        ("feed_forward", "fc_out", "mlp.c_proj"),
+    ]:
+        params["blocks"][part][ours] = {
             "kernel": stacked(f"{name}.weight"),
             "bias": stacked(f"{name}.bias"),
         }
-    for ours, name in {"ln_attn": "ln_1", "ln_mlp": "ln_2"}.items():
+    for ours, name in {"norm_attention": "ln_1", "norm_feed_forward": "ln_2"}.items():
         params["blocks"][ours] = {
             "scale": stacked(f"{name}.weight"),
             "bias": stacked(f"{name}.bias"),

@@ -207,7 +207,10 @@ def test_files_are_read_and_named_in_errors(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(tiny()))
     assert load_config(path) == bundled_config("tiny")
-    for text, told in [("a: [", "is not valid YAML"), ("a: 1", "unknown key a; missing key mel")]:
+    for text, told in [
+        ("a: [", "is not valid YAML"),
+        ("a: 1", "unknown key a; missing key version"),
+    ]:
         path.write_text(text)
         with pytest.raises(ConfigError, match=told) as caught:
             load_config(path)
