@@ -73,16 +73,16 @@ def main(flags: Any) -> None:
     limit = None if flags.max_memory is None else parse_size(flags.max_memory)
     device = devices.choose(flags.device)
     cache_folder.enable_compilation_cache()
-    with jax.default_device(device), stage_bar("Planning") as watch:
+    with jax.default_device(device), stage_bar("Planning") as on_stage:
         if limit is not None:
-            found = fit(flags.checkpoint, limit, settings, run, watch=watch)
+            found = fit(flags.checkpoint, limit, settings, run, on_stage=on_stage)
             settings, run = found.settings, found.run
         tts = IndexTTS.open(flags.checkpoint, run)
         script = tts.script(text, settings)
         if flags.calibrate:
             texts = [segment.text for segment in script.segments[: settings.batch]]
             measure(tts, _voice(tts, flags), texts, settings)
-        watch("memory")
+        on_stage("memory")
         plan = planned(tts, script, settings, compiles=flags.calibrate)
     if flags.json:
         data = dataclasses.asdict(plan) | {"seconds": plan.seconds}

@@ -106,8 +106,8 @@ def main(flags: Any) -> None:
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
-    with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
-        clock = Clock(watch)
+    with jax.default_device(device), stage_bar("Speaking") as on_stage, abandonable():
+        clock = Clock(on_stage)
         with clock.stage("loading"):
             run = RunConfig(dtype=made.dtype, fused_attention=made.fused_attention)
             tts = IndexTTS.open(flags.checkpoint, run)
@@ -127,7 +127,7 @@ def main(flags: Any) -> None:
         tts.release_encoders()
         with clock.stage("loading"):
             tts.fetch()
-        speech = tts.speak(request, watch=watch)
+        speech = tts.speak(request, on_stage=on_stage)
     equal = recipe.hash_samples(speech.samples) == made.samples
     if flags.output is not None:
         again = recipe.write_down(tts.model, request, speech.samples, device, made.dtype)

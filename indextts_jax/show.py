@@ -15,8 +15,8 @@ from indextts_jax.checkpoint.inspection.page import (
     summary,
 )
 from indextts_jax.checkpoint.inspection.survey import (
+    ComponentPart,
     Measured,
-    Part,
     damages,
     measured,
     parts,
@@ -83,17 +83,17 @@ def main(flags: Any) -> None:
 
 
 def _verify(
-    saved: Checkpoint, found: list[Part], problems: dict[str, list[str]], *, quiet: bool
+    saved: Checkpoint, found: list[ComponentPart], problems: dict[str, list[str]], *, quiet: bool
 ) -> dict[str, bool]:
     """Whether each component is as recorded; what is not is added to the problems."""
     whole = {}
     if not quiet:  # opening the checkpoint compared them
         say(f"{', '.join(file.name for file in saved.provenance.files)}: every hash is right")
-    with stage_bar("Verifying") as watch:
+    with stage_bar("Verifying") as on_stage:
         for part in found:
             name = part.record.name
             told = set(problems[name])
-            wrong = damages(saved, part.record, watch)
+            wrong = damages(saved, part.record, on_stage)
             problems[name] += [problem for problem in wrong if problem not in told]
             whole[name] = not problems[name]
             if not quiet:
@@ -103,13 +103,13 @@ def _verify(
 
 
 def _measure(
-    saved: Checkpoint, found: list[Part], problems: dict[str, list[str]], *, digest: bool
+    saved: Checkpoint, found: list[ComponentPart], problems: dict[str, list[str]], *, digest: bool
 ) -> list[Measured]:
     arrays: list[Measured] = []
-    with stage_bar("Measuring") as watch:
+    with stage_bar("Measuring") as on_stage:
         for part in found:
             try:
-                arrays += measured(saved, part.record, watch, digest=digest)
+                arrays += measured(saved, part.record, on_stage, digest=digest)
             except CheckpointMismatch as error:
                 problems[part.record.name] += error.problems
     return arrays

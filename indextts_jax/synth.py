@@ -127,13 +127,13 @@ def _main(flags: Any, stdout: Any) -> int:
     if flags.demo:
         print(demo.DEMO_NOTE)
     cache_folder.enable_compilation_cache()
-    with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
-        clock = Clock(watch)
+    with jax.default_device(device), stage_bar("Speaking") as on_stage, abandonable():
+        clock = Clock(on_stage)
         reading = emotion_flags.read_words(flags, emotion, clock)
         if reading is not None:
             emotion = dataclasses.replace(emotion, text=None, weights=reading.weights)
         with clock.stage("loading"):
-            tts, settings, run = _open(flags, text, settings, speaker or flags.emotion, watch)
+            tts, settings, run = _open(flags, text, settings, speaker or flags.emotion, on_stage)
             script = tts.script(text, settings)
             text_flags.tell(script)
         if len(script.segments) >= MANY_SEGMENTS:
@@ -155,7 +155,7 @@ def _main(flags: Any, stdout: Any) -> int:
         with clock.stage("loading"):
             tts.fetch()
         before = executables.seconds_spent()
-        speech = tts.speak(request, watch=watch)
+        speech = tts.speak(request, on_stage=on_stage)
         compiling = executables.seconds_spent() - before
     if executables.active() is not None and not flags.demo:
         speed_log.note_speech(tts, settings, speech, compiling=compiling)
@@ -202,7 +202,7 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
 
 
 def _open(
-    flags: Any, text: str, settings: Settings, prompt: Any, watch: Callable[[str], None]
+    flags: Any, text: str, settings: Settings, prompt: Any, on_stage: Callable[[str], None]
 ) -> tuple[IndexTTS, Settings, RunConfig]:
     """The model, whose components come as they are used; what fits the memory of settings."""
     run = settings_flags.run_config(flags)
@@ -217,7 +217,7 @@ def _open(
             run,
             analyses=prompt is not None,
             seconds=max(one.duration.most for one in tts.script(text, settings).segments),
-            watch=watch,
+            on_stage=on_stage,
         )
         settings, run = found.settings, found.run
         tts = IndexTTS.open(flags.checkpoint, run)

@@ -57,8 +57,8 @@ def _create(flags: Any, path: Path) -> None:
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
-    with jax.default_device(device), stage_bar("Analysing") as watch:
-        clock = Clock(watch)
+    with jax.default_device(device), stage_bar("Analysing") as on_stage:
+        clock = Clock(on_stage)
         with clock.stage("loading"):
             model = load_model(flags.checkpoint, components=ANALYSING)
         voice = analyse_voice(model, flags.speaker, clock, start)

@@ -18,7 +18,7 @@ from indextts_jax.cli.terminal import say, stage_bar, warn
 from indextts_jax.emotion.reader import COMPONENT
 from indextts_jax.engine.settings import Settings
 from indextts_jax.errors import InputError
-from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.planning.warmup import (
     Step,
     all_steps,
@@ -27,7 +27,7 @@ from indextts_jax.planning.warmup import (
     word_steps,
 )
 from indextts_jax.runtime import cache_folder, devices, executable_pack, executables
-from indextts_jax.runtime.executables import Program, Programs
+from indextts_jax.runtime.executables import Executable, ExecutableStore
 from indextts_jax.runtime.model import config_key, load_model
 from indextts_jax.runtime.precision import check_kernels
 from indextts_jax.voices import store
@@ -98,26 +98,26 @@ def main(flags: Any) -> None:
         say(f"SHA-256 {made.sha256}")
 
 
-def _compile(flags: Any, kept: Programs) -> None:
+def _compile(flags: Any, kept: ExecutableStore) -> None:
     """Compiles what is asked for, with a line for each program."""
     settings, run = settings_flags.settings(flags), settings_flags.run_config(flags)
     start, counts, now = time.perf_counter(), {True: 0, False: 0}, ["what the others need", ""]
 
-    def notice(program: Program) -> None:
+    def notice(program: Executable) -> None:
         counts[program.kept] += 1
         source, stage = "cache" if program.kept else "new  ", program.record.stage
         say(f"{program.seconds:7.1f} s  {source}  {stage}, for {now[0]}{now[1]}")
 
-    with stage_bar("Compiling") as watch:
-        watch("listing")
+    with stage_bar("Compiling") as on_stage:
+        on_stage("listing")
         kept.notice = notice
-        model = rehearsal(load_model(flags.checkpoint, run, lazy=True))
+        model = dry_run_model(load_model(flags.checkpoint, run, lazy=True))
         steps = list(_steps(model, settings, flags.voice, flags.speaker))
         if flags.voice is None and flags.speaker is None:
             steps += _word_steps(flags)
         for number, step in enumerate(steps, 1):
             now[:] = step.what, f" ({len(steps) - number} steps left)"
-            watch("".join(now))
+            on_stage("".join(now))
             step.do()
             kept.forget()
     kept.notice = lambda program: None
@@ -128,7 +128,7 @@ def _compile(flags: Any, kept: Programs) -> None:
 
 
 def _steps(
-    model: Rehearsal, settings: Settings, voice: str | None, speaker: str | None
+    model: DryRunModel, settings: Settings, voice: str | None, speaker: str | None
 ) -> Iterator[Step]:
     if voice is not None and speaker is not None:
         raise InputError("--speaker and --voice exclude each other: give one")
@@ -147,10 +147,10 @@ def _word_steps(flags: Any) -> list[Step]:
     reader = load_model(
         flags.checkpoint, settings_flags.run_config(flags), components=[COMPONENT], lazy=True
     )
-    return word_steps(rehearsal(reader))
+    return word_steps(dry_run_model(reader))
 
 
-def _voices(model: Rehearsal, voice: str | None, speaker: str | None) -> Sequence[Voice]:
+def _voices(model: DryRunModel, voice: str | None, speaker: str | None) -> Sequence[Voice]:
     """Voices to speak with, all zeros."""
     if voice is not None:
         return [store.load_voice(model, store.voice_path(voice))]

@@ -54,7 +54,7 @@ def main() -> int:
     from indextts_jax.engine.settings import Settings, max_codes_of
     from indextts_jax.runtime.buckets import bucket
     from indextts_jax.runtime.model import Model, load_model
-    from indextts_jax.runtime.sharding import spread_over
+    from indextts_jax.runtime.sharding import replicate
     from indextts_jax.sampling.settings import SamplingConfig
     from indextts_jax.utils.stopwatch import Clock
     from indextts_jax.voices.analysis import Voice
@@ -119,7 +119,7 @@ def main() -> int:
     runs: list[tuple[str, int, Model]] = [(str(n), n, model) for n in asked.sizes]
     if asked.devices > 1:
         size = -(-max(asked.sizes) // asked.devices) * asked.devices
-        runs.append((f"{size} on {asked.devices} devices", size, spread_over(model, jax.devices())))
+        runs.append((f"{size} on {asked.devices} devices", size, replicate(model, jax.devices())))
     report: dict[str, Any] = {
         "count": asked.count,
         "codes": sum(len(ids) for ids, _ in expected.values()),

@@ -169,7 +169,7 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
 
         case "flow":
             line = acoustic.Line([], voice_of(work, given, buckets.frames), jnp.zeros((1, 0)))
-            rows = [acoustic.Row(line, given["codes"][0], work.frames)]
+            rows = [acoustic.SynthesisRow(line, given["codes"][0], work.frames)]
             hidden, codes = padded("hidden", buckets.codes), padded("codes", buckets.codes)
             whole = flow_size(buckets, given["noise"].shape[1], work.frames)
             noise = padded("noise", (whole,))

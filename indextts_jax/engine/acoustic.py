@@ -18,7 +18,7 @@ from indextts_jax.engine.settings import Settings
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size, pad
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.sharding import mesh_of, spread_rows
+from indextts_jax.runtime.sharding import mesh_of, shard_rows
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices.analysis import Voice
 
@@ -33,7 +33,7 @@ class Line:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class SynthesisRow:
     """A segment's codes without the stop code, and the mel frames that they are to fill."""
 
     line: Line
@@ -70,7 +70,7 @@ def condition_rows(
     )
 
 
-def encode_rows(model: Model, rows: Sequence[Row]) -> CodeRows:
+def encode_rows(model: Model, rows: Sequence[SynthesisRow]) -> CodeRows:
     """The second pass of the GPT over finished codes.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
@@ -85,7 +85,7 @@ def encode_rows(model: Model, rows: Sequence[Row]) -> CodeRows:
     return CodeRows(lengths, latents, stages.code_sequence(model, codes, latents))
 
 
-def flow_frames(model: Model, rows: Sequence[Row]) -> int:
+def flow_frames(model: Model, rows: Sequence[SynthesisRow]) -> int:
     """The padded number of frames that the flow runs on for these rows."""
     longest = max(row.frames for row in rows)
     return flow_size(model.buckets, max(row.span for row in rows), longest)
@@ -93,7 +93,7 @@ def flow_frames(model: Model, rows: Sequence[Row]) -> int:
 
 def mel_of_rows(
     model: Model,
-    rows: Sequence[Row],
+    rows: Sequence[SynthesisRow],
     coded: CodeRows,
     noise: Float[Array | np.ndarray, "b g m"],
     *,
@@ -127,7 +127,7 @@ def mel_of_rows(
 
 
 def synthesize(
-    model: Model, rows: Sequence[Row], settings: Settings, clock: Clock
+    model: Model, rows: Sequence[SynthesisRow], settings: Settings, clock: Clock
 ) -> list[Float32[np.ndarray, " n"]]:
     """Each row's samples, from its finished codes; they are not clipped."""
     mel = model.config.mel
@@ -146,13 +146,13 @@ def synthesize(
     return [wave[: row.frames * mel.hop] for wave, row in zip(waves, rows, strict=True)]
 
 
-def _spread(model: Model, rows: Sequence[Row]) -> Any:
+def _spread(model: Model, rows: Sequence[SynthesisRow]) -> Any:
     """What shards arrays of so many rows over the devices of a model."""
-    return functools.partial(spread_rows, mesh_of(model), len(rows))
+    return functools.partial(shard_rows, mesh_of(model), len(rows))
 
 
 def _prompts(
-    rows: Sequence[Row],
+    rows: Sequence[SynthesisRow],
 ) -> tuple[Float[Array, "b f m"], Float[Array, "b f c"], Int[Array, " b"], Float[Array, "b s"]]:
     """The prompts' mels and conditions, padded to the longest, their frames, and the styles."""
     voices = [row.line.voice for row in rows]

@@ -16,7 +16,7 @@ from jaxtyping import Array, Int, Key
 from indextts_jax.engine.acoustic import Line, condition_rows
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.sharding import mesh_of, spread_rows
+from indextts_jax.runtime.sharding import mesh_of, shard_rows
 from indextts_jax.sampling.loop import windows
 from indextts_jax.sampling.settings import Numbers, SamplingConfig
 from indextts_jax.sampling.slots import Slots
@@ -143,7 +143,7 @@ class SlotDecoder(Generic[T]):
                 self.model,
                 state,
                 jnp.asarray(group, jnp.int32),
-                *spread_rows(self.mesh, len(items), rows),
+                *shard_rows(self.mesh, len(items), rows),
                 strategy=self.sampling.strategy,
                 mesh=self.mesh,
             )

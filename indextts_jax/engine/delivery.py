@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.engine.acoustic import Line, Row, synthesize
+from indextts_jax.engine.acoustic import Line, SynthesisRow, synthesize
 from indextts_jax.engine.decoding import Decoded, Queue, SlotDecoder, decode_in_turn
 from indextts_jax.engine.faults import Fault, sample_faults
 from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_silence
@@ -75,12 +75,12 @@ class DecodedSegment:
         """Whose it is, and which."""
         return self.queued.request, self.queued.index
 
-    def row(self, requests: Sequence[ScriptRequest]) -> Row:
+    def row(self, requests: Sequence[ScriptRequest]) -> SynthesisRow:
         """What the stages take."""
         attempt = self.queued.attempt + self.synthesized
         seed = next_seed(requests[self.queued.request].seed, attempt)
         key = segment_keys(seed, self.queued.index)[1]
-        return Row(self.queued.line(requests), self.codes, self.frames, key)
+        return SynthesisRow(self.queued.line(requests), self.codes, self.frames, key)
 
 
 def row_count(waiting: int, batch: int) -> int:

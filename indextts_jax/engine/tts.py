@@ -24,11 +24,11 @@ from indextts_jax.engine.speech import Speech
 from indextts_jax.errors import Failure, InputError, PromptWarning
 from indextts_jax.models.components import ENCODERS, SPEAKING
 from indextts_jax.runtime.model import Model, load_model
-from indextts_jax.runtime.sharding import spread_over
+from indextts_jax.runtime.sharding import replicate
 from indextts_jax.text.frontend import Script, TextFrontend
 from indextts_jax.text.notices import notify_text
 from indextts_jax.utils.notices import notify
-from indextts_jax.utils.stopwatch import Clock, Watch
+from indextts_jax.utils.stopwatch import Clock, StageCallback
 from indextts_jax.voices.analysis import EmotionPrompt, Voice, analyse_emotion, analyse_voice
 
 
@@ -74,7 +74,7 @@ class IndexTTS:
         """
         reader = EmotionReader.load(path, dtype) if reads_emotion else None
         model = load_model(path, RunConfig(dtype=dtype, fused_attention=fused_attention))
-        return cls(model if devices is None else spread_over(model, devices), reader)
+        return cls(model if devices is None else replicate(model, devices), reader)
 
     @classmethod
     def open(cls, path: str | Path, run: RunConfig | None = None) -> "IndexTTS":
@@ -192,7 +192,7 @@ class IndexTTS:
         request: Request,
         /,
         *,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[Part, None, None]: ...
 
@@ -206,7 +206,7 @@ class IndexTTS:
         emotion: Emotion | EmotionPrompt | None = None,
         settings: Settings | None = None,
         seed: int = 0,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[Part, None, None]: ...
 
@@ -216,26 +216,26 @@ class IndexTTS:
         voice: Voice | None = None,
         /,
         *,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
         **options: Any,
     ) -> Generator[Part, None, None]:
         """The parts of `speak`, segment by segment, each as soon as it is spoken.
 
         What cannot be done is refused at once; all work is done as the parts are asked for.
-        `progress` gets how many segments of how many are done, `watch` the name of each stage as
+        `progress` gets how many segments of how many are done, `on_stage` the name of each stage as
         it begins. To cancel, stop iterating, or raise in either. With `settings.timing.duration`
         the first part waits for the codes of all segments.
 
         Raises:
             InputError, ReplyError: as `speak`.
         """
-        return self._stream(_request(what, voice, options), watch, progress, in_order=True)
+        return self._stream(_request(what, voice, options), on_stage, progress, in_order=True)
 
     def _stream(
         self,
         request: Request,
-        watch: Watch | None,
+        on_stage: StageCallback | None,
         progress: Progress | None,
         *,
         in_order: bool,
@@ -244,7 +244,7 @@ class IndexTTS:
         prepare, settings = self._prepare(request), request.settings
 
         def parts() -> Generator[Part, None, None]:
-            clock = Clock(watch)
+            clock = Clock(on_stage)
             job = prepare(clock)
             # One segment at a time, none gains by going out of turn.
             ordered = in_order or settings.batch == 1
@@ -287,7 +287,7 @@ class IndexTTS:
         requests: Sequence[Request],
         *,
         settings: Settings | None = None,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[tuple[int, Speech], None, None]:
         """Speeches of many requests, each with its number, as soon as it is there.
@@ -317,7 +317,7 @@ class IndexTTS:
                 raise InputError(f"request {number} (from 0): {error}") from error
 
         def speeches() -> Generator[tuple[int, Speech], None, None]:
-            clock = Clock(watch)
+            clock = Clock(on_stage)
             jobs = [prepare(clock) for prepare in prepared]
             found: dict[int, dict[int, Part]] = {number: {} for number in range(len(jobs))}
             many = deliver(self.model, jobs, common, clock, progress)
@@ -334,11 +334,11 @@ class IndexTTS:
         requests: Sequence[Request],
         *,
         settings: Settings | None = None,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> list[Speech]:
         """The speech of each request, in their order; see `stream_many`."""
-        many = self.stream_many(requests, settings=settings, watch=watch, progress=progress)
+        many = self.stream_many(requests, settings=settings, on_stage=on_stage, progress=progress)
         return [speech for _, speech in sorted(many, key=lambda found: found[0])]
 
     @overload
@@ -347,7 +347,7 @@ class IndexTTS:
         request: Request,
         /,
         *,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Speech: ...
 
@@ -361,7 +361,7 @@ class IndexTTS:
         emotion: Emotion | EmotionPrompt | None = None,
         settings: Settings | None = None,
         seed: int = 0,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Speech: ...
 
@@ -371,7 +371,7 @@ class IndexTTS:
         voice: Voice | None = None,
         /,
         *,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
         **options: Any,
     ) -> Speech:
@@ -379,7 +379,7 @@ class IndexTTS:
 
         The emotion is the voice's own, or what an `Emotion` says, or an emotion prompt. What of it
         has no effect is named by a warning. What is odd about the text (pieces that the tokenizer
-        does not know, syllables that do not exist) is named by a `TextWarning`. `watch` and
+        does not know, syllables that do not exist) is named by a `TextWarning`. `on_stage` and
         `progress` are those of `stream`.
 
         Raises:
@@ -388,7 +388,7 @@ class IndexTTS:
             ReplyError: if the emotion model's reply cannot be understood.
         """
         request = _request(what, voice, options)
-        parts = list(self._stream(request, watch, progress, in_order=False))
+        parts = list(self._stream(request, on_stage, progress, in_order=False))
         if not any(part.segment.codes for part in parts):
             raise Failure("the model said nothing at all: try another seed")
         return self._joined(parts)

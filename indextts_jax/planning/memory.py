@@ -20,7 +20,7 @@ from indextts_jax.config import RunConfig
 from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import ANALYSING, SPEAKING
-from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.planning.warmup import (
     batch_steps,
     blank_voice,
@@ -83,13 +83,13 @@ def parse_size(text: str) -> int:
     return int(size)
 
 
-def parameters(model: Rehearsal, names: tuple[str, ...] = SPEAKING) -> int:
+def parameters(model: DryRunModel, names: tuple[str, ...] = SPEAKING) -> int:
     """Bytes of the parameters of some components."""
     leaves = jax.tree.leaves([model.params[name] for name in names])
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
 
 
-def speaking_need(model: Rehearsal, settings: Settings, frames: int | None = None) -> Need:
+def speaking_need(model: DryRunModel, settings: Settings, frames: int | None = None) -> Need:
     """What speaking needs, when the prompt's encoders are gone.
 
     `frames` are the mel frames of the speaker prompt, by default the most.
@@ -102,14 +102,14 @@ def speaking_need(model: Rehearsal, settings: Settings, frames: int | None = Non
     return _worst(model, SPEAKING)
 
 
-def analysis_need(model: Rehearsal) -> Need:
+def analysis_need(model: DryRunModel) -> Need:
     """What the analysis of the longest prompt needs, before anything else is loaded."""
     model.needs.clear()
     prompt_steps(model)[-1].do()
     return _worst(model, ANALYSING)
 
 
-def _worst(model: Rehearsal, names: tuple[str, ...]) -> Need:
+def _worst(model: DryRunModel, names: tuple[str, ...]) -> Need:
     worst = max(model.needs, key=lambda name: model.needs[name], default="nothing")
     return Need(parameters(model, names), model.needs.get(worst, 0), worst)
 
@@ -123,7 +123,7 @@ def fit(
     analyses: bool = True,
     frames: int | None = None,
     seconds: float = 0.0,
-    watch: Callable[[str], None] = lambda what: None,
+    on_stage: Callable[[str], None] = lambda what: None,
 ) -> Fit:
     """Settings and a way to run that keep within so many bytes on the default device.
 
@@ -140,10 +140,10 @@ def fit(
     model = load_model(checkpoint, asked, lazy=True)
     least_codes = round(seconds * model.config.codes_per_second)
     for one, kind in _candidates(model, settings or Settings(), asked, least_codes):
-        dry = rehearsal(load_model(checkpoint, kind, lazy=True))
+        dry = dry_run_model(load_model(checkpoint, kind, lazy=True))
         need = Need(parameters(dry), 0, "what has not been looked at")
         if need.total <= limit:
-            watch(f"memory of {_choice(model, one, kind)}")
+            on_stage(f"memory of {_choice(model, one, kind)}")
             need = speaking_need(dry, one, frames)
             if analyses:
                 need = max(need, analysis_need(dry), key=lambda need: need.total)

@@ -1,7 +1,7 @@
 """How fast this device speaks, as measured while it spoke: kept in the cache folder.
 
-note(Setting.of(model, settings, device, segments=9), audio=12.3, compute=4.5)
-speed = known(Setting.of(model, settings, device, segments=200))
+note(SpeedSetting.of(model, settings, device, segments=9), audio=12.3, compute=4.5)
+speed = known(SpeedSetting.of(model, settings, device, segments=200))
 """
 
 import contextlib
@@ -32,7 +32,7 @@ SHORTEST = 0.2  # seconds of audio that tell anything
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class SpeedSetting:
     """What the time depends on besides the text."""
 
     device: str
@@ -47,7 +47,7 @@ class Setting:
     @classmethod
     def of(
         cls, model: Model, settings: Settings, device: jax.Device, *, segments: int
-    ) -> "Setting":
+    ) -> "SpeedSetting":
         """That of a model and its settings on a device; few segments do not fill a batch."""
         here = environment(device)
         return cls(
@@ -63,10 +63,10 @@ class Setting:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
+class Measurement:
     """One run: seconds of audio, and of compute without compilation and loading."""
 
-    setting: Setting
+    setting: SpeedSetting
     audio: float
     compute: float
 
@@ -85,29 +85,29 @@ def path() -> Path:
     return cache_directory() / FILE
 
 
-def measurements() -> list[Measured]:
+def measurements() -> list[Measurement]:
     """All that are kept; none where the file is missing or damaged."""
     try:
         data = json.loads(path().read_text("utf-8"))
-        return [from_data(Measured, one) for one in data["measured"]]
+        return [from_data(Measurement, one) for one in data["measured"]]
     except (OSError, ValueError, TypeError, KeyError, RecursionError, ConfigError):
         return []
 
 
-def note(setting: Setting, *, audio: float, compute: float) -> None:
+def note(setting: SpeedSetting, *, audio: float, compute: float) -> None:
     """Keeps a measurement; one that says nothing, or cannot be written, is dropped."""
     if audio < SHORTEST or compute <= 0:
         return
     before = measurements()
     same = [one for one in before if one.setting == setting][1 - KEPT :]
     others = [one for one in before if one.setting != setting]
-    now = Measured(setting=setting, audio=round(audio, 3), compute=round(compute, 3))
+    now = Measurement(setting=setting, audio=round(audio, 3), compute=round(compute, 3))
     data = {"measured": [to_data(one) for one in [*others, *same, now]]}
     with contextlib.suppress(OSError, RuntimeError):  # it is only needed for estimates
         atomic.write_whole(path(), json.dumps(data, indent=1).encode())
 
 
-def known(setting: Setting) -> Speed | None:
+def known(setting: SpeedSetting) -> Speed | None:
     """The speed in a setting; none if it was never measured."""
     factors = [one.compute / one.audio for one in measurements() if one.setting == setting]
     if not factors:
@@ -117,7 +117,7 @@ def known(setting: Setting) -> Speed | None:
 
 def note_speech(tts: IndexTTS, settings: Settings, speech: Speech, *, compiling: float) -> None:
     """Keeps the speed of speech; `compiling` are the seconds of it until programs were ready."""
-    setting = Setting.of(tts.model, settings, tts.model.device, segments=len(speech.segments))
+    setting = SpeedSetting.of(tts.model, settings, tts.model.device, segments=len(speech.segments))
     note(setting, audio=speech.duration, compute=sum(speech.seconds.values()) - compiling)
 
 
@@ -128,5 +128,5 @@ def measure(tts: IndexTTS, voice: Voice, texts: Sequence[str], settings: Setting
         start = time.perf_counter()
         spoken = tts.speak_many(requests)
         spent = time.perf_counter() - start
-    setting = Setting.of(tts.model, settings, tts.model.device, segments=len(texts))
+    setting = SpeedSetting.of(tts.model, settings, tts.model.device, segments=len(texts))
     note(setting, audio=sum(one.duration for one in spoken), compute=spent)

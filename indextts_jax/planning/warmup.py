@@ -20,19 +20,19 @@ from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.config import EMOTIONS
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.request import Emotion
-from indextts_jax.engine.acoustic import Line, Row, condition_rows, synthesize
+from indextts_jax.engine.acoustic import Line, SynthesisRow, condition_rows, synthesize
 from indextts_jax.engine.decoding import search_line
 from indextts_jax.engine.delivery import row_count, slot_count
 from indextts_jax.engine.pace import Timing, frames_of
 from indextts_jax.engine.seeds import segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.tts import IndexTTS
-from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.loop import windows
-from indextts_jax.utils.stopwatch import Clock, Watch
+from indextts_jax.utils.stopwatch import Clock, StageCallback
 from indextts_jax.voices.analysis import (
     ENCODER_RATE,
     EmotionPrompt,
@@ -79,26 +79,26 @@ def warm_up(
     voice: Voice,
     settings: Settings | None = None,
     *,
-    watch: Watch | None = None,
+    on_stage: StageCallback | None = None,
 ) -> None:
     """Compiles what `speak` may need with this voice and these settings, whatever the text.
 
     Another voice of about the same length, another seed, temperature or emotion needs nothing
     else; other beams, flow steps, batch, speed or `max_codes` do, and so do guidance 0, typical
-    sampling, and a duration that is asked for. `watch` is told what is being compiled.
+    sampling, and a duration that is asked for. `on_stage` is told what is being compiled.
     """
-    _go(tts.model, all_steps(rehearsal(tts.model), voice, settings or Settings()), watch)
+    _go(tts.model, all_steps(dry_run_model(tts.model), voice, settings or Settings()), on_stage)
 
 
-def _go(model: Model, steps: Sequence[Step], watch: Watch | None) -> None:
+def _go(model: Model, steps: Sequence[Step], on_stage: StageCallback | None) -> None:
     with jax.default_device(model.device):
         for step in steps:
-            if watch is not None:
-                watch(step.what)
+            if on_stage is not None:
+                on_stage(step.what)
             step.do()
 
 
-def all_steps(model: Rehearsal, voice: Voice, settings: Settings) -> list[Step]:
+def all_steps(model: DryRunModel, voice: Voice, settings: Settings) -> list[Step]:
     """What speaking may need: segments one by one, and several at once where settings say so."""
     steps = speech_steps(model, voice, settings)
     if settings.batch > 1:
@@ -107,7 +107,7 @@ def all_steps(model: Rehearsal, voice: Voice, settings: Settings) -> list[Step]:
 
 
 def speech_steps(
-    model: Rehearsal, voice: Voice, settings: Settings, *, largest: bool = False
+    model: DryRunModel, voice: Voice, settings: Settings, *, largest: bool = False
 ) -> list[Step]:
     """What speaking may need with this voice and these settings, or only what is largest of it."""
     lengths = text_lengths(model, settings)[-1 if largest else 0 :]
@@ -132,7 +132,7 @@ def speech_steps(
 
 
 def sound_steps(
-    model: Rehearsal, voice: Voice, settings: Settings, rows: Sequence[int], *, largest: bool
+    model: DryRunModel, voice: Voice, settings: Settings, rows: Sequence[int], *, largest: bool
 ) -> list[Step]:
     """What synthesizing so many rows at once may need, or only what is largest of it."""
     counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
@@ -143,7 +143,7 @@ def sound_steps(
         frames, key = spoken_frames(model, count, settings), segment_keys(0, 0)[1]
         for tokens in lengths:
             line = Line([0] * tokens, voice, emotion_vector(model, voice))
-            row = Row(line, np.zeros(count, np.int32), frames, key)
+            row = SynthesisRow(line, np.zeros(count, np.int32), frames, key)
             synthesize(model, [row] * number, settings, Clock())
 
     return [
@@ -181,7 +181,7 @@ def prompt_signals(model: Model) -> Iterator[tuple[Signals, np.ndarray]]:
                 yield Signals(np.zeros(mel * cfg.hop, np.float32), silence), silence
 
 
-def prompt_steps(model: Rehearsal) -> list[Step]:
+def prompt_steps(model: DryRunModel) -> list[Step]:
     """What analysing a prompt may need."""
 
     def analyse(signals: Signals, emotion: np.ndarray) -> None:
@@ -196,12 +196,12 @@ def prompt_steps(model: Rehearsal) -> list[Step]:
     ]
 
 
-def warm_up_prompts(tts: IndexTTS, *, watch: Watch | None = None) -> None:
+def warm_up_prompts(tts: IndexTTS, *, on_stage: StageCallback | None = None) -> None:
     """Compiles what `voice` and `emotion` may need, whatever the length of the prompt."""
-    _go(tts.model, prompt_steps(rehearsal(tts.model)), watch)
+    _go(tts.model, prompt_steps(dry_run_model(tts.model)), on_stage)
 
 
-def word_steps(model: Rehearsal) -> list[Step]:
+def word_steps(model: DryRunModel) -> list[Step]:
     """What reading emotion from words may need; nothing for a model that cannot."""
     config = model.config.text_emotion
     if config is None:
@@ -219,7 +219,7 @@ def word_steps(model: Rehearsal) -> list[Step]:
     ]
 
 
-def blank_voices(model: Rehearsal) -> list[Voice]:
+def blank_voices(model: DryRunModel) -> list[Voice]:
     """A voice of zeros for each padded length of a speaker prompt."""
     cfg = model.config
     most = int(cfg.limits.prompt_seconds * cfg.mel.sample_rate) // cfg.mel.hop
@@ -227,7 +227,7 @@ def blank_voices(model: Rehearsal) -> list[Voice]:
     return [blank_voice(model, min(rung, most)) for rung in rungs]
 
 
-def blank_voice(model: Rehearsal, frames: int) -> Voice:
+def blank_voice(model: DryRunModel, frames: int) -> Voice:
     """A voice of zeros whose prompt has so many mel frames."""
     cfg, size = model.config, bucket(frames, model.buckets.frames)
     codes = max(1, frames * cfg.mel.hop * cfg.codes_per_second // cfg.mel.sample_rate)
@@ -250,7 +250,7 @@ def blank_voice(model: Rehearsal, frames: int) -> Voice:
 
 
 def batch_steps(
-    model: Rehearsal, voice: Voice, settings: Settings, *, largest: bool = False
+    model: DryRunModel, voice: Voice, settings: Settings, *, largest: bool = False
 ) -> list[Step]:
     """What speaking several segments at once may need with voices of this length."""
     batch = settings.batch

@@ -24,9 +24,9 @@ class Resident(Mapping[str, Params]):
         self,
         saved: Checkpoint,
         room: int = ROOM,
-        watch: Callable[[str], None] = lambda text: None,
+        on_stage: Callable[[str], None] = lambda text: None,
     ):
-        self._saved, self._room, self._watch = saved, room, watch
+        self._saved, self._room, self._on_stage = saved, room, on_stage
         self._held: dict[str, Params] = {}  # the one used last is the last
         self.loaded: list[str] = []
         """Every component in the order of loading."""
@@ -52,7 +52,7 @@ class Resident(Mapping[str, Params]):
         return len(self._saved.components)
 
     def _load(self, name: str) -> Params:
-        self._watch(f"loading {name}")
+        self._on_stage(f"loading {name}")
         self.loaded.append(name)
         return cast(name, self._saved.load([name], verify=False)[name], self._saved.config, DTYPE)
 
@@ -69,11 +69,11 @@ class OneByOne:
         path: str | Path,
         *,
         room: int = ROOM,
-        watch: Callable[[str], None] = lambda text: None,
+        on_stage: Callable[[str], None] = lambda text: None,
     ):
         self.saved = reading.open_checkpoint(path)
-        self._watch = watch
-        self.params = Resident(self.saved, room, watch)
+        self._on_stage = on_stage
+        self.params = Resident(self.saved, room, on_stage)
         self._model = Model(self.saved.config, self.params, Tokenizer(self.saved.tokenizer))
         self._verified: set[str] = set()
 
@@ -92,7 +92,7 @@ class OneByOne:
             )
         for name in names:
             if name not in self._verified:
-                self._watch(f"checking the hashes of {name}")
+                self._on_stage(f"checking the hashes of {name}")
                 self.saved.verify([name])
                 self._verified.add(name)
         return self._model

@@ -10,7 +10,7 @@ import numpy as np
 
 from indextts_jax.audio.io import resample
 from indextts_jax.emotion.vectors import merge_emotion, mix_weighted
-from indextts_jax.engine.acoustic import Line, Row, encode_rows, flow_frames, mel_of_rows
+from indextts_jax.engine.acoustic import Line, SynthesisRow, encode_rows, flow_frames, mel_of_rows
 from indextts_jax.errors import InputError
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime import stages
@@ -93,7 +93,7 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
         made["gpt", "greedy_codes"] = generated
     ids = gpt.cut(model, generated)[0]
     count, target = len(ids), target_length(len(ids), model.config.frames_per_code)
-    spoken = [Row(Line(text[0].tolist(), voice, vector), ids, target)]
+    spoken = [SynthesisRow(Line(text[0].tolist(), voice, vector), ids, target)]
     coded = encode_rows(model, spoken)
     noise = turned(golden["end_to_end", "noise"])
     size = flow_frames(model, spoken)

@@ -16,14 +16,14 @@ from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.planning import speed_log
 from indextts_jax.planning.memory import Need
-from indextts_jax.planning.plan import Plan, format_plan, planned
-from indextts_jax.planning.speed_log import KEPT, Setting, known, note
+from indextts_jax.planning.plan import SpeechPlan, format_plan, planned
+from indextts_jax.planning.speed_log import KEPT, SpeedSetting, known, note
 from indextts_jax.runtime import cache_folder
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.voices.analysis import Voice
 
-SETTING = Setting(
+SETTING = SpeedSetting(
     device="cpu",
     machine="m",
     config="c",
@@ -92,7 +92,7 @@ def test_what_is_not_known_is_said_plainly(tts: IndexTTS) -> None:
 
 def test_the_time_is_that_of_the_audio_at_the_measured_speed(tts: IndexTTS) -> None:
     settings = Settings()
-    note(Setting.of(tts.model, settings, tts.model.device, segments=1), audio=1.0, compute=0.5)
+    note(SpeedSetting.of(tts.model, settings, tts.model.device, segments=1), audio=1.0, compute=0.5)
     made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
     assert made.seconds == tuple(0.5 * seconds for seconds in made.audio)
     assert made.audio[1] < made.audio[0] < made.audio[2]
@@ -122,7 +122,7 @@ def test_a_plan_is_told() -> None:
     need = Need(2 * 10**9, 10**9, "dit flow")
     speed = speed_log.Speed(0.5, 0.4, 0.6, 3)
     told = format_plan(
-        Plan("CPU", "float32", 1, 40, 900, (7200.0, 3600.0, 10800.0), speed, need, need)
+        SpeechPlan("CPU", "float32", 1, 40, 900, (7200.0, 3600.0, 10800.0), speed, need, need)
     )
     assert told[2] == "audio     about 2 h 00 min (60 min to 3 h 00 min)"
     assert told[3].startswith(

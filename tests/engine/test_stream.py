@@ -91,13 +91,13 @@ def test_a_progress_that_raises_ends_it_and_the_model_speaks_on(
 def test_a_watch_that_raises_ends_it_within_a_segment(tts: IndexTTS, voice: Voice) -> None:
     seen: list[str] = []
 
-    def watch(stage: str) -> None:
+    def on_stage(stage: str) -> None:
         seen.append(stage)
         if len(seen) == 2:
             raise Stop
 
     with pytest.raises(Stop):
-        tts.speak(LONG, voice, watch=watch)
+        tts.speak(LONG, voice, on_stage=on_stage)
     assert seen == ["codes 1/3", "codes 2/3"]
     assert CALLS == ["codes", "wave"]
 

@@ -13,7 +13,7 @@ from models_under_test import model
 from indextts_jax.config import BucketConfig, RunConfig
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.request import Emotion
-from indextts_jax.engine.acoustic import Line, Row, encode_rows, mel_of_rows
+from indextts_jax.engine.acoustic import Line, SynthesisRow, encode_rows, mel_of_rows
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
 from indextts_jax.engine.tts import IndexTTS
@@ -120,7 +120,7 @@ def test_noise_past_the_flow_s_length_changes_nothing(tts: IndexTTS, voice: Voic
     rng = np.random.default_rng(0)
     target = target_length(20, 1.72)
     line = Line([5, 6, 7], voice, emotion_vector(tts.model, voice))
-    rows = [Row(line, np.arange(20, dtype=np.int32), target)]
+    rows = [SynthesisRow(line, np.arange(20, dtype=np.int32), target)]
     coded = encode_rows(tts.model, rows)
     frames = voice.frames + target
     noise = rng.normal(size=(1, 384, 80)).astype(np.float32)

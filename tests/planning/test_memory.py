@@ -58,7 +58,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return Need(parameters(model), settings.batch * codes, "flow")
 
     monkeypatch.setattr(memory, "load_model", load)
-    monkeypatch.setattr(memory, "rehearsal", lambda model: model)
+    monkeypatch.setattr(memory, "dry_run_model", lambda model: model)
     monkeypatch.setattr(memory, "parameters", parameters)
     monkeypatch.setattr(memory, "speaking_need", need)
     monkeypatch.setattr(memory, "analysis_need", lambda model: Need(10, 10, "encoder"))

@@ -34,7 +34,7 @@ from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import structure
 from indextts_jax.models.length_regulator import target_length
-from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.planning.warmup import (
     code_counts,
     prompt_signals,
@@ -228,13 +228,13 @@ def test_fifty_sentences_three_at_once_compile_nothing_after_the_warm_up(
 def test_the_warm_up_meets_all_paddings_of_words(tmp_path: Path) -> None:
     """Of a model that reads emotion from words; one that does not needs nothing."""
     without = IndexTTS(sizes()).model
-    assert word_steps(rehearsal(without)) == []
+    assert word_steps(dry_run_model(without)) == []
     words = bundled_config("tiny").text_emotion
     assert words is not None
     config = dataclasses.replace(support.tiny_config(), text_emotion=words)
     met: list[int] = []
 
-    class Listening(Rehearsal):
+    class Listening(DryRunModel):
         def run(self, component: str, function: Any, prompt: Any, length: Any) -> None:
             assert (component, function, length.shape) == ("text_emotion", reply, ())
             met.append(len(prompt))
@@ -319,7 +319,7 @@ def test_the_model_s_device_decides_whatever_the_thread_s_default_is(
 ) -> None:
     seen: list[Any] = []
     request = sentences(1)[0]
-    request["watch"] = lambda _: seen.append(jax.config.jax_default_device)
+    request["on_stage"] = lambda _: seen.append(jax.config.jax_default_device)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(speak, warm, voices[0], request).result()
     assert set(seen) == {warm.model.device}
@@ -327,7 +327,7 @@ def test_the_model_s_device_decides_whatever_the_thread_s_default_is(
 
 
 def test_a_rehearsed_stage_gives_zeros_of_the_shapes_of_the_real_one(tts: IndexTTS) -> None:
-    rehearsal = Rehearsal(tts.model.config, tts.model.params, tts.model.tokenizer)
+    rehearsal = DryRunModel(tts.model.config, tts.model.params, tts.model.tokenizer)
     codes = np.arange(12, dtype=np.int32)[None]
     zeros, real = (embed_codes(m, codes) for m in (rehearsal, tts.model))
     assert (zeros.shape, zeros.dtype, zeros.committed) == (real.shape, real.dtype, real.committed)

@@ -164,7 +164,7 @@ class Speed:
             clock = Clock()
             with clock.stage("codes"):
                 ids, _ = decoding.search_line(model, line, sampling, chooses)
-            row = acoustic.Row(line, ids, work.frames, draws)
+            row = acoustic.SynthesisRow(line, ids, work.frames, draws)
             (wave,) = acoustic.synthesize(model, [row], settings, clock)
             return wave, clock
 

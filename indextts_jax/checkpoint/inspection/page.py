@@ -9,7 +9,7 @@ from typing import Any
 
 from indextts_jax.checkpoint.inspection.marks import BROKEN, KINDS, UNTRAINED
 from indextts_jax.checkpoint.inspection.measure import Statistics, together
-from indextts_jax.checkpoint.inspection.survey import Measured, Part, sizes
+from indextts_jax.checkpoint.inspection.survey import ComponentPart, Measured, sizes
 from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, OPTIONAL
@@ -23,7 +23,7 @@ MARKS = {BROKEN: "!", UNTRAINED: "?"}  # in the table; the rest is worth a look:
 STATISTICS = ("mean", "deviation", "zeros", "NaN", "inf", "lowest", "highest")
 
 
-def page(saved: Checkpoint, found: list[Part], names: tuple[str, ...]) -> str:
+def page(saved: Checkpoint, found: list[ComponentPart], names: tuple[str, ...]) -> str:
     """Everything that needs no arrays."""
     record = saved.provenance
     versions = ", ".join(f"{v.package} {v.version}" for v in record.versions)
@@ -87,7 +87,7 @@ def format_bytes(size: int) -> str:
     return f"{size} B"
 
 
-def stored_bytes(part: Part) -> int:
+def stored_bytes(part: ComponentPart) -> int:
     """Bytes of a component's files."""
     return sum(file.size for file in part.record.files)
 
@@ -103,7 +103,7 @@ def _cells(found: Statistics) -> tuple[str, ...]:
     )
 
 
-def format_statistics(found: list[Part], arrays: list[Measured]) -> str:
+def format_statistics(found: list[ComponentPart], arrays: list[Measured]) -> str:
     """Marked arrays, every array, every component."""
     lines = []
     for kind in KINDS:
@@ -143,7 +143,7 @@ def summary(arrays: list[Measured]) -> str:
     return f"{len(arrays):,} arrays; marked: {', '.join(told)}: {names}{more}"
 
 
-def checkpoint_data(saved: Checkpoint, found: list[Part]) -> dict[str, Any]:
+def checkpoint_data(saved: Checkpoint, found: list[ComponentPart]) -> dict[str, Any]:
     """Everything that needs no arrays, for JSON."""
     record = to_data(saved.provenance)
     keys = ("format", "created", "dtype", "versions", "sources", "ignored")
@@ -156,7 +156,7 @@ def checkpoint_data(saved: Checkpoint, found: list[Part]) -> dict[str, Any]:
     }
 
 
-def _part_data(part: Part) -> dict[str, Any]:
+def _part_data(part: ComponentPart) -> dict[str, Any]:
     kept = part.record
     return {
         "name": kept.name,
