@@ -2,16 +2,14 @@
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from indextts_jax.models.components import Params
 from indextts_jax.runtime import executables
 from indextts_jax.runtime.model import Model, program_name
-from indextts_jax.runtime.parameters import Loaded
+from indextts_jax.runtime.parameters import Parameters
 
 
 class DryRunModel(Model):
@@ -75,29 +73,7 @@ def _shape(leaf: Any) -> tuple[Any, ...]:
     return leaf.shape, leaf.dtype
 
 
-class _Shapes(Mapping[str, Params]):
-    """Parameters as far as they are in memory, and the shapes of the others."""
-
-    def __init__(self, loaded: Loaded):
-        self._loaded = loaded
-
-    def __getitem__(self, name: str) -> Params:
-        return self._loaded.held_or_shapes(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._loaded)
-
-    def __len__(self) -> int:
-        return len(self._loaded)
-
-    @property
-    def device(self) -> jax.Device:
-        """Where they are, or would be."""
-        return self._loaded.device
-
-
 def dry_run_model(model: Model) -> DryRunModel:
-    """The model for a rehearsal; what is not in memory is not loaded for it."""
-    params = model.params
-    shapes = _Shapes(params) if isinstance(params, Loaded) else params
-    return DryRunModel(model.config, shapes, model.tokenizer, model.provenance, model.run)
+    """The model for a dry run; what is not in memory is not loaded for it."""
+    params = model.params.shapes if isinstance(model.params, Parameters) else model.params
+    return DryRunModel(model.config, params, model.tokenizer, model.provenance, model.run)

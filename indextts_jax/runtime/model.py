@@ -19,7 +19,7 @@ from indextts_jax.models.components import COMPONENTS, Params, structure
 from indextts_jax.runtime import executables
 from indextts_jax.runtime.buckets import buckets_of
 from indextts_jax.runtime.environment import FOLDERS
-from indextts_jax.runtime.parameters import Loaded
+from indextts_jax.runtime.parameters import Parameters
 from indextts_jax.runtime.precision import check_kernels
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.utils.hashing import digest
@@ -114,7 +114,9 @@ class Model:
     @property
     def device(self) -> jax.Device:
         """Where the parameters lie."""
-        device = getattr(self.params, "device", None)  # of `Loaded`: nothing is loaded to know it
+        device = getattr(
+            self.params, "device", None
+        )  # of `Parameters`: nothing is loaded to know it
         if device is not None:
             return device
         (device, *_) = jax.tree.leaves(dict(self.params))[0].devices()
@@ -139,7 +141,7 @@ class Model:
         Raises:
             CheckpointMismatch: naming every file that is missing or damaged.
         """
-        if isinstance(self.params, Loaded):
+        if isinstance(self.params, Parameters):
             self.params.verify(names)
 
     def fetch(self, names: Iterable[str]) -> None:
@@ -152,7 +154,7 @@ class Model:
 
         Only of a model that was loaded from a checkpoint.
         """
-        if isinstance(self.params, Loaded):
+        if isinstance(self.params, Parameters):
             self.params.release(names)
 
     def stage(
@@ -196,7 +198,7 @@ def load_model(
         passed_over = ", ".join(saved.provenance.ignored)
         warnings.warn(f"{path} was imported with --ignore {passed_over}", stacklevel=2)
     saved.require(names)  # of all, before the first is read
-    params = Loaded(saved, run, names)
+    params = Parameters(saved, run, names)
     if not lazy:
         for name in names:  # one after the other: stored and cast arrays lie in memory together
             params[name]

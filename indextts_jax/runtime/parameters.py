@@ -2,25 +2,38 @@
 
 import functools
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
 
-from indextts_jax.checkpoint import reading
+from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.config import RunConfig
 from indextts_jax.models.components import Params, structure
 from indextts_jax.runtime.precision import place_params
 
 
-class Loaded(Mapping[str, Params]):
-    """Parameters by component, out of a checkpoint: each is loaded as it is first asked for."""
+class Parameters(Mapping[str, Params]):
+    """The components of a checkpoint as they are computed with; each is loaded as it is used.
 
-    def __init__(self, saved: reading.Checkpoint, run: RunConfig, names: Iterable[str]):
+    Where `room` (bytes) is short, those used least recently are forgotten. `on_load` gets each
+    name. Threads may share it.
+    """
+
+    def __init__(
+        self,
+        saved: Checkpoint,
+        run: RunConfig,
+        names: Iterable[str],
+        *,
+        room: int | None = None,
+        on_load: Callable[[str], None] = lambda name: None,
+    ):
         self._saved, self._run, self._names = saved, run, tuple(names)
-        self._held: dict[str, Params] = {}
-        self._shapes: dict[str, Params] = {}
-        self._verified: set[str] = set()
+        self._room, self._on_load = room, on_load
+        self._held: dict[str, Params] = {}  # the one used last is the last
+        self.verified: set[str] = set()
+        """Those whose files were compared with their hashes."""
         self._lock = threading.Lock()
         (self.device,) = jnp.zeros(()).devices()  # the default one, which a context may set
         """Where they are loaded to."""
@@ -29,12 +42,22 @@ class Loaded(Mapping[str, Params]):
         if name not in self._names:
             raise KeyError(name)
         with self._lock:  # threads wait for the one that loads
-            if name not in self._held:
-                with jax.default_device(self.device):
-                    verify = name not in self._verified
-                    stored = self._saved.load([name], verify=verify)[name]
-                    self._held[name] = place_params(name, stored, self._saved.config, self._run)
-            return self._held[name]
+            params = self._held.pop(name, None)
+            if params is None:
+                while self._held and self._room is not None and self._size() > self._room:
+                    del self._held[next(iter(self._held))]
+                params = self._load(name)
+            self._held[name] = params
+            return params
+
+    def _load(self, name: str) -> Params:
+        self._on_load(name)
+        with jax.default_device(self.device):
+            stored = self._saved.load([name], verify=name not in self.verified)[name]
+            return place_params(name, stored, self._saved.config, self._run)
+
+    def _size(self) -> int:
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(list(self._held.values())))
 
     def __contains__(self, name: object) -> bool:
         return name in self._names  # without loading it
@@ -51,39 +74,54 @@ class Loaded(Mapping[str, Params]):
         Raises:
             CheckpointMismatch: naming every file that is missing or damaged.
         """
-        wanted = tuple(names)
+        wanted = [name for name in names if name not in self.verified]
         self._saved.verify(wanted)
-        self._verified.update(wanted)
+        self.verified.update(wanted)
 
     @property
     def held(self) -> tuple[str, ...]:
         """The components in memory."""
         return tuple(self._held)
 
-    def held_or_shapes(self, name: str) -> Params:
-        """A component's parameters if they are in memory, else their shapes."""
-        if name in self._held:
-            return self._held[name]
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._shapes:
-            stored = structure(name, self._saved.config, self._saved.provenance.dtype).expected
-            place = jax.sharding.SingleDeviceSharding(self.device)
-            place_it = functools.partial(
-                place_params,
-                name,
-                config=self._saved.config,
-                run=self._run,
-                device=self.device,
-            )
-            shapes = jax.eval_shape(place_it, stored)
-            self._shapes[name] = jax.tree.map(
-                lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), shapes
-            )
-        return self._shapes[name]
+    @functools.cached_property
+    def shapes(self) -> "Shapes":
+        """The same without loading anything."""
+        return Shapes(self)
 
     def release(self, names: Iterable[str]) -> None:
         """Forgets components: their memory is free when nothing else holds them."""
         with self._lock:
             for name in names:
                 self._held.pop(name, None)
+
+
+class Shapes(Mapping[str, Params]):
+    """Parameters as far as they are in memory, and the shapes of the others."""
+
+    def __init__(self, params: Parameters):
+        self._params, self.device = params, params.device
+        self._shapes: dict[str, Params] = {}
+
+    def __getitem__(self, name: str) -> Params:
+        params = self._params
+        if name in params._held:
+            return params._held[name]
+        if name not in params:
+            raise KeyError(name)
+        if name not in self._shapes:
+            saved, sharding = params._saved, jax.sharding.SingleDeviceSharding(self.device)
+            stored = structure(name, saved.config, saved.provenance.dtype).expected
+            place = functools.partial(
+                place_params, name, config=saved.config, run=params._run, device=self.device
+            )
+            self._shapes[name] = jax.tree.map(
+                lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding),
+                jax.eval_shape(place, stored),
+            )
+        return self._shapes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)

@@ -12,7 +12,7 @@ from indextts_jax.config import RunConfig
 from indextts_jax.engine.demo import random_params
 from indextts_jax.models.components import structure
 from indextts_jax.runtime.model import Model, load_model
-from indextts_jax.runtime.parameters import Loaded
+from indextts_jax.runtime.parameters import Parameters
 
 NAMES = ("emotion_prototypes", "gpt", "length_regulator")
 
@@ -29,9 +29,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def lazily(checkpoint: Path, dtype: str = "bfloat16") -> tuple[Model, Loaded]:
+def lazily(checkpoint: Path, dtype: str = "bfloat16") -> tuple[Model, Parameters]:
     model = load_model(checkpoint, RunConfig(dtype=dtype), components=NAMES, lazy=True)
-    assert isinstance(model.params, Loaded)
+    assert isinstance(model.params, Parameters)
     return model, model.params
 
 
@@ -52,7 +52,7 @@ def test_the_shapes_of_what_is_not_loaded_are_those_of_what_is(
     checkpoint: Path, name: str, dtype: str
 ) -> None:
     _, params = lazily(checkpoint, dtype)
-    shapes = params.held_or_shapes(name)
+    shapes = params.shapes[name]
     loaded = params[name]
     assert str(jax.tree.structure(shapes)) == str(jax.tree.structure(loaded))
     for like, leaf in zip(jax.tree.leaves(shapes), jax.tree.leaves(loaded), strict=True):

@@ -15,7 +15,7 @@ from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError, PromptWarning
 from indextts_jax.models import components
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.parameters import Loaded
+from indextts_jax.runtime.parameters import Parameters
 from indextts_jax.runtime.precision import cast
 from indextts_jax.voices import store
 from indextts_jax.voices.analysis import Voice
@@ -64,7 +64,7 @@ def test_without_the_encoders_a_voice_still_speaks_and_another_is_still_analysed
     tts: IndexTTS, voice: Voice
 ) -> None:
     params = tts.model.params
-    assert isinstance(params, Loaded)
+    assert isinstance(params, Parameters)
     before = tts.speak("Hello world.", voice, settings=QUICK).samples
     assert set(components.ENCODERS) <= set(params.held)
     tts.release_encoders()
