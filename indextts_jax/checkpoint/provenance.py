@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.utils.hashing import FileHash, Version
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
-FORMAT = 1  # of the checkpoint directory; a program reads its own and older ones
+FORMAT = 2  # of the checkpoint directory; in format 1 parameters had other names
 FILE = "provenance.json"
 
 
@@ -65,7 +66,7 @@ def read(folder: Path) -> Provenance:
     """The record in a checkpoint's folder.
 
     Raises:
-        InputError: if it is damaged, or of a newer program than this one.
+        InputError: if it is damaged, or of another format than this program reads.
     """
     path = folder / FILE
     try:
@@ -75,10 +76,15 @@ def read(folder: Path) -> Provenance:
     found = data.get("format") if isinstance(data, dict) else None
     if type(found) is not int:
         raise InputError(f"{path} is damaged: it names no format")
+    if found < FORMAT:
+        raise InputError(
+            f"{folder} is a checkpoint of format {found}, from an older program; import it again: "
+            f"python -m indextts_jax.import --src DIR --dst {shlex.quote(str(folder))} --force"
+        )
     if found > FORMAT:
         raise InputError(
             f"{folder} is a checkpoint of format {found}, from a newer program; this one reads "
-            f"up to format {FORMAT}: upgrade indextts-jax, or import the model again"
+            f"format {FORMAT}: upgrade indextts-jax, or import the model again"
         )
     try:
         record = from_data(Provenance, data)

@@ -209,7 +209,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     """The checkpoint in a folder: its configuration, tokenizer and provenance, but no arrays.
 
     Raises:
-        InputError: if the folder holds none, or one that is damaged or of a newer program.
+        InputError: if the folder holds none, or one that is damaged or of another format.
     """
     folder = Path(path).absolute()
     if not folder.is_dir():

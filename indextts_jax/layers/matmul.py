@@ -40,7 +40,7 @@ class Quantized:
     """What products with it are rounded to."""
 
 
-def quantized(kernel: Float[Array, "i o"]) -> Quantized:
+def quantize_kernel(kernel: Float[Array, "i o"]) -> Quantized:
     """The kernel in 8 bits: each output's largest weight becomes 127 or -127."""
     rows = kernel.T.astype(jnp.float32)
     largest = jnp.max(jnp.abs(rows), axis=1)
@@ -48,8 +48,11 @@ def quantized(kernel: Float[Array, "i o"]) -> Quantized:
     return Quantized(jnp.round(rows / scales[:, None]).astype(jnp.int8), scales, kernel.dtype)
 
 
-def streamed(kernel: Float[Array, "i o"]) -> "Streamed | Array":
-    """The kernel as a CPU multiplies it with few rows fastest: turned, or float16 as it is."""
+def stream_kernel(kernel: Float[Array, "i o"]) -> "Streamed | Array":
+    """The kernel in the form that a CPU multiplies with few rows fastest.
+
+    That is transposed, but float16 as it is.
+    """
     return kernel if kernel.dtype == jnp.float16 else Streamed(kernel.T)
 
 

@@ -1,4 +1,4 @@
-"""Rotary position embedding over halves: dimension i turns with dimension i + width / 2."""
+"""Rotary position embedding over halves: dimension i rotates with dimension i + width / 2."""
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,8 @@ def rotary_tables(positions: int, width: int, base: float = BASE) -> tuple[np.nd
 def rotate(
     x: Float[Array, "*b t h k"], tables: tuple[np.ndarray | jax.Array, np.ndarray | jax.Array]
 ) -> Float[Array, "*b t h k"]:
-    """The heads turned by their positions, computed in float32, in the dtype of `x`."""
+    """The heads rotated by their positions, computed in float32, in the dtype of `x`."""
     cos, sin = (table[:, None] for table in tables)
     left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    turned = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
-    return turned.astype(x.dtype)
+    rotated = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
+    return rotated.astype(x.dtype)

@@ -1,4 +1,4 @@
-"""Attention over keys that lie in several arrays, some of which may be left out."""
+"""Attention over keys in several arrays, some of which may be left out."""
 
 import functools
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Float32
 
 
-class Part(NamedTuple):
+class KeyBlock(NamedTuple):
     """Some of the keys that a query may attend to."""
 
     keys: Float[Array, "b h k j"]
@@ -23,18 +23,18 @@ class Attended(NamedTuple):
     total: Float32[Array, "b h i"]  # of the exponentials of scores less the largest
     mixed: Float32[Array, "b h i k"]  # the values, weighted by these
 
-    def with_more(self, query: Float[Array, "b h i k"], part: Part) -> "Attended":
-        """The same over the keys of a part, too.
+    def with_more(self, query: Float[Array, "b h i k"], block: KeyBlock) -> "Attended":
+        """The same over the keys of a block, too.
 
         A row that may attend to none of them keeps every bit of what it has.
         """
-        scores = _scores(query, part)
+        scores = _scores(query, block)
         largest = jnp.maximum(self.largest, jnp.max(scores, axis=-1))
         keep, weights = jnp.exp(self.largest - largest), jnp.exp(scores - largest[..., None])
         return Attended(
             largest,
             self.total * keep + jnp.sum(weights, axis=-1),
-            self.mixed * keep[..., None] + _weighted(weights, part),
+            self.mixed * keep[..., None] + _weighted(weights, block),
         )
 
     @property
@@ -43,34 +43,34 @@ class Attended(NamedTuple):
         return self.mixed / self.total[..., None]
 
 
-def attended(query: Float[Array, "b h i k"], parts: Sequence[Part]) -> Attended:
-    """Attention over the keys of all parts, of which each query may attend to one at least."""
-    scores = [_scores(query, part) for part in parts]
+def gather(query: Float[Array, "b h i k"], blocks: Sequence[KeyBlock]) -> Attended:
+    """What attention gathers from the keys of all blocks; each query needs one that it may see."""
+    scores = [_scores(query, block) for block in blocks]
     largest = functools.reduce(jnp.maximum, [jnp.max(each, axis=-1) for each in scores])
     weights = [jnp.exp(each - largest[..., None]) for each in scores]
-    products = [_weighted(*pair) for pair in zip(weights, parts, strict=True)]
+    products = [_weighted(*pair) for pair in zip(weights, blocks, strict=True)]
     totals = [jnp.sum(each, axis=-1) for each in weights]
     return Attended(largest, sum(totals[1:], totals[0]), sum(products[1:], products[0]))
 
 
-def attend(query: Float[Array, "b h i k"], parts: Sequence[Part]) -> Float32[Array, "b h i k"]:
-    """Scaled dot-product attention over the keys of all parts together."""
-    return attended(query, parts).mean
+def attend(query: Float[Array, "b h i k"], blocks: Sequence[KeyBlock]) -> Float32[Array, "b h i k"]:
+    """Scaled dot-product attention over the keys of all blocks together."""
+    return gather(query, blocks).mean
 
 
-def _scores(query: Float[Array, "b h i k"], part: Part) -> Float32[Array, "b h i j"]:
+def _scores(query: Float[Array, "b h i k"], block: KeyBlock) -> Float32[Array, "b h i j"]:
     return jnp.where(
-        part.mask if part.mask.ndim == 2 else part.mask[:, None],
-        jnp.einsum("bhik,bhkj->bhij", query, part.keys, preferred_element_type=jnp.float32)
+        block.mask if block.mask.ndim == 2 else block.mask[:, None],
+        jnp.einsum("bhik,bhkj->bhij", query, block.keys, preferred_element_type=jnp.float32)
         * query.shape[-1] ** -0.5,
         -jnp.inf,
     )
 
 
-def _weighted(weights: Float32[Array, "b h i j"], part: Part) -> Float32[Array, "b h i k"]:
+def _weighted(weights: Float32[Array, "b h i j"], block: KeyBlock) -> Float32[Array, "b h i k"]:
     return jnp.einsum(
         "bhij,bhjk->bhik",
-        weights.astype(part.values.dtype),
-        part.values,
+        weights.astype(block.values.dtype),
+        block.values,
         preferred_element_type=jnp.float32,
     )

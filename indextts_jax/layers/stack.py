@@ -1,7 +1,8 @@
-"""Layers of one kind, stacked along a first axis as they are stored, or lying apart.
+"""Repeated layers, stacked on a leading axis (as stored) or as one array for each layer.
 
-A slice of a stacked array is copied whenever it is used, on a CPU at least: in a loop that is the
-traffic of all weights twice over. So what runs in loops is taken apart as it is loaded.
+XLA copies a slice of a stacked array whenever it is used, on a CPU at least: in a loop that is the
+traffic of all weights twice over. So the layers of networks that run in loops are unstacked as they
+are loaded.
 """
 
 import operator
@@ -14,23 +15,23 @@ from flax import nnx
 M = TypeVar("M", bound=nnx.Module)
 
 
-def nth(layers: M, number: int) -> M:
-    """One of the layers, in either form."""
+def layer_at(layers: M, number: int) -> M:
+    """One of the layers, stacked or unstacked."""
     return jax.tree.map(operator.itemgetter(number), layers, is_leaf=_is_tuple)
 
 
-def taken_apart(
-    params: dict[Any, Any], placed: Callable[[str, jax.Array], Any] = lambda _, layer: layer
+def unstack(
+    params: dict[Any, Any], place: Callable[[str, jax.Array], Any] = lambda _, layer: layer
 ) -> None:
-    """Replaces every stacked array by a tuple of its layers', one array after the other.
+    """Replaces every stacked array by a tuple with one array for each layer, one after the other.
 
-    `placed` gives a layer's array, of this name, another form.
+    `place(name, array)` gives a layer's array of that name another form.
     """
     for name, held in params.items():
         if isinstance(held, dict):
-            taken_apart(held, placed)
+            unstack(held, place)
         else:
-            params[name] = tuple(placed(name, layer) for layer in held)
+            params[name] = tuple(place(name, layer) for layer in held)
 
 
 def _is_tuple(node: Any) -> bool:

@@ -10,7 +10,7 @@ from indextts_jax.config import WaveNetConfig
 from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
-from indextts_jax.layers.stack import nth
+from indextts_jax.layers.stack import layer_at
 
 
 def reflect(
@@ -112,4 +112,4 @@ class WaveNet(nnx.Module):
         if isinstance(self.layers, nnx.List):
             return self.layers[number]
         assert self.layers is not None
-        return nth(self.layers, number)
+        return layer_at(self.layers, number)

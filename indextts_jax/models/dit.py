@@ -1,7 +1,7 @@
 """Velocity field of the flow: a transformer with long skips, then a WaveNet."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.layers.parameters import Table
 from indextts_jax.layers.rotary import rotary_tables, rotate
-from indextts_jax.layers.stack import nth, taken_apart
+from indextts_jax.layers.stack import layer_at
 from indextts_jax.layers.wavenet import WaveNet
 
 TIME_SCALE = 1000.0
@@ -224,7 +224,9 @@ class DiT(nnx.Module):
         """Everything that depends on the times alone."""
         t = self.time(times)
         return Modulation(
-            blocks=jnp.stack([nth(self.blocks, i).modulation(t) for i in range(self.layers)], 1),
+            blocks=jnp.stack(
+                [layer_at(self.blocks, i).modulation(t) for i in range(self.layers)], 1
+            ),
             norm=self.norm.modulation(t),
             wavenet=self.wavenet.modulation(self.wavenet_time(times)),
             final=_halves(self.final_modulation(jax.nn.silu(t))),
@@ -272,7 +274,7 @@ class DiT(nnx.Module):
         """The transformer: the layers that hand on, the middle one, those that receive."""
 
         def run(x: Array, i: int, window: Window | None = None) -> Array:
-            return nth(self.blocks, i)(x, modulation[:, i], lengths, window)
+            return layer_at(self.blocks, i)(x, modulation[:, i], lengths, window)
 
         middle, last = self.layers // 2, self.layers - 1
         held: list[Array] = []
@@ -283,7 +285,7 @@ class DiT(nnx.Module):
         for i in range(middle + 1, self.layers):
             assert self.skips is not None
             joined = jnp.concatenate([x, held.pop()], axis=-1)
-            x = nth(self.skips, i - middle - 1)(joined).astype(jnp.float32)
+            x = layer_at(self.skips, i - middle - 1)(joined).astype(jnp.float32)
             x = run(x, i, window if i == last else None)
         return x
 
@@ -302,12 +304,3 @@ class DiT(nnx.Module):
         """
         base = self.prepare(prompt, style, condition)
         return self.evaluate(x, base, self.tables(times), lengths)
-
-
-def laid_out(params: dict[Any, Any]) -> dict[Any, Any]:
-    """The parameters as the steps read them fastest; those given are taken apart on the way."""
-    stacks = [params[name] for name in ("blocks", "skips") if name in params]
-    layers = params["wavenet"].get("layers", {})
-    for stack in [*stacks, *([layers] if "conv" in layers else [])]:  # else they are listed
-        taken_apart(stack)
-    return params

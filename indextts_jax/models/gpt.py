@@ -6,7 +6,6 @@ comes after everything that counts and needs no mask.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +17,18 @@ from indextts_jax.layers.feed_forward import FeedForward
 from indextts_jax.layers.kernels.decode_attention import ALIGNED
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
-from indextts_jax.layers.matmul import Quantized, Streamed, product, quantized, streamed
+from indextts_jax.layers.matmul import Streamed, product
 from indextts_jax.layers.norms import LayerNorm
-from indextts_jax.layers.split_attention import Part, attend
-from indextts_jax.layers.stack import nth, taken_apart
+from indextts_jax.layers.split_attention import KeyBlock, attend
+from indextts_jax.layers.stack import layer_at
 from indextts_jax.models.gpt_attention import by_piece, in_one_kernel
-from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, piece_sizes, turned, written_at
+from indextts_jax.models.gpt_cache import (
+    CodeCache,
+    PrefixCache,
+    piece_sizes,
+    transpose_keys,
+    written_at,
+)
 
 NORM_EPS = 1e-5
 
@@ -175,7 +180,7 @@ class GPT(nnx.Module):
         """Whether caches are cut into pieces, of which a step reads those only that hold something,
         and the first.
 
-        So it is where the parameters lie as a CPU reads them, see `laid_out`. A GPU, it is thought,
+        So it is with parameters in the layout for a CPU (`runtime.layout`). A GPU, it is thought,
         would wait for the host at every decision; that was not measured.
         """
         return isinstance(self.code_head.kernel.get_value(), Streamed)
@@ -206,7 +211,7 @@ class GPT(nnx.Module):
         self,
         codes: Int[Array, "b r"],
         index: Int[Array, ""] | Int[Array, " b"],
-        lineage: Int[Array, "b r s"],
+        ancestry: Int[Array, "b r s"],
         prefix: PrefixCache,
         cache: CodeCache,
     ) -> tuple[Float32[Array, "b r v"], CodeCache]:
@@ -214,21 +219,21 @@ class GPT(nnx.Module):
 
         One `index` for all rows is written faster; with one a row, each is at its own step.
 
-        `lineage` tells, for each earlier step, which beam's entry in the cache is a beam's own
-        history; later steps are not looked at.
+        `ancestry` says, for each earlier step, in which beam a beam's history was then: whose entry
+        in the cache it has inherited. Later steps are not looked at.
 
         Source: `GPT2InferenceModel.forward` of the PyTorch release.
         """
         x = _embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
-        own = lineage[:, :, : cache.size, None] == jnp.arange(codes.shape[1])  # b r s r
+        inherited = ancestry[:, :, : cache.size, None] == jnp.arange(codes.shape[1])  # b r s r
         form = in_one_kernel if self.fused_attention else by_piece
-        attention = form(index, own, prefix, cache)
+        attention = form(index, inherited, prefix, cache)
         keys, values = [], []
         for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
             mixed = attention(layer, query, key, value)
             x = block.finish(x, mixed)
-            key, value = turned(_after(mixed, key)), _after(mixed, value)
+            key, value = transpose_keys(_after(mixed, key)), _after(mixed, value)
             keys.append(written_at(index, cache.keys[layer], key, axis=3))
             values.append(written_at(index, cache.values[layer], value, axis=2))
         return self._logits(self._norms(x)), CodeCache(tuple(keys), tuple(values))
@@ -266,9 +271,9 @@ class GPT(nnx.Module):
         return tuple(jnp.zeros(shape, dtype) for _ in range(self.cfg.layers))
 
     def _blocks(self) -> Iterator[Block]:
-        """The blocks in turn, whether their arrays are stacked or lie apart (see `laid_out`)."""
+        """The blocks in turn, stacked or unstacked."""
         for number in range(self.cfg.layers):
-            yield nth(self.blocks, number)
+            yield layer_at(self.blocks, number)
 
     def _codes(self, codes: Int[Array, "b s"]) -> Float32[Array, "b s d"]:
         """Codes at the positions 0, 1, 2, ..."""
@@ -292,8 +297,8 @@ class GPT(nnx.Module):
         x, keys, values = rows, [], []
         for block in self._blocks():
             query, key, value = block.project(x)
-            key = turned(key)
-            x = block.finish(x, attend(query, [Part(key, value, mask)]))
+            key = transpose_keys(key)
+            x = block.finish(x, attend(query, [KeyBlock(key, value, mask)]))
             keys.append(key)
             values.append(value)
         return x, tuple(keys), tuple(values)
@@ -306,25 +311,6 @@ def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> A
     optimization barrier is taken away before the copies are made.)
     """
     return jnp.where(jnp.isnan(first), jnp.nan, then)
-
-
-def laid_out(params: dict[Any, Any], platform: str, *, eight_bits: bool = False) -> dict[Any, Any]:
-    """The parameters as decoding reads them fastest; those given are taken apart on the way.
-
-    Each layer's arrays lie apart. On a CPU kernels are `streamed`. With `eight_bits` those of the
-    layers are rounded to 8 bits; the head, which draws hang on, is not.
-    """
-
-    def placed(name: str, array: Array) -> Array | Streamed | Quantized:
-        if name == "kernel" and eight_bits:
-            return quantized(array)
-        return streamed(array) if name == "kernel" and platform == "cpu" else array
-
-    taken_apart(params["blocks"], placed)
-    head = params["code_head"]
-    if platform == "cpu":
-        head["kernel"] = streamed(head["kernel"])
-    return params
 
 
 def _embed(

@@ -1,4 +1,4 @@
-"""How a step of the GPT attends to the prefix and to those codes that are a beam's own history.
+"""How a step of the GPT attends to the prefix and to the codes that each beam has inherited.
 
 Both forms are given the masks of a step once, and then each layer's query, key and value.
 """
@@ -11,24 +11,25 @@ from jaxtyping import Array, Bool, Float, Float32, Int
 
 from indextts_jax.layers.kernels.decode_attention import Entries, attend_filled
 from indextts_jax.layers.masks import valid
-from indextts_jax.layers.split_attention import Attended, Part, attended
-from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, turned
+from indextts_jax.layers.split_attention import Attended, KeyBlock, gather
+from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, transpose_keys
 
 Attention = Callable[[int, Array, Array, Array], Float32[Array, "b h r k"]]
 
 
 def by_piece(
     index: Int[Array, ""] | Int[Array, " b"],
-    own: Bool[Array, "b r s r"],
+    inherited: Bool[Array, "b r s r"],
     prefix: PrefixCache,
     cache: CodeCache,
 ) -> Attention:
     """Attention over the first piece of the cache, and over each other one that holds something.
 
-    `own` says whose entries are whose; those of step `index` and later are not looked at.
+    `inherited` says which beams' entries each beam has inherited; those of step `index` and later
+    are not looked at.
     """
-    batch, beams, steps = own.shape[:3]
-    earlier = own & (jnp.arange(steps) < index[..., None])[..., None, :, None]
+    batch, beams, steps = inherited.shape[:3]
+    earlier = inherited & (jnp.arange(steps) < index[..., None])[..., None, :, None]
     masks = [
         earlier[:, :, piece.start : piece.stop].reshape(batch, beams, -1)  # b r j
         for piece in cache.pieces
@@ -38,12 +39,12 @@ def by_piece(
     itself = jnp.eye(beams, dtype=bool)
 
     def attention(layer: int, query: Array, key: Array, value: Array) -> Array:
-        given = Part(prefix.keys[layer], prefix.values[layer], known)
+        given = KeyBlock(prefix.keys[layer], prefix.values[layer], known)
         entries = zip(cache.entries(layer), masks, strict=True)
-        first, *more = [Part(*each, mask) for each, mask in entries]
-        state = attended(query, [given, first, Part(turned(key), value, itself)])
-        for some, part in zip(filled, more, strict=True):
-            state = lax.cond(some, Attended.with_more, _as_is, state, query, part)
+        first, *more = [KeyBlock(*each, mask) for each, mask in entries]
+        state = gather(query, [given, first, KeyBlock(transpose_keys(key), value, itself)])
+        for some, block in zip(filled, more, strict=True):
+            state = lax.cond(some, Attended.with_more, _as_is, state, query, block)
         return state.mean
 
     return attention
@@ -51,22 +52,22 @@ def by_piece(
 
 def in_one_kernel(
     index: Int[Array, ""] | Int[Array, " b"],
-    own: Bool[Array, "b r s r"],
+    inherited: Bool[Array, "b r s r"],
     prefix: PrefixCache,
     cache: CodeCache,
 ) -> Attention:
     """Attention over what each row holds, in a kernel for NVIDIA GPUs."""
-    batch, beams = own.shape[:2]
+    batch, beams = inherited.shape[:2]
     filled = jnp.broadcast_to(index * beams, batch)
-    own = own.reshape(batch, beams, -1)
+    inherited = inherited.reshape(batch, beams, -1)
 
     def attention(layer: int, query: Array, key: Array, value: Array) -> Array:
         given = Entries(prefix.keys[layer], prefix.values[layer], prefix.lengths)
         (entries,) = cache.entries(layer)
-        return attend_filled(query, key, value, given, Entries(*entries, filled), own)
+        return attend_filled(query, key, value, given, Entries(*entries, filled), inherited)
 
     return attention
 
 
-def _as_is(state: Attended, query: Float[Array, "b h r k"], part: Part) -> Attended:
+def _as_is(state: Attended, query: Float[Array, "b h r k"], block: KeyBlock) -> Attended:
     return state

@@ -24,10 +24,10 @@ class PrefixCache(NamedTuple):
 class CodeCache(NamedTuple):
     """Keys and values of the codes, by step and by the beam that wrote them there.
 
-    Nothing is ever moved: when beams change places, a table says whose entries are theirs. Each
-    layer's arrays lie apart, so that a step writes them in place, and so does each piece of some
-    steps, so that none is read before it holds something. Keys lie as a product with few queries
-    reads them fastest.
+    Entries are never reordered: `ancestry` says which beam's entry each beam has inherited at each
+    step. Every layer has arrays of its own, so that a step writes them in place, and these are cut
+    into pieces of some steps, so that none is read before it holds something. Keys are stored as
+    (head width, time), the fastest layout for a product with few queries.
     """
 
     keys: tuple[tuple[Float[Array, "b h k s r"], ...], ...]  # of each layer, by piece
@@ -56,7 +56,7 @@ class CodeCache(NamedTuple):
         """The cache with room for so many codes in each piece."""
 
         def resized(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
-            none = lax.slice_in_dim(arrays[0], 0, 0, axis=axis)  # spread over devices like these
+            none = lax.slice_in_dim(arrays[0], 0, 0, axis=axis)  # sharded like these
             both = zip(sizes, (*arrays, *[none] * len(sizes)), strict=False)
             return tuple(_with_room(array, size, axis) for size, array in both)
 
@@ -114,6 +114,6 @@ def written_at(
     return tuple(written)
 
 
-def turned(keys: Float[Array, "b h t k"]) -> Float[Array, "b h k t"]:
-    """Keys as the caches hold them."""
+def transpose_keys(keys: Float[Array, "b h t k"]) -> Float[Array, "b h k t"]:
+    """Keys in the layout of the caches."""
     return jnp.swapaxes(keys, 2, 3)

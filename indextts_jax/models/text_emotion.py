@@ -17,27 +17,29 @@ from indextts_jax.layers.feed_forward import SwiGLU
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.norms import RMSNorm
 from indextts_jax.layers.rotary import rotary_tables, rotate
-from indextts_jax.layers.split_attention import Part, attend
+from indextts_jax.layers.split_attention import KeyBlock, attend
 
 
 class ReplyCache(NamedTuple):
-    """Keys (turned by their positions) and values of all tokens so far."""
+    """Keys (rotated by their positions) and values of all tokens so far."""
 
     keys: Float[Array, "layers h p k"]
     values: Float[Array, "layers h p k"]
 
 
-def attend_grouped(query: Float[Array, "t q k"], parts: Sequence[Part]) -> Float32[Array, "t q k"]:
+def attend_grouped(
+    query: Float[Array, "t q k"], blocks: Sequence[KeyBlock]
+) -> Float32[Array, "t q k"]:
     """Attention in which neighbouring heads of queries share one head of keys and values.
 
     They do so as more positions of one head. Each mask is `t j`.
     """
     count, _, width = query.shape
-    heads = parts[0].keys.shape[1]
+    heads = blocks[0].keys.shape[1]
     grouped = query.reshape(count, heads, -1, width)  # t h g k
     group = grouped.shape[2]
     folded = jnp.moveaxis(grouped, 1, 0).reshape(1, heads, count * group, width)
-    shared = [part._replace(mask=jnp.repeat(part.mask, group, axis=0)) for part in parts]
+    shared = [block._replace(mask=jnp.repeat(block.mask, group, axis=0)) for block in blocks]
     mixed = attend(folded, shared).reshape(heads, count, group, width)
     return jnp.moveaxis(mixed, 0, 1).reshape(query.shape)
 
@@ -130,11 +132,11 @@ class TextEmotion(nnx.Module):
             block, keys, values = inputs
             query, key, value = block.project(x, (cos, sin))
             key, value = jnp.moveaxis(key, 0, 1), jnp.moveaxis(value, 0, 1)  # h t k
-            parts = [
-                Part(jnp.swapaxes(held, 1, 2)[None], content[None], mask)
+            blocks = [
+                KeyBlock(jnp.swapaxes(held, 1, 2)[None], content[None], mask)
                 for held, content, mask in ((keys, values, earlier), (key, value, causal))
             ]
-            return block.finish(x, attend_grouped(query, parts)), (key, value)
+            return block.finish(x, attend_grouped(query, blocks)), (key, value)
 
         x = self.embedding(tokens).astype(jnp.float32)
         x, new = lax.scan(layer, x, (self.blocks, cache.keys, cache.values))

@@ -5,9 +5,9 @@ import jax
 from indextts_jax.config import INT8, ModelConfig, RunConfig
 from indextts_jax.errors import InputError
 from indextts_jax.layers.kernels.attention import supported
-from indextts_jax.models import dit, gpt
 from indextts_jax.models.components import FUSED, Params, structure
 from indextts_jax.runtime import devices
+from indextts_jax.runtime.layout import to_device_layout
 
 
 def cast(name: str, params: Params, config: ModelConfig, dtype: str) -> Params:
@@ -50,7 +50,5 @@ def place_params(
     if eight := dtype == INT8:
         dtype = "float32" if device.platform == "cpu" else "bfloat16"  # of all but the kernels
     wanted = cast(name, params, config, dtype)
-    params.clear()  # what is laid out anew must not be held twice
-    if name == "gpt":
-        return gpt.laid_out(wanted, device.platform, eight_bits=eight)
-    return dit.laid_out(wanted) if name == "dit" else wanted
+    params.clear()  # no array is held in two layouts at once
+    return to_device_layout(name, wanted, device.platform, eight_bits=eight)

@@ -37,7 +37,7 @@ class BeamState(NamedTuple):
     step: Int[Array, ""]  # codes written so far
     codes: Int[Array, "b r s"]  # of the open beams, filled with the stop code past the end
     scores: Float32[Array, "b r"]
-    lineage: Int[Array, "b r s"]  # the beam in which each beam's history was, at each step
+    ancestry: Int[Array, "b r s"]  # the beam in which each beam's history was, at each step
     seen: Bool[Array, "b r v"]  # what the repetition penalty applies to
     finished: Hypotheses
     done: Bool[Array, " b"]
@@ -127,7 +127,7 @@ def select(
         step=state.step + 1,
         codes=inherited(state.codes).at[:, :, state.step].set(new),
         scores=jnp.take_along_axis(ranked.scores, going, axis=1),
-        lineage=inherited(state.lineage).at[:, :, state.step].set(jnp.arange(beams)),
+        ancestry=inherited(state.ancestry).at[:, :, state.step].set(jnp.arange(beams)),
         seen=inherited(state.seen) | (jnp.arange(state.seen.shape[-1]) == new[..., None]),
         finished=store,
         done=state.done | (full & hopeless),
@@ -169,7 +169,7 @@ def advance(task: Task, state: BeamState) -> BeamState:
     """One step: rank continuations, give each beam its next code, and run the model on them."""
     index, state = state.step, pick(task, state)
     codes = lax.dynamic_index_in_dim(state.codes, index, axis=2, keepdims=False)
-    logits, cache = task.step(codes, index, state.lineage, state.cache)
+    logits, cache = task.step(codes, index, state.ancestry, state.cache)
     return state._replace(logits=logits, cache=cache)
 
 
@@ -182,7 +182,7 @@ def begin(task: Task, logits: Float32[Array, "b v"], cache: Any) -> BeamState:
         step=jnp.zeros((), jnp.int32),
         codes=codes,
         scores=jnp.broadcast_to(jnp.where(jnp.arange(beams) == 0, 0.0, HOPELESS), none.shape),
-        lineage=jnp.zeros_like(codes),
+        ancestry=jnp.zeros_like(codes),
         seen=jnp.broadcast_to(seen_at_first(task, vocabulary), (rows, beams, vocabulary)),
         finished=Hypotheses(codes, none, jnp.full(none.shape, -jnp.inf), none),
         done=jnp.zeros(rows, bool),

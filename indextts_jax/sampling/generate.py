@@ -58,8 +58,8 @@ def generate(
         )
     logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
 
-    def step(codes: Array, index: Array, lineage: Array, cache: CodeCache) -> tuple[Array, Any]:
-        return gpt.step(codes, index, lineage, prefix, cache)
+    def step(codes: Array, index: Array, ancestry: Array, cache: CodeCache) -> tuple[Array, Any]:
+        return gpt.step(codes, index, ancestry, prefix, cache)
 
     task = Task(
         step=step,
@@ -85,12 +85,12 @@ def replay(
 ) -> Float32[Array, "b s v"]:
     """The logits of each code as generation sees them, when the codes are given beforehand."""
     first, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
-    lineage = jnp.zeros((codes.shape[0], 1, codes.shape[1]), jnp.int32)
+    ancestry = jnp.zeros((codes.shape[0], 1, codes.shape[1]), jnp.int32)
 
     def advance(carry: tuple[Array, CodeCache], index: Array) -> tuple[tuple, Array]:
         logits, cache = carry
         code = lax.dynamic_slice_in_dim(codes, index, 1, axis=1)
-        following, cache = gpt.step(code, index, lineage, prefix, cache)
+        following, cache = gpt.step(code, index, ancestry, prefix, cache)
         return (following[:, 0], cache), logits
 
     carry = (first, gpt.empty_cache(codes.shape[0], 1, codes.shape[1]))

@@ -22,8 +22,8 @@ FIRST_ROOM = 512
 class Task(NamedTuple):
     """What a loop is given.
 
-    `step(codes, index, lineage, cache)` takes code number `index` (from 0) of each beam (b r) and
-    gives the logits of the next one (b r v), and the cache; `lineage` (b r s) says, for each
+    `step(codes, index, ancestry, cache)` takes code number `index` (from 0) of each beam (b r) and
+    gives the logits of the next one (b r v), and the cache; `ancestry` (b r s) says, for each
     earlier step, in which beam a beam's history was then. `grow(cache, size)` makes room for `size`
     codes.
     """

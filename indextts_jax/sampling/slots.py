@@ -173,15 +173,15 @@ def advance(gpt: GPT, slots: Slots, strategy: Strategy) -> Slots:
     picked = jax.vmap(pick)(slots.rows, slots.keys, slots.numbers)
     rows = _where(slots.busy & ~_complete(slots, strategy), picked, slots.rows)
     if isinstance(rows, BeamState):
-        codes, lineage = rows.codes, rows.lineage
+        codes, ancestry = rows.codes, rows.ancestry
     else:
         codes = rows.codes[:, None]
-        lineage = jnp.zeros_like(codes)
+        ancestry = jnp.zeros_like(codes)
     # A slot that is complete, or empty, goes along, and writes where nobody looks.
     index = jnp.minimum(index, min(slots.cache.size, strategy.max_codes) - 1)
     index = jnp.where(slots.busy, index, 0)  # and reads next to nothing
     code = jnp.take_along_axis(codes, index[:, None, None], axis=2)[..., 0]
-    logits, cache = gpt.step(code, index, lineage, slots.prefix, slots.cache)
+    logits, cache = gpt.step(code, index, ancestry, slots.prefix, slots.cache)
     rows = rows._replace(logits=logits.reshape(rows.logits.shape))
     return slots._replace(rows=rows, cache=cache)
 

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +30,7 @@ from indextts_jax.utils.hashing import FileHash, hash_arrays, now
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 from indextts_jax.voices.analysis import Voice, prompt_condition
 
-FORMAT = 1  # of a voice file
+FORMAT = 2  # of a voice file; those of format 1 came from checkpoints of format 1
 FOLDER = "INDEXTTS_JAX_VOICES"
 ENDING = ".safetensors"
 _NAME = re.compile(r"\w[\w .-]{0,99}")
@@ -136,7 +137,7 @@ def read_record(path: str | Path) -> VoiceRecord:
     """What a voice file says about itself.
 
     Raises:
-        InputError: if it is no voice, damaged, or of a newer program.
+        InputError: if it is no voice, damaged, or of another format.
     """
     return _open(Path(path))[0]
 
@@ -145,7 +146,7 @@ def load_voice(model: Model, path: str | Path) -> Voice:
     """A voice from its file, for the model that made it.
 
     Raises:
-        InputError: if it is no voice, damaged, or was made with another checkpoint.
+        InputError: if it is no voice, damaged, of another format, or made with another checkpoint.
     """
     record, arrays = _open(Path(path))
     if record.checkpoint != (ours := fingerprint(model)):
@@ -170,6 +171,24 @@ def load_voice(model: Model, path: str | Path) -> Voice:
     )
 
 
+def _check_format(path: Path, data: object) -> None:
+    """Refuses a voice of another format; what else is wrong with its record shows later."""
+    found = data.get("format") if isinstance(data, dict) else None
+    if type(found) is not int or found == FORMAT:
+        return
+    if found > FORMAT:
+        raise InputError(
+            f"{path} is a voice of format {found}, from a newer program; this one reads format "
+            f"{FORMAT}: upgrade indextts-jax"
+        )
+    name = path.name.removesuffix(ENDING) if path.parent == directory() else path
+    raise InputError(
+        f"{path} is a voice of format {found}, from an older program; make it again: python -m "
+        f"indextts_jax.voice create {shlex.quote(str(name))} --checkpoint DIR --speaker FILE "
+        "--force"
+    )
+
+
 def _open(path: Path) -> tuple[VoiceRecord, Mapping[str, np.ndarray]]:
     if not path.is_file():
         raise InputError(f"there is no voice {path}; voices by name: {listed()}")
@@ -179,11 +198,7 @@ def _open(path: Path) -> tuple[VoiceRecord, Mapping[str, np.ndarray]]:
             if text is None:
                 raise InputError(f"{path} is no voice of this program")
             data = json.loads(text)
-            if type(data) is dict and type(data.get("format")) is int and data["format"] > FORMAT:
-                raise InputError(
-                    f"{path} is a voice of format {data['format']}, from a newer program; this "
-                    f"one reads up to format {FORMAT}: upgrade indextts-jax"
-                )
+            _check_format(path, data)
             record = from_data(VoiceRecord, data)
             if missing := set(_ARRAYS) - set(file.keys()):
                 raise InputError(f"{path} is damaged: it has no {', '.join(sorted(missing))}")

@@ -1,6 +1,7 @@
 """Checkpoints: what is saved is loaded; what is damaged is named; nothing half-written stays."""
 
 import errno
+import json
 import logging
 import os
 import shutil
@@ -142,7 +143,7 @@ def test_configuration_tokenizer_and_provenance_come_along(tmp_path):
     saved = open_checkpoint(tmp_path / "model")
     assert (saved.config, saved.tokenizer, saved.components) == (CONFIG, b"pieces", NAMES)
     record = saved.provenance
-    assert (record.format, record.dtype, record.ignored) == (1, "float16", ("x.y",))
+    assert (record.format, record.dtype, record.ignored) == (2, "float16", ("x.y",))
     assert record.sources == sources
     assert {version.package for version in record.versions} >= {"jax", "flax", "orbax-checkpoint"}
     assert record.components[0].parameters == 15 * (192 + 64)
@@ -175,13 +176,34 @@ def test_nothing_but_the_checkpoint_is_left(tmp_path):
         ("{", "provenance.json is damaged"),
         ("[]", "names no format"),
         ('{"format": "1"}', "names no format"),
-        ('{"format": 1}', "missing key created"),
+        ('{"format": 2}', "missing key created"),
         ("[" * 99999, "provenance.json is damaged"),
     ],
 )
 def test_damaged_provenance_is_told(model, text, match):
     (model / "provenance.json").write_text(text)
     refused(model, match)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1, "from an older program; import it again: python -m indextts_jax.import --src DIR"),
+        (3, "from a newer program; this one reads format 2: upgrade indextts-jax"),
+    ],
+)
+def test_another_format_is_refused_in_one_line(model, number, words):
+    record = json.loads((model / "provenance.json").read_text())
+    (model / "provenance.json").write_text(json.dumps({**record, "format": number}))
+    refused(model, f"{model} is a checkpoint of format {number}, {words}")
+    with pytest.raises(InputError, match=r"^[^\n]*$"):
+        open_checkpoint(model)
+
+
+def test_the_command_named_for_an_older_format_names_the_checkpoint(model):
+    record = json.loads((model / "provenance.json").read_text())
+    (model / "provenance.json").write_text(json.dumps({**record, "format": 1}))
+    refused(model, f" --dst {model} --force")
 
 
 def largest_file(folder):

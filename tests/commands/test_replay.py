@@ -176,7 +176,7 @@ def test_the_same_part_of_a_recording_is_heard_again(
     assert run("part.flac", "--checkpoint=tiny", "--speaker=speaker.wav") == 0
     source = from_comment(read_comment("part.flac"), "part.flac").speaker
     kept = VoiceRecord(
-        format=1, created="", source=source, heard=3.0, checkpoint="", digest="", start=0.0
+        format=2, created="", source=source, heard=3.0, checkpoint="", digest="", start=0.0
     )
     monkeypatch.setattr(store, "read_record", lambda path: kept)
     capsys.readouterr()

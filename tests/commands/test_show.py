@@ -75,7 +75,7 @@ def test_a_checkpoint_says_what_it_holds(run, sound):
     code, out, err = run(sound)
     assert (code, err) == (0, "")
     for told in (
-        "format 1, weights in float32",
+        "format 2, weights in float32",
         "orbax-checkpoint",
         "ignored at import: lora.weight",
         "tokenizer: 960 pieces",

@@ -27,10 +27,10 @@ class TableModel:
         """The same model as the loops take it; its cache holds codes by step and beam."""
         table = jnp.asarray(self.table)
 
-        def step(codes, index, lineage, cache):
+        def step(codes, index, ancestry, cache):
             size = cache.shape[1]
             cache = cache.at[:, index].set(codes)
-            own = jnp.take_along_axis(cache, jnp.moveaxis(lineage[:, :, :size], 1, 2), axis=2)
+            own = jnp.take_along_axis(cache, jnp.moveaxis(ancestry[:, :, :size], 1, 2), axis=2)
             past = (jnp.arange(size) < index)[:, None]
             own = jnp.where(past, own, cache) + 1  # the newest code stands in a beam's own column
             steps = jnp.arange(size)[:, None]

@@ -10,9 +10,9 @@ import support
 from flax import nnx
 
 from indextts_jax.config import DiTConfig, WaveNetConfig
-from indextts_jax.models import dit as dit_module
 from indextts_jax.models.components import structure
 from indextts_jax.models.dit import AdaptiveRMSNorm, DiT
+from indextts_jax.runtime.layout import to_device_layout
 
 SMALL = DiTConfig(
     width=30,
@@ -27,7 +27,7 @@ SMALL = DiTConfig(
 )
 
 
-def turned(array):
+def time_first(array):
     """Time before channels; the golden arrays have channels first."""
     return np.asarray(array).swapaxes(-1, -2)
 
@@ -53,7 +53,7 @@ def golden_inputs(rows=1):
     """Prompt, style and condition of the golden case, for some rows."""
     arrays = support.golden("cfm")
     frames = arrays["noise"].shape[-1]
-    mel = turned(arrays["prompt_mel"])
+    mel = time_first(arrays["prompt_mel"])
     prompt = np.pad(mel, [(0, 0), (0, frames - mel.shape[1]), (0, 0)])
     return [np.repeat(a, rows, axis=0) for a in (prompt, arrays["style"], arrays["condition"])]
 
@@ -179,18 +179,18 @@ class Plain:
 
 def test_one_evaluation_is_the_reference_s():
     arrays = support.golden("cfm")
-    noise = turned(arrays["noise"])
+    noise = time_first(arrays["noise"])
     prompt, style, condition = golden_inputs()
 
     ours = velocity(noise, prompt, np.float32([0.3]), style, condition, [noise.shape[1]])
 
-    support.assert_close(turned(ours), arrays["estimator_t0_3"], "cfm.estimator_t0_3")
+    support.assert_close(time_first(ours), arrays["estimator_t0_3"], "cfm.estimator_t0_3")
 
 
 def test_a_batch_of_two_lengths_is_the_reference_s_where_padding_does_not_leak_into_it():
     arrays = support.golden("cfm")
     x, times, lengths = (arrays[f"batch_{name}"] for name in ("x", "t", "lengths"))
-    x, times = turned(x), times.astype(np.float32)
+    x, times = time_first(x), times.astype(np.float32)
     prompt, style, condition = golden_inputs(rows=2)
     safe = lengths[1] - 2 * support.tiny_config().dit.wavenet.layers
 
@@ -198,7 +198,7 @@ def test_a_batch_of_two_lengths_is_the_reference_s_where_padding_does_not_leak_i
     cut = [a[1:, : lengths[1]] for a in (x, prompt, condition)]
     alone = velocity(cut[0], cut[1], times[1:], style[1:], cut[2], lengths[1:])
 
-    reference = turned(arrays["batch_estimator"])
+    reference = time_first(arrays["batch_estimator"])
     support.assert_close(ours[0], reference[0], "cfm.batch_estimator")
     support.assert_close(ours[1, :safe], reference[1, :safe], "cfm.batch_estimator")
     support.assert_close(ours[1, : lengths[1]], alone[0], "cfm.batch_estimator")
@@ -286,7 +286,7 @@ def test_one_table_of_times_serves_all_rows():
 @pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 2e-2), ("float16", 2.5e-3)])
 def test_half_precision_stays_close(dtype, tolerance):
     arrays = support.golden("cfm")
-    noise = turned(arrays["noise"])
+    noise = time_first(arrays["noise"])
     prompt, style, condition = golden_inputs()
 
     ours = velocity(
@@ -294,7 +294,7 @@ def test_half_precision_stays_close(dtype, tolerance):
     )
 
     assert ours.dtype == np.float32
-    assert support.relative_errors(turned(ours), arrays["estimator_t0_3"])[0] < tolerance
+    assert support.relative_errors(time_first(ours), arrays["estimator_t0_3"])[0] < tolerance
 
 
 def test_the_frequencies_stay_float32_in_half_precision():
@@ -314,16 +314,16 @@ def test_the_adaptive_norm_has_its_epsilon_beside_the_mean_square():
 
 
 @pytest.mark.parametrize("layers", [1, 4, 5])
-def test_layers_that_lie_apart_give_what_stacked_ones_give(layers):
+def test_unstacked_layers_give_what_stacked_ones_give(layers):
     cfg = dataclasses.replace(SMALL, layers=layers)
     graph, state = nnx.split(DiT(cfg, rngs=nnx.Rngs(0)))
     stacked = nnx.to_pure_dict(state)
-    apart = dit_module.laid_out(nnx.to_pure_dict(state))
-    assert isinstance(apart["blocks"]["attention"]["qkv"]["kernel"], tuple)
+    unstacked = to_device_layout("dit", nnx.to_pure_dict(state), "cpu")
+    assert isinstance(unstacked["blocks"]["attention"]["qkv"]["kernel"], tuple)
     assert not isinstance(stacked["blocks"]["attention"]["qkv"]["kernel"], tuple)
     rng = np.random.default_rng(0)
     sizes = ((2, 9, cfg.mels), (2, 9, cfg.mels), (2,), (2, cfg.style), (2, 9, cfg.condition))
     given = [jnp.asarray(rng.random(size, np.float32)) for size in sizes]
     run = jax.jit(lambda params: nnx.merge(graph, params).velocity(*given, jnp.array([9, 6])))
 
-    np.testing.assert_allclose(run(apart), run(stacked), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(run(unstacked), run(stacked), rtol=0, atol=1e-6)

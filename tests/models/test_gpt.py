@@ -9,12 +9,13 @@ from flax import nnx
 
 from indextts_jax.config import GPTConfig
 from indextts_jax.layers.kernels.decode_attention import attend_filled
-from indextts_jax.layers.split_attention import Part, attend
+from indextts_jax.layers.split_attention import KeyBlock, attend
 from indextts_jax.models import gpt as gpt_module
 from indextts_jax.models import gpt_attention, gpt_cache
 from indextts_jax.models.components import structure
 from indextts_jax.models.gpt import GPT
 from indextts_jax.models.gpt_cache import piece_sizes
+from indextts_jax.runtime.layout import to_device_layout
 from indextts_jax.sampling.generate import replay
 
 
@@ -184,22 +185,22 @@ def test_beams_find_their_history_through_the_lineage():
     cache = structure("gpt", support.tiny_config()).bind(support.tiny_params("gpt"))
     cache = cache.empty_cache(3, beams, steps)
     history = np.zeros((3, beams, 0), int)
-    lineage = np.full((3, beams, steps), 17)  # later steps are not looked at
+    ancestry = np.full((3, beams, steps), 17)  # later steps are not looked at
     step = compiled(GPT.step, "float32")
     for index in range(steps):
         parents = rng.integers(0, beams, (3, beams))
         codes = rng.integers(0, 64, (3, beams))
         history = np.take_along_axis(history, parents[..., None], axis=1)
         history = np.concatenate([history, codes[..., None]], axis=2)
-        lineage = np.take_along_axis(lineage, parents[..., None], axis=1)
-        lineage[:, :, index] = np.arange(beams)
+        ancestry = np.take_along_axis(ancestry, parents[..., None], axis=1)
+        ancestry[:, :, index] = np.arange(beams)
         logits, cache = step(
-            jnp.asarray(codes), jnp.asarray(index), jnp.asarray(lineage), cached, cache
+            jnp.asarray(codes), jnp.asarray(index), jnp.asarray(ancestry), cached, cache
         )
     for beam in range(beams):
         forced = np.concatenate([history[:, beam], np.zeros((3, 1), int)], axis=1)
         alone = call(replay, latents, emotion, text, text_lengths, forced)
-        support.assert_close(logits[:, beam], alone[:, -1], "gpt.lineage")
+        support.assert_close(logits[:, beam], alone[:, -1], "gpt.ancestry")
 
 
 def in_one_kernel(monkeypatch, dtype="float32"):
@@ -229,13 +230,13 @@ def test_the_kernel_for_gpus_gives_the_logits_of_the_reference(monkeypatch):
 
 @pytest.mark.parametrize("index", [5, [0, 6, 3]])
 def test_a_step_in_one_kernel_is_a_step(monkeypatch, index):
-    codes, lineage, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
+    codes, ancestry, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
     gpt, index = in_one_kernel(monkeypatch), jnp.asarray(index)
     run = jax.jit(lambda params, *given: GPT.step(gpt.bind(params), *given))
     params = support.tiny_params("gpt")
     larger = gpt.bind(params).resized(cache, 7)
-    expected, after = compiled(GPT.step, "float32")(codes, index, lineage, prefix, cache)
-    logits, written = run(params, codes, index, lineage, with_room(prefix), larger)
+    expected, after = compiled(GPT.step, "float32")(codes, index, ancestry, prefix, cache)
+    logits, written = run(params, codes, index, ancestry, with_room(prefix), larger)
 
     assert larger.size == 16
     support.assert_close(logits, expected, "gpt.scan")
@@ -247,7 +248,7 @@ def test_a_step_in_one_kernel_is_a_step(monkeypatch, index):
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_step_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fused):
     gpt = structure("gpt", support.tiny_config(), "bfloat16", fused_attention=fused)
-    codes, lineage, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
+    codes, ancestry, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
     params = jax.tree.map(lambda a: a.astype("bfloat16"), support.tiny_params("gpt"))
     prefix, cache = (
         jax.tree.map(lambda a: a.astype("bfloat16" if a.ndim > 1 else a.dtype), each)
@@ -255,7 +256,7 @@ def test_a_step_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fuse
     )
     step = jax.jit(lambda params, *given: GPT.step(gpt.bind(params), *given))
     cache = gpt.bind(params).resized(cache, 7)
-    given = codes, jnp.asarray(3), lineage, with_room(prefix), cache
+    given = codes, jnp.asarray(3), ancestry, with_room(prefix), cache
 
     assert support.kernels(step, params, *given) == fused * support.tiny_config().gpt.layers
 
@@ -267,8 +268,8 @@ def step_inputs(rng, beams, size):
     gpt = structure("gpt", support.tiny_config()).bind(support.tiny_params("gpt"))
     empty = gpt.empty_cache(3, beams, size)
     cache = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape, np.float32)), empty)
-    lineage = jnp.asarray(rng.integers(0, beams, (3, beams, size)))
-    return jnp.asarray(rng.integers(0, 64, (3, beams))), lineage, prefix, cache
+    ancestry = jnp.asarray(rng.integers(0, beams, (3, beams, size)))
+    return jnp.asarray(rng.integers(0, 64, (3, beams))), ancestry, prefix, cache
 
 
 @pytest.mark.parametrize("beams", [1, 3])
@@ -288,14 +289,14 @@ def test_logits_are_the_same_to_the_bit_with_more_room(monkeypatch, sizes):
     gpt, params = pieces_of(monkeypatch, 4)
     run = jax.jit(lambda params, *given: GPT.step(gpt.bind(params), *given))
     rng = np.random.default_rng(sizes)
-    codes, lineage, prefix, _ = step_inputs(rng, 3, max(sizes))
+    codes, ancestry, prefix, _ = step_inputs(rng, 3, max(sizes))
     module = gpt.bind(params)
     small = module.empty_cache(3, 3, min(sizes))
     small = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape, np.float32)), small)
     large = module.resized(small, max(sizes))
     for index in (jnp.asarray(7), jnp.asarray([0, 8, 5])):
-        alone, _ = run(params, codes, index, lineage, prefix, small)
-        beside, _ = run(params, codes, index, lineage, prefix, large)
+        alone, _ = run(params, codes, index, ancestry, prefix, small)
+        beside, _ = run(params, codes, index, ancestry, prefix, large)
 
         np.testing.assert_array_equal(beside, alone)
 
@@ -323,22 +324,22 @@ def test_scanned_blocks_equal_a_loop_over_them():
         for i in range(support.tiny_config().gpt.layers):
             block = jax.tree.map(lambda leaf, i=i: leaf[i], gpt.blocks)
             query, key, value = block.project(x)
-            x = block.finish(x, attend(query, [Part(jnp.swapaxes(key, 2, 3), value, mask)]))
+            x = block.finish(x, attend(query, [KeyBlock(jnp.swapaxes(key, 2, 3), value, mask)]))
         return gpt.code_head(gpt.final_norm(gpt.trunk_norm(x[:, 18])))
 
     scanned, _ = call(GPT.prefill, rows, lengths)
     support.assert_close(scanned, call(looped, rows, lengths), "gpt.scan")
 
 
-def apart(platform):
-    """Structure and parameters as they are laid out when they are loaded."""
+def in_layout(platform):
+    """Structure, and parameters in a device's layout."""
     params = jax.tree.map(jnp.asarray, support.tiny_params("gpt"))
-    return structure("gpt", support.tiny_config()), gpt_module.laid_out(params, platform)
+    return structure("gpt", support.tiny_config()), to_device_layout("gpt", params, platform)
 
 
 @pytest.mark.parametrize("platform", ["cpu", "gpu"])
-def test_parameters_laid_out_for_a_device_give_the_logits_of_those_stored(platform):
-    gpt, params = apart(platform)
+def test_device_layouts_give_the_logits_of_stored_parameters(platform):
+    gpt, params = in_layout(platform)
     codes = np.random.default_rng(2).integers(0, 64, (1, 5))
     run = jax.jit(lambda params, *given: replay(gpt.bind(params), *given))
 
@@ -350,9 +351,9 @@ def test_parameters_laid_out_for_a_device_give_the_logits_of_those_stored(platfo
 
 
 def pieces_of(monkeypatch, first):
-    """The tiny model, laid out for a CPU, with a cache in small pieces."""
+    """The tiny model in the layout for a CPU, with a cache in small pieces."""
     monkeypatch.setattr(gpt_cache, "FIRST_PIECE", first)
-    return apart("cpu")
+    return in_layout("cpu")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -363,12 +364,12 @@ def test_no_step_copies_the_cache(monkeypatch, first, dtype, rows):
     gpt, params = pieces_of(monkeypatch, first)
     params, size, beams = jax.tree.map(lambda array: array.astype(dtype), params), 41, 3
 
-    def steps(params, prefix, cache, lineage, first):
+    def steps(params, prefix, cache, ancestry, first):
         module = gpt.bind(params)
 
         def step(index, state):
             index = index if rows == 1 else first + index
-            logits, cache = module.step(state[0], index, lineage, prefix, state[1])
+            logits, cache = module.step(state[0], index, ancestry, prefix, state[1])
             return jnp.argmax(logits, -1), cache
 
         return jax.lax.fori_loop(0, size, step, (jnp.zeros((rows, beams), int), cache))
@@ -395,8 +396,8 @@ def test_what_no_code_has_reached_is_not_read(monkeypatch, rows):
     cache = module.empty_cache(rows, 3, 30)
     cache = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape, np.float32)), cache)
     prefix = module.empty_prefix(rows, 5)._replace(lengths=jnp.full(rows, 5))
-    lineage = jnp.asarray(rng.integers(0, 3, (rows, 3, 30)))
-    given = jnp.asarray(rng.integers(0, 64, (rows, 3))), lineage, prefix
+    ancestry = jnp.asarray(rng.integers(0, 3, (rows, 3, 30)))
+    given = jnp.asarray(rng.integers(0, 64, (rows, 3))), ancestry, prefix
     step = jax.jit(lambda params, index, cache, codes, *rest: GPT.step(
         gpt.bind(params), codes, index, *rest, cache
     ))  # fmt: skip
@@ -456,8 +457,11 @@ def test_attention_over_parts_is_attention_over_all_their_keys():
     mask = rng.random((2, 5, 11)) < 0.6
     mask[:, :, 0] = True
     cuts = [slice(0, 4), slice(4, 11)]
-    turned = np.swapaxes(keys, 2, 3)
-    parts = [Part(turned[..., cut], values[:, :, cut], jnp.asarray(mask[..., cut])) for cut in cuts]
+    transposed = np.swapaxes(keys, 2, 3)
+    parts = [
+        KeyBlock(transposed[..., cut], values[:, :, cut], jnp.asarray(mask[..., cut]))
+        for cut in cuts
+    ]
     scores = np.einsum("bhik,bhjk->bhij", query, keys, dtype=np.float64) / np.sqrt(7)
     weights = np.where(mask[:, None], np.exp(scores), 0)
     expected = np.einsum("bhij,bhjk->bhik", weights / weights.sum(-1, keepdims=True), values)
@@ -480,9 +484,9 @@ def test_halves_stay_close(dtype):
 
 
 def test_eight_bits_stay_close():
-    gpt, params = apart("cpu")
+    gpt, params = in_layout("cpu")
     rounded = jax.tree.map(jnp.asarray, support.tiny_params("gpt"))
-    rounded = gpt_module.laid_out(rounded, "cpu", eight_bits=True)
+    rounded = to_device_layout("gpt", rounded, "cpu", eight_bits=True)
     codes = np.random.default_rng(2).integers(0, 64, (1, 15))
     run = jax.jit(lambda params, *given: replay(gpt.bind(params), *given))
     given = list(map(jnp.asarray, (*spoken(), codes)))

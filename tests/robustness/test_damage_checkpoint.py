@@ -56,6 +56,8 @@ CASES = [
     Case("a component that was not imported",
          recorded(lambda data: data["components"].pop(0)),
          ("has no semantic_encoder; import again with python -m indextts_jax.import",)),
+    Case("an older version of ours", recorded(lambda data: data.update(format=1)),
+         ("is a checkpoint of format 1, from an older program", "indextts_jax.import --src DIR")),
     Case("a newer version of ours", recorded(lambda data: data.update(format=99)),
          ("is a checkpoint of format 99, from a newer program", "upgrade indextts-jax")),
     Case("a key of nobody's", recorded(lambda data: data.update(new=1)),

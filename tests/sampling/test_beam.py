@@ -217,7 +217,7 @@ def state_with(store, *, done=False, scores=(-1.0, -1.5)):
         step=jnp.asarray(1),
         codes=jnp.array([[[7], [8]]], jnp.int32),
         scores=jnp.array([scores], jnp.float32),
-        lineage=jnp.zeros((1, 2, 1), jnp.int32),
+        ancestry=jnp.zeros((1, 2, 1), jnp.int32),
         seen=jnp.zeros((1, 2, 10), bool),
         finished=store,
         done=jnp.array([done]),

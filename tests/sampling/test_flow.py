@@ -27,7 +27,7 @@ SMALL = DiTConfig(
 )
 
 
-def turned(array):
+def time_first(array):
     """Time before channels; the golden arrays have channels first."""
     return np.asarray(array).swapaxes(-1, -2)
 
@@ -88,7 +88,7 @@ def plain_euler(dit, noise, prompt, prompt_lengths, condition, style, lengths, g
 def golden_flow(*, fused, steps=4, guidance=0.7):
     """The reference's flow: a call, its arrays, and those of the file."""
     arrays, config = support.golden("cfm"), support.tiny_config()
-    noise, mel = turned(arrays["noise"]), turned(arrays["prompt_mel"])
+    noise, mel = time_first(arrays["noise"]), time_first(arrays["prompt_mel"])
     frames, prompted = noise.shape[1], mel.shape[1]
     prompt = np.pad(mel, [(0, 0), (0, frames - prompted), (0, 0)])
     given = (noise, prompt, [prompted], arrays["condition"], arrays["style"], [frames])
@@ -104,7 +104,7 @@ def golden_flow(*, fused, steps=4, guidance=0.7):
 def test_the_mel_is_the_reference_s(name, steps, guidance):
     call, given, arrays = golden_flow(fused=False, steps=steps, guidance=guidance)
 
-    support.assert_close(turned(call(*given)), arrays[name], f"cfm.{name}")
+    support.assert_close(time_first(call(*given)), arrays[name], f"cfm.{name}")
 
 
 def test_the_kernel_for_gpus_gives_the_mel_of_the_reference(monkeypatch):
@@ -115,7 +115,7 @@ def test_the_kernel_for_gpus_gives_the_mel_of_the_reference(monkeypatch):
     monkeypatch.setattr(dit, "attend", interpreted)
     call, given, arrays = golden_flow(fused=True)
 
-    support.assert_close(turned(call(*given)), arrays["euler4_cfg0_7"], "cfm.euler4_cfg0_7")
+    support.assert_close(time_first(call(*given)), arrays["euler4_cfg0_7"], "cfm.euler4_cfg0_7")
 
 
 @pytest.mark.parametrize("fused", [False, True])

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from indextts_jax.layers.kernels.decode_attention import attend_filled
 from indextts_jax.models import gpt_attention, gpt_cache
 from indextts_jax.models.components import structure
-from indextts_jax.models.gpt import laid_out
+from indextts_jax.runtime.layout import to_device_layout
 from indextts_jax.sampling import slots
 from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.settings import SamplingConfig
@@ -34,7 +34,7 @@ KEYS = jax.random.split(jax.random.key(3), len(TEXTS))
 
 @functools.cache
 def params(platform: str) -> Any:
-    return laid_out(jax.tree.map(jnp.asarray, support.tiny_params("gpt")), platform)
+    return to_device_layout("gpt", jax.tree.map(jnp.asarray, support.tiny_params("gpt")), platform)
 
 
 FUSED = False  # whether the model has the kernel for NVIDIA GPUs; one test sets it

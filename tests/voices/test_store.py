@@ -139,7 +139,9 @@ def damage(data: bytes, how: str) -> bytes:
         case "flipped":
             return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
         case "newer":
-            return data.replace(rb"\"format\": 1", rb"\"format\": 9")
+            return data.replace(rb"\"format\": 2", rb"\"format\": 9")
+        case "older":
+            return data.replace(rb"\"format\": 2", rb"\"format\": 1")
         case "other":
             return data.replace(b"indextts_jax_voice", b"indextts_jax_vojce")
         case "typo":
@@ -154,6 +156,7 @@ def damage(data: bytes, how: str) -> bytes:
         ("cut", "is damaged"),
         ("flipped", "its numbers are not those that were written"),
         ("newer", "format 9, from a newer program"),
+        ("older", r"format 1, .*: python -m indextts_jax.voice create \S+ --checkpoint DIR --sp"),
         ("other", "is no voice of this program"),
         ("typo", "haerd"),
         ("text", "is damaged"),
@@ -164,6 +167,20 @@ def test_a_damaged_file_is_named(tts: IndexTTS, kept: Path, how: str, message: s
     with pytest.raises(InputError, match=message) as caught:
         store.load_voice(tts.model, kept)
     assert "anna.safetensors" in str(caught.value)
+
+
+def test_a_voice_of_the_older_format_says_how_to_make_it_again(
+    tts: IndexTTS, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(store.FOLDER, str(tmp_path))
+    path = store.voice_path("Anna B")
+    path.write_bytes(damage(kept.read_bytes(), "older"))
+    with pytest.raises(InputError) as caught:
+        store.load_voice(tts.model, path)
+    assert str(caught.value) == (
+        f"{path} is a voice of format 1, from an older program; make it again: python -m "
+        "indextts_jax.voice create 'Anna B' --checkpoint DIR --speaker FILE --force"
+    )
 
 
 def test_voices_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,15 +39,15 @@ def attend_filled(
     value: Float[Array, "b h r k"],
     prefix: Entries,
     codes: Entries,
-    own: Bool[Array, "b r e"],
+    inherited: Bool[Array, "b r e"],
     *,
     interpret: bool = False,
 ) -> Float32[Array, "b h r k"]:
-    """What each beam gathers from its own key and value, the prefix, and those codes that are its.
+    """What each beam gathers from its own key and value, the prefix, and its inherited codes.
 
-    `own` has a column for each entry of the codes that can be filled. Scores are divided by the
-    root of the width. Of what is not filled nothing is read, but for keys up to the next multiple
-    of 16. `interpret` runs the kernel as plain JAX, anywhere.
+    `inherited` has a column for each entry of the codes that can be filled. Scores are divided by
+    the root of the width. Of what is not filled nothing is read, but for keys up to the next
+    multiple of 16. `interpret` runs the kernel as plain JAX, anywhere.
     """
     assert all(entries.keys.shape[3] % ALIGNED == 0 for entries in (prefix, codes))
     batch, heads, beams, width = query.shape
@@ -62,7 +62,7 @@ def attend_filled(
         return pl.BlockSpec((None,) * 3 + rest, lambda *place: (*place, *(0 for _ in rest)))
 
     number = pl.BlockSpec((None,), lambda row, *_: (row,))
-    owned = pl.BlockSpec((None, *own.shape[1:]), lambda row, *_: (row, 0, 0))
+    inherited_mask = pl.BlockSpec((None, *inherited.shape[1:]), lambda row, *_: (row, 0, 0))
     tokens = (query, key, value)
     given = [(prefix.keys, prefix.values), (codes.keys, codes.values)]
     call = pl.pallas_call(
@@ -74,7 +74,7 @@ def attend_filled(
             number,
             *map(of_head, given[1]),
             number,
-            owned,
+            inherited_mask,
         ],
         out_specs=[of_share(shape) for shape in shapes],
         out_shape=[jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
@@ -82,14 +82,14 @@ def attend_filled(
         interpret=interpret,
         name="attend_filled",
     )
-    room = min(codes.keys.shape[3], own.shape[2])
+    room = min(codes.keys.shape[3], inherited.shape[2])
     means, log_sums = call(
         *tokens,
         *given[0],
         jnp.minimum(prefix.filled, prefix.keys.shape[3]).astype(jnp.int32),
         *given[1],
         jnp.minimum(codes.filled, room).astype(jnp.int32),
-        own.astype(jnp.int8),
+        inherited.astype(jnp.int8),
     )
     return jnp.sum(means * jax.nn.softmax(log_sums, axis=2)[..., None], axis=2)
 
@@ -110,7 +110,7 @@ def _kernel(
     keys_ref: Any,
     values_ref: Any,
     filled_ref: Any,
-    own_ref: Any,
+    inherited_ref: Any,
     mean_ref: Any,
     log_sum_ref: Any,
     *,
@@ -158,9 +158,9 @@ def _kernel(
     def all_written(here: Any, written: Array) -> Bool[Array, "q j"]:
         return jnp.broadcast_to(written[None], (queries, BLOCK))
 
-    def owned(here: Any, written: Array) -> Bool[Array, "q j"]:
+    def inherited_mask(here: Any, written: Array) -> Bool[Array, "q j"]:
         mask = there[:, None] & written[None]
-        return triton.load(own_ref.at[all_queries, here], mask=mask, other=0) != 0
+        return triton.load(inherited_ref.at[all_queries, here], mask=mask, other=0) != 0
 
     query, key = of_beams(query_ref), of_beams(key_ref)
     itself = jnp.sum(query.astype(jnp.float32) * key.astype(jnp.float32), axis=1) * width**-0.5
@@ -171,7 +171,7 @@ def _kernel(
         jnp.where(first[:, None], of_beams(value_ref).astype(jnp.float32), 0),
     )
     carry = walk(prefix_keys_ref, prefix_values_ref, prefix_filled_ref[...], all_written, carry)
-    total, highest, mixed = walk(keys_ref, values_ref, filled_ref[...], owned, carry)
+    total, highest, mixed = walk(keys_ref, values_ref, filled_ref[...], inherited_mask, carry)
     total = jnp.maximum(total, TINY)
     triton.store(mean_ref.at[all_queries, :], mixed / total[:, None], mask=there[:, None])
     triton.store(log_sum_ref.at[all_queries], highest + jnp.log(total), mask=there)

@@ -7,7 +7,7 @@ import pytest
 import support
 
 from indextts_jax.layers.kernels.decode_attention import BLOCK, SHARES, Entries, attend_filled
-from indextts_jax.layers.split_attention import Part, attend
+from indextts_jax.layers.split_attention import KeyBlock, attend
 
 HEADS, ROWS = 2, 3
 
@@ -26,22 +26,22 @@ def inputs(beams, room, steps, width=16, dtype="float32", rows=ROWS):
     return tokens, prefix, codes, jnp.asarray(owner == np.arange(beams)).reshape(rows, beams, -1)
 
 
-def kernel(tokens, prefix, codes, own, known, steps):
+def kernel(tokens, prefix, codes, inherited, known, steps):
     """The kernel with so many rows of the prefix, and steps of the codes."""
     filled = jnp.asarray(steps) * tokens[0].shape[2]
     given = Entries(*prefix, jnp.asarray(known)), Entries(*codes, filled)
-    return attend_filled(*tokens, *given, own, interpret=True)
+    return attend_filled(*tokens, *given, inherited, interpret=True)
 
 
-def plain(tokens, prefix, codes, own, known, steps):
+def plain(tokens, prefix, codes, inherited, known, steps):
     query, key, value = tokens
     beams = query.shape[2]
     first = jnp.arange(prefix[0].shape[3]) < jnp.asarray(known)[:, None]
-    written = jnp.arange(own.shape[2]) < beams * jnp.asarray(steps)[:, None]
+    written = jnp.arange(inherited.shape[2]) < beams * jnp.asarray(steps)[:, None]
     parts = [
-        Part(*prefix, first[:, None]),
-        Part(*codes, own & written[:, None]),
-        Part(jnp.swapaxes(key, 2, 3), value, jnp.eye(beams, dtype=bool)),
+        KeyBlock(*prefix, first[:, None]),
+        KeyBlock(*codes, inherited & written[:, None]),
+        KeyBlock(jnp.swapaxes(key, 2, 3), value, jnp.eye(beams, dtype=bool)),
     ]
     return attend(query, parts)
 
@@ -75,7 +75,7 @@ def test_the_kernel_is_the_plain_computation(sizes, dtype, apart):
 def test_what_is_not_filled_changes_nothing():
     """Not even where it is no number. (How much is read shows in the machine code alone.)"""
     known, steps = [3, 100, 64], [0, 150, 22]
-    tokens, prefix, codes, own = inputs(3, 112, 160)
+    tokens, prefix, codes, inherited = inputs(3, 112, 160)
 
     def spoilt(entries, filled):
         beyond = jnp.arange(entries[0].shape[3]) >= jnp.asarray(filled)[:, None]
@@ -85,18 +85,19 @@ def test_what_is_not_filled_changes_nothing():
     others = spoilt(prefix, known), spoilt(codes, 3 * np.array(steps))
 
     np.testing.assert_array_equal(
-        kernel(tokens, *others, own, known, steps), kernel(tokens, prefix, codes, own, known, steps)
+        kernel(tokens, *others, inherited, known, steps),
+        kernel(tokens, prefix, codes, inherited, known, steps),
     )
 
 
 def test_what_belongs_to_another_beam_changes_nothing():
-    tokens, prefix, codes, own = inputs(3, 16, 80)
-    mine = own[:, 1]
+    tokens, prefix, codes, inherited = inputs(3, 16, 80)
+    mine = inherited[:, 1]
     others = (
         jnp.where(mine[:, None, None], codes[0], 1e30),
         jnp.where(mine[:, None, :, None], codes[1], 1e30),
     )
-    given = [own, [10] * ROWS, [70, 50, 3]]
+    given = [inherited, [10] * ROWS, [70, 50, 3]]
 
     np.testing.assert_array_equal(
         kernel(tokens, prefix, others, *given)[:, :, 1],
@@ -105,15 +106,15 @@ def test_what_belongs_to_another_beam_changes_nothing():
 
 
 def test_a_row_is_the_same_to_the_bit_alone_and_beside_longer_ones():
-    tokens, prefix, codes, own = inputs(3, 512, 304)
+    tokens, prefix, codes, inherited = inputs(3, 512, 304)
     known, steps = [33, 500, 64], [21, 304, 129]
-    together = kernel(tokens, prefix, codes, own, known, steps)
+    together = kernel(tokens, prefix, codes, inherited, known, steps)
     cut = slice(0, 1)
     alone = kernel(
         [token[cut] for token in tokens],
         (prefix[0][cut, ..., :48], prefix[1][cut, :, :48]),
         (codes[0][cut, ..., :96], codes[1][cut, :, :96]),
-        own[cut, :, :96],
+        inherited[cut, :, :96],
         known[cut],
         steps[cut],
     )
@@ -130,9 +131,9 @@ def test_a_beam_with_nothing_behind_it_gathers_its_own_value():
 
 
 def test_the_kernel_is_for_cuda():
-    tokens, prefix, codes, own = inputs(3, 112, 48, 64, "bfloat16")
+    tokens, prefix, codes, inherited = inputs(3, 112, 48, 64, "bfloat16")
     filled = jnp.zeros(ROWS, int)
-    given = *tokens, Entries(*prefix, filled), Entries(*codes, filled), own
+    given = *tokens, Entries(*prefix, filled), Entries(*codes, filled), inherited
     call = jax.jit(attend_filled)
 
     assert support.kernels(call, *given) == 1
