@@ -62,7 +62,7 @@ def test_codes_are_the_reference_s(name: str, group: str) -> None:
     check(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("name", SETS)
 def test_codes_of_all_other_runs_are_the_reference_s(name: str, group: str) -> None:
