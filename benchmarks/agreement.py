@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import timing
 
+from indextts_jax.config import RunConfig
 from indextts_jax.errors import InputError
 from indextts_jax.runtime.inner_stages import replay_logits
 from indextts_jax.runtime.model import Model, load_model
@@ -102,7 +103,7 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
 
     def opened(dtype: str) -> Model:
         print(f"loading {dtype}", file=sys.stderr, flush=True)
-        return load_model(args.checkpoint, dtype=dtype, components=["gpt"])
+        return load_model(args.checkpoint, RunConfig(dtype=dtype), components=["gpt"])
 
     model = opened(EXACT)
     stop = model.config.gpt.stop_code

@@ -12,7 +12,7 @@ import timing
 from roofline import Cost, Peak
 from work import CODES_PER_SECOND, FRAMES_PER_CODE, Work, codes_for
 
-from indextts_jax.config import Config
+from indextts_jax.config import ModelConfig, RunConfig
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.runtime.model import Model
@@ -79,17 +79,22 @@ def timed(
 
 
 def floors(
-    config: Config, request: Request, tokens: int, codes: int, peaks: Mapping[str, Peak]
+    config: ModelConfig,
+    run: RunConfig,
+    request: Request,
+    tokens: int,
+    codes: int,
+    peaks: Mapping[str, Peak],
 ) -> dict[str, float]:
     """The least seconds of each stage of speaking; `peaks` by compute dtype."""
-    compute, rows = config.compute, request.rows
+    rows = request.rows
     prompt = Work(prompt=request.prompt).prompt_frames
     frames = int(FRAMES_PER_CODE * codes)
 
     def total(costs: list[Cost], dtype: str) -> float:
         return sum(peaks[dtype].floor(cost) for cost in costs)
 
-    gpt, dit, vocoder = compute.gpt, compute.dit, compute.vocoder
+    gpt, dit, vocoder = (run.compute_dtype(name) for name in ("gpt", "dit", "vocoder"))
     width = {dtype: WIDTHS[dtype] for dtype in (gpt, dit, vocoder)}
     steps = roofline.decode(config, tokens, codes, request.beams, width[gpt], rows)
     flow = roofline.flow(config, prompt, codes, frames, request.steps, width[dit], rows)
@@ -101,7 +106,7 @@ def floors(
     }
 
 
-def voice_floors(config: Config, seconds: float, peak: Peak) -> dict[str, float]:
+def voice_floors(config: ModelConfig, seconds: float, peak: Peak) -> dict[str, float]:
     """The least seconds that each component takes for a new prompt."""
     work = Work(prompt=seconds)
     costs = {
@@ -159,9 +164,11 @@ def analysed(
     return row, voice
 
 
-def decoded_bytes(config: Config, request: Request, tokens: int, codes: int) -> float:
+def decoded_bytes(
+    config: ModelConfig, run: RunConfig, request: Request, tokens: int, codes: int
+) -> float:
     """What decoding reads and writes, by the plain formulae."""
-    width = WIDTHS[config.compute.gpt]
+    width = WIDTHS[run.compute_dtype("gpt")]
     steps = roofline.decode(config, tokens, codes, request.beams, width, request.rows)
     return sum(cost.bytes for cost in steps)
 
@@ -204,7 +211,7 @@ def whole(
     audio = sum(speech.duration for speech in found)
     codes, count = sum(segment.codes for segment in segments), len(segments)
     tokens = round(sum(s.text_tokens for s in segments) / count)
-    mean = tts.model.config, request, tokens, round(codes / count)
+    mean = tts.model.config, tts.model.run, request, tokens, round(codes / count)
     rounds = count / request.rows
     least = {name: seconds * rounds for name, seconds in floors(*mean, peaks).items()}
     stages = {

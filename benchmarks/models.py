@@ -1,5 +1,6 @@
 """The models and prompts that are timed: a checkpoint, or sizes filled with random numbers."""
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,12 +12,11 @@ import numpy as np
 import soundfile
 from work import NEVER
 
-from indextts_jax.config import Config, bundled_config, load_config
+from indextts_jax.config import ModelConfig, RunConfig, bundled_config, load_config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, Params, structure
 from indextts_jax.runtime import precision
 from indextts_jax.runtime.model import Model, load_model
-from indextts_jax.runtime.precision import with_compute_dtype, with_fused_attention
 from indextts_jax.text.tokenizer import Tokenizer
 
 DATA = Path(__file__).parents[1] / "indextts_jax/data"
@@ -45,16 +45,17 @@ def random_model(
         config = load_config(Path(sizes))
     else:
         raise InputError(f"--random must be {', '.join(SIZES)} or a YAML file, got {sizes!r}")
-    config = with_compute_dtype(config, dtype)
+    run = RunConfig(dtype=dtype, fused_attention=fused_attention)
     if fused_attention:
         (device,) = jnp.zeros(()).devices()
-        config = with_fused_attention(config, device)
+        precision.check_kernels(config, device)
     block = jax.random.normal(jax.random.key(0), (BLOCK,), jnp.float32)
-    params = {name: _filled(name, config, block) for name in components}
-    return Model(config, params, Tokenizer((DATA / "demo_tokenizer.model").read_bytes()))
+    params = {name: _filled(name, config, run, block) for name in components}
+    tokenizer = Tokenizer((DATA / "demo_tokenizer.model").read_bytes())
+    return Model(config, params, tokenizer, run=run)
 
 
-def _filled(name: str, config: Config, block: jax.Array) -> Params:
+def _filled(name: str, config: ModelConfig, run: RunConfig, block: jax.Array) -> Params:
     expected = structure(name, config).expected
     (device,) = block.devices()
 
@@ -72,7 +73,7 @@ def _filled(name: str, config: Config, block: jax.Array) -> Params:
     def make(block: jax.Array) -> Params:
         params = jax.tree_util.tree_map_with_path(lambda p, leaf: fill(p, leaf, block), expected)
         # In the dtype and the layout that loading gives them.
-        return precision.place_params(name, params, config, device)
+        return precision.place_params(name, params, config, run, device)
 
     # One program a component. The block is its argument: drawn inside, XLA would draw it again
     # for every array.
@@ -90,8 +91,8 @@ def opened(
     if (checkpoint is None) == (sizes is None):
         raise InputError("give a checkpoint, or --random published (or tiny)")
     if checkpoint is not None:
-        fused = {"fused_attention": fused_attention}
-        return without_stop(load_model(checkpoint, dtype=dtype, components=SPOKEN, **fused))
+        run = RunConfig(dtype=dtype, fused_attention=fused_attention)
+        return without_stop(load_model(checkpoint, run, components=SPOKEN))
     assert sizes is not None
     return without_stop(random_model(sizes, dtype, fused_attention=fused_attention))
 
@@ -103,7 +104,7 @@ def without_stop(model: Model) -> Model:
     head["bias"] = head["bias"].at[model.config.gpt.stop_code].set(NEVER)
     gpt["code_head"] = head
     params = {name: gpt if name == "gpt" else model.params[name] for name in model.params}
-    return Model(model.config, params, model.tokenizer, model.provenance)
+    return dataclasses.replace(model, params=params)
 
 
 def prompt(speaker: Path, seconds: float, folder: Path) -> Path:

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from indextts_jax.config import RunConfig
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model, load_model
@@ -43,7 +44,7 @@ def differences(ours: np.ndarray, exact: np.ndarray) -> dict[str, float]:
 def inputs(model: Model, prompt: int, frames: int) -> list[jax.Array]:
     """Random noise, prompt, condition and style for a target of so many frames."""
     rng = np.random.default_rng(0)
-    dit, buckets = model.config.dit, model.config.buckets
+    dit, buckets = model.config.dit, model.buckets
 
     def random(size: int, width: int) -> jax.Array:
         return jnp.asarray(rng.standard_normal((1, size, width), np.float32))
@@ -75,7 +76,7 @@ def measure(checkpoint: str, dtypes: list[str], asked: argparse.Namespace) -> di
     report: dict[str, Any] = {}
     exact: dict[str, np.ndarray] = {}
     for dtype in ["float32", *(name for name in dtypes if name != "float32")]:
-        model = load_model(checkpoint, dtype=dtype, components=["dit", "vocoder"])
+        model = load_model(checkpoint, RunConfig(dtype=dtype), components=["dit", "vocoder"])
         given = inputs(model, asked.prompt, asked.frames)
         flow = functools.partial(
             stages.guided_mel, model, *given, steps=asked.steps, guidance=GUIDANCE

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.config import Config, ConformerConfig, PerceiverConfig
+from indextts_jax.config import ConformerConfig, ModelConfig, PerceiverConfig
 from indextts_jax.models.components import structure
 
 PUBLISHED_STYLE = 5.63e6  # multiply-adds of the style encoder for a row, at the published sizes
@@ -50,27 +50,27 @@ class Peak:
         return max(cost.flops / self.flops, cost.bytes / self.bandwidth)
 
 
-def parameters(config: Config, component: str) -> int:
+def parameters(config: ModelConfig, component: str) -> int:
     """The number of a component's parameters."""
     return sum(
         math.prod(leaf.shape) for leaf in jax.tree.leaves(structure(component, config).expected)
     )
 
 
-def _weights(config: Config, component: str, width: int) -> float:
+def _weights(config: ModelConfig, component: str, width: int) -> float:
     return float(width * parameters(config, component))
 
 
 # The autoregressive model
 
 
-def trunk(config: Config) -> int:
+def trunk(config: ModelConfig) -> int:
     """Weights of the GPT's matrices, the head aside."""
     gpt = config.gpt
     return gpt.layers * (4 * gpt.width**2 + 2 * gpt.width * gpt.feed_forward)
 
 
-def streamed(config: Config) -> int:
+def streamed(config: ModelConfig) -> int:
     """Parameters that each step of decoding reads: trunk, norms, head, with their biases."""
     gpt = config.gpt
     layer = 9 * gpt.width + gpt.feed_forward  # biases of four matrices, and two norms
@@ -78,7 +78,7 @@ def streamed(config: Config) -> int:
     return trunk(config) + gpt.layers * layer + 4 * gpt.width + head
 
 
-def step(config: Config, keys: int, beams: int, width: int, rows: int = 1) -> Cost:
+def step(config: ModelConfig, keys: int, beams: int, width: int, rows: int = 1) -> Cost:
     """One step of decoding over so many keys, with values of `width` bytes."""
     gpt = config.gpt
     head = gpt.width * gpt.code_vocabulary
@@ -88,21 +88,21 @@ def step(config: Config, keys: int, beams: int, width: int, rows: int = 1) -> Co
     return Cost(float(flops), float(width * (streamed(config) + cached)))
 
 
-def whole_pass(config: Config, positions: int, width: int, rows: int = 1) -> Cost:
+def whole_pass(config: ModelConfig, positions: int, width: int, rows: int = 1) -> Cost:
     """All positions at once through the trunk, with causal attention."""
     gpt = config.gpt
     flops = positions * 2 * trunk(config) + 2 * gpt.layers * gpt.width * positions**2
     return Cost(float(rows * flops), float(width * trunk(config)))
 
 
-def prefix_length(config: Config, tokens: int) -> int:
+def prefix_length(config: ModelConfig, tokens: int) -> int:
     """Positions before the first code: conditioning, text with its ends, start code."""
     gpt = config.gpt
     return gpt.conditioning_latents + gpt.speed_rows + tokens + 2 + 1
 
 
 def decode(
-    config: Config, tokens: int, codes: int, beams: int, width: int, rows: int = 1
+    config: ModelConfig, tokens: int, codes: int, beams: int, width: int, rows: int = 1
 ) -> list[Cost]:
     """The prefix, then each step."""
     start = prefix_length(config, tokens)
@@ -110,7 +110,7 @@ def decode(
     return [whole_pass(config, start, width, rows), *steps]
 
 
-def latents(config: Config, tokens: int, codes: int, width: int, rows: int = 1) -> Cost:
+def latents(config: ModelConfig, tokens: int, codes: int, width: int, rows: int = 1) -> Cost:
     """The pass over finished codes."""
     return whole_pass(config, prefix_length(config, tokens) + codes + 1, width, rows)
 
@@ -118,7 +118,7 @@ def latents(config: Config, tokens: int, codes: int, width: int, rows: int = 1) 
 # The prompt
 
 
-def semantic_encoder(config: Config, positions: int) -> Cost:
+def semantic_encoder(config: ModelConfig, positions: int) -> Cost:
     """17 layers of the semantic encoder."""
     cfg = config.semantic_encoder
     d = cfg.width
@@ -127,7 +127,7 @@ def semantic_encoder(config: Config, positions: int) -> Cost:
     return Cost(2.0 * macs, _weights(config, "semantic_encoder", 4))
 
 
-def semantic_codec(config: Config, positions: int) -> Cost:
+def semantic_codec(config: ModelConfig, positions: int) -> Cost:
     """Encoder and quantiser."""
     cfg = config.semantic_codec
     layers = cfg.layers * (cfg.hidden * cfg.kernel + 2 * cfg.hidden * cfg.feed_forward)
@@ -137,7 +137,7 @@ def semantic_codec(config: Config, positions: int) -> Cost:
     return Cost(2.0 * macs, _weights(config, "semantic_codec", 4))
 
 
-def style_encoder(config: Config, rows: int) -> Cost | None:
+def style_encoder(config: ModelConfig, rows: int) -> Cost | None:
     """Known for the published sizes alone."""
     cfg = config.style_encoder
     if (cfg.width, cfg.growth, tuple(cfg.layers)) != (128, 32, (12, 24, 16)):
@@ -164,7 +164,7 @@ def _perceiver(cfg: PerceiverConfig, positions: int) -> float:
     )
 
 
-def conditioning(config: Config, positions: int, emotions: int = 2) -> Cost:
+def conditioning(config: ModelConfig, positions: int, emotions: int = 2) -> Cost:
     """Speaker latents once, an emotion vector so many times."""
     cfg, half = config.conditioning, (positions - 3) // 2 + 1
     speaker = _conformer(cfg.speaker_encoder, half) + _perceiver(cfg.speaker_perceiver, half)
@@ -175,7 +175,7 @@ def conditioning(config: Config, positions: int, emotions: int = 2) -> Cost:
 # The sound
 
 
-def velocity(config: Config, frames: int, width: int, rows: int = 2) -> Cost:
+def velocity(config: ModelConfig, frames: int, width: int, rows: int = 2) -> Cost:
     """One evaluation of the flow's field; two rows with guidance."""
     cfg = config.dit
     d, ff, net = cfg.width, cfg.feed_forward, cfg.wavenet
@@ -189,7 +189,7 @@ def velocity(config: Config, frames: int, width: int, rows: int = 2) -> Cost:
     return Cost(2.0 * rows * (frames * frame + times), _weights(config, "dit", width))
 
 
-def regulator(config: Config, codes: int, frames: int, width: int, rows: int = 1) -> Cost:
+def regulator(config: ModelConfig, codes: int, frames: int, width: int, rows: int = 1) -> Cost:
     """Projection of the latents, embedding of the codes, length regulator."""
     cfg, codec = config.length_regulator, config.semantic_codec
     widths = (cfg.latents, *cfg.projection, cfg.features)
@@ -201,14 +201,14 @@ def regulator(config: Config, codes: int, frames: int, width: int, rows: int = 1
 
 
 def flow(
-    config: Config, prompt: int, codes: int, frames: int, steps: int, width: int, rows: int = 1
+    config: ModelConfig, prompt: int, codes: int, frames: int, steps: int, width: int, rows: int = 1
 ) -> list[Cost]:
     """The regulator, then each step over prompt and target, with guidance."""
     each = velocity(config, prompt + frames, width, 2 * rows)
     return [regulator(config, codes, frames, width, rows), *[each] * steps]
 
 
-def vocoder(config: Config, frames: int, width: int, rows: int = 1) -> Cost:
+def vocoder(config: ModelConfig, frames: int, width: int, rows: int = 1) -> Cost:
     """The vocoder, its activations fused."""
     cfg = config.vocoder
     macs, elements, rate, channels = cfg.mels * cfg.channels * cfg.outer_kernel, 0, 1, cfg.channels

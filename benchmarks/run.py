@@ -55,17 +55,14 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         model = models.opened(
             args.checkpoint, args.random, args.dtype, fused_attention=args.fused_attention
         )
-        dtypes = {"float32", model.config.compute.gpt, model.config.compute.dit}
-        dtypes.add(model.config.compute.vocoder)
-        peaks = {dtype: roofline.measure(dtype) for dtype in sorted(dtypes)}
+        compute = {name: model.run.compute_dtype(name) for name in ("gpt", "dit", "vocoder")}
+        peaks = {dtype: roofline.measure(dtype) for dtype in sorted({"float32", *compute.values()})}
     for dtype, peak in peaks.items():
         _tell(f"{dtype}: {peak.flops / 1e9:,.0f} GFLOP/s, {peak.bandwidth / 1e9:,.1f} GB/s")
     found: dict[str, Any] = {
         **record.head("run", devices.describe(device)),
         "weights": str(args.checkpoint.name) if args.checkpoint else f"random, {args.random}",
-        "dtype": {
-            stage: getattr(model.config.compute, stage) for stage in ("gpt", "dit", "vocoder")
-        },
+        "dtype": compute,
         "settings": {
             "steps": args.steps,
             "beams": args.beams,

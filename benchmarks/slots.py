@@ -19,8 +19,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from indextts_jax.config import RunConfig
 from indextts_jax.engine.acoustic import Line
-from indextts_jax.engine.decoding import Decoder
+from indextts_jax.engine.decoding import Queue, SlotDecoder
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.utils.stopwatch import Clock
@@ -43,16 +44,12 @@ def rounds(
 
     def decode(size: int) -> tuple[int, float]:
         queue = collections.deque(range(size))
-        decoder = Decoder(
-            model,
-            sampling,
-            size,
-            text,
+        source = Queue(
             take=lambda: queue.popleft() if queue else None,
             line=lambda number: line,
             key=lambda number: keys[number],
-            clock=Clock(),
         )
+        decoder = SlotDecoder(model, source, sampling, size, text, Clock())
         start = time.perf_counter()
         count = sum(len(ids) for _, ids, _ in decoder.codes())
         return count, time.perf_counter() - start
@@ -71,7 +68,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype")
     asked = parser.parse_args()
-    model = load_model(asked.checkpoint, components=["gpt"], dtype=asked.dtype)
+    model = load_model(asked.checkpoint, RunConfig(dtype=asked.dtype), components=["gpt"])
     decode = rounds(model, asked.slots, beams=asked.beams, codes=asked.codes, text=asked.text)
 
     rates: dict[int, list[float]] = {size: [] for size in asked.slots}
@@ -89,7 +86,7 @@ def main() -> int:
         "beams": asked.beams,
         "codes": asked.codes,
         "text": asked.text,
-        "dtype": model.config.compute.gpt,
+        "dtype": model.run.compute_dtype("gpt"),
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
     }

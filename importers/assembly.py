@@ -11,7 +11,7 @@ from importers.speech import Importer
 from importers.table import Plan, Tree
 from importers.text_emotion import FOLDER, PREFIX, TextEmotionImporter, find_folder
 from indextts_jax.checkpoint import reading, writing
-from indextts_jax.config import Config
+from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import COMPONENTS, OPTIONAL
 from indextts_jax.utils import hashing
@@ -161,7 +161,7 @@ def open_sources(
     return Sources(speech, words)
 
 
-def config_of(sources: Sources, base: reading.Checkpoint | None) -> Config:
+def config_of(sources: Sources, base: reading.Checkpoint | None) -> ModelConfig:
     """The configuration of the checkpoint.
 
     Raises:
@@ -175,7 +175,7 @@ def config_of(sources: Sources, base: reading.Checkpoint | None) -> Config:
             problems = [
                 f"{section} differs from the checkpoint's"
                 for section in new
-                if section not in ("compute", "buckets", WORDS) and new[section] != held[section]
+                if section != WORDS and new[section] != held[section]
             ]
             if sources.speech.tokenizer != base.tokenizer:
                 problems.append("the tokenizer differs from the checkpoint's")
@@ -190,7 +190,7 @@ def save(
     target: Path,
     force: bool,
     dtype: str,
-    config: Config,
+    config: ModelConfig,
     sources: Sources,
     base: reading.Checkpoint | None,
     arrays: Iterator[tuple[str, Tree]],

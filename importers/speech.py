@@ -20,7 +20,7 @@ from importers.release.settings import Published, read_published, read_settings
 from importers.sizes import resolve
 from importers.table import ImportMismatch, Plan, Tree
 from importers.tables import bigvgan, gpt, prototypes, s2mel, w2v_bert
-from indextts_jax.config import BucketConfig, ComputeConfig, Config, bundled_config
+from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.errors import gathered
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
@@ -31,7 +31,7 @@ class Importer:
     """A published model that was checked as far as names, shapes and settings go."""
 
     located: Located
-    config: Config
+    config: ModelConfig
     dtype: str
     tensors: Mapping[str, Tensors]  # by file
     plans: Mapping[str, Plan]  # by file
@@ -213,7 +213,7 @@ def _sections(
     tensors: Mapping[str, Tensors],
 ) -> tuple[dict[str, Any], list[str]]:
     """The sections of our configuration, and what kept others from being had."""
-    hints = {field.name: field.type for field in dataclasses.fields(Config)}
+    hints = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
     sections: dict[str, Any] = {}
     problems: list[str] = []
     with contextlib.suppress(ConfigError):  # told by `_unsupported`
@@ -295,33 +295,25 @@ def _tokenizer_problems(located: Located, published: Published) -> list[str]:
     return []
 
 
-def _whole(sections: Mapping[str, Any]) -> tuple[Config, list[str]]:
-    """The configuration of an imported model: float32 everywhere, published buckets that fit.
+def _whole(sections: Mapping[str, Any]) -> tuple[ModelConfig, list[str]]:
+    """The configuration of an imported model, with the rates and limits of its release.
 
     If something is wrong, what; the configuration is then good for checking single files only.
     """
     problems = []
+    release = bundled_config("indextts2")
+    constants: dict[str, Any] = {
+        "version": release.version,
+        "codes_per_second": release.codes_per_second,
+        "frames_per_code": release.frames_per_code,
+        "limits": release.limits,
+    }
     if len(sections) == len(SIZES) + 1:
-        stages = [field.name for field in dataclasses.fields(ComputeConfig)]
-        compute = ComputeConfig(**dict.fromkeys(stages, "float32"))
-        buckets = _buckets(sections["gpt"].text_positions, sections["gpt"].code_positions)
         try:
-            return Config(**sections, compute=compute, buckets=buckets), []
+            return ModelConfig(**constants, **sections), []
         except ConfigError as error:
             problems.append(str(error))
-    unchecked = object.__new__(Config)
-    for field in dataclasses.fields(Config):
-        object.__setattr__(unchecked, field.name, sections.get(field.name))
+    unchecked = object.__new__(ModelConfig)
+    for field in dataclasses.fields(ModelConfig):
+        object.__setattr__(unchecked, field.name, {**constants, **sections}.get(field.name))
     return unchecked, problems
-
-
-def _buckets(text: int, codes: int) -> BucketConfig:
-    """The published model's buckets, within the position tables of the GPT."""
-    ladders = bundled_config("indextts2").buckets
-
-    def within(ladder: tuple[int, ...], limit: int) -> tuple[int, ...]:
-        return (*(size for size in ladder if size < limit), limit)
-
-    return dataclasses.replace(
-        ladders, text=within(ladders.text, text), codes=within(ladders.codes, codes)
-    )

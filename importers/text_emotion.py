@@ -10,11 +10,11 @@ from importers import table
 from importers.formats.mapped import SourceError
 from importers.formats.tensors import Tensors, open_tensors
 from importers.release.locate import download_command
-from importers.release.settings import MAX_BYTES, read_settings
+from importers.release.settings import read_settings, read_text
 from importers.sizes import resolve
 from importers.table import ImportMismatch, Plan, Tensor, Tree
 from importers.tables import qwen
-from indextts_jax.config import Config, TextEmotionConfig, bundled_config
+from indextts_jax.config import ModelConfig, TextEmotionConfig, bundled_config
 from indextts_jax.emotion.prompt import END, SYSTEM, PromptTokenizer, prompt_of
 from indextts_jax.emotion.reader import COMPONENT
 from indextts_jax.errors import InputError, gathered
@@ -42,12 +42,7 @@ def find_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
     """
     path = folder / FILE
     if path.is_file():
-        if path.stat().st_size > MAX_BYTES:
-            raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for a template")
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise SourceError(f"{path} is not UTF-8 text") from error
+        return read_text(path)
     template = settings.get("chat_template")
     if isinstance(template, list):  # several, by name
         named = {entry.get("name"): entry.get("template") for entry in template}
@@ -134,21 +129,12 @@ def find_folder(src: Path, flag: str | Path | None, published: str | None) -> Pa
     )
 
 
-class Shards(Mapping[str, Tensor]):
+class Shards(dict[str, Tensor]):
     """The arrays of several files."""
 
     def __init__(self, files: Sequence[Tensors]):
+        super().__init__({name: tensor for file in files for name, tensor in file.items()})
         self.files = files
-        self._tensors = {name: tensor for file in files for name, tensor in file.items()}
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
 
     def release(self) -> None:
         """Lets the system take back the memory of what was read."""
@@ -241,7 +227,7 @@ class TextEmotionImporter:
         for path in self.files:
             yield hashing.hash_file(path, f"{self.folder.resolve().name}/{path.name}")
 
-    def within(self, config: Config) -> Config:
+    def within(self, config: ModelConfig) -> ModelConfig:
         """A model's configuration with this component."""
         return dataclasses.replace(config, text_emotion=self.config)
 

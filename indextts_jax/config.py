@@ -5,12 +5,102 @@ naming its path.
 """
 
 import dataclasses
-import importlib.resources
 from pathlib import Path
 from typing import Any
 
+from indextts_jax.errors import InputError
 from indextts_jax.utils import strict_yaml
 from indextts_jax.utils.strict_data import ConfigError, from_data
+
+DTYPES = ("float32", "bfloat16", "float16")
+INT8 = "int8"  # of the GPT: kernels in 8 bits
+COMPUTE_DTYPES = (*DTYPES, INT8)
+
+LOW_PRECISION = ("gpt", "length_regulator", "dit", "vocoder", "text_emotion")
+"""The components that may compute in another dtype than float32."""
+
+FRAMES = (
+    128,
+    192,
+    256,
+    320,
+    384,
+    448,
+    512,
+    544,
+    576,
+    608,
+    640,
+    672,
+    704,
+    736,
+    768,
+    832,
+    896,
+    960,
+    1024,
+    1152,
+    1280,
+    1408,
+    1536,
+    1792,
+    2048,
+    2560,
+    3072,
+    3584,
+    4096,
+)
+SPANS = (
+    128,
+    192,
+    256,
+    320,
+    384,
+    448,
+    512,
+    544,
+    576,
+    608,
+    640,
+    672,
+    704,
+    736,
+    768,
+    832,
+    896,
+    960,
+    1024,
+    1088,
+    1152,
+    1216,
+    1280,
+    1344,
+    1408,
+    1472,
+    1536,
+    1600,
+    1664,
+    1728,
+    1792,
+    1856,
+    1920,
+    1984,
+    2048,
+    2176,
+    2304,
+    2432,
+    2560,
+    2688,
+    2816,
+    2944,
+    3072,
+    3328,
+    3584,
+    3840,
+    4096,
+)
+
+PROMPT_SECONDS = 15.0  # of a recording that are used, in every release so far
 
 # The order of the eight weights, everywhere.
 EMOTIONS = (
@@ -217,7 +307,6 @@ class GPTConfig:
     stop_text: int
     start_code: int
     stop_code: int
-    fused_attention: bool = False  # of a decoding step, in one kernel, on NVIDIA GPUs
 
     def __post_init__(self) -> None:
         _positive("gpt", self, "width", "layers", "heads", "feed_forward", "text_vocabulary")
@@ -287,7 +376,6 @@ class DiTConfig:
     style: int
     frequencies: int  # of the time embedding
     wavenet: WaveNetConfig
-    fused_attention: bool = False  # in one kernel, on NVIDIA GPUs
 
     def __post_init__(self) -> None:
         _positive("dit", self, "width", "layers", "heads", "feed_forward", "mels", "condition")
@@ -383,52 +471,25 @@ class TextEmotionConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ComputeConfig:
-    """Compute dtype of each stage: float32, bfloat16 or float16; of the GPT, int8 as well."""
+class LimitsConfig:
+    """What the release keeps to; position tables may hold less, and then that counts."""
 
-    semantic_encoder: str
-    semantic_codec: str
-    style_encoder: str
-    conditioning: str
-    gpt: str
-    length_regulator: str
-    dit: str
-    vocoder: str
-    text_emotion: str = "float32"
+    prompt_seconds: float  # of a recording; the rest is not used
+    segment_tokens: int  # text tokens in a segment
+    segment_codes: int  # new codes in a segment
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            allowed = COMPUTE_DTYPES if field.name == "gpt" else DTYPES
-            if value not in allowed:
-                raise ConfigError(
-                    f"compute.{field.name} must be one of {', '.join(allowed)}, got {value!r:.80}"
-                )
+        _positive("limits", self, *(f.name for f in dataclasses.fields(self)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class BucketConfig:
-    """Padded lengths, so that a new sentence rarely compiles; past the last, its multiples."""
+class ModelConfig:
+    """What a model is: its version, its rates and every size. How it is run is a `RunConfig`."""
 
-    text: tuple[int, ...]  # text tokens of a segment
-    features: tuple[int, ...]  # semantic features of a prompt
-    codes: tuple[int, ...]  # codes of a segment, in the latent pass
-    frames: tuple[int, ...]  # mel frames
-    spans: tuple[int, ...] = ()  # mel frames of prompt and segment; none: as `frames`
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            ladder = getattr(self, field.name)
-            if not ladder and field.name == "spans":
-                continue
-            if not ladder or list(ladder) != sorted(set(ladder)) or ladder[0] < 1:
-                raise ConfigError(f"buckets.{field.name} must ascend from 1 or more, got {ladder}")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    """Every size of a model, and how it is run."""
-
+    version: str  # of IndexTTS
+    codes_per_second: int
+    frames_per_code: float  # mel frames
+    limits: LimitsConfig
     mel: MelConfig
     semantic_encoder: SemanticEncoderConfig
     semantic_codec: SemanticCodecConfig
@@ -439,8 +500,6 @@ class Config:
     length_regulator: LengthRegulatorConfig
     dit: DiTConfig
     vocoder: VocoderConfig
-    compute: ComputeConfig
-    buckets: BucketConfig
     text_emotion: TextEmotionConfig | None = None  # a model may come without it
 
     def __post_init__(self) -> None:
@@ -487,9 +546,50 @@ class Config:
             raise ConfigError("; ".join(problems))
 
 
-DTYPES = ("float32", "bfloat16", "float16")
-INT8 = "int8"  # of the GPT: kernels in 8 bits
-COMPUTE_DTYPES = (*DTYPES, INT8)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class BucketConfig:
+    """Padded lengths, so that a new sentence rarely compiles; past the last, its multiples."""
+
+    text: tuple[int, ...] = (32, 64, 128, 256, 384, 512)  # text tokens of a segment
+    features: tuple[int, ...] = (128, 256, 384, 512, 640, 768)  # semantic features of a prompt
+    codes: tuple[int, ...] = (64, 128, 256, 512, 1024, 1536)  # of a segment, in the latent pass
+    frames: tuple[int, ...] = FRAMES  # mel frames of a prompt, or of a segment
+    spans: tuple[int, ...] = SPANS  # mel frames of prompt and segment; none: as `frames`
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            sizes = getattr(self, field.name)
+            if not sizes and field.name == "spans":
+                continue
+            if not sizes or list(sizes) != sorted(set(sizes)) or sizes[0] < 1:
+                raise ConfigError(f"buckets.{field.name} must ascend from 1 or more, got {sizes}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """How a model is run, whatever it is.
+
+    The stages after the prompt's analysis compute in `dtype`, float32 if none is asked for; the
+    encoders of the prompt stay in float32, because they run once a prompt, and small errors there
+    choose other codes. With int8 the kernels of the GPT have 8 bits, and the rest runs in bfloat16.
+    With `fused_attention`, attention of decoding and flow runs in kernels for NVIDIA GPUs.
+    """
+
+    dtype: str | None = None
+    fused_attention: bool = False
+    buckets: BucketConfig = BucketConfig()
+
+    def __post_init__(self) -> None:
+        if self.dtype not in (None, *COMPUTE_DTYPES):
+            raise InputError(
+                f"dtype must be one of {', '.join(COMPUTE_DTYPES)}, got {self.dtype!r:.80}", "dtype"
+            )
+
+    def compute_dtype(self, component: str) -> str:
+        """What a component computes in."""
+        if self.dtype is None or component not in LOW_PRECISION:
+            return "float32"
+        return "bfloat16" if self.dtype == INT8 and component != "gpt" else self.dtype
 
 
 def _lookup(config: Any, path: str) -> Any:
@@ -498,20 +598,20 @@ def _lookup(config: Any, path: str) -> Any:
     return config
 
 
-def load_config(path: str | Path) -> Config:
+def load_config(path: str | Path) -> ModelConfig:
     """The configuration in a YAML file of our own schema (see `configs/`)."""
     try:
         data = strict_yaml.parse(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is not valid YAML: {error!s:.300}") from error
     try:
-        return from_data(Config, data)
+        return from_data(ModelConfig, data)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def bundled_config(name: str) -> Config:
+def bundled_config(name: str) -> ModelConfig:
     """The configuration `name` that comes with the package: `indextts2` or `tiny`."""
-    resource = importlib.resources.files("indextts_jax") / "configs" / f"{name}.yaml"
-    with importlib.resources.as_file(resource) as path:
-        return load_config(path)
+    package = Path(__file__).parent
+    inside = package / "configs"  # of a wheel; a source tree has the directory beside the package
+    return load_config((inside if inside.is_dir() else package.parent / "configs") / f"{name}.yaml")

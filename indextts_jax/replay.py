@@ -3,7 +3,6 @@
 python -m indextts_jax.replay out.flac --checkpoint indextts2 --speaker voice.wav
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,14 @@ from indextts_jax.audio.output import check_output, read_comment
 from indextts_jax.cli import runner
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.terminal import stage_bar
-from indextts_jax.emotion.request import OPTIONS, Emotion
+from indextts_jax.config import RunConfig
 from indextts_jax.engine import recipe
-from indextts_jax.engine.recipe import Recipe
-from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.recipe_text import format_recipe
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import Failure, InputError
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.utils.hashing import FileHash, hash_file
 from indextts_jax.utils.stopwatch import Clock
-from indextts_jax.utils.strict_data import to_data
 from indextts_jax.voices import store
 from indextts_jax.voices.analysis import EmotionPrompt
 
@@ -73,63 +70,6 @@ def _recording(given: str | None, wanted: FileHash, beside: Path, flag: str) -> 
     return found
 
 
-def _changed(settings: Settings) -> str:
-    """The settings that are not the usual ones."""
-
-    def flat(data: Any, path: str = "") -> dict[str, Any]:
-        if not isinstance(data, dict):
-            return {path: data}
-        pairs = [flat(value, f"{path}.{key}" if path else key) for key, value in data.items()]
-        return {key: value for part in pairs for key, value in part.items()}
-
-    plain = dataclasses.replace(settings, glossary=None)
-    ours, usual = flat(to_data(plain)), flat(to_data(Settings()))
-    told = [f"{key} {value}" for key, value in ours.items() if value != usual[key]]
-    if settings.glossary is not None:
-        told.append(f"glossary of {len(settings.glossary.terms)}")
-    return ", ".join(told) or "the usual ones"
-
-
-def _heard(source: FileHash, start: float) -> str:
-    where = f", from second {start:g} on" if start else ""
-    return f"{source.name} ({source.sha256[:12]}){where}"
-
-
-def _emotion(emotion: Emotion) -> str:
-    """The options of an emotion that are given."""
-    told = []
-    for name, option in OPTIONS.items():
-        value = getattr(emotion, name)
-        if isinstance(value, EmotionPrompt) and value.source is not None:
-            told.append(_heard(value.source, value.start))
-        elif isinstance(value, tuple):
-            told.append(", ".join(f"{number:g}" for number in value))
-        elif value is True:
-            told.append(name)
-        elif value != option.default:
-            told.append(f"{name} {value}")
-    return "; ".join(told)
-
-
-def described(made: Recipe) -> str:
-    """The recipe for people."""
-    emotion = _emotion(made.emotion)
-    return "\n".join(
-        [
-            f"text        {made.text}",
-            f"speaker     {_heard(made.speaker, made.speaker_start)}",
-            *([f"emotion     {emotion}"] if emotion else []),
-            f"seed        {made.seed}",
-            f"settings    {_changed(made.settings)}",
-            f"checkpoint  {made.checkpoint[:12]}",
-            f"device      {made.device}, {made.dtype or 'dtypes of the checkpoint'}"
-            + ", fused attention" * made.fused_attention,
-            f"created     {made.created}",
-            "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
-        ]
-    )
-
-
 def main(flags: Any) -> None:
     """Reads the recipe, speaks again, compares."""
     if flags.audio is None:
@@ -137,7 +77,7 @@ def main(flags: Any) -> None:
     audio = Path(flags.audio)
     made = recipe.from_comment(read_comment(audio), str(audio))
     if flags.show:
-        print(described(made))
+        print(format_recipe(made))
         return
     if flags.checkpoint is None:
         raise InputError("give --checkpoint, the one that it was made with")
@@ -166,10 +106,11 @@ def main(flags: Any) -> None:
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
-    with jax.default_device(device), stage_bar("Speaking") as watch, abandonable():
-        clock = Clock(watch)
+    with jax.default_device(device), stage_bar("Speaking") as on_stage, abandonable():
+        clock = Clock(on_stage)
         with clock.stage("loading"):
-            tts = IndexTTS.load(flags.checkpoint, made.dtype, fused_attention=made.fused_attention)
+            run = RunConfig(dtype=made.dtype, fused_attention=made.fused_attention)
+            tts = IndexTTS.open(flags.checkpoint, run)
         if (ours := recipe.fingerprint(tts.model)) != made.checkpoint:
             raise InputError(
                 f"{audio} was made with another checkpoint: expected the fingerprint "
@@ -183,7 +124,10 @@ def main(flags: Any) -> None:
         if isinstance(asked, EmotionPrompt) and prompt is not None:
             emotion = tts.emotion(prompt, clock, excerpt=asked.start)
         request = made.request(voice, emotion)
-        speech = tts.speak(request, watch=watch)
+        tts.release_encoders()
+        with clock.stage("loading"):
+            tts.fetch()
+        speech = tts.speak(request, on_stage=on_stage)
     equal = recipe.hash_samples(speech.samples) == made.samples
     if flags.output is not None:
         again = recipe.write_down(tts.model, request, speech.samples, device, made.dtype)

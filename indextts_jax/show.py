@@ -1,41 +1,34 @@
 """`python -m indextts_jax.show`: what is in a checkpoint, and what is odd or damaged."""
 
-import collections
-import contextlib
-import dataclasses
 import json
-import math
-import textwrap
 from typing import Any
 
 from absl import flags as absl_flags
 
-from indextts_jax.checkpoint.inspection.marks import BROKEN, KINDS, UNTRAINED
-from indextts_jax.checkpoint.inspection.measure import Statistics, together
+from indextts_jax.checkpoint.inspection.page import (
+    array_data,
+    checkpoint_data,
+    format_bytes,
+    format_statistics,
+    page,
+    stored_bytes,
+    summary,
+)
 from indextts_jax.checkpoint.inspection.survey import (
+    ComponentPart,
     Measured,
-    Part,
     damages,
     measured,
     parts,
-    sizes,
 )
 from indextts_jax.checkpoint.reading import Checkpoint, CheckpointMismatch, open_checkpoint
 from indextts_jax.cli import runner
 from indextts_jax.cli.terminal import say, stage_bar
 from indextts_jax.errors import InputError
-from indextts_jax.models.components import COMPONENTS, OPTIONAL
-from indextts_jax.text.tokenizer import Tokenizer
-from indextts_jax.utils.strict_data import to_data
-from indextts_jax.utils.text_table import table
 
 COMMON = ("checkpoint", "verify", "stats", "components", "json")
 POSITIONAL = ("checkpoint",)
 EXAMPLES = ("show indextts2", "show indextts2 --verify", "show indextts2 --stats --components gpt")
-WIDTH = 100
-NAMED = 8  # marked arrays that the last line names
-MARKS = {BROKEN: "!", UNTRAINED: "?"}  # in the table; the rest is worth a look: ~
-STATISTICS = ("mean", "deviation", "zeros", "NaN", "inf", "lowest", "highest")
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -68,16 +61,16 @@ def main(flags: Any) -> None:
         )
     found = list(parts(saved, names))
     problems = {part.record.name: list(part.problems) for part in found}
-    data = _described(saved, found)
+    data = checkpoint_data(saved, found)
     if not flags.json:
-        say(_page(saved, found, names))
+        say(page(saved, found, names))
     if flags.verify:
         data["verified"] = _verify(saved, found, problems, quiet=flags.json)
     if flags.stats:
         arrays = _measure(saved, found, problems, digest=flags.verify)
-        data["arrays"] = [_array_data(array) for array in arrays]
+        data["arrays"] = [array_data(array) for array in arrays]
         if not flags.json:
-            say(_statistics(found, arrays))
+            say(format_statistics(found, arrays))
         data["summary"] = summary(arrays)
     damaged = [problem for of_part in problems.values() for problem in of_part]
     data["problems"] = damaged
@@ -90,191 +83,36 @@ def main(flags: Any) -> None:
 
 
 def _verify(
-    saved: Checkpoint, found: list[Part], problems: dict[str, list[str]], *, quiet: bool
+    saved: Checkpoint, found: list[ComponentPart], problems: dict[str, list[str]], *, quiet: bool
 ) -> dict[str, bool]:
     """Whether each component is as recorded; what is not is added to the problems."""
     whole = {}
     if not quiet:  # opening the checkpoint compared them
         say(f"{', '.join(file.name for file in saved.provenance.files)}: every hash is right")
-    with stage_bar("Verifying") as watch:
+    with stage_bar("Verifying") as on_stage:
         for part in found:
             name = part.record.name
             told = set(problems[name])
-            wrong = damages(saved, part.record, watch)
+            wrong = damages(saved, part.record, on_stage)
             problems[name] += [problem for problem in wrong if problem not in told]
             whole[name] = not problems[name]
             if not quiet:
-                files = f"{len(part.record.files)} files, {_bytes(_stored(part))}"
+                files = f"{len(part.record.files)} files, {format_bytes(stored_bytes(part))}"
                 say(f"{name}: {'every hash is right' if whole[name] else 'DAMAGED'} ({files})")
     return whole
 
 
 def _measure(
-    saved: Checkpoint, found: list[Part], problems: dict[str, list[str]], *, digest: bool
+    saved: Checkpoint, found: list[ComponentPart], problems: dict[str, list[str]], *, digest: bool
 ) -> list[Measured]:
     arrays: list[Measured] = []
-    with stage_bar("Measuring") as watch:
+    with stage_bar("Measuring") as on_stage:
         for part in found:
             try:
-                arrays += measured(saved, part.record, watch, digest=digest)
+                arrays += measured(saved, part.record, on_stage, digest=digest)
             except CheckpointMismatch as error:
                 problems[part.record.name] += error.problems
     return arrays
-
-
-# For people.
-
-
-def _page(saved: Checkpoint, found: list[Part], names: tuple[str, ...]) -> str:
-    """Everything that needs no arrays."""
-    record = saved.provenance
-    versions = ", ".join(f"{v.package} {v.version}" for v in record.versions)
-    rows: list[tuple[object, ...]] = []
-    for part in found:
-        kept = part.record
-        state = f"{len(part.problems)} problems" if part.problems else "present"
-        dtypes = ", ".join(part.dtypes) or "?"
-        rows.append(
-            (kept.name, f"{kept.parameters:,}", _bytes(kept.bytes), part.arrays, dtypes, state)
-        )
-    count, size = (sum(getattr(p.record, name) for p in found) for name in ("parameters", "bytes"))
-    total = ("total", f"{count:,}", _bytes(size), sum(part.arrays for part in found), "", "")
-    known = (*COMPONENTS, *OPTIONAL)
-    absent = [name for name in known if name not in saved.components]
-    config = to_data(saved.config)
-    sections = {key: config[key] for key in config if key in names or key not in known}
-    lines = [
-        f"{saved.path}: format {record.format}, weights in {record.dtype}, made {record.created}",
-        _wrapped("made with", versions),
-        _wrapped("ignored at import", ", ".join(record.ignored) or "nothing"),
-        f"tokenizer: {_tokenizer(saved)}",
-        "",
-        table(("component", "parameters", "size", "arrays", "dtypes", "state"), [*rows, total]),
-        *([_wrapped("not in it", ", ".join(absent))] if absent else []),
-        "",
-        "Sizes and settings",
-        *(_wrapped(key, ", ".join(sizes(data))) for key, data in sections.items()),
-        "",
-        "Sources",
-        *(f"  {f.name}: {_bytes(f.size)}, SHA-256 {f.sha256}" for f in record.sources),
-        *([] if record.sources else ["  none recorded"]),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _tokenizer(saved: Checkpoint) -> str:
-    size = f"{len(saved.tokenizer):,} bytes"
-    with contextlib.suppress(InputError):
-        return f"{Tokenizer(saved.tokenizer).size:,} pieces, {size}"
-    return f"{size} that are no SentencePiece model"
-
-
-def _wrapped(title: str, text: str) -> str:
-    return textwrap.fill(f"{title}: {text}", WIDTH, subsequent_indent="  ", break_long_words=False)
-
-
-def _bytes(size: int) -> str:
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}"
-    return f"{size} B"
-
-
-def _stored(part: Part) -> int:
-    return sum(file.size for file in part.record.files)
-
-
-def _cells(found: Statistics) -> tuple[str, ...]:
-    moments = [f"{value:.2e}" for value in (found.mean, found.deviation, found.low, found.high)]
-    return (
-        *moments[:2],
-        f"{found.share_of_zeros:.2%}",
-        f"{found.nan:,}",
-        f"{found.inf:,}",
-        *moments[2:],
-    )
-
-
-def _statistics(found: list[Part], arrays: list[Measured]) -> str:
-    """Marked arrays, every array, every component."""
-    lines = []
-    for kind in KINDS:
-        for array in arrays:
-            lines += [f"{kind}: {array.path}: {m.reason}" for m in array.marks if m.kind == kind]
-    if lines:
-        lines = ["Marked arrays", *lines, ""]
-    rows = []
-    for array in arrays:
-        sign = min((MARKS.get(mark.kind, "~") for mark in array.marks), default="")
-        shape = "x".join(map(str, array.shape)) or "scalar"
-        rows.append((sign, array.path, shape, *_cells(array.found)))
-    lines += [table(("", "array", "shape", *STATISTICS), rows), ""] if rows else []
-    of_parts = []
-    for part in found:
-        own = [a for a in arrays if a.path.startswith(f"{part.record.name}.")]
-        if own:
-            odd = sum(bool(array.marks) for array in own)
-            cells = _cells(together(array.found for array in own))
-            of_parts.append((part.record.name, len(own), *cells, odd))
-    lines.append(table(("component", "arrays", *STATISTICS, "marked"), of_parts))
-    return "\n".join(lines)
-
-
-def summary(arrays: list[Measured]) -> str:
-    """One line: how many arrays are marked, and the first of them."""
-    count = collections.Counter(kind for a in arrays for kind in {m.kind for m in a.marks})
-    if not count:
-        return f"{len(arrays):,} arrays: none looks broken or untrained"
-    told = [f"{count[kind]:,} {kind}" for kind in KINDS if count[kind]]
-    worst = sorted(
-        (array for array in arrays if array.marks),
-        key=lambda array: min(KINDS.index(mark.kind) for mark in array.marks),
-    )
-    names = ", ".join(array.path for array in worst[:NAMED])
-    more = ", ..." if len(worst) > NAMED else ""
-    return f"{len(arrays):,} arrays; marked: {', '.join(told)}: {names}{more}"
-
-
-# For machines.
-
-
-def _described(saved: Checkpoint, found: list[Part]) -> dict[str, Any]:
-    record = to_data(saved.provenance)
-    keys = ("format", "created", "dtype", "versions", "sources", "ignored")
-    return {
-        "checkpoint": str(saved.path),
-        **{key: record[key] for key in keys},
-        "components": [_part_data(part) for part in found],
-        "config": to_data(saved.config),
-        "tokenizer": _tokenizer(saved),
-    }
-
-
-def _part_data(part: Part) -> dict[str, Any]:
-    kept = part.record
-    return {
-        "name": kept.name,
-        "parameters": kept.parameters,
-        "bytes": kept.bytes,
-        "arrays": part.arrays,
-        "dtypes": list(part.dtypes),
-        "files": len(kept.files),
-        "stored_bytes": _stored(part),
-        "digest": kept.digest,
-    }
-
-
-def _array_data(array: Measured) -> dict[str, Any]:
-    found = dataclasses.asdict(array.found)
-    return {
-        "array": array.path,
-        "shape": list(array.shape),
-        "dtype": array.dtype,
-        # JSON has no NaN.
-        **{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in found.items()},
-        "marks": [dataclasses.asdict(mark) for mark in array.marks],
-    }
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def main(flags: Any) -> int:
         lines += 1
         say(line(row, flags.verbose))
 
-    with stage_bar("Validating") as watch:
+    with stage_bar("Validating") as on_stage:
         made = run_validation(
             flags.checkpoint,
             golden,
@@ -120,7 +120,7 @@ def main(flags: Any) -> int:
             rtol=flags.rtol,
             same_files=flags.same_files,
             dump=dump,
-            watch=watch,
+            on_stage=on_stage,
             note=warn,
             row=show,
         )

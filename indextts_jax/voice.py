@@ -12,11 +12,10 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
-from indextts_jax.audio.quality import FIRST, excerpt_of
-from indextts_jax.cli import runner
-from indextts_jax.cli.terminal import stage_bar, warn
+from indextts_jax.cli import prompt_flags, runner
+from indextts_jax.cli.terminal import stage_bar
 from indextts_jax.errors import InputError
-from indextts_jax.models import components
+from indextts_jax.models.components import ANALYSING
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.runtime.model import load_model
 from indextts_jax.utils.stopwatch import Clock
@@ -32,7 +31,6 @@ EXAMPLES = (
 )
 POSITIONAL = ("action", "name")
 ACTIONS = ("create", "list", "show", "delete")
-NEEDED = (*components.ANALYSIS, "length_regulator")
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -43,12 +41,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("name", None, f"Name of the voice, or a path that ends in {store.ENDING}.", **own)
     text("speaker", None, "Recording of the voice, to create one.", **own)
     text("checkpoint", None, "Folder made by python -m indextts_jax.import, to create one.", **own)
-    text(
-        "prompt_excerpt",
-        FIRST,
-        "Which 15 s of a longer recording are used: first, loudest, or the second to begin at.",
-        **own,
-    )
+    prompt_flags.define(own)
     absl_flags.DEFINE_bool("force", False, "Replace a voice of the same name.", **own)
     choice("device", "auto", list(devices.PLATFORMS), "Where to analyse.", **own)
 
@@ -60,17 +53,15 @@ def _create(flags: Any, path: Path) -> None:
         raise InputError(f"{path} exists already; --force replaces it")
     if not Path(flags.speaker).is_file():
         raise InputError(f"{flags.speaker}: there is no such file; expected a recording of a voice")
-    heard = excerpt_of(flags.speaker, flags.prompt_excerpt)
-    for line in heard.warnings:
-        warn(line)
+    start = prompt_flags.excerpt_start(flags.speaker, flags.prompt_excerpt)
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
-    with jax.default_device(device), stage_bar("Analysing") as watch:
-        clock = Clock(watch)
+    with jax.default_device(device), stage_bar("Analysing") as on_stage:
+        clock = Clock(on_stage)
         with clock.stage("loading"):
-            model = load_model(flags.checkpoint, components=NEEDED)
-        voice = analyse_voice(model, flags.speaker, clock, heard.start)
+            model = load_model(flags.checkpoint, components=ANALYSING)
+        voice = analyse_voice(model, flags.speaker, clock, start)
         store.save_voice(model, voice, path)
     rate, hop = model.config.mel.sample_rate, model.config.mel.hop
     print(

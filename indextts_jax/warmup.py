@@ -13,14 +13,12 @@ from absl import flags as absl_flags
 
 from indextts_jax.audio.io import load_audio
 from indextts_jax.checkpoint.reading import open_checkpoint
-from indextts_jax.cli import runner
+from indextts_jax.cli import runner, settings_flags
 from indextts_jax.cli.terminal import say, stage_bar, warn
-from indextts_jax.config import COMPUTE_DTYPES
 from indextts_jax.emotion.reader import COMPONENT
-from indextts_jax.engine.pace import Timing
 from indextts_jax.engine.settings import Settings
 from indextts_jax.errors import InputError
-from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.planning.warmup import (
     Step,
     all_steps,
@@ -29,14 +27,12 @@ from indextts_jax.planning.warmup import (
     word_steps,
 )
 from indextts_jax.runtime import cache_folder, devices, executable_pack, executables
-from indextts_jax.runtime.executables import Program, Programs
+from indextts_jax.runtime.executables import Executable, ExecutableStore
 from indextts_jax.runtime.model import config_key, load_model
-from indextts_jax.runtime.precision import with_fused_attention
-from indextts_jax.sampling.settings import SamplingConfig
+from indextts_jax.runtime.precision import check_kernels
 from indextts_jax.voices import store
 from indextts_jax.voices.analysis import (
     ENCODER_RATE,
-    MAX_SECONDS,
     Voice,
     analyse_signals,
     speaker_signals,
@@ -54,26 +50,13 @@ TRUST = "compiled programs are code: unpack only what comes from people you trus
 def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
-    text, whole = absl_flags.DEFINE_string, absl_flags.DEFINE_integer
-    usual, sampling = Settings(), SamplingConfig()
+    text = absl_flags.DEFINE_string
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
     text("voice", None, "Only for this kept voice; by default for prompts of any length.", **own)
     text("speaker", None, "Only for this recording of a voice.", **own)
-    absl_flags.DEFINE_enum(
-        "dtype", None, list(COMPUTE_DTYPES), "Numbers, as synth takes them.", **own
-    )
-    absl_flags.DEFINE_bool("fused_attention", False, "As synth takes it.", **own)
-    whole("batch", 1, "Segments at once; above 1, that too.", lower_bound=1, **own)
-    absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     text("pack", None, "File (.zip) to write all programs to, at the end.", **own)
     text("unpack", None, "File (.zip) to take programs from, before all.", **own)
-    whole("steps", usual.steps, "Steps of the flow.", lower_bound=1, **own)
-    absl_flags.DEFINE_float("guidance", usual.guidance, "Guidance of the flow.", **own)
-    whole("beams", sampling.beams, "Beams of the search for codes.", lower_bound=1, **own)
-    absl_flags.DEFINE_bool("greedy", False, "Take the likeliest codes.", **own)
-    whole("max_codes", None, "Longest segment, in codes.", lower_bound=1, **own)
-    whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
-    absl_flags.DEFINE_float("speed", 1.0, "Speed of speech, as synth takes it.", **own)
+    settings_flags.define(flags)
 
 
 def main(flags: Any) -> None:
@@ -98,8 +81,10 @@ def main(flags: Any) -> None:
         raise InputError(f"compiled programs cannot be kept: set {cache_folder.CACHE} to a folder")
     config = None
     if flags.checkpoint is not None:
-        sizes = open_checkpoint(flags.checkpoint).config
-        config = config_key(with_fused_attention(sizes, device) if flags.fused_attention else sizes)
+        run, sizes = settings_flags.run_config(flags), open_checkpoint(flags.checkpoint).config
+        if run.fused_attention:
+            check_kernels(sizes, device)
+        config = config_key(sizes, run)
     if flags.unpack is not None:
         warn(TRUST)
         came = executable_pack.unpack(kept, device, Path(flags.unpack), config)
@@ -113,36 +98,26 @@ def main(flags: Any) -> None:
         say(f"SHA-256 {made.sha256}")
 
 
-def _compile(flags: Any, kept: Programs) -> None:
+def _compile(flags: Any, kept: ExecutableStore) -> None:
     """Compiles what is asked for, with a line for each program."""
-    settings = Settings(
-        sampling=SamplingConfig(beams=flags.beams, sample=not flags.greedy),
-        steps=flags.steps,
-        guidance=flags.guidance,
-        max_codes=flags.max_codes,
-        segment_tokens=flags.segment_tokens,
-        timing=Timing(speed=flags.speed),
-        batch=flags.batch,
-    )
+    settings, run = settings_flags.settings(flags), settings_flags.run_config(flags)
     start, counts, now = time.perf_counter(), {True: 0, False: 0}, ["what the others need", ""]
 
-    def notice(program: Program) -> None:
+    def notice(program: Executable) -> None:
         counts[program.kept] += 1
         source, stage = "cache" if program.kept else "new  ", program.record.stage
         say(f"{program.seconds:7.1f} s  {source}  {stage}, for {now[0]}{now[1]}")
 
-    with stage_bar("Compiling") as watch:
-        watch("listing")
+    with stage_bar("Compiling") as on_stage:
+        on_stage("listing")
         kept.notice = notice
-        fused = flags.fused_attention
-        model = load_model(flags.checkpoint, dtype=flags.dtype, lazy=True, fused_attention=fused)
-        model = rehearsal(model)
+        model = dry_run_model(load_model(flags.checkpoint, run, lazy=True))
         steps = list(_steps(model, settings, flags.voice, flags.speaker))
         if flags.voice is None and flags.speaker is None:
             steps += _word_steps(flags)
         for number, step in enumerate(steps, 1):
             now[:] = step.what, f" ({len(steps) - number} steps left)"
-            watch("".join(now))
+            on_stage("".join(now))
             step.do()
             kept.forget()
     kept.notice = lambda program: None
@@ -153,7 +128,7 @@ def _compile(flags: Any, kept: Programs) -> None:
 
 
 def _steps(
-    model: Rehearsal, settings: Settings, voice: str | None, speaker: str | None
+    model: DryRunModel, settings: Settings, voice: str | None, speaker: str | None
 ) -> Iterator[Step]:
     if voice is not None and speaker is not None:
         raise InputError("--speaker and --voice exclude each other: give one")
@@ -169,17 +144,19 @@ def _word_steps(flags: Any) -> list[Step]:
     """For a checkpoint that reads emotion from words."""
     if COMPONENT not in open_checkpoint(flags.checkpoint).components:
         return []
-    reader = load_model(flags.checkpoint, dtype=flags.dtype, components=[COMPONENT], lazy=True)
-    return word_steps(rehearsal(reader))
+    reader = load_model(
+        flags.checkpoint, settings_flags.run_config(flags), components=[COMPONENT], lazy=True
+    )
+    return word_steps(dry_run_model(reader))
 
 
-def _voices(model: Rehearsal, voice: str | None, speaker: str | None) -> Sequence[Voice]:
+def _voices(model: DryRunModel, voice: str | None, speaker: str | None) -> Sequence[Voice]:
     """Voices to speak with, all zeros."""
     if voice is not None:
         return [store.load_voice(model, store.voice_path(voice))]
     if speaker is not None:
-        signals = speaker_signals(speaker, model.config.mel.sample_rate)
-        emotion = load_audio(speaker, ENCODER_RATE, MAX_SECONDS)
+        signals = speaker_signals(speaker, model.config)
+        emotion = load_audio(speaker, ENCODER_RATE, model.config.limits.prompt_seconds)
         return [analyse_signals(model, signals, emotion)[0]]
     return blank_voices(model)
 

@@ -47,18 +47,19 @@ def main() -> int:
     import jax
     import numpy as np
 
+    from indextts_jax.config import RunConfig
     from indextts_jax.engine.acoustic import Line
-    from indextts_jax.engine.decoding import Decoder, speech_codes
+    from indextts_jax.engine.decoding import Queue, SlotDecoder, search_line
     from indextts_jax.engine.seeds import segment_keys
-    from indextts_jax.engine.settings import Settings, code_limit
-    from indextts_jax.runtime.buckets import bucket, text_buckets
+    from indextts_jax.engine.settings import Settings, max_codes_of
+    from indextts_jax.runtime.buckets import bucket
     from indextts_jax.runtime.model import Model, load_model
-    from indextts_jax.runtime.sharding import spread_over
+    from indextts_jax.runtime.sharding import replicate
     from indextts_jax.sampling.settings import SamplingConfig
     from indextts_jax.utils.stopwatch import Clock
     from indextts_jax.voices.analysis import Voice
 
-    model = load_model(asked.checkpoint, components=["gpt"], dtype=asked.dtype)
+    model = load_model(asked.checkpoint, RunConfig(dtype=asked.dtype), components=["gpt"])
     cfg = model.config.gpt
     rng = np.random.default_rng(0)
 
@@ -82,7 +83,8 @@ def main() -> int:
     def alone(number: int) -> tuple[list[int], bool]:
         line = lines[number]
         key = segment_keys(seeds[number], 0)[0]
-        ids, cut = speech_codes(model, line.tokens, line.voice, line.emotion, ways[number], key)
+        sampling = ways[number].sampling_up_to(max_codes_of(model, ways[number]))
+        ids, cut = search_line(model, line, sampling, key)
         return ids.tolist(), cut
 
     def together(
@@ -91,17 +93,20 @@ def main() -> int:
         queue = collections.deque(numbers)
         settings = ways[numbers[0]]
         longest = max(len(lines[number].tokens) for number in numbers)
-        limit = code_limit(model, settings)
-        decoder = Decoder(
-            model,
-            settings.sampling_up_to(limit),
-            size,
-            bucket(longest, text_buckets(model.config)),
+        limit = max_codes_of(model, settings)
+        source = Queue(
             take=lambda: queue.popleft() if queue else None,
             line=lambda number: lines[number],
             key=lambda number: segment_keys(seeds[number], 0)[0],
+        )
+        decoder = SlotDecoder(
+            model,
+            source,
+            settings.sampling_up_to(limit),
+            size,
+            bucket(longest, model.buckets.text),
+            Clock(),
             numbers=lambda number: ways[number].sampling_up_to(limit).numbers,
-            clock=Clock(),
         )
         for number, ids, cut in decoder.codes():
             yield number, (ids.tolist(), cut)
@@ -114,7 +119,7 @@ def main() -> int:
     runs: list[tuple[str, int, Model]] = [(str(n), n, model) for n in asked.sizes]
     if asked.devices > 1:
         size = -(-max(asked.sizes) // asked.devices) * asked.devices
-        runs.append((f"{size} on {asked.devices} devices", size, spread_over(model, jax.devices())))
+        runs.append((f"{size} on {asked.devices} devices", size, replicate(model, jax.devices())))
     report: dict[str, Any] = {
         "count": asked.count,
         "codes": sum(len(ids) for ids, _ in expected.values()),
@@ -145,7 +150,7 @@ def main() -> int:
         }
         report["batches"][name] = {"equal": len(equal), "first_difference": first}
         told(f"  {len(equal)} of {asked.count} equal")
-    report["dtype"] = model.config.compute.gpt
+    report["dtype"] = model.run.compute_dtype("gpt")
     report["device"] = str(jax.devices()[0].device_kind)
     report["jax"] = jax.__version__
     print(json.dumps(report))

@@ -132,7 +132,7 @@ def _dump(args: argparse.Namespace) -> int:
         versions=versions,
     )
     start = time.perf_counter()
-    dump.write(request, args.dst, force=args.force, watch=_Progress(len(stages) + 1))
+    dump.write(request, args.dst, force=args.force, on_stage=_Progress(len(stages) + 1))
     size = sum(path.stat().st_size for path in args.dst.rglob("*") if path.is_file())
     print(f"{args.dst}: {len(stages)} stages, {size / 1e6:.1f} MB", end="")
     print(f", {time.perf_counter() - start:.0f} s")

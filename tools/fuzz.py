@@ -37,7 +37,7 @@ def _hang(number: int, frame: Any) -> NoReturn:
     raise Hang(f"more than {SECONDS} s")
 
 
-def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+def _on_stage(event: str, arguments: tuple[Any, ...]) -> None:
     if event.startswith(FORBIDDEN):
         sys.stderr.write(f"code was run: {event} {arguments!r}\n")
         os._exit(99)
@@ -61,7 +61,7 @@ def work(name: str, first: int, folder: Path) -> None:
     limit = _address_space() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     signal.signal(signal.SIGALRM, _hang)
-    sys.addaudithook(_watch)
+    sys.addaudithook(_on_stage)
     counts = {"read": 0, "refused": 0, "slowest": 0.0}
     seed, end = first, time.monotonic() + BATCH
     while time.monotonic() < end:

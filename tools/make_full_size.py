@@ -19,7 +19,7 @@ from full_size import files, statistics
 from full_size.settings import FILES
 from tqdm import tqdm
 
-from indextts_jax.config import Config, bundled_config
+from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +30,7 @@ SPEAKER = ROOT / "indextts_jax/data/demo_speaker.wav"
 def write(
     target: Path,
     manifests: dict[str, files.Nested],
-    config: Config,
+    config: ModelConfig,
     *,
     seed: int = 0,
     tokenizer: Path = TOKENIZER,

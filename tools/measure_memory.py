@@ -29,10 +29,11 @@ def load(path: str, dtype: str) -> dict[str, Any]:
     """Loads a checkpoint in this process, as synthesis does; seconds, and bytes of memory."""
     import jax
 
+    from indextts_jax.config import RunConfig
     from indextts_jax.runtime.model import load_model
 
     before, start = status.read(), time.perf_counter()
-    model = load_model(path, dtype=dtype)
+    model = load_model(path, RunConfig(dtype=dtype))
     jax.block_until_ready(model.params)
     return {
         "seconds": time.perf_counter() - start,

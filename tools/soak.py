@@ -175,15 +175,15 @@ def prepared(
         tts = IndexTTS.load(checkpoint)
         with tqdm(desc="Warming up", unit="stage", file=sys.stderr) as bar:
 
-            def watch(what: str) -> None:
+            def on_stage(what: str) -> None:
                 bar.set_postfix_str(what)
                 bar.update()
 
-            warm_up_prompts(tts, watch=watch)
+            warm_up_prompts(tts, on_stage=on_stage)
             voices = [tts.voice(path) for path in clips(speakers)]
             for voice in voices:
                 for way in range(len(WAYS)):
-                    warm_up(tts, voice, settings(way, **more), watch=watch)
+                    warm_up(tts, voice, settings(way, **more), on_stage=on_stage)
     return tts, voices, len(compiled)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from work import NEVER, Work, inputs
 
-from indextts_jax.config import Config
+from indextts_jax.config import ModelConfig, RunConfig
 from indextts_jax.engine import acoustic, decoding, seeds
 from indextts_jax.engine.settings import Settings
 from indextts_jax.runtime import devices, stages
@@ -28,7 +28,7 @@ COMPONENTS = {
 """Components of each stage, where they are not the one of its name."""
 
 
-def sizes(config: Config) -> dict[str, int]:
+def sizes(config: ModelConfig) -> dict[str, int]:
     """The sizes of a model that decide the shapes of `work.inputs`."""
     return {
         "features": config.semantic_encoder.features,
@@ -86,7 +86,9 @@ class Ours:
         """The stage as a call without arguments."""
         job = Work(**work)
         given = inputs(stage, job, sizes)
-        model = load_model(self.path, dtype=self.dtype, components=COMPONENTS.get(stage, (stage,)))
+        model = load_model(
+            self.path, RunConfig(dtype=self.dtype), components=COMPONENTS.get(stage, (stage,))
+        )
         if stage == "codes":
             model = forbid_stop(model)
         run = call(stage, model, job, given)
@@ -107,7 +109,7 @@ def settings_of(work: Work) -> Settings:
 
 def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callable[[], Any]:
     """One run of a stage with these arrays."""
-    buckets = model.config.buckets
+    buckets = model.buckets
     settings = settings_of(work)
 
     def padded(name: str, ladder: Any) -> jax.Array:
@@ -149,39 +151,34 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
                 return {"latents": latents, "emotion": vectors[0] + (vectors[1] - vectors[0])}
 
         case "codes":
-            voice, tokens = voice_of(work, given), given["text"][0].tolist()
-            emotion, key = jnp.asarray(given["emotion"]), seeds.segment_keys(work.seed, 0)[0]
+            line, key = _line(work, given), seeds.segment_keys(work.seed, 0)[0]
+            sampling = settings.sampling_up_to(work.codes)
 
             def run() -> Any:
-                found, _ = decoding.speech_codes(model, tokens, voice, emotion, settings, key)
+                found, _ = decoding.search_line(model, line, sampling, key)
                 assert found.shape == (work.codes,), found.shape
                 return {"codes": found[None]}
 
         case "latents":
-            latents, emotion = jnp.asarray(given["latents"]), jnp.asarray(given["emotion"])
-            tokens, codes = given["text"][0].tolist(), _codes(model, given)
+            texts = acoustic.condition_rows(model, [_line(work, given)])
+            codes = padded("codes", buckets.codes)
 
             def run() -> Any:
-                found = acoustic.speech_latents(model, latents, emotion, tokens, codes)
+                found = stages.code_latents(model, *texts, codes, length(work.codes))
                 return {"latents": found[:, : work.codes]}
 
         case "flow":
-            voice, codes = voice_of(work, given, buckets.frames), _codes(model, given)
-            hidden = padded("hidden", buckets.codes)
+            line = acoustic.Line([], voice_of(work, given, buckets.frames), jnp.zeros((1, 0)))
+            rows = [acoustic.SynthesisRow(line, given["codes"][0], work.frames)]
+            hidden, codes = padded("hidden", buckets.codes), padded("codes", buckets.codes)
             whole = flow_size(buckets, given["noise"].shape[1], work.frames)
             noise = padded("noise", (whole,))
 
             def run() -> Any:
-                sequence = stages.code_sequence(model, codes.ids, hidden)
-                mel, _ = acoustic.speech_mel(
-                    model,
-                    sequence,
-                    codes,
-                    voice,
-                    noise,
-                    work.frames,
-                    steps=settings.steps,
-                    guidance=settings.guidance,
+                sequence = stages.code_sequence(model, codes, hidden)
+                coded = acoustic.CodeRows(length(work.codes), hidden, sequence)
+                mel, _ = acoustic.mel_of_rows(
+                    model, rows, coded, noise, steps=settings.steps, guidance=settings.guidance
                 )
                 return {"mel": mel[:, : work.frames]}
 
@@ -197,8 +194,10 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
     return run
 
 
-def _codes(model: Model, given: dict[str, Any]) -> acoustic.Codes:
-    return acoustic.Codes.padded(model, given["codes"][0])
+def _line(work: Work, given: dict[str, Any]) -> acoustic.Line:
+    """What a segment is spoken from, its voice as far as decoding looks at it."""
+    emotion = jnp.asarray(given["emotion"])
+    return acoustic.Line(given["text"][0].tolist(), voice_of(work, given), emotion)
 
 
 def voice_of(work: Work, given: dict[str, Any], ladder: Any = None) -> Voice:

@@ -10,7 +10,7 @@ asked for (an optimizer's state) is described by the file's pickle, but none of 
 import dataclasses
 import shlex
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,16 @@ MAX_DEPTH = 16
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
-class Tensors(Mapping[str, Tensor]):
+class Tensors(dict[str, Tensor]):
     """The arrays of a file by dotted name, each read only when asked."""
 
     def __init__(
         self, file: MappedFile, tensors: Mapping[str, Tensor], ignored: Sequence[str] = ()
     ):
+        super().__init__(tensors)
         self.path = file.path
         self.ignored = tuple(ignored)  # what is no array, and was passed over by its name
         self._file = file
-        self._tensors = dict(tensors)
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
 
     @property
     def bytes_read(self) -> int:

@@ -38,13 +38,16 @@ def entries(file: MappedFile) -> dict[str, zipfile.ZipInfo]:
     Raises:
         SourceError: if it is damaged, names an entry twice, or has names that leave the archive.
     """
+    stream = _Stream(file)
     try:
-        listed = zipfile.ZipFile(_Stream(file)).infolist()
+        listed = zipfile.ZipFile(stream).infolist() if zipfile.is_zipfile(stream) else None
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        raise SourceError(f"{file.path}: damaged zip file ({error})") from error
+    if listed is None:
         raise SourceError(
-            f"{file.path}: the zip file is damaged or cut off ({file.size:,} bytes came; {error}); "
-            "download it again"
-        ) from error
+            f"{file.path}: a zip file without its directory: it is cut off "
+            f"({file.size:,} bytes came); download it again"
+        )
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in listed:
         name = entry.orig_filename

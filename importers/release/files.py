@@ -8,7 +8,7 @@ from importers.formats.tensors import Tensors, open_tensors
 from importers.sizes import Size
 from importers.table import Drop, Row, Tensor, Tree, flatten, matching
 from importers.tables import bigvgan, campplus, gpt, prototypes, s2mel, semantic_codec, w2v_bert
-from indextts_jax.config import Config
+from indextts_jax.config import ModelConfig
 from indextts_jax.models.components import structure
 
 Table = list[Row | Drop]
@@ -23,7 +23,7 @@ class File:
     """
 
     components: tuple[str, ...]
-    table: Callable[[Config], Table]
+    table: Callable[[ModelConfig], Table]
     part: str | None = None  # see `open_tensors`
     optional: bool = False
     bare: bool = False
@@ -34,7 +34,7 @@ class File:
             path, part=self.part, optional=self.optional, bare=self.bare, ignore=ignore
         )
 
-    def rows(self, config: Config) -> Table:
+    def rows(self, config: ModelConfig) -> Table:
         """The table; every target begins with the name of its component."""
         rows = self.table(config)
         if len(self.components) > 1:
@@ -47,7 +47,7 @@ def _under(component: str, row: Row) -> Row:
     return dataclasses.replace(row, target=tuple(f"{component}.{target}" for target in targets))
 
 
-def _always(table: Table) -> Callable[[Config], Table]:
+def _always(table: Table) -> Callable[[ModelConfig], Table]:
     return lambda config: table
 
 
@@ -95,7 +95,7 @@ def files_of(component: str) -> list[str]:
     return [name for name, file in FILES.items() if component in file.components]
 
 
-def expected_of(file: str, config: Config, dtype: str = "float32") -> Tree:
+def expected_of(file: str, config: ModelConfig, dtype: str = "float32") -> Tree:
     """What one file fills of its components.
 
     Where two files share a component, each fills what its rows name; what no row names is expected

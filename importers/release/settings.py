@@ -236,7 +236,12 @@ class Published:
         )
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a small file.
+
+    Raises:
+        SourceError: if it is too large, or not UTF-8.
+    """
     if path.stat().st_size > MAX_BYTES:
         raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for settings")
     try:
@@ -253,7 +258,7 @@ def read_published(path: Path, ignore: Sequence[str] = ()) -> tuple[Published, t
         ConfigError: naming the path of every key that is unknown, missing or ill-typed.
     """
     try:
-        data = strict_yaml.parse(_text(path))
+        data = strict_yaml.parse(read_text(path))
     except SourceError:
         raise
     except ValueError as error:
@@ -284,7 +289,7 @@ def read_settings(
         SourceError: if it is not a JSON mapping, or has a key twice.
     """
     try:
-        data = json.loads(_text(path), object_pairs_hook=unique)
+        data = json.loads(read_text(path), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         if isinstance(error, SourceError):
             raise

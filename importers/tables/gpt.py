@@ -11,7 +11,7 @@ from typing import Any
 from importers.sizes import Axis, Fixed, Setting, Size
 from importers.table import Drop, Row
 from importers.transforms import conv1d, conv2d, linear, pointwise
-from indextts_jax.config import ConditioningConfig, Config, PerceiverConfig
+from indextts_jax.config import ConditioningConfig, ModelConfig, PerceiverConfig
 
 
 def _code_positions(gpt: Mapping[str, Any]) -> int:
@@ -186,24 +186,24 @@ def _encoder(target: str, source: str) -> list[Row]:
         Row(f"{target}.subsample.project.kernel", f"{source}.embed.out.0.weight", input_projection),
         Row(f"{target}.subsample.project.bias", f"{source}.embed.out.0.bias"),
         Row(f"{target}.positions", f"{source}.embed.pos_enc.pe", unbatched),
-        *_norm(f"{block}.ln_attn", f"{layer}.norm_mha"),
-        *_linear(f"{block}.attn.query", f"{layer}.self_attn.linear_q"),
-        *_linear(f"{block}.attn.key", f"{layer}.self_attn.linear_k"),
-        *_linear(f"{block}.attn.value", f"{layer}.self_attn.linear_v"),
-        Row(f"{block}.attn.position.kernel", f"{layer}.self_attn.linear_pos.weight", linear),
-        *_linear(f"{block}.attn.out", f"{layer}.self_attn.linear_out"),
-        Row(f"{block}.attn.content_bias", f"{layer}.self_attn.pos_bias_u"),
-        Row(f"{block}.attn.position_bias", f"{layer}.self_attn.pos_bias_v"),
-        *_norm(f"{block}.ln_conv", f"{layer}.norm_conv"),
-        *_pointwise(f"{block}.conv.gated", f"{conv}.pointwise_conv1"),
-        Row(f"{block}.conv.depthwise.kernel", f"{conv}.depthwise_conv.weight", conv1d),
-        Row(f"{block}.conv.depthwise.bias", f"{conv}.depthwise_conv.bias"),
-        *_norm(f"{block}.conv.norm", f"{conv}.norm"),
-        *_pointwise(f"{block}.conv.out", f"{conv}.pointwise_conv2"),
-        *_norm(f"{block}.ln_mlp", f"{layer}.norm_ff"),
-        *_linear(f"{block}.mlp.fc_in", f"{layer}.feed_forward.w_1"),
-        *_linear(f"{block}.mlp.fc_out", f"{layer}.feed_forward.w_2"),
-        *_norm(f"{block}.ln_out", f"{layer}.norm_final"),
+        *_norm(f"{block}.norm_attention", f"{layer}.norm_mha"),
+        *_linear(f"{block}.attention.query", f"{layer}.self_attn.linear_q"),
+        *_linear(f"{block}.attention.key", f"{layer}.self_attn.linear_k"),
+        *_linear(f"{block}.attention.value", f"{layer}.self_attn.linear_v"),
+        Row(f"{block}.attention.position.kernel", f"{layer}.self_attn.linear_pos.weight", linear),
+        *_linear(f"{block}.attention.out", f"{layer}.self_attn.linear_out"),
+        Row(f"{block}.attention.content_bias", f"{layer}.self_attn.pos_bias_u"),
+        Row(f"{block}.attention.position_bias", f"{layer}.self_attn.pos_bias_v"),
+        *_norm(f"{block}.norm_convolution", f"{layer}.norm_conv"),
+        *_pointwise(f"{block}.convolution.value_gate", f"{conv}.pointwise_conv1"),
+        Row(f"{block}.convolution.depthwise.kernel", f"{conv}.depthwise_conv.weight", conv1d),
+        Row(f"{block}.convolution.depthwise.bias", f"{conv}.depthwise_conv.bias"),
+        *_norm(f"{block}.convolution.norm_depthwise", f"{conv}.norm"),
+        *_pointwise(f"{block}.convolution.out", f"{conv}.pointwise_conv2"),
+        *_norm(f"{block}.norm_feed_forward", f"{layer}.norm_ff"),
+        *_linear(f"{block}.feed_forward.fc_in", f"{layer}.feed_forward.w_1"),
+        *_linear(f"{block}.feed_forward.fc_out", f"{layer}.feed_forward.w_2"),
+        *_norm(f"{block}.norm_out", f"{layer}.norm_final"),
         *_norm(f"{target}.norm", f"{source}.after_norm"),
     ]
 
@@ -218,11 +218,11 @@ def _perceiver(target: str, source: str, cfg: PerceiverConfig) -> list[Row]:
             if cfg.context != cfg.width
             else []
         ),
-        Row(f"{block}.attn.query.kernel", f"{layer}.0.to_q.weight", linear),
-        Row(f"{block}.attn.key_value.kernel", f"{layer}.0.to_kv.weight", linear),
-        Row(f"{block}.attn.out.kernel", f"{layer}.0.to_out.weight", linear),
-        *_linear(f"{block}.mlp.fc_in", f"{layer}.1.0"),
-        *_linear(f"{block}.mlp.fc_out", f"{layer}.1.2"),
+        Row(f"{block}.attention.query.kernel", f"{layer}.0.to_q.weight", linear),
+        Row(f"{block}.attention.key_value.kernel", f"{layer}.0.to_kv.weight", linear),
+        Row(f"{block}.attention.out.kernel", f"{layer}.0.to_out.weight", linear),
+        *_linear(f"{block}.feed_forward.fc_in", f"{layer}.1.0"),
+        *_linear(f"{block}.feed_forward.fc_out", f"{layer}.1.2"),
         Row(f"{target}.norm.scale", f"{source}.norm.gamma"),
     ]
 
@@ -245,12 +245,12 @@ _GPT = [
     Row("gpt.code_embedding.embedding", "mel_embedding.weight"),
     Row("gpt.code_positions.embedding", "mel_pos_embedding.emb.weight"),
     Row("gpt.speed_embedding.embedding", "speed_emb.weight"),
-    *_norm("gpt.blocks.ln_attn", "gpt.h.{layer}.ln_1"),
-    *_stored("gpt.blocks.qkv", "gpt.h.{layer}.attn.c_attn"),
-    *_stored("gpt.blocks.attn_out", "gpt.h.{layer}.attn.c_proj"),
-    *_norm("gpt.blocks.ln_mlp", "gpt.h.{layer}.ln_2"),
-    *_stored("gpt.blocks.fc_in", "gpt.h.{layer}.mlp.c_fc"),
-    *_stored("gpt.blocks.fc_out", "gpt.h.{layer}.mlp.c_proj"),
+    *_norm("gpt.blocks.norm_attention", "gpt.h.{layer}.ln_1"),
+    *_stored("gpt.blocks.attention.qkv", "gpt.h.{layer}.attn.c_attn"),
+    *_stored("gpt.blocks.attention.out", "gpt.h.{layer}.attn.c_proj"),
+    *_norm("gpt.blocks.norm_feed_forward", "gpt.h.{layer}.ln_2"),
+    *_stored("gpt.blocks.feed_forward.fc_in", "gpt.h.{layer}.mlp.c_fc"),
+    *_stored("gpt.blocks.feed_forward.fc_out", "gpt.h.{layer}.mlp.c_proj"),
     *_norm("gpt.trunk_norm", "gpt.ln_f"),
     *_norm("gpt.final_norm", "final_norm"),
     *_linear("gpt.code_head", "mel_head"),
@@ -292,7 +292,7 @@ def _masks(layers: int) -> list[Drop]:
     ]
 
 
-def table(config: Config) -> list[Row | Drop]:
+def table(config: ModelConfig) -> list[Row | Drop]:
     """The rows and drops of both components; the first key of a target is its component."""
     masks = _masks(config.gpt.layers)
     return [

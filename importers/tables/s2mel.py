@@ -11,7 +11,7 @@ from typing import Any
 from importers.sizes import Axis, Setting, Size
 from importers.table import Drop, Row
 from importers.transforms import conv1d, folded, linear, pointwise, weight_norm
-from indextts_jax.config import Config, DiTConfig, LengthRegulatorConfig
+from indextts_jax.config import DiTConfig, LengthRegulatorConfig, ModelConfig
 
 LINEARS = 3  # in the projection of latents, as the reference hard-codes
 
@@ -197,14 +197,14 @@ def _blocks(cfg: DiTConfig) -> list[Row | Drop]:
     first = cfg.layers // 2 + 1  # that receives a skip
     numbered = layer.format(layer=f"{{layer+{first}}}")
     return [
-        *_norm(f"{block}.attention_norm", f"{layer}.attention_norm"),
+        *_norm(f"{block}.norm_attention", f"{layer}.attention_norm"),
         Row(
             f"{block}.attention.qkv.kernel",
             f"{layer}.attention.wqkv.weight",
             halved_rotary(cfg.heads),
         ),
         Row(f"{block}.attention.out.kernel", f"{layer}.attention.wo.weight", linear),
-        *_norm(f"{block}.feed_forward_norm", f"{layer}.ffn_norm"),
+        *_norm(f"{block}.norm_feed_forward", f"{layer}.ffn_norm"),
         Row(f"{block}.feed_forward.gate.kernel", f"{layer}.feed_forward.w1.weight", linear),
         Row(f"{block}.feed_forward.up.kernel", f"{layer}.feed_forward.w3.weight", linear),
         Row(f"{block}.feed_forward.down.kernel", f"{layer}.feed_forward.w2.weight", linear),
@@ -274,6 +274,6 @@ def _dit(cfg: DiTConfig) -> list[Row | Drop]:
     ]
 
 
-def table(config: Config) -> list[Row | Drop]:
+def table(config: ModelConfig) -> list[Row | Drop]:
     """The rows of both components."""
     return [*_length_regulator(config.length_regulator), *_dit(config.dit)]

@@ -9,9 +9,9 @@ import soundfile
 import soxr
 from jaxtyping import Float32, Int
 
+from indextts_jax.config import PROMPT_SECONDS
 from indextts_jax.errors import InputError
 
-MAX_SECONDS = 15.0  # of a prompt; the rest is not heard
 MIN_SECONDS = 0.5  # of a prompt; the features need 0.035 s, a voice needs more
 RATES = (4_000, 768_000)  # Hz, of a prompt
 SILENT = 1e-4  # of full scale: three steps of a 16-bit recording
@@ -21,7 +21,7 @@ SUPPORT = 8192  # samples at the lower rate; soxr HQ was seen to look 1000 ahead
 
 
 def load_audio(
-    path: str | Path, sample_rate: int, seconds: float = MAX_SECONDS, start: float = 0.0
+    path: str | Path, sample_rate: int, seconds: float = PROMPT_SECONDS, start: float = 0.0
 ) -> Float32[np.ndarray, " n"]:
     """`seconds` of a recording from second `start` on: mono, in [-1, 1] as stored.
 
@@ -48,7 +48,7 @@ def load_audio(
 
 
 def load_as_stored(
-    path: str | Path, seconds: float = MAX_SECONDS, start: float = 0.0
+    path: str | Path, seconds: float = PROMPT_SECONDS, start: float = 0.0
 ) -> tuple[Float32[np.ndarray, " n"], int]:
     """What `load_audio` hears, at the recording's own sample rate, and that rate.
 

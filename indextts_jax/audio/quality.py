@@ -8,7 +8,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
-from indextts_jax.audio.io import MAX_SECONDS, load_as_stored
+from indextts_jax.audio.io import load_as_stored
+from indextts_jax.config import PROMPT_SECONDS
 from indextts_jax.errors import InputError
 
 SHORT = 2.0  # seconds; under it a voice is a guess
@@ -28,7 +29,7 @@ class Excerpt(NamedTuple):
 
 
 def excerpt_of(
-    path: str | Path, excerpt: str | float = FIRST, seconds: float = MAX_SECONDS
+    path: str | Path, excerpt: str | float = FIRST, seconds: float = PROMPT_SECONDS
 ) -> Excerpt:
     """The part of a recording that is heard, where it is longer than `seconds`.
 

@@ -20,7 +20,7 @@ from orbax.checkpoint import v1 as ocp
 
 from indextts_jax.checkpoint import provenance
 from indextts_jax.checkpoint.provenance import Provenance
-from indextts_jax.config import Config, load_config
+from indextts_jax.config import ModelConfig, load_config
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, structure
 from indextts_jax.utils import hashing
@@ -44,7 +44,7 @@ class Checkpoint:
     """A checkpoint on disk; opening it reads no arrays."""
 
     path: Path
-    config: Config
+    config: ModelConfig
     provenance: Provenance
     tokenizer: bytes
 

@@ -28,7 +28,7 @@ from indextts_jax.checkpoint.reading import (
     is_checkpoint,
     quiet,
 )
-from indextts_jax.config import Config
+from indextts_jax.config import ModelConfig
 from indextts_jax.errors import Failure
 from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, structure
 from indextts_jax.utils import hashing
@@ -60,7 +60,7 @@ def check_destination(path: str | Path, *, force: bool = False) -> None:
 def save(
     path: str | Path,
     *,
-    config: Config,
+    config: ModelConfig,
     tokenizer: bytes,
     components: Iterable[tuple[str, Params]],
     dtype: str = "float32",
@@ -141,7 +141,7 @@ def _take_over(base: Checkpoint, kept: Sequence[str], model: Path) -> dict[str, 
     return index | {"item_handlers": {name: handlers[name] for name in kept if name in handlers}}
 
 
-def _check_whole(model: Path, record: Provenance, config: Config, kept: Sequence[str]) -> None:
+def _check_whole(model: Path, record: Provenance, config: ModelConfig, kept: Sequence[str]) -> None:
     """Makes sure that an assembled checkpoint holds all its components, and new ones as expected.
 
     Those that were taken over are the same files as before.

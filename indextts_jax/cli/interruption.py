@@ -24,7 +24,7 @@ class Terminated(BaseException):
     """SIGTERM, raised in the main thread, so that whatever is half done is cleaned up."""
 
 
-def told(number: int) -> str:
+def explain_signal(number: int) -> str:
     """The line that a user is shown."""
     word = "terminated" if number == signal.SIGTERM else "interrupted"
     return f"{word}: nothing was left half-written"
@@ -33,7 +33,7 @@ def told(number: int) -> str:
 def _end(number: int) -> NoReturn:
     """Ends the process now; only where nothing is being written."""
     clear = "\r\033[K" if sys.stderr.isatty() else ""
-    sys.stderr.write(f"{clear}error: {told(number)}\n")
+    sys.stderr.write(f"{clear}error: {explain_signal(number)}\n")
     sys.stderr.flush()
     os._exit(INTERRUPTED)
 

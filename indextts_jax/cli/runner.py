@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from absl import flags as absl_flags
 
-from indextts_jax.cli.interruption import INTERRUPTED, Terminated, interruptible, told
+from indextts_jax.cli.interruption import INTERRUPTED, Terminated, explain_signal, interruptible
 from indextts_jax.cli.terminal import warn
 from indextts_jax.errors import Failure, InputError, PromptWarning, TextWarning
 
@@ -163,7 +163,7 @@ def execute(
             return main(values) or 0
     except (KeyboardInterrupt, Terminated) as stop:
         number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-        return _complain(told(number), INTERRUPTED)
+        return _complain(explain_signal(number), INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone; pointing it elsewhere keeps the exit from complaining.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

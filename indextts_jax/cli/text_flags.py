@@ -112,3 +112,24 @@ def given_text(flags: Any) -> str:
     if (flags.text is None) == (flags.text_file is None):
         raise InputError("give --text or --text_file, one of them")
     return str(flags.text) if flags.text is not None else read_text(Path(flags.text_file))
+
+
+def text_to_speak(flags: Any, default: str | None = None) -> str:
+    """The text of --text or of --text_file, or else the default.
+
+    Raises:
+        InputError: if there are both, or none, or nothing to speak.
+    """
+    if flags.text is not None and flags.text_file is not None:
+        raise InputError("--text and --text_file exclude each other: give one")
+    if flags.text_file is not None:
+        text, name = read_text(Path(flags.text_file)), f"{flags.text_file} is empty"
+    elif flags.text is not None:
+        text, name = str(flags.text), "the text is empty"
+    elif default is not None:
+        return default
+    else:
+        raise InputError("nothing to say: give --text or --text_file")
+    if not text.strip():
+        raise InputError(f"{name}: there is nothing to speak")
+    return text

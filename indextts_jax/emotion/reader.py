@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from indextts_jax.checkpoint.reading import open_checkpoint
-from indextts_jax.config import EMOTIONS
+from indextts_jax.config import EMOTIONS, RunConfig
 from indextts_jax.emotion.prompt import PromptTokenizer, prompt_of
 from indextts_jax.emotion.reply import ReplyError, read_reply
 from indextts_jax.errors import InputError
@@ -60,7 +60,7 @@ class EmotionReader:
                 f"indextts_jax.import --components {COMPONENT} --src DIR --dst {path} (DIR: the "
                 "published files, or their folder qwen0.6bemo4-merge)"
             )
-        model = load_model(path, dtype=dtype, components=(COMPONENT,))
+        model = load_model(path, RunConfig(dtype=dtype), components=(COMPONENT,))
         return cls(model, PromptTokenizer(saved.emotion_tokenizer))
 
     def read(self, text: str) -> Reading:

@@ -1,12 +1,13 @@
-"""From finished codes to samples, of one segment or of several at once.
+"""From finished codes to samples, of any number of rows: a segment alone is a batch of one.
 
-A segment's codes, and its samples to rounding, are those that it has alone: all that random numbers
-depend on is its own key, and padding changes nothing.
+A row's samples are, to rounding, those that it has alone: all that random numbers depend on is its
+own key, and padding changes nothing.
 """
 
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +16,9 @@ from jaxtyping import Array, Float, Float32, Int, Key
 
 from indextts_jax.engine.settings import Settings
 from indextts_jax.runtime import stages
-from indextts_jax.runtime.buckets import bucket, flow_size, pad, text_buckets
+from indextts_jax.runtime.buckets import bucket, flow_size, pad
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.sharding import mesh_of, spread_rows
+from indextts_jax.runtime.sharding import mesh_of, shard_rows
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices.analysis import Voice
 
@@ -32,13 +33,13 @@ class Line:
 
 
 @dataclasses.dataclass(frozen=True)
-class Finished:
+class SynthesisRow:
     """A segment's codes without the stop code, and the mel frames that they are to fill."""
 
     line: Line
     codes: Int[np.ndarray, " n"]
     frames: int
-    key: Key[Array, ""]  # of the flow's noise
+    key: Key[Array, ""] | None = None  # of the flow's noise; none where the noise is given
 
     @property
     def span(self) -> int:
@@ -46,12 +47,20 @@ class Finished:
         return self.line.voice.frames + self.frames
 
 
-def conditioned(
+class CodeRows(NamedTuple):
+    """Rows of finished codes with what the GPT makes of them, padded."""
+
+    lengths: Int[Array, " b"]
+    latents: Float[Array, "b s w"]
+    sequence: Float[Array, "b s d"]  # what the length regulator stretches
+
+
+def condition_rows(
     model: Model, lines: Sequence[Line], text_size: int | None = None
 ) -> tuple[Float[Array, "b l d"], Float[Array, "b d"], Int[Array, "b t"], Int[Array, " b"]]:
     """Conditioning latents, emotions and padded text tokens with their numbers, a row a line."""
     lengths = [len(line.tokens) for line in lines]
-    size = text_size or bucket(max(lengths), text_buckets(model.config))
+    size = text_size or bucket(max(lengths), model.buckets.text)
     text = np.concatenate([pad(np.asarray([line.tokens], np.int32), size) for line in lines])
     return (
         jnp.concatenate([line.voice.latents for line in lines]),
@@ -61,53 +70,98 @@ def conditioned(
     )
 
 
-def waves_of(
-    model: Model, finished: Sequence[Finished], settings: Settings, clock: Clock
+def encode_rows(model: Model, rows: Sequence[SynthesisRow]) -> CodeRows:
+    """The second pass of the GPT over finished codes.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release.
+    """
+    spread = _spread(model, rows)
+    counts = [len(row.codes) for row in rows]
+    size = bucket(max(counts), model.buckets.codes)
+    padded = np.concatenate([pad(np.asarray(row.codes, np.int32)[None], size) for row in rows])
+    codes, lengths = spread((jnp.asarray(padded), jnp.asarray(counts, jnp.int32)))
+    speaker, emotion, text, texts = spread(condition_rows(model, [row.line for row in rows]))
+    latents = stages.code_latents(model, speaker, emotion, text, texts, codes, lengths)
+    return CodeRows(lengths, latents, stages.code_sequence(model, codes, latents))
+
+
+def flow_frames(model: Model, rows: Sequence[SynthesisRow]) -> int:
+    """The padded number of frames that the flow runs on for these rows."""
+    longest = max(row.frames for row in rows)
+    return flow_size(model.buckets, max(row.span for row in rows), longest)
+
+
+def mel_of_rows(
+    model: Model,
+    rows: Sequence[SynthesisRow],
+    coded: CodeRows,
+    noise: Float[Array | np.ndarray, "b g m"],
+    *,
+    steps: int,
+    guidance: float,
+) -> tuple[Float[Array, "b f m"], Float[Array, "b f c"]]:
+    """The mels of rows and their conditions, both padded to a bucket.
+
+    `noise` spans prompt and target, padded to `flow_frames`.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release.
+    """
+    spread = _spread(model, rows)
+    frames = spread(jnp.asarray([row.frames for row in rows], jnp.int32))
+    size = bucket(max(row.frames for row in rows), model.buckets.frames)
+    condition = stages.regulate(model, coded.sequence, coded.lengths, frames, size=size)
+    prompt_mel, prompt_condition, prompt_frames, style = spread(_prompts(rows))
+    mel = stages.guided_mel(
+        model,
+        noise,
+        prompt_mel,
+        prompt_condition,
+        prompt_frames,
+        condition,
+        frames,
+        style,
+        steps=steps,
+        guidance=guidance,
+    )
+    return mel, condition
+
+
+def synthesize(
+    model: Model, rows: Sequence[SynthesisRow], settings: Settings, clock: Clock
 ) -> list[Float32[np.ndarray, " n"]]:
-    """Each segment's samples, from its finished codes; they are not clipped."""
-    buckets, mel = model.config.buckets, model.config.mel
-    spread = functools.partial(spread_rows, mesh_of(model), len(finished))
+    """Each row's samples, from its finished codes; they are not clipped."""
+    mel = model.config.mel
     with clock.stage("latents"):
-        counts = [len(one.codes) for one in finished]
-        size = bucket(max(counts), buckets.codes)
-        padded = np.concatenate([pad(one.codes[None], size) for one in finished])
-        codes, lengths = spread((jnp.asarray(padded), jnp.asarray(counts, jnp.int32)))
-        speaker, emotion, text, counts = spread(conditioned(model, [o.line for o in finished]))
-        latents = stages.code_latents(model, speaker, emotion, text, counts, codes, lengths)
-        sequence = jax.block_until_ready(stages.code_sequence(model, codes, latents))
+        coded = jax.block_until_ready(encode_rows(model, rows))
     with clock.stage("flow"):
-        voices = [one.line.voice for one in finished]
-        frames = spread(jnp.asarray([one.frames for one in finished], jnp.int32))
-        size = bucket(max(one.frames for one in finished), buckets.frames)
-        condition = stages.regulate(model, sequence, lengths, frames, size=size)
-        longest = max(one.span for one in finished)
-        whole = flow_size(buckets, longest, max(one.frames for one in finished))
-        prompt_mel, prompt_condition, prompt_frames = spread(_prompts(voices))
-        mels = stages.guided_mel(
-            model,
-            stages.flow_noise(spread(jnp.stack([one.key for one in finished])), whole, mel.mels),
-            prompt_mel,
-            prompt_condition,
-            prompt_frames,
-            condition,
-            frames,
-            spread(jnp.concatenate([voice.style for voice in voices])),
-            steps=settings.steps,
-            guidance=settings.guidance,
+        keys = _spread(model, rows)(jnp.stack([row.key for row in rows if row.key is not None]))
+        noise = stages.flow_noise(keys, flow_frames(model, rows), mel.mels)
+        mels, _ = mel_of_rows(
+            model, rows, coded, noise, steps=settings.steps, guidance=settings.guidance
         )
         jax.block_until_ready(mels)
     with clock.stage("vocoder"):
+        frames = _spread(model, rows)(jnp.asarray([row.frames for row in rows], jnp.int32))
         waves = np.asarray(stages.vocode(model, mels, frames))
-    return [wave[: one.frames * mel.hop] for wave, one in zip(waves, finished, strict=True)]
+    return [wave[: row.frames * mel.hop] for wave, row in zip(waves, rows, strict=True)]
+
+
+def _spread(model: Model, rows: Sequence[SynthesisRow]) -> Any:
+    """What shards arrays of so many rows over the devices of a model."""
+    return functools.partial(shard_rows, mesh_of(model), len(rows))
 
 
 def _prompts(
-    voices: Sequence[Voice],
-) -> tuple[Float[Array, "b f m"], Float[Array, "b f c"], Int[Array, " b"]]:
-    """The prompts' mels and conditions, padded to the longest, and their frames."""
-    frames = jnp.asarray([voice.frames for voice in voices], jnp.int32)
-    mels, conditions = [v.mel for v in voices], [v.condition for v in voices]
-    return _padded(mels), _padded(conditions), frames
+    rows: Sequence[SynthesisRow],
+) -> tuple[Float[Array, "b f m"], Float[Array, "b f c"], Int[Array, " b"], Float[Array, "b s"]]:
+    """The prompts' mels and conditions, padded to the longest, their frames, and the styles."""
+    voices = [row.line.voice for row in rows]
+    return (
+        _padded([voice.mel for voice in voices]),
+        _padded([voice.condition for voice in voices]),
+        jnp.asarray([voice.frames for voice in voices], jnp.int32),
+        jnp.concatenate([voice.style for voice in voices]),
+    )
 
 
 def _padded(arrays: Sequence[Float[Array, "1 f c"]]) -> Float[Array, "b f c"]:
@@ -121,112 +175,3 @@ def _padded(arrays: Sequence[Float[Array, "1 f c"]]) -> Float[Array, "b f c"]:
             for array in arrays
         ]
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Codes:
-    """Finished codes of one segment, without the stop code."""
-
-    ids: Int[np.ndarray, "1 s"]  # padded to a bucket
-    count: int
-
-    @classmethod
-    def padded(cls, model: Model, ids: Int[np.ndarray, " n"]) -> "Codes":
-        """Codes with zeros up to a bucket."""
-        size = bucket(len(ids), model.config.buckets.codes)
-        return cls(pad(np.asarray(ids, np.int32)[None], size), len(ids))
-
-    @property
-    def length(self) -> Int[Array, " 1"]:
-        """The number of codes, as the stages take it."""
-        return jnp.asarray([self.count], jnp.int32)
-
-
-def text_batch(model: Model, tokens: Sequence[int]) -> tuple[Int[Array, "1 t"], Int[Array, " 1"]]:
-    """Text tokens padded to a bucket, and their number."""
-    padded = pad(np.asarray([tokens], np.int32), bucket(len(tokens), text_buckets(model.config)))
-    return jnp.asarray(padded), jnp.asarray([len(tokens)], jnp.int32)
-
-
-def speech_latents(
-    model: Model,
-    latents: Float[Array, "1 l d"],
-    emotion: Float[Array, "1 d"],
-    tokens: Sequence[int],
-    codes: Codes,
-) -> Float[Array, "1 s d"]:
-    """The GPT's latents of finished codes."""
-    text = text_batch(model, tokens)
-    return stages.code_latents(model, latents, emotion, *text, codes.ids, codes.length)
-
-
-def speech_mel(
-    model: Model,
-    sequence: Float[Array, "1 s d"],
-    codes: Codes,
-    voice: Voice,
-    noise: Float[Array | np.ndarray, "1 g m"],
-    frames: int,
-    *,
-    steps: int,
-    guidance: float,
-) -> tuple[Float[Array, "1 f m"], Float[Array, "1 f c"]]:
-    """The mel of finished codes and its condition, both padded to a bucket.
-
-    `noise` spans prompt and target, padded to a bucket; `frames` is the target's length.
-
-    Source: `IndexTTS2.infer_generator` of the PyTorch release.
-    """
-    size = bucket(frames, model.config.buckets.frames)
-    target = jnp.asarray([frames], jnp.int32)
-    condition = stages.regulate(model, sequence, codes.length, target, size=size)
-    mel = stages.guided_mel(
-        model,
-        noise,
-        voice.mel,
-        voice.condition,
-        jnp.asarray([voice.frames], jnp.int32),
-        condition,
-        target,
-        voice.style,
-        steps=steps,
-        guidance=guidance,
-    )
-    return mel, condition
-
-
-def codes_to_wave(
-    model: Model,
-    tokens: Sequence[int],
-    voice: Voice,
-    emotion: Float[Array, "1 d"],
-    codes: Codes,
-    frames: int,
-    settings: Settings,
-    key: Key[Array, ""],
-    clock: Clock,
-) -> Float32[np.ndarray, " n"]:
-    """The waveform of one segment, from its finished codes; the key draws the flow's noise.
-
-    The samples are not clipped.
-    """
-    with clock.stage("latents"):
-        latents = speech_latents(model, voice.latents, emotion, tokens, codes)
-        sequence = jax.block_until_ready(stages.code_sequence(model, codes.ids, latents))
-    with clock.stage("flow"):
-        size = flow_size(model.config.buckets, voice.frames + frames, frames)
-        noise = stages.flow_noise(key[None], size, model.config.mel.mels)
-        mel, _ = speech_mel(
-            model,
-            sequence,
-            codes,
-            voice,
-            noise,
-            frames,
-            steps=settings.steps,
-            guidance=settings.guidance,
-        )
-        jax.block_until_ready(mel)
-    with clock.stage("vocoder"):
-        wave = np.asarray(stages.vocode(model, mel, jnp.asarray([frames], jnp.int32)))
-    return wave[0, : frames * model.config.mel.hop]

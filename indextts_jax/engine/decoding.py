@@ -1,61 +1,100 @@
-"""The codes of many segments: a queue that runs through slots of the decoding loop."""
+"""The codes of a queue of segments: one after the other, or many side by side in slots.
 
-from collections.abc import Callable, Iterator, Sequence
+Both decoders give the same codes. One row runs as one program from prefix to last code; slots stop
+whenever a row is complete, and the next segment takes its place.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Int, Key
 
-from indextts_jax.engine.acoustic import Line, conditioned, text_batch
-from indextts_jax.engine.settings import Settings, code_limit
+from indextts_jax.engine.acoustic import Line, condition_rows
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.sharding import mesh_of, spread_rows
+from indextts_jax.runtime.sharding import mesh_of, shard_rows
 from indextts_jax.sampling.loop import windows
 from indextts_jax.sampling.settings import Numbers, SamplingConfig
 from indextts_jax.sampling.slots import Slots
 from indextts_jax.utils.stopwatch import Clock
-from indextts_jax.voices.analysis import Voice
 
 T = TypeVar("T")
 ROOM = 2  # a cache shrinks when the longest row fills less than one part in so many of the smaller
 
+Decoded = Iterator[tuple[T, Int[np.ndarray, " n"], bool]]
+"""Items with their codes, and whether the limit came before a stop code."""
 
-class Decoder(Generic[T]):
+
+@dataclasses.dataclass(frozen=True)
+class Queue(Generic[T]):
+    """What is decoded, and from what.
+
+    `take` gives the next item that waits, or none. An item that comes back into the queue while a
+    decoder runs is taken like any other.
+    """
+
+    take: Callable[[], T | None]
+    line: Callable[[T], Line]
+    key: Callable[[T], Key[Array, ""]]
+
+
+def search_line(
+    model: Model, line: Line, sampling: SamplingConfig, key: Key[Array, ""]
+) -> tuple[Int[np.ndarray, " n"], bool]:
+    """The codes of one segment, and whether the limit came before a stop code."""
+    generated = stages.search_codes(
+        model,
+        *condition_rows(model, [line]),
+        key[None],
+        sampling.numbers,
+        strategy=sampling.strategy,
+    )
+    (ids,), (count,), (truncated,) = map(np.asarray, generated)
+    return ids[:count], bool(truncated)
+
+
+def decode_in_turn(
+    model: Model, queue: Queue[T], sampling: SamplingConfig, clock: Clock
+) -> Decoded[T]:
+    """The codes of one item after the other."""
+    while (item := queue.take()) is not None:
+        with clock.stage("codes"):
+            found = search_line(model, queue.line(item), sampling, queue.key(item))
+        yield (item, *found)
+
+
+class SlotDecoder(Generic[T]):
     """Runs what a queue holds through slots, and gives codes as they are complete.
 
-    `take` gives the next item that waits, or none; `line`, `key` and `numbers` (by default those of
-    the sampling) say what it is decoded from.
-    An item that comes back into the queue while the loop runs is taken like any other. There is one
-    wait for the device for each item, none for a code.
+    `numbers` are those of an item's sampling, by default common ones. There is one wait for the
+    device for each item, none for a code.
     """
 
     def __init__(
         self,
         model: Model,
+        queue: Queue[T],
         sampling: SamplingConfig,
         size: int,
         text_size: int,
-        *,
-        take: Callable[[], T | None],
-        line: Callable[[T], Line],
-        key: Callable[[T], Key[Array, ""]],
         clock: Clock,
         numbers: Callable[[T], Numbers] | None = None,
     ):
-        self.model, self.sampling, self.size, self.text_size = model, sampling, size, text_size
-        self.take, self.line, self.key = take, line, key
+        self.model, self.queue, self.sampling = model, queue, sampling
+        self.size, self.text_size = size, text_size
         self.clock, self.mesh = clock, mesh_of(model)
         own = sampling.numbers
         self.numbers = numbers or (lambda item: own)
         self.held: list[T | None] = [None] * size
-        self.ladder = list(windows(sampling.max_codes))
-        self.window = self.ladder[0]
+        self.sizes = list(windows(sampling.max_codes))
+        self.window = self.sizes[0]
 
-    def codes(self) -> Iterator[tuple[T, Int[np.ndarray, " n"], bool]]:
-        """Each item with its codes, and whether the limit came before a stop code."""
+    def codes(self) -> Decoded[T]:
+        """Each item with its codes."""
         strategy = self.sampling.strategy
         state = stages.empty_slots(
             self.model,
@@ -86,7 +125,7 @@ class Decoder(Generic[T]):
         free = [place for place, item in enumerate(self.held) if item is None]
         coming = []
         for place in free:
-            if (item := self.take()) is None:
+            if (item := self.queue.take()) is None:
                 break
             self.held[place] = item
             coming.append(place)
@@ -94,17 +133,17 @@ class Decoder(Generic[T]):
         groups = [coming] if len(coming) == self.size else [[place] for place in coming]
         for group in groups:
             items = [item for place in group if (item := self.held[place]) is not None]
-            lines = [self.line(item) for item in items]
+            lines = [self.queue.line(item) for item in items]
             rows = (
-                *conditioned(self.model, lines, self.text_size),
-                jnp.stack([self.key(item) for item in items]),
+                *condition_rows(self.model, lines, self.text_size),
+                jnp.stack([self.queue.key(item) for item in items]),
                 jax.tree.map(lambda *one: jnp.stack(one), *map(self.numbers, items)),
             )
             state = stages.fill_slots(
                 self.model,
                 state,
                 jnp.asarray(group, jnp.int32),
-                *spread_rows(self.mesh, len(items), rows),
+                *shard_rows(self.mesh, len(items), rows),
                 strategy=self.sampling.strategy,
                 mesh=self.mesh,
             )
@@ -112,32 +151,9 @@ class Decoder(Generic[T]):
 
     def _resized(self, state: Slots, longest: int) -> Slots:
         """The state with a cache that the longest row fits in with its next codes."""
-        least = next(window for window in self.ladder if longest < window)
+        least = next(size for size in self.sizes if longest < size)
         if least > self.window or (least < self.window and longest * ROOM < least):
             self.window = least
             cache = stages.resize_slots(self.model, state.cache, window=least)
             state = state._replace(cache=cache)
         return state
-
-
-def speech_codes(
-    model: Model,
-    tokens: Sequence[int],
-    voice: Voice,
-    emotion: Float[Array, "1 d"],
-    settings: Settings,
-    key: Key[Array, ""],
-) -> tuple[Int[np.ndarray, " n"], bool]:
-    """The codes of one segment, and whether the limit came before a stop code."""
-    sampling = settings.sampling_up_to(code_limit(model, settings))
-    generated = stages.search_codes(
-        model,
-        voice.latents,
-        emotion,
-        *text_batch(model, tokens),
-        key[None],
-        sampling.numbers,
-        strategy=sampling.strategy,
-    )
-    (ids,), (count,), (truncated,) = map(np.asarray, generated)
-    return ids[:count], bool(truncated)

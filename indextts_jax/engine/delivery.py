@@ -1,4 +1,4 @@
-"""Many texts at once: their segments share the compiled programs, as many rows as wished.
+"""The scheduler: scripts in, parts out, one segment after the other or many at once.
 
 Segments wait as text. As they come, longest first, they take a row of the loop over codes; one that
 is finished makes room for the next. Flow and vocoder then run on groups of about the same length.
@@ -13,14 +13,14 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.engine.acoustic import Finished, Line, waves_of
-from indextts_jax.engine.decoding import Decoder
+from indextts_jax.engine.acoustic import Line, SynthesisRow, synthesize
+from indextts_jax.engine.decoding import Decoded, Queue, SlotDecoder, decode_in_turn
 from indextts_jax.engine.faults import Fault, sample_faults
 from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_silence
 from indextts_jax.engine.seeds import next_seed, segment_keys
-from indextts_jax.engine.settings import Settings, code_limit
+from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.engine.speech import Segment
-from indextts_jax.runtime.buckets import bucket, text_buckets
+from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of
 from indextts_jax.text.frontend import Script, Spoken
@@ -29,8 +29,8 @@ from indextts_jax.voices.analysis import Voice
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """A script to speak, and how."""
+class ScriptRequest:
+    """A request as the scheduler takes it: its text read, its emotion a vector."""
 
     script: Script
     voice: Voice
@@ -39,47 +39,48 @@ class Job:
 
 
 @dataclasses.dataclass(frozen=True, order=True)
-class Ticket:
+class QueuedSegment:
     """A segment that waits for its codes."""
 
-    job: int
-    index: int  # of the segment
+    request: int
+    index: int  # in its script
     attempt: int = 0
 
-    def spoken(self, jobs: Sequence[Job]) -> Spoken:
+    def spoken(self, requests: Sequence[ScriptRequest]) -> Spoken:
         """The text."""
-        return jobs[self.job].script.segments[self.index]
+        return requests[self.request].script.segments[self.index]
 
-    def seed(self, jobs: Sequence[Job]) -> int:
+    def seed(self, requests: Sequence[ScriptRequest]) -> int:
         """The seed of this try."""
-        return next_seed(jobs[self.job].seed, self.attempt)
+        return next_seed(requests[self.request].seed, self.attempt)
 
-    def line(self, jobs: Sequence[Job]) -> Line:
+    def line(self, requests: Sequence[ScriptRequest]) -> Line:
         """What the stages take."""
-        job = jobs[self.job]
-        return Line(self.spoken(jobs).ids, job.voice, job.emotion)
+        request = requests[self.request]
+        return Line(self.spoken(requests).ids, request.voice, request.emotion)
 
 
 @dataclasses.dataclass(frozen=True)
-class Sounding:
-    """A segment with its codes, which waits for its sound."""
+class DecodedSegment:
+    """A segment with its codes, which waits for its samples."""
 
-    ticket: Ticket  # its last try
+    queued: QueuedSegment  # its last try
     codes: Int[np.ndarray, " n"]
     faults: tuple[Fault, ...]
     frames: int
-    tried: int = 0  # times that it was sounded
+    synthesized: int = 0  # times that it was
 
     @property
     def place(self) -> tuple[int, int]:
         """Whose it is, and which."""
-        return self.ticket.job, self.ticket.index
+        return self.queued.request, self.queued.index
 
-    def finished(self, jobs: Sequence[Job]) -> Finished:
+    def row(self, requests: Sequence[ScriptRequest]) -> SynthesisRow:
         """What the stages take."""
-        seed = next_seed(jobs[self.ticket.job].seed, self.ticket.attempt + self.tried)
-        key = segment_keys(seed, self.ticket.index)[1]
-        return Finished(self.ticket.line(jobs), self.codes, self.frames, key)
+        attempt = self.queued.attempt + self.synthesized
+        seed = next_seed(requests[self.queued.request].seed, attempt)
+        key = segment_keys(seed, self.queued.index)[1]
+        return SynthesisRow(self.queued.line(requests), self.codes, self.frames, key)
 
 
 def row_count(waiting: int, batch: int) -> int:
@@ -88,7 +89,7 @@ def row_count(waiting: int, batch: int) -> int:
 
 
 def slot_count(waiting: int, batch: int, mesh: Mesh | None = None) -> int:
-    """How many rows decode together: no more than wished, nor much more than are needed.
+    """How many rows decode together: no more than asked for, nor much more than are needed.
 
     Several devices get the same number each.
     """
@@ -96,22 +97,22 @@ def slot_count(waiting: int, batch: int, mesh: Mesh | None = None) -> int:
     return size if mesh is None else -(-size // mesh.size) * mesh.size
 
 
-def due(
-    waiting: Sequence[Sounding],
-    rungs: Sequence[int],
+def next_group(
+    waiting: Sequence[DecodedSegment],
+    sizes: Sequence[int],
     batch: int,
     *,
     first: tuple[int, int] | None,
     last: bool,
 ) -> list[int]:
-    """Which of those that wait are sounded now, together; none to wait for more.
+    """Which of those that wait are synthesized now, together; none to wait for more.
 
-    A group has one rung, the padded length of its flow. It is sounded when it is full; when it
+    A group has one padded length of its flow (`sizes`). Its turn comes when it is full; when it
     holds the segment `first`, which is waited for; or, when no more come, the longest `last`.
     """
     groups = collections.defaultdict(list)
-    for number, rung in enumerate(rungs):
-        groups[rung].append(number)
+    for number, size in enumerate(sizes):
+        groups[size].append(number)
     for group in groups.values():
         awaited = [number for number in group if waiting[number].place == first]
         if awaited or len(group) >= batch:
@@ -123,61 +124,62 @@ def due(
     return []
 
 
-def deliver_many(
+def deliver(
     model: Model,
-    jobs: Sequence[Job],
+    requests: Sequence[ScriptRequest],
     settings: Settings,
     clock: Clock,
     progress: Progress | None = None,
     *,
     in_order: bool = False,
 ) -> Iterator[tuple[int, int, Part]]:
-    """The parts of many scripts, each with the numbers of its job and segment, as they are ready.
+    """The parts of scripts, each with the numbers of its request and segment, as they are ready.
 
     At most `settings.batch` segments are spoken at once. In order, the parts come as in the texts,
     the first as soon as it is there; otherwise full groups go first. Nothing depends on how long
-    anything takes: the same jobs give the same bits.
+    anything takes: the same requests give the same bits.
 
-    A segment with faults is tried again as in `delivery.deliver`.
+    A segment with faults is tried again with the next seed, as often as the settings allow (if it
+    gave no code at all, a few times anyway); the last try counts, and keeps its faults.
 
     Raises:
         InputError: for a duration that cannot be met.
     """
-    return _Delivery(model, jobs, settings, clock, progress, in_order).parts()
+    return _Delivery(model, requests, settings, clock, progress, in_order).parts()
 
 
 class _Delivery:
-    """What `deliver_many` holds between two parts."""
+    """What `deliver` holds between two parts."""
 
     def __init__(
         self,
         model: Model,
-        jobs: Sequence[Job],
+        requests: Sequence[ScriptRequest],
         settings: Settings,
         clock: Clock,
         progress: Progress | None,
         in_order: bool,
     ):
-        self.model, self.jobs, self.settings, self.clock = model, jobs, settings, clock
-        tickets = [
-            Ticket(number, index)
-            for number, job in enumerate(jobs)
-            for index in range(len(job.script.segments))
+        self.model, self.requests, self.settings, self.clock = model, requests, settings, clock
+        segments = [
+            QueuedSegment(number, index)
+            for number, request in enumerate(requests)
+            for index in range(len(request.script.segments))
         ]
-        self.order = collections.deque(ticket for ticket in tickets) if in_order else None
+        self.order = collections.deque(segments) if in_order else None
         if not in_order:
-            tickets.sort(key=lambda ticket: -len(ticket.spoken(jobs).ids))
-        self.queue = collections.deque(tickets)
-        self.count, self.done = len(tickets), 0
+            segments.sort(key=lambda segment: -len(segment.spoken(requests).ids))
+        self.queue = collections.deque(segments)
+        self.count, self.done = len(segments), 0
         self.progress = progress or (lambda done, of: None)
-        self.coded: dict[int, list[tuple[Ticket, np.ndarray, tuple[Fault, ...]]]] = {}
-        self.waiting: list[Sounding] = []
+        self.decoded: dict[int, list[tuple[QueuedSegment, np.ndarray, tuple[Fault, ...]]]] = {}
+        self.waiting: list[DecodedSegment] = []
         self.held: dict[tuple[int, int], Part] = {}  # in order: what came too early
         self.before: dict[str, float] = {}
 
     def parts(self) -> Iterator[tuple[int, int, Part]]:
         self.progress(0, self.count)
-        rows = self._coded_rows()
+        rows = self._decoder()
         while True:
             # The default device is a thread's own setting, and between two parts the caller's.
             with jax.default_device(self.model.device):
@@ -186,7 +188,7 @@ class _Delivery:
                     self._note_codes(*one)
             while True:
                 with jax.default_device(self.model.device):
-                    made = self._sounded(last=one is None)
+                    made = self._synthesized(last=one is None)
                 if made is None:
                     break
                 for place, part in made:
@@ -198,51 +200,54 @@ class _Delivery:
             if one is None:
                 return
 
-    def _coded_rows(self) -> Iterator[tuple[Ticket, Int[np.ndarray, " n"], bool]]:
+    def _decoder(self) -> Decoded[QueuedSegment]:
         """Codes of what is in the queue, as long as it holds something."""
-        longest = max(len(ticket.spoken(self.jobs).ids) for ticket in self.queue)
-        decoder = Decoder(
-            self.model,
-            self.settings.sampling_up_to(code_limit(self.model, self.settings)),
-            slot_count(len(self.queue), self.settings.batch, mesh_of(self.model)),
-            bucket(longest, text_buckets(self.model.config)),
+        requests, settings = self.requests, self.settings
+        queue = Queue(
             take=self._take,
-            line=lambda ticket: ticket.line(self.jobs),
-            key=lambda ticket: segment_keys(ticket.seed(self.jobs), ticket.index)[0],
-            clock=self.clock,
+            line=lambda segment: segment.line(requests),
+            key=lambda segment: segment_keys(segment.seed(requests), segment.index)[0],
         )
-        return decoder.codes()
+        sampling = settings.sampling_up_to(max_codes_of(self.model, settings))
+        if settings.batch == 1:
+            return decode_in_turn(self.model, queue, sampling, self.clock)
+        longest = max(len(segment.spoken(requests).ids) for segment in self.queue)
+        size = slot_count(len(self.queue), settings.batch, mesh_of(self.model))
+        text_size = bucket(longest, self.model.buckets.text)
+        return SlotDecoder(self.model, queue, sampling, size, text_size, self.clock).codes()
 
-    def _take(self) -> Ticket | None:
-        self._tell()
+    def _take(self) -> QueuedSegment | None:
+        self._label()
         return self.queue.popleft() if self.queue else None
 
-    def _tell(self) -> None:
+    def _label(self) -> None:
         self.clock.label = f" {self.done + 1}/{self.count}" if self.count > 1 else ""
 
-    def _note_codes(self, ticket: Ticket, ids: Int[np.ndarray, " n"], truncated: bool) -> None:
-        """Sends a segment on to its sound, or back into the queue for another try."""
+    def _note_codes(
+        self, segment: QueuedSegment, ids: Int[np.ndarray, " n"], truncated: bool
+    ) -> None:
+        """Sends a segment on to its samples, or back into the queue for another try."""
         kept, faults, again = judge(
             self.model,
-            ticket.spoken(self.jobs),
+            segment.spoken(self.requests),
             ids,
-            ticket.attempt,
+            segment.attempt,
             self.settings,
             truncated=truncated,
         )
         if again:
-            self.queue.appendleft(dataclasses.replace(ticket, attempt=ticket.attempt + 1))
+            self.queue.appendleft(dataclasses.replace(segment, attempt=segment.attempt + 1))
             return
-        script = self.jobs[ticket.job].script
-        together = self.coded.setdefault(ticket.job, [])
-        together.append((ticket, kept, faults))
+        script = self.requests[segment.request].script
+        together = self.decoded.setdefault(segment.request, [])
+        together.append((segment, kept, faults))
         if self.settings.timing.duration is not None and len(together) < len(script.segments):
             return  # the frames of each depend on the codes of all
         together.sort(key=lambda one: one[0])
         counts = [len(codes) for _, codes, _ in together]
         frames = frames_for(self.model, script, counts, self.settings)
         for (one, codes, wrong), size in zip(together, frames, strict=True):
-            self.waiting.append(Sounding(one, codes, wrong, size))
+            self.waiting.append(DecodedSegment(one, codes, wrong, size))
         together.clear()
 
     def _releasable(self) -> Iterator[tuple[int, int]]:
@@ -250,58 +255,55 @@ class _Delivery:
         if self.order is None:
             yield from list(self.held)
             return
-        while self.order and (place := (self.order[0].job, self.order[0].index)) in self.held:
+        while self.order and (place := (self.order[0].request, self.order[0].index)) in self.held:
             self.order.popleft()
             yield place
 
-    def _sounded(self, *, last: bool) -> list[tuple[tuple[int, int], Part]] | None:
-        """The parts of a group that is due, without those that are to be tried again."""
-        ladder = self.model.config.buckets.frames
-        rungs = [
-            bucket(self.jobs[one.ticket.job].voice.frames + one.frames, ladder)
+    def _synthesized(self, *, last: bool) -> list[tuple[tuple[int, int], Part]] | None:
+        """The parts of the next group, without those that are to be tried again."""
+        buckets = self.model.buckets.frames
+        sizes = [
+            bucket(self.requests[one.queued.request].voice.frames + one.frames, buckets)
             for one in self.waiting
         ]
-        first = (self.order[0].job, self.order[0].index) if self.order else None
-        chosen = due(self.waiting, rungs, self.settings.batch, first=first, last=last)
+        first = (self.order[0].request, self.order[0].index) if self.order else None
+        chosen = next_group(self.waiting, sizes, self.settings.batch, first=first, last=last)
         if not chosen:
             return None
         group = [self.waiting[number] for number in chosen]
         self.waiting = [one for n, one in enumerate(self.waiting) if n not in set(chosen)]
-        self._tell()
+        self._label()
         waves = self._waves(group)
         spent = {n: s - self.before.get(n, 0.0) for n, s in self.clock.seconds.items()}
         self.before = dict(self.clock.seconds)
         made = []
         for one, wave in zip(group, waves, strict=True):
             faults = sample_faults(wave) if len(wave) else ()
-            tries = one.ticket.attempt + 1 + one.tried
+            tries = one.queued.attempt + 1 + one.synthesized
             if faults and tries <= self.settings.retries:
-                self.waiting.append(dataclasses.replace(one, tried=one.tried + 1))
+                again = dataclasses.replace(one, synthesized=one.synthesized + 1)
+                self.waiting.append(again)
                 continue
-            script = self.jobs[one.ticket.job].script
+            script = self.requests[one.queued.request].script
             segment = Segment(
-                text_tokens=len(one.ticket.spoken(self.jobs).ids),
+                text_tokens=len(one.queued.spoken(self.requests).ids),
                 codes=len(one.codes),
                 frames=one.frames if len(wave) else 0,
                 truncated=any(fault.kind == "endless" for fault in one.faults),
                 tries=tries,
                 faults=one.faults + faults,
             )
-            samples = within_silence(self.model, script, one.ticket.index, wave)
+            samples = within_silence(self.model, script, one.queued.index, wave)
             seconds = {name: second / len(group) for name, second in spent.items()}
             made.append((one.place, Part(samples, segment, seconds)))
         return made
 
-    def _waves(self, group: Sequence[Sounding]) -> list[Float32[np.ndarray, " n"]]:
+    def _waves(self, group: Sequence[DecodedSegment]) -> list[Float32[np.ndarray, " n"]]:
         """The samples of a group; none of a segment without codes."""
-        spoken = [one for one in group if len(one.codes)]
-        made = iter(self._sound(spoken))
-        return [next(made) if len(one.codes) else np.zeros(0, np.float32) for one in group]
-
-    def _sound(self, group: Sequence[Sounding]) -> list[Float32[np.ndarray, " n"]]:
+        rows = [one.row(self.requests) for one in group if len(one.codes)]
         waves: list[Float32[np.ndarray, " n"]] = []
-        while rest := group[len(waves) :]:
+        while rest := rows[len(waves) :]:
             now = rest[: row_count(len(rest), self.settings.batch)]
-            finished = [one.finished(self.jobs) for one in now]
-            waves += waves_of(self.model, finished, self.settings, self.clock)
-        return waves
+            waves += synthesize(self.model, now, self.settings, self.clock)
+        made = iter(waves)
+        return [next(made) if len(one.codes) else np.zeros(0, np.float32) for one in group]

@@ -8,16 +8,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.config import Config
+from indextts_jax.config import ModelConfig, RunConfig, bundled_config
 from indextts_jax.models.components import COMPONENTS, Params, structure
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.precision import place_params
+from indextts_jax.runtime.precision import check_kernels, place_params
 from indextts_jax.text.tokenizer import Tokenizer
+
+DEMO_WEIGHTS = 2  # seed of the random weights; this one speaks half a second
+DEMO_TEXT = "Good morning, everything runs."
+DEMO_NOTE = """\
+This is the demo: a small model with RANDOM weights. It shows that everything runs; what it says
+sounds like noise. To hear IndexTTS-2, download its published files, then:
+  python -m indextts_jax.import --src checkpoints/ --dst indextts2
+  python -m indextts_jax.synth --checkpoint indextts2 --text "..." --speaker voice.wav"""
+
+_DATA = Path(str(importlib.resources.files("indextts_jax"))) / "data"
 
 
 def demo_speaker() -> Path:
     """The recording of a voice that comes with this package (public domain, LibriVox)."""
-    return Path(str(importlib.resources.files("indextts_jax") / "data" / "demo_speaker.wav"))
+    return _DATA / "demo_speaker.wav"
 
 
 def random_params(expected: Params, seed: int) -> Params:
@@ -39,19 +49,27 @@ def random_params(expected: Params, seed: int) -> Params:
     return jax.tree_util.tree_map_with_path(draw, expected)
 
 
-def random_model(config: Config, tokenizer: bytes, seed: int = 0) -> Model:
+def random_model(
+    config: ModelConfig, tokenizer: bytes, seed: int = 0, run: RunConfig | None = None
+) -> Model:
     """A model with random weights: it runs like a real one, and sounds like noise."""
+    run = run or RunConfig()
     params = {
-        name: place_params(name, random_params(structure(name, config).expected, seed), config)
+        name: place_params(name, random_params(structure(name, config).expected, seed), config, run)
         for name in COMPONENTS
     }
-    return Model(config, params, Tokenizer(tokenizer))
+    return Model(config, params, Tokenizer(tokenizer), run=run)
 
 
-DEMO_WEIGHTS = 2  # seed of the random weights; this one speaks half a second
-DEMO_TEXT = "Good morning, everything runs."
-DEMO_NOTE = """\
-This is the demo: a small model with RANDOM weights. It shows that everything runs; what it says
-sounds like noise. To hear IndexTTS-2, download its published files, then:
-  python -m indextts_jax.import --src checkpoints/ --dst indextts2
-  python -m indextts_jax.synth --checkpoint indextts2 --text "..." --speaker voice.wav"""
+def demo_model(run: RunConfig) -> Model:
+    """The small built-in model of random weights, on the default device.
+
+    Raises:
+        InputError: if the device has no kernels for fused attention.
+    """
+    config = bundled_config("tiny")
+    if run.fused_attention:
+        (device,) = jnp.zeros(()).devices()
+        check_kernels(config, device)
+    tokenizer = (_DATA / "demo_tokenizer.model").read_bytes()
+    return random_model(config, tokenizer, DEMO_WEIGHTS, run)

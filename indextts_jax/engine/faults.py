@@ -29,9 +29,9 @@ class Fault:
     message: str
 
 
-def code_limit(spoken: Spoken) -> int:
+def runaway_limit(spoken: Spoken, codes_per_second: int) -> int:
     """Codes of a segment past which nothing of its text can be left to say."""
-    return max(spoken.most_codes, TOKEN_CODES * len(spoken.ids))
+    return max(spoken.most_codes(codes_per_second), TOKEN_CODES * len(spoken.ids))
 
 
 def length_faults(
@@ -41,7 +41,7 @@ def length_faults(
 
     `expected` is how many seconds a fast and a slow speaker take for its text; `truncated` says
     that no stop code came before the limit of the settings, `cut` that it was cut off at
-    `code_limit`.
+    `runaway_limit`.
     """
     between = f"its text takes {expected[0]:.1f} to {expected[1]:.1f} s to say"
     if cut:
@@ -94,6 +94,6 @@ def faded(
     return result
 
 
-def described(found: Sequence[Fault]) -> str:
+def format_faults(found: Sequence[Fault]) -> str:
     """The faults as one line."""
     return "; ".join(fault.message for fault in found)

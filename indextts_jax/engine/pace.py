@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.models.length_regulator import target_length
 
@@ -28,9 +29,7 @@ class Timing:
             raise InputError("speed and duration exclude each other: give one", "speed", "duration")
 
 
-def frames_of(
-    codes: Sequence[int], timing: Timing, silence: int, sample_rate: int, hop: int
-) -> list[int]:
+def frames_of(codes: Sequence[int], timing: Timing, silence: int, config: ModelConfig) -> list[int]:
     """Mel frames for each segment, from the number of its codes.
 
     `silence` is the number of samples between and behind segments: a duration counts them. The
@@ -39,9 +38,10 @@ def frames_of(
     Raises:
         InputError: for a duration that asks for less than half, or more than double the speed.
     """
+    rate, sample_rate, hop = config.frames_per_code, config.mel.sample_rate, config.mel.hop
     if timing.duration is None:
-        return [max(1, math.floor(target_length(count) / timing.speed)) for count in codes]
-    own = sum(target_length(count) for count in codes)
+        return [max(1, math.floor(target_length(count, rate) / timing.speed)) for count in codes]
+    own = sum(target_length(count, rate) for count in codes)
     total = round((timing.duration * sample_rate - silence) / hop)
     shortest, longest = math.ceil(own / FASTEST), math.floor(own / SLOWEST)
     if not shortest <= total <= longest:

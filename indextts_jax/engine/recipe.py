@@ -98,7 +98,7 @@ def write_down(
         device=devices.describe(device),
         checkpoint=fingerprint(model),
         dtype=dtype,
-        fused_attention=model.config.dit.fused_attention,
+        fused_attention=model.run.fused_attention,
         samples=hash_samples(samples),
         text=request.text,
         speaker=request.voice.source,

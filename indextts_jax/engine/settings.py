@@ -9,8 +9,6 @@ from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.text.frontend import TextSettings
 from indextts_jax.text.glossary import Glossary
 
-MAX_CODES = 1500  # new codes in a segment, the reference's limit (30 s)
-SEGMENT_TOKENS = 120  # text tokens in a segment, the reference's limit
 PAUSE = 0.2  # seconds of silence between segments
 
 
@@ -45,7 +43,7 @@ class Settings:
             raise InputError(f"retries must be 0 or more, got {self.retries}", "retries")
         if self.batch < 1:
             raise InputError(f"batch must be at least 1, got {self.batch}", "batch")
-        self.reading(segment_tokens=SEGMENT_TOKENS)
+        self.reading(segment_tokens=1)  # for what it refuses
 
     def sampling_up_to(self, max_codes: int) -> SamplingConfig:
         """How codes are chosen, so many at most.
@@ -75,12 +73,13 @@ def limit(name: str, wish: int | None, usual: int, holds: int) -> int:
     return wish
 
 
-def code_limit(model: Model, settings: Settings) -> int:
+def max_codes_of(model: Model, settings: Settings) -> int:
     """New codes in a segment, at most."""
-    return limit("max_codes", settings.max_codes, MAX_CODES, model.config.gpt.max_codes)
+    holds = model.config.gpt.max_codes
+    return limit("max_codes", settings.max_codes, model.config.limits.segment_codes, holds)
 
 
 def segment_limit(model: Model, wish: int | None) -> int:
     """Text tokens in a segment, at most."""
     holds = model.config.gpt.max_text_tokens
-    return limit("the segment length", wish, SEGMENT_TOKENS, holds)
+    return limit("the segment length", wish, model.config.limits.segment_tokens, holds)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from indextts_jax.audio.output import encode, write_audio
-from indextts_jax.engine.faults import Fault, described
+from indextts_jax.engine.faults import Fault, format_faults
 
 PLAYED = 10_000_000  # bytes of a WAV file that a notebook takes in; nearly four minutes
 
@@ -62,7 +62,7 @@ class Speech:
         )
         for number, segment in enumerate(self.segments, 1):
             if segment.faults:
-                told += f"<br>segment {number}: {html.escape(described(segment.faults))}"
+                told += f"<br>segment {number}: {html.escape(format_faults(segment.faults))}"
         if not np.isfinite(self.samples).all():
             return f"<div>no sound: the samples are not finite ({told})</div>"
         if 2 * len(self.samples) > PLAYED:

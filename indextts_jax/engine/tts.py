@@ -12,22 +12,23 @@ from jaxtyping import Float
 
 from indextts_jax.audio.features import log_mel
 from indextts_jax.audio.quality import FIRST, excerpt_of
+from indextts_jax.config import RunConfig
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.reader import EmotionReader, Reading
 from indextts_jax.emotion.request import Emotion, explain_unused
-from indextts_jax.engine.delivery import Job, deliver_many
-from indextts_jax.engine.parts import Part, Progress, deliver
+from indextts_jax.engine.delivery import ScriptRequest, deliver
+from indextts_jax.engine.parts import Part, Progress
 from indextts_jax.engine.request import Request
-from indextts_jax.engine.settings import Settings, code_limit, segment_limit
+from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.speech import Speech
 from indextts_jax.errors import Failure, InputError, PromptWarning
-from indextts_jax.models.components import ENCODERS
+from indextts_jax.models.components import ENCODERS, SPEAKING
 from indextts_jax.runtime.model import Model, load_model
-from indextts_jax.runtime.sharding import spread_over
+from indextts_jax.runtime.sharding import replicate
 from indextts_jax.text.frontend import Script, TextFrontend
 from indextts_jax.text.notices import notify_text
 from indextts_jax.utils.notices import notify
-from indextts_jax.utils.stopwatch import Clock, Watch
+from indextts_jax.utils.stopwatch import Clock, StageCallback
 from indextts_jax.voices.analysis import EmotionPrompt, Voice, analyse_emotion, analyse_voice
 
 
@@ -72,8 +73,16 @@ class IndexTTS:
         `devices`, each of them holds the model, and they share the rows of batches.
         """
         reader = EmotionReader.load(path, dtype) if reads_emotion else None
-        model = load_model(path, dtype=dtype, fused_attention=fused_attention)
-        return cls(model if devices is None else spread_over(model, devices), reader)
+        model = load_model(path, RunConfig(dtype=dtype, fused_attention=fused_attention))
+        return cls(model if devices is None else replicate(model, devices), reader)
+
+    @classmethod
+    def open(cls, path: str | Path, run: RunConfig | None = None) -> "IndexTTS":
+        """As `load`, with least memory: each component is loaded as it is first used.
+
+        `release_encoders` and `fetch` then make room between the prompts and the speech.
+        """
+        return cls(load_model(path, run, lazy=True))
 
     @property
     def sample_rate(self) -> int:
@@ -115,6 +124,10 @@ class IndexTTS:
     def release_encoders(self) -> None:
         """Frees the memory of what only prompts need; the next prompt loads it again."""
         self.model.release(ENCODERS)
+
+    def fetch(self) -> None:
+        """Loads what speaking needs now, rather than as it is first used."""
+        self.model.fetch(SPEAKING)
 
     def mel(self, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, "f m"]:
         """The log-mel spectrogram of samples at `sample_rate`, such as `Speech.samples`."""
@@ -163,7 +176,11 @@ class IndexTTS:
             InputError: as `speak` would.
         """
         self.script(text, settings)
-        code_limit(self.model, settings)
+        max_codes_of(self.model, settings)
+
+    def longest_segment(self, settings: Settings) -> float:
+        """Seconds of the longest segment that the settings and the model allow."""
+        return max_codes_of(self.model, settings) / self.model.config.codes_per_second
 
     def unknown(self, text: str) -> list[str]:
         """The pieces of a text that the tokenizer does not know: they are not spoken as written."""
@@ -175,7 +192,7 @@ class IndexTTS:
         request: Request,
         /,
         *,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[Part, None, None]: ...
 
@@ -189,7 +206,7 @@ class IndexTTS:
         emotion: Emotion | EmotionPrompt | None = None,
         settings: Settings | None = None,
         seed: int = 0,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[Part, None, None]: ...
 
@@ -199,26 +216,26 @@ class IndexTTS:
         voice: Voice | None = None,
         /,
         *,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
         **options: Any,
     ) -> Generator[Part, None, None]:
         """The parts of `speak`, segment by segment, each as soon as it is spoken.
 
         What cannot be done is refused at once; all work is done as the parts are asked for.
-        `progress` gets how many segments of how many are done, `watch` the name of each stage as
+        `progress` gets how many segments of how many are done, `on_stage` the name of each stage as
         it begins. To cancel, stop iterating, or raise in either. With `settings.timing.duration`
         the first part waits for the codes of all segments.
 
         Raises:
             InputError, ReplyError: as `speak`.
         """
-        return self._stream(_request(what, voice, options), watch, progress, in_order=True)
+        return self._stream(_request(what, voice, options), on_stage, progress, in_order=True)
 
     def _stream(
         self,
         request: Request,
-        watch: Watch | None,
+        on_stage: StageCallback | None,
         progress: Progress | None,
         *,
         in_order: bool,
@@ -227,33 +244,29 @@ class IndexTTS:
         prepare, settings = self._prepare(request), request.settings
 
         def parts() -> Generator[Part, None, None]:
-            clock = Clock(watch)
+            clock = Clock(on_stage)
             job = prepare(clock)
-            if settings.batch == 1:
-                given = (self.model, job.script, job.voice, job.emotion, settings, job.seed)
-                yield from deliver(*given, clock, progress)
-                return
-            many = deliver_many(self.model, [job], settings, clock, progress, in_order=in_order)
-            if in_order:
-                yield from (part for _, _, part in many)
-            else:
-                by_index = sorted(many, key=lambda found: found[1])
-                yield from (part for _, _, part in by_index)
+            # One segment at a time, none gains by going out of turn.
+            ordered = in_order or settings.batch == 1
+            many = deliver(self.model, [job], settings, clock, progress, in_order=ordered)
+            if not ordered:
+                many = iter(sorted(many, key=lambda found: found[1]))
+            yield from (part for _, _, part in many)
 
         return parts()
 
-    def _prepare(self, request: Request) -> Callable[[Clock], Job]:
+    def _prepare(self, request: Request) -> Callable[[Clock], ScriptRequest]:
         """What makes the work of a request; the request itself is refused here if it must be."""
         if request.emotion.unused:
             notify(explain_unused(request.emotion))
         emotion = request.emotion.effective()
-        code_limit(self.model, request.settings)
+        max_codes_of(self.model, request.settings)
         script = self.script(request.text, request.settings)
         notify_text(script)
         if emotion.text is not None:
             self._emotion_reader()
 
-        def job(clock: Clock) -> Job:
+        def job(clock: Clock) -> ScriptRequest:
             chosen = emotion
             if emotion.text is not None:
                 with clock.stage("emotion from words"):
@@ -265,7 +278,7 @@ class IndexTTS:
             # The default device is a thread's own setting: the model's decides, whichever asks.
             with jax.default_device(self.model.device):
                 vector = emotion_vector(self.model, request.voice, chosen, request.seed)
-            return Job(script, request.voice, vector, request.seed)
+            return ScriptRequest(script, request.voice, vector, request.seed)
 
         return job
 
@@ -274,7 +287,7 @@ class IndexTTS:
         requests: Sequence[Request],
         *,
         settings: Settings | None = None,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[tuple[int, Speech], None, None]:
         """Speeches of many requests, each with its number, as soon as it is there.
@@ -304,10 +317,10 @@ class IndexTTS:
                 raise InputError(f"request {number} (from 0): {error}") from error
 
         def speeches() -> Generator[tuple[int, Speech], None, None]:
-            clock = Clock(watch)
+            clock = Clock(on_stage)
             jobs = [prepare(clock) for prepare in prepared]
             found: dict[int, dict[int, Part]] = {number: {} for number in range(len(jobs))}
-            many = deliver_many(self.model, jobs, common, clock, progress)
+            many = deliver(self.model, jobs, common, clock, progress)
             for number, index, part in many:
                 found[number][index] = part
                 if len(found[number]) == len(jobs[number].script.segments):
@@ -321,11 +334,11 @@ class IndexTTS:
         requests: Sequence[Request],
         *,
         settings: Settings | None = None,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> list[Speech]:
         """The speech of each request, in their order; see `stream_many`."""
-        many = self.stream_many(requests, settings=settings, watch=watch, progress=progress)
+        many = self.stream_many(requests, settings=settings, on_stage=on_stage, progress=progress)
         return [speech for _, speech in sorted(many, key=lambda found: found[0])]
 
     @overload
@@ -334,7 +347,7 @@ class IndexTTS:
         request: Request,
         /,
         *,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Speech: ...
 
@@ -348,7 +361,7 @@ class IndexTTS:
         emotion: Emotion | EmotionPrompt | None = None,
         settings: Settings | None = None,
         seed: int = 0,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Speech: ...
 
@@ -358,7 +371,7 @@ class IndexTTS:
         voice: Voice | None = None,
         /,
         *,
-        watch: Watch | None = None,
+        on_stage: StageCallback | None = None,
         progress: Progress | None = None,
         **options: Any,
     ) -> Speech:
@@ -366,7 +379,7 @@ class IndexTTS:
 
         The emotion is the voice's own, or what an `Emotion` says, or an emotion prompt. What of it
         has no effect is named by a warning. What is odd about the text (pieces that the tokenizer
-        does not know, syllables that do not exist) is named by a `TextWarning`. `watch` and
+        does not know, syllables that do not exist) is named by a `TextWarning`. `on_stage` and
         `progress` are those of `stream`.
 
         Raises:
@@ -375,7 +388,7 @@ class IndexTTS:
             ReplyError: if the emotion model's reply cannot be understood.
         """
         request = _request(what, voice, options)
-        parts = list(self._stream(request, watch, progress, in_order=False))
+        parts = list(self._stream(request, on_stage, progress, in_order=False))
         if not any(part.segment.codes for part in parts):
             raise Failure("the model said nothing at all: try another seed")
         return self._joined(parts)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.config import ConformerConfig
 from indextts_jax.layers.depthwise import DepthwiseConv1d
+from indextts_jax.layers.feed_forward import FeedForward
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
@@ -94,31 +95,17 @@ class ConvolutionModule(nnx.Module):
     """
 
     def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
-        self.gated = Linear(cfg.width, 2 * cfg.width, rngs=rngs)
+        self.value_gate = Linear(cfg.width, 2 * cfg.width, rngs=rngs)
         self.depthwise = DepthwiseConv1d(cfg.width, cfg.kernel, rngs=rngs)
-        self.norm = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.norm_depthwise = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
         self.out = Linear(cfg.width, cfg.width, rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "b t d"], mask: Bool[Array, "b t"], real: Bool[Array, "b t"]
     ) -> Float[Array, "b t d"]:
-        value, gate = jnp.split(self.gated(zero_padding(x, mask)), 2, axis=-1)
+        value, gate = jnp.split(self.value_gate(zero_padding(x, mask)), 2, axis=-1)
         y = self.depthwise(zero_padding(value * jax.nn.sigmoid(gate), real))
-        return zero_padding(self.out(jax.nn.silu(self.norm(y))), mask)
-
-
-class FeedForward(nnx.Module):
-    """Position-wise feed-forward block.
-
-    Source: `PositionwiseFeedForward` of the PyTorch release.
-    """
-
-    def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
-        self.fc_in = Linear(cfg.width, cfg.feed_forward, rngs=rngs)
-        self.fc_out = Linear(cfg.feed_forward, cfg.width, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
-        return self.fc_out(jax.nn.silu(self.fc_in(x)))
+        return zero_padding(self.out(jax.nn.silu(self.norm_depthwise(y))), mask)
 
 
 class ConformerBlock(nnx.Module):
@@ -130,13 +117,13 @@ class ConformerBlock(nnx.Module):
     """
 
     def __init__(self, cfg: ConformerConfig, *, rngs: nnx.Rngs):
-        self.ln_attn = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
-        self.attn = PositionAttention(cfg, rngs=rngs)
-        self.ln_conv = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
-        self.conv = ConvolutionModule(cfg, rngs=rngs)
-        self.ln_mlp = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
-        self.mlp = FeedForward(cfg, rngs=rngs)
-        self.ln_out = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.norm_attention = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.attention = PositionAttention(cfg, rngs=rngs)
+        self.norm_convolution = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.convolution = ConvolutionModule(cfg, rngs=rngs)
+        self.norm_feed_forward = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.feed_forward = FeedForward(cfg.width, cfg.feed_forward, jax.nn.silu, rngs=rngs)
+        self.norm_out = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
 
     def __call__(
         self,
@@ -145,10 +132,10 @@ class ConformerBlock(nnx.Module):
         mask: Bool[Array, "b t"],
         real: Bool[Array, "b t"],
     ) -> Float[Array, "b t d"]:
-        x = x + self.attn(self.ln_attn(x), positions, mask).astype(jnp.float32)
-        x = x + self.conv(self.ln_conv(x), mask, real).astype(jnp.float32)
-        x = x + self.mlp(self.ln_mlp(x)).astype(jnp.float32)
-        return self.ln_out(x)
+        x = x + self.attention(self.norm_attention(x), positions, mask).astype(jnp.float32)
+        x = x + self.convolution(self.norm_convolution(x), mask, real).astype(jnp.float32)
+        x = x + self.feed_forward(self.norm_feed_forward(x)).astype(jnp.float32)
+        return self.norm_out(x)
 
 
 class Conformer(nnx.Module):

@@ -83,8 +83,8 @@ class PerceiverBlock(nnx.Module):
     """
 
     def __init__(self, cfg: PerceiverConfig, *, rngs: nnx.Rngs):
-        self.attn = CrossAttention(cfg, rngs=rngs)
-        self.mlp = GatedFeedForward(cfg, rngs=rngs)
+        self.attention = CrossAttention(cfg, rngs=rngs)
+        self.feed_forward = GatedFeedForward(cfg, rngs=rngs)
 
     def __call__(
         self,
@@ -92,8 +92,8 @@ class PerceiverBlock(nnx.Module):
         context: Float[Array, "b t d"],
         mask: Bool[Array, "b l+t"],
     ) -> Float[Array, "b l d"]:
-        latents = latents + self.attn(latents, context, mask).astype(jnp.float32)
-        return latents + self.mlp(latents).astype(jnp.float32)
+        latents = latents + self.attention(latents, context, mask).astype(jnp.float32)
+        return latents + self.feed_forward(latents).astype(jnp.float32)
 
 
 class Perceiver(nnx.Module):

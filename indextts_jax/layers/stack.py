@@ -5,6 +5,7 @@ traffic of all weights twice over. So what runs in loops is taken apart as it is
 """
 
 import operator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
@@ -18,13 +19,18 @@ def nth(layers: M, number: int) -> M:
     return jax.tree.map(operator.itemgetter(number), layers, is_leaf=_is_tuple)
 
 
-def taken_apart(params: dict[Any, Any]) -> None:
-    """Replaces every stacked array by a tuple of its layers', one after the other."""
+def taken_apart(
+    params: dict[Any, Any], placed: Callable[[str, jax.Array], Any] = lambda _, layer: layer
+) -> None:
+    """Replaces every stacked array by a tuple of its layers', one array after the other.
+
+    `placed` gives a layer's array, of this name, another form.
+    """
     for name, held in params.items():
         if isinstance(held, dict):
-            taken_apart(held)
+            taken_apart(held, placed)
         else:
-            params[name] = tuple(held)
+            params[name] = tuple(placed(name, layer) for layer in held)
 
 
 def _is_tuple(node: Any) -> bool:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from indextts_jax.config import Config
+from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.layers.parameters import Table
 from indextts_jax.utils import disk_cache
@@ -30,6 +30,7 @@ COMPONENTS = {
 }
 # What a model may come without: its section of the configuration is then empty.
 OPTIONAL = {"text_emotion": "TextEmotion"}
+FUSED = ("gpt", "dit")  # those with kernels for their attention
 
 
 class Declared(NamedTuple):
@@ -50,11 +51,12 @@ class Structure:
     name: str
     section: Any  # of the configuration
     expected: dict[Any, Any]
+    fused_attention: bool = False
 
     @property
     def graph(self) -> Any:
         """The graph: this takes seconds, the first time."""
-        return _traced(self.name, self.section)[0]
+        return _traced(self.name, self.section, self.fused_attention)[0]
 
     def bind(self, params: dict[Any, Any]) -> Any:
         """The module with these parameters (which are trusted: see `checkpoint`)."""
@@ -68,10 +70,11 @@ def module_class(name: str) -> type[nnx.Module]:
 
 
 @functools.cache
-def _traced(name: str, section: Any) -> tuple[Any, Any]:
+def _traced(name: str, section: Any, fused_attention: bool) -> tuple[Any, Any]:
     """Graph and shapes of a component by what they depend on: this takes seconds."""
     cls: Any = module_class(name)
-    return nnx.split(nnx.eval_shape(lambda: cls(section, rngs=nnx.Rngs(0))))
+    kernels = {"fused_attention": True} if fused_attention else {}
+    return nnx.split(nnx.eval_shape(lambda: cls(section, **kernels, rngs=nnx.Rngs(0))))
 
 
 @functools.cache
@@ -79,7 +82,7 @@ def _declared(name: str, section: Any) -> tuple[Declared, ...]:
     """The parameters of a component; kept between runs where there is a cache."""
 
     def declare() -> list[Any]:
-        flat = nnx.to_flat_state(_traced(name, section)[1])
+        flat = nnx.to_flat_state(_traced(name, section, False)[1])
         return [
             [list(path), list(variable.get_value().shape), isinstance(variable, Table)]
             for path, variable in flat
@@ -89,8 +92,13 @@ def _declared(name: str, section: Any) -> tuple[Declared, ...]:
     return tuple(Declared(tuple(path), tuple(shape), table) for path, shape, table in found)
 
 
-def structure(name: str, config: Config, dtype: str = "float32") -> Structure:
-    """The structure of a component, its weights in `dtype`; stored tables stay float32."""
+def structure(
+    name: str, config: ModelConfig, dtype: str = "float32", *, fused_attention: bool = False
+) -> Structure:
+    """The structure of a component, its weights in `dtype`; stored tables stay float32.
+
+    With `fused_attention` the attention of those in `FUSED` runs in kernels for NVIDIA GPUs.
+    """
     section = getattr(config, name)
     if section is None:
         raise InputError(f"the model's configuration has no section {name}")
@@ -100,7 +108,7 @@ def structure(name: str, config: Config, dtype: str = "float32") -> Structure:
         for key in path[:-1]:
             place = place.setdefault(key, {})
         place[path[-1]] = jax.ShapeDtypeStruct(shape, jnp.float32 if table else jnp.dtype(dtype))
-    return Structure(name, section, expected)
+    return Structure(name, section, expected, fused_attention and name in FUSED)
 
 
 ANALYSIS = (  # the components that a voice's numbers come from
@@ -109,5 +117,6 @@ ANALYSIS = (  # the components that a voice's numbers come from
     "style_encoder",
     "conditioning",
 )
+ANALYSING = (*ANALYSIS, "length_regulator")  # those that analyse a prompt
 SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
 ENCODERS = tuple(name for name in ANALYSIS if name not in SPEAKING)  # for prompts alone

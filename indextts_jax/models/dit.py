@@ -1,5 +1,6 @@
 """Velocity field of the flow: a transformer with long skips, then a WaveNet."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import DiTConfig
 from indextts_jax.layers.attention import attend
+from indextts_jax.layers.feed_forward import SwiGLU
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
@@ -110,9 +112,9 @@ class Attention(nnx.Module):
     the importer permutes the heads' dimensions so that halves turn.
     """
 
-    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: DiTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
         self.heads = cfg.heads
-        self.fused = cfg.fused_attention
+        self.fused = fused_attention
         self.qkv = Linear(cfg.width, 3 * cfg.width, bias=False, rngs=rngs)
         self.out = Linear(cfg.width, cfg.width, bias=False, rngs=rngs)
 
@@ -135,29 +137,17 @@ class Attention(nnx.Module):
         return self.out(y.reshape(*y.shape[:2], width))
 
 
-class FeedForward(nnx.Module):
-    """Gated feed-forward block (SwiGLU)."""
-
-    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
-        self.gate = Linear(cfg.width, cfg.feed_forward, bias=False, rngs=rngs)
-        self.up = Linear(cfg.width, cfg.feed_forward, bias=False, rngs=rngs)
-        self.down = Linear(cfg.feed_forward, cfg.width, bias=False, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "b f d"]) -> Float[Array, "b f d"]:
-        return self.down(jax.nn.silu(self.gate(x)) * self.up(x))
-
-
 class Block(nnx.Module):
     """One layer of the transformer; its residual stream is float32."""
 
-    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
-        self.attention_norm = AdaptiveRMSNorm(cfg.width, rngs=rngs)
-        self.attention = Attention(cfg, rngs=rngs)
-        self.feed_forward_norm = AdaptiveRMSNorm(cfg.width, rngs=rngs)
-        self.feed_forward = FeedForward(cfg, rngs=rngs)
+    def __init__(self, cfg: DiTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
+        self.norm_attention = AdaptiveRMSNorm(cfg.width, rngs=rngs)
+        self.attention = Attention(cfg, fused_attention=fused_attention, rngs=rngs)
+        self.norm_feed_forward = AdaptiveRMSNorm(cfg.width, rngs=rngs)
+        self.feed_forward = SwiGLU(cfg.width, cfg.feed_forward, rngs=rngs)
 
     def modulation(self, t: Float[Array, "r d"]) -> Float[Array, "r 4 d"]:
-        norms = (self.attention_norm, self.feed_forward_norm)
+        norms = (self.norm_attention, self.norm_feed_forward)
         return jnp.concatenate([norm.modulation(t) for norm in norms], axis=1)
 
     def __call__(
@@ -168,9 +158,9 @@ class Block(nnx.Module):
         window: Window | None = None,
     ) -> Float[Array, "b w d"]:
         """The block's output at every frame, or at those in a window."""
-        y = self.attention(self.attention_norm.apply(x, modulation[:, :2]), lengths, window)
+        y = self.attention(self.norm_attention.apply(x, modulation[:, :2]), lengths, window)
         x = (x if window is None else window.of(x)) + y.astype(jnp.float32)
-        y = self.feed_forward_norm.apply(x, modulation[:, 2:])
+        y = self.norm_feed_forward.apply(x, modulation[:, 2:])
         return x + self.feed_forward(y).astype(jnp.float32)
 
 
@@ -186,7 +176,7 @@ class DiT(nnx.Module):
     Source: `DiT.forward` of the PyTorch release.
     """
 
-    def __init__(self, cfg: DiTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: DiTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
         width = cfg.width
         self.time = TimeEmbedding(cfg, rngs=rngs)
         self.wavenet_time = TimeEmbedding(cfg, rngs=rngs)
@@ -196,7 +186,8 @@ class DiT(nnx.Module):
         self.merge_prompt = Linear(cfg.mels, width, bias=False, rngs=rngs)
         self.merge_condition = Linear(width, width, rngs=rngs)
         self.merge_style = Linear(cfg.style, width, bias=False, rngs=rngs)
-        self.blocks = nnx.vmap(lambda r: Block(cfg, rngs=r))(rngs.split(cfg.layers))
+        block = functools.partial(Block, cfg, fused_attention=fused_attention)
+        self.blocks = nnx.vmap(lambda r: block(rngs=r))(rngs.split(cfg.layers))
         self.layers = cfg.layers
         self.receivers = (cfg.layers - 1) // 2
         skips = nnx.vmap(lambda r: Linear(2 * width, width, rngs=r))

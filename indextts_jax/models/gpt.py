@@ -14,13 +14,14 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.config import GPTConfig
+from indextts_jax.layers.feed_forward import FeedForward
 from indextts_jax.layers.kernels.decode_attention import ALIGNED
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.matmul import Quantized, Streamed, product, quantized, streamed
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.layers.split_attention import Part, attend
-from indextts_jax.layers.stack import nth
+from indextts_jax.layers.stack import nth, taken_apart
 from indextts_jax.models.gpt_attention import by_piece, in_one_kernel
 from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, piece_sizes, turned, written_at
 
@@ -32,31 +33,52 @@ NORM_EPS = 1e-5
 FIRST_STEP = 2
 
 
-class Block(nnx.Module):
-    """A pre-norm GPT-2 block; its residual stream stays float32."""
+def gelu(x: Array) -> Array:
+    """GELU in the approximation by tanh, as GPT-2 has it."""
+    return jax.nn.gelu(x, approximate=True)
+
+
+class Attention(nnx.Module):
+    """The maps before and after the attention of a block."""
 
     def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
         self.heads = cfg.heads
-        self.ln_attn = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
         self.qkv = Linear(cfg.width, 3 * cfg.width, rngs=rngs)
-        self.attn_out = Linear(cfg.width, cfg.width, rngs=rngs)
-        self.ln_mlp = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
-        self.fc_in = Linear(cfg.width, cfg.feed_forward, rngs=rngs)
-        self.fc_out = Linear(cfg.feed_forward, cfg.width, rngs=rngs)
+        self.out = Linear(cfg.width, cfg.width, rngs=rngs)
+
+    def project(self, x: Float[Array, "b t d"]) -> tuple[Float[Array, "b h t k"], ...]:
+        """Query, key and value of every position."""
+        split = self.qkv(x).reshape(*x.shape[:2], 3, self.heads, -1)  # b t 3 h k
+        return tuple(jnp.moveaxis(split, (2, 3), (0, 2)))
+
+    def merge(self, mixed: Float[Array, "b h t k"]) -> Float[Array, "b t d"]:
+        """What the heads gathered, as one vector a position."""
+        batch, _, count, _ = mixed.shape
+        return self.out(jnp.moveaxis(mixed, 1, 2).reshape(batch, count, -1))
+
+
+class Block(nnx.Module):
+    """A pre-norm GPT-2 block; its residual stream stays float32.
+
+    Keys and values come from a cache, so a caller attends between `project` and `finish`.
+    """
+
+    def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
+        self.norm_attention = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.attention = Attention(cfg, rngs=rngs)
+        self.norm_feed_forward = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
+        self.feed_forward = FeedForward(cfg.width, cfg.feed_forward, gelu, rngs=rngs)
 
     def project(self, x: Float32[Array, "b t d"]) -> tuple[Float[Array, "b h t k"], ...]:
         """Query, key and value of every position."""
-        fused = self.qkv(self.ln_attn(x))
-        split = fused.reshape(*x.shape[:2], 3, self.heads, -1)  # b t 3 h k
-        return tuple(jnp.moveaxis(split, (2, 3), (0, 2)))
+        return self.attention.project(self.norm_attention(x))
 
     def finish(
         self, x: Float32[Array, "b t d"], mixed: Float[Array, "b h t k"]
     ) -> Float32[Array, "b t d"]:
         """The stream after attention's result and the feed-forward part are added."""
-        x = x + self.attn_out(jnp.moveaxis(mixed, 1, 2).reshape(x.shape)).astype(jnp.float32)
-        hidden = jax.nn.gelu(self.fc_in(self.ln_mlp(x)), approximate=True)
-        return x + self.fc_out(hidden).astype(jnp.float32)
+        x = x + self.attention.merge(mixed).astype(jnp.float32)
+        return x + self.feed_forward(self.norm_feed_forward(x)).astype(jnp.float32)
 
 
 class GPT(nnx.Module):
@@ -65,8 +87,9 @@ class GPT(nnx.Module):
     Source: `UnifiedVoice` and `GPT2InferenceModel` of the PyTorch release.
     """
 
-    def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: GPTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
         self.cfg = cfg
+        self.fused_attention = fused_attention  # of a decoding step, in one kernel
         self.text_embedding = Embedding(cfg.text_vocabulary, cfg.width, rngs=rngs)
         self.text_positions = Embedding(cfg.text_positions, cfg.width, rngs=rngs)
         self.code_embedding = Embedding(cfg.code_vocabulary, cfg.width, rngs=rngs)
@@ -160,7 +183,7 @@ class GPT(nnx.Module):
     @property
     def reads_filled(self) -> bool:
         """Whether a step leaves out what of a cache holds nothing: whole pieces, or all of it."""
-        return self.in_pieces or self.cfg.fused_attention
+        return self.in_pieces or self.fused_attention
 
     def resized(self, cache: CodeCache, size: int) -> CodeCache:
         """The cache with room for another number of codes, or a few more."""
@@ -168,7 +191,7 @@ class GPT(nnx.Module):
 
     def _room(self, size: int) -> int:
         """The least room for so many entries that the kernel takes."""
-        return -(-size // ALIGNED) * ALIGNED if self.cfg.fused_attention else size
+        return -(-size // ALIGNED) * ALIGNED if self.fused_attention else size
 
     def empty_prefix(self, rows: int, size: int) -> PrefixCache:
         """A cache of prefixes of which no row counts."""
@@ -198,7 +221,7 @@ class GPT(nnx.Module):
         """
         x = _embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
         own = lineage[:, :, : cache.size, None] == jnp.arange(codes.shape[1])  # b r s r
-        form = in_one_kernel if self.cfg.fused_attention else by_piece
+        form = in_one_kernel if self.fused_attention else by_piece
         attention = form(index, own, prefix, cache)
         keys, values = [], []
         for layer, block in enumerate(self._blocks()):
@@ -297,10 +320,7 @@ def laid_out(params: dict[Any, Any], platform: str, *, eight_bits: bool = False)
             return quantized(array)
         return streamed(array) if name == "kernel" and platform == "cpu" else array
 
-    for part in params["blocks"].values():
-        for name in tuple(part):
-            stacked = part.pop(name)
-            part[name] = tuple(placed(name, layer) for layer in stacked)
+    taken_apart(params["blocks"], placed)
     head = params["code_head"]
     if platform == "cpu":
         head["kernel"] = streamed(head["kernel"])

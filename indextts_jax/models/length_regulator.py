@@ -14,16 +14,15 @@ from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
 
-FRAMES_PER_CODE = 1.72  # the pipeline's constant; 22050 / 256 frames over 50 codes would be 1.7227
 EPS = 1e-5  # of the group norms
 
 
-def target_length(codes: int) -> int:
+def target_length(codes: int, frames_per_code: float) -> int:
     """Frames for a number of codes: truncated, in float32 arithmetic.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
-    return int(np.float32(codes) * np.float32(FRAMES_PER_CODE))
+    return int(np.float32(codes) * np.float32(frames_per_code))
 
 
 def nearest_indices(length: int, target: int) -> np.ndarray:

@@ -12,21 +12,11 @@ from jaxtyping import Array, Bool, Float
 
 from indextts_jax.config import SemanticEncoderConfig
 from indextts_jax.layers.depthwise import DepthwiseConv1d
+from indextts_jax.layers.feed_forward import FeedForward
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import zero_padding
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.layers.parameters import Table
-
-
-class FeedForward(nnx.Module):
-    """Position-wise feed-forward part of a block."""
-
-    def __init__(self, cfg: SemanticEncoderConfig, *, rngs: nnx.Rngs):
-        self.fc_in = Linear(cfg.width, cfg.feed_forward, rngs=rngs)
-        self.fc_out = Linear(cfg.feed_forward, cfg.width, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
-        return self.fc_out(jax.nn.silu(self.fc_in(x)))
 
 
 def relative_scores(
@@ -78,15 +68,14 @@ class Attention(nnx.Module):
         return self.out(y.reshape(x.shape))
 
 
-class Convolution(nnx.Module):
+class ConvolutionModule(nnx.Module):
     """Gated causal convolution of a block.
 
     Source: `Wav2Vec2BertConvolutionModule` of transformers.
     """
 
     def __init__(self, cfg: SemanticEncoderConfig, *, rngs: nnx.Rngs):
-        self.norm = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
-        self.gated = Linear(cfg.width, 2 * cfg.width, bias=False, rngs=rngs)
+        self.value_gate = Linear(cfg.width, 2 * cfg.width, bias=False, rngs=rngs)
         self.depthwise = DepthwiseConv1d(
             cfg.width, cfg.kernel, padding=(cfg.kernel - 1, 0), bias=False, rngs=rngs
         )
@@ -94,7 +83,7 @@ class Convolution(nnx.Module):
         self.out = Linear(cfg.width, cfg.width, bias=False, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b t d"], mask: Bool[Array, "b t"]) -> Float[Array, "b t d"]:
-        value, gate = jnp.split(self.gated(zero_padding(self.norm(x), mask)), 2, axis=-1)
+        value, gate = jnp.split(self.value_gate(zero_padding(x, mask)), 2, axis=-1)
         y = self.depthwise(value * jax.nn.sigmoid(gate))
         return self.out(jax.nn.silu(self.norm_depthwise(y)))
 
@@ -106,20 +95,27 @@ class Block(nnx.Module):
     """
 
     def __init__(self, cfg: SemanticEncoderConfig, *, rngs: nnx.Rngs):
-        self.norm_first = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
-        self.first = FeedForward(cfg, rngs=rngs)
-        self.norm_attention = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+        def norm() -> LayerNorm:
+            return LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+
+        def feed_forward() -> FeedForward:
+            return FeedForward(cfg.width, cfg.feed_forward, jax.nn.silu, rngs=rngs)
+
+        self.norm_feed_forward_in = norm()
+        self.feed_forward_in = feed_forward()
+        self.norm_attention = norm()
         self.attention = Attention(cfg, rngs=rngs)
-        self.convolution = Convolution(cfg, rngs=rngs)
-        self.norm_second = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
-        self.second = FeedForward(cfg, rngs=rngs)
-        self.norm_out = LayerNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+        self.norm_convolution = norm()
+        self.convolution = ConvolutionModule(cfg, rngs=rngs)
+        self.norm_feed_forward_out = norm()
+        self.feed_forward_out = feed_forward()
+        self.norm_out = norm()
 
     def __call__(self, x: Float[Array, "b t d"], mask: Bool[Array, "b t"]) -> Float[Array, "b t d"]:
-        x = x + 0.5 * self.first(self.norm_first(x)).astype(jnp.float32)
+        x = x + 0.5 * self.feed_forward_in(self.norm_feed_forward_in(x)).astype(jnp.float32)
         x = x + self.attention(self.norm_attention(x), mask).astype(jnp.float32)
-        x = x + self.convolution(x, mask).astype(jnp.float32)
-        x = x + 0.5 * self.second(self.norm_second(x)).astype(jnp.float32)
+        x = x + self.convolution(self.norm_convolution(x), mask).astype(jnp.float32)
+        x = x + 0.5 * self.feed_forward_out(self.norm_feed_forward_out(x)).astype(jnp.float32)
         return self.norm_out(x)
 
 

@@ -7,13 +7,13 @@ that is padded on the right leaves entries in the cache that the next piece writ
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.config import TextEmotionConfig
+from indextts_jax.layers.feed_forward import SwiGLU
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.norms import RMSNorm
 from indextts_jax.layers.rotary import rotary_tables, rotate
@@ -42,43 +42,58 @@ def attend_grouped(query: Float[Array, "t q k"], parts: Sequence[Part]) -> Float
     return jnp.moveaxis(mixed, 0, 1).reshape(query.shape)
 
 
-class Block(nnx.Module):
-    """A pre-norm decoder block; its residual stream stays float32."""
+class Attention(nnx.Module):
+    """The maps before and after the attention of a block; queries and keys are normed."""
 
     def __init__(self, cfg: TextEmotionConfig, *, rngs: nnx.Rngs):
         self.head_width = cfg.head_width
         queries, keys = cfg.heads * cfg.head_width, cfg.key_heads * cfg.head_width
-        self.norm_attention = RMSNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
         self.query = Linear(cfg.width, queries, bias=False, rngs=rngs)
         self.key = Linear(cfg.width, keys, bias=False, rngs=rngs)
         self.value = Linear(cfg.width, keys, bias=False, rngs=rngs)
         self.norm_query = RMSNorm(cfg.head_width, eps=cfg.norm_eps, rngs=rngs)
         self.norm_key = RMSNorm(cfg.head_width, eps=cfg.norm_eps, rngs=rngs)
         self.out = Linear(queries, cfg.width, bias=False, rngs=rngs)
-        self.norm_feed_forward = RMSNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
-        self.gate = Linear(cfg.width, cfg.feed_forward, bias=False, rngs=rngs)
-        self.up = Linear(cfg.width, cfg.feed_forward, bias=False, rngs=rngs)
-        self.down = Linear(cfg.feed_forward, cfg.width, bias=False, rngs=rngs)
 
     def project(
-        self, x: Float32[Array, "t d"], tables: tuple[Array, Array]
+        self, x: Float[Array, "t d"], tables: tuple[Array, Array]
     ) -> tuple[Float[Array, "t _ k"], ...]:
-        """Query, key and value; the first two normed, then turned by their positions."""
-        x = self.norm_attention(x)
+        """Query, key and value; the first two normed, then rotated by their positions."""
         query, key, value = (
             layer(x).reshape(len(x), -1, self.head_width)
             for layer in (self.query, self.key, self.value)
         )
         return rotate(self.norm_query(query), tables), rotate(self.norm_key(key), tables), value
 
+    def merge(self, mixed: Float[Array, "t h k"]) -> Float[Array, "t d"]:
+        """What the heads gathered, as one vector a position."""
+        return self.out(mixed.reshape(len(mixed), -1))
+
+
+class Block(nnx.Module):
+    """A pre-norm decoder block; its residual stream stays float32.
+
+    Keys and values come from a cache, so a caller attends between `project` and `finish`.
+    """
+
+    def __init__(self, cfg: TextEmotionConfig, *, rngs: nnx.Rngs):
+        self.norm_attention = RMSNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+        self.attention = Attention(cfg, rngs=rngs)
+        self.norm_feed_forward = RMSNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
+        self.feed_forward = SwiGLU(cfg.width, cfg.feed_forward, rngs=rngs)
+
+    def project(
+        self, x: Float32[Array, "t d"], tables: tuple[Array, Array]
+    ) -> tuple[Float[Array, "t _ k"], ...]:
+        """Query, key and value of every position."""
+        return self.attention.project(self.norm_attention(x), tables)
+
     def finish(
         self, x: Float32[Array, "t d"], mixed: Float[Array, "t h k"]
     ) -> Float32[Array, "t d"]:
         """The stream after attention's result and the feed-forward part are added."""
-        x = x + self.out(mixed.reshape(len(x), -1)).astype(jnp.float32)
-        normed = self.norm_feed_forward(x)
-        hidden = jax.nn.silu(self.gate(normed)) * self.up(normed)
-        return x + self.down(hidden).astype(jnp.float32)
+        x = x + self.attention.merge(mixed).astype(jnp.float32)
+        return x + self.feed_forward(self.norm_feed_forward(x)).astype(jnp.float32)
 
 
 class TextEmotion(nnx.Module):

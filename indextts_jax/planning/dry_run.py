@@ -14,7 +14,7 @@ from indextts_jax.runtime.model import Model, program_name
 from indextts_jax.runtime.parameters import Loaded
 
 
-class Rehearsal(Model):
+class DryRunModel(Model):
     """A model whose stages are compiled instead of run, and give zeros of the right shapes."""
 
     def run_stage(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
@@ -54,7 +54,7 @@ class Rehearsal(Model):
     ) -> tuple[Any, int]:
         """The shapes of what comes out of a stage, which is ready from now on; its bytes."""
         stage = self.stage(component, function, **static)
-        name = program_name(self.config, component, function, static)
+        name = program_name(self, component, function, static)
         if (kept := executables.active()) is not None and name is not None:
             program = kept.get(name, stage, arguments, self.device)
             return program.call.out_info, _needed(program.record.memory)
@@ -96,8 +96,8 @@ class _Shapes(Mapping[str, Params]):
         return self._loaded.device
 
 
-def rehearsal(model: Model) -> Rehearsal:
+def dry_run_model(model: Model) -> DryRunModel:
     """The model for a rehearsal; what is not in memory is not loaded for it."""
     params = model.params
     shapes = _Shapes(params) if isinstance(params, Loaded) else params
-    return Rehearsal(model.config, shapes, model.tokenizer, model.provenance)
+    return DryRunModel(model.config, shapes, model.tokenizer, model.provenance, model.run)

@@ -1,14 +1,13 @@
 """Device memory: what a request needs of it, and settings that keep within a limit.
 
-    fit = fitted("indextts2", parse_size("8GB"), Settings(batch=16))
-    tts = IndexTTS.load("indextts2", fit.dtype)
-    tts.speak(text, anna, settings=fit.settings)
+    found = fit("indextts2", parse_size("8GB"), Settings(batch=16))
+    tts = IndexTTS.open("indextts2", found.run)
+    tts.speak(text, anna, settings=found.settings)
 
 The figures are those of the compiler: the largest programs are compiled to ask for them.
 """
 
 import dataclasses
-import functools
 import itertools
 import math
 import re
@@ -17,11 +16,11 @@ from pathlib import Path
 
 import jax
 
-from indextts_jax.config import DTYPES
-from indextts_jax.engine.settings import Settings, code_limit
+from indextts_jax.config import RunConfig
+from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.errors import InputError
-from indextts_jax.models.components import ANALYSIS, SPEAKING
-from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.models.components import ANALYSING, SPEAKING
+from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.planning.warmup import (
     batch_steps,
     blank_voice,
@@ -61,7 +60,7 @@ class Need:
 class Fit:
     """What was chosen, and what it needs."""
 
-    dtype: str | None  # None: as the checkpoint says
+    run: RunConfig
     settings: Settings
     need: Need
 
@@ -84,13 +83,13 @@ def parse_size(text: str) -> int:
     return int(size)
 
 
-def parameters(model: Rehearsal, names: tuple[str, ...] = SPEAKING) -> int:
+def parameters(model: DryRunModel, names: tuple[str, ...] = SPEAKING) -> int:
     """Bytes of the parameters of some components."""
     leaves = jax.tree.leaves([model.params[name] for name in names])
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
 
 
-def speaking_need(model: Rehearsal, settings: Settings, frames: int | None = None) -> Need:
+def speaking_need(model: DryRunModel, settings: Settings, frames: int | None = None) -> Need:
     """What speaking needs, when the prompt's encoders are gone.
 
     `frames` are the mel frames of the speaker prompt, by default the most.
@@ -103,66 +102,70 @@ def speaking_need(model: Rehearsal, settings: Settings, frames: int | None = Non
     return _worst(model, SPEAKING)
 
 
-def analysis_need(model: Rehearsal) -> Need:
+def analysis_need(model: DryRunModel) -> Need:
     """What the analysis of the longest prompt needs, before anything else is loaded."""
     model.needs.clear()
     prompt_steps(model)[-1].do()
-    return _worst(model, (*ANALYSIS, "length_regulator"))
+    return _worst(model, ANALYSING)
 
 
-def _worst(model: Rehearsal, names: tuple[str, ...]) -> Need:
+def _worst(model: DryRunModel, names: tuple[str, ...]) -> Need:
     worst = max(model.needs, key=lambda name: model.needs[name], default="nothing")
     return Need(parameters(model, names), model.needs.get(worst, 0), worst)
 
 
-def fitted(
+def fit(
     checkpoint: str | Path,
     limit: int,
     settings: Settings | None = None,
+    run: RunConfig | None = None,
     *,
-    dtype: str | None = None,
-    fused_attention: bool = False,
     analyses: bool = True,
     frames: int | None = None,
-    least_codes: int = 0,
-    watch: Callable[[str], None] = lambda what: None,
+    seconds: float = 0.0,
+    on_stage: Callable[[str], None] = lambda what: None,
 ) -> Fit:
-    """Settings and dtype that keep within so many bytes on the default device.
+    """Settings and a way to run that keep within so many bytes on the default device.
 
-    Of what is asked, the batch is given up first, then the room for codes (down to `least_codes`,
-    which the text surely needs), then, without a `dtype`, full precision. The prompt's encoders are
-    taken to be released before the other components are loaded; `analyses` says whether they are
-    needed at all.
+    Of what is asked, the batch is given up first, then the room for codes (down to `seconds` of
+    speech, which the longest segment surely needs), then, without a dtype that is asked for, full
+    precision. The prompt's encoders are taken to be released before the other components are
+    loaded; `analyses` says whether they are needed at all, `frames` are those of the prompt.
 
     Raises:
         InputError: if nothing fits; the message says what the least would be.
     """
     least: Need | None = None
-    load = functools.partial(load_model, checkpoint, lazy=True, fused_attention=fused_attention)
-    asked = load(dtype=dtype)
-    for one, kind in _candidates(asked, settings or Settings(), dtype, least_codes):
-        model = rehearsal(load(dtype=kind))
-        need = Need(parameters(model), 0, "what has not been looked at")
+    asked = run or RunConfig()
+    model = load_model(checkpoint, asked, lazy=True)
+    least_codes = round(seconds * model.config.codes_per_second)
+    for one, kind in _candidates(model, settings or Settings(), asked, least_codes):
+        dry = dry_run_model(load_model(checkpoint, kind, lazy=True))
+        need = Need(parameters(dry), 0, "what has not been looked at")
         if need.total <= limit:
-            watch(f"memory of {_told(model, one, kind)}")
-            need = speaking_need(model, one, frames)
+            on_stage(f"memory of {_choice(model, one, kind)}")
+            need = speaking_need(dry, one, frames)
             if analyses:
-                need = max(need, analysis_need(model), key=lambda need: need.total)
+                need = max(need, analysis_need(dry), key=lambda need: need.total)
         if need.total <= limit:
             return Fit(kind, one, need)
         if least is None or need.total < least.total:
             least = need
-    raise InputError(f"--max_memory {gigabytes(limit)} does not do: the least is {least}")
+    raise InputError(
+        f"max_memory {gigabytes(limit)} is not enough: the least is {least}", "max_memory"
+    )
 
 
 def _candidates(
-    model: Model, settings: Settings, dtype: str | None, least_codes: int
-) -> Iterator[tuple[Settings, str | None]]:
-    most = code_limit(model, settings)
-    rungs = [n for n in model.config.buckets.codes if max(1, least_codes) <= n < most]
+    model: Model, settings: Settings, run: RunConfig, least_codes: int
+) -> Iterator[tuple[Settings, RunConfig]]:
+    most = max_codes_of(model, settings)
+    smaller = [n for n in model.buckets.codes if max(1, least_codes) <= n < most]
     batches = list(_halves(settings.batch))
-    dtypes = [dtype] if dtype is not None or model.config.compute.gpt != DTYPES[0] else [None, HALF]
-    for kind, codes in itertools.product(dtypes, [None, *reversed(rungs)]):
+    runs = [run]
+    if run.dtype is None:
+        runs.append(dataclasses.replace(run, dtype=HALF))
+    for kind, codes in itertools.product(runs, [None, *reversed(smaller)]):
         limit = settings.max_codes if codes is None else codes
         for batch in batches:
             yield dataclasses.replace(settings, batch=batch, max_codes=limit), kind
@@ -174,13 +177,12 @@ def _halves(number: int) -> Iterator[int]:
         number //= 2
 
 
-def _told(model: Model, settings: Settings, dtype: str | None) -> str:
+def _choice(model: Model, settings: Settings, run: RunConfig) -> str:
     return (
-        f"batch {settings.batch}, {code_limit(model, settings)} codes, "
-        f"{dtype or 'dtypes of the checkpoint'}"
+        f"batch {settings.batch}, {max_codes_of(model, settings)} codes, {run.compute_dtype('gpt')}"
     )
 
 
-def described(fit: Fit, model: Model) -> str:
+def format_fit(fit: Fit, model: Model) -> str:
     """What was picked, in a line."""
-    return f"picked {_told(model, fit.settings, fit.dtype)}: {fit.need}"
+    return f"picked {_choice(model, fit.settings, fit.run)}: {fit.need}"

@@ -5,16 +5,16 @@ import dataclasses
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.planning import speed_log
-from indextts_jax.planning.dry_run import rehearsal
+from indextts_jax.planning.dry_run import dry_run_model
 from indextts_jax.planning.memory import Need, analysis_need, speaking_need
-from indextts_jax.planning.speed_log import Setting, Speed
+from indextts_jax.planning.speed_log import Speed, SpeedSetting
 from indextts_jax.runtime import devices, executables
-from indextts_jax.runtime.executables import NotKept
+from indextts_jax.runtime.executables import NotCompiled
 from indextts_jax.text.frontend import Script
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class SpeechPlan:
     """What is known before a text is spoken; what is not known is none."""
 
     device: str
@@ -36,7 +36,7 @@ class Plan:
         return (usual * self.speed.factor, least * self.speed.least, most * self.speed.most)
 
 
-def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool) -> Plan:
+def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool) -> SpeechPlan:
     """The plan of a script.
 
     Its memory is known if the largest programs were compiled before, or `compiles` allows it now.
@@ -49,19 +49,19 @@ def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool
         sum(one.least for one in durations) / speed + silence,
         sum(one.most for one in durations) / speed + silence,
     )
-    setting = Setting.of(tts.model, settings, tts.model.device, segments=len(script.segments))
-    model, kept = rehearsal(tts.model), executables.active()
+    setting = SpeedSetting.of(tts.model, settings, tts.model.device, segments=len(script.segments))
+    model, kept = dry_run_model(tts.model), executables.active()
     speaking = analysis = None
     if compiles or kept is not None:
         with executables.compiling(compiles):
             try:
                 speaking = speaking_need(model, settings)
                 analysis = analysis_need(model)
-            except NotKept:
+            except NotCompiled:
                 pass  # what is known stays; the rest is told to be unknown
-    return Plan(
+    return SpeechPlan(
         device=devices.describe(tts.model.device),
-        dtype=model.config.compute.gpt,
+        dtype=model.run.compute_dtype("gpt"),
         batch=settings.batch,
         segments=len(script.segments),
         text_tokens=sum(len(segment.ids) for segment in script.segments),
@@ -72,7 +72,7 @@ def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool
     )
 
 
-def described(plan: Plan) -> list[str]:
+def format_plan(plan: SpeechPlan) -> list[str]:
     """The plan for people."""
 
     def span(values: tuple[float, float, float]) -> str:

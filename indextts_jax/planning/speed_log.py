@@ -1,24 +1,30 @@
 """How fast this device speaks, as measured while it spoke: kept in the cache folder.
 
-note(Setting.of(model, settings, device, segments=9), audio=12.3, compute=4.5)
-speed = known(Setting.of(model, settings, device, segments=200))
+note(SpeedSetting.of(model, settings, device, segments=9), audio=12.3, compute=4.5)
+speed = known(SpeedSetting.of(model, settings, device, segments=200))
 """
 
 import contextlib
 import dataclasses
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import jax
 
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.speech import Speech
+from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.runtime.cache_folder import cache_directory
 from indextts_jax.runtime.environment import environment
 from indextts_jax.runtime.model import Model, config_key
 from indextts_jax.utils import atomic
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
+from indextts_jax.voices.analysis import Voice
 
 FILE = "speeds.json"
 KEPT = 20  # measurements of a setting, the latest
@@ -26,7 +32,7 @@ SHORTEST = 0.2  # seconds of audio that tell anything
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class SpeedSetting:
     """What the time depends on besides the text."""
 
     device: str
@@ -41,14 +47,14 @@ class Setting:
     @classmethod
     def of(
         cls, model: Model, settings: Settings, device: jax.Device, *, segments: int
-    ) -> "Setting":
+    ) -> "SpeedSetting":
         """That of a model and its settings on a device; few segments do not fill a batch."""
         here = environment(device)
         return cls(
             device=here.device,
             machine=here.machine,
-            config=config_key(model.config),
-            dtype=model.config.compute.gpt,
+            config=config_key(model.config, model.run),
+            dtype=model.run.compute_dtype("gpt"),
             batch=min(settings.batch, segments),
             beams=settings.sampling.beams,
             steps=settings.steps,
@@ -57,10 +63,10 @@ class Setting:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
+class Measurement:
     """One run: seconds of audio, and of compute without compilation and loading."""
 
-    setting: Setting
+    setting: SpeedSetting
     audio: float
     compute: float
 
@@ -79,31 +85,48 @@ def path() -> Path:
     return cache_directory() / FILE
 
 
-def measurements() -> list[Measured]:
+def measurements() -> list[Measurement]:
     """All that are kept; none where the file is missing or damaged."""
     try:
         data = json.loads(path().read_text("utf-8"))
-        return [from_data(Measured, one) for one in data["measured"]]
+        return [from_data(Measurement, one) for one in data["measured"]]
     except (OSError, ValueError, TypeError, KeyError, RecursionError, ConfigError):
         return []
 
 
-def note(setting: Setting, *, audio: float, compute: float) -> None:
+def note(setting: SpeedSetting, *, audio: float, compute: float) -> None:
     """Keeps a measurement; one that says nothing, or cannot be written, is dropped."""
     if audio < SHORTEST or compute <= 0:
         return
     before = measurements()
     same = [one for one in before if one.setting == setting][1 - KEPT :]
     others = [one for one in before if one.setting != setting]
-    now = Measured(setting=setting, audio=round(audio, 3), compute=round(compute, 3))
+    now = Measurement(setting=setting, audio=round(audio, 3), compute=round(compute, 3))
     data = {"measured": [to_data(one) for one in [*others, *same, now]]}
     with contextlib.suppress(OSError, RuntimeError):  # it is only needed for estimates
         atomic.write_whole(path(), json.dumps(data, indent=1).encode())
 
 
-def known(setting: Setting) -> Speed | None:
+def known(setting: SpeedSetting) -> Speed | None:
     """The speed in a setting; none if it was never measured."""
     factors = [one.compute / one.audio for one in measurements() if one.setting == setting]
     if not factors:
         return None
     return Speed(median(factors), min(factors), max(factors), len(factors))
+
+
+def note_speech(tts: IndexTTS, settings: Settings, speech: Speech, *, compiling: float) -> None:
+    """Keeps the speed of speech; `compiling` are the seconds of it until programs were ready."""
+    setting = SpeedSetting.of(tts.model, settings, tts.model.device, segments=len(speech.segments))
+    note(setting, audio=speech.duration, compute=sum(speech.seconds.values()) - compiling)
+
+
+def measure(tts: IndexTTS, voice: Voice, texts: Sequence[str], settings: Settings) -> None:
+    """Speaks texts twice, as many at once as settings say, and keeps the time of the second."""
+    requests = [Request(text=text, voice=voice, settings=settings) for text in texts]
+    for _ in range(2):
+        start = time.perf_counter()
+        spoken = tts.speak_many(requests)
+        spent = time.perf_counter() - start
+    setting = SpeedSetting.of(tts.model, settings, tts.model.device, segments=len(texts))
+    note(setting, audio=sum(one.duration for one in spoken), compute=spent)

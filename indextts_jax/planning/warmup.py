@@ -10,7 +10,7 @@ the stages are compiled, and give zeros. Only shapes of parameters are needed, s
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,30 +20,27 @@ from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.config import EMOTIONS
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.request import Emotion
-from indextts_jax.engine.acoustic import Codes, Finished, Line, codes_to_wave, conditioned, waves_of
-from indextts_jax.engine.decoding import speech_codes
+from indextts_jax.engine.acoustic import Line, SynthesisRow, condition_rows, synthesize
+from indextts_jax.engine.decoding import search_line
 from indextts_jax.engine.delivery import row_count, slot_count
 from indextts_jax.engine.pace import Timing, frames_of
 from indextts_jax.engine.seeds import segment_keys
-from indextts_jax.engine.settings import Settings, code_limit, segment_limit
+from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.tts import IndexTTS
-from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.runtime import stages
-from indextts_jax.runtime.buckets import bucket, flow_size, text_buckets
+from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.loop import windows
-from indextts_jax.utils.stopwatch import Clock, Watch
+from indextts_jax.utils.stopwatch import Clock, StageCallback
 from indextts_jax.voices.analysis import (
     ENCODER_RATE,
-    MAX_SECONDS,
     EmotionPrompt,
     Signals,
     Voice,
     analyse_signals,
     prompt_condition,
 )
-
-CODE_RATE = 50  # codes a second
 
 
 class Step(NamedTuple):
@@ -55,9 +52,9 @@ class Step(NamedTuple):
 
 def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
     """A number of codes for each way in which a segment's lengths may be padded."""
-    buckets = model.config.buckets
+    buckets = model.buckets
     first: dict[tuple[int, ...], int] = {}
-    for count in range(1, code_limit(model, settings) + 1):
+    for count in range(1, max_codes_of(model, settings) + 1):
         frames = spoken_frames(model, count, settings)
         sizes = bucket(frames, buckets.frames), flow_size(buckets, voice.frames + frames, frames)
         first.setdefault((bucket(count, buckets.codes), *sizes), count)
@@ -66,14 +63,14 @@ def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
 
 def spoken_frames(model: Model, count: int, settings: Settings) -> int:
     """Frames of so many codes; for a duration, which depends on the text, those of speed 1."""
-    timing, mel = Timing(speed=settings.timing.speed), model.config.mel
-    return frames_of([count], timing, 0, mel.sample_rate, mel.hop)[0]
+    timing = Timing(speed=settings.timing.speed)
+    return frames_of([count], timing, 0, model.config)[0]
 
 
 def text_lengths(model: Model, settings: Settings) -> list[int]:
     """A number of text tokens for each way in which a segment's text may be padded."""
     most = segment_limit(model, settings.segment_tokens)
-    rungs = {bucket(count, model.config.buckets.text) for count in range(1, most + 1)}
+    rungs = {bucket(count, model.buckets.text) for count in range(1, most + 1)}
     return sorted(min(rung, most) for rung in rungs)
 
 
@@ -82,26 +79,26 @@ def warm_up(
     voice: Voice,
     settings: Settings | None = None,
     *,
-    watch: Watch | None = None,
+    on_stage: StageCallback | None = None,
 ) -> None:
     """Compiles what `speak` may need with this voice and these settings, whatever the text.
 
     Another voice of about the same length, another seed, temperature or emotion needs nothing
     else; other beams, flow steps, batch, speed or `max_codes` do, and so do guidance 0, typical
-    sampling, and a duration that is asked for. `watch` is told what is being compiled.
+    sampling, and a duration that is asked for. `on_stage` is told what is being compiled.
     """
-    _go(tts.model, all_steps(rehearsal(tts.model), voice, settings or Settings()), watch)
+    _go(tts.model, all_steps(dry_run_model(tts.model), voice, settings or Settings()), on_stage)
 
 
-def _go(model: Model, steps: Sequence[Step], watch: Watch | None) -> None:
+def _go(model: Model, steps: Sequence[Step], on_stage: StageCallback | None) -> None:
     with jax.default_device(model.device):
         for step in steps:
-            if watch is not None:
-                watch(step.what)
+            if on_stage is not None:
+                on_stage(step.what)
             step.do()
 
 
-def all_steps(model: Rehearsal, voice: Voice, settings: Settings) -> list[Step]:
+def all_steps(model: DryRunModel, voice: Voice, settings: Settings) -> list[Step]:
     """What speaking may need: segments one by one, and several at once where settings say so."""
     steps = speech_steps(model, voice, settings)
     if settings.batch > 1:
@@ -110,17 +107,13 @@ def all_steps(model: Rehearsal, voice: Voice, settings: Settings) -> list[Step]:
 
 
 def speech_steps(
-    model: Rehearsal, voice: Voice, settings: Settings, *, largest: bool = False
+    model: DryRunModel, voice: Voice, settings: Settings, *, largest: bool = False
 ) -> list[Step]:
     """What speaking may need with this voice and these settings, or only what is largest of it."""
-    counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
-    if largest:
-        counts, lengths = [code_limit(model, settings)], lengths[-1:]
+    lengths = text_lengths(model, settings)[-1 if largest else 0 :]
     zeros = EmotionPrompt(voice.own)
     weights = (0.0,) * len(EMOTIONS)
-
-    def vector() -> jax.Array:
-        return emotion_vector(model, voice)
+    sampling = settings.sampling_up_to(max_codes_of(model, settings))
 
     def emotions() -> None:
         emotion_vector(model, voice, Emotion(prompt=zeros))
@@ -128,36 +121,52 @@ def speech_steps(
         emotion_vector(model, voice, Emotion(weights=weights, random=True))
 
     def codes(tokens: int) -> None:
-        key = segment_keys(0, 0)[0]
-        speech_codes(model, [0] * tokens, voice, vector(), settings, key)
-
-    def sound(count: int) -> None:
-        ids, frames = (
-            Codes.padded(model, np.zeros(count, np.int32)),
-            spoken_frames(model, count, settings),
-        )
-        key = segment_keys(0, 0)[1]
-        for tokens in lengths:
-            line = ([0] * tokens, voice, vector())
-            codes_to_wave(model, *line, ids, frames, settings, key, Clock())
+        line = Line([0] * tokens, voice, emotion_vector(model, voice))
+        search_line(model, line, sampling, segment_keys(0, 0)[0])
 
     return [
         Step("emotions", emotions),
         *(Step(f"codes of {n} text tokens", functools.partial(codes, n)) for n in lengths),
-        *(Step(f"the sound of {n} codes", functools.partial(sound, n)) for n in counts),
+        *sound_steps(model, voice, settings, [1], largest=largest),
+    ]
+
+
+def sound_steps(
+    model: DryRunModel, voice: Voice, settings: Settings, rows: Sequence[int], *, largest: bool
+) -> list[Step]:
+    """What synthesizing so many rows at once may need, or only what is largest of it."""
+    counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
+    if largest:
+        counts, lengths = [max_codes_of(model, settings)], lengths[-1:]
+
+    def sound(count: int, number: int) -> None:
+        frames, key = spoken_frames(model, count, settings), segment_keys(0, 0)[1]
+        for tokens in lengths:
+            line = Line([0] * tokens, voice, emotion_vector(model, voice))
+            row = SynthesisRow(line, np.zeros(count, np.int32), frames, key)
+            synthesize(model, [row] * number, settings, Clock())
+
+    return [
+        Step(
+            f"the sound of {f'{number} segments of ' * (number > 1)}{count} codes",
+            functools.partial(sound, count, number),
+        )
+        for number in rows
+        for count in counts
     ]
 
 
 def prompt_signals(model: Model) -> Iterator[tuple[Signals, np.ndarray]]:
     """Silent signals of a speaker prompt, one for each way in which its lengths may be padded."""
-    cfg, buckets = model.config.mel, model.config.buckets
+    cfg, buckets = model.config.mel, model.buckets
+    longest = model.config.limits.prompt_seconds
     seen = set()
-    for frames in range(2, 1 + (int(MAX_SECONDS * ENCODER_RATE) - FRAME) // HOP + 1):
+    for frames in range(2, 1 + (int(longest * ENCODER_RATE) - FRAME) // HOP + 1):
         narrow = FRAME + (frames - 1) * HOP
         # Resampling rounds, and a prompt may end anywhere within a hop.
         least = int((narrow - 1) * cfg.sample_rate / ENCODER_RATE)
         most = int((narrow + HOP) * cfg.sample_rate / ENCODER_RATE) + 1
-        most = min(most, int(MAX_SECONDS * cfg.sample_rate))
+        most = min(most, int(longest * cfg.sample_rate))
         for mel in range(least // cfg.hop, most // cfg.hop + 1):
             if mel * cfg.hop <= (cfg.n_fft - cfg.hop) // 2:
                 continue  # too short to be analysed
@@ -172,7 +181,7 @@ def prompt_signals(model: Model) -> Iterator[tuple[Signals, np.ndarray]]:
                 yield Signals(np.zeros(mel * cfg.hop, np.float32), silence), silence
 
 
-def prompt_steps(model: Rehearsal) -> list[Step]:
+def prompt_steps(model: DryRunModel) -> list[Step]:
     """What analysing a prompt may need."""
 
     def analyse(signals: Signals, emotion: np.ndarray) -> None:
@@ -187,12 +196,12 @@ def prompt_steps(model: Rehearsal) -> list[Step]:
     ]
 
 
-def warm_up_prompts(tts: IndexTTS, *, watch: Watch | None = None) -> None:
+def warm_up_prompts(tts: IndexTTS, *, on_stage: StageCallback | None = None) -> None:
     """Compiles what `voice` and `emotion` may need, whatever the length of the prompt."""
-    _go(tts.model, prompt_steps(rehearsal(tts.model)), watch)
+    _go(tts.model, prompt_steps(dry_run_model(tts.model)), on_stage)
 
 
-def word_steps(model: Rehearsal) -> list[Step]:
+def word_steps(model: DryRunModel) -> list[Step]:
     """What reading emotion from words may need; nothing for a model that cannot."""
     config = model.config.text_emotion
     if config is None:
@@ -210,23 +219,23 @@ def word_steps(model: Rehearsal) -> list[Step]:
     ]
 
 
-def blank_voices(model: Rehearsal) -> list[Voice]:
+def blank_voices(model: DryRunModel) -> list[Voice]:
     """A voice of zeros for each padded length of a speaker prompt."""
     cfg = model.config
-    most = int(MAX_SECONDS * cfg.mel.sample_rate) // cfg.mel.hop
-    rungs = sorted({bucket(frames, cfg.buckets.frames) for frames in range(1, most + 1)})
+    most = int(cfg.limits.prompt_seconds * cfg.mel.sample_rate) // cfg.mel.hop
+    rungs = sorted({bucket(frames, model.buckets.frames) for frames in range(1, most + 1)})
     return [blank_voice(model, min(rung, most)) for rung in rungs]
 
 
-def blank_voice(model: Rehearsal, frames: int) -> Voice:
+def blank_voice(model: DryRunModel, frames: int) -> Voice:
     """A voice of zeros whose prompt has so many mel frames."""
-    cfg, size = model.config, bucket(frames, model.config.buckets.frames)
-    codes = max(1, frames * cfg.mel.hop * CODE_RATE // cfg.mel.sample_rate)
+    cfg, size = model.config, bucket(frames, model.buckets.frames)
+    codes = max(1, frames * cfg.mel.hop * cfg.codes_per_second // cfg.mel.sample_rate)
 
     def zeros(*shape: int) -> jax.Array:
         return jax.device_put(np.zeros((1, *shape), np.float32), model.device)
 
-    quantized = zeros(bucket(codes, cfg.buckets.features), cfg.semantic_codec.width)
+    quantized = zeros(bucket(codes, model.buckets.features), cfg.semantic_codec.width)
     return Voice(
         latents=zeros(cfg.gpt.conditioning_latents, cfg.gpt.width),
         base=zeros(cfg.gpt.width),
@@ -241,68 +250,59 @@ def blank_voice(model: Rehearsal, frames: int) -> Voice:
 
 
 def batch_steps(
-    model: Rehearsal, voice: Voice, settings: Settings, *, largest: bool = False
+    model: DryRunModel, voice: Voice, settings: Settings, *, largest: bool = False
 ) -> list[Step]:
     """What speaking several segments at once may need with voices of this length."""
     batch = settings.batch
     sizes = sorted({slot_count(waiting, batch) for waiting in range(1, batch + 1)})
     rows = sorted({row_count(waiting, batch) for waiting in range(1, batch + 1)})
-    most = segment_limit(model, settings.segment_tokens)
-    rungs = {bucket(n, text_buckets(model.config)): n for n in text_lengths(model, settings)}
-    emotion = emotion_vector(model, voice)
-    sampling = settings.sampling_up_to(code_limit(model, settings))
-    ladder = list(windows(sampling.max_codes))
-    counts = code_counts(model, voice, settings)
+    texts = sorted({bucket(n, model.buckets.text) for n in text_lengths(model, settings)})
+    sampling = settings.sampling_up_to(max_codes_of(model, settings))
+    caches = list(windows(sampling.max_codes))
     if largest:
-        sizes, rows, counts = [max(sizes)], [max(rows)], [code_limit(model, settings)]
-        rungs, ladder = {max(rungs): most}, [ladder[0], ladder[-1]][-len(ladder) :]
+        sizes, rows, texts = sizes[-1:], rows[-1:], texts[-1:]
+        caches = [caches[0], caches[-1]][-len(caches) :]
+    most = segment_limit(model, settings.segment_tokens)
 
-    def decoding(size: int, rung: int) -> None:
-        line = Line([0] * min(rung, most), voice, emotion)
-        begin: Any = functools.partial(stages.empty_slots, model, sampling.numbers)
-        key = segment_keys(0, 0)[0]
-        for window in ladder:
-            state = begin(slots=size, text_size=rung, window=ladder[0], strategy=sampling.strategy)
-            if window != ladder[0]:
+    def decoding(size: int, text: int) -> None:
+        line = Line([0] * min(text, most), voice, emotion_vector(model, voice))
+        key, strategy = segment_keys(0, 0)[0], sampling.strategy
+        for window in caches:
+            state = stages.empty_slots(
+                model,
+                sampling.numbers,
+                slots=size,
+                text_size=text,
+                window=caches[0],
+                strategy=strategy,
+            )
+            if window != caches[0]:
                 cache = stages.resize_slots(model, state.cache, window=window)
                 state = state._replace(cache=cache)
             for count in {1, size}:
+                numbers = [sampling.numbers] * count
                 state = stages.fill_slots(
                     model,
                     state,
                     jnp.zeros(count, jnp.int32),
-                    *conditioned(model, [line] * count, text_size=rung),
+                    *condition_rows(model, [line] * count, text_size=text),
                     jnp.stack([key] * count),
-                    jax.tree.map(lambda one: jnp.stack([one] * count), sampling.numbers),  # noqa: B023
-                    strategy=sampling.strategy,
+                    jax.tree.map(lambda *one: jnp.stack(one), *numbers),
+                    strategy=strategy,
                 )
-            state, _ = stages.run_slots(model, state, strategy=sampling.strategy)
-            for other in ladder:
+            state, _ = stages.run_slots(model, state, strategy=strategy)
+            for other in caches:
                 if other != window:
                     stages.resize_slots(model, state.cache, window=other)
-
-    def sound(count: int, number: int) -> None:
-        frames, key = spoken_frames(model, count, settings), segment_keys(0, 0)[1]
-        for tokens in rungs.values():
-            line = Line([0] * tokens, voice, emotion)
-            one = Finished(line, np.zeros(count, np.int32), frames, key)
-            waves_of(model, [one] * number, settings, Clock())
 
     return [
         *(
             Step(
-                f"codes of {size} segments with {rung} text tokens",
-                functools.partial(decoding, size, rung),
+                f"codes of {size} segments with {text} text tokens",
+                functools.partial(decoding, size, text),
             )
             for size in sizes
-            for rung in rungs
+            for text in texts
         ),
-        *(
-            Step(
-                f"the sound of {number} segments of {count} codes",
-                functools.partial(sound, count, number),
-            )
-            for number in rows
-            for count in counts
-        ),
+        *sound_steps(model, voice, settings, rows, largest=largest),
     ]

@@ -1,11 +1,12 @@
 """Padded lengths: a short ladder of static shapes, so that a new sentence rarely compiles."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from indextts_jax.config import BucketConfig, Config
+from indextts_jax.config import BucketConfig, ModelConfig, RunConfig
 
 
 def bucket(length: int, ladder: Sequence[int]) -> int:
@@ -29,7 +30,15 @@ def pad(array: Any, size: int, axis: int = 1) -> np.ndarray:
     return np.pad(array, widths)
 
 
-def text_buckets(config: Config) -> list[int]:
-    """Padded numbers of text tokens, as far as the model has positions for them."""
-    holds = config.gpt.max_text_tokens
-    return sorted({min(bucket, holds) for bucket in config.buckets.text})
+def within(sizes: Sequence[int], limit: int) -> tuple[int, ...]:
+    """The padded lengths below a limit, and the limit."""
+    return (*(size for size in sizes if size < limit), limit)
+
+
+def buckets_of(config: ModelConfig, run: RunConfig) -> BucketConfig:
+    """Padded lengths, those of text tokens and codes within the GPT's position tables."""
+    return dataclasses.replace(
+        run.buckets,
+        text=within(run.buckets.text, config.gpt.max_text_tokens),
+        codes=within(run.buckets.codes, config.gpt.code_positions),
+    )

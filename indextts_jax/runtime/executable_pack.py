@@ -17,7 +17,7 @@ import jax
 
 from indextts_jax.errors import InputError
 from indextts_jax.runtime.environment import Environment, environment
-from indextts_jax.runtime.executables import DESCRIPTION, ENDING, Programs
+from indextts_jax.runtime.executables import DESCRIPTION, ENDING, ExecutableStore
 from indextts_jax.utils import atomic
 from indextts_jax.utils.disk_cache import FACTS
 from indextts_jax.utils.hashing import hash_file
@@ -42,7 +42,7 @@ class Pack(NamedTuple):
     sha256: str  # of the pack
 
 
-def pack(kept: Programs, device: jax.Device, path: Path, config: str | None = None) -> Pack:
+def pack(kept: ExecutableStore, device: jax.Device, path: Path, config: str | None = None) -> Pack:
     """Writes the programs for a device, of one configuration or of all; replaces what is there.
 
     Raises:
@@ -72,7 +72,9 @@ def pack(kept: Programs, device: jax.Device, path: Path, config: str | None = No
     return Pack(path, len(found), whole.size, whole.sha256)
 
 
-def unpack(kept: Programs, device: jax.Device, path: Path, config: str | None = None) -> Pack:
+def unpack(
+    kept: ExecutableStore, device: jax.Device, path: Path, config: str | None = None
+) -> Pack:
     """Takes the programs of a pack into the cache; nothing of them is run.
 
     Raises:

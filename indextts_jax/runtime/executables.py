@@ -32,7 +32,7 @@ _FORMAT = 1
 _NEVER = 1e9  # seconds
 
 
-class NotKept(LookupError):
+class NotCompiled(LookupError):
     """A program that is not in the store, where nothing may be compiled."""
 
 
@@ -56,7 +56,7 @@ class Memory:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class ExecutableRecord:
     """What a program's file says about itself."""
 
     format: int
@@ -74,19 +74,19 @@ class Record:
         return f"{self.component} {self.function.rpartition('.')[2]}"
 
 
-class Program(NamedTuple):
+class Executable(NamedTuple):
     """A program that is ready to run."""
 
     call: jax.stages.Compiled
-    record: Record
+    record: ExecutableRecord
     kept: bool  # it came from the store
     seconds: float  # until it was ready
 
 
-Notice = Callable[[Program], None]
+Notice = Callable[[Executable], None]
 
 
-class Programs:
+class ExecutableStore:
     """The programs of one folder; threads that ask for the same one at once get the same."""
 
     def __init__(self, folder: Path):
@@ -94,17 +94,17 @@ class Programs:
         self.notice: Notice = lambda program: None
         """Is told of each program as it becomes ready."""
         self.compiles = True
-        """Whether a program that is not there is made; else `NotKept` is raised."""
+        """Whether a program that is not there is made; else `NotCompiled` is raised."""
         self.spent = 0.0
         """Seconds until programs were ready, all together."""
-        self._ready: dict[Hashable, Program] = {}
+        self._ready: dict[Hashable, Executable] = {}
         self._lock = threading.Lock()
         self._environments: dict[jax.Device, Environment] = {}
         self._warned = False
 
     def get(
         self, name: Name, stage: jax.stages.Wrapped, arguments: tuple[Any, ...], device: jax.Device
-    ) -> Program:
+    ) -> Executable:
         """The program of a stage for arguments (or their shapes) of these shapes."""
         leaves, tree = jax.tree.flatten(arguments)
         kinds = tuple(map(_kind, leaves))
@@ -140,7 +140,7 @@ class Programs:
         device: jax.Device,
         tree: str,
         kinds: tuple[Any, ...],
-    ) -> Program:
+    ) -> Executable:
         start = time.perf_counter()
         words = [f"{dtype}{list(shape)}{weak}" for shape, dtype, weak in kinds]
         options = ("jax_enable_x64", "jax_default_matmul_precision")
@@ -148,12 +148,12 @@ class Programs:
         key = digest([*name, device.id, tree, words, switches])[:32]
         path = self.place(device, name.config) / f"{key}{ENDING}"
         if (found := self._read(path, device)) is not None:
-            return Program(*found, kept=True, seconds=time.perf_counter() - start)
+            return Executable(*found, kept=True, seconds=time.perf_counter() - start)
         if not self.compiles:
-            raise NotKept(f"{name.component} {name.function}")
+            raise NotCompiled(f"{name.component} {name.function}")
         compiled = _compile(stage, arguments)
         arrays = jax.tree.leaves(arguments[1:])
-        record = Record(
+        record = ExecutableRecord(
             format=_FORMAT,
             component=name.component,
             function=name.function,
@@ -164,9 +164,11 @@ class Programs:
             sha256="",
         )
         record = self._write(path, device, compiled, record)
-        return Program(compiled, record, kept=False, seconds=time.perf_counter() - start)
+        return Executable(compiled, record, kept=False, seconds=time.perf_counter() - start)
 
-    def _read(self, path: Path, device: jax.Device) -> tuple[jax.stages.Compiled, Record] | None:
+    def _read(
+        self, path: Path, device: jax.Device
+    ) -> tuple[jax.stages.Compiled, ExecutableRecord] | None:
         if not path.is_file():
             return None
         try:
@@ -181,8 +183,12 @@ class Programs:
         return call, record
 
     def _write(
-        self, path: Path, device: jax.Device, compiled: jax.stages.Compiled, record: Record
-    ) -> Record:
+        self,
+        path: Path,
+        device: jax.Device,
+        compiled: jax.stages.Compiled,
+        record: ExecutableRecord,
+    ) -> ExecutableRecord:
         try:
             body = pickle.dumps(serialize_executable.serialize(compiled))
         except Exception as error:  # a backend that cannot, or a program that holds constants
@@ -206,7 +212,7 @@ class Programs:
             warnings.warn(message, stacklevel=2)
 
 
-def read_file(path: Path) -> tuple[Record, bytes]:
+def read_file(path: Path) -> tuple[ExecutableRecord, bytes]:
     """A program's record and its content, seen to be undamaged; nothing of it is run.
 
     Raises:
@@ -214,7 +220,7 @@ def read_file(path: Path) -> tuple[Record, bytes]:
     """
     head, _, body = path.read_bytes().partition(b"\n")
     try:
-        record = from_data(Record, json.loads(head))
+        record = from_data(ExecutableRecord, json.loads(head))
     except (ConfigError, RecursionError, ValueError) as error:
         raise ValueError("its head is damaged") from error
     if record.format != _FORMAT:
@@ -257,25 +263,30 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:160] or type(error).__name__
 
 
-_active: Programs | None = None
+_active: ExecutableStore | None = None
 
 
-def activate(folder: Path | None) -> Programs | None:
+def activate(folder: Path | None) -> ExecutableStore | None:
     """Keeps programs, and facts of them, in a folder from now on; none: as JAX does by itself."""
     global _active
-    _active = None if folder is None else Programs(folder)
+    _active = None if folder is None else ExecutableStore(folder)
     disk_cache.keep_in(folder, f"{source()} flax {importlib.metadata.version('flax')}")
     return _active
 
 
-def active() -> Programs | None:
+def active() -> ExecutableStore | None:
     """The store that is in use."""
     return _active
 
 
+def seconds_spent() -> float:
+    """Seconds so far until programs were ready, all together."""
+    return _active.spent if _active is not None else 0.0
+
+
 @contextlib.contextmanager
 def compiling(allowed: bool) -> Iterator[None]:
-    """Where it is not allowed, a program that the store lacks raises `NotKept`."""
+    """Where it is not allowed, a program that the store lacks raises `NotCompiled`."""
     store = _active
     before = store.compiles if store is not None else True
     try:

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 
 from indextts_jax.checkpoint import reading
 from indextts_jax.checkpoint.provenance import Provenance
-from indextts_jax.config import Config
+from indextts_jax.config import BucketConfig, ModelConfig, RunConfig
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, Params, structure
 from indextts_jax.runtime import executables
+from indextts_jax.runtime.buckets import buckets_of
 from indextts_jax.runtime.environment import FOLDERS
 from indextts_jax.runtime.parameters import Loaded
-from indextts_jax.runtime.precision import with_compute_dtype, with_fused_attention
+from indextts_jax.runtime.precision import check_kernels
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.utils.hashing import digest
 from indextts_jax.utils.strict_data import to_data
@@ -28,7 +29,12 @@ _building = threading.Lock()
 
 
 def compiled(
-    config: Config, component: str, function: str | Callable[..., Any], **static: Any
+    config: ModelConfig,
+    component: str,
+    function: str | Callable[..., Any],
+    *,
+    fused_attention: bool = False,
+    **static: Any,
 ) -> jax.stages.Wrapped:
     """One stage as a jitted function of parameters and arrays.
 
@@ -37,14 +43,18 @@ def compiled(
     for the same stage at once get the same function, so that it is compiled once.
     """
     with _building:
-        return _jitted(config, component, function, **static)
+        return _jitted(config, component, function, fused_attention, **static)
 
 
 @functools.cache
 def _jitted(
-    config: Config, component: str, function: str | Callable[..., Any], **static: Any
+    config: ModelConfig,
+    component: str,
+    function: str | Callable[..., Any],
+    fused_attention: bool,
+    **static: Any,
 ) -> jax.stages.Wrapped:
-    bind = structure(component, config).bind
+    bind = structure(component, config, fused_attention=fused_attention).bind
 
     def run(params: Params, *arrays: Any) -> Any:
         module = bind(params)
@@ -58,14 +68,14 @@ def _jitted(
 
 
 def program_name(
-    config: Config, component: str, function: str | Callable[..., Any], static: Mapping[str, Any]
+    model: "Model", component: str, function: str | Callable[..., Any], static: Mapping[str, Any]
 ) -> executables.Name | None:
     """What a stage's programs are called in the cache; none for a function without a name."""
     called = function if isinstance(function, str) else _qualified(function)
     settings = repr(sorted(static.items()))
     if called is None or " at 0x" in settings:
         return None
-    return executables.Name(config_key(config), component, called, settings)
+    return executables.Name(config_key(model.config, model.run), component, called, settings)
 
 
 def _qualified(function: Callable[..., Any]) -> str | None:
@@ -78,10 +88,9 @@ def _qualified(function: Callable[..., Any]) -> str | None:
 
 
 @functools.cache
-def config_key(config: Config) -> str:
-    """A hash of all sizes, whatever the compute dtypes: the parameters show those."""
-    sizes = {name: part for name, part in to_data(config).items() if name != "compute"}
-    return digest(sizes)[:16]
+def config_key(config: ModelConfig, run: RunConfig) -> str:
+    """A hash of what programs depend on besides the shapes and dtypes of their arrays."""
+    return digest([to_data(config), run.fused_attention])[:16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +100,16 @@ class Model:
     Nothing in it changes between calls, so threads may share it.
     """
 
-    config: Config
+    config: ModelConfig
     params: Mapping[str, Any]  # of Params; a check of the values at run time would load them
     tokenizer: Tokenizer
     provenance: Provenance | None = None  # of the checkpoint that it came from
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+
+    @property
+    def buckets(self) -> BucketConfig:
+        """Padded lengths, those of text tokens and codes within the GPT's position tables."""
+        return buckets_of(self.config, self.run)
 
     @property
     def device(self) -> jax.Device:
@@ -112,7 +127,7 @@ class Model:
         stage = self.stage(component, function, **static)
         arguments = (self.params[component], *arrays)
         if (kept := executables.active()) is not None:
-            name = program_name(self.config, component, function, static)
+            name = program_name(self, component, function, static)
             device = executables.single_device(arguments)
             if name is not None and device is not None:
                 return kept.get(name, stage, arguments, device).call(*arguments)
@@ -153,40 +168,36 @@ class Model:
                 f"this checkpoint has no {component}; import it again with python -m "
                 f"indextts_jax.import --components {','.join([*self.params, component])}"
             )
-        return compiled(self.config, component, function, **static)
+        fused = self.run.fused_attention
+        return compiled(self.config, component, function, fused_attention=fused, **static)
 
 
 def load_model(
     path: str | Path,
+    run: RunConfig | None = None,
     *,
-    dtype: str | None = None,
     components: Iterable[str] | None = None,
     lazy: bool = False,
-    fused_attention: bool = False,
 ) -> Model:
     """The model of an imported checkpoint, on the default device.
 
-    `dtype` sets the compute dtype of the stages after the prompt's analysis; by default the
-    checkpoint's configuration says it. A `lazy` model loads each component as it is first used.
-    With `fused_attention` attention is one kernel in the flow (see `layers.kernels.attention`) and
-    one in decoding (`layers.kernels.decode_attention`).
+    A `lazy` model loads each component as it is first used.
 
     Raises:
         InputError: if the checkpoint is missing, damaged, or does not fit its configuration; if the
             device has no fused attention.
     """
-    saved = reading.open_checkpoint(path)
-    config = with_compute_dtype(saved.config, dtype)
-    if fused_attention:
+    saved, run = reading.open_checkpoint(path), run or RunConfig()
+    if run.fused_attention:
         (device,) = jnp.zeros(()).devices()
-        config = with_fused_attention(config, device)
+        check_kernels(saved.config, device)
     names = tuple(COMPONENTS if components is None else components)
     if saved.provenance.ignored:
         passed_over = ", ".join(saved.provenance.ignored)
         warnings.warn(f"{path} was imported with --ignore {passed_over}", stacklevel=2)
     saved.require(names)  # of all, before the first is read
-    params = Loaded(saved, config, names)
+    params = Loaded(saved, run, names)
     if not lazy:
         for name in names:  # one after the other: stored and cast arrays lie in memory together
             params[name]
-    return Model(config, params, Tokenizer(saved.tokenizer), saved.provenance)
+    return Model(saved.config, params, Tokenizer(saved.tokenizer), saved.provenance, run)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from indextts_jax.checkpoint import reading
-from indextts_jax.config import Config
+from indextts_jax.config import RunConfig
 from indextts_jax.models.components import Params, structure
 from indextts_jax.runtime.precision import place_params
 
@@ -16,8 +16,8 @@ from indextts_jax.runtime.precision import place_params
 class Loaded(Mapping[str, Params]):
     """Parameters by component, out of a checkpoint: each is loaded as it is first asked for."""
 
-    def __init__(self, saved: reading.Checkpoint, config: Config, names: Iterable[str]):
-        self._saved, self._config, self._names = saved, config, tuple(names)
+    def __init__(self, saved: reading.Checkpoint, run: RunConfig, names: Iterable[str]):
+        self._saved, self._run, self._names = saved, run, tuple(names)
         self._held: dict[str, Params] = {}
         self._shapes: dict[str, Params] = {}
         self._verified: set[str] = set()
@@ -33,7 +33,7 @@ class Loaded(Mapping[str, Params]):
                 with jax.default_device(self.device):
                     verify = name not in self._verified
                     stored = self._saved.load([name], verify=verify)[name]
-                    self._held[name] = place_params(name, stored, self._config)
+                    self._held[name] = place_params(name, stored, self._saved.config, self._run)
             return self._held[name]
 
     def __contains__(self, name: object) -> bool:
@@ -67,10 +67,14 @@ class Loaded(Mapping[str, Params]):
         if name not in self._names:
             raise KeyError(name)
         if name not in self._shapes:
-            stored = structure(name, self._config, self._saved.provenance.dtype).expected
+            stored = structure(name, self._saved.config, self._saved.provenance.dtype).expected
             place = jax.sharding.SingleDeviceSharding(self.device)
             place_it = functools.partial(
-                place_params, name, config=self._config, device=self.device
+                place_params,
+                name,
+                config=self._saved.config,
+                run=self._run,
+                device=self.device,
             )
             shapes = jax.eval_shape(place_it, stored)
             self._shapes[name] = jax.tree.map(

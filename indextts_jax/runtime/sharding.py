@@ -13,7 +13,7 @@ from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.slots import ROWS
 
 
-def spread_over(model: Model, devices: Sequence[jax.Device]) -> Model:
+def replicate(model: Model, devices: Sequence[jax.Device]) -> Model:
     """The model on several devices, which share the rows of its batches.
 
     Raises:
@@ -35,7 +35,7 @@ def mesh_of(model: Model) -> Mesh | None:
     return mesh if isinstance(mesh, Mesh) and mesh.axis_names == (ROWS,) else None
 
 
-def spread_rows(mesh: Mesh | None, rows: int, arrays: Any) -> Any:
+def shard_rows(mesh: Mesh | None, rows: int, arrays: Any) -> Any:
     """Arrays with so many rows, spread over the devices where these divide them evenly."""
     if mesh is None or rows % mesh.size:
         return arrays

@@ -228,7 +228,7 @@ def run(
         in_specs=(whole, spread),
         out_specs=spread,
         # A kernel does not say how its results differ over the devices.
-        check_vma=not gpt.cfg.fused_attention,
+        check_vma=not gpt.fused_attention,
     )
     return step(gpt, slots)
 

@@ -18,7 +18,6 @@ from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.text.unknown import Unknown, find_unknown
 
 _SHORT = 16  # pieces: a text this short gets a full stop, without which the model may not stop
-_CODE_RATE = 50  # codes a second
 _ENDED = re.compile(r"""[.!?…,]['"]*\s*$""")
 
 
@@ -64,10 +63,9 @@ class Spoken:
         """The seconds that it may take."""
         return duration(self.text)
 
-    @property
-    def most_codes(self) -> int:
+    def most_codes(self, codes_per_second: int) -> int:
         """Codes past which it surely runs away: three times the slowest speaker's, and 3 s."""
-        return math.ceil(_CODE_RATE * (3 * self.duration.most + 3))
+        return math.ceil(codes_per_second * (3 * self.duration.most + 3))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,14 +12,14 @@ _LENGTH = re.compile(r"[\s:=]*(\d+(?:\.\d*)?|\.\d+)\s*(s|sec|secs|second|seconds
 _USUAL = 0.5  # seconds, of a `[pause]` that does not say
 
 
-class Part(NamedTuple):
+class TextPart(NamedTuple):
     """A stretch of text, and the pause asked for behind it: None where the text ends."""
 
     text: str
     pause: float | None
 
 
-def split_pauses(text: str) -> list[Part]:
+def split_pauses(text: str) -> list[TextPart]:
     """The text cut at its pauses.
 
     Raises:
@@ -28,12 +28,12 @@ def split_pauses(text: str) -> list[Part]:
     """
     parts, place = [], 0
     for match in _PAUSE.finditer(text):
-        parts.append(Part(text[place : match.start()], _seconds(match)))
+        parts.append(TextPart(text[place : match.start()], _seconds(match)))
         place = match.end()
-    for part in (*parts, Part(text[place:], None)):
+    for part in (*parts, TextPart(text[place:], None)):
         if unfinished := _OPEN.search(part.text):
             raise InputError(f"{unfinished[0]} in the text: the bracket is not closed")
-    return [*parts, Part(text[place:], None)]
+    return [*parts, TextPart(text[place:], None)]
 
 
 def _seconds(match: re.Match[str]) -> float:

@@ -4,22 +4,22 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-Watch = Callable[[str], None]
+StageCallback = Callable[[str], None]
 
 
 class Clock:
-    """Adds up the seconds of named stages; tells `watch` the name of a stage as it begins."""
+    """Adds up the seconds of named stages; tells `on_stage` the name of a stage as it begins."""
 
-    def __init__(self, watch: Watch | None = None):
+    def __init__(self, on_stage: StageCallback | None = None):
         self.seconds: dict[str, float] = {}
-        self.label = ""  # what `watch` is told besides, for instance which of several segments
-        self._watch = watch
+        self.label = ""  # what `on_stage` is told besides, for instance which of several segments
+        self._on_stage = on_stage
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Times what runs inside; the caller waits for the device there."""
-        if self._watch is not None:
-            self._watch(name + self.label)
+        if self._on_stage is not None:
+            self._on_stage(name + self.label)
         start = time.perf_counter()
         try:
             yield

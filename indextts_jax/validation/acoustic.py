@@ -30,7 +30,7 @@ def length_regulator(model: Model, golden: Golden) -> Arrays:
 
     codes = golden["gpt_latent", "codes"].astype(np.int32)
     projected = stages.project_latents(model, golden["gpt_latent", "latent"])
-    target = target_length(codes.shape[1])
+    target = target_length(codes.shape[1], model.config.frames_per_code)
     sequence = stages.embed_codes(model, codes) + projected
     return {
         "nearest_out": regulated(model, given("nearest_in"), int(given("nearest_length")[0])),

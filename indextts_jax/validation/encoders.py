@@ -11,7 +11,7 @@ from indextts_jax.emotion.vectors import merge_emotion, mix_weighted
 from indextts_jax.runtime import inner_stages, stages
 from indextts_jax.runtime.model import Model
 from indextts_jax.validation.golden import Arrays, Golden, named, number
-from indextts_jax.voices.analysis import ENCODER_RATE, MAX_SECONDS
+from indextts_jax.voices.analysis import ENCODER_RATE
 
 
 def _lengths(array: np.ndarray) -> jnp.ndarray:
@@ -26,10 +26,10 @@ def alphas(golden: Golden) -> dict[str, float]:
 
 def signals(model: Model, golden: Golden) -> Arrays:
     """The prompts, loaded and cut."""
-    rate = model.config.mel.sample_rate
+    rate, longest = model.config.mel.sample_rate, model.config.limits.prompt_seconds
     return {
-        "spk_22k": load_audio(golden.speaker, rate, MAX_SECONDS)[None],
-        "emo_16k": load_audio(golden.emotion, ENCODER_RATE, MAX_SECONDS)[None],
+        "spk_22k": load_audio(golden.speaker, rate, longest)[None],
+        "emo_16k": load_audio(golden.emotion, ENCODER_RATE, longest)[None],
     }
 
 

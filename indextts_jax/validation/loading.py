@@ -7,11 +7,10 @@ import jax
 
 from indextts_jax.checkpoint import reading
 from indextts_jax.checkpoint.reading import Checkpoint
-from indextts_jax.config import Config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import Params
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.precision import cast, with_compute_dtype
+from indextts_jax.runtime.precision import cast
 from indextts_jax.text.tokenizer import Tokenizer
 
 DTYPE = "float32"  # of all computation
@@ -24,11 +23,10 @@ class Resident(Mapping[str, Params]):
     def __init__(
         self,
         saved: Checkpoint,
-        config: Config,
         room: int = ROOM,
-        watch: Callable[[str], None] = lambda text: None,
+        on_stage: Callable[[str], None] = lambda text: None,
     ):
-        self._saved, self._config, self._room, self._watch = saved, config, room, watch
+        self._saved, self._room, self._on_stage = saved, room, on_stage
         self._held: dict[str, Params] = {}  # the one used last is the last
         self.loaded: list[str] = []
         """Every component in the order of loading."""
@@ -54,9 +52,9 @@ class Resident(Mapping[str, Params]):
         return len(self._saved.components)
 
     def _load(self, name: str) -> Params:
-        self._watch(f"loading {name}")
+        self._on_stage(f"loading {name}")
         self.loaded.append(name)
-        return cast(name, self._saved.load([name], verify=False)[name], self._config, DTYPE)
+        return cast(name, self._saved.load([name], verify=False)[name], self._saved.config, DTYPE)
 
 
 def _size(*trees: Params) -> int:
@@ -71,13 +69,12 @@ class OneByOne:
         path: str | Path,
         *,
         room: int = ROOM,
-        watch: Callable[[str], None] = lambda text: None,
+        on_stage: Callable[[str], None] = lambda text: None,
     ):
         self.saved = reading.open_checkpoint(path)
-        self._watch = watch
-        config = with_compute_dtype(self.saved.config, DTYPE)
-        self.params = Resident(self.saved, config, room, watch)
-        self._model = Model(config, self.params, Tokenizer(self.saved.tokenizer))
+        self._on_stage = on_stage
+        self.params = Resident(self.saved, room, on_stage)
+        self._model = Model(self.saved.config, self.params, Tokenizer(self.saved.tokenizer))
         self._verified: set[str] = set()
 
     def __call__(self, names: Sequence[str]) -> Model:
@@ -95,7 +92,7 @@ class OneByOne:
             )
         for name in names:
             if name not in self._verified:
-                self._watch(f"checking the hashes of {name}")
+                self._on_stage(f"checking the hashes of {name}")
                 self.saved.verify([name])
                 self._verified.add(name)
         return self._model

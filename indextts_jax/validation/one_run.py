@@ -10,11 +10,11 @@ import numpy as np
 
 from indextts_jax.audio.io import resample
 from indextts_jax.emotion.vectors import merge_emotion, mix_weighted
-from indextts_jax.engine.acoustic import Codes, speech_latents, speech_mel
+from indextts_jax.engine.acoustic import Line, SynthesisRow, encode_rows, flow_frames, mel_of_rows
 from indextts_jax.errors import InputError
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime import stages
-from indextts_jax.runtime.buckets import flow_size, pad
+from indextts_jax.runtime.buckets import pad
 from indextts_jax.runtime.model import Model
 from indextts_jax.validation import encoders, gpt
 from indextts_jax.validation.acoustic import turned
@@ -91,24 +91,22 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     generated = gpt.greedy(model, voice.latents, vector, text, gpt.Searches.of(golden))
     if np.array_equal(text, golden["gpt", "text_ids"]):
         made["gpt", "greedy_codes"] = generated
-    codes = Codes.padded(model, gpt.cut(model, generated)[0])
-    count, target = codes.count, target_length(codes.count)
-    latents = speech_latents(model, voice.latents, vector, text[0].tolist(), codes)
-    sequence = stages.code_sequence(model, codes.ids, latents)
+    ids = gpt.cut(model, generated)[0]
+    count, target = len(ids), target_length(len(ids), model.config.frames_per_code)
+    spoken = [SynthesisRow(Line(text[0].tolist(), voice, vector), ids, target)]
+    coded = encode_rows(model, spoken)
     noise = turned(golden["end_to_end", "noise"])
-    size = flow_size(model.config.buckets, frames + target, target)
-    mel, condition = speech_mel(
-        model, sequence, codes, voice, pad(noise[:, :size], size), target, **_flow(golden)
-    )
+    size = flow_frames(model, spoken)
+    mel, condition = mel_of_rows(model, spoken, coded, pad(noise[:, :size], size), **_flow(golden))
     wave = np.asarray(stages.vocode(model, mel, jnp.asarray([target], jnp.int32)))[
         :, None, : target * model.config.mel.hop
     ]
     return made | {
-        ("gpt_latent", "codes"): np.asarray(codes.ids)[:, :count],
-        ("gpt_latent", "latent"): latents[:, :count],
-        ("length_regulator", "infer_in"): sequence[:, :count],
+        ("gpt_latent", "codes"): ids[None],
+        ("gpt_latent", "latent"): coded.latents[:, :count],
+        ("length_regulator", "infer_in"): coded.sequence[:, :count],
         ("length_regulator", "condition"): condition[:, :target],
-        ("end_to_end", "codes"): np.asarray(codes.ids)[:, :count],
+        ("end_to_end", "codes"): ids[None],
         ("end_to_end", "mel"): turned(mel[:, :target]),
         ("end_to_end", "wav"): wave,
         ("end_to_end", "wav_int16_scale"): np.clip(wave * PCM, -PCM, PCM),

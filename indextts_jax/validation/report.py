@@ -140,11 +140,11 @@ def validate(
     atol: float | None = None,
     rtol: float | None = None,
     dump: Path | None = None,
-    watch: Callable[[str], None] = lambda file: None,
+    on_stage: Callable[[str], None] = lambda file: None,
 ) -> Iterator[Comparison]:
     """Every comparison of a component, or of all, in the order of the data's way.
 
-    `load` gives a model that holds the components it is asked for; `watch` is told each file as its
+    `load` gives a model that holds the components it is asked for; `on_stage` gets each file as its
     turn comes. What `not_recorded` names is left out.
 
     Raises:
@@ -171,7 +171,7 @@ def validate(
     if whole:
         runs.append((END_TO_END, functools.partial(run_end_to_end, model, golden, **given)))
     for file, run in runs:
-        watch(file)
+        on_stage(file)
         try:
             rows, arrays = run()
             if dump is not None:

@@ -59,7 +59,7 @@ def run_validation(
     rtol: float | None = None,
     same_files: bool = True,
     dump: Path | None = None,
-    watch: Callable[[str], None] = lambda stage: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
     note: Callable[[str], None] = lambda message: None,
     row: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Validation:
@@ -72,14 +72,14 @@ def run_validation(
     left_out = {stage: why for stage, why in reasons.items() if why}
     rows = []
     with jax.default_device(device):
-        clock = _Clock(watch)
-        load = OneByOne(checkpoint, watch=watch)
+        clock = _Clock(on_stage)
+        load = OneByOne(checkpoint, on_stage=on_stage)
         sources = compare_sources(golden, load.saved, [s for s in reasons if s not in left_out])
         if same_files:
             require_same(golden, load.saved, sources)
         _mention(load.saved.provenance, note)
         for comparison in validate(
-            load, golden, component, atol=atol, rtol=rtol, dump=dump, watch=clock.begin
+            load, golden, component, atol=atol, rtol=rtol, dump=dump, on_stage=clock.begin
         ):
             row(comparison)
             rows.append(comparison)
@@ -107,12 +107,12 @@ def validate_checkpoint(
     atol: float | None = None,
     rtol: float | None = None,
     same_files: bool = True,
-    watch: Callable[[str], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> Validation:
     """Compares this program with recorded arrays of the PyTorch reference, stage by stage.
 
     `golden` is a folder made by `tools/dump_reference.py`, or `tests/data/tiny`; `component` limits
-    the work. Components are loaded one after the other, on the default device. `watch` is told
+    the work. Components are loaded one after the other, on the default device. `on_stage` is told
     what is at work. An array that differs is no error: see `Validation.passed`.
 
     Raises:
@@ -129,7 +129,7 @@ def validate_checkpoint(
         atol=atol,
         rtol=rtol,
         same_files=same_files,
-        watch=watch or (lambda stage: None),
+        on_stage=on_stage or (lambda stage: None),
         note=notify,
     )
 
@@ -148,16 +148,16 @@ def _mention(record: Provenance, note: Callable[[str], None]) -> None:
 class _Clock:
     """Seconds by stage."""
 
-    def __init__(self, watch: Callable[[str], None]):
+    def __init__(self, on_stage: Callable[[str], None]):
         self.seconds: dict[str, float] = {}
-        self._watch = watch
+        self._on_stage = on_stage
         self._stage: str | None = None
         self._start = 0.0
 
     def begin(self, stage: str) -> None:
         """Ends the running stage, and begins another."""
         self.end()
-        self._watch(stage)
+        self._on_stage(stage)
         self._stage, self._start = stage, time.perf_counter()
 
     def end(self) -> None:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.audio.features import centred, filter_bank, log_mel, semantic_features
 from indextts_jax.audio.io import load_audio, resample
+from indextts_jax.config import ModelConfig
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, pad
 from indextts_jax.runtime.model import Model
@@ -18,7 +19,6 @@ from indextts_jax.utils.hashing import FileHash, hash_file
 from indextts_jax.utils.stopwatch import Clock
 
 ENCODER_RATE = 16000  # Hz, of everything but the prompt mel
-MAX_SECONDS = 15.0  # of a prompt; the rest is not heard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +68,11 @@ class Parts(NamedTuple):
     quantized: Float[Array, "1 t d"]
 
 
-def speaker_signals(path: str | Path, sample_rate: int, start: float = 0.0) -> Signals:
+def speaker_signals(path: str | Path, config: ModelConfig, start: float = 0.0) -> Signals:
     """The two signals of a speaker prompt from a second on; the second is made of the first."""
-    wide = load_audio(path, sample_rate, MAX_SECONDS, start)
-    return Signals(wide, resample(wide, sample_rate, ENCODER_RATE))
+    rate = config.mel.sample_rate
+    wide = load_audio(path, rate, config.limits.prompt_seconds, start)
+    return Signals(wide, resample(wide, rate, ENCODER_RATE))
 
 
 def semantic(
@@ -79,7 +80,7 @@ def semantic(
 ) -> tuple[Float[Array, "1 t d"], Int[Array, " 1"]]:
     """Semantic features of a 16 kHz signal, padded to a bucket, and their number."""
     features, mask = semantic_features(signal)
-    size = bucket(len(features), model.config.buckets.features)
+    size = bucket(len(features), model.buckets.features)
     padded = stages.semantic_features(
         model,
         jnp.asarray(pad(features[None], size)),
@@ -91,7 +92,7 @@ def semantic(
 def analyse_style(model: Model, signal: Float32[np.ndarray, " n"]) -> Float[Array, "1 s"]:
     """The style vector of a 16 kHz signal."""
     banks = centred(filter_bank(signal))
-    padded = pad(banks[None], bucket(len(banks), model.config.buckets.frames))
+    padded = pad(banks[None], bucket(len(banks), model.buckets.frames))
     return stages.style_vector(model, jnp.asarray(padded), jnp.asarray([len(banks)], jnp.int32))
 
 
@@ -99,7 +100,7 @@ def prompt_condition(
     model: Model, quantized: Float[Array, "1 t e"], length: Int[Array, " 1"], frames: int
 ) -> Float[Array, "1 f c"]:
     """The condition of a prompt's frames, padded to a bucket, from the features of its codes."""
-    size = bucket(frames, model.config.buckets.frames)
+    size = bucket(frames, model.buckets.frames)
     target = jnp.asarray([frames], jnp.int32)
     return stages.regulate(model, quantized, length, target, size=size)
 
@@ -127,7 +128,7 @@ def analyse_signals(
         base=base,
         own=own,
         style=analyse_style(model, signals.narrow),
-        mel=jnp.asarray(pad(mel[None], bucket(len(mel), model.config.buckets.frames))),
+        mel=jnp.asarray(pad(mel[None], bucket(len(mel), model.buckets.frames))),
         condition=prompt_condition(model, quantized, length, len(mel)),
         frames=len(mel),
         quantized=quantized,
@@ -141,8 +142,8 @@ def analyse_voice(
 ) -> Voice:
     """The analysis of a speaker prompt, which is heard from second `start` on."""
     with (clock or Clock()).stage("speaker prompt"):
-        signals = speaker_signals(path, model.config.mel.sample_rate, start)
-        own = load_audio(path, ENCODER_RATE, MAX_SECONDS, start)
+        signals = speaker_signals(path, model.config, start)
+        own = load_audio(path, ENCODER_RATE, model.config.limits.prompt_seconds, start)
         voice, _ = analyse_signals(model, signals, own)
         jax.block_until_ready([voice.latents, voice.base, voice.own, voice.style, voice.condition])
         return dataclasses.replace(voice, source=hash_file(Path(path)), start=start)
@@ -166,6 +167,6 @@ def analyse_emotion(
     if voice is not None and voice.source == source and voice.start == start:
         return EmotionPrompt(voice.own, source, start)
     with (clock or Clock()).stage("emotion prompt"):
-        signal = load_audio(path, ENCODER_RATE, MAX_SECONDS, start)
+        signal = load_audio(path, ENCODER_RATE, model.config.limits.prompt_seconds, start)
         vector = stages.emotion_vector(model, *semantic(model, signal))
         return EmotionPrompt(jax.block_until_ready(vector), source, start)

@@ -154,7 +154,7 @@ def load_voice(model: Model, path: str | Path) -> Voice:
             f"{record.checkpoint[:12]}, this one has {ours[:12]}): make it again from "
             f"{record.source.name} with python -m indextts_jax.voice create"
         )
-    buckets = model.config.buckets
+    buckets = model.buckets
     frames, codes = arrays["mel"].shape[1], arrays["quantized"].shape[1]
     mel = pad(arrays["mel"], bucket(frames, buckets.frames), axis=1)
     quantized = jnp.asarray(pad(arrays["quantized"], bucket(codes, buckets.features), axis=1))

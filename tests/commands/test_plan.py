@@ -16,14 +16,14 @@ from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.planning import speed_log
 from indextts_jax.planning.memory import Need
-from indextts_jax.planning.plan import Plan, described, planned
-from indextts_jax.planning.speed_log import KEPT, Setting, known, note
+from indextts_jax.planning.plan import SpeechPlan, format_plan, planned
+from indextts_jax.planning.speed_log import KEPT, SpeedSetting, known, note
 from indextts_jax.runtime import cache_folder
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.voices.analysis import Voice
 
-SETTING = Setting(
+SETTING = SpeedSetting(
     device="cpu",
     machine="m",
     config="c",
@@ -85,14 +85,14 @@ def test_what_is_not_known_is_said_plainly(tts: IndexTTS) -> None:
     settings = Settings()
     made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
     assert (made.segments, made.speed, made.seconds, made.speaking) == (1, None, None, None)
-    told = "\n".join(described(made))
+    told = "\n".join(format_plan(made))
     assert "time      not known: nothing was spoken here yet" in told
     assert "memory    not known: the programs are not compiled yet" in told
 
 
 def test_the_time_is_that_of_the_audio_at_the_measured_speed(tts: IndexTTS) -> None:
     settings = Settings()
-    note(Setting.of(tts.model, settings, tts.model.device, segments=1), audio=1.0, compute=0.5)
+    note(SpeedSetting.of(tts.model, settings, tts.model.device, segments=1), audio=1.0, compute=0.5)
     made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
     assert made.seconds == tuple(0.5 * seconds for seconds in made.audio)
     assert made.audio[1] < made.audio[0] < made.audio[2]
@@ -104,19 +104,14 @@ def test_the_speed_is_that_of_as_many_segments_as_go_at_once(
 ) -> None:
     spoken: list[int] = []
 
-    def many(self: IndexTTS, requests: Any, *, settings: Settings) -> list[Any]:
-        assert settings.batch > 1
+    def many(self: IndexTTS, requests: Any) -> list[Any]:
+        assert {request.settings.batch for request in requests} == {batch}
         spoken.append(len(requests))
         return [SimpleNamespace(duration=2.0)] * len(requests)
 
-    def one(self: IndexTTS, text: str, voice: Any, *, settings: Settings) -> Any:
-        spoken.append(1)
-        return SimpleNamespace(duration=2.0)
-
     monkeypatch.setattr(IndexTTS, "speak_many", many)
-    monkeypatch.setattr(IndexTTS, "speak", one)
     settings = Settings(batch=batch)
-    command.measure(tts, mock.NonCallableMock(spec=Voice), ["cat."] * texts, settings)
+    speed_log.measure(tts, mock.NonCallableMock(spec=Voice), ["cat."] * texts, settings)
 
     assert spoken == [texts, texts]
     (kept,) = speed_log.measurements()
@@ -126,8 +121,8 @@ def test_the_speed_is_that_of_as_many_segments_as_go_at_once(
 def test_a_plan_is_told() -> None:
     need = Need(2 * 10**9, 10**9, "dit flow")
     speed = speed_log.Speed(0.5, 0.4, 0.6, 3)
-    told = described(
-        Plan("CPU", "float32", 1, 40, 900, (7200.0, 3600.0, 10800.0), speed, need, need)
+    told = format_plan(
+        SpeechPlan("CPU", "float32", 1, 40, 900, (7200.0, 3600.0, 10800.0), speed, need, need)
     )
     assert told[2] == "audio     about 2 h 00 min (60 min to 3 h 00 min)"
     assert told[3].startswith(

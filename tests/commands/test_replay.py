@@ -21,6 +21,7 @@ from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine import recipe
 from indextts_jax.engine.pace import Timing
 from indextts_jax.engine.recipe import Recipe, from_comment, to_comment
+from indextts_jax.engine.recipe_text import format_recipe
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
 from indextts_jax.engine.tts import IndexTTS
@@ -132,7 +133,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
         patch.chdir(folder)
         argv = ["--checkpoint=tiny", "--speaker=speaker.wav", "--steps=2", "--max_codes=24"]
-        patch.setattr(IndexTTS, "load", functools.cache(IndexTTS.load))
+        patch.setattr(IndexTTS, "open", functools.cache(IndexTTS.open))
         speak, said = IndexTTS.speak, list[Speech]()
 
         def once(*given: Any, **more: Any) -> Speech:
@@ -237,10 +238,10 @@ def test_bad_input_is_one_line_and_code_2(
 
 
 def test_the_description_tells_what_is_not_usual() -> None:
-    assert "settings    the usual ones\n" in replay.described(made(Settings()))
+    assert "settings    the usual ones\n" in format_recipe(made(Settings()))
     terms = Glossary.of({"C++": "C plus plus"})
     odd = Settings(steps=7, timing=Timing(speed=1.5), glossary=terms)
-    assert "settings    steps 7, timing.speed 1.5, glossary of 1\n" in replay.described(made(odd))
+    assert "settings    steps 7, timing.speed 1.5, glossary of 1\n" in format_recipe(made(odd))
 
 
 def test_the_recipe_can_be_read(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

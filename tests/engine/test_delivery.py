@@ -9,8 +9,8 @@ import pytest
 import support
 from models_under_test import model
 
-from indextts_jax.engine import delivery, parts
-from indextts_jax.engine.delivery import Sounding, Ticket, due, row_count
+from indextts_jax.engine import delivery
+from indextts_jax.engine.delivery import DecodedSegment, QueuedSegment, next_group, row_count
 from indextts_jax.engine.faults import Fault
 from indextts_jax.engine.pace import Timing
 from indextts_jax.engine.request import Request
@@ -96,7 +96,7 @@ def test_voices_of_different_lengths_share_a_batch(tts: IndexTTS, voice: Voice) 
 def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
     tts: IndexTTS, voice: Voice, requests: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = parts.Fault("short", "too short")
+    wrong = Fault("short", "too short")
     real = delivery.judge
 
     def judge(model: Any, spoken: Any, ids: Any, attempt: int, *rest: Any, **more: Any) -> Any:
@@ -149,7 +149,7 @@ def test_a_request_that_cannot_be_met_is_named_before_any_work(
     wrong = dataclasses.replace(requests[0], text="   ")
     with pytest.raises(InputError, match=r"request 2 \(from 0\): the text is empty"):
         tts.stream_many([*requests[:2], wrong])
-    with pytest.raises(InputError, match="--batch must be at least 1"):
+    with pytest.raises(InputError, match="batch must be at least 1"):
         Settings(batch=0)
 
 
@@ -160,16 +160,16 @@ def test_few_numbers_of_rows_run(waiting: int, batch: int, rows: int) -> None:
     assert row_count(waiting, batch) == rows
 
 
-def sounding(job: int, index: int = 0) -> Sounding:
-    return Sounding(Ticket(job, index), np.zeros(1, np.int32), (), 1)
+def decoded(request: int, index: int = 0) -> DecodedSegment:
+    return DecodedSegment(QueuedSegment(request, index), np.zeros(1, np.int32), (), 1)
 
 
 def test_what_is_sounded_together_is_of_one_padded_length() -> None:
-    waiting = [sounding(job) for job in range(5)]
-    rungs = [128, 256, 128, 256, 128]
-    assert due(waiting, rungs, 3, first=None, last=False) == [0, 2, 4]
-    assert due(waiting, rungs, 4, first=None, last=False) == []
-    assert due(waiting, rungs, 4, first=None, last=True) == [1, 3]
-    assert due(waiting, rungs, 4, first=(4, 0), last=False) == [4, 0]
-    assert due(waiting, rungs, 4, first=(9, 0), last=False) == []
-    assert due([], [], 4, first=None, last=True) == []
+    waiting = [decoded(job) for job in range(5)]
+    sizes = [128, 256, 128, 256, 128]
+    assert next_group(waiting, sizes, 3, first=None, last=False) == [0, 2, 4]
+    assert next_group(waiting, sizes, 4, first=None, last=False) == []
+    assert next_group(waiting, sizes, 4, first=None, last=True) == [1, 3]
+    assert next_group(waiting, sizes, 4, first=(4, 0), last=False) == [4, 0]
+    assert next_group(waiting, sizes, 4, first=(9, 0), last=False) == []
+    assert next_group([], [], 4, first=None, last=True) == []

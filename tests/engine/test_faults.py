@@ -5,11 +5,11 @@ import pytest
 
 from indextts_jax.engine.faults import (
     FADE,
-    code_limit,
-    described,
     faded,
+    format_faults,
     length_faults,
     playable,
+    runaway_limit,
     sample_faults,
 )
 from indextts_jax.text.frontend import Spoken
@@ -58,8 +58,8 @@ def test_the_limit_of_codes_grows_with_the_text_whatever_its_script() -> None:
     word = Spoken((7,), ("Yes.",), 0.0)
     long = Spoken((7,) * 9, ("Yes.",) * 9, 0.0)
     foreign = Spoken((7,) * 60, ("ж",) * 60, 0.0)
-    assert 3 * 50 < code_limit(word) < 5 * 50 < code_limit(long)
-    assert code_limit(foreign) == 60 * 12
+    assert 3 * 50 < runaway_limit(word, 50) < 5 * 50 < runaway_limit(long, 50)
+    assert runaway_limit(foreign, 50) == 60 * 12
 
 
 def test_what_is_not_finite_is_silent_and_the_rest_within_full_scale() -> None:
@@ -77,7 +77,7 @@ def test_each_fault_of_samples_is_found() -> None:
 
 
 def test_the_line_says_what_was_expected_and_what_came() -> None:
-    line = described(length_faults(9.5, (2.0, 4.0), truncated=False))
+    line = format_faults(length_faults(9.5, (2.0, 4.0), truncated=False))
     assert line == "it lasts 9.5 s, and its text takes 2.0 to 4.0 s to say"
 
 

@@ -10,8 +10,8 @@ import pytest
 import support
 from models_under_test import model
 
-from indextts_jax.engine import parts
-from indextts_jax.engine.faults import Fault, code_limit
+from indextts_jax.engine import decoding, delivery, parts
+from indextts_jax.engine.faults import Fault, runaway_limit
 from indextts_jax.engine.pace import Timing
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
@@ -51,14 +51,12 @@ def test_nothing_is_spoken_for_parts_that_nobody_takes(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoken = []
-    monkeypatch.setattr(parts, "_coded", lambda *args: spoken.append(args) or REAL_CODED(*args))
+    real = decoding.search_line
+    monkeypatch.setattr(decoding, "search_line", lambda *a: spoken.append(a) or real(*a))
     stream = tts.stream(LONG, voice, settings=QUICK)
     next(stream)
     stream.close()
     assert len(spoken) == 1
-
-
-REAL_CODED = parts._coded
 
 
 def test_a_segment_comes_out_of_silence_and_goes_into_it(tts: IndexTTS, voice: Voice) -> None:
@@ -77,7 +75,7 @@ def test_a_speed_divides_the_frames(tts: IndexTTS, voice: Voice, speed: float) -
     ours = tts.speak("Hello world.", voice, settings=settings(timing=Timing(speed=speed)))
     (before,), (after,) = usual.segments, ours.segments
     assert after.codes == before.codes
-    assert after.frames == max(1, math.floor(target_length(before.codes) / speed))
+    assert after.frames == max(1, math.floor(target_length(before.codes, 1.72) / speed))
     assert len(ours.samples) == after.frames * tts.model.config.mel.hop
 
 
@@ -94,10 +92,10 @@ def test_a_duration_is_met_to_half_a_frame(tts: IndexTTS, voice: Voice) -> None:
 def test_a_segment_with_faults_is_tried_again_with_the_next_seed(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, seeds = parts.segment_keys, []
+    real, seeds = delivery.segment_keys, []
     faults = itertools.chain([(Fault("a", "one"),), (Fault("b", "two"),)], itertools.repeat(()))
     monkeypatch.setattr(
-        parts, "segment_keys", lambda seed, index: seeds.append(seed) or real(seed, index)
+        delivery, "segment_keys", lambda seed, index: seeds.append(seed) or real(seed, index)
     )
     monkeypatch.setattr(parts, "length_faults", lambda *a, **k: next(faults))
     ours = tts.speak("Hello world.", voice, settings=settings(retries=5), seed=7)
@@ -124,7 +122,7 @@ def test_samples_that_clip_are_tried_with_other_noise(
 ) -> None:
     faults = itertools.chain([(Fault("clipped", "it clips"),)], itertools.repeat(()))
     monkeypatch.setattr(parts, "length_faults", lambda *a, **k: ())
-    monkeypatch.setattr(parts, "sample_faults", lambda wave: next(faults))
+    monkeypatch.setattr(delivery, "sample_faults", lambda wave: next(faults))
     (segment,) = tts.speak("Hello world.", voice, settings=settings(retries=1)).segments
     assert (segment.tries, segment.faults) == (2, ())
 
@@ -132,7 +130,9 @@ def test_samples_that_clip_are_tried_with_other_noise(
 def speaking(monkeypatch: pytest.MonkeyPatch, *counts: int) -> None:
     """The model now gives so many codes, one number for each try, the last of them for the rest."""
     rest = itertools.chain(counts, itertools.repeat(counts[-1]))
-    monkeypatch.setattr(parts, "speech_codes", lambda *args: (np.ones(next(rest), np.int32), False))
+    monkeypatch.setattr(
+        decoding, "search_line", lambda *args: (np.ones(next(rest), np.int32), False)
+    )
 
 
 def kinds(speech: Speech) -> list[list[str]]:
@@ -145,16 +145,15 @@ def test_a_short_text_that_runs_away_is_cut_and_told(
     speaking(monkeypatch, 700)
     (script,) = tts.script("Yes.", QUICK).segments
     frames = []
-    monkeypatch.setattr(
-        parts,
-        "codes_to_wave",
-        lambda model, ids, voice, emotion, codes, size, *rest: (
-            frames.append(size) or np.zeros(256 * size, np.float32)
-        ),
-    )
+
+    def silent(model: Any, rows: Any, settings: Any, clock: Any) -> list[np.ndarray]:
+        frames.extend(row.frames for row in rows)
+        return [np.zeros(256 * row.frames, np.float32) for row in rows]
+
+    monkeypatch.setattr(delivery, "synthesize", silent)
     speech = tts.speak("Yes.", voice, settings=QUICK)
-    assert speech.segments[0].codes == code_limit(script)
-    assert frames == [target_length(code_limit(script))]
+    assert speech.segments[0].codes == runaway_limit(script, 50)
+    assert frames == [target_length(runaway_limit(script, 50), 1.72)]
     assert kinds(speech) == [["runaway"]]
     assert 3 < speech.duration < 5
 
@@ -183,10 +182,10 @@ def test_a_segment_that_stays_empty_is_told_and_costs_no_other(
 def test_samples_that_are_no_numbers_are_silent_and_told(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = np.full(256 * target_length(20), 0.1, np.float32)
+    broken = np.full(256 * target_length(20, 1.72), 0.1, np.float32)
     broken[2000] = np.nan
     speaking(monkeypatch, 20)
-    monkeypatch.setattr(parts, "codes_to_wave", lambda *args: broken)
+    monkeypatch.setattr(delivery, "synthesize", lambda *args: [broken])
     speech = tts.speak("Hello world.", voice, settings=settings(retries=2))
     assert kinds(speech) == [["not_finite"]]
     assert speech.segments[0].tries == 3

@@ -11,7 +11,7 @@ from indextts_jax import Emotion, IndexTTS, InputError, Settings, TextWarning, V
 from indextts_jax.audio.features import log_mel
 from indextts_jax.audio.io import load_audio
 from indextts_jax.config import bundled_config
-from indextts_jax.engine import parts
+from indextts_jax.engine import decoding, delivery
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
 
@@ -40,13 +40,13 @@ def _stages(monkeypatch: pytest.MonkeyPatch) -> None:
         CALLS.append("codes")
         return np.arange(40), False
 
-    def wave(model: Any, tokens: Any, voice: Any, emotion: Any, codes: Any, frames: int, *_: Any):
-        CALLS.append("wave")
-        return np.full(256 * frames, 0.25, np.float32)
+    def waves(model: Any, rows: Any, *_: Any) -> list[np.ndarray]:
+        CALLS.extend(["wave"] * len(rows))
+        return [np.full(256 * row.frames, 0.25, np.float32) for row in rows]
 
     CALLS.clear()
-    monkeypatch.setattr(parts, "speech_codes", codes)
-    monkeypatch.setattr(parts, "codes_to_wave", wave)
+    monkeypatch.setattr(decoding, "search_line", codes)
+    monkeypatch.setattr(delivery, "synthesize", waves)
 
 
 class Stop(Exception):
@@ -91,13 +91,13 @@ def test_a_progress_that_raises_ends_it_and_the_model_speaks_on(
 def test_a_watch_that_raises_ends_it_within_a_segment(tts: IndexTTS, voice: Voice) -> None:
     seen: list[str] = []
 
-    def watch(stage: str) -> None:
+    def on_stage(stage: str) -> None:
         seen.append(stage)
         if len(seen) == 2:
             raise Stop
 
     with pytest.raises(Stop):
-        tts.speak(LONG, voice, watch=watch)
+        tts.speak(LONG, voice, on_stage=on_stage)
     assert seen == ["codes 1/3", "codes 2/3"]
     assert CALLS == ["codes", "wave"]
 

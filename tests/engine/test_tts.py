@@ -10,17 +10,17 @@ import pytest
 import support
 from models_under_test import model
 
-from indextts_jax.config import BucketConfig
+from indextts_jax.config import BucketConfig, RunConfig
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.request import Emotion
-from indextts_jax.engine.acoustic import Codes, speech_mel
+from indextts_jax.engine.acoustic import Line, SynthesisRow, encode_rows, mel_of_rows
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime.inner_stages import prototype_rows
-from indextts_jax.runtime.precision import cast, with_compute_dtype
+from indextts_jax.runtime.precision import cast
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.voices.analysis import (
     EmotionPrompt,
@@ -82,8 +82,8 @@ def test_a_new_sentence_compiles_nothing(tts: IndexTTS, voice: Voice) -> None:
 
 def test_buckets_change_nothing_but_rounding(tts: IndexTTS, voice: Voice) -> None:
     exact = BucketConfig(text=(1,), features=(1,), codes=(1,), frames=(1,))
-    config = dataclasses.replace(tts.model.config, buckets=exact)
-    alone = IndexTTS(dataclasses.replace(tts.model, config=config))
+    run = RunConfig(buckets=exact)
+    alone = IndexTTS(dataclasses.replace(tts.model, run=run))
     ours = speak(tts, voice).samples
     theirs = speak(alone, alone.voice(support.TINY / "speaker.wav")).samples
     support.assert_close(ours, theirs, "pipeline.buckets")
@@ -118,25 +118,16 @@ def test_greedy_decoding_does_not_depend_on_the_seed(tts: IndexTTS, voice: Voice
 
 def test_noise_past_the_flow_s_length_changes_nothing(tts: IndexTTS, voice: Voice) -> None:
     rng = np.random.default_rng(0)
-    codes = Codes.padded(tts.model, np.arange(20, dtype=np.int32))
-    width = tts.model.config.semantic_codec.width
-    sequence = rng.normal(size=(1, codes.ids.shape[1], width)).astype(np.float32)
-    target = target_length(20)
+    target = target_length(20, 1.72)
+    line = Line([5, 6, 7], voice, emotion_vector(tts.model, voice))
+    rows = [SynthesisRow(line, np.arange(20, dtype=np.int32), target)]
+    coded = encode_rows(tts.model, rows)
     frames = voice.frames + target
     noise = rng.normal(size=(1, 384, 80)).astype(np.float32)
     other = noise.copy()
     other[:, frames:] = 1e4
     mels = [
-        speech_mel(
-            tts.model,
-            jnp.asarray(sequence),
-            codes,
-            voice,
-            jnp.asarray(n),
-            target,
-            steps=2,
-            guidance=0.7,
-        )[0]
+        mel_of_rows(tts.model, rows, coded, jnp.asarray(n), steps=2, guidance=0.7)[0]
         for n in (noise, other)
     ]
     assert np.array_equal(*mels)
@@ -224,12 +215,12 @@ def test_weights_of_one_emotion_replace_the_own_one(tts: IndexTTS, voice: Voice)
 
 @pytest.mark.parametrize("dtype", ["bfloat16"])
 def test_half_precision_speaks(tts: IndexTTS, voice: Voice, dtype: str) -> None:
-    config = with_compute_dtype(tts.model.config, dtype)
+    run = RunConfig(dtype=dtype)
     params = {
-        name: cast(name, dict(tree), config, getattr(config.compute, name, "float32"))
+        name: cast(name, dict(tree), tts.model.config, run.compute_dtype(name))
         for name, tree in tts.model.params.items()
     }
-    half = IndexTTS(dataclasses.replace(tts.model, config=config, params=params))
+    half = IndexTTS(dataclasses.replace(tts.model, params=params, run=run))
     samples = speak(half, voice).samples
     assert samples.dtype == np.float32
     assert np.isfinite(samples).all()

@@ -13,7 +13,7 @@ from models_under_test import model
 from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
-from indextts_jax.runtime.sharding import spread_over
+from indextts_jax.runtime.sharding import replicate
 
 TEXTS = ["Hello world.", "A dog barks.", "No cat is here at all.", "Yes."]
 
@@ -24,7 +24,7 @@ def main() -> None:
     voice = alone.voice(support.TINY / "speaker.wav")
     requests = [Request(text=text, voice=voice, seed=seed) for seed, text in enumerate(TEXTS)]
     expected = alone.speak_many(requests, settings=settings)
-    spread = dataclasses.replace(alone, model=spread_over(alone.model, jax.devices()))
+    spread = dataclasses.replace(alone, model=replicate(alone.model, jax.devices()))
     found = spread.speak_many(requests, settings=settings)
     pairs = list(zip(found, expected, strict=True))
     print(

@@ -11,7 +11,7 @@ from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 from tolerances import TOLERANCES
 
 from importers.speech import Importer
-from indextts_jax.config import Config
+from indextts_jax.config import ModelConfig
 
 DATA = Path(__file__).parents[1] / "data"
 TINY = DATA / "tiny"
@@ -32,7 +32,7 @@ def _importer() -> Importer:
 
 
 @functools.cache
-def tiny_config() -> Config:
+def tiny_config() -> ModelConfig:
     """The configuration that importing the tiny set gives."""
     return _importer().config
 

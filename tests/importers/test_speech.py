@@ -98,7 +98,7 @@ def test_stored_tables_stay_float32():
     importer = Importer.open(support.CHECKPOINTS, dtype="bfloat16")
     prototypes, encoder = importer.read("emotion_prototypes"), importer.read("semantic_encoder")
     assert prototypes["speaker"].dtype == encoder["mean"].dtype == np.float32
-    assert encoder["blocks"]["norm_first"]["scale"].dtype == ml_dtypes.bfloat16
+    assert encoder["blocks"]["norm_feed_forward_in"]["scale"].dtype == ml_dtypes.bfloat16
 
 
 def test_training_state_is_not_read(src, importer):
@@ -397,7 +397,7 @@ def test_the_real_configuration_gives_the_bundled_sizes():
     from importers.release.files import CONFIG, SIZES
     from importers.sizes import resolve
     from importers.speech import _nested
-    from indextts_jax.config import Config
+    from indextts_jax.config import ModelConfig
     from indextts_jax.utils.strict_data import from_data
 
     wanted = to_data(bundled_config("indextts2"))
@@ -405,7 +405,7 @@ def test_the_real_configuration_gives_the_bundled_sizes():
         if sized.settings == CONFIG:
             tensors = SMALL.get(sized.file) or manifest(sized.file)
             values = resolve(sized.sizes(tensors), to_data(published), tensors, file=sized.file)
-            kind = Config.__dataclass_fields__[component].type
+            kind = ModelConfig.__dataclass_fields__[component].type
             assert to_data(from_data(kind, _nested(values), component)) == wanted[component]
     assert to_data(published.mel()) == wanted["mel"]
 

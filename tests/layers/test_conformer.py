@@ -61,32 +61,32 @@ class Reference:
     def attend(self, x, mask, heads):
         size, width = x.shape
         part = width // heads
-        rows = self.linear("attn.position", self.weights["positions"][:size])
-        query, key, value = (self.linear(f"attn.{n}", x) for n in ("query", "key", "value"))
+        rows = self.linear("attention.position", self.weights["positions"][:size])
+        query, key, value = (self.linear(f"attention.{n}", x) for n in ("query", "key", "value"))
         out = np.zeros_like(x)
         for head in range(heads):
             columns = slice(head * part, (head + 1) * part)
             for i in range(size):
-                u = query[i, columns] + self.weights["attn.content_bias"][head]
-                v = query[i, columns] + self.weights["attn.position_bias"][head]
+                u = query[i, columns] + self.weights["attention.content_bias"][head]
+                v = query[i, columns] + self.weights["attention.position_bias"][head]
                 scores = np.array(
                     [u @ key[j, columns] + v @ rows[j, columns] for j in range(size) if mask[j]]
                 ) / np.sqrt(part)
                 weights = np.exp(scores - scores.max())
                 out[i, columns] = weights / weights.sum() @ value[mask, columns]
-        return self.linear("attn.out", out)
+        return self.linear("attention.out", out)
 
     def convolve(self, x, mask):
         x = x * mask[:, None]
-        gated = self.linear("conv.gated", x)
+        gated = self.linear("convolution.value_gate", x)
         width = x.shape[1]
         y = gated[:, :width] / (1 + np.exp(-gated[:, width:]))
-        kernel = self.weights["conv.depthwise.kernel"][:, 0]
+        kernel = self.weights["convolution.depthwise.kernel"][:, 0]
         reach = len(kernel) // 2
         padded = np.pad(y, ((reach, reach), (0, 0)))
         y = sum(padded[i : i + len(x)] * tap for i, tap in enumerate(kernel))
-        y = self.norm("conv.norm", y + self.weights["conv.depthwise.bias"])
-        return self.linear("conv.out", y / (1 + np.exp(-y))) * mask[:, None]
+        y = self.norm("convolution.norm_depthwise", y + self.weights["convolution.depthwise.bias"])
+        return self.linear("convolution.out", y / (1 + np.exp(-y))) * mask[:, None]
 
     def __call__(self, cfg, x):
         mask = (np.arange(len(x)) < cfg.features)[2::2]
@@ -100,11 +100,11 @@ class Reference:
                 if name.startswith(prefix)
             }
             self.weights = stacked | block
-            y = y + self.attend(self.norm("ln_attn", y), mask, cfg.heads)
-            y = y + self.convolve(self.norm("ln_conv", y), mask)
-            hidden = self.linear("mlp.fc_in", self.norm("ln_mlp", y))
-            y = y + self.linear("mlp.fc_out", hidden / (1 + np.exp(-hidden)))
-            y = self.norm("ln_out", y)
+            y = y + self.attend(self.norm("norm_attention", y), mask, cfg.heads)
+            y = y + self.convolve(self.norm("norm_convolution", y), mask)
+            hidden = self.linear("feed_forward.fc_in", self.norm("norm_feed_forward", y))
+            y = y + self.linear("feed_forward.fc_out", hidden / (1 + np.exp(-hidden)))
+            y = self.norm("norm_out", y)
         self.weights = stacked
         return self.norm("norm", y), mask
 

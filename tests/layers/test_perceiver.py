@@ -46,8 +46,8 @@ def reference(cfg, context):
             if name.startswith("blocks.")
         }
         rows = np.concatenate([z, context])
-        query = z @ block["attn.query.kernel"]
-        key, value = np.split(rows @ block["attn.key_value.kernel"], [inner], axis=1)
+        query = z @ block["attention.query.kernel"]
+        key, value = np.split(rows @ block["attention.key_value.kernel"], [inner], axis=1)
         mixed = np.empty_like(query)
         for head in range(cfg.heads):
             columns = slice(head * cfg.head_width, (head + 1) * cfg.head_width)
@@ -55,11 +55,16 @@ def reference(cfg, context):
                 scores = key[:, columns] @ query[i, columns] / math.sqrt(cfg.head_width)
                 share = np.exp(scores - scores.max())
                 mixed[i, columns] = share / share.sum() @ value[:, columns]
-        z = z + mixed @ block["attn.out.kernel"]
-        hidden = z @ block["mlp.fc_in.kernel"] + block["mlp.fc_in.bias"]
+        z = z + mixed @ block["attention.out.kernel"]
+        feed = {
+            name.removeprefix("feed_forward."): weight
+            for name, weight in block.items()
+            if name.startswith("feed_forward.")
+        }
+        hidden = z @ feed["fc_in.kernel"] + feed["fc_in.bias"]
         value, gate = hidden[:, : cfg.feed_forward], hidden[:, cfg.feed_forward :]
         normal = np.vectorize(lambda x: (1 + math.erf(x / math.sqrt(2))) / 2)(gate)
-        z = z + (value * gate * normal) @ block["mlp.fc_out.kernel"] + block["mlp.fc_out.bias"]
+        z = z + (value * gate * normal) @ feed["fc_out.kernel"] + feed["fc_out.bias"]
     length = np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-12)
     return z / length * math.sqrt(cfg.width) * weights["norm.scale"]
 

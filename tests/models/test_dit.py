@@ -136,8 +136,8 @@ class Plain:
                 skips = self.params["skips"]
                 skip = jax.tree.map(lambda leaf, i=i: leaf[i - depth // 2 - 1], skips)
                 x = self.affine(skip, np.concatenate([x, held.pop()], axis=-1))
-            x = x + self.attention(block["attention"], self.norm(block["attention_norm"], x, t))
-            y, gated = self.norm(block["feed_forward_norm"], x, t), block["feed_forward"]
+            x = x + self.attention(block["attention"], self.norm(block["norm_attention"], x, t))
+            y, gated = self.norm(block["norm_feed_forward"], x, t), block["feed_forward"]
             y = self.silu(self.affine(gated["gate"], y)) * self.affine(gated["up"], y)
             x = x + self.affine(gated["down"], y)
             if i < depth // 2:

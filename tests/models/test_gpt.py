@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 
 import jax
@@ -207,9 +206,7 @@ def in_one_kernel(monkeypatch, dtype="float32"):
     """The tiny model with the kernel for NVIDIA GPUs, which is run as plain JAX."""
     interpreted = functools.partial(attend_filled, interpret=True)
     monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
-    config = support.tiny_config()
-    sizes = dataclasses.replace(config.gpt, fused_attention=True)
-    return structure("gpt", dataclasses.replace(config, gpt=sizes), dtype)
+    return structure("gpt", support.tiny_config(), dtype, fused_attention=True)
 
 
 def with_room(prefix):
@@ -249,9 +246,7 @@ def test_a_step_in_one_kernel_is_a_step(monkeypatch, index):
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_step_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fused):
-    config = support.tiny_config()
-    sizes = dataclasses.replace(config.gpt, fused_attention=fused)
-    gpt = structure("gpt", dataclasses.replace(config, gpt=sizes), "bfloat16")
+    gpt = structure("gpt", support.tiny_config(), "bfloat16", fused_attention=fused)
     codes, lineage, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
     params = jax.tree.map(lambda a: a.astype("bfloat16"), support.tiny_params("gpt"))
     prefix, cache = (
@@ -262,7 +257,7 @@ def test_a_step_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fuse
     cache = gpt.bind(params).resized(cache, 7)
     given = codes, jnp.asarray(3), lineage, with_room(prefix), cache
 
-    assert support.kernels(step, params, *given) == fused * sizes.layers
+    assert support.kernels(step, params, *given) == fused * support.tiny_config().gpt.layers
 
 
 def step_inputs(rng, beams, size):
@@ -543,17 +538,17 @@ def test_trunk_equals_gpt2_of_transformers(width, layers, heads, rows):
         lambda leaf: rng.standard_normal(leaf.shape, np.float32), nnx.to_pure_dict(state)
     )
     params["final_norm"] = {"scale": np.ones(width), "bias": np.zeros(width)}
-    for ours, name in {
-        "qkv": "attn.c_attn",
-        "attn_out": "attn.c_proj",
-        "fc_in": "mlp.c_fc",
-        "fc_out": "mlp.c_proj",
-    }.items():
-        params["blocks"][ours] = {
+    for part, ours, name in [
+        ("attention", "qkv", "attn.c_attn"),
+        ("attention", "out", "attn.c_proj"),
+        ("feed_forward", "fc_in", "mlp.c_fc"),
+        ("feed_forward", "fc_out", "mlp.c_proj"),
+    ]:
+        params["blocks"][part][ours] = {
             "kernel": stacked(f"{name}.weight"),
             "bias": stacked(f"{name}.bias"),
         }
-    for ours, name in {"ln_attn": "ln_1", "ln_mlp": "ln_2"}.items():
+    for ours, name in {"norm_attention": "ln_1", "norm_feed_forward": "ln_2"}.items():
         params["blocks"][ours] = {
             "scale": stacked(f"{name}.weight"),
             "bias": stacked(f"{name}.bias"),

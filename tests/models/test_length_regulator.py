@@ -104,8 +104,8 @@ def test_the_projection_of_latents_is_the_reference_s():
 def test_the_target_length_is_the_reference_s():
     arrays = support.golden("length_regulator")
 
-    assert target_length(arrays["infer_in"].shape[1]) == int(arrays["target_length"][0])
-    assert [target_length(n) for n in range(1900)] == [172 * n // 100 for n in range(1900)]
+    assert target_length(arrays["infer_in"].shape[1], 1.72) == int(arrays["target_length"][0])
+    assert [target_length(n, 1.72) for n in range(1900)] == [172 * n // 100 for n in range(1900)]
 
 
 def test_sequences_of_two_lengths_in_one_padded_batch_are_the_reference_s():
@@ -132,7 +132,7 @@ def test_index_that_integer_arithmetic_would_miss():
 def pairs():
     """Code counts with their own targets, and random pairs, as arrays of (length, target)."""
     rng = np.random.default_rng(3)
-    own = [(n, target_length(n)) for n in range(1, 900)]
+    own = [(n, target_length(n, 1.72)) for n in range(1, 900)]
     return np.array(own + rng.integers(1, 1600, (600, 2)).tolist(), np.int32)
 
 

@@ -11,7 +11,7 @@ import support
 from flax import nnx
 
 from importers.text_emotion import TextEmotionImporter
-from indextts_jax.config import Config, bundled_config
+from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.layers.norms import RMSNorm
 from indextts_jax.models.components import structure
 from indextts_jax.models.text_emotion import TextEmotion
@@ -20,7 +20,7 @@ SETS = ("tiny", "second")
 
 
 @functools.cache
-def imported(name: str, dtype: str = "float32") -> tuple[Config, dict]:
+def imported(name: str, dtype: str = "float32") -> tuple[ModelConfig, dict]:
     """A set's configuration and parameters."""
     words = TextEmotionImporter.open(support.DATA / "qwen" / name, dtype=dtype)
     params = jax.tree.map(jnp.asarray, words.read())

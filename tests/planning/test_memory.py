@@ -7,10 +7,11 @@ import golden_copies
 import pytest
 import support
 
-from indextts_jax.engine.settings import Settings, code_limit
+from indextts_jax.config import RunConfig
+from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.errors import InputError
 from indextts_jax.planning import memory
-from indextts_jax.planning.memory import Need, fitted, parse_size
+from indextts_jax.planning.memory import Need, fit, parse_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
 
@@ -43,23 +44,21 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     tokenizer = Tokenizer(support.CHECKPOINTS / "bpe.model")
 
-    def load(path: Any, *, dtype: str | None, lazy: bool, fused_attention: bool) -> Model:
+    def load(path: Any, run: RunConfig, *, lazy: bool) -> Model:
         assert lazy  # nothing is loaded to choose
-        assert not fused_attention
-        config = support.tiny_config()
-        compute = dataclasses.replace(config.compute, gpt=dtype or config.compute.gpt)
-        return Model(dataclasses.replace(config, compute=compute), {}, tokenizer)
+        assert not run.fused_attention
+        return Model(support.tiny_config(), {}, tokenizer, run=run)
 
     def parameters(model: Any, names: Any = ()) -> int:
-        return 50 if model.config.compute.gpt == "bfloat16" else 100
+        return 50 if model.run.compute_dtype("gpt") == "bfloat16" else 100
 
     def need(model: Any, settings: Settings, frames: int | None = None) -> Need:
-        codes = code_limit(model, settings)
-        seen.append(f"{settings.batch}x{codes} {model.config.compute.gpt}")
+        codes = max_codes_of(model, settings)
+        seen.append(f"{settings.batch}x{codes} {model.run.compute_dtype('gpt')}")
         return Need(parameters(model), settings.batch * codes, "flow")
 
     monkeypatch.setattr(memory, "load_model", load)
-    monkeypatch.setattr(memory, "rehearsal", lambda model: model)
+    monkeypatch.setattr(memory, "dry_run_model", lambda model: model)
     monkeypatch.setattr(memory, "parameters", parameters)
     monkeypatch.setattr(memory, "speaking_need", need)
     monkeypatch.setattr(memory, "analysis_need", lambda model: Need(10, 10, "encoder"))
@@ -82,23 +81,24 @@ WISH = Settings(batch=4, max_codes=150)
 def test_what_is_given_up_comes_in_order(
     made_up: list[str], limit: int, batch: int, codes: int, dtype: str | None
 ) -> None:
-    fit = fitted("x", limit, WISH)
-    assert (fit.settings.batch, fit.settings.max_codes, fit.dtype) == (batch, codes, dtype)
-    assert fit.need.total <= limit
+    found = fit("x", limit, WISH)
+    assert (found.settings.batch, found.settings.max_codes) == (batch, codes)
+    assert found.run.dtype == dtype
+    assert found.need.total <= limit
 
 
 def test_a_dtype_that_is_asked_for_stays(made_up: list[str]) -> None:
-    with pytest.raises(InputError, match=r"--max_memory 0 MB does not do: the least is"):
-        fitted("x", 120, WISH, dtype="float32")
+    with pytest.raises(InputError, match=r"max_memory 0 MB is not enough: the least is"):
+        fit("x", 120, WISH, RunConfig(dtype="float32"))
 
 
 def test_a_text_that_needs_its_codes_keeps_them(made_up: list[str]) -> None:
-    assert fitted("x", 200, WISH, least_codes=100).dtype == "bfloat16"
+    assert fit("x", 200, WISH, seconds=2.0).run.dtype == "bfloat16"
 
 
 def test_nothing_is_compiled_where_the_parameters_alone_are_too_much(made_up: list[str]) -> None:
     with pytest.raises(InputError, match="the least is"):
-        fitted("x", 40, WISH)
+        fit("x", 40, WISH)
     assert made_up == []
 
 
@@ -107,9 +107,9 @@ def test_the_needs_are_those_of_compiled_programs() -> None:
     """Of the tiny set: a batch needs more than one segment, and a limit below halves it."""
     checkpoint = golden_copies.shared()
     wish = Settings(batch=4, max_codes=64, steps=2)
-    most = fitted(checkpoint, 10**10, wish)
-    fewer = fitted(checkpoint, most.need.total - 1, wish)
-    voice_alone = fitted(checkpoint, 10**10, dataclasses.replace(wish, batch=1), analyses=False)
+    most = fit(checkpoint, 10**10, wish)
+    fewer = fit(checkpoint, most.need.total - 1, wish)
+    voice_alone = fit(checkpoint, 10**10, dataclasses.replace(wish, batch=1), analyses=False)
 
     assert (most.settings.batch, most.dtype) == (4, None)
     assert most.need.parameters > 0

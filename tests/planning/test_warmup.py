@@ -25,7 +25,7 @@ from indextts_jax.audio.features import log_mel, semantic_features
 from indextts_jax.audio.io import resample
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.cli import runner
-from indextts_jax.config import BucketConfig, Config, bundled_config
+from indextts_jax.config import PROMPT_SECONDS, BucketConfig, ModelConfig, RunConfig, bundled_config
 from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.demo import random_params
 from indextts_jax.engine.request import Request
@@ -34,7 +34,7 @@ from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import structure
 from indextts_jax.models.length_regulator import target_length
-from indextts_jax.planning.dry_run import Rehearsal, rehearsal
+from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.planning.warmup import (
     code_counts,
     prompt_signals,
@@ -47,12 +47,11 @@ from indextts_jax.runtime import cache_folder, devices, executable_pack, executa
 from indextts_jax.runtime import model as model_module
 from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model, compiled, config_key
-from indextts_jax.runtime.precision import with_fused_attention
 from indextts_jax.runtime.stages import embed_codes
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.sampling.reply import reply
 from indextts_jax.text.tokenizer import Tokenizer
-from indextts_jax.voices.analysis import ENCODER_RATE, MAX_SECONDS, EmotionPrompt, Voice
+from indextts_jax.voices.analysis import ENCODER_RATE, EmotionPrompt, Voice
 
 pytestmark = pytest.mark.usefixtures("nothing_kept")  # what compiles is counted
 
@@ -139,13 +138,12 @@ def sizes() -> Model:
     return Model(support.tiny_config(), {}, Tokenizer(support.CHECKPOINTS / "bpe.model"))
 
 
-def small() -> Config:
+def small() -> ModelConfig:
     """The tiny set's sizes with fewer layers, and the buckets above."""
     config = support.tiny_config()
     replace = dataclasses.replace
     return replace(
         config,
-        buckets=BUCKETS,
         gpt=replace(config.gpt, layers=1),
         dit=replace(config.dit, layers=1, wavenet=replace(config.dit.wavenet, layers=1)),
         vocoder=replace(
@@ -165,7 +163,14 @@ def tts() -> IndexTTS:
     bias = params["gpt"]["code_head"]["bias"]
     # Never a segment without a code: the stop code is unlikely.
     params["gpt"]["code_head"]["bias"] = bias.at[config.gpt.stop_code].add(-2.0)
-    return IndexTTS(Model(config, params, Tokenizer(support.CHECKPOINTS / "bpe.model")))
+    return IndexTTS(
+        Model(
+            config,
+            params,
+            Tokenizer(support.CHECKPOINTS / "bpe.model"),
+            run=RunConfig(buckets=BUCKETS),
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -225,13 +230,13 @@ def test_fifty_sentences_three_at_once_compile_nothing_after_the_warm_up(
 def test_the_warm_up_meets_all_paddings_of_words(tmp_path: Path) -> None:
     """Of a model that reads emotion from words; one that does not needs nothing."""
     without = IndexTTS(sizes()).model
-    assert word_steps(rehearsal(without)) == []
+    assert word_steps(dry_run_model(without)) == []
     words = bundled_config("tiny").text_emotion
     assert words is not None
     config = dataclasses.replace(support.tiny_config(), text_emotion=words)
     met: list[int] = []
 
-    class Listening(Rehearsal):
+    class Listening(DryRunModel):
         def run(self, component: str, function: Any, prompt: Any, length: Any) -> None:
             assert (component, function, length.shape) == ("text_emotion", reply, ())
             met.append(len(prompt))
@@ -272,9 +277,8 @@ def test_a_pack_is_of_the_programs_that_were_asked_for(
         ],
     )
     config = open_checkpoint(checkpoint).config
-    (device,) = jnp.zeros(()).devices()
     assert code == 0
-    assert keys == [config_key(with_fused_attention(config, device) if fused else config)]
+    assert keys == [config_key(config, RunConfig(fused_attention=fused))]
 
 
 def test_four_threads_with_a_voice_each_give_the_samples_of_the_sequence(
@@ -317,7 +321,7 @@ def test_the_model_s_device_decides_whatever_the_thread_s_default_is(
 ) -> None:
     seen: list[Any] = []
     request = sentences(1)[0]
-    request["watch"] = lambda _: seen.append(jax.config.jax_default_device)
+    request["on_stage"] = lambda _: seen.append(jax.config.jax_default_device)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(speak, warm, voices[0], request).result()
     assert set(seen) == {warm.model.device}
@@ -325,7 +329,7 @@ def test_the_model_s_device_decides_whatever_the_thread_s_default_is(
 
 
 def test_a_rehearsed_stage_gives_zeros_of_the_shapes_of_the_real_one(tts: IndexTTS) -> None:
-    rehearsal = Rehearsal(tts.model.config, tts.model.params, tts.model.tokenizer)
+    rehearsal = DryRunModel(tts.model.config, tts.model.params, tts.model.tokenizer)
     codes = np.arange(12, dtype=np.int32)[None]
     zeros, real = (embed_codes(m, codes) for m in (rehearsal, tts.model))
     assert (zeros.shape, zeros.dtype, zeros.committed) == (real.shape, real.dtype, real.committed)
@@ -345,10 +349,10 @@ def test_a_seed_without_a_key_of_its_own_is_refused(
 def test_the_warm_up_meets_all_paddings_of_codes_and_text(voices: list[Voice], frames: int) -> None:
     whole = sizes()
     voice = dataclasses.replace(voices[0], frames=frames)
-    ladders = whole.config.buckets
+    ladders = whole.buckets
 
     def padded(count: int) -> Sequence[int]:
-        target = target_length(count)
+        target = target_length(count, 1.72)
         return (
             bucket(count, ladders.codes),
             bucket(target, ladders.frames),
@@ -363,7 +367,7 @@ def test_the_warm_up_meets_all_paddings_of_codes_and_text(voices: list[Voice], f
 
 def test_the_warm_up_meets_all_paddings_of_prompts() -> None:
     whole = sizes()
-    ladders, cfg = whole.config.buckets, whole.config.mel
+    ladders, cfg = whole.buckets, whole.config.mel
     met = {
         (
             bucket(len(semantic_features(signals.narrow)[0]), ladders.features),
@@ -376,8 +380,8 @@ def test_the_warm_up_meets_all_paddings_of_prompts() -> None:
     edges = [rung * 2 * 160 / ENCODER_RATE for rung in ladders.features]
     edges += [rung * cfg.hop / cfg.sample_rate for rung in ladders.frames]
     near = [edge + generator.uniform(-0.02, 0.02) for edge in edges]
-    for seconds in [0.5, MAX_SECONDS, *near, *(generator.uniform(0.5, 15) for _ in range(2))]:
-        if not 0.5 <= seconds <= MAX_SECONDS:
+    for seconds in [0.5, PROMPT_SECONDS, *near, *(generator.uniform(0.5, 15) for _ in range(2))]:
+        if not 0.5 <= seconds <= PROMPT_SECONDS:
             continue
         wide = np.zeros(int(seconds * cfg.sample_rate), np.float32)
         narrow = resample(wide, cfg.sample_rate, ENCODER_RATE)

@@ -1,18 +1,19 @@
 """Our own configuration: strict reading, the files that come with the package."""
 
 import dataclasses
-from importlib import resources
+import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 import support
 import yaml
 
+from indextts_jax import config
 from indextts_jax.config import (
     BucketConfig,
-    ComputeConfig,
-    Config,
     GPTConfig,
+    ModelConfig,
     VocoderConfig,
     bundled_config,
     load_config,
@@ -51,19 +52,22 @@ def changed(path, value):
 
 def refused(data, match):
     with pytest.raises(ConfigError, match=match):
-        from_data(Config, data)
+        from_data(ModelConfig, data)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_package_holds_the_files_of_the_project_byte_for_byte(name):
-    packaged = resources.files("indextts_jax") / "configs" / f"{name}.yaml"
-    assert packaged.read_bytes() == (ROOT / "configs" / f"{name}.yaml").read_bytes()
+def test_the_wheel_takes_in_the_configurations_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"configs": "indextts_jax/configs"}
+    assert {path.name for path in (ROOT / "configs").iterdir()} == {f"{n}.yaml" for n in NAMES}
+    assert not (ROOT / "indextts_jax" / "configs").exists()
 
 
-def test_the_project_and_the_package_hold_the_same_files():
-    packaged = {entry.name for entry in (resources.files("indextts_jax") / "configs").iterdir()}
-    assert packaged == {path.name for path in (ROOT / "configs").iterdir()}
-    assert packaged == {f"{name}.yaml" for name in NAMES}
+@pytest.mark.parametrize("place", ["site/indextts_jax/configs", "site/configs"])
+def test_a_configuration_is_read_inside_the_package_or_beside_it(tmp_path, monkeypatch, place):
+    shutil.copytree(ROOT / "configs", tmp_path / place)
+    monkeypatch.setattr(config, "__file__", str(tmp_path / "site" / "indextts_jax" / "config.py"))
+    assert bundled_config("tiny") == load_config(ROOT / "configs" / "tiny.yaml")
 
 
 def test_the_tiny_configuration_is_what_importing_the_tiny_set_gives():
@@ -71,22 +75,11 @@ def test_the_tiny_configuration_is_what_importing_the_tiny_set_gives():
     assert dataclasses.replace(bundled_config("tiny"), text_emotion=None) == support.tiny_config()
 
 
-def test_checkpoints_from_before_what_has_a_default_still_load():
-    data = tiny()
-    del data["text_emotion"], data["compute"]["text_emotion"]
-    for name in ("gpt", "dit"):
-        del data[name]["fused_attention"]
-    del data["buckets"]["spans"]
-    config = support.tiny_config()
-    before = dataclasses.replace(config, buckets=dataclasses.replace(config.buckets, spans=()))
-    assert from_data(Config, data) == before
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_data_and_configuration_are_inverse(name):
     config = bundled_config(name)
-    assert from_data(Config, to_data(config)) == config
-    assert from_data(Config, yaml.safe_load(yaml.safe_dump(to_data(config)))) == config
+    assert from_data(ModelConfig, to_data(config)) == config
+    assert from_data(ModelConfig, yaml.safe_load(yaml.safe_dump(to_data(config)))) == config
 
 
 def test_a_configuration_is_hashable_and_frozen():
@@ -96,10 +89,7 @@ def test_a_configuration_is_hashable_and_frozen():
         config.gpt.width = 3
 
 
-DEFAULTS = {"compute.text_emotion", "gpt.fused_attention", "dit.fused_attention", "buckets.spans"}
-
-
-@pytest.mark.parametrize("path", sorted({*leaves(tiny())} - DEFAULTS))
+@pytest.mark.parametrize("path", leaves(tiny()))
 def test_a_missing_key_is_named(path):
     data = tiny()
     place, key = section(data, path)
@@ -134,8 +124,8 @@ def test_all_that_is_wrong_is_told_at_once():
         ("gpt.width", True, "gpt.width: expected int, got bool True"),
         ("gpt.width", 64.0, "gpt.width: expected int, got float 64.0"),
         ("vocoder.log_scale", 1, "vocoder.log_scale: expected bool, got int 1"),
-        ("compute.gpt", None, "compute.gpt: expected str, got NoneType None"),
-        ("buckets.text", 32, "buckets.text: expected a list, got int 32"),
+        ("version", None, "version: expected str, got NoneType None"),
+        ("style_encoder.layers", 32, "style_encoder.layers: expected a list, got int 32"),
         ("gpt", None, "gpt: expected a mapping, got NoneType None"),
     ],
 )
@@ -144,11 +134,11 @@ def test_types_are_not_bent(path, value, told):
 
 
 def test_a_whole_number_is_a_float_and_null_is_none():
-    config = from_data(Config, changed("mel.fmin", 3))
+    config = from_data(ModelConfig, changed("mel.fmin", 3))
     assert config.mel.fmin == 3.0
     assert isinstance(config.mel.fmin, float)
     assert config.mel.fmax is None
-    assert from_data(Config, changed("mel.fmax", 8000)).mel.fmax == 8000.0
+    assert from_data(ModelConfig, changed("mel.fmax", 8000)).mel.fmax == 8000.0
 
 
 @pytest.mark.parametrize(
@@ -179,15 +169,13 @@ def test_a_whole_number_is_a_float_and_null_is_none():
         (GPTConfig, "gpt", {"speed_rows": 1}, "gpt.speed_rows must be 2 or more, got 1"),
         (GPTConfig, "gpt", {"text_positions": 0}, "gpt.text_positions must be positive"),
         (GPTConfig, "gpt", {"code_positions": 0}, "gpt.code_positions must be positive"),
-        (ComputeConfig, "compute", {"gpt": "int4"}, "compute.gpt must be one of float32"),
-        (ComputeConfig, "compute", {"dit": "int8"}, "compute.dit must be one of float32"),
         (BucketConfig, "buckets", {"text": [64, 32]}, "buckets.text must ascend"),
         (BucketConfig, "buckets", {"text": []}, "buckets.text must ascend"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(kind, name, change, told):
     with pytest.raises(ConfigError, match=told):
-        from_data(kind, tiny()[name] | change, name)
+        from_data(kind, tiny().get(name, {}) | change, name)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +207,10 @@ def test_files_are_read_and_named_in_errors(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(tiny()))
     assert load_config(path) == bundled_config("tiny")
-    for text, told in [("a: [", "is not valid YAML"), ("a: 1", "unknown key a; missing key mel")]:
+    for text, told in [
+        ("a: [", "is not valid YAML"),
+        ("a: 1", "unknown key a; missing key version"),
+    ]:
         path.write_text(text)
         with pytest.raises(ConfigError, match=told) as caught:
             load_config(path)
@@ -235,4 +226,4 @@ def test_a_vocabulary_of_a_damaged_size_costs_no_memory() -> None:
     data = to_data(bundled_config("tiny"))
     data["gpt"]["code_vocabulary"] = 10**12
     with pytest.raises(ConfigError, match=r"gpt\.code_vocabulary holds the code 999999999999"):
-        from_data(Config, data)
+        from_data(ModelConfig, data)

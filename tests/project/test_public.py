@@ -109,7 +109,9 @@ def test_a_checkpoint_is_described(imported: Path) -> None:
 def test_a_validation_tells_how_it_came_out(tmp_path: Path, imported: Path) -> None:
     golden = golden_copies.copied(tmp_path, ["codec"])
     stages: list[str] = []
-    made = indextts_jax.validate_checkpoint(imported, golden, "semantic_codec", watch=stages.append)
+    made = indextts_jax.validate_checkpoint(
+        imported, golden, "semantic_codec", on_stage=stages.append
+    )
     assert made.passed
     assert len(made.rows) == 4
     assert "codec" in stages

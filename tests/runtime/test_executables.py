@@ -14,7 +14,7 @@ import pytest
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import executable_pack, executables
 from indextts_jax.runtime.environment import environment
-from indextts_jax.runtime.executables import Name, Programs, read_file
+from indextts_jax.runtime.executables import ExecutableStore, Name, read_file
 from indextts_jax.utils import disk_cache
 
 DEVICE = jax.devices("cpu")[0]
@@ -29,9 +29,9 @@ def double(params: dict[str, Any], x: jax.Array) -> dict[str, jax.Array]:
     return {"y": jnp.sin(x @ params["w"])}
 
 
-def made(folder: Path, arguments: tuple[Any, ...] = ARGUMENTS) -> executables.Program:
+def made(folder: Path, arguments: tuple[Any, ...] = ARGUMENTS) -> executables.Executable:
     """The program as a new process finds it."""
-    return Programs(folder).get(NAME, jax.jit(double), arguments, DEVICE)
+    return ExecutableStore(folder).get(NAME, jax.jit(double), arguments, DEVICE)
 
 
 def file_of(folder: Path) -> Path:
@@ -46,7 +46,7 @@ def filled(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def active(tmp_path: Path, nothing_kept: None) -> Programs:
+def active(tmp_path: Path, nothing_kept: None) -> ExecutableStore:
     store = executables.activate(tmp_path / "active")
     assert store is not None
     return store
@@ -98,7 +98,7 @@ def test_a_damaged_program_is_told_and_made_again(filled: Path, damage: str) -> 
     assert made(filled).kept
 
 
-def test_what_is_remembered_is_made_once(active: Programs) -> None:
+def test_what_is_remembered_is_made_once(active: ExecutableStore) -> None:
     asked = []
 
     def make() -> list[int]:
@@ -117,16 +117,18 @@ def test_arrays_on_several_devices_have_no_single_device() -> None:
 
 
 def test_a_pack_is_taken_in_and_used(filled: Path, tmp_path: Path) -> None:
-    sent = executable_pack.pack(Programs(filled), DEVICE, tmp_path / "cache.zip")
+    sent = executable_pack.pack(ExecutableStore(filled), DEVICE, tmp_path / "cache.zip")
     other = tmp_path / "other"
-    came = executable_pack.unpack(Programs(other), DEVICE, tmp_path / "cache.zip", NAME.config)
+    came = executable_pack.unpack(
+        ExecutableStore(other), DEVICE, tmp_path / "cache.zip", NAME.config
+    )
     assert (sent.programs, came.programs, came.sha256) == (1, 1, sent.sha256)
     assert made(other).kept
 
 
 def test_nothing_to_pack_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no programs for this device"):
-        executable_pack.pack(Programs(tmp_path), DEVICE, tmp_path / "cache.zip")
+        executable_pack.pack(ExecutableStore(tmp_path), DEVICE, tmp_path / "cache.zip")
     assert not (tmp_path / "cache.zip").exists()
 
 
@@ -134,7 +136,7 @@ def rewritten(filled: Path, target: Path, change: Any) -> Path:
     """A pack whose entries and manifest were changed."""
     import zipfile
 
-    executable_pack.pack(Programs(filled), DEVICE, target)
+    executable_pack.pack(ExecutableStore(filled), DEVICE, target)
     with zipfile.ZipFile(target) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(entries.pop(executable_pack.MANIFEST))
@@ -187,38 +189,40 @@ def test_a_pack_that_does_not_fit_is_refused_whole(
 ) -> None:
     path = rewritten(filled, tmp_path / "cache.zip", change)
     with pytest.raises(InputError, match=told):
-        executable_pack.unpack(Programs(tmp_path / "other"), DEVICE, path)
+        executable_pack.unpack(ExecutableStore(tmp_path / "other"), DEVICE, path)
     assert not (tmp_path / "other").exists()
     assert not list(tmp_path.rglob("evil*"))
 
 
 def test_a_pack_that_was_damaged_on_its_way_is_refused(filled: Path, tmp_path: Path) -> None:
     path = tmp_path / "cache.zip"
-    executable_pack.pack(Programs(filled), DEVICE, path)
+    executable_pack.pack(ExecutableStore(filled), DEVICE, path)
     sound = path.read_bytes()
     for place in range(0, len(sound), len(sound) // 40):
         damaged = bytearray(sound)
         damaged[place] ^= 0xFF
         path.write_bytes(damaged)
         with contextlib.suppress(InputError):  # a byte that means nothing, such as a date
-            executable_pack.unpack(Programs(tmp_path / "other"), DEVICE, path)
+            executable_pack.unpack(ExecutableStore(tmp_path / "other"), DEVICE, path)
             kept = {file.read_bytes() for file in (tmp_path / "other").rglob("*.program")}
             assert kept == {file_of(filled).read_bytes()}
     path.write_bytes(sound[: len(sound) // 2])
     with pytest.raises(InputError, match="is no pack"):
-        executable_pack.unpack(Programs(tmp_path / "other"), DEVICE, path)
+        executable_pack.unpack(ExecutableStore(tmp_path / "other"), DEVICE, path)
 
 
 def test_a_pack_of_another_configuration_is_refused_by_name(filled: Path, tmp_path: Path) -> None:
-    executable_pack.pack(Programs(filled), DEVICE, tmp_path / "cache.zip")
+    executable_pack.pack(ExecutableStore(filled), DEVICE, tmp_path / "cache.zip")
     with pytest.raises(InputError, match=f"has those of {NAME.config}|it has those of"):
-        executable_pack.unpack(Programs(tmp_path / "o"), DEVICE, tmp_path / "cache.zip", "f" * 16)
+        executable_pack.unpack(
+            ExecutableStore(tmp_path / "o"), DEVICE, tmp_path / "cache.zip", "f" * 16
+        )
 
 
 def test_what_is_no_pack_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cache.zip").write_bytes(b"nothing")
     with pytest.raises(InputError, match="is no pack of compiled programs"):
-        executable_pack.unpack(Programs(tmp_path / "o"), DEVICE, tmp_path / "cache.zip")
+        executable_pack.unpack(ExecutableStore(tmp_path / "o"), DEVICE, tmp_path / "cache.zip")
 
 
 def test_a_file_s_record_is_read_without_running_it(filled: Path) -> None:

@@ -8,6 +8,7 @@ import support
 
 from indextts_jax.checkpoint.reading import CheckpointMismatch
 from indextts_jax.checkpoint.writing import save
+from indextts_jax.config import RunConfig
 from indextts_jax.engine.demo import random_params
 from indextts_jax.models.components import structure
 from indextts_jax.runtime.model import Model, load_model
@@ -29,7 +30,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lazily(checkpoint: Path, dtype: str = "bfloat16") -> tuple[Model, Loaded]:
-    model = load_model(checkpoint, dtype=dtype, components=NAMES, lazy=True)
+    model = load_model(checkpoint, RunConfig(dtype=dtype), components=NAMES, lazy=True)
     assert isinstance(model.params, Loaded)
     return model, model.params
 

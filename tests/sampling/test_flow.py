@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 
 import jax
@@ -93,8 +92,7 @@ def golden_flow(*, fused, steps=4, guidance=0.7):
     frames, prompted = noise.shape[1], mel.shape[1]
     prompt = np.pad(mel, [(0, 0), (0, frames - prompted), (0, 0)])
     given = (noise, prompt, [prompted], arrays["condition"], arrays["style"], [frames])
-    sizes = dataclasses.replace(config.dit, fused_attention=fused)
-    graph = structure("dit", dataclasses.replace(config, dit=sizes)).graph
+    graph = structure("dit", config, fused_attention=fused).graph
     call = compiled(graph, flow.sample, steps=steps, guidance=guidance)
     return call, (support.tiny_params("dit"), *(jnp.asarray(a) for a in given)), arrays
 

@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 import json
 
@@ -23,9 +22,7 @@ KEYS = jax.random.split(jax.random.key(0), 3)
 
 @functools.partial(jax.jit, static_argnames=("strategy", "fused"))
 def generated(params, *given, strategy, fused=False):
-    config = support.tiny_config()
-    sizes = dataclasses.replace(config.gpt, fused_attention=fused)
-    gpt = structure("gpt", dataclasses.replace(config, gpt=sizes)).bind(params)
+    gpt = structure("gpt", support.tiny_config(), fused_attention=fused).bind(params)
     return generate(gpt, *given, strategy=strategy)
 
 

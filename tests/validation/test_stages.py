@@ -92,7 +92,7 @@ def test_a_stage_that_cannot_run_fails_and_the_others_go_on(tmp_path: Path) -> N
     watched: list[str] = []
     rows = list(
         validate(
-            lambda names: model("tiny"), Golden(folder), "length_regulator", watch=watched.append
+            lambda names: model("tiny"), Golden(folder), "length_regulator", on_stage=watched.append
         )
     )
     assert watched == ["length_regulator"]

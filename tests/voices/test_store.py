@@ -9,13 +9,14 @@ import pytest
 import soundfile
 import support
 
+from indextts_jax.config import RunConfig
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError, PromptWarning
 from indextts_jax.models import components
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.parameters import Loaded
-from indextts_jax.runtime.precision import cast, with_compute_dtype
+from indextts_jax.runtime.precision import cast
 from indextts_jax.voices import store
 from indextts_jax.voices.analysis import Voice
 
@@ -99,10 +100,9 @@ def test_a_voice_may_be_used_in_another_dtype_than_it_was_made_in(
     tts: IndexTTS, kept: Path
 ) -> None:
     model = tts.model
-    config = with_compute_dtype(model.config, "bfloat16")
-    regulator = cast("length_regulator", model.params["length_regulator"], config, "bfloat16")
+    regulator = cast("length_regulator", model.params["length_regulator"], model.config, "bfloat16")
     params = dict(model.params) | {"length_regulator": regulator}
-    half = IndexTTS(dataclasses.replace(model, config=config, params=params))
+    half = IndexTTS(dataclasses.replace(model, run=RunConfig(dtype="bfloat16"), params=params))
     recorded = half.voice(support.TINY / "speaker.wav").condition
     assert np.array_equal(store.load_voice(half.model, kept).condition, recorded)
     assert not np.array_equal(store.load_voice(model, kept).condition, recorded)

@@ -16,7 +16,7 @@ import yaml
 from full_size import manifest, rules, settings
 from full_size.manifest import Nested, Spec
 
-from indextts_jax.config import Config
+from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 
 MANIFESTS = ("gpt", "s2mel", "w2v_bert", "semantic_codec", "campplus", "bigvgan", "qwen")
@@ -29,7 +29,7 @@ def read_manifests(folder: Path) -> dict[str, Nested]:
     return {file: manifest.read(folder / f"{name}.json") for file, name in names.items()}
 
 
-def with_matrices(manifests: Mapping[str, Nested], config: Config) -> dict[str, Nested]:
+def with_matrices(manifests: Mapping[str, Nested], config: ModelConfig) -> dict[str, Nested]:
     """The manifests, and those of the two small matrices that have none."""
     rows = sum(config.emotion_prototypes.groups)
     return {
@@ -87,7 +87,7 @@ def write_arrays(
         torch.save(tensors["matrix"] if file.endswith("_matrix") else tensors, path)
 
 
-def write_settings(folder: Path, manifests: Mapping[str, Nested], config: Config) -> None:
+def write_settings(folder: Path, manifests: Mapping[str, Nested], config: ModelConfig) -> None:
     """Every settings file."""
     data = settings.published(config, manifests["s2mel"])
     text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from indextts_jax.config import RunConfig
 from indextts_jax.runtime import inner_stages
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.validation.acoustic import regulated, turned
@@ -24,7 +25,7 @@ def rows(checkpoint: Path, golden: Golden, velocity: Path) -> Iterator[Compariso
     """Every comparison; the components of one stage at a time are in memory, in the end all."""
 
     def load(names: Sequence[str]) -> Model:
-        return load_model(checkpoint, dtype="float32", components=names)
+        return load_model(checkpoint, RunConfig(dtype="float32"), components=names)
 
     for component in CHOICES:
         if component == END_TO_END:  # which takes the most memory

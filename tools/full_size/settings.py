@@ -4,7 +4,7 @@ from typing import Any
 
 from full_size.manifest import Nested
 
-from indextts_jax.config import Config, ConformerConfig, PerceiverConfig
+from indextts_jax.config import ConformerConfig, ModelConfig, PerceiverConfig
 
 FILES = {
     "tokenizer": "bpe.model",
@@ -22,7 +22,7 @@ FILES = {
 """Where each file lies below the folder."""
 
 
-def published(config: Config, net: Nested) -> dict[str, Any]:
+def published(config: ModelConfig, net: Nested) -> dict[str, Any]:
     """`config.yaml`; what no size of the model decides is as it is published.
 
     `net` is the manifest of `s2mel.pth`, for sizes of arrays that our model has no use for.
@@ -98,7 +98,7 @@ def _conditioner(encoder: ConformerConfig, perceiver: PerceiverConfig) -> dict[s
     }
 
 
-def _s2mel(config: Config, net: Nested) -> dict[str, Any]:
+def _s2mel(config: ModelConfig, net: Nested) -> dict[str, Any]:
     mel, dit, wavenet = config.mel, config.dit, config.dit.wavenet
     return {
         "preprocess_params": {
@@ -162,7 +162,7 @@ def _s2mel(config: Config, net: Nested) -> dict[str, Any]:
     }
 
 
-def w2v_bert(config: Config, layers: int) -> dict[str, Any]:
+def w2v_bert(config: ModelConfig, layers: int) -> dict[str, Any]:
     """w2v-BERT's `config.json`; the file has more layers than are used."""
     sizes = config.semantic_encoder
     return {
@@ -200,7 +200,7 @@ EXTRACTOR = {
 """w2v-BERT's `preprocessor_config.json`."""
 
 
-def bigvgan(config: Config) -> dict[str, Any]:
+def bigvgan(config: ModelConfig) -> dict[str, Any]:
     """BigVGAN's `config.json`."""
     sizes, mel = config.vocoder, config.mel
     return {

@@ -75,11 +75,11 @@ def recipe(request: Request) -> dict[str, Any]:
 
 
 def write(
-    request: Request, target: Path, *, force: bool, watch: Callable[[str, float | None], None]
+    request: Request, target: Path, *, force: bool, on_stage: Callable[[str, float | None], None]
 ) -> Path:
     """Writes the golden directory, all of it or nothing.
 
-    `watch` is told each step as it begins, and again with its seconds when it is over.
+    `on_stage` is told each step as it begins, and again with its seconds when it is over.
 
     Raises:
         InputError: for prompts or a text that cannot be used, or a target that may not be replaced.
@@ -94,11 +94,11 @@ def write(
             _as_wav(source, copy)
         chosen = recipe(request)
         chosen["semantic_length"] = max(1, int(_seconds(prompts[0]) / CODE_SECONDS) // 2)
-        seconds, notes = _stages(request, chosen, folder, prompts, watch)
-        watch("hashes of the published files", None)
+        seconds, notes = _stages(request, chosen, folder, prompts, on_stage)
+        on_stage("hashes of the published files", None)
         start = time.perf_counter()
         sources = _sources(request)
-        watch("hashes of the published files", time.perf_counter() - start)
+        on_stage("hashes of the published files", time.perf_counter() - start)
         _json(folder / "recipe.json", chosen)
         _json(folder / "about.json", _about(request, folder, sources, seconds, notes))
         put_in_place(stage, folder, target)
@@ -110,7 +110,7 @@ def _stages(
     chosen: Mapping[str, Any],
     folder: Path,
     prompts: Sequence[Path],
-    watch: Callable[[str, float | None], None],
+    on_stage: Callable[[str, float | None], None],
 ) -> tuple[dict[str, float], list[str]]:
     """Computes and writes every stage; gives the seconds of each, and notes."""
     reference = Reference(request.files, request.device)
@@ -122,7 +122,7 @@ def _stages(
     turns = values.steps(run, *prompts, names)
     name, start = next(turns), time.perf_counter()
     while name:
-        watch(name, None)
+        on_stage(name, None)
         following = next(turns, "")
         if name == "gpt" and run.out["gpt"]["greedy_codes"].shape[1] < 3:
             raise InputError(
@@ -130,7 +130,7 @@ def _stages(
             )
         np.savez_compressed(folder / "tensors" / f"{name}.npz", **run.out[name])
         seconds[name] = time.perf_counter() - start
-        watch(name, seconds[name])
+        on_stage(name, seconds[name])
         name, start = following, time.perf_counter()
     return seconds, run.notes
 

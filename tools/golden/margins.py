@@ -36,7 +36,7 @@ class Margins:
         argmax, topk = torch.argmax, torch.topk
         busy = False
 
-        def watch(scores: Tensor) -> None:
+        def on_stage(scores: Tensor) -> None:
             nonlocal busy
             if not busy and scores.ndim == 2 and scores.shape[-1] % self._vocabulary == 0:
                 busy = True
@@ -44,11 +44,11 @@ class Margins:
                 busy = False
 
         def best(scores: Tensor, *args: Any, **options: Any) -> Tensor:
-            watch(scores)
+            on_stage(scores)
             return argmax(scores, *args, **options)
 
         def several(scores: Tensor, *args: Any, **options: Any) -> Any:
-            watch(scores)
+            on_stage(scores)
             return topk(scores, *args, **options)
 
         with mock.patch.object(torch, "argmax", best), mock.patch.object(torch, "topk", several):

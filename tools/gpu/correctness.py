@@ -20,7 +20,7 @@ from importers.library import import_checkpoint
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import devices
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.precision import with_fused_attention
+from indextts_jax.runtime.precision import check_kernels
 from indextts_jax.validation.compare import Comparison
 from indextts_jax.validation.golden import Golden
 from indextts_jax.validation.loading import OneByOne
@@ -83,11 +83,10 @@ class Fused:
     """Gives the models of another loader, with fused attention."""
 
     load: OneByOne
-    device: jax.Device
 
     def __call__(self, names: Sequence[str]) -> Model:
         model = self.load(names)
-        return dataclasses.replace(model, config=with_fused_attention(model.config, self.device))
+        return dataclasses.replace(model, run=dataclasses.replace(model.run, fused_attention=True))
 
 
 @functools.cache
@@ -136,10 +135,10 @@ def validate(options: Options, name: str, form: str, file: str) -> dict[str, Any
         load = imported(golden)
         if fused:
             try:
-                with_fused_attention(load.saved.config, chosen)
+                check_kernels(load.saved.config, chosen)
             except InputError as error:  # the kernels do not take every width of a head
                 raise DoesNotApply(str(error)) from error
-        rows = comparisons(Fused(load, chosen) if fused else load, golden, file)
+        rows = comparisons(Fused(load) if fused else load, golden, file)
     worst = sorted(rows, key=lambda row: -row.of_limit)[:5]
     failed = [row for row in rows if not row.passed]
     result = {

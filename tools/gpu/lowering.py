@@ -11,14 +11,14 @@ import jax.numpy as jnp
 from jax.experimental import topologies
 
 from indextts_jax.audio.features import FRAME, HOP
-from indextts_jax.config import Config, bundled_config
+from indextts_jax.config import ModelConfig, RunConfig, bundled_config
 from indextts_jax.layers.kernels.attention import attend_fused
 from indextts_jax.layers.kernels.decode_attention import Entries, attend_filled
 from indextts_jax.models.components import structure
 from indextts_jax.runtime import stages
-from indextts_jax.runtime.buckets import bucket, flow_size
+from indextts_jax.runtime.buckets import bucket, buckets_of, flow_size
 from indextts_jax.runtime.model import compiled
-from indextts_jax.runtime.precision import place_params, with_compute_dtype, with_fused_attention
+from indextts_jax.runtime.precision import check_kernels, place_params
 from indextts_jax.sampling import slots
 from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.settings import SamplingConfig
@@ -62,7 +62,7 @@ def target_device(target: str) -> jax.Device:
     return topology.devices[0]
 
 
-def shrunk(config: Config) -> Config:
+def shrunk(config: ModelConfig) -> ModelConfig:
     """Widths as they are, with as few layers as show every kind of kernel; a tiny vocoder."""
     wavenet = dataclasses.replace(config.dit.wavenet, layers=2)
     vocoder = dataclasses.replace(
@@ -81,15 +81,17 @@ def shrunk(config: Config) -> Config:
     )
 
 
-def configured(shapes: Shapes, device: jax.Device) -> Config:
+def configured(shapes: Shapes, device: jax.Device) -> ModelConfig:
     """The configuration that is compiled."""
-    config = with_compute_dtype(bundled_config(shapes.config), shapes.dtype)
+    config = bundled_config(shapes.config)
     if shapes.small:
         config = shrunk(config)
     if shapes.gpt_layers:
         gpt = dataclasses.replace(config.gpt, layers=shapes.gpt_layers)
         config = dataclasses.replace(config, gpt=gpt)
-    return with_fused_attention(config, device) if shapes.fused_attention else config
+    if shapes.fused_attention:
+        check_kernels(config, device)
+    return config
 
 
 class Lowering:
@@ -101,7 +103,9 @@ class Lowering:
         self.place = jax.sharding.SingleDeviceSharding(device)
         self.sampling = SamplingConfig(beams=shapes.beams, max_codes=shapes.codes)
         self.numbers = self.there(jax.eval_shape(lambda: self.sampling.numbers))
-        self.half = jnp.dtype(self.config.compute.length_regulator).name
+        self.run = RunConfig(dtype=shapes.dtype, fused_attention=shapes.fused_attention)
+        self.buckets = buckets_of(self.config, self.run)
+        self.half = self.run.compute_dtype("length_regulator")
 
     # Shapes on the device
 
@@ -127,7 +131,9 @@ class Lowering:
     def params(self, name: str) -> Any:
         """The shapes of a component's parameters, as loading lays them out."""
         expected = structure(name, self.config).expected
-        place = functools.partial(place_params, name, config=self.config, device=self.device)
+        place = functools.partial(
+            place_params, name, config=self.config, run=self.run, device=self.device
+        )
         return self.there(jax.eval_shape(place, expected))
 
     # Lengths
@@ -135,12 +141,12 @@ class Lowering:
     @property
     def text(self) -> int:
         """Text tokens, padded."""
-        return bucket(self.shapes.text, self.config.buckets.text)
+        return bucket(self.shapes.text, self.buckets.text)
 
     @property
     def codes(self) -> int:
         """Codes of the segment, padded."""
-        return bucket(self.shapes.codes, self.config.buckets.codes)
+        return bucket(self.shapes.codes, self.buckets.codes)
 
     @property
     def banks(self) -> int:
@@ -150,13 +156,13 @@ class Lowering:
     @property
     def frames(self) -> int:
         """Mel frames of the segment, padded."""
-        return bucket(self._frames, self.config.buckets.frames)
+        return bucket(self._frames, self.buckets.frames)
 
     @property
     def span(self) -> int:
         """Mel frames of prompt and segment together, padded."""
         heard = int(self.shapes.prompt * self.config.mel.sample_rate) // self.config.mel.hop
-        return flow_size(self.config.buckets, heard + self._frames, self._frames)
+        return flow_size(self.buckets, heard + self._frames, self._frames)
 
     @property
     def _frames(self) -> int:
@@ -171,7 +177,13 @@ class Lowering:
 
     def lower(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
         """A function of a component, as the project compiles it."""
-        stage = compiled(self.config, component, function, **static)
+        stage = compiled(
+            self.config,
+            component,
+            function,
+            fused_attention=self.shapes.fused_attention,
+            **static,
+        )
         return stage.lower(self.params(component), *arrays)
 
     def voice(self) -> tuple[Any, ...]:
@@ -182,7 +194,7 @@ class Lowering:
 
     def semantic(self) -> tuple[Any, ...]:
         """Semantic features of the prompt, and their number."""
-        size = bucket((self.banks - 1) // 2 + 1, self.config.buckets.features)
+        size = bucket((self.banks - 1) // 2 + 1, self.buckets.features)
         return self.array(1, size, self.config.semantic_encoder.width), self.integers(1)
 
     def semantic_encoder(self) -> Any:
@@ -195,7 +207,7 @@ class Lowering:
 
     def style_encoder(self) -> Any:
         """Filter banks to the style vector."""
-        size = bucket(self.banks, self.config.buckets.frames)
+        size = bucket(self.banks, self.buckets.frames)
         banks = self.array(1, size, self.config.style_encoder.mels)
         return self.lower("style_encoder", "__call__", banks, self.integers(1))
 
@@ -208,7 +220,14 @@ class Lowering:
         """The state of continuous batching."""
         strategy = self.sampling.strategy
         sizes = {"slots": count, "text_size": self.text, "window": self.shapes.window}
-        made = compiled(self.config, "gpt", slots.empty, **sizes, strategy=strategy)
+        made = compiled(
+            self.config,
+            "gpt",
+            slots.empty,
+            fused_attention=self.shapes.fused_attention,
+            **sizes,
+            strategy=strategy,
+        )
         return self.there(made.eval_shape(self.params("gpt"), self.numbers))
 
     def run_slots(self, count: int) -> Any:

@@ -4,6 +4,7 @@ The weights are random numbers made on the device, and the stop code is never ch
 depend on values, and the number of codes is what was asked for.
 """
 
+import dataclasses
 import functools
 import resource
 import time
@@ -27,9 +28,9 @@ from sides import ours
 from work import CODES_PER_SECOND, PROMPT_STAGES, Work, inputs
 
 from indextts_jax.engine import acoustic, decoding, seeds
-from indextts_jax.runtime import devices, stages
+from indextts_jax.runtime import devices
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.precision import with_fused_attention
+from indextts_jax.runtime.precision import check_kernels
 from indextts_jax.utils.stopwatch import Clock
 
 SPEAKING = ("gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
@@ -71,8 +72,10 @@ class Speed:
         if form == "fused":
             if (lack := devices.lacks_kernels(self.device)) is not None:
                 raise DoesNotApply(f"fused attention needs {lack}")
-            config = with_fused_attention(model.config, self.device)
-            model = Model(config, model.params, model.tokenizer)
+            check_kernels(model.config, self.device)
+            model = dataclasses.replace(
+                model, run=dataclasses.replace(model.run, fused_attention=True)
+            )
         return model, time.perf_counter() - start
 
     def work(self, codes: int) -> Work:
@@ -131,12 +134,12 @@ class Speed:
         self, seconds: float, model: Model, work: Work, *names: str, rows: int = 1
     ) -> dict[str, float]:
         """The least that these stages (or all) take by the measured peaks, and the ratio to it."""
-        compute = model.config.compute
-        peaks = {dtype: self.peak(dtype) for dtype in {compute.gpt, compute.dit, compute.vocoder}}
+        dtypes = {model.run.compute_dtype(name) for name in ("gpt", "dit", "vocoder")}
+        peaks = {dtype: self.peak(dtype) for dtype in dtypes}
         request = cells.Request(
             characters=0, text="", prompt=work.prompt, steps=work.steps, beams=work.beams, rows=rows
         )
-        least = cells.floors(model.config, request, work.tokens, work.codes, peaks)
+        least = cells.floors(model.config, model.run, request, work.tokens, work.codes, peaks)
         floor = sum(least[name] for name in names or least)
         return {"floor": floor, "over_floor": seconds / floor}
 
@@ -151,19 +154,18 @@ class Speed:
         """A whole utterance from text tokens to samples, the voice known."""
         sizes = ours.sizes(model.config)
         given = inputs("flow", work, sizes) | inputs("codes", work, sizes)
-        voice = ours.voice_of(work, given, model.config.buckets.frames)
-        tokens, emotion = given["text"][0].tolist(), jnp.asarray(given["emotion"])
+        voice = ours.voice_of(work, given, model.buckets.frames)
+        line = acoustic.Line(given["text"][0].tolist(), voice, jnp.asarray(given["emotion"]))
         settings = ours.settings_of(work)
+        sampling = settings.sampling_up_to(work.codes)
         chooses, draws = seeds.segment_keys(work.seed, 0)
 
         def run() -> tuple[np.ndarray, Clock]:
             clock = Clock()
             with clock.stage("codes"):
-                ids, _ = decoding.speech_codes(model, tokens, voice, emotion, settings, chooses)
-            codes = stages.Codes.padded(model, ids)
-            wave = acoustic.codes_to_wave(
-                model, tokens, voice, emotion, codes, work.frames, settings, draws, clock
-            )
+                ids, _ = decoding.search_line(model, line, sampling, chooses)
+            row = acoustic.SynthesisRow(line, ids, work.frames, draws)
+            (wave,) = acoustic.synthesize(model, [row], settings, clock)
             return wave, clock
 
         return run

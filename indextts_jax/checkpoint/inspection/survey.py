@@ -15,11 +15,11 @@ from indextts_jax.checkpoint.reading import Checkpoint, CheckpointMismatch, leav
 from indextts_jax.models.components import structure
 from indextts_jax.utils import hashing
 
-Watch = Callable[[str], None]  # is told what is being looked at
+StageCallback = Callable[[str], None]  # is told what is being looked at
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Part:
+class ComponentPart:
     """A component as it lies in the checkpoint."""
 
     record: ComponentRecord
@@ -39,7 +39,7 @@ class Measured:
     marks: tuple[Mark, ...]
 
 
-def parts(saved: Checkpoint, names: tuple[str, ...]) -> Iterator[Part]:
+def parts(saved: Checkpoint, names: tuple[str, ...]) -> Iterator[ComponentPart]:
     """The components; neither hashes nor arrays are read."""
     failure: tuple[str, ...] = ()
     stored: dict[str, dict[str, jax.ShapeDtypeStruct]] = {}
@@ -65,20 +65,20 @@ def parts(saved: Checkpoint, names: tuple[str, ...]) -> Iterator[Part]:
             ]
         dtypes = collections.Counter(str(array.dtype) for array in held.values())
         ordered = tuple(dtype for dtype, _ in dtypes.most_common())
-        yield Part(record, len(held), ordered, tuple(problems))
+        yield ComponentPart(record, len(held), ordered, tuple(problems))
 
 
-def damages(saved: Checkpoint, record: ComponentRecord, watch: Watch) -> list[str]:
+def damages(saved: Checkpoint, record: ComponentRecord, on_stage: StageCallback) -> list[str]:
     """What in a component's files is not as recorded; every byte of them is read."""
     problems = []
     for file in record.files:
-        watch(f"{record.name}: {file.size / 1e6:,.0f} MB")
+        on_stage(f"{record.name}: {file.size / 1e6:,.0f} MB")
         problems += hashing.differences(saved.path / record.name, [file])
     return problems
 
 
 def measured(
-    saved: Checkpoint, record: ComponentRecord, watch: Watch, *, digest: bool
+    saved: Checkpoint, record: ComponentRecord, on_stage: StageCallback, *, digest: bool
 ) -> Iterator[Measured]:
     """The arrays of a component, one after the other; the component is in memory meanwhile.
 
@@ -88,11 +88,11 @@ def measured(
         CheckpointMismatch: if they cannot be read, or are not those that were saved.
     """
     name = record.name
-    watch(f"{name}: reading")
+    on_stage(f"{name}: reading")
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         params = jax.tree.map(np.asarray, saved.load([name], verify=False)[name])
     if digest and record.digest:
-        watch(f"{name}: hash of its arrays")
+        on_stage(f"{name}: hash of its arrays")
         if hashing.hash_arrays(params) != record.digest:
             raise CheckpointMismatch(
                 saved.path, [f"arrays of {name} are not those that were saved"]
@@ -100,7 +100,7 @@ def measured(
     # With weights in another dtype, the tables are what stays float32.
     halved = leaves_by_path(structure(name, saved.config, "bfloat16").expected, name)
     for path, array in leaves_by_path(params, name).items():
-        watch(path)
+        on_stage(path)
         found = measure(array)
         last, table = path.rsplit(".", 1)[-1], halved[path].dtype == np.float32
         marked = marks(last, array.shape, found, shape(array, found), table=table)

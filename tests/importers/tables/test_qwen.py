@@ -248,7 +248,7 @@ def test_arrays_of_another_model_are_named(folder):
 def test_values_are_those_of_the_file():
     arrays = load_file(FOLDERS / "tiny" / "model.safetensors")
     params = TextEmotionImporter.open(FOLDERS / "tiny").read()
-    ours = params["blocks"]["key"]["kernel"][1]
+    ours = params["blocks"]["attention"]["key"]["kernel"][1]
     theirs = arrays["model.layers.1.self_attn.k_proj.weight"].astype(np.float32).T
     np.testing.assert_array_equal(ours, theirs)
     assert ours.dtype == np.float32

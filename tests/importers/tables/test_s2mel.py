@@ -185,8 +185,6 @@ def test_the_sizes_are_those_of_our_configuration(settings, tensors, name):
             parts = nested if isinstance(nested, dict) else {None: nested}
             flat |= {key if p is None else f"{key}.{p}": number for p, number in parts.items()}
 
-        flat.pop("fused_attention", None)  # no size
-
         assert values == flat
 
 

@@ -13,7 +13,7 @@ from indextts_jax.config import bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.layers.attention import attend, together
 from indextts_jax.layers.kernels.attention import attend_fused, supported
-from indextts_jax.runtime.precision import with_fused_attention
+from indextts_jax.runtime.precision import check_kernels
 
 
 def inputs(queries, keys, width=16, dtype="float32"):
@@ -72,17 +72,8 @@ def test_only_a_program_for_cuda_holds_the_kernel(platform, kernels):
     assert support.kernels(call, *given, platform=platform) == kernels
 
 
-def test_it_is_asked_for_in_the_configuration():
-    published = bundled_config("indextts2")
-    asked = with_fused_attention(published, gpu("9.0"))
-
-    for name in ("gpt", "dit"):
-        assert not getattr(published, name).fused_attention
-    assert asked == dataclasses.replace(
-        published,
-        gpt=dataclasses.replace(published.gpt, fused_attention=True),
-        dit=dataclasses.replace(published.dit, fused_attention=True),
-    )
+def test_a_device_with_it_is_no_error():
+    check_kernels(bundled_config("indextts2"), gpu("9.0"))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +86,7 @@ def test_it_is_asked_for_in_the_configuration():
 )
 def test_a_device_without_it_is_an_error(device, why):
     with pytest.raises(InputError, match=why):
-        with_fused_attention(bundled_config("indextts2"), device)
+        check_kernels(bundled_config("indextts2"), device)
 
 
 @pytest.mark.parametrize("name", ["gpt", "dit"])
@@ -105,7 +96,7 @@ def test_so_is_a_width_of_heads_that_the_kernel_does_not_take(name):
     narrow = dataclasses.replace(sizes, heads=sizes.width // 8)
 
     with pytest.raises(InputError, match=f"{name} has 8"):
-        with_fused_attention(dataclasses.replace(config, **{name: narrow}), gpu("8.0"))
+        check_kernels(dataclasses.replace(config, **{name: narrow}), gpu("8.0"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""The flags of `Settings` and of `RunConfig`, once for every command that speaks or plans to."""
+
+from typing import Any
+
+from absl import flags as absl_flags
+
+from indextts_jax.cli import text_flags
+from indextts_jax.config import COMPUTE_DTYPES, RunConfig
+from indextts_jax.engine.pace import Timing
+from indextts_jax.engine.settings import Settings
+from indextts_jax.runtime import devices
+from indextts_jax.sampling.settings import SamplingConfig
+
+SAMPLING = (
+    "beams",
+    "greedy",
+    "temperature",
+    "top_k",
+    "top_p",
+    "repetition_penalty",
+    "length_penalty",
+    "max_codes",
+    "steps",
+    "guidance",
+)
+DELIVERY = ("speed", "duration", "retries")
+RUN = ("device", "dtype", "fused_attention", "batch")
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags, with the reference's values where they are not given."""
+    own: dict[str, Any] = {"flag_values": flags}
+    usual, sampling = Settings(), SamplingConfig()
+    number, whole, switch, choice = (
+        absl_flags.DEFINE_float,
+        absl_flags.DEFINE_integer,
+        absl_flags.DEFINE_bool,
+        absl_flags.DEFINE_enum,
+    )
+    whole("beams", sampling.beams, "Beams of the search for codes.", lower_bound=1, **own)
+    switch("greedy", False, "Take the likeliest codes: nothing is drawn.", **own)
+    number("temperature", sampling.temperature, "Temperature of the draws.", **own)
+    whole("top_k", sampling.top_k, "Draw from so many codes; 0 for all.", lower_bound=0, **own)
+    number("top_p", sampling.top_p, "Draw from this share of probability.", **own)
+    number(
+        "repetition_penalty", sampling.repetition_penalty, "Penalty on codes used before.", **own
+    )
+    number("length_penalty", sampling.length_penalty, "Exponent of length in beams.", **own)
+    whole("max_codes", None, "Longest segment, in codes of 20 ms.", lower_bound=1, **own)
+    whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
+    whole("steps", usual.steps, "Steps of the flow.", lower_bound=1, **own)
+    number("guidance", usual.guidance, "Guidance of the flow; 0 for none.", lower_bound=0.0, **own)
+    text_flags.define(flags)
+    number("speed", 1.0, "Speed of speech, 0.5 to 2.", **own)
+    number("duration", None, "Seconds that the whole is to last, pauses included.", **own)
+    whole("retries", 0, "Further tries for a segment with faults, each with the next seed.", **own)
+    whole("batch", 1, "Segments of a long text that are spoken at once.", lower_bound=1, **own)
+    choice("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
+    choice(
+        "dtype",
+        None,
+        list(COMPUTE_DTYPES),
+        "Numbers to compute with; by default float32.",
+        **own,
+    )
+    switch("fused_attention", False, "On NVIDIA GPUs: attention in kernels.", **own)
+
+
+def settings(flags: Any) -> Settings:
+    """How to speak, as the flags say.
+
+    Raises:
+        InputError: for settings that cannot be, or something wrong with the glossary.
+    """
+    return Settings(
+        sampling=SamplingConfig(
+            beams=flags.beams,
+            sample=not flags.greedy,
+            temperature=flags.temperature,
+            top_k=flags.top_k,
+            top_p=flags.top_p,
+            repetition_penalty=flags.repetition_penalty,
+            length_penalty=flags.length_penalty,
+        ),
+        max_codes=flags.max_codes,
+        segment_tokens=flags.segment_tokens,
+        steps=flags.steps,
+        guidance=flags.guidance,
+        timing=Timing(speed=flags.speed, duration=flags.duration),
+        retries=flags.retries,
+        batch=flags.batch,
+        **text_flags.values(flags),
+    )
+
+
+def run_config(flags: Any) -> RunConfig:
+    """How to run the model, as the flags say."""
+    return RunConfig(dtype=flags.dtype, fused_attention=flags.fused_attention)

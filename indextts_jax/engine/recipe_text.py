@@ -1,0 +1,68 @@
+"""A recipe for people."""
+
+import dataclasses
+from typing import Any
+
+from indextts_jax.emotion.request import OPTIONS, Emotion
+from indextts_jax.engine.recipe import Recipe
+from indextts_jax.engine.settings import Settings
+from indextts_jax.utils.hashing import FileHash
+from indextts_jax.utils.strict_data import to_data
+from indextts_jax.voices.analysis import EmotionPrompt
+
+
+def _changed(settings: Settings) -> str:
+    """The settings that are not the usual ones."""
+
+    def flat(data: Any, path: str = "") -> dict[str, Any]:
+        if not isinstance(data, dict):
+            return {path: data}
+        pairs = [flat(value, f"{path}.{key}" if path else key) for key, value in data.items()]
+        return {key: value for part in pairs for key, value in part.items()}
+
+    plain = dataclasses.replace(settings, glossary=None)
+    ours, usual = flat(to_data(plain)), flat(to_data(Settings()))
+    told = [f"{key} {value}" for key, value in ours.items() if value != usual[key]]
+    if settings.glossary is not None:
+        told.append(f"glossary of {len(settings.glossary.terms)}")
+    return ", ".join(told) or "the usual ones"
+
+
+def _excerpt(source: FileHash, start: float) -> str:
+    where = f", from second {start:g} on" if start else ""
+    return f"{source.name} ({source.sha256[:12]}){where}"
+
+
+def _emotion(emotion: Emotion) -> str:
+    """The options of an emotion that are given."""
+    told = []
+    for name, option in OPTIONS.items():
+        value = getattr(emotion, name)
+        if isinstance(value, EmotionPrompt) and value.source is not None:
+            told.append(_excerpt(value.source, value.start))
+        elif isinstance(value, tuple):
+            told.append(", ".join(f"{number:g}" for number in value))
+        elif value is True:
+            told.append(name)
+        elif value != option.default:
+            told.append(f"{name} {value}")
+    return "; ".join(told)
+
+
+def format_recipe(made: Recipe) -> str:
+    """The recipe for people."""
+    emotion = _emotion(made.emotion)
+    return "\n".join(
+        [
+            f"text        {made.text}",
+            f"speaker     {_excerpt(made.speaker, made.speaker_start)}",
+            *([f"emotion     {emotion}"] if emotion else []),
+            f"seed        {made.seed}",
+            f"settings    {_changed(made.settings)}",
+            f"checkpoint  {made.checkpoint[:12]}",
+            f"device      {made.device}, {made.dtype or 'dtypes of the checkpoint'}"
+            + ", fused attention" * made.fused_attention,
+            f"created     {made.created}",
+            "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
+        ]
+    )
