@@ -4,23 +4,104 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-CACHE = "JAX_COMPILATION_CACHE_DIR"
+TESTS = Path(__file__).parent
+# A folder in which compiled programs are kept between runs; without it they go with the run.
+CACHE = "INDEXTTS_JAX_TEST_CACHE"
+
+# What a test needs, by its folder: nothing compiled; networks against arrays, laws and the
+# reference; whole commands, speech and processes. A test that is marked nightly is in no other.
+UNIT = ("audio", "cli", "importers", "project", "text", "utils")
+COMMANDS = ("benchmarks", "commands", "engine", "planning", "robustness", "tools")
+
+# Files that compile most begin first; those on one line share programs, and so a process.
+TOGETHER = (
+    ("validation/test_stages.py", "validation/test_golden.py", "validation/test_loading.py"),
+    ("commands/test_synth.py", "commands/test_replay.py", "commands/test_voice.py"),
+    ("engine/test_tts.py", "engine/test_parts.py", "engine/test_script.py"),
+    ("models/test_gpt.py",),
+    ("sampling/test_beam.py",),
+    ("commands/test_validate.py", "project/test_public.py"),
+    ("planning/test_warmup.py", "planning/test_memory.py"),
+    ("models/",),
+    ("layers/",),
+    ("sampling/",),
+    ("engine/",),
+    ("robustness/",),
+    ("tools/", "benchmarks/"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Many tests compile the same programs: one folder for all workers, gone after the run."""
-    if CACHE not in os.environ:
+    """Many tests compile the same programs: one folder for all workers."""
+    for name in ("unit: of one function", "parity: of networks", "commands: of the whole"):
+        config.addinivalue_line("markers", name)
+    if not os.environ.get(CACHE):
         folder = tempfile.TemporaryDirectory(prefix="indextts_jax_tests_")
         config.add_cleanup(folder.cleanup)
         os.environ[CACHE] = folder.name
+    os.environ["INDEXTTS_JAX_CACHE"] = os.environ[CACHE]  # never the user's own
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(os.environ[CACHE]) / "jax")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+    config.option.loadscopereorder = False  # the order is that of `TOGETHER`
     import jax  # not before: it reads the environment once
 
     jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def _together(file: str) -> int:
+    """The line of `TOGETHER` that names a file, or its folder."""
+    lines = enumerate(TOGETHER)
+    return next((n for n, names in lines if file.startswith(names)), len(TOGETHER))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test's group; and the heavy ones first."""
+    for item in items:
+        if item.get_closest_marker("nightly") is None:
+            folder = item.path.relative_to(TESTS).parts[0]
+            group = "unit" if folder in UNIT else "commands" if folder in COMMANDS else "parity"
+            item.add_marker(group)
+    items.sort(key=lambda item: _together(item.path.relative_to(TESTS).as_posix()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests run in one process, and so do those of the files of a line of `TOGETHER`."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            line = _together(file.removeprefix("tests/"))
+            whole = line < len(TOGETHER) and not TOGETHER[line][0].endswith("/")
+            return str(line) if whole else file
+
+    return Scheduling(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kept_programs() -> None:
+    """Stages that one process compiled are loaded by the others, as by the commands of a user."""
+    from indextts_jax.runtime import executables
+
+    executables.activate(Path(os.environ[CACHE]) / "compiled")
+
+
+@pytest.fixture
+def nothing_kept() -> Iterator[None]:
+    """Whatever is compiled is compiled here: for tests that count programs."""
+    from indextts_jax.runtime import executables
+
+    store = executables.active()
+    executables.activate(None)
+    yield
+    executables.activate(store and store.folder)
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_bad_input_is_one_line(capsys):
     assert capsys.readouterr().err.startswith("error: --texts: there are 7, 16")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_quick_run_of_the_tiny_sizes(tmp_path, capsys):
     path = tmp_path / "run.json"
     assert run.main(["--random", "tiny", "--quick", "--steps", "2", "--json", str(path)]) == 0

@@ -119,7 +119,7 @@ def test_the_demo_says_what_it_is(said: Speech, capsys: pytest.CaptureFixture[st
     assert "RANDOM weights" in capsys.readouterr().out
 
 
-@pytest.mark.slow  # CI runs it out of the built package
+@pytest.mark.nightly  # CI runs it out of the built package
 def test_the_demo_needs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--demo", "--output=demo.wav", "--steps=2") == 0
     assert soundfile.info("demo.wav").frames > 0

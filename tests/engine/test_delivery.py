@@ -39,7 +39,7 @@ def requests(tts: IndexTTS, voice: Voice) -> list[Request]:
     return [Request(text=text, voice=voice, seed=seed) for seed, text in enumerate(TEXTS)]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_requests_of_a_batch_are_what_they_are_alone(
     tts: IndexTTS, voice: Voice, requests: list[Request]
 ) -> None:
@@ -50,7 +50,7 @@ def test_requests_of_a_batch_are_what_they_are_alone(
         support.assert_close(ours.samples, alone.samples, "pipeline.buckets")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_same_batch_gives_the_same_bits_and_results_come_as_they_are_ready(
     tts: IndexTTS, requests: list[Request]
 ) -> None:
@@ -64,7 +64,7 @@ def test_the_same_batch_gives_the_same_bits_and_results_come_as_they_are_ready(
     assert seen == [(done, 5) for done in range(6)]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_long_text_in_a_batch_comes_in_order(tts: IndexTTS, voice: Voice) -> None:
     text = " [pause 0.1s] ".join(TEXTS)
     alone = tts.speak(text, voice, settings=QUICK)
@@ -76,7 +76,7 @@ def test_a_long_text_in_a_batch_comes_in_order(tts: IndexTTS, voice: Voice) -> N
     support.assert_close(streamed, alone.samples, "pipeline.buckets")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_voices_of_different_lengths_share_a_batch(tts: IndexTTS, voice: Voice) -> None:
     other = tts.voice(support.TINY / "emotion.wav")
     longer = dataclasses.replace(
@@ -92,7 +92,7 @@ def test_voices_of_different_lengths_share_a_batch(tts: IndexTTS, voice: Voice) 
         support.assert_close(ours.samples, alone.samples, "pipeline.buckets")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
     tts: IndexTTS, voice: Voice, requests: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +118,7 @@ def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
     assert together[1].segments[0].codes == other.segments[0].codes
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_samples_with_faults_are_made_again_with_other_noise(
     tts: IndexTTS, requests: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +133,7 @@ def test_samples_with_faults_are_made_again_with_other_noise(
         assert not np.array_equal(again.samples, one.samples)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_duration_is_met_by_each_request(tts: IndexTTS, requests: list[Request]) -> None:
     some = requests[::2]  # of one segment
     seconds = 1.1 * max(speech.duration for speech in tts.speak_many(some, settings=THREE))

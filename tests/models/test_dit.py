@@ -204,7 +204,9 @@ def test_a_batch_of_two_lengths_is_the_reference_s_where_padding_does_not_leak_i
     support.assert_close(ours[1, : lengths[1]], alone[0], "cfm.batch_estimator")
 
 
-@pytest.mark.parametrize("layers", [1, 2, 4, 5])
+@pytest.mark.parametrize(
+    "layers", [1, 5, *(pytest.param(n, marks=pytest.mark.nightly) for n in (2, 4))]
+)
 def test_scanned_layers_equal_the_plain_computation_one_after_the_other(layers):
     """Odd and even numbers of layers: with 4, layer 3 takes layer 1, and layer 0 goes unused."""
     cfg, graph, params = small(layers=layers)
@@ -283,7 +285,10 @@ def test_one_table_of_times_serves_all_rows():
     np.testing.assert_allclose(ours[1, :7], plain[1, :7], atol=2e-5)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 2e-2), ("float16", 2.5e-3)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [("bfloat16", 2e-2), pytest.param("float16", 2.5e-3, marks=pytest.mark.nightly)],
+)
 def test_half_precision_stays_close(dtype, tolerance):
     arrays = support.golden("cfm")
     noise = time_first(arrays["noise"])
@@ -313,7 +318,9 @@ def test_the_adaptive_norm_has_its_epsilon_beside_the_mean_square():
     np.testing.assert_allclose(y, np.full((1, 1, 3), 5 + 0.02 / math.sqrt(1.1e-4)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("layers", [1, 4, 5])
+@pytest.mark.parametrize(
+    "layers", [5, *(pytest.param(n, marks=pytest.mark.nightly) for n in (1, 4))]
+)
 def test_unstacked_layers_give_what_stacked_ones_give(layers):
     cfg = dataclasses.replace(SMALL, layers=layers)
     graph, state = nnx.split(DiT(cfg, rngs=nnx.Rngs(0)))

@@ -1,4 +1,5 @@
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -228,7 +229,7 @@ def test_the_kernel_for_gpus_gives_the_logits_of_the_reference(monkeypatch):
     support.assert_close(logits, golden["step_logits"], "gpt.step_logits")
 
 
-@pytest.mark.parametrize("index", [5, [0, 6, 3]])
+@pytest.mark.parametrize("index", [[0, 6, 3], pytest.param(5, marks=pytest.mark.nightly)])
 def test_a_step_in_one_kernel_is_a_step(monkeypatch, index):
     codes, ancestry, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
     gpt, index = in_one_kernel(monkeypatch), jnp.asarray(index)
@@ -283,7 +284,7 @@ def test_one_index_for_all_rows_equals_an_index_a_row(beams):
     jax.tree.map(np.testing.assert_array_equal, by_row_cache, cache)
 
 
-@pytest.mark.parametrize("sizes", [(9, 30), (14, 29)])
+@pytest.mark.parametrize("sizes", [(9, 30), pytest.param((14, 29), marks=pytest.mark.nightly)])
 def test_logits_are_the_same_to_the_bit_with_more_room(monkeypatch, sizes):
     """So a row says the same beside longer ones."""
     gpt, params = pieces_of(monkeypatch, 4)
@@ -337,7 +338,7 @@ def in_layout(platform):
     return structure("gpt", support.tiny_config()), to_device_layout("gpt", params, platform)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+@pytest.mark.parametrize("platform", ["cpu", pytest.param("gpu", marks=pytest.mark.nightly)])
 def test_device_layouts_give_the_logits_of_stored_parameters(platform):
     gpt, params = in_layout(platform)
     codes = np.random.default_rng(2).integers(0, 64, (1, 5))
@@ -356,9 +357,17 @@ def pieces_of(monkeypatch, first):
     return in_layout("cpu")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("rows", [1, 2])
-@pytest.mark.parametrize("first", [16, 128])
+@pytest.mark.parametrize(
+    ("first", "rows", "dtype"),
+    [
+        (16, 2, "bfloat16"),
+        *(
+            pytest.param(*case, marks=pytest.mark.nightly)
+            for case in itertools.product([16, 128], [1, 2], ["float32", "bfloat16"])
+            if case != (16, 2, "bfloat16")
+        ),
+    ],
+)
 def test_no_step_copies_the_cache(monkeypatch, first, dtype, rows):
     """Nor converts it; two rows are each at a step of their own."""
     gpt, params = pieces_of(monkeypatch, first)
@@ -469,7 +478,7 @@ def test_attention_over_parts_is_attention_over_all_their_keys():
     support.assert_close(attend(jnp.asarray(query), parts), expected, "gpt.attend")
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
 def test_halves_stay_close(dtype):
     gpt = support.golden("gpt")
     codes = gpt["greedy_codes"][:, : gpt["step_logits"].shape[1]]
@@ -500,7 +509,14 @@ def latent_codes():
 
 
 @pytest.mark.parametrize(
-    ("width", "layers", "heads", "rows"), [(30, 3, 5, 13), (66, 2, 11, 31), (56, 4, 7, 1)]
+    ("width", "layers", "heads", "rows"),
+    [
+        (30, 3, 5, 13),
+        *(
+            pytest.param(*case, marks=pytest.mark.nightly)
+            for case in [(66, 2, 11, 31), (56, 4, 7, 1)]
+        ),
+    ],
 )
 def test_trunk_equals_gpt2_of_transformers(width, layers, heads, rows):
     torch = pytest.importorskip("torch")

@@ -185,7 +185,7 @@ def test_a_row_without_any_valid_frame_stays_finite():
     assert np.isfinite(call_small(features, np.zeros((2, 7), bool))).all()
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
 def test_half_precision_weights_give_float32_features_close_to_full_precision(dtype):
     audio, w2v = support.golden("audio"), support.golden("w2v")
     semantic = call(audio["emo_features"], audio["emo_mask"], dtype=dtype)

@@ -92,7 +92,7 @@ def test_the_head_gives_the_output_of_the_reference():
     )
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
 def test_narrow_weights_stay_close(dtype):
     banks = noise(1, 61, 13)
     narrow = style(banks, [53], jnp.dtype(dtype))

@@ -92,7 +92,7 @@ def test_later_tokens_change_nothing():
     np.testing.assert_array_equal(logits("tiny", tokens)[:8], logits("tiny", other)[:8])
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
 def test_halves_stay_near_float32(dtype):
     tokens = reference("tiny")["prompt_0"]
     half = logits("tiny", tokens, dtype=dtype)
@@ -120,7 +120,7 @@ def test_rms_norm_divides_by_the_root_mean_square():
         pytest.param(
             {"width": 28, "layers": 3, "heads": 3, "key_heads": 3, "head_width": 14, "inner": 44},
             1,
-            marks=pytest.mark.slow,
+            marks=pytest.mark.nightly,
         ),
     ],
 )

@@ -163,7 +163,7 @@ def test_a_block_adds_each_pair_of_convolutions_to_its_stream():
     np.testing.assert_allclose(ours, y, rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
 def test_narrow_weights_stay_close(dtype):
     mel = noise(2, 13, SMALL.mels)
 

@@ -102,7 +102,7 @@ def test_nothing_is_compiled_where_the_parameters_alone_are_too_much(made_up: li
     assert made_up == []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_needs_are_those_of_compiled_programs() -> None:
     """Of the tiny set: a batch needs more than one segment, and a limit below halves it."""
     checkpoint = golden_copies.shared()

@@ -53,6 +53,8 @@ from indextts_jax.sampling.reply import reply
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.voices.analysis import ENCODER_RATE, EmotionPrompt, Voice
 
+pytestmark = pytest.mark.usefixtures("nothing_kept")  # what compiles is counted
+
 # Small sizes and few layers, so that much is spoken in little time.
 BUCKETS = BucketConfig(text=(8, 40), features=(64,), codes=(12,), frames=(24, 80))
 SETTINGS = Settings(sampling=SamplingConfig(beams=1), steps=1, max_codes=12, segment_tokens=30)
@@ -201,7 +203,7 @@ def test_fifty_sentences_after_the_warm_up_compile_nothing_and_leave_nothing(
     assert len(jax.live_arrays()) == before
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_fifty_sentences_three_at_once_compile_nothing_after_the_warm_up(
     tts: IndexTTS, voices: list[Voice]
 ) -> None:
@@ -387,7 +389,7 @@ def test_the_warm_up_meets_all_paddings_of_prompts() -> None:
         assert (features, bucket(len(log_mel(wide, cfg)), ladders.frames)) in met, seconds
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_prompts_of_any_length_compile_nothing_after_their_warm_up(tmp_path: Any) -> None:
     import soundfile
 

@@ -200,7 +200,7 @@ WRONG = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_user_s_script_is_checked_strictly(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(USER)
     lines = ["import indextts_jax", "from indextts_jax import IndexTTS, Settings, Voice"]

@@ -17,9 +17,11 @@ from damage import Case, check, complaint, everything, rows, run_synth
 
 from indextts_jax.audio.io import load_audio
 from indextts_jax.cli import runner
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.speech import Segment, Speech
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.runtime import cache_folder
+from indextts_jax.voices.analysis import Voice
 
 RATE = 22050
 SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
@@ -158,11 +160,12 @@ class Spoken:
         self.segments: list[list[int]] = []
         self.midway: Callable[[], object] = lambda: None
 
-    def voice(self, tts: IndexTTS, path: str, clock: Any) -> None:
+    def voice(self, tts: IndexTTS, path: str, clock: Any) -> Voice:
         self.heard = [load_audio(path, RATE), load_audio(path, 16000)]
+        return object.__new__(Voice)  # of nothing
 
-    def speak(self, tts: IndexTTS, text: str, voice: Any, **options: Any) -> Speech:
-        self.segments = tts.segments(text, options["settings"].segment_tokens)
+    def speak(self, tts: IndexTTS, request: Request) -> Speech:
+        self.segments = tts.segments(request.text, request.settings.segment_tokens)
         self.midway()
         samples = noise(0.1)[:, 0]
         reports = [Segment(len(tokens), 1, 2, False) for tokens in self.segments]
@@ -175,9 +178,7 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> Spoken:
     monkeypatch.setattr(
         IndexTTS, "voice", lambda tts, path, clock=None, **o: spoken.voice(tts, path, clock)
     )
-    monkeypatch.setattr(
-        IndexTTS, "speak", lambda tts, text, voice, **o: spoken.speak(tts, text, voice, **o)
-    )
+    monkeypatch.setattr(IndexTTS, "speak", lambda tts, request, **o: spoken.speak(tts, request))
     return spoken
 
 
@@ -200,9 +201,9 @@ def test_what_is_odd_works_within_seconds_and_little_memory(
     case: Case, folder: Path, spoken: Spoken, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case.damage(folder)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     assert run_synth("--demo", "--output=out.wav", *case.argv) == 0
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60  # whatever else the machine does
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # kB
     printed = capsys.readouterr()
     for part in case.told:

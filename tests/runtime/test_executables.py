@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +46,10 @@ def filled(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def active(tmp_path: Path) -> Iterator[ExecutableStore]:
+def active(tmp_path: Path, nothing_kept: None) -> ExecutableStore:
     store = executables.activate(tmp_path / "active")
     assert store is not None
-    yield store
-    executables.activate(None)
+    return store
 
 
 def test_a_kept_program_is_not_traced_again_and_gives_the_same_bits(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tolerances import TOLERANCES
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_speech_over_several_devices_is_that_of_one() -> None:
     """Codes, flow and vocoder: two rows of four to a device."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"

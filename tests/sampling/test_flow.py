@@ -97,6 +97,8 @@ def golden_flow(*, fused, steps=4, guidance=0.7):
     return call, (support.tiny_params("dit"), *(jnp.asarray(a) for a in given)), arrays
 
 
+# By the validation's stages too (tests/validation), which the default run checks.
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("name", "steps", "guidance"),
     [("euler4_cfg0_7", 4, 0.7), ("euler25_cfg0_7", 25, 0.7), ("euler4_cfg0", 4, 0.0)],

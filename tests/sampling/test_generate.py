@@ -57,6 +57,8 @@ def assert_codes(result, reference):
     assert lengths.max() == reference.shape[1]
 
 
+# By the validation's stages too (tests/validation), which the default run checks.
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
@@ -74,6 +76,8 @@ def test_search_gives_the_codes_of_the_reference(name, settings):
     assert_codes(result, gpt[name])
 
 
+# By the validation's stages too (tests/validation), which the default run checks.
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["single", "single_typical", "beam3", "beam3_typical"])
 def test_sampling_gives_the_codes_of_the_reference_from_its_noise(name):
     text, sampling = support.golden("gpt")["text_ids"], support.golden("gpt_sampling")

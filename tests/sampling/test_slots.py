@@ -123,9 +123,9 @@ def through_slots(
     "more",
     [
         pytest.param({}, id="beam sampling"),
-        pytest.param({"sample": False}, id="beam search", marks=pytest.mark.slow),
-        pytest.param({"beams": 1}, id="sampling", marks=pytest.mark.slow),
-        pytest.param({"beams": 1, "sample": False}, id="greedy", marks=pytest.mark.slow),
+        pytest.param({"sample": False}, id="beam search", marks=pytest.mark.nightly),
+        pytest.param({"beams": 1}, id="sampling", marks=pytest.mark.nightly),
+        pytest.param({"beams": 1, "sample": False}, id="greedy", marks=pytest.mark.nightly),
     ],
 )
 def test_codes_of_a_slot_are_those_of_the_request_alone(

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_codes_do_not_depend_on_batch_or_devices(tmp_path: Path) -> None:
     checkpoint = str(golden_copies.imported(tmp_path))
     run = [sys.executable, "tools/check_invariance.py", "--checkpoint", checkpoint]

@@ -55,14 +55,17 @@ def stored(name: str, group: str) -> tuple[list[dict], list[dict]]:
     return fast, slow
 
 
-@pytest.mark.parametrize(("name", "group"), FAST)
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [pytest.param(*case, marks=[pytest.mark.nightly] * (case[0] == "second")) for case in FAST],
+)
 def test_codes_are_the_reference_s(name: str, group: str) -> None:
     rows = stored(name, group)[0]
     assert len(rows) >= 5
     check(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("name", SETS)
 def test_codes_of_all_other_runs_are_the_reference_s(name: str, group: str) -> None:

@@ -109,7 +109,7 @@ def test_a_checkpoint_that_is_not_there_is_bad_input(
     assert "does not exist" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_hundred_utterances_and_four_threads_break_no_law(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

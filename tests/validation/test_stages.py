@@ -16,6 +16,8 @@ from indextts_jax.validation.report import run_end_to_end, run_stage, validate
 from indextts_jax.validation.stages import STAGES
 
 BY_FILE = {stage.file: stage for stage in STAGES}
+# The second set is a second opinion: of other sizes.
+BOTH = ["tiny", pytest.param("second", marks=pytest.mark.nightly)]
 
 
 def within(row: Comparison, bounds: tuple[float, float]) -> bool:
@@ -35,7 +37,7 @@ def check(name: str, rows: list[Comparison]) -> None:
 
 
 @pytest.mark.parametrize("file", BY_FILE)
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", BOTH)
 def test_every_array_of_a_stage_is_the_reference_s(name: str, file: str) -> None:
     golden = Golden(SETS[name])
     rows, arrays = run_stage(BY_FILE[file], model(name), golden)
@@ -46,8 +48,7 @@ def test_every_array_of_a_stage_is_the_reference_s(name: str, file: str) -> None
     }
 
 
-# Of the second set the stages alone are in the default suite: its one run costs as much as they do.
-@pytest.mark.parametrize("name", ["tiny", pytest.param("second", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", BOTH)
 def test_one_run_from_audio_files_to_waveform_is_the_reference_s(name: str) -> None:
     golden = Golden(SETS[name])
     rows, arrays = run_end_to_end(model(name), golden)

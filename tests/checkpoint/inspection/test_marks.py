@@ -169,7 +169,7 @@ def test_several_marks_stand_together():
     assert [kind for kind, _ in marked("kernel", array)] == [BROKEN, BROKEN]
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", ["tiny", pytest.param("second", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     "component",
     [
@@ -177,7 +177,7 @@ def test_several_marks_stand_together():
         "gpt",
         "dit",
         *(
-            pytest.param(name, marks=pytest.mark.slow)  # tracing them takes seconds
+            pytest.param(name, marks=pytest.mark.nightly)  # tracing them takes seconds
             for name in ("semantic_encoder", "style_encoder", "vocoder")
         ),
     ],
