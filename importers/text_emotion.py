@@ -1,4 +1,7 @@
-"""The chat template of the text-to-emotion model: it must give the prompt that we build."""
+"""The directory of the text-to-emotion model: its arrays, settings, tokenizer and chat template.
+
+The template must give the prompt that we build.
+"""
 
 import dataclasses
 import json

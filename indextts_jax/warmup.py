@@ -1,6 +1,6 @@
 """`python -m indextts_jax.warmup`: compiles everything before the first request; packs it.
 
-The library's part, `warm_up` and `warm_up_prompts`, is that of `rehearsal`.
+The library's part, `warm_up` and `warm_up_prompts`, is in `planning/warmup.py`.
 """
 
 import time

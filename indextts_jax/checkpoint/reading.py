@@ -1,10 +1,10 @@
-"""Saves and loads checkpoints: one Orbax directory a model, one checkpointable a component.
+"""Opens and loads checkpoints: one Orbax directory a model, one checkpointable a component.
 
     saved = open_checkpoint("indextts2")
     params = saved.load(["gpt"])["gpt"]
 
 Beside the arrays lie the configuration, the tokenizer and the provenance with the hash of every
-file. This is the one file that imports Orbax.
+file. `writing.py` saves them.
 """
 
 import contextlib

@@ -36,7 +36,7 @@ class Recipe:
     versions: tuple[Version, ...]
     device: str
     checkpoint: str  # fingerprint of the components that speak
-    dtype: str | None  # as asked for; by default the checkpoint's configuration said
+    dtype: str | None  # as asked for; none is float32, in format 1 what the checkpoint said
     fused_attention: bool = False
     samples: str  # SHA-256 of the float32 samples
     text: str

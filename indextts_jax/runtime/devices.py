@@ -1,4 +1,4 @@
-"""Which device runs the model, and where compiled programs are kept between runs."""
+"""Which device runs the model."""
 
 import re
 

@@ -1,8 +1,8 @@
 """Compiled programs kept between runs: they are loaded as they are, not traced or lowered again.
 
 The commands activate a store in the cache folder (`cache_folder.enable_compilation_cache`);
-`Model.run` then looks there first. A program's file is machine code: one that others made is to be
-trusted as a program is.
+`Model.run_stage` then looks there first. A program's file is machine code: one that others made is
+to be trusted as a program is.
 """
 
 import contextlib
