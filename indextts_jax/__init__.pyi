@@ -4,6 +4,7 @@ from importers.library import import_checkpoint as import_checkpoint
 from indextts_jax.checkpoint.summary import CheckpointSummary as CheckpointSummary
 from indextts_jax.checkpoint.summary import describe_checkpoint as describe_checkpoint
 from indextts_jax.config import EMOTIONS as EMOTIONS
+from indextts_jax.config import RunConfig as RunConfig
 from indextts_jax.emotion.reader import Reading as Reading
 from indextts_jax.emotion.reply import ReplyError as ReplyError
 from indextts_jax.emotion.request import Emotion as Emotion

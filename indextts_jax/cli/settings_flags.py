@@ -46,7 +46,7 @@ def define(flags: absl_flags.FlagValues) -> None:
         "repetition_penalty", sampling.repetition_penalty, "Penalty on codes used before.", **own
     )
     number("length_penalty", sampling.length_penalty, "Exponent of length in beams.", **own)
-    whole("max_codes", None, "Longest segment, in codes of 20 ms.", lower_bound=1, **own)
+    whole("max_codes", None, "Longest segment, in codes.", lower_bound=1, **own)
     whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
     whole("steps", usual.steps, "Steps of the flow.", lower_bound=1, **own)
     number("guidance", usual.guidance, "Guidance of the flow; 0 for none.", lower_bound=0.0, **own)

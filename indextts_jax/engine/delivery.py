@@ -20,7 +20,7 @@ from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_
 from indextts_jax.engine.seeds import next_seed, segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.engine.speech import Segment
-from indextts_jax.runtime.buckets import bucket
+from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of
 from indextts_jax.text.frontend import Script, Spoken
@@ -261,10 +261,10 @@ class _Delivery:
 
     def _synthesized(self, *, last: bool) -> list[tuple[tuple[int, int], Part]] | None:
         """The parts of the next group, without those that are to be tried again."""
-        buckets = self.model.buckets.frames
+        prompts = [self.requests[one.queued.request].voice.frames for one in self.waiting]
         sizes = [
-            bucket(self.requests[one.queued.request].voice.frames + one.frames, buckets)
-            for one in self.waiting
+            flow_size(self.model.buckets, frames + one.frames, one.frames)
+            for frames, one in zip(prompts, self.waiting, strict=True)
         ]
         first = (self.order[0].request, self.order[0].index) if self.order else None
         chosen = next_group(self.waiting, sizes, self.settings.batch, first=first, last=last)

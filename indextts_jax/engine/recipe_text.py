@@ -60,7 +60,7 @@ def format_recipe(made: Recipe) -> str:
             f"seed        {made.seed}",
             f"settings    {_changed(made.settings)}",
             f"checkpoint  {made.checkpoint[:12]}",
-            f"device      {made.device}, {made.dtype or 'dtypes of the checkpoint'}"
+            f"device      {made.device}, {made.dtype or 'float32'}"
             + ", fused attention" * made.fused_attention,
             f"created     {made.created}",
             "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),

@@ -32,14 +32,6 @@ from indextts_jax.utils.stopwatch import Clock, StageCallback
 from indextts_jax.voices.analysis import EmotionPrompt, Voice, analyse_emotion, analyse_voice
 
 
-def _listened(path: str | Path, excerpt: str | float) -> float:
-    """The second where the excerpt of a prompt begins; warns of what may spoil it."""
-    heard = excerpt_of(path, excerpt)
-    for line in heard.warnings:
-        notify(line, PromptWarning)
-    return heard.start
-
-
 @functools.lru_cache(maxsize=2)  # a text is looked at before it is spoken
 def _prepared(frontend: TextFrontend, text: str) -> Script:
     return frontend.prepare(text)
@@ -101,7 +93,7 @@ class IndexTTS:
         Raises:
             InputError: for a recording that cannot be a prompt.
         """
-        start = _listened(path, excerpt)
+        start = self._excerpt_start(path, excerpt)
         with jax.default_device(self.model.device):
             return analyse_voice(self.model, path, clock, start)
 
@@ -117,9 +109,16 @@ class IndexTTS:
 
         Where the recording is that of `voice`, its vector is there already.
         """
-        start = _listened(path, excerpt)
+        start = self._excerpt_start(path, excerpt)
         with jax.default_device(self.model.device):
             return analyse_emotion(self.model, path, clock, start, voice)
+
+    def _excerpt_start(self, path: str | Path, excerpt: str | float) -> float:
+        """The second where the excerpt of a prompt begins; warns of what may spoil it."""
+        found = excerpt_of(path, excerpt, self.model.config.limits.prompt_seconds)
+        for line in found.warnings:
+            notify(line, PromptWarning)
+        return found.start
 
     def release_encoders(self) -> None:
         """Frees the memory of what only prompts need; the next prompt loads it again."""
