@@ -467,7 +467,7 @@ def _record() -> Sequence[bytes]:
     file = {"name": "a", "size": 1, "sha256": "b"}
     part = {"name": "gpt", "parameters": 1, "bytes": 4, "files": [file]}
     data = {
-        "format": 1,
+        "format": provenance.FORMAT,
         "created": "2024",
         "dtype": "float32",
         "sources": [file],
