@@ -36,7 +36,7 @@ TEXTS = {
     7: "Thanks.",
     16: "Good to see you.",
     28: "The train leaves at a dozen.",
-    80: "The old lighthouse keeper walked down to the harbour to on_stage the ships come in.",
+    80: "The old lighthouse keeper walked down to the harbour to watch the ships come in.",
     200: (
         "When the rain had stopped at last, the children ran into the garden, searched for the "
         "small green frog that lived under the stone beside the pond, and found it asleep in the "

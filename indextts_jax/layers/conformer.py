@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.config import ConformerConfig
-from indextts_jax.layers.depthwise import DepthwiseConv1d
+from indextts_jax.layers.conv import DepthwiseConv1d
 from indextts_jax.layers.feed_forward import FeedForward
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding

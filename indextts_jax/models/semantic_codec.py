@@ -10,8 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.config import SemanticCodecConfig
-from indextts_jax.layers.conv import Conv1d
-from indextts_jax.layers.depthwise import DepthwiseConv1d
+from indextts_jax.layers.conv import Conv1d, DepthwiseConv1d
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from indextts_jax.config import SemanticEncoderConfig
-from indextts_jax.layers.depthwise import DepthwiseConv1d
+from indextts_jax.layers.conv import DepthwiseConv1d
 from indextts_jax.layers.feed_forward import FeedForward
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import zero_padding

@@ -17,11 +17,12 @@ class DryRunModel(Model):
 
     def run_stage(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
         """Zeros in the place of the result of a stage, which is compiled."""
+        stage = self.stage(component, function, **static)
         arguments = (self.params[component], *arrays)
         leaves, tree = jax.tree.flatten(arguments)
         place = (component, function, tuple(sorted(static.items())), tree, *map(_shape, leaves))
         if place not in self._results:
-            self._results[place] = self._compile(component, function, arguments, static)
+            self._results[place] = self._compile(stage, component, function, arguments, static)
         shapes, need = self._results[place]
         called = f"{component} {function if isinstance(function, str) else function.__name__}"
         given = sum(map(_bytes, jax.tree.leaves(arrays)))
@@ -48,10 +49,14 @@ class DryRunModel(Model):
         return {}
 
     def _compile(
-        self, component: str, function: Any, arguments: tuple[Any, ...], static: dict[str, Any]
+        self,
+        stage: jax.stages.Wrapped,
+        component: str,
+        function: Any,
+        arguments: tuple[Any, ...],
+        static: dict[str, Any],
     ) -> tuple[Any, int]:
         """The shapes of what comes out of a stage, which is ready from now on; its bytes."""
-        stage = self.stage(component, function, **static)
         name = program_name(self, component, function, static)
         if (kept := executables.active()) is not None and name is not None:
             program = kept.get(name, stage, arguments, self.device)

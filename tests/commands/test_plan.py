@@ -34,6 +34,8 @@ SETTING = SpeedSetting(
     guided=True,
 )
 
+pytestmark = pytest.mark.usefixtures("nothing_kept")  # whether programs are at hand decides
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from indextts_jax.layers.conv import Conv1d
-from indextts_jax.layers.depthwise import DepthwiseConv1d
+from indextts_jax.layers.conv import Conv1d, DepthwiseConv1d
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(1, None), (7, None), (5, (4, 0)), (3, (0, 2))])

@@ -49,7 +49,7 @@ from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model, compiled, config_key
 from indextts_jax.runtime.stages import embed_codes
 from indextts_jax.sampling.generate import SamplingConfig
-from indextts_jax.sampling.reply import reply
+from indextts_jax.sampling.reply import Reply, reply
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.voices.analysis import ENCODER_RATE, EmotionPrompt, Voice
 
@@ -237,9 +237,10 @@ def test_the_warm_up_meets_all_paddings_of_words(tmp_path: Path) -> None:
     met: list[int] = []
 
     class Listening(DryRunModel):
-        def run(self, component: str, function: Any, prompt: Any, length: Any) -> None:
+        def run_stage(self, component: str, function: Any, prompt: Any, length: Any) -> Reply:
             assert (component, function, length.shape) == ("text_emotion", reply, ())
             met.append(len(prompt))
+            return Reply(prompt, length, jnp.asarray(True))
 
     for step in word_steps(Listening(config, {}, without.tokenizer)):
         step.do()
@@ -301,9 +302,9 @@ def test_threads_that_ask_at_once_get_one_function(
 ) -> None:
     build = model_module.structure
 
-    def slow(*args: Any) -> Any:
+    def slow(*args: Any, **options: Any) -> Any:
         time.sleep(0.05)
-        return build(*args)
+        return build(*args, **options)
 
     monkeypatch.setattr(model_module, "structure", slow)
     together = threading.Barrier(4)

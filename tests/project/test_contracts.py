@@ -4,7 +4,8 @@ import ast
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -97,6 +98,7 @@ def compiled_stages(module: Any) -> Iterator[tuple[str, str | Callable[..., Any]
             yield eval(component), eval(function, vars(module))
 
 
+TINY = cast(Any, SimpleNamespace(config=config.bundled_config("tiny"), run=config.RunConfig()))
 STAGES = [*compiled_stages(stages), *compiled_stages(inner_stages)]
 
 
@@ -107,7 +109,7 @@ def test_a_compiled_stage_is_kept_between_runs(
     component: str, function: str | Callable[..., Any]
 ) -> None:
     """One that lies outside the folders whose source is in the key would be compiled each time."""
-    assert program_name(config.bundled_config("tiny"), component, function, {}) is not None
+    assert program_name(TINY, component, function, {}) is not None
     assert not isinstance(function, str) or hasattr(module_class(component), function)
 
 

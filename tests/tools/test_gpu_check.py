@@ -192,7 +192,7 @@ def test_a_cpu_does_not_take_the_place_of_a_gpu(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     error = done.stderr.splitlines()[-1]
-    assert "--device cuda: there is no such device" in error
+    assert "device cuda: there is no such device" in error
     assert f"jaxlib {metadata.version('jaxlib')}" in error
     report = json.loads((tmp_path / "result.json").read_text())
     assert [(one["part"], one["status"]) for one in report["parts"]] == [("device", "failed")]
@@ -219,7 +219,7 @@ def test_a_run_on_a_cpu(
     """The device, comparisons, one that needs a GPU, and a file that is damaged."""
     monkeypatch.setattr(gpu_check, "starter", lambda options: lambda lane: Here(options))
     checkpoint = tmp_path / "checkpoint"  # of what is compared alone: the whole takes longer
-    import_checkpoint(support.CHECKPOINTS, checkpoint, components=["semantic_codec"], quiet=True)
+    import_checkpoint(support.CHECKPOINTS, checkpoint, components=["semantic_codec"])
     monkeypatch.setattr(correctness, "imported", lambda golden: OneByOne(checkpoint))
     altered = golden_copies.copied(tmp_path, ["codec"])
     monkeypatch.setitem(correctness.SETS, "second", altered)

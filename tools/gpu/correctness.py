@@ -93,7 +93,7 @@ class Fused:
 def imported(golden: Golden) -> OneByOne:
     """The published files beside the arrays, as a checkpoint that lasts as long as this process."""
     folder = _folders.enter_context(tempfile.TemporaryDirectory())
-    import_checkpoint(golden.path / "checkpoints", Path(folder) / "model", quiet=True)
+    import_checkpoint(golden.path / "checkpoints", Path(folder) / "model")
     return OneByOne(Path(folder) / "model")
 
 
