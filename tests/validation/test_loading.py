@@ -21,7 +21,7 @@ def tiny_checkpoint() -> Path:
 
 def resident(path: Path, room: int = 10**9) -> Resident:
     saved = reading.open_checkpoint(path)
-    return Resident(saved, saved.config, room)
+    return Resident(saved, room)
 
 
 def test_a_component_is_loaded_when_used_and_others_make_room(tiny_checkpoint: Path) -> None:
