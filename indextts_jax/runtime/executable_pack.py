@@ -84,16 +84,19 @@ def unpack(
     no_pack = f"{path} is no pack of compiled programs"
     try:
         with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                if not _NAME.fullmatch(entry.filename) or entry.file_size > _MOST:
-                    name = entry.filename
-                    raise InputError(
-                        f"{no_pack}: it holds {name!r:.80}, which is no program's file"
-                    )
-            contents = {name: archive.read(name) for name in archive.namelist()}
-    except (zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:
+            wrong = [
+                entry.filename
+                for entry in archive.infolist()
+                if not _NAME.fullmatch(entry.filename) or entry.file_size > _MOST
+            ]
+            contents = {} if wrong else {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, zlib.error) as error:
         # RuntimeError is how zipfile refuses encryption, and compression that it does not know.
         raise InputError(f"{no_pack}: {error}") from error
+    except OSError as error:  # of the file, or of a damaged offset before its beginning
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if wrong:
+        raise InputError(f"{no_pack}: it holds {wrong[0]!r:.80}, which is no program's file")
     try:
         manifest = json.loads(contents.pop(MANIFEST))
         made_by = manifest["format"]
