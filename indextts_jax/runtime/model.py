@@ -15,7 +15,7 @@ from indextts_jax.checkpoint import reading
 from indextts_jax.checkpoint.provenance import Provenance
 from indextts_jax.config import BucketConfig, ModelConfig, RunConfig
 from indextts_jax.errors import InputError
-from indextts_jax.models.components import COMPONENTS, Params, structure
+from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, structure
 from indextts_jax.runtime import executables
 from indextts_jax.runtime.buckets import buckets_of
 from indextts_jax.runtime.environment import FOLDERS
@@ -75,6 +75,8 @@ def program_name(
     settings = repr(sorted(static.items()))
     if called is None or " at 0x" in settings:
         return None
+    if component in OPTIONAL:  # `config_key` says nothing of it
+        settings += f" {digest(to_data(getattr(model.config, component)))[:16]}"
     return executables.Name(config_key(model.config, model.run), component, called, settings)
 
 
@@ -89,8 +91,12 @@ def _qualified(function: Callable[..., Any]) -> str | None:
 
 @functools.cache
 def config_key(config: ModelConfig, run: RunConfig) -> str:
-    """A hash of what programs depend on besides the shapes and dtypes of their arrays."""
-    return digest([to_data(config), run.fused_attention])[:16]
+    """A hash of what programs depend on besides the shapes and dtypes of their arrays.
+
+    Optional components are left out: a checkpoint that gets one later keeps its programs.
+    """
+    needed = dataclasses.replace(config, **dict.fromkeys(OPTIONAL))
+    return digest([to_data(needed), run.fused_attention])[:16]
 
 
 @dataclasses.dataclass(frozen=True)

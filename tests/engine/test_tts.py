@@ -80,6 +80,7 @@ def test_a_new_sentence_compiles_nothing(tts: IndexTTS, voice: Voice) -> None:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
+@pytest.mark.nightly  # compiles everything; each network with padding has a test of its own
 def test_buckets_change_nothing_but_rounding(tts: IndexTTS, voice: Voice) -> None:
     exact = BucketConfig(text=(1,), features=(1,), codes=(1,), frames=(1,))
     run = RunConfig(buckets=exact)
@@ -213,6 +214,7 @@ def test_weights_of_one_emotion_replace_the_own_one(tts: IndexTTS, voice: Voice)
     support.assert_close(whole[0], table[int(rows[0, 0])], "emotion_vector.merge")
 
 
+@pytest.mark.nightly  # compiles everything; each network in halves has a test of its own
 @pytest.mark.parametrize("dtype", ["bfloat16"])
 def test_half_precision_speaks(tts: IndexTTS, voice: Voice, dtype: str) -> None:
     run = RunConfig(dtype=dtype)

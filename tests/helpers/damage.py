@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ class Case:
     code: int = runner.BAD_INPUT
 
 
-def rows(cases: Sequence[Case]) -> Any:
-    """The table as parameters of a test, with readable names."""
+def rows(cases: Sequence[Case], nightly: Collection[str] = ()) -> Any:
+    """The table as parameters of a test, with readable names; some of them nightly."""
     names = [case.name for case in cases]
     assert len(set(names)) == len(names)
-    return pytest.mark.parametrize("case", cases, ids=names)
+    marks = [[pytest.mark.nightly] if name in nightly else [] for name in names]
+    held = [pytest.param(case, id=case.name, marks=m) for case, m in zip(cases, marks, strict=True)]
+    return pytest.mark.parametrize("case", held)
 
 
 def run(module: Any, *argv: object) -> int:

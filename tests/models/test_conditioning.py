@@ -88,7 +88,7 @@ def test_neighbours_change_nothing(method):
     support.assert_close(first[0], second[0], "conditioning.padding")
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     ("method", "name"), [("speaker_latents", "speaker_latents"), ("emotion_vector", "emovec")]
 )

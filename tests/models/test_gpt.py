@@ -396,7 +396,7 @@ def test_no_step_copies_the_cache(monkeypatch, first, dtype, rows):
             assert not [line for line in written if " copy(" in line or " convert(" in line]
 
 
-@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.nightly), 3])
 def test_what_no_code_has_reached_is_not_read(monkeypatch, rows):
     """Numbers that would spoil whatever reads them lie in every piece past the last code."""
     gpt, params = pieces_of(monkeypatch, 4)

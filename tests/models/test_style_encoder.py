@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import support
 from flax import nnx
+from models_under_test import model
 
 from indextts_jax.config import StyleEncoderConfig
 from indextts_jax.models.components import structure
@@ -69,11 +70,9 @@ def style(fbank, lengths, dtype="float32"):
 
 
 def tiny(method):
-    """A method of the tiny model on the golden prompt, jitted over the parameters."""
-    encoder = structure("style_encoder", support.tiny_config())
+    """A method of the tiny model on the golden prompt, in the program that validation compiles."""
     banks = jnp.asarray(support.golden("audio")["fbank_centered"][None])
-    run = jax.jit(lambda params, *given: getattr(encoder.bind(params), method)(*given))
-    return run(support.tiny_params("style_encoder"), banks, jnp.array([banks.shape[1]]))
+    return model("tiny").run_stage("style_encoder", method, banks, jnp.array([banks.shape[1]]))
 
 
 def noise(*shape, seed=0):

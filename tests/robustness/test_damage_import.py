@@ -271,7 +271,7 @@ SIGNALS = [
 ]  # fmt: skip
 
 
-@rows(SIGNALS)
+@rows(SIGNALS, nightly={"SIGINT"})
 def test_a_signal_in_mid_write_leaves_nothing_that_loads(case: Case, tmp_path: Path) -> None:
     options = ["--src", support.CHECKPOINTS, "--dst", tmp_path / "a", *QUICK]
     process = subprocess.Popen(

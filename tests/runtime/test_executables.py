@@ -4,17 +4,19 @@ import contextlib
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from indextts_jax.config import bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import executable_pack, executables
 from indextts_jax.runtime.environment import environment
 from indextts_jax.runtime.executables import ExecutableStore, Name, read_file
+from indextts_jax.runtime.model import Model, program_name
 from indextts_jax.utils import disk_cache
 
 DEVICE = jax.devices("cpu")[0]
@@ -109,6 +111,21 @@ def test_what_is_remembered_is_made_once(active: ExecutableStore) -> None:
     assert asked == [1]
     disk_cache.remembered("a", {"k": 2}, make)
     assert asked == [1, 1]
+
+
+def test_a_program_s_name_leaves_out_optional_components_but_their_own() -> None:
+    """A checkpoint that gets the text-emotion model later has its programs still."""
+    plain = bundled_config("tiny")
+    assert plain.text_emotion is not None
+    other = dataclasses.replace(plain.text_emotion, stops=(399,))
+    vocoder, reply = set(), set()
+    for section in (plain.text_emotion, other, None):
+        model = Model(dataclasses.replace(plain, text_emotion=section), {}, cast(Any, None))
+        vocoder.add(program_name(model, "vocoder", "__call__", {}))
+        if section is not None:
+            reply.add(program_name(model, "text_emotion", "__call__", {}))
+    assert len(vocoder) == 1
+    assert len(reply) == 2
 
 
 def test_arrays_on_several_devices_have_no_single_device() -> None:

@@ -285,7 +285,7 @@ def test_of_equal_sequences_the_later_wins():
     assert finish(state_with(store, done=True), jnp.asarray(0.0)).codes.tolist() == [[1]]
 
 
-@pytest.mark.parametrize("sample", [True, False])
+@pytest.mark.parametrize("sample", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_the_start_code_is_never_chosen_where_it_may_not_be(sample):
     model = TableModel(8, 7, stop_bias=-6.0)
     model.table[:, model.start_code] += 30  # by far the likeliest

@@ -128,7 +128,7 @@ def test_codes_of_a_row_do_not_depend_on_its_neighbours():
         assert together.lengths[row] == alone.lengths[0]
 
 
-@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("fused", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_growing_the_cache_changes_nothing(monkeypatch, fused):
     gpt = support.golden("gpt")
     text, settings = gpt["text_ids"], SamplingConfig(beams=1, sample=False, max_codes=47)

@@ -146,6 +146,7 @@ def _traced_anew() -> Iterator[None]:
     jitted.cache_clear()
 
 
+@pytest.mark.nightly  # the kernel under `generate` is in the default run
 @pytest.mark.usefixtures("_traced_anew")
 def test_the_kernel_for_gpus_gives_the_same_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here over a mesh, of one device."""
