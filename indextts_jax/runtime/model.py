@@ -95,8 +95,8 @@ def config_key(config: ModelConfig, run: RunConfig) -> str:
 
     Optional components are left out: a checkpoint that gets one later keeps its programs.
     """
-    needed = dataclasses.replace(config, **dict.fromkeys(OPTIONAL))
-    return digest([to_data(needed), run.fused_attention])[:16]
+    without: dict[str, Any] = dict.fromkeys(OPTIONAL)
+    return digest([to_data(dataclasses.replace(config, **without)), run.fused_attention])[:16]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import jax
@@ -11,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from indextts_jax.config import bundled_config
+from indextts_jax.config import RunConfig, bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import executable_pack, executables
 from indextts_jax.runtime.environment import environment
 from indextts_jax.runtime.executables import ExecutableStore, Name, read_file
-from indextts_jax.runtime.model import Model, program_name
+from indextts_jax.runtime.model import program_name
 from indextts_jax.utils import disk_cache
 
 DEVICE = jax.devices("cpu")[0]
@@ -120,7 +121,8 @@ def test_a_program_s_name_leaves_out_optional_components_but_their_own() -> None
     other = dataclasses.replace(plain.text_emotion, stops=(399,))
     vocoder, reply = set(), set()
     for section in (plain.text_emotion, other, None):
-        model = Model(dataclasses.replace(plain, text_emotion=section), {}, cast(Any, None))
+        config = dataclasses.replace(plain, text_emotion=section)
+        model = cast(Any, SimpleNamespace(config=config, run=RunConfig()))
         vocoder.add(program_name(model, "vocoder", "__call__", {}))
         if section is not None:
             reply.add(program_name(model, "text_emotion", "__call__", {}))
