@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import pytest
 TESTS = Path(__file__).parent
 # A folder in which compiled programs are kept between runs; without it they go with the run.
 CACHE = "INDEXTTS_JAX_TEST_CACHE"
+
+NO_EMITTERS = "--xla_cpu_use_fusion_emitters=false"
 
 # What a test needs, by its folder: nothing compiled; networks against arrays, laws and the
 # reference; whole commands, speech and processes. A test that is marked nightly is in no other.
@@ -41,9 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Many tests compile the same programs: one folder for all workers."""
     for name in ("unit: of one function", "parity: of networks", "commands: of the whole"):
         config.addinivalue_line("markers", name)
-    # Half of compiling is LLVM's costly passes. The default run leaves them out: the arithmetic is
-    # the same. The nightly run has them, and so has the validation of the tiny set in `.ci/run`.
+    # Most of compiling is LLVM's costly passes and XLA's emitters of fusions by way of MLIR. The
+    # default run leaves both out: the arithmetic is the same. The nightly run has them, and so has
+    # the validation of the tiny set in `.ci/run`.
     quick = config.option.markexpr != "nightly"
+    flags = os.environ.get("XLA_FLAGS", "")
+    if quick and not hasattr(config, "workerinput") and _known(f"{flags} {NO_EMITTERS}"):
+        os.environ["XLA_FLAGS"] = f"{flags} {NO_EMITTERS}"
     if not os.environ.get(CACHE):
         folder = tempfile.TemporaryDirectory(prefix="indextts_jax_tests_")
         config.add_cleanup(folder.cleanup)
@@ -57,6 +64,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
     jax.config.update("jax_default_matmul_precision", "highest")
     jax.config.update("jax_disable_most_optimizations", quick)
+
+
+def _known(flags: str) -> bool:
+    """Whether this XLA knows its flags: another version may have dropped one, and would abort."""
+    code, switches = "import jax; jax.devices()", os.environ | {"XLA_FLAGS": flags}
+    return not subprocess.run(
+        [sys.executable, "-c", code], env=switches, capture_output=True
+    ).returncode
 
 
 def _together(file: str) -> int:

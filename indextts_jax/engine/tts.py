@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import jax
 import numpy as np
@@ -185,39 +185,17 @@ class IndexTTS:
         """The pieces of a text that the tokenizer does not know: they are not spoken as written."""
         return [unknown.piece for unknown in self.script(text).unknown]
 
-    @overload
-    def stream(
-        self,
-        request: Request,
-        /,
-        *,
-        on_stage: StageCallback | None = None,
-        progress: Progress | None = None,
-    ) -> Generator[Part, None, None]: ...
-
-    @overload
-    def stream(
-        self,
-        text: str,
-        voice: Voice,
-        /,
-        *,
-        emotion: Emotion | EmotionPrompt | None = None,
-        settings: Settings | None = None,
-        seed: int = 0,
-        on_stage: StageCallback | None = None,
-        progress: Progress | None = None,
-    ) -> Generator[Part, None, None]: ...
-
     def stream(
         self,
         what: str | Request,
         voice: Voice | None = None,
         /,
         *,
+        emotion: Emotion | EmotionPrompt | None = None,
+        settings: Settings | None = None,
+        seed: int | None = None,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
-        **options: Any,
     ) -> Generator[Part, None, None]:
         """The parts of `speak`, segment by segment, each as soon as it is spoken.
 
@@ -229,7 +207,8 @@ class IndexTTS:
         Raises:
             InputError, ReplyError: as `speak`.
         """
-        return self._stream(_request(what, voice, options), on_stage, progress, in_order=True)
+        request = _request(what, voice, emotion=emotion, settings=settings, seed=seed)
+        return self._stream(request, on_stage, progress, in_order=True)
 
     def _stream(
         self,
@@ -340,41 +319,21 @@ class IndexTTS:
         many = self.stream_many(requests, settings=settings, on_stage=on_stage, progress=progress)
         return [speech for _, speech in sorted(many, key=lambda found: found[0])]
 
-    @overload
-    def speak(
-        self,
-        request: Request,
-        /,
-        *,
-        on_stage: StageCallback | None = None,
-        progress: Progress | None = None,
-    ) -> Speech: ...
-
-    @overload
-    def speak(
-        self,
-        text: str,
-        voice: Voice,
-        /,
-        *,
-        emotion: Emotion | EmotionPrompt | None = None,
-        settings: Settings | None = None,
-        seed: int = 0,
-        on_stage: StageCallback | None = None,
-        progress: Progress | None = None,
-    ) -> Speech: ...
-
     def speak(
         self,
         what: str | Request,
         voice: Voice | None = None,
         /,
         *,
+        emotion: Emotion | EmotionPrompt | None = None,
+        settings: Settings | None = None,
+        seed: int | None = None,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
-        **options: Any,
     ) -> Speech:
-        """A text in a voice, or a request; the same seed gives the same waveform.
+        """A text in a voice, or a request (which has its own emotion, settings and seed).
+
+        The same seed (0, if none is given) gives the same waveform.
 
         The emotion is the voice's own, or what an `Emotion` says, or an emotion prompt. What of it
         has no effect is named by a warning. What is odd about the text (pieces that the tokenizer
@@ -386,7 +345,7 @@ class IndexTTS:
             Failure: if the model says nothing at all.
             ReplyError: if the emotion model's reply cannot be understood.
         """
-        request = _request(what, voice, options)
+        request = _request(what, voice, emotion=emotion, settings=settings, seed=seed)
         parts = list(self._stream(request, on_stage, progress, in_order=False))
         if not any(part.segment.codes for part in parts):
             raise Failure("the model said nothing at all: try another seed")
@@ -403,13 +362,13 @@ class IndexTTS:
         return Speech(samples, self.sample_rate, segments, seconds)
 
 
-def _request(what: str | Request, voice: Voice | None, options: dict[str, Any]) -> Request:
+def _request(what: str | Request, voice: Voice | None, **options: Any) -> Request:
     """The request that the arguments of `speak` stand for."""
+    given = {name: option for name, option in options.items() if option is not None}
     if isinstance(what, Request):
-        if voice is not None or options:
+        if voice is not None or given:
             raise TypeError("a request has its own voice, emotion, settings and seed")
         return what
-    given = {name: option for name, option in options.items() if option is not None}
     if isinstance(given.get("emotion"), EmotionPrompt):
         given["emotion"] = Emotion(prompt=given["emotion"])
     if voice is None:

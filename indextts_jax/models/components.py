@@ -11,7 +11,7 @@ from flax import nnx
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.layers.parameters import Table
+from indextts_jax.layers.parameters import Table, shapes_only
 from indextts_jax.utils import disk_cache
 from indextts_jax.utils.strict_data import to_data
 
@@ -74,7 +74,8 @@ def _traced(name: str, section: Any, fused_attention: bool) -> tuple[Any, Any]:
     """Graph and shapes of a component by what they depend on: this takes seconds."""
     cls: Any = module_class(name)
     kernels = {"fused_attention": True} if fused_attention else {}
-    return nnx.split(nnx.eval_shape(lambda: cls(section, **kernels, rngs=nnx.Rngs(0))))
+    with shapes_only():
+        return nnx.split(nnx.eval_shape(lambda: cls(section, **kernels, rngs=nnx.Rngs(0))))
 
 
 @functools.cache

@@ -134,6 +134,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.chdir(folder)
         argv = ["--checkpoint=tiny", "--speaker=speaker.wav", "--steps=2", "--max_codes=24"]
         patch.setattr(IndexTTS, "open", functools.cache(IndexTTS.open))
+        patch.setattr(IndexTTS, "release_encoders", lambda self: None)  # they are needed again
         speak, said = IndexTTS.speak, list[Speech]()
 
         def once(*given: Any, **more: Any) -> Speech:

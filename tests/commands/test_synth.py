@@ -40,7 +40,8 @@ def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _loaded_once() -> Iterator[None]:
     """A checkpoint is loaded once for all tests here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(IndexTTS, "load", functools.cache(IndexTTS.load))
+        patch.setattr(IndexTTS, "open", functools.cache(IndexTTS.open))
+        patch.setattr(IndexTTS, "release_encoders", lambda self: None)  # they are needed again
         yield
 
 
