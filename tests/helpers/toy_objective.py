@@ -97,10 +97,10 @@ def base() -> Base:
             "blocks": {"kernel": draw(1, WIDTH, 8), "bias": draw(8)},
             "out": {"kernel": draw(8, 1)},
             "norm": {"mean": np.float32(0)},
-            "table": {"kernel": draw(3)},
+            "table": {"positions": draw(3)},
         }
     }
-    return Base(params, frozenset({"toy.table.kernel"}), "0123456789abcdef")
+    return Base(params, frozenset({"toy.table.positions"}), "0123456789abcdef")
 
 
 def data(folder: Path, rows: int = 23) -> Prepared:

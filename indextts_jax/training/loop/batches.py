@@ -15,7 +15,7 @@ import numpy as np
 from indextts_jax.errors import InputError
 from indextts_jax.training.data.prepared import Prepared, Row
 from indextts_jax.training.objectives.base import Batch, Objective
-from indextts_jax.training.recipe import BatchRecipe
+from indextts_jax.training.recipe import BatchRecipe, Recipe
 
 ORDER, CONTENT = 0, 1  # what a generator is for: the order of an epoch, what is in a batch
 
@@ -136,13 +136,17 @@ def _weights(rows: Sequence[Row], sizes: Sequence[float], recipe: BatchRecipe) -
 
 
 def collate(
-    objective: Objective, data: Prepared, chosen: Chosen, seed: int, step: int, pieces: int
+    objective: Objective, data: Prepared, chosen: Chosen, recipe: Recipe, step: int
 ) -> Batch:
-    """The arrays of a batch, with the pieces as first axis; "row" numbers the rows of the whole."""
-    rng = generator(seed, CONTENT, step)
+    """The arrays of a batch, with the pieces as first axis.
+
+    "row" numbers the rows of the whole batch; "progress" is the share of all steps that is behind.
+    """
+    rng = generator(recipe.seed, CONTENT, step)
     batch = dict(objective.collate(chosen.rows, data, chosen.seconds, rng))
     batch["row"] = np.arange(len(chosen.rows), dtype=np.int32)
-    return split(batch, pieces)
+    batch["progress"] = np.full(len(chosen.rows), step / recipe.steps, np.float32)
+    return split(batch, recipe.batch.pieces)
 
 
 def split(batch: Mapping[str, Any], pieces: int) -> Batch:

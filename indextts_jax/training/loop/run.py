@@ -114,10 +114,7 @@ class Run:
     def _prepared_batch(self, step: int) -> tuple[Chosen, dict[str, Any]]:
         recipe = self.setup.recipe
         chosen = self.batches.at(step)
-        arrays = collate(
-            self.setup.objective, self.data, chosen, recipe.seed, step, recipe.batch.pieces
-        )
-        return chosen, arrays
+        return chosen, collate(self.setup.objective, self.data, chosen, recipe, step)
 
     def _evaluate(self, state: State, step: int) -> str | None:
         """Measures the model; gives a reason to end, if there is one."""

@@ -87,7 +87,7 @@ def open_session(
         for feature in objective.needs:
             data.read(row, feature)
     batches = Batches(train, [objective.size(row) for row in train], recipe.batch, recipe.seed)
-    first = collate(objective, data, batches.at(0), recipe.seed, 0, recipe.batch.pieces)
+    first = collate(objective, data, batches.at(0), recipe, 0)
     placement = Placement.on(devices, sharded=recipe.shard)
     setup = set_up(recipe, objective, base.params, base.tables, first, placement)
     limit = recipe.evaluation.rows

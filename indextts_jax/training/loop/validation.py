@@ -85,6 +85,7 @@ class Validation:
                 rng = generator(self.recipe.seed, CONTENT, 2**32 + number)
                 batch = dict(self.objective.collate(rows, self.data, seconds, rng))
                 batch["row"] = np.resize(indices, count).astype(np.int32)
+                batch["progress"] = np.ones(count, np.float32)
                 number += 1
                 yield [self.rows[i] for i in indices], self._put(batch)
 
