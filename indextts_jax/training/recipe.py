@@ -93,7 +93,7 @@ class BatchRecipe:
 class EvaluationRecipe:
     """What is measured while training, and when that ends it."""
 
-    every: int = 500  # steps
+    every: int = 0  # steps; 0: an epoch; set by the run
     rows: int | None = None  # most validation rows; all without it
     patience: int | None = 5  # evaluations without gain after which training ends
     samples: bool = True  # speak the fixed texts with the real pipeline
@@ -102,7 +102,7 @@ class EvaluationRecipe:
     guard_stop: float = 0.2  # rise that ends training
 
     def __post_init__(self) -> None:
-        _require(self.every > 0, f"evaluation.every must be positive, got {self.every}")
+        _require(self.every >= 0, f"evaluation.every must not be negative, got {self.every}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +139,8 @@ class Recipe:
     # Components that are drawn anew rather than read from the checkpoint; ("*",) is all.
     scratch: tuple[str, ...] = ()
     model: str | None = None  # bundled sizes, where there is no checkpoint to take them from
-    steps: int
+    steps: int = 0  # 0: as many as `epochs` take; set by the run
+    epochs: float = 0.0  # where `steps` is not set
     seed: int = 0
     compute: str = "float32"
     shard: bool = False  # masters, moments and averages are sharded over the devices
@@ -153,7 +154,10 @@ class Recipe:
     log: LogRecipe = LogRecipe()
 
     def __post_init__(self) -> None:
-        _require(self.steps > 0, f"steps must be positive, got {self.steps}")
+        _require(
+            self.steps >= 0 and self.epochs >= 0 and self.steps + self.epochs > 0,
+            f"steps or epochs must be positive, got {self.steps} and {self.epochs}",
+        )
         _require(self.most_skipped > 0, f"most_skipped must be positive, got {self.most_skipped}")
         _require(
             self.compute in COMPUTE,

@@ -83,6 +83,14 @@ class Batches:
         with self._lock:
             return self._at(step)
 
+    def steps_of(self, epochs: float) -> int:
+        """Steps that so many epochs take, at least 1."""
+        with self._lock:
+            whole, part = divmod(epochs, 1)
+            sizes = [len(self._epoch(number)) for number in range(int(whole) + (part > 0))]
+        last = round(part * sizes.pop()) if part > 0 else 0
+        return max(1, sum(sizes) + last)
+
     def _at(self, step: int) -> Chosen:
         while not self._ends or self._ends[-1] <= step:
             number = len(self._ends)

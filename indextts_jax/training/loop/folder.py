@@ -148,7 +148,8 @@ def resumed_recipe(folder: Path, wanted: Recipe | None) -> Recipe:
     batch = dataclasses.replace(
         wanted.batch, multiple=wanted.batch.multiple or before.batch.multiple
     )
-    wanted = dataclasses.replace(wanted, batch=batch)
+    steps = wanted.steps or before.steps
+    wanted = dataclasses.replace(wanted, batch=batch, steps=steps)
     if keys := recipes.changed_keys(before, wanted):
         old, new = recipes.flat(before), recipes.flat(wanted)
         told = [f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys]

@@ -67,6 +67,16 @@ def with_multiple(recipe: Recipe, devices: int) -> Recipe:
     return dataclasses.replace(recipe, batch=dataclasses.replace(recipe.batch, multiple=multiple))
 
 
+def with_steps(recipe: Recipe, batches: Batches) -> Recipe:
+    """The recipe with numbers of steps in place of epochs."""
+    every = recipe.evaluation.every or batches.steps_of(1)
+    return dataclasses.replace(
+        recipe,
+        steps=recipe.steps or batches.steps_of(recipe.epochs),
+        evaluation=dataclasses.replace(recipe.evaluation, every=every),
+    )
+
+
 def open_session(
     recipe: Recipe,
     objective: Objective,
@@ -87,6 +97,7 @@ def open_session(
         for feature in objective.needs:
             data.read(row, feature)
     batches = Batches(train, [objective.size(row) for row in train], recipe.batch, recipe.seed)
+    recipe = with_steps(recipe, batches)
     first = collate(objective, data, batches.at(0), recipe, 0)
     placement = Placement.on(devices, sharded=recipe.shard)
     setup = set_up(recipe, objective, base.params, base.tables, first, placement)

@@ -133,6 +133,7 @@ def test_bfloat16_computes_and_masters_stay_float32(tmp_path: Path) -> None:
     assert metrics["model.loss"] != exact["model.loss"]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("sharded", [False, True])
 def test_four_devices_equal_one(tmp_path: Path, sharded: bool) -> None:
     alone, metrics = after(session(tmp_path / "data"))
