@@ -146,9 +146,9 @@ def postponed(note: Callable[[str], None]) -> Iterator[Callable[[], int | None]]
         else:
             raise KeyboardInterrupt
 
-    for number in _STOPPING:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            before[number] = signal.signal(number, handle)
+    for known in _STOPPING:
+        if signal.getsignal(known) != signal.SIG_IGN:
+            before[known] = signal.signal(known, handle)
     try:
         yield lambda: came[0] if came else None
     finally:

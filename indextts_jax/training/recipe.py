@@ -135,7 +135,7 @@ class Recipe:
     """Every number of a run."""
 
     objective: str  # see `objectives/registry.py`
-    options: dict = dataclasses.field(default_factory=dict)  # type: ignore[type-arg]
+    options: dict = dataclasses.field(default_factory=dict)  # of the objective; it reads them
     # Components that are drawn anew rather than read from the checkpoint; ("*",) is all.
     scratch: tuple[str, ...] = ()
     model: str | None = None  # bundled sizes, where there is no checkpoint to take them from

@@ -2,13 +2,13 @@
 
 import collections
 import concurrent.futures
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def ahead(make: Callable[[int], T], first: int, last: int, depth: int = 2) -> Iterator[T]:
+def ahead(make: Callable[[int], T], first: int, last: int, depth: int = 2) -> Generator[T, None, None]:
     """`make(first), ..., make(last - 1)` in order, up to `depth` of them made beforehand.
 
     An error of `make` is raised at its turn.

@@ -272,7 +272,7 @@ class Saves:
     def _choose_best(self) -> None:
         there = self._ranked(steps_in(self._run))
         best = min(there, key=lambda score: (score.value, score.step), default=None)
-        self.best = dataclasses.replace(self.best, best=best and best.step)
+        self.best = dataclasses.replace(self.best, best=None if best is None else best.step)
         write_whole(self._run / BEST, json.dumps(to_data(self.best), indent=1).encode())
 
     def load(self, step: int, like: State) -> State:

@@ -52,7 +52,7 @@ class Stepper:
         """One step; see the class."""
         key = step_key(self.recipe.seed, state.step)
         params, moments = dict(state.params), dict(state.moments)
-        statistics, metrics = dict(state.statistics), {}
+        statistics, metrics = dict(state.statistics), Metrics()
         finite = jnp.bool_(True)
         for part in self.parts:
             mine = {path: state.params[path] for path in self.layout.trained[part.name]}

@@ -78,13 +78,14 @@ class Validation:
         number = 0
         place = np.searchsorted(self.recipe.batch.buckets, sizes)
         for bucket, seconds in enumerate(self.recipe.batch.buckets):
-            mine, count = np.flatnonzero(place == bucket), rows_of(self.recipe.batch, seconds)
+            mine, count = np.flatnonzero(place == bucket).tolist(), rows_of(self.recipe.batch, seconds)
             for begin in range(0, len(mine), count):
                 indices = mine[begin : begin + count]
-                rows = [self.rows[i] for i in np.resize(indices, count)]
+                filled = np.resize(np.asarray(indices), count)
+                rows = [self.rows[i] for i in filled.tolist()]
                 rng = generator(self.recipe.seed, CONTENT, 2**32 + number)
                 batch = dict(self.objective.collate(rows, self.data, seconds, rng))
-                batch["row"] = np.resize(indices, count).astype(np.int32)
+                batch["row"] = filled.astype(np.int32)
                 batch["progress"] = np.ones(count, np.float32)
                 number += 1
                 yield [self.rows[i] for i in indices], self._put(batch)

@@ -30,7 +30,7 @@ class Term(NamedTuple):
     """
 
     total: Array  # float32 scalar
-    count: Array  # float32 scalar
+    count: Array  # type: ignore[assignment]  # float32 scalar; in place of the tuple's method
 
 
 class Outcome(NamedTuple):
