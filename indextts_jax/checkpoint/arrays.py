@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from indextts_jax.checkpoint.reading import CheckpointMismatch, compare_trees, quiet
@@ -56,3 +59,24 @@ def read_arrays(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
         except Exception as error:  # Orbax raises whatever its storage layers do
             words = " ".join(str(error).split())[:300]
             raise CheckpointMismatch(folder, [f"it cannot be read: {words}"]) from error
+
+
+def read_all(folder: Path) -> dict[str, Any]:
+    """The trees in a folder as NumPy arrays, whatever they are.
+
+    Raises:
+        CheckpointMismatch: saying what cannot be read.
+    """
+    folder = folder.absolute()
+    with quiet():
+        try:
+            held = ocp.checkpointables_metadata(folder).metadata
+        except Exception as error:  # Orbax raises whatever its storage layers do
+            words = " ".join(str(error).split())[:300]
+            raise CheckpointMismatch(folder, [f"it cannot be read: {words}"]) from error
+    device = jnp.zeros(()).sharding
+    trees = {name: tree for name, tree in held.items() if isinstance(tree, Mapping)}
+    expected = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), trees
+    )
+    return {name: jax.tree.map(np.asarray, t) for name, t in read_arrays(folder, expected).items()}

@@ -8,7 +8,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(make: Callable[[int], T], first: int, last: int, depth: int = 2) -> Generator[T, None, None]:
+def ahead(
+    make: Callable[[int], T], first: int, last: int, depth: int = 2
+) -> Generator[T, None, None]:
     """`make(first), ..., make(last - 1)` in order, up to `depth` of them made beforehand.
 
     An error of `make` is raised at its turn.

@@ -78,7 +78,10 @@ class Validation:
         number = 0
         place = np.searchsorted(self.recipe.batch.buckets, sizes)
         for bucket, seconds in enumerate(self.recipe.batch.buckets):
-            mine, count = np.flatnonzero(place == bucket).tolist(), rows_of(self.recipe.batch, seconds)
+            mine, count = (
+                np.flatnonzero(place == bucket).tolist(),
+                rows_of(self.recipe.batch, seconds),
+            )
             for begin in range(0, len(mine), count):
                 indices = mine[begin : begin + count]
                 filled = np.resize(np.asarray(indices), count)
