@@ -16,10 +16,16 @@ from indextts_jax.cli.interruption import INTERRUPTED, postponed
 from indextts_jax.cli.terminal import say, warn
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.runtime.model import load_model
 from indextts_jax.training.data.prepared import Prepared
+from indextts_jax.training.evaluation import report
+from indextts_jax.training.evaluation.guard import guard_of
+from indextts_jax.training.evaluation.samples import TEXTS, Samples, pace
+from indextts_jax.training.evaluation.speaking import scale_of
 from indextts_jax.training.loop import folder as folders
-from indextts_jax.training.loop import stop
+from indextts_jax.training.loop import log, stop
 from indextts_jax.training.loop.dry_run import estimate
+from indextts_jax.training.loop.run import Measure
 from indextts_jax.training.loop.session import Session, open_session, train
 from indextts_jax.training.objectives import registry
 from indextts_jax.training.parameters import Source
@@ -36,6 +42,8 @@ COMMON = (
     "dry_run",
     "device",
     "devices",
+    "sample_prompt",
+    "guard",
 )
 EXAMPLES = (
     "train --recipe gpt_lora --data prepared --checkpoint indextts2 --dst runs/anna",
@@ -60,6 +68,10 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
     text("stop_after", None, "Save and end after this time, for instance 2h45m.", **own)
     boolean("dry_run", False, "Only say what trains, and what memory and time it takes.", **own)
+    absl_flags.DEFINE_multi_string(
+        "sample_prompt", [], "Recording that samples are spoken with; repeats.", **own
+    )
+    text("guard", None, "Prepared data that the model must not get worse on.", **own)
     boolean("tensorboard", False, "Write TensorBoard events too (extra: train).", **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     absl_flags.DEFINE_integer(
@@ -83,11 +95,12 @@ def main(flags: Any) -> int:
     say(f"Using device: {len(chosen)} x {devices.describe(chosen[0])}")
     cache_folder.enable_compilation_cache()
     with jax.default_device(chosen[0]):
-        session = _session(recipe, Path(data), checkpoint, chosen)
+        source = Source(recipe, checkpoint)
+        session = _session(source, Path(data), chosen)
         if flags.dry_run:
             say(str(estimate(session, folder)))
             return 0
-        return _train(flags, folder, session, deadline)
+        return _train(flags, folder, source, session, deadline)
 
 
 def _what(flags: Any, folder: Path) -> tuple[Recipe, str, str | None]:
@@ -122,19 +135,20 @@ def _devices(platform: str, count: int) -> list[jax.Device]:
     return every[: count or len(every)]
 
 
-def _session(
-    recipe: Recipe, data: Path, checkpoint: str | None, chosen: list[jax.Device]
-) -> Session:
-    source = Source(recipe, checkpoint)
+def _session(source: Source, data: Path, chosen: list[jax.Device]) -> Session:
+    recipe = source.recipe
     objective = registry.build(recipe.objective, source.config, recipe.options, source.components)
     for note in getattr(objective, "notes", ()):
         warn(note)
     prepared = Prepared.open(data)
+    source.check_data(prepared, objective.needs)
     base = source.base(objective.components)
     return open_session(recipe, objective, base, prepared, chosen)
 
 
-def _train(flags: Any, folder: Path, session: Session, deadline: stop.Deadline) -> int:
+def _train(
+    flags: Any, folder: Path, source: Source, session: Session, deadline: stop.Deadline
+) -> int:
     counts = ", ".join(f"{name} {count:,}" for name, count in session.setup.counts().items())
     say(f"Training {counts} parameters on {len(session.batches.rows)} clips")
     if session.validation is None:
@@ -152,6 +166,8 @@ def _train(flags: Any, folder: Path, session: Session, deadline: stop.Deadline) 
             session,
             resume=flags.resume,
             asked=asked,
+            measures=_measures(flags, folder, source, session),
+            report=lambda: report.write(folder),
             listeners=_listeners(folder) if flags.tensorboard else (),
             say=say,
             warn=warn,
@@ -162,6 +178,35 @@ def _train(flags: Any, folder: Path, session: Session, deadline: stop.Deadline) 
         if not ending.asked or came() is None:
             return 0
         return TERMINATED if came() == signal.SIGTERM else INTERRUPTED
+
+
+def _measures(flags: Any, folder: Path, source: Source, session: Session) -> list[Measure]:
+    """Samples and the guard, as far as they are asked for."""
+    found: list[Measure] = []
+    recipe = session.recipe
+    if flags.guard is not None:
+        guarded = Prepared.open(flags.guard)
+        source.check_data(guarded, session.setup.objective.needs)
+        found.append(guard_of(session, guarded, log.read(folder) if flags.resume else ()))
+    if not recipe.evaluation.samples:
+        return found
+    if not flags.sample_prompt or source.saved is None:
+        say("No samples are spoken: they need --checkpoint and --sample_prompt RECORDING")
+        return found
+    for path in flags.sample_prompt:
+        if not Path(path).is_file():
+            raise InputError(f"sample_prompt {path}: there is no such file", "sample_prompt")
+    found.append(
+        Samples(
+            run=folder,
+            base=load_model(source.saved.path, lazy=True),
+            prompts=[Path(path) for path in flags.sample_prompt],
+            typical=pace(session.batches.rows),
+            texts=recipe.evaluation.texts or TEXTS,
+            scale=scale_of(recipe),
+        )
+    )
+    return found
 
 
 def _listeners(folder: Path) -> tuple[Any, ...]:

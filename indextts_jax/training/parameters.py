@@ -1,6 +1,7 @@
 """The parameters that a run begins with: from a checkpoint, or drawn anew."""
 
 import fnmatch
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from flax import nnx
 
 from indextts_jax.checkpoint.reading import Checkpoint, open_checkpoint
 from indextts_jax.config import ModelConfig, bundled_config
-from indextts_jax.errors import InputError
+from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, module_class, structure
+from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.loop.session import Base
 from indextts_jax.training.loop.state import leaves_of
 from indextts_jax.training.recipe import Recipe
@@ -23,7 +25,7 @@ class Source:
     """Where components come from, before any is read."""
 
     def __init__(self, recipe: Recipe, checkpoint: str | Path | None):
-        self._recipe = recipe
+        self.recipe = recipe
         self.saved: Checkpoint | None = None if checkpoint is None else open_checkpoint(checkpoint)
         if self.saved is not None:
             self.config: ModelConfig = self.saved.config
@@ -38,7 +40,7 @@ class Source:
 
     def is_drawn(self, name: str) -> bool:
         """Whether a component is drawn anew."""
-        return any(fnmatch.fnmatch(name, pattern) for pattern in self._recipe.scratch)
+        return any(fnmatch.fnmatch(name, pattern) for pattern in self.recipe.scratch)
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -51,6 +53,38 @@ class Source:
             if name in saved
             or (self.is_drawn(name) and getattr(self.config, name, None) is not None)
         )
+
+    def check_data(self, data: Prepared, needs: Sequence[str]) -> None:
+        """Makes sure that the features needed were made with this model, as far as it is given.
+
+        Raises:
+            InputError: for another tokenizer, or components that made features and are others.
+        """
+        if self.saved is None:
+            return
+        tokens = hashlib.sha256(self.saved.tokenizer).hexdigest()
+        problems = []
+        if data.settings.tokenizer and data.settings.tokenizer != tokens:
+            problems.append(
+                f"tokenizer: {data.settings.tokenizer[:12]}, the checkpoint has {tokens[:12]}"
+            )
+        for made in data.settings.components:
+            name, _, fingerprint = made.partition("=")
+            if name == "gpt" and "latents" not in needs:
+                continue  # which alone are made by it
+            if name in self.saved.components and not self.is_drawn(name):
+                ours = self.saved.provenance.fingerprint([name])
+                if ours != fingerprint:
+                    problems.append(f"{name}: {fingerprint[:12]}, the checkpoint has {ours[:12]}")
+        if problems:
+            raise InputError(
+                gathered(
+                    f"with {data.folder}, which was prepared with another model than "
+                    f"{self.saved.path}",
+                    problems,
+                )
+                + "; prepare the data again"
+            )
 
     def base(self, names: Sequence[str]) -> Base:
         """The parameters of some components, with their hash.
@@ -68,7 +102,7 @@ class Source:
         if self.saved is not None and loaded:
             fingerprint = self.saved.provenance.fingerprint(loaded)
             params |= self.saved.load(loaded)
-        key = jax.random.key(self._recipe.seed)
+        key = jax.random.key(self.recipe.seed)
         for name in names:
             if name not in loaded:
                 number = sorted([*COMPONENTS, *OPTIONAL, *names]).index(name)
@@ -82,7 +116,7 @@ class Source:
         return Base(
             params,
             frozenset(tables),
-            hashing.digest([*what, self._recipe.seed if len(loaded) < len(names) else None]),
+            hashing.digest([*what, self.recipe.seed if len(loaded) < len(names) else None]),
             None if self.saved is None else str(self.saved.path),
         )
 
