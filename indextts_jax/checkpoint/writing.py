@@ -204,7 +204,7 @@ def _save_component(
     if failure:
         await_writers(stage)
         raise CheckpointError(
-            f"cannot write {name} in {stage.parent}: {_reason(failure[0])}"
+            f"cannot write {name} in {stage.parent}: {reason_of(failure[0])}"
         ) from failure[0]
     written = json.loads((part / INDEX).read_text(encoding="utf-8"))
     handlers = index.get("item_handlers", {}) | written["item_handlers"]
@@ -213,7 +213,7 @@ def _save_component(
     return written | {"item_handlers": handlers}
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The system's own words where Orbax quotes its number, else Orbax's, on one line."""
     said = " ".join(str(error).split())
     number = re.search(r"os_error_code='(\d+)'", said)

@@ -123,3 +123,34 @@ def abandonable() -> Iterator[None]:
         writer.close()
         thread.join()
         reader.close()
+
+
+@contextlib.contextmanager
+def postponed(note: Callable[[str], None]) -> Iterator[Callable[[], int | None]]:
+    """The first signal is only noted, so that work can end at a good place; a second one raises.
+
+    Gives the function that says which signal came; `note` gets a line as it comes.
+    """
+    if not _in_main_thread():
+        yield lambda: None
+        return
+    came: list[int] = []
+    before: dict[int, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1:
+            note("stopping after this step, with a save; once more stops at once, without")
+        elif number == signal.SIGTERM:
+            raise Terminated
+        else:
+            raise KeyboardInterrupt
+
+    for known in _STOPPING:
+        if signal.getsignal(known) != signal.SIG_IGN:
+            before[known] = signal.signal(known, handle)
+    try:
+        yield lambda: came[0] if came else None
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)

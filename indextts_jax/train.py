@@ -1,0 +1,226 @@
+"""`python -m indextts_jax.train`: trains a model on prepared data; stops and goes on exactly.
+
+python -m indextts_jax.train --recipe gpt_lora --data clips --checkpoint indextts2 --dst runs/anna
+python -m indextts_jax.train --dst runs/anna --resume
+"""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags as absl_flags
+
+from indextts_jax.cli import runner
+from indextts_jax.cli.interruption import INTERRUPTED, postponed
+from indextts_jax.cli.terminal import say, warn
+from indextts_jax.errors import InputError
+from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.runtime.model import load_model
+from indextts_jax.training.data.prepared import Prepared
+from indextts_jax.training.evaluation import report
+from indextts_jax.training.evaluation.guard import guard_of
+from indextts_jax.training.evaluation.samples import TEXTS, Samples, pace
+from indextts_jax.training.evaluation.speaking import scale_of
+from indextts_jax.training.loop import folder as folders
+from indextts_jax.training.loop import log, stop
+from indextts_jax.training.loop.dry_run import estimate
+from indextts_jax.training.loop.run import Measure
+from indextts_jax.training.loop.session import Session, open_session, train
+from indextts_jax.training.objectives import registry
+from indextts_jax.training.parameters import Source
+from indextts_jax.training.recipe import Recipe, bundled, load_recipe
+
+COMMON = (
+    "recipe",
+    "data",
+    "checkpoint",
+    "dst",
+    "resume",
+    "set",
+    "stop_after",
+    "dry_run",
+    "device",
+    "devices",
+    "sample_prompt",
+    "guard",
+)
+EXAMPLES = (
+    "train --recipe gpt_lora --data prepared --checkpoint indextts2 --dst runs/anna",
+    "train --dst runs/anna --resume --stop_after 2h45m",
+    "train --recipe flow_lora --data prepared --checkpoint indextts2 --dst runs/flow --dry_run",
+)
+TERMINATED = 128 + signal.SIGTERM  # exit code
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags of this command."""
+    own: dict[str, Any] = {"flag_values": flags}
+    text, boolean = absl_flags.DEFINE_string, absl_flags.DEFINE_bool
+    names = ", ".join(bundled())
+    text("recipe", None, f"What to train and how: a YAML file, or one of {names}.", **own)
+    text("data", None, "Folder made by python -m indextts_jax.prepare.", **own)
+    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
+    text("dst", None, "Folder of the run.", **own)
+    boolean("resume", False, "Go on with the run in --dst, from its last save.", **own)
+    absl_flags.DEFINE_multi_string(
+        "set", [], "A value of the recipe by path: optimizer.rate=5e-5; repeats.", **own
+    )
+    text("stop_after", None, "Save and end after this time, for instance 2h45m.", **own)
+    boolean("dry_run", False, "Only say what trains, and what memory and time it takes.", **own)
+    absl_flags.DEFINE_multi_string(
+        "sample_prompt", [], "Recording that samples are spoken with; repeats.", **own
+    )
+    text("guard", None, "Prepared data that the model must not get worse on.", **own)
+    boolean("tensorboard", False, "Write TensorBoard events too (extra: train).", **own)
+    absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
+    absl_flags.DEFINE_integer(
+        "devices", 1, "Devices that share the rows of a batch; 0 is all.", lower_bound=0, **own
+    )
+
+
+def main(flags: Any) -> int:
+    """Trains until the recipe's steps are done, the time is up, or a signal comes.
+
+    Raises:
+        InputError: for a recipe, data or a checkpoint that cannot be used.
+    """
+    if flags.dst is None:
+        raise InputError("give --dst, the folder of the run")
+    folder = Path(flags.dst)
+    limit = None if flags.stop_after is None else stop.seconds_of(flags.stop_after)
+    deadline = stop.Deadline(limit)
+    recipe, data, checkpoint = _what(flags, folder)
+    chosen = _devices(flags.device, flags.devices)
+    say(f"Using device: {len(chosen)} x {devices.describe(chosen[0])}")
+    cache_folder.enable_compilation_cache()
+    with jax.default_device(chosen[0]):
+        source = Source(recipe, checkpoint)
+        session = _session(source, Path(data), chosen)
+        if flags.dry_run:
+            say(str(estimate(session, folder)))
+            return 0
+        return _train(flags, folder, source, session, deadline)
+
+
+def _what(flags: Any, folder: Path) -> tuple[Recipe, str, str | None]:
+    """Recipe, data and checkpoint, from the flags or, for one that goes on, from the run."""
+    changes = {}
+    for word in flags.set:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {word}: expected PATH=VALUE, for instance log.every=5")
+        changes[key] = value
+    if not flags.resume:
+        if flags.recipe is None or flags.data is None:
+            raise InputError("give --recipe and --data, or --resume to go on with a run")
+        return load_recipe(flags.recipe, changes), flags.data, flags.checkpoint
+    before = folders.read_record(folder) if folders.is_run(folder) else None
+    if before is None:
+        folders.read_recipe(folder)  # says what is missing
+        raise AssertionError
+    if flags.recipe is not None:
+        wanted = load_recipe(flags.recipe, changes)
+    else:
+        wanted = load_recipe(str(folder / folders.RECIPE), changes)
+    recipe = folders.resumed_recipe(folder, wanted)
+    return recipe, flags.data or before.data, flags.checkpoint or before.checkpoint
+
+
+def _devices(platform: str, count: int) -> list[jax.Device]:
+    first = devices.choose(platform)
+    every = jax.devices(first.platform)
+    if count > len(every):
+        raise InputError(f"devices {count}: there are {len(every)}", "devices")
+    return every[: count or len(every)]
+
+
+def _session(source: Source, data: Path, chosen: list[jax.Device]) -> Session:
+    recipe = source.recipe
+    objective = registry.build(recipe.objective, source.config, recipe.options, source.components)
+    for note in getattr(objective, "notes", ()):
+        warn(note)
+    prepared = Prepared.open(data)
+    source.check_data(prepared, objective.needs)
+    base = source.base(objective.components)
+    return open_session(recipe, objective, base, prepared, chosen)
+
+
+def _train(
+    flags: Any, folder: Path, source: Source, session: Session, deadline: stop.Deadline
+) -> int:
+    counts = ", ".join(f"{name} {count:,}" for name, count in session.setup.counts().items())
+    say(f"Training {counts} parameters on {len(session.batches.rows)} clips")
+    if session.validation is None:
+        warn("there are no validation rows: no save is the best, and nothing ends early")
+    with postponed(warn) as came:
+
+        def asked() -> str | None:
+            number = came()
+            if number is not None:
+                return "terminated" if number == signal.SIGTERM else "interrupted"
+            return deadline()
+
+        ending = train(
+            folder,
+            session,
+            resume=flags.resume,
+            asked=asked,
+            measures=_measures(flags, folder, source, session),
+            report=lambda: report.write(folder),
+            listeners=_listeners(folder) if flags.tensorboard else (),
+            say=say,
+            warn=warn,
+        )
+        say(f"ended after step {ending.step}: {ending.reason}")
+        if ending.asked:
+            say(f"go on with: python -m indextts_jax.train --dst {flags.dst} --resume")
+        if not ending.asked or came() is None:
+            return 0
+        return TERMINATED if came() == signal.SIGTERM else INTERRUPTED
+
+
+def _measures(flags: Any, folder: Path, source: Source, session: Session) -> list[Measure]:
+    """Samples and the guard, as far as they are asked for."""
+    found: list[Measure] = []
+    recipe = session.recipe
+    if flags.guard is not None:
+        guarded = Prepared.open(flags.guard)
+        source.check_data(guarded, session.setup.objective.needs)
+        found.append(guard_of(session, guarded, log.read(folder) if flags.resume else ()))
+    if not recipe.evaluation.samples:
+        return found
+    if not flags.sample_prompt or source.saved is None:
+        say("No samples are spoken: they need --checkpoint and --sample_prompt RECORDING")
+        return found
+    for path in flags.sample_prompt:
+        if not Path(path).is_file():
+            raise InputError(f"sample_prompt {path}: there is no such file", "sample_prompt")
+    found.append(
+        Samples(
+            run=folder,
+            base=load_model(source.saved.path, lazy=True),
+            prompts=[Path(path) for path in flags.sample_prompt],
+            typical=pace(session.batches.rows),
+            texts=recipe.evaluation.texts or TEXTS,
+            scale=scale_of(recipe),
+        )
+    )
+    return found
+
+
+def _listeners(folder: Path) -> tuple[Any, ...]:
+    from indextts_jax.training.loop.tensorboard import events
+
+    return (events(folder),)
+
+
+if __name__ == "__main__":
+    runner.run(
+        main,
+        define,
+        name="train",
+        summary="trains a model on prepared data; stops and goes on exactly.",
+        common=COMMON,
+        examples=EXAMPLES,
+    )

@@ -1,0 +1,126 @@
+"""Fixed texts, spoken by the real pipeline with fixed seeds at every evaluation.
+
+What can be said without a judge: whether segments ended by themselves, codes per character against
+the training clips, silence, clipping.
+"""
+
+import dataclasses
+import statistics
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indextts_jax.engine.request import Request
+from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.speech import Speech
+from indextts_jax.engine.tts import IndexTTS
+from indextts_jax.errors import PromptWarning
+from indextts_jax.models.components import Params
+from indextts_jax.runtime.model import Model
+from indextts_jax.training.data.prepared import Row
+from indextts_jax.training.evaluation.speaking import speaking
+from indextts_jax.training.loop.run import Measured
+
+FOLDER = "samples"
+TEXTS = (
+    "The ferry leaves at a quarter past seven, whatever the weather.",
+    "Could you hand me the blue folder, please?",
+    "No.",
+    "She counted every step on the way up, and lost her place near the top.",
+    "We drove through three villages without meeting anyone on the road.",
+    "I never said that it would be easy, only that it would be worth the trouble.",
+)
+RATIOS = (0.6, 1.6)  # of codes per character to the training clips' median: outside is suspicious
+FRAME = 0.02  # seconds
+SILENT = 0.001  # RMS of a frame, full scale being 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Spoken:
+    """One sample, as far as it can be judged without listening."""
+
+    text: int  # its number
+    prompt: int
+    ended: bool  # every segment came to its own end
+    ratio: float  # codes per character over the training clips' median
+    silence: float  # share of the frames
+    clipped: float  # share of the samples
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether one should listen to it."""
+        return not self.ended or not RATIOS[0] <= self.ratio <= RATIOS[1]
+
+
+def pace(rows: Sequence[Row]) -> float:
+    """Codes per character of clips: the median."""
+    found = [row.codes / len(row.text) for row in rows if row.codes and row.text]
+    return statistics.median(found) if found else 0.0
+
+
+def judge(speech: Speech, text: str, typical: float, *, number: int, prompt: int) -> Spoken:
+    """What can be said of a sample."""
+    samples = np.asarray(speech.samples, np.float64)
+    size = max(1, round(FRAME * speech.sample_rate))
+    frames = samples[: len(samples) // size * size].reshape(-1, size)
+    quiet = np.sqrt(np.mean(frames**2, axis=1)) < SILENT if len(frames) else np.ones(1)
+    codes = sum(segment.codes for segment in speech.segments)
+    return Spoken(
+        text=number,
+        prompt=prompt,
+        ended=not any(segment.truncated or segment.faults for segment in speech.segments),
+        ratio=codes / len(text) / typical if typical > 0 else 1.0,
+        silence=float(np.mean(quiet)),
+        clipped=float(np.mean(np.abs(samples) >= 0.999)) if len(samples) else 0.0,
+    )
+
+
+@dataclasses.dataclass
+class Samples:
+    """A measure: speaks, writes `samples/<step>/<text>_<prompt>.wav`, and sums up.
+
+    `base` is the model before training, as it is loaded to speak. Prompts are analysed anew each
+    time: the networks that do may be those that train.
+    """
+
+    run: Path
+    base: Model
+    prompts: Sequence[Path]  # recordings
+    typical: float  # codes per character
+    texts: Sequence[str] = TEXTS
+    scale: float = 1.0  # of adapters
+    settings: Settings = dataclasses.field(default_factory=Settings)
+    release: Callable[[], None] = lambda: None  # frees what only speaking needs
+
+    def __call__(self, step: int, params: Params) -> Measured:
+        """Speaks every text with every prompt."""
+        tts = IndexTTS(speaking(self.base, params, self.scale))
+        found = []
+        for prompt, recording in enumerate(self.prompts):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", PromptWarning)  # once is enough, and not here
+                voice = tts.voice(recording)
+            for number, text in enumerate(self.texts):
+                request = Request(text=text, voice=voice, seed=number, settings=self.settings)
+                speech = tts.speak(request)
+                path = self.run / FOLDER / str(step) / f"{number}_{prompt}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                speech.save(path)
+                found.append(judge(speech, text, self.typical, number=number, prompt=prompt))
+        self.release()
+        return Measured({"samples": summary(found)})
+
+
+def summary(found: Sequence[Spoken]) -> Mapping[str, Any]:
+    """Numbers over all samples, and which to listen to."""
+    return {
+        "count": len(found),
+        "ended": sum(one.ended for one in found),
+        "ratio": statistics.median(one.ratio for one in found),
+        "silence": statistics.mean(one.silence for one in found),
+        "clipped": max(one.clipped for one in found),
+        "listen": [f"{one.text}_{one.prompt}" for one in found if one.suspicious],
+    }

@@ -1,0 +1,136 @@
+"""What a run will take: what trains, memory of the compiled steps, timed steps, hours."""
+
+import dataclasses
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from indextts_jax.training.loop.batches import Chosen, collate
+from indextts_jax.training.loop.session import Session
+from indextts_jax.utils.text_table import table
+
+TIMED = 3  # steps
+LOOKED_AT = 50  # steps, for the share of each bucket
+
+
+@dataclasses.dataclass(frozen=True)
+class StepCost:
+    """The step of one bucket."""
+
+    seconds: float  # that rows are padded to
+    rows: int
+    compiling: float  # seconds
+    step: float  # seconds; the median of those timed
+    arguments: int  # bytes on each device: state, frozen parameters and batch
+    scratch: int  # bytes on each device besides
+    share: float  # of the steps of a run
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A run, estimated; `str` gives it as tables."""
+
+    trains: dict[str, int]  # numbers of parameters by component
+    frozen: int
+    steps: int
+    epochs: float
+    costs: tuple[StepCost, ...]
+    save: int  # bytes of a save
+    saves: int  # that are on disk at once
+    free: int  # bytes free on that disk
+
+    @property
+    def hours(self) -> float:
+        """Of steps and compiling; evaluations are not in it."""
+        steps = sum(cost.share * cost.step for cost in self.costs) * self.steps
+        return (steps + sum(cost.compiling for cost in self.costs)) / 3600
+
+    @property
+    def fits_on_disk(self) -> bool:
+        """Whether the saves do."""
+        return self.save * self.saves < self.free
+
+    def __str__(self) -> str:
+        """What trains, what a step of each bucket takes, and the whole."""
+        rows = [[name, f"{count:,}"] for name, count in self.trains.items()]
+        rows.append(["frozen", f"{self.frozen:,}"])
+        steps = [
+            [
+                f"{cost.seconds:g} s",
+                cost.rows,
+                f"{cost.share:.0%}",
+                f"{cost.compiling:.1f} s",
+                f"{cost.step:.3f} s",
+                f"{(cost.arguments + cost.scratch) / 1e9:.2f} GB",
+            ]
+            for cost in self.costs
+        ]
+        header = ("bucket", "rows", "of the steps", "compiling", "a step", "memory")
+        disk = f"{self.saves} saves of {self.save / 1e9:.2f} GB, {self.free / 1e9:.1f} GB are free"
+        return "\n\n".join(
+            [
+                table(("trains", "parameters"), rows),
+                table(header, steps),
+                f"{self.steps} steps, {self.epochs:.1f} epochs: about {self.hours:.2f} hours, "
+                f"without evaluations\ndisk: {disk}"
+                + ("" if self.fits_on_disk else ": too little"),
+            ]
+        )
+
+
+def estimate(session: Session, folder: Path) -> Estimate:
+    """Compiles the step of each bucket, and times it; the parameters are not changed."""
+    setup, recipe = session.setup, session.recipe
+    looked = min(recipe.steps, LOOKED_AT)
+    chosen = [session.batches.at(step) for step in range(looked)]
+    first: dict[float, tuple[int, Chosen]] = {}
+    for step, batch in enumerate(chosen):
+        first.setdefault(batch.seconds, (step, batch))
+    costs = [
+        _cost(session, step, batch, sum(c.seconds == seconds for c in chosen) / looked)
+        for seconds, (step, batch) in sorted(first.items())
+    ]
+    state = sum(leaf.nbytes for leaf in jax.tree.leaves(setup.state))
+    saves = recipe.saves
+    kept = saves.best + saves.last + 1
+    if saves.keep_every is not None:
+        kept += recipe.steps // saves.keep_every
+    existing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    return Estimate(
+        trains=setup.counts(),
+        frozen=sum(leaf.size for leaf in setup.frozen.values()),
+        steps=recipe.steps,
+        epochs=recipe.steps / session.batches.steps_of(1),
+        costs=tuple(costs),
+        save=state,
+        saves=kept,
+        free=shutil.disk_usage(existing).free,
+    )
+
+
+def _cost(session: Session, step: int, chosen: Chosen, share: float) -> StepCost:
+    setup, recipe = session.setup, session.recipe
+    arrays = collate(setup.objective, session.data, chosen, recipe, step)
+    batch = setup.placement.put_batch(arrays)
+    began = time.perf_counter()
+    lowered = jax.jit(setup.stepper).lower(setup.state, setup.frozen, batch)
+    program: Any = lowered.compile()
+    compiling = time.perf_counter() - began
+    memory = program.memory_analysis()
+    took = []
+    for _ in range(TIMED):
+        began = time.perf_counter()
+        jax.block_until_ready(program(setup.state, setup.frozen, batch))
+        took.append(time.perf_counter() - began)
+    return StepCost(
+        seconds=chosen.seconds,
+        rows=len(chosen.rows),
+        compiling=compiling,
+        step=sorted(took)[len(took) // 2],
+        arguments=getattr(memory, "argument_size_in_bytes", 0),
+        scratch=getattr(memory, "temp_size_in_bytes", 0),
+        share=share,
+    )

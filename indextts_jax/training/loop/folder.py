@@ -1,0 +1,177 @@
+"""The folder of a run: what it was started with, and whether it may go on with what it is given.
+
+recipe.yaml       every number, resolved
+provenance.json   hashes of the base and the data, versions, devices
+metrics.jsonl     a line a logged step and an evaluation
+steps/<n>/        saves
+best.json         which save is best
+samples/<n>/      what the model says after n steps
+report.md         a table of the evaluations
+"""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from indextts_jax.errors import Failure, InputError, gathered
+from indextts_jax.training import recipe as recipes
+from indextts_jax.training.recipe import Recipe
+from indextts_jax.utils import hashing
+from indextts_jax.utils.atomic import locked, write_whole
+from indextts_jax.utils.hashing import Version
+from indextts_jax.utils.strict_data import from_data, to_data
+
+RECIPE, PROVENANCE = "recipe.yaml", "provenance.json"
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """Where a run comes from."""
+
+    format: int = FORMAT
+    created: str
+    checkpoint: str | None  # path of the base; none where all parameters are drawn
+    base: str  # hash of the parameters that the run began with
+    data: str  # path of the prepared data
+    digest: str  # hash of what training reads of it
+    versions: tuple[Version, ...]
+    devices: tuple[str, ...]
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run."""
+    return (folder / RECIPE).is_file() and (folder / PROVENANCE).is_file()
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a run.
+
+    Raises:
+        InputError: if there is no run.
+    """
+    if not is_run(folder):
+        raise InputError(
+            f"{folder} is not the folder of a run ({RECIPE} or {PROVENANCE} is missing)"
+        )
+    path = folder / RECIPE
+    return recipes.parse_recipe(path.read_text("utf-8"), str(path))
+
+
+def read_record(folder: Path) -> RunRecord:
+    """What a run was started with.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    path = folder / PROVENANCE
+    try:
+        return from_data(RunRecord, json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error!s:.200}") from error
+
+
+def write_recipe(folder: Path, recipe: Recipe) -> None:
+    """Writes the resolved recipe of a run."""
+    text = yaml.safe_dump(to_data(recipe), sort_keys=False, allow_unicode=True)
+    _write(folder / RECIPE, text)
+
+
+def begin(folder: Path, recipe: Recipe, record: RunRecord) -> None:
+    """Makes the folder of a new run.
+
+    Raises:
+        InputError: if there is something already.
+    """
+    if is_run(folder):
+        raise InputError(f"{folder} is a run already; --resume goes on with it, or choose another")
+    if folder.exists() and (not folder.is_dir() or any(p.name != LOCK for p in folder.iterdir())):
+        raise InputError(f"{folder} exists and is not the folder of a run")
+    write_recipe(folder, recipe)
+    _write(folder / PROVENANCE, json.dumps(to_data(record), indent=1) + "\n")
+
+
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in a folder, which is made if need be."""
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror}") from error
+    try:
+        with locked(folder / LOCK, f"another process is training in {folder}"):
+            yield
+    finally:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # if nothing came of it
+
+
+def check_same(folder: Path, before: RunRecord, now: RunRecord) -> None:
+    """Makes sure that a run goes on from the same base with the same data.
+
+    Raises:
+        InputError: naming what differs.
+    """
+    problems = []
+    if before.base != now.base:
+        problems.append(
+            f"base: the run began with parameters {before.base[:12]} ({before.checkpoint}), "
+            f"{now.checkpoint} has {now.base[:12]}"
+        )
+    if before.digest != now.digest:
+        problems.append(
+            f"data: the run began with {before.digest[:12]} ({before.data}), {now.data} has "
+            f"{now.digest[:12]}"
+        )
+    if problems:
+        raise InputError(f"{folder} cannot go on: " + gathered("with --resume", problems))
+
+
+def resumed_recipe(folder: Path, wanted: Recipe | None) -> Recipe:
+    """The recipe that a run goes on with: its own, with free settings of `wanted`.
+
+    Raises:
+        InputError: naming every other key that differs.
+    """
+    before = read_recipe(folder)
+    if wanted is None:
+        return before
+    batch = dataclasses.replace(
+        wanted.batch, multiple=wanted.batch.multiple or before.batch.multiple
+    )
+    steps = wanted.steps or before.steps
+    wanted = dataclasses.replace(wanted, batch=batch, steps=steps)
+    if keys := recipes.changed_keys(before, wanted):
+        old, new = recipes.flat(before), recipes.flat(wanted)
+        told = [f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys]
+        raise InputError(
+            f"{folder} cannot go on with another recipe ({'; '.join(told)}); only "
+            f"{', '.join(recipes.FREE)} may change"
+        )
+    return wanted
+
+
+def different_versions(before: RunRecord) -> list[str]:
+    """Packages of another version than the run began with: results may differ in rounding."""
+    now = {one.package: one.version for one in hashing.versions()}
+    return [
+        f"{one.package} {one.version} (now {now.get(one.package)})"
+        for one in before.versions
+        if now.get(one.package) != one.version
+    ]
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise Failure(f"cannot write {path}: {error.strerror or error}") from error

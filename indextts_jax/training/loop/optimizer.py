@@ -1,0 +1,54 @@
+"""AdamW with a clipped norm, and the learning rate of a step.
+
+The moments come from optax. The rate is a function of the step alone and is applied here, so that
+it can be logged and does not hang on how many steps were skipped.
+"""
+
+import fnmatch
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from indextts_jax.training.loop.state import Leaves
+from indextts_jax.training.recipe import OptimizerRecipe
+
+
+def learning_rate(recipe: OptimizerRecipe, step: Any, steps: int) -> jax.Array:
+    """The rate of step `step` (from 0) of `steps`: linear warm-up, then the recipe's schedule."""
+    now = jnp.asarray(step, jnp.float32)
+    warm = jnp.minimum(1.0, (now + 1) / max(1, recipe.warmup))
+    after = jnp.maximum(0.0, now - recipe.warmup)
+    if recipe.schedule == "cosine":
+        share = jnp.minimum(1.0, after / max(1, steps - 1 - recipe.warmup))
+        shape = recipe.end + (1 - recipe.end) * 0.5 * (1 + jnp.cos(jnp.pi * share))
+    elif recipe.schedule == "exponential":
+        shape = jnp.exp(after * jnp.log(jnp.float32(recipe.factor)))
+    else:
+        shape = jnp.float32(1)
+    return recipe.rate * warm * shape
+
+
+def transformation(recipe: OptimizerRecipe) -> optax.GradientTransformation:
+    """Clipping, Adam and weight decay; the update is still to be multiplied by minus the rate."""
+
+    def decayed(params: Leaves) -> dict[str, bool]:
+        return {
+            path: any(fnmatch.fnmatch(path, pattern) for pattern in recipe.decayed)
+            for path in params
+        }
+
+    clip = optax.identity() if recipe.clip is None else optax.clip_by_global_norm(recipe.clip)
+    return optax.chain(
+        clip,
+        optax.scale_by_adam(recipe.b1, recipe.b2, recipe.eps),
+        optax.add_decayed_weights(recipe.decay, mask=decayed),
+    )
+
+
+def averaged(average: Leaves, params: Leaves, step: Any, decay: float) -> Leaves:
+    """The moving average after a step; its first steps forget the beginning faster."""
+    now = jnp.asarray(step, jnp.float32)
+    keep = jnp.minimum(decay, (1 + now) / (10 + now))
+    return jax.tree.map(lambda old, new: old + (1 - keep) * (new - old), average, params)

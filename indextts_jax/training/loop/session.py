@@ -1,0 +1,175 @@
+"""A run from its parts: a new one, or one that goes on."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from indextts_jax.errors import InputError
+from indextts_jax.models.components import Params
+from indextts_jax.training.data.prepared import Prepared
+from indextts_jax.training.loop import folder as folders
+from indextts_jax.training.loop.batches import Batches, collate
+from indextts_jax.training.loop.folder import RunRecord
+from indextts_jax.training.loop.log import Log
+from indextts_jax.training.loop.run import Ending, Measure, Run, Say
+from indextts_jax.training.loop.saves import Saves, steps_in
+from indextts_jax.training.loop.setup import Setup, set_up
+from indextts_jax.training.loop.sharding import Placement
+from indextts_jax.training.loop.stop import Asked
+from indextts_jax.training.loop.validation import Validation
+from indextts_jax.training.objectives.base import Objective
+from indextts_jax.training.recipe import Recipe
+from indextts_jax.utils import hashing
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """The parameters that training begins with."""
+
+    params: Params  # by component
+    tables: frozenset[str]  # dotted paths of stored numbers that are no weights
+    digest: str  # SHA-256 of what they are, or of how they are drawn
+    checkpoint: str | None = None  # path, where they come from one
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """A recipe with everything that it is carried out on."""
+
+    setup: Setup
+    base: Base
+    data: Prepared
+    batches: Batches
+    validation: Validation | None  # none without validation rows
+
+    @property
+    def recipe(self) -> Recipe:
+        """Every number of the run."""
+        return self.setup.recipe
+
+
+def with_multiple(recipe: Recipe, devices: int) -> Recipe:
+    """The recipe with `batch.multiple` set: rows of a batch divide by devices and pieces.
+
+    Raises:
+        InputError: where it is set and does not suit the devices.
+    """
+    needed = devices * recipe.batch.pieces
+    multiple = recipe.batch.multiple or needed
+    if multiple % needed:
+        raise InputError(
+            f"batch.multiple is {multiple}, expected a multiple of {needed}: {devices} devices "
+            f"times batch.pieces {recipe.batch.pieces}"
+        )
+    return dataclasses.replace(recipe, batch=dataclasses.replace(recipe.batch, multiple=multiple))
+
+
+def with_steps(recipe: Recipe, batches: Batches) -> Recipe:
+    """The recipe with numbers of steps in place of epochs."""
+    every = recipe.evaluation.every or batches.steps_of(1)
+    return dataclasses.replace(
+        recipe,
+        steps=recipe.steps or batches.steps_of(recipe.epochs),
+        evaluation=dataclasses.replace(recipe.evaluation, every=every),
+    )
+
+
+def open_session(
+    recipe: Recipe,
+    objective: Objective,
+    base: Base,
+    data: Prepared,
+    devices: Sequence[jax.Device] | None = None,
+) -> Session:
+    """Everything but the folder: rows in batches, parameters on the devices, step 0.
+
+    Raises:
+        InputError: for data that has no rows or lacks features, or a recipe that does not fit.
+    """
+    devices = list(devices or jax.devices()[:1])
+    recipe = with_multiple(recipe, len(devices))
+    train = [row for row in data.rows if row.split == "train"]
+    held_out = [row for row in data.rows if row.split == "validation"]
+    for row in (*train[:1], *held_out[:1]):
+        for feature in objective.needs:
+            data.read(row, feature)
+    batches = Batches(train, [objective.size(row) for row in train], recipe.batch, recipe.seed)
+    recipe = with_steps(recipe, batches)
+    first = collate(objective, data, batches.at(0), recipe, 0)
+    placement = Placement.on(devices, sharded=recipe.shard)
+    setup = set_up(recipe, objective, base.params, base.tables, first, placement)
+    limit = recipe.evaluation.rows
+    validation = (
+        Validation(objective, recipe, data, held_out[:limit], placement) if held_out else None
+    )
+    return Session(setup, base, data, batches, validation)
+
+
+def record_of(session: Session) -> RunRecord:
+    """Where a run of this session comes from."""
+    devices = session.setup.placement.mesh.devices.ravel()
+    return RunRecord(
+        created=hashing.now(),
+        checkpoint=session.base.checkpoint,
+        base=session.base.digest,
+        data=str(Path(session.data.folder).absolute()),
+        digest=session.data.digest,
+        versions=hashing.versions(),
+        devices=tuple(f"{device.platform} {device.device_kind}" for device in devices),
+    )
+
+
+def train(
+    folder: Path,
+    session: Session,
+    *,
+    resume: bool = False,
+    asked: Asked = lambda: None,
+    measures: Sequence[Measure] = (),
+    report: Any = lambda: None,
+    listeners: Sequence[Any] = (),
+    say: Say = lambda line: None,
+    warn: Say = lambda line: None,
+) -> Ending:
+    """Trains in a folder, from step 0 or from the last save.
+
+    Raises:
+        InputError: if the folder is taken, or the run cannot go on with this session.
+        Failure: for a full disk, or gradients that stay without finite numbers.
+    """
+    folder = Path(folder)
+    with folders.held(folder):
+        state = session.setup.state
+        if resume:
+            before = folders.read_record(folder)
+            folders.check_same(folder, before, record_of(session))
+            session_recipe = folders.resumed_recipe(folder, session.recipe)
+            folders.write_recipe(folder, session_recipe)
+            if differing := folders.different_versions(before):
+                warn(f"the run began with {', '.join(differing)}: rounding may differ from here on")
+        else:
+            folders.begin(folder, session.recipe, record_of(session))
+        saves = Saves(folder, session.recipe.saves)
+        saves.tidy()
+        if resume and (found := steps_in(folder)):
+            state = saves.load(found[-1], state)
+            say(f"going on from step {found[-1]}")
+        step = int(state.step)
+        saves.forget_after(step)
+        run = Run(
+            folder,
+            session.setup,
+            session.data,
+            session.batches,
+            session.validation,
+            saves,
+            Log(folder, step, tuple(listeners)),
+            measures,
+            report,
+            say,
+            warn,
+        )
+        return run.train(state, asked)

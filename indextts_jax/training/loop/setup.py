@@ -1,0 +1,121 @@
+"""The state of a run at step 0, and what stays as it is: from parameters, a recipe and a batch."""
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from indextts_jax.errors import InputError
+from indextts_jax.models.components import Params
+from indextts_jax.training.loop.optimizer import transformation
+from indextts_jax.training.loop.sharding import Placement
+from indextts_jax.training.loop.state import Layout, Leaves, State, leaves_of, matching
+from indextts_jax.training.loop.step import Stepper, step_key
+from indextts_jax.training.objectives.base import Batch, Objective
+from indextts_jax.training.recipe import Recipe
+
+KEY = 2**32 - 1  # of parameters that are drawn, in place of a step
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A run before its first step."""
+
+    recipe: Recipe
+    objective: Objective
+    layout: Layout
+    placement: Placement
+    frozen: Leaves  # what no step changes, in the compute dtype
+    state: State
+
+    @property
+    def stepper(self) -> Stepper:
+        """The function of a step."""
+        return Stepper(self.objective.parts, self.layout, self.recipe, self.placement)
+
+    def params(self, state: State, frozen: Leaves, *, average: bool = True) -> Params:
+        """All parameters as the networks take them; averaged ones where there are."""
+        moving = state.average if average and state.average else state.params
+        cast = self.layout.cast(moving, self.recipe.compute)
+        return self.layout.tree(frozen, cast, state.statistics)
+
+    def counts(self) -> dict[str, int]:
+        """Numbers of parameters that train, by component."""
+        found: dict[str, int] = {}
+        for path, leaf in self.state.params.items():
+            name = path.split(".")[0]
+            found[name] = found.get(name, 0) + leaf.size
+        return found
+
+
+def set_up(
+    recipe: Recipe,
+    objective: Objective,
+    params: Params,
+    tables: Collection[str],
+    batch: Batch,
+    placement: Placement,
+) -> Setup:
+    """The run of an objective on parameters (by component), which are not changed.
+
+    `tables` are paths of stored numbers that are no weights. `batch` is any batch of the run, with
+    pieces as first axis: it shows which statistics the losses give.
+
+    Raises:
+        InputError: for a pattern that matches nothing, a leaf that two parts train, or none at all.
+    """
+    leaves, keys = leaves_of({**params, **objective.extra(step_key(recipe.seed, KEY))})
+    abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), batch)
+    shapes = _tree_of_shapes(leaves, keys)
+    statistics: list[str] = []
+    trained: dict[str, tuple[str, ...]] = {}
+    for part in objective.parts:
+        outcome = jax.eval_shape(part.loss, shapes, abstract, jax.random.key(0))
+        if missing := [name for name in part.weights if name not in outcome.terms]:
+            raise ValueError(f"the loss of {part.name} gives no term {missing[0]}")
+        statistics += [path for path in outcome.statistics if path not in statistics]
+        trained[part.name] = matching(part.trains, leaves, tables)
+    flat = [path for paths in trained.values() for path in paths]
+    if not flat:
+        raise InputError(f"nothing trains: the recipe of {recipe.objective} names no parameters")
+    for path in flat:
+        if flat.count(path) > 1 or path in statistics:
+            raise InputError(f"{path} is trained by two parts, or is a statistic")
+    layout = Layout(keys, frozenset(tables), trained, tuple(statistics))
+    moving = set(layout.moving)
+    masters = {path: jnp.array(leaves[path], jnp.float32) for path in flat}  # copies: given away
+    frozen = {path: jnp.asarray(leaf) for path, leaf in leaves.items() if path not in moving}
+    state = State(
+        jnp.int32(0),
+        masters,
+        {path: jnp.array(leaves[path], jnp.float32) for path in statistics},
+        {
+            part.name: transformation(recipe.optimizer_of(part.name)).init(
+                {path: masters[path] for path in trained[part.name]}
+            )
+            for part in objective.parts
+        },
+        {path: jnp.array(leaf) for path, leaf in masters.items()} if recipe.average else {},
+    )
+    return Setup(
+        recipe,
+        objective,
+        layout,
+        placement,
+        placement.put(layout.cast(frozen, recipe.compute)),
+        placement.put_state(state),
+    )
+
+
+def _tree_of_shapes(leaves: Leaves, keys: dict[str, tuple[Any, ...]]) -> Params:
+    layout = Layout(keys, frozenset(), {}, ())
+    return layout.tree(
+        {path: jax.ShapeDtypeStruct(leaf.shape, jnp.float32) for path, leaf in leaves.items()}
+        | {
+            path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+            for path, leaf in leaves.items()
+            if not jnp.issubdtype(leaf.dtype, jnp.floating)
+        }
+    )

@@ -1,0 +1,38 @@
+"""When a run ends: its steps are done, its time is up, or it was asked to."""
+
+import re
+import time
+from collections.abc import Callable
+
+from indextts_jax.errors import InputError
+
+Asked = Callable[[], str | None]  # why the run should end, or none
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of a duration such as `2h45m`, `90m` or `30s`.
+
+    Raises:
+        InputError: for anything else.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise InputError(
+            f"stop_after: expected a time such as 2h45m, 90m or 30s, got {text!r}", "stop_after"
+        )
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+class Deadline:
+    """The end of the time that a run was given, as a reason to stop."""
+
+    def __init__(self, seconds: float | None, now: Callable[[], float] = time.monotonic):
+        self._now = now
+        self._end = None if seconds is None else now() + seconds
+
+    def __call__(self) -> str | None:
+        if self._end is not None and self._now() >= self._end:
+            return "its time is up"
+        return None

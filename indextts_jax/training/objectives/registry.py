@@ -1,0 +1,33 @@
+"""The objectives by the name that recipes give them."""
+
+import importlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from indextts_jax.config import ModelConfig
+from indextts_jax.errors import InputError
+from indextts_jax.training.objectives.base import Objective
+from indextts_jax.utils.strict_data import ConfigError
+
+# Each module has `build(config, options, components)`: the objective with a recipe's options, for
+# a model of which these components are there or are drawn anew.
+MODULES = {name: f"indextts_jax.training.objectives.{name}" for name in ("gpt", "flow", "vocoder")}
+MODULES |= {name: f"indextts_jax.training.objectives.{name}" for name in ("tokens", "style")}
+
+
+def build(
+    name: str, config: ModelConfig, options: Mapping[str, Any], components: Collection[str]
+) -> Objective:
+    """The objective of a recipe.
+
+    Raises:
+        InputError: for an unknown objective, or an option that is unknown or ill-typed.
+    """
+    if name not in MODULES:
+        raise InputError(f"objective: expected one of {', '.join(MODULES)}, got {name!r}")
+    module = importlib.import_module(MODULES[name])
+    try:
+        made: Objective = module.build(config, options, components)
+    except ConfigError as error:
+        raise InputError(f"options of {name}: {error}") from error
+    return made

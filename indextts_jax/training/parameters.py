@@ -1,0 +1,129 @@
+"""The parameters that a run begins with: from a checkpoint, or drawn anew."""
+
+import fnmatch
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from indextts_jax.checkpoint.reading import Checkpoint, open_checkpoint
+from indextts_jax.config import ModelConfig, bundled_config
+from indextts_jax.errors import InputError, gathered
+from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, module_class, structure
+from indextts_jax.training.data.prepared import Prepared
+from indextts_jax.training.loop.session import Base
+from indextts_jax.training.loop.state import leaves_of
+from indextts_jax.training.recipe import Recipe
+from indextts_jax.utils import hashing
+from indextts_jax.utils.strict_data import to_data
+
+
+class Source:
+    """Where components come from, before any is read."""
+
+    def __init__(self, recipe: Recipe, checkpoint: str | Path | None):
+        self.recipe = recipe
+        self.saved: Checkpoint | None = None if checkpoint is None else open_checkpoint(checkpoint)
+        if self.saved is not None:
+            self.config: ModelConfig = self.saved.config
+        elif recipe.model is not None:
+            self.config = bundled_config(recipe.model)
+        else:
+            raise InputError(
+                "checkpoint: this recipe trains a model that is there; give one made by python -m "
+                "indextts_jax.import",
+                "checkpoint",
+            )
+
+    def is_drawn(self, name: str) -> bool:
+        """Whether a component is drawn anew."""
+        return any(fnmatch.fnmatch(name, pattern) for pattern in self.recipe.scratch)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Components that there are or that are drawn anew."""
+        saved = () if self.saved is None else self.saved.components
+        every = dict.fromkeys([*COMPONENTS, *OPTIONAL, *saved])
+        return tuple(
+            name
+            for name in every
+            if name in saved
+            or (self.is_drawn(name) and getattr(self.config, name, None) is not None)
+        )
+
+    def check_data(self, data: Prepared, needs: Sequence[str]) -> None:
+        """Makes sure that the features needed were made with this model, as far as it is given.
+
+        Raises:
+            InputError: for another tokenizer, or components that made features and are others.
+        """
+        if self.saved is None:
+            return
+        tokens = hashlib.sha256(self.saved.tokenizer).hexdigest()
+        problems = []
+        if data.settings.tokenizer and data.settings.tokenizer != tokens:
+            problems.append(
+                f"tokenizer: {data.settings.tokenizer[:12]}, the checkpoint has {tokens[:12]}"
+            )
+        for made in data.settings.components:
+            name, _, fingerprint = made.partition("=")
+            if name == "gpt" and "latents" not in needs:
+                continue  # which alone are made by it
+            if name in self.saved.components and not self.is_drawn(name):
+                ours = self.saved.provenance.fingerprint([name])
+                if ours != fingerprint:
+                    problems.append(f"{name}: {fingerprint[:12]}, the checkpoint has {ours[:12]}")
+        if problems:
+            raise InputError(
+                gathered(
+                    f"with {data.folder}, which was prepared with another model than "
+                    f"{self.saved.path}",
+                    problems,
+                )
+                + "; prepare the data again"
+            )
+
+    def base(self, names: Sequence[str]) -> Base:
+        """The parameters of some components, with their hash.
+
+        Raises:
+            InputError: for one that is neither there nor drawn anew, or is damaged.
+        """
+        loaded = [name for name in names if not self.is_drawn(name)]
+        if loaded and self.saved is None:
+            raise InputError(
+                f"checkpoint: this recipe needs {', '.join(loaded)} from one", "checkpoint"
+            )
+        params: Params = {}
+        fingerprint = ""
+        if self.saved is not None and loaded:
+            fingerprint = self.saved.provenance.fingerprint(loaded)
+            params |= self.saved.load(loaded)
+        key = jax.random.key(self.recipe.seed)
+        for name in names:
+            if name not in loaded:
+                number = sorted([*COMPONENTS, *OPTIONAL, *names]).index(name)
+                params[name] = draw(name, self.config, jax.random.fold_in(key, number))
+        tables = set()
+        for name in names:
+            # In half precision only tables are float32.
+            expected = leaves_of({name: structure(name, self.config, "bfloat16").expected})[0]
+            tables |= {path for path, leaf in expected.items() if leaf.dtype == jnp.float32}
+        what = [to_data(self.config), sorted(loaded), fingerprint, sorted(names)]
+        return Base(
+            params,
+            frozenset(tables),
+            hashing.digest([*what, self.recipe.seed if len(loaded) < len(names) else None]),
+            None if self.saved is None else str(self.saved.path),
+        )
+
+
+def draw(name: str, config: ModelConfig, key: jax.Array) -> Params:
+    """A component with new parameters, as its modules draw them."""
+    cls = module_class(name)
+    module = cls(getattr(config, name), rngs=nnx.Rngs(key))  # type: ignore[call-arg]
+    params: Params = nnx.to_pure_dict(nnx.split(module)[1])
+    return params
