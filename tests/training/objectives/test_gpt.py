@@ -11,7 +11,8 @@ import support
 
 from importers.table import flatten, nested_like
 from indextts_jax.models.components import structure
-from indextts_jax.sampling.generate import replay
+from indextts_jax.sampling.generate import generate
+from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.training.objectives.gpt import build
 from indextts_jax.utils.strict_data import ConfigError
 
@@ -111,11 +112,9 @@ def test_every_leaf_of_the_gpt_has_a_gradient():
     assert_every_layer_has_a_gradient(gradients)
 
 
+@pytest.mark.nightly
 def test_two_clips_are_learned_until_greedy_codes_are_theirs():
-    """Each code has the largest logit given the true ones before it, so greedy decoding gives them.
-
-    Positions are those of generation (0, 2, 3, ...) and of the latent pass in turn.
-    """
+    """The codes' positions are those of the latent pass and of generation, in turn."""
     params, mine, gradient = whole()
     adam = optax.adam(3e-3)
     moments, update = adam.init(mine), jax.jit(adam.update)
@@ -126,16 +125,24 @@ def test_two_clips_are_learned_until_greedy_codes_are_theirs():
         mine = optax.apply_updates(mine, changes)
     learned = nested_like(params, flatten(params) | mine)["gpt"]
     bind = structure("gpt", support.tiny_config()).bind
-    codes, lengths = batch["codes"], batch["code_lengths"]
-    codes[np.arange(len(codes)), lengths] = support.tiny_config().gpt.stop_code
+    greedy = SamplingConfig(beams=1, sample=False, repetition_penalty=1.0, max_codes=60)
+
+    @jax.jit
+    def speak(params, *given):
+        return generate(bind(params), *given, greedy.numbers, strategy=greedy.strategy)
+
     heard = [batch[name] for name in ("conditioning", "emotion", "text", "text_lengths")]
-    logits = jax.jit(lambda params, *given: replay(bind(params), *given))(learned, *heard, codes)
+    spoken = speak(learned, *heard, jax.random.split(jax.random.key(0), 2))
 
     assert loss < 0.1
-    for row, right, length in zip(np.argmax(logits, -1), codes, lengths, strict=True):
-        assert row[: length + 1].tolist() == right[: length + 1].tolist()
+    assert not spoken.truncated.any()
+    for ours, length, clip in zip(
+        spoken.codes, spoken.lengths, gpt_clips.of_both("codes"), strict=True
+    ):
+        assert ours[:length].tolist() == clip.tolist()
 
 
+@pytest.mark.nightly
 def test_a_new_adapter_changes_nothing():
     made = objective(LORA)
     params = gpt_clips.parameters() | made.extra(jax.random.key(1))
@@ -204,6 +211,26 @@ def test_a_batch_is_the_sum_of_its_rows_and_recomputing_changes_nothing():
     for name, term in both.items():
         np.testing.assert_allclose(term.total, sum(r[name].total for r in rows), rtol=1e-5)
         np.testing.assert_allclose(term.total, recomputed[name].total, rtol=1e-6)
+
+
+@pytest.mark.nightly
+def test_guidance_fades_and_pulls_on_the_attention():
+    made = objective(WHOLE | {"guided_weight": 0.2})
+    (part,) = made.parts
+    batch = gpt_clips.batch()
+    batch["alignment"] = (np.arange(37)[None] * batch["text_lengths"][:, None] // 37).astype(int)
+    run = jax.jit(part.loss)
+    key, totals = jax.random.key(0), []
+    for progress in (0.0, 0.2, 0.4, 0.9):
+        batch["progress"] = np.full(2, progress, np.float32)
+        term = run(gpt_clips.parameters(), batch, key).terms["guided"]
+        assert term.count == batch["code_lengths"].sum()
+        totals.append(float(term.total))
+
+    assert part.weights["guided"] == 0.2
+    assert "alignment" in made.needs
+    np.testing.assert_allclose(totals[1] / totals[0], 0.5, rtol=1e-5)
+    assert totals[2:] == [0, 0]
 
 
 def test_what_trains_in_fine_tuning():
