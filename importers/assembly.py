@@ -13,12 +13,13 @@ from importers.text_emotion import FOLDER, PREFIX, TextEmotionImporter, find_fol
 from indextts_jax.checkpoint import reading, writing
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError, gathered
-from indextts_jax.models.components import COMPONENTS, OPTIONAL
+from indextts_jax.models.components import COMPONENTS, OPTIONAL, TRAINING
 from indextts_jax.utils import hashing
 from indextts_jax.utils.strict_data import to_data
 
 (WORDS,) = OPTIONAL  # a component with an importer of its own
 ALL = (*COMPONENTS, *OPTIONAL)
+NAMED = (*ALL, *TRAINING)  # those that can be asked for
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class ImportOptions:
     dst: str | Path | None = None
     dtype: str | None = None  # float32, or that of a checkpoint that components are added to
     components: Sequence[str] | None = None
+    training: bool = False
     ignore: Sequence[str] = ()
     force: bool = False
     dry_run: bool = False
@@ -138,6 +140,7 @@ def open_sources(
             dtype=dtype,
             ignore=ignore,
             flags={name: getattr(options, name) for name in AUXILIARY},
+            training=any(name in TRAINING for name in components),
         )
         ignore = []
     if (src / "config.yaml").is_file():

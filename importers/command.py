@@ -6,7 +6,7 @@ from typing import Any
 from absl import flags as absl_flags
 
 from importers import library
-from importers.assembly import ALL, WORDS, ImportOptions
+from importers.assembly import NAMED, WORDS, ImportOptions
 from importers.release.locate import AUXILIARY
 from importers.text_emotion import FOLDER
 from indextts_jax.cli.terminal import count_bar
@@ -38,7 +38,13 @@ def define(flags: absl_flags.FlagValues) -> None:
     words(
         "components",
         None,
-        f"Import only these of {', '.join(ALL)}; a checkpoint at --dst keeps its others.",
+        f"Import only these of {', '.join(NAMED)}; a checkpoint at --dst keeps its others.",
+        **own,
+    )
+    switch(
+        "training",
+        False,
+        "Keep what only training needs, too: the GPT's text head, as component training_heads.",
         **own,
     )
     words(

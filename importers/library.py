@@ -11,6 +11,7 @@ import jax
 
 from importers.assembly import (
     ALL,
+    NAMED,
     WORDS,
     ImportOptions,
     Sources,
@@ -24,7 +25,7 @@ from importers.text_emotion import FOLDER
 from indextts_jax.checkpoint import reading
 from indextts_jax.config import DTYPES
 from indextts_jax.errors import InputError
-from indextts_jax.models.components import COMPONENTS
+from indextts_jax.models.components import COMPONENTS, TRAINING
 from indextts_jax.utils.text_table import table
 
 DEFAULT_DST = "indextts_jax"  # below `src`
@@ -64,6 +65,7 @@ def import_checkpoint(
     *,
     dtype: str | None = None,
     components: Sequence[str] | None = None,
+    training: bool = False,
     ignore: Sequence[str] = (),
     force: bool = False,
     dry_run: bool = False,
@@ -79,6 +81,7 @@ def import_checkpoint(
     By default that is the directory `indextts_jax` in `src`. Nothing is written unless everything
     fits. The arguments are the flags of `python -m indextts_jax.import`: `dtype` is what weights
     are stored in (float32), `components` imports only these, or adds them to a checkpoint,
+    `training` keeps what only training needs (the GPT's text head, as `training_heads`),
     `ignore` passes over names, `force` replaces what is there, `dry_run` only checks; the next five
     say where files of other repositories lie, if not where they belong. `progress` is called after
     each array with the number of arrays read, the number of all, and the component being read.
@@ -92,6 +95,7 @@ def import_checkpoint(
         dst=dst,
         dtype=dtype,
         components=components,
+        training=training,
         ignore=ignore,
         force=force,
         dry_run=dry_run,
@@ -112,7 +116,7 @@ def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
         raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r}")
     src = Path(options.src)
     target = Path(options.dst) if options.dst else src / DEFAULT_DST
-    components = _in_order(options.components)
+    components = _in_order(options.components, options.training)
     base = None
     if not options.dry_run and src.resolve().is_relative_to(target.resolve()):
         raise InputError(f"--src {src} lies in {target}, where the checkpoint is to be written")
@@ -134,15 +138,17 @@ def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
     return Imported(target, tuple(rows), tuple(notes), not options.dry_run)
 
 
-def _in_order(names: Sequence[str] | None) -> tuple[str, ...]:
+def _in_order(names: Sequence[str] | None, training: bool) -> tuple[str, ...]:
     """The components asked for, in the order of the model."""
     if names is None:
-        return ALL
-    if unknown := [name for name in names if name not in ALL]:
-        raise InputError(f"--components: unknown {', '.join(unknown)}; there are {', '.join(ALL)}")
+        return (*ALL, *TRAINING) if training else ALL
+    if unknown := [name for name in names if name not in NAMED]:
+        known = ", ".join(NAMED)
+        raise InputError(f"--components: unknown {', '.join(unknown)}; there are {known}")
     if not names:
-        raise InputError(f"--components names none of {', '.join(ALL)}")
-    return tuple(name for name in ALL if name in names)
+        raise InputError(f"--components names none of {', '.join(NAMED)}")
+    wanted = (*names, *TRAINING) if training else names
+    return tuple(name for name in NAMED if name in wanted)
 
 
 def _planned(sources: Sources, components: Sequence[str]) -> list[Row]:

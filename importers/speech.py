@@ -14,7 +14,16 @@ import sentencepiece
 
 from importers import table
 from importers.formats.tensors import SourceError, Tensors
-from importers.release.files import CONFIG, FILES, SIZES, expected_of, files_of, merged
+from importers.release.files import (
+    CONFIG,
+    FILES,
+    SIZES,
+    TRAINING_FILES,
+    File,
+    expected_of,
+    files_of,
+    merged,
+)
 from importers.release.locate import FEATURES, Located, locate, locate_config
 from importers.release.settings import Published, read_published, read_settings
 from importers.sizes import resolve
@@ -37,6 +46,7 @@ class Importer:
     plans: Mapping[str, Plan]  # by file
     expected: Mapping[str, Tree]  # by file: what it fills, by component
     ignored: tuple[str, ...]
+    files: Mapping[str, File]
 
     @classmethod
     def open(
@@ -46,6 +56,7 @@ class Importer:
         dtype: str = "float32",
         ignore: Sequence[str] = (),
         flags: Mapping[str, str | Path | None] | None = None,
+        training: bool = False,
     ) -> "Importer":
         """The model whose files lie in a folder; no array is read.
 
@@ -55,6 +66,7 @@ class Importer:
             ignore: exact names of keys of `config.yaml`, and of arrays, that are passed over, and
                 of keys of models' own `config.json`, after `bigvgan.` or `w2v_bert.`.
             flags: where auxiliary models lie, by name (see `locate`).
+            training: whether what only training needs is read, too.
 
         Raises:
             SourceError: if files are missing or cannot be read.
@@ -79,12 +91,13 @@ class Importer:
         config, unfit = _whole(sections)
         problems += unfit
         plans, expected = {}, {}
+        files = TRAINING_FILES if training else FILES
         for file in FILES:
             if all(component in sections for component in FILES[file].components):
                 try:
-                    expected[file] = expected_of(file, config, dtype)
+                    expected[file] = expected_of(file, config, dtype, files)
                     plans[file] = table.plan(
-                        FILES[file].rows(config),
+                        files[file].rows(config),
                         tensors[file],
                         expected[file],
                         file=located.name(file),
@@ -94,7 +107,7 @@ class Importer:
                     problems += _told_apart(error, located.name(file))
         if problems:
             raise ImportMismatch(str(src), list(dict.fromkeys(problems)))
-        return cls(located, config, dtype, tensors, plans, expected, ignored)
+        return cls(located, config, dtype, tensors, plans, expected, ignored, files)
 
     @property
     def tokenizer(self) -> bytes:
@@ -136,7 +149,7 @@ class Importer:
         What is dropped counts to the component whose arrays begin with the same word, else to the
         last of the file.
         """
-        whole, components = self.plans[file], FILES[file].components
+        whole, components = self.plans[file], self.files[file].components
         words = {
             source.split(".")[0]: _owner(fill.targets[0])
             for fill in whole.fills

@@ -62,6 +62,14 @@ FILES: dict[str, File] = {
     "s2mel": File(("length_regulator", "dit"), s2mel.table, part="net"),
     "bigvgan": File(("vocoder",), _always(bigvgan.TABLE), part="generator", optional=True),
 }
+# The same, with what only training needs.
+TRAINING_FILES = FILES | {
+    "gpt": dataclasses.replace(
+        FILES["gpt"],
+        components=("training_heads", *FILES["gpt"].components),
+        table=gpt.training_table,
+    )
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,21 +100,23 @@ SIZES: dict[str, Sized] = {
 
 def files_of(component: str) -> list[str]:
     """The files that fill a component."""
-    return [name for name, file in FILES.items() if component in file.components]
+    return [name for name, file in TRAINING_FILES.items() if component in file.components]
 
 
-def expected_of(file: str, config: ModelConfig, dtype: str = "float32") -> Tree:
+def expected_of(
+    file: str, config: ModelConfig, dtype: str = "float32", files: Mapping[str, File] = FILES
+) -> Tree:
     """What one file fills of its components.
 
     Where two files share a component, each fills what its rows name; what no row names is expected
     of the first of them (and then reported as not filled).
     """
     result = {}
-    for component in FILES[file].components:
+    for component in files[file].components:
         tree = structure(component, config, dtype).expected
         sharing = files_of(component)
         if len(sharing) > 1:
-            named = {name: _named(FILES[name].rows(config), component, tree) for name in sharing}
+            named = {name: _named(files[name].rows(config), component, tree) for name in sharing}
             rest = set(flatten(tree)).difference(*named.values())
             tree = _only(tree, named[file] | (rest if file == sharing[0] else set()))
         result[component] = tree

@@ -294,12 +294,24 @@ def _masks(layers: int) -> list[Drop]:
 
 def table(config: ModelConfig) -> list[Row | Drop]:
     """The rows and drops of both components; the first key of a target is its component."""
+    text_head = [
+        Drop("text_head.weight", "logits over text tokens, for training"),
+        Drop("text_head.bias", "logits over text tokens, for training"),
+    ]
+    return [*_spoken(config), *text_head]
+
+
+def training_table(config: ModelConfig) -> list[Row | Drop]:
+    """`table` with the component `training_heads`, which is dropped there."""
+    return [*_spoken(config), *_linear("training_heads.text_head", "text_head")]
+
+
+def _spoken(config: ModelConfig) -> list[Row | Drop]:
+    """All but the text head."""
     masks = _masks(config.gpt.layers)
     return [
         *_conditioning(config.conditioning),
         *_GPT,
-        Drop("text_head.weight", "logits over text tokens, for training"),
-        Drop("text_head.bias", "logits over text tokens, for training"),
         Drop("gpt.wpe.weight", "GPT-2's own positions, which the reference replaces by zeros"),
         *masks,
         *_copies([*_GPT, *masks]),

@@ -22,7 +22,7 @@ from indextts_jax.checkpoint import provenance
 from indextts_jax.checkpoint.provenance import Provenance
 from indextts_jax.config import ModelConfig, load_config
 from indextts_jax.errors import InputError, gathered
-from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, structure
+from indextts_jax.models.components import COMPONENTS, OPTIONAL, TRAINING, Params, structure
 from indextts_jax.utils import hashing
 
 CONFIG = "config.yaml"
@@ -223,7 +223,8 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     record = provenance.read(folder)
     if problems := hashing.differences(folder, record.files):
         raise CheckpointMismatch(folder, problems)
-    unknown = [part.name for part in record.components if part.name not in (*COMPONENTS, *OPTIONAL)]
+    known = (*COMPONENTS, *OPTIONAL, *TRAINING)
+    unknown = [part.name for part in record.components if part.name not in known]
     if unknown:
         raise InputError(f"{path} has unknown components: {', '.join(unknown)}")
     return Checkpoint(

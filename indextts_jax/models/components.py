@@ -30,6 +30,9 @@ COMPONENTS = {
 }
 # What a model may come without: its section of the configuration is then empty.
 OPTIONAL = {"text_emotion": "TextEmotion"}
+# What only training needs; `import --training` keeps it. Their sizes are another's.
+TRAINING = {"training_heads": "TrainingHeads"}
+_SECTION_OF = {"training_heads": "gpt"}
 FUSED = ("gpt", "dit")  # those with kernels for their attention
 
 
@@ -66,7 +69,7 @@ class Structure:
 def module_class(name: str) -> type[nnx.Module]:
     """The class of a component."""
     module = importlib.import_module(f"indextts_jax.models.{name}")
-    return getattr(module, (COMPONENTS | OPTIONAL)[name])
+    return getattr(module, (COMPONENTS | OPTIONAL | TRAINING)[name])
 
 
 @functools.cache
@@ -100,7 +103,7 @@ def structure(
 
     With `fused_attention` the attention of those in `FUSED` runs in kernels for NVIDIA GPUs.
     """
-    section = getattr(config, name)
+    section = getattr(config, _SECTION_OF.get(name, name))
     if section is None:
         raise InputError(f"the model's configuration has no section {name}")
     expected: dict[Any, Any] = {}

@@ -147,7 +147,7 @@ class GPT(nnx.Module):
         framed = jnp.pad(text, ((0, 0), (1, 1)))
         framed = jnp.where(position == 0, self.cfg.start_text, framed)
         framed = jnp.where(position == text_lengths[:, None] + 1, self.cfg.stop_text, framed)
-        rows = _embed(self.text_embedding, framed, self.text_positions, position)
+        rows = embed(self.text_embedding, framed, self.text_positions, position)
         rows = jnp.concatenate([conditioning, rows], axis=1)
         return rows, conditioning.shape[1] + text_lengths + 2
 
@@ -158,10 +158,10 @@ class GPT(nnx.Module):
         more = self._room(rows.shape[1] + 1) - rows.shape[1] - 1
         rows = jnp.pad(rows, ((0, 0), (0, more), (0, 0)))
         start = jnp.full((rows.shape[0], 1), self.cfg.start_code)
-        joined = _join(rows, lengths, self._codes(start))
+        joined = join_rows(rows, lengths, self._codes(start))
         hidden, keys, values = self._trunk(joined)
         last = jnp.take_along_axis(hidden, lengths[:, None, None], axis=1)[:, 0]
-        return self._logits(self._norms(last)), PrefixCache(keys, values, lengths + 1)
+        return head_logits(self.code_head, self.norms(last)), PrefixCache(keys, values, lengths + 1)
 
     def empty_cache(self, rows: int, beams: int, size: int) -> CodeCache:
         """A cache that holds `size` codes of each beam; on a CPU in float32.
@@ -224,7 +224,7 @@ class GPT(nnx.Module):
 
         Source: `GPT2InferenceModel.forward` of the PyTorch release.
         """
-        x = _embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
+        x = embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
         inherited = ancestry[:, :, : cache.size, None] == jnp.arange(codes.shape[1])  # b r s r
         form = in_one_kernel if self.fused_attention else by_piece
         attention = form(index, inherited, prefix, cache)
@@ -236,7 +236,7 @@ class GPT(nnx.Module):
             key, value = transpose_keys(_after(mixed, key)), _after(mixed, value)
             keys.append(written_at(index, cache.keys[layer], key, axis=3))
             values.append(written_at(index, cache.values[layer], value, axis=2))
-        return self._logits(self._norms(x)), CodeCache(tuple(keys), tuple(values))
+        return head_logits(self.code_head, self.norms(x)), CodeCache(tuple(keys), tuple(values))
 
     def latents(
         self,
@@ -256,10 +256,10 @@ class GPT(nnx.Module):
         rows, lengths = self.prefix(latents, emotion, text, text_lengths)
         # The state for a code stands where the code before it goes in: the last is not needed.
         shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
-        hidden, *_ = self._trunk(_join(rows, lengths, self._codes(shifted)))
+        hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)))
         position = lengths[:, None] + jnp.arange(codes.shape[1])
         hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
-        return zero_padding(self._norms(hidden), valid(code_lengths, codes.shape[1]))
+        return zero_padding(self.norms(hidden), valid(code_lengths, codes.shape[1]))
 
     @property
     def _dtype(self) -> jnp.dtype:
@@ -278,16 +278,11 @@ class GPT(nnx.Module):
     def _codes(self, codes: Int[Array, "b s"]) -> Float32[Array, "b s d"]:
         """Codes at the positions 0, 1, 2, ..."""
         position = jnp.arange(codes.shape[1])
-        return _embed(self.code_embedding, codes, self.code_positions, position)
+        return embed(self.code_embedding, codes, self.code_positions, position)
 
-    def _norms(self, x: Float32[Array, "*b d"]) -> Float32[Array, "*b d"]:
+    def norms(self, x: Float32[Array, "*b d"]) -> Float32[Array, "*b d"]:
+        """The state that both heads read, of the stream after the last block."""
         return self.final_norm(self.trunk_norm(x))
-
-    def _logits(self, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
-        """Code logits, not rounded to the kernel's dtype: draws depend on their differences."""
-        y = product(hidden, self.code_head.kernel.get_value())
-        assert self.code_head.bias is not None
-        return y + self.code_head.bias[...].astype(jnp.float32)
 
     def _trunk(
         self, rows: Float32[Array, "b t d"]
@@ -313,7 +308,14 @@ def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> A
     return jnp.where(jnp.isnan(first), jnp.nan, then)
 
 
-def _embed(
+def head_logits(head: Linear, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
+    """Logits, not rounded to the kernel's dtype: draws depend on their differences."""
+    y = product(hidden, head.kernel.get_value())
+    assert head.bias is not None
+    return y + head.bias[...].astype(jnp.float32)
+
+
+def embed(
     tokens: Embedding,
     ids: Int[Array, "*b t"],
     positions: Embedding,
@@ -323,7 +325,7 @@ def _embed(
     return tokens(ids).astype(jnp.float32) + positions(index).astype(jnp.float32)
 
 
-def _join(
+def join_rows(
     rows: Float[Array, "b p d"], lengths: Int[Array, " b"], more: Float[Array, "b s d"]
 ) -> Float32[Array, "b p+s d"]:
     """The first `lengths` rows of each, `more` right behind them, then anything."""

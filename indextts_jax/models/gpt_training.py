@@ -1,0 +1,185 @@
+"""The GPT over whole clips at once, as it trains: no caches, its blocks in one scan.
+
+The values are those of `GPT.latents` and of generation; only dropout, noise and recomputation are
+added, and each is off unless it is asked for.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Float32, Int, Key
+
+from indextts_jax.layers.adapted import with_keys
+from indextts_jax.layers.dropout import dropout, fold
+from indextts_jax.layers.linear import Linear
+from indextts_jax.models.gpt import GPT, Block, embed, head_logits, join_rows
+
+GUIDED_HEADS = 2  # of a layer, whose attention may be guided
+LEAST_MASS = 1e-6  # of attention, in its logarithm
+
+
+class Clips(NamedTuple):
+    """Clips of a batch as the GPT hears them; padding may hold anything that is in the tables."""
+
+    latents: Float[Array, "b l d"]  # conditioning latents
+    emotion: Float[Array, "b d"]
+    text: Int[Array, "b t"]
+    text_lengths: Int[Array, " b"]
+    codes: Int[Array, "b s"]
+    code_lengths: Int[Array, " b"]
+
+
+class Disturbance(NamedTuple):
+    """What makes training harder than speaking."""
+
+    keys: Key[Array, " b"]  # of the rows
+    dropout: float = 0.0  # after each residual branch
+    text_dropout: float = 0.0  # probability that a text token's row is zero
+    late: Bool[Array, " b"] | None = None  # rows whose codes have the positions of generation
+
+
+class States(NamedTuple):
+    """Hidden states that the heads read, and what the guided heads attended to."""
+
+    text: Float32[Array, "b t+1 d"]  # at start, t_1, ...: they predict t_1, ..., stop
+    codes: Float32[Array, "b s+1 d"]  # at start, c_1, ...: they predict c_1, ..., stop
+    guided: Float32[Array, "g b h s"] | None  # mass on `near` of each layer, head and code
+
+
+def hidden_states(
+    gpt: GPT,
+    clips: Clips,
+    disturbance: Disturbance | None = None,
+    *,
+    near: Bool[Array, "b s t"] | None = None,
+    remat: bool = False,
+) -> States:
+    """The states for all targets of both heads; past a row's targets they mean nothing.
+
+    `near` says which text tokens the guided heads should attend to where a code is predicted: of
+    the first heads of the layers in the second third. With `remat` the backward pass computes each
+    block again, and only the stream between blocks is kept.
+
+    Source: `UnifiedVoice.forward` of the PyTorch release.
+    """
+    rows, lengths = gpt.prefix(clips.latents, clips.emotion, clips.text, clips.text_lengths)
+    first = rows.shape[1] - clips.text.shape[1] - 2  # row of the text's start
+    if disturbance is not None and disturbance.text_dropout > 0:
+        kept = _kept_tokens(disturbance, clips.text.shape[1])
+        kept = jnp.pad(kept, ((0, 0), (first + 1, 1)), constant_values=True)
+        rows = jnp.where(kept[..., None], rows, 0)
+    late = None if disturbance is None else disturbance.late
+    codes = _code_rows(gpt, clips.codes, late)
+    query = lengths[:, None] + jnp.arange(clips.codes.shape[1])  # rows that predict a code
+    focus = None if near is None else _Focus(query, near, first + 1)
+    x, guided = _trunk(gpt, join_rows(rows, lengths, codes), disturbance, focus, remat)
+    place = lengths[:, None] + jnp.arange(codes.shape[1])
+    of_codes = jnp.take_along_axis(x, place[..., None], axis=1)
+    of_text = x[:, first : first + clips.text.shape[1] + 1]
+    if guided is not None:
+        start = gpt.cfg.layers // 3
+        guided = guided[start : max(2 * gpt.cfg.layers // 3, start + 1)]
+    return States(gpt.norms(of_text), gpt.norms(of_codes), guided)
+
+
+def head_losses(
+    head: Linear, states: Float32[Array, "b t d"], targets: Int[Array, "b t"]
+) -> tuple[Float32[Array, "b t"], Bool[Array, "b t"]]:
+    """Cross-entropy of each target, and whether it has the largest logit."""
+    logits = head_logits(head, states)
+    own = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    loss = jax.nn.logsumexp(logits, axis=-1) - own
+    return loss, jnp.argmax(logits, axis=-1) == targets
+
+
+class _Focus(NamedTuple):
+    """Where guided attention is looked at."""
+
+    query: Int[Array, "b s"]  # rows that predict a code
+    near: Bool[Array, "b s t"]
+    first: int  # row of the first text token
+
+
+def _kept_tokens(disturbance: Disturbance, size: int) -> Bool[Array, "b t"]:
+    keys = fold(disturbance.keys, _TEXT)
+    return jax.vmap(lambda k: jax.random.bernoulli(k, 1 - disturbance.text_dropout, (size,)))(keys)
+
+
+def _code_rows(
+    gpt: GPT, codes: Int[Array, "b s"], late: Bool[Array, " b"] | None
+) -> Float32[Array, "b s+1 d"]:
+    """Start and codes, at the positions 0, 1, 2, ..., or 0, 2, 3, ... in rows that are late."""
+    inputs = jnp.pad(codes, ((0, 0), (1, 0)), constant_values=gpt.cfg.start_code)
+    position = jnp.arange(inputs.shape[1])
+    if late is not None:
+        position = position + (late[:, None] & (position > 0))
+    return embed(gpt.code_embedding, inputs, gpt.code_positions, position)
+
+
+# Which of a row's keys is for what; blocks have the numbers from `_BLOCKS` on.
+_TEXT, _BLOCKS = 0, 1
+
+
+def _trunk(
+    gpt: GPT,
+    rows: Float32[Array, "b t d"],
+    disturbance: Disturbance | None,
+    focus: _Focus | None,
+    remat: bool,
+) -> tuple[Float32[Array, "b t d"], Float32[Array, "g b h s"] | None]:
+    """The stream after the last block, and the mass of the guided heads in every layer."""
+    rate = 0.0 if disturbance is None else disturbance.dropout
+
+    def step(x: Array, layer: tuple[Block, Array]) -> tuple[Array, Array | None]:
+        block, number = layer
+        keys = None if disturbance is None else fold(disturbance.keys, _BLOCKS + number)
+        return _block(with_keys(block, keys), x, keys, rate, focus)
+
+    if remat:  # inside a scan nothing can be shared between forward and backward pass anyway
+        step = jax.checkpoint(step, prevent_cse=False)
+    return lax.scan(step, rows, (gpt.blocks, jnp.arange(gpt.cfg.layers)))
+
+
+def _block(
+    block: Block,
+    x: Float32[Array, "b t d"],
+    keys: Key[Array, " b"] | None,
+    rate: float,
+    focus: _Focus | None,
+) -> tuple[Float32[Array, "b t d"], Float32[Array, "b h s"] | None]:
+    """`Block` with causal attention over the whole, and dropout after its two branches."""
+    query, key, value = block.project(x)
+    weights = _causal_weights(query, key)
+    mixed = jnp.einsum(
+        "bhij,bhjk->bhik", weights.astype(value.dtype), value, preferred_element_type=jnp.float32
+    )
+    mass = None if focus is None else _mass(weights, focus)
+    if keys is None or rate == 0:
+        return block.finish(x, mixed), mass
+    # 0 and 1 number the branches; adapted kernels have folded keys of the block already.
+    x = x + dropout(block.attention.merge(mixed).astype(jnp.float32), fold(keys, _OUT), rate)
+    y = block.feed_forward(block.norm_feed_forward(x)).astype(jnp.float32)
+    return x + dropout(y, fold(keys, _OUT + 1), rate), mass
+
+
+_OUT = 1000  # beyond the numbers of a block's adapted kernels
+
+
+def _causal_weights(
+    query: Float[Array, "b h t k"], key: Float[Array, "b h t k"]
+) -> Float32[Array, "b h t t"]:
+    scores = jnp.einsum("bhik,bhjk->bhij", query, key, preferred_element_type=jnp.float32)
+    scores = jnp.where(
+        jnp.tri(scores.shape[-1], dtype=bool), scores * query.shape[-1] ** -0.5, -jnp.inf
+    )
+    return jax.nn.softmax(scores, axis=-1)
+
+
+def _mass(weights: Float32[Array, "b h t t"], focus: _Focus) -> Float32[Array, "b h s"]:
+    """What the guided heads give, where a code is predicted, to the text tokens near it."""
+    heads = weights[:, :GUIDED_HEADS]
+    at_codes = jnp.take_along_axis(heads, focus.query[:, None, :, None], axis=2)
+    tokens = at_codes[..., focus.first : focus.first + focus.near.shape[2]]
+    return jnp.sum(tokens * focus.near[:, None], axis=-1)

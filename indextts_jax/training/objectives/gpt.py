@@ -1,0 +1,239 @@
+"""The objective `gpt`: the cross-entropy of codes and text tokens, from true codes.
+
+    objective = build(config, {"train": ["trunk"]}, components=("gpt", "training_heads"))
+
+A row is `[latents + emotion | speed 1, 0 | start t_1..t_L stop | start c_1..c_N]`. Targets of the
+text head are t_1..t_L and its stop, of the code head c_1..c_N and its stop: each counts once and in
+full, and padding never does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from indextts_jax.config import ModelConfig
+from indextts_jax.layers.adapted import attach, draw, select
+from indextts_jax.layers.dropout import fold, row_keys
+from indextts_jax.layers.masks import valid
+from indextts_jax.models.components import Params, structure
+from indextts_jax.models.gpt_training import (
+    LEAST_MASS,
+    Clips,
+    Disturbance,
+    States,
+    head_losses,
+    hidden_states,
+)
+from indextts_jax.training.objectives import gpt_batches
+from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
+from indextts_jax.training.objectives.gpt_options import GROUPS, GPTOptions
+from indextts_jax.utils.strict_data import from_data
+
+if TYPE_CHECKING:
+    from indextts_jax.training.data.prepared import Prepared, Row
+
+Array = jax.Array
+HEADS, ADAPTERS = "training_heads", "adapters"
+DECILES = 10  # of the positions of a row's codes, for the log
+_TRUNK, _CODES, _SHIFT = 0, 1, 2  # which of a row's keys is for what
+
+
+def build(
+    config: ModelConfig, options: Mapping[str, Any], components: Collection[str]
+) -> GPTObjective:
+    """The objective with a recipe's options, where these components are there (or drawn anew).
+
+    Raises:
+        ConfigError: for an option that is unknown or out of range.
+    """
+    return GPTObjective(config, from_data(GPTOptions, options), HEADS in components)
+
+
+@dataclasses.dataclass(frozen=True)
+class GPTObjective:
+    """See the module, and `base.Objective`."""
+
+    config: ModelConfig
+    options: GPTOptions
+    has_heads: bool = True  # whether there is a text head
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before it starts."""
+        if self.has_heads or self.options.text_weight == 0:
+            return ()
+        return (
+            "text_weight is 0: the checkpoint has no training_heads (python -m indextts_jax.import "
+            "--training keeps them)",
+        )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Features that batches are made of."""
+        return gpt_batches.needed(self.options)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Networks whose parameters the loss needs."""
+        heads = (HEADS,) if self._text_weight > 0 else ()
+        return ("gpt", *heads, *(("conditioning",) if self.options.trains_conditioning else ()))
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One: codes, text, and attention while it is guided."""
+        named = [pattern for group in self.options.train for pattern in GROUPS[group]]
+        lora = (f"{ADAPTERS}.*",) if self.options.lora else ()
+        trains = (*(p for p in named if p.split(".")[0] in self.components), *lora)
+        weights = {
+            "code": self.options.code_weight,
+            "text": self._text_weight,
+            "guided": self.options.guided_weight,
+        }
+        weights = {name: weight for name, weight in weights.items() if weight > 0}
+        return (Part("model", trains, self._loss, weights),)
+
+    def size(self, row: Row) -> float:
+        """Seconds of a row."""
+        return row.seconds
+
+    def collate(
+        self, rows: Sequence[Row], data: Prepared, seconds: float, rng: np.random.Generator
+    ) -> Batch:
+        """A batch of rows; see `gpt_batches.collate`."""
+        return gpt_batches.collate(rows, data, seconds, rng, self.config, self.options)
+
+    def extra(self, key: Array) -> Params:
+        """The adapter, by the component that it changes; it changes nothing yet."""
+        lora = self.options.lora
+        if lora is None:
+            return {}
+        kernels = select(structure("gpt", self.config).expected, lora.kernels)
+        return {ADAPTERS: {"gpt": draw(key, kernels, lora.rank)}}
+
+    def evaluate(self, params: Params, batch: Batch, key: Array) -> dict[str, Term]:
+        """The terms without dropout and noise; nothing is drawn."""
+        return self._terms(params, batch, None)
+
+    @property
+    def _text_weight(self) -> float:
+        return self.options.text_weight if self.has_heads else 0.0
+
+    def _loss(self, params: Params, batch: Batch, key: Array) -> Outcome:
+        return Outcome(self._terms(params, batch, row_keys(key, batch["row"])))
+
+    def _terms(self, params: Params, batch: Batch, keys: Array | None) -> dict[str, Term]:
+        gpt = self._bound("gpt", self._adapted(params, keys is not None))
+        clips = self._clips(params, batch)
+        disturbance, given = self._disturbed(clips, keys)
+        near = self._near(batch) if self.options.guided_weight > 0 and keys is not None else None
+        states = hidden_states(gpt, given, disturbance, near=near, remat=self.options.remat)
+        stop = self.config.gpt.stop_code
+        terms = _code_terms(gpt.code_head, states.codes, clips.codes, clips.code_lengths, stop)
+        if self._text_weight > 0:
+            heads, stop = self._bound(HEADS, params[HEADS]), self.config.gpt.stop_text
+            targets, mask = _framed(clips.text, clips.text_lengths, stop)
+            loss, _ = head_losses(heads.text_head, states.text, targets)
+            terms["text"] = _term(loss, mask)
+        if near is not None:
+            terms["guided"] = self._guided(states, clips, batch["progress"])
+        return terms
+
+    def _bound(self, name: str, params: Params) -> Any:
+        return structure(name, self.config).bind(params)
+
+    def _adapted(self, params: Params, training: bool) -> Params:
+        lora = self.options.lora
+        if lora is None:
+            return params["gpt"]
+        rate = lora.dropout if training else 0.0
+        return attach(params["gpt"], params[ADAPTERS]["gpt"], scale=lora.scale, rate=rate)
+
+    def _clips(self, params: Params, batch: Batch) -> Clips:
+        if self.options.trains_conditioning:
+            heard = self._bound("conditioning", params["conditioning"])
+            prompt, mood = (batch[name].astype(jnp.float32) for name in ("prompt", "mood"))
+            latents = heard.speaker_latents(prompt, batch["prompt_lengths"])
+            emotion = heard.emotion_vector(mood, batch["mood_lengths"])
+        else:
+            latents, emotion = batch["conditioning"], batch["emotion"]
+        rest = (batch[name] for name in ("text", "text_lengths", "codes", "code_lengths"))
+        return Clips(latents, emotion, *rest)
+
+    def _disturbed(self, clips: Clips, keys: Array | None) -> tuple[Disturbance | None, Clips]:
+        """What is added while training, and the clips as they go in; targets stay as they were."""
+        if keys is None:
+            return None, clips
+        options, cfg = self.options, self.config.gpt
+        if options.code_noise > 0:
+            ordinary = min(cfg.start_code, cfg.stop_code)
+            disturb = functools.partial(_random_codes, options.code_noise, ordinary)
+            clips = clips._replace(codes=jax.vmap(disturb)(fold(keys, _CODES), clips.codes))
+        late = None
+        if options.shift_codes > 0:
+            choose = functools.partial(jax.random.bernoulli, p=options.shift_codes)
+            late = jax.vmap(choose)(fold(keys, _SHIFT))
+        rates = options.dropout, options.text_dropout
+        return Disturbance(fold(keys, _TRUNK), *rates, late), clips
+
+    def _near(self, batch: Batch) -> Array:
+        """Which text tokens each code may be drawn to: those near the one that it voices."""
+        token = jnp.arange(batch["text"].shape[1])
+        distance = jnp.abs(token - batch[gpt_batches.ALIGNMENT][..., None])
+        inside = valid(batch["text_lengths"], batch["text"].shape[1])[:, None]
+        return (distance <= self.options.guided_reach) & inside
+
+    def _guided(self, states: States, clips: Clips, progress: Array) -> Term:
+        """How far the guided heads look elsewhere; less and less of it counts as training goes on.
+
+        `progress` is the share of all steps that is behind.
+        """
+        assert states.guided is not None
+        loss = -jnp.log(states.guided + LEAST_MASS).mean(axis=(0, 2))  # b s
+        term = _term(loss, valid(clips.code_lengths, clips.codes.shape[1]))
+        left = jnp.maximum(1 - jnp.max(progress) / self.options.guided_until, 0)
+        return Term(term.total * left, term.count)
+
+
+def _random_codes(rate: float, codes: int, key: Array, given: Array) -> Array:
+    """Codes of a row, each another one at random with a probability."""
+    where, what = jax.random.split(key)
+    replaced = jax.random.bernoulli(where, rate, given.shape)
+    return jnp.where(replaced, jax.random.randint(what, given.shape, 0, codes), given)
+
+
+def _framed(ids: Array, lengths: Array, stop: int) -> tuple[Array, Array]:
+    """The targets of a head (b t+1), each row's stop behind its ids; and which of them count."""
+    size = ids.shape[1] + 1
+    padded = jnp.pad(ids, ((0, 0), (0, 1)))
+    targets = jnp.where(jnp.arange(size) == lengths[:, None], stop, padded)
+    return targets, valid(lengths + 1, size)
+
+
+def _term(values: Array, mask: Array) -> Term:
+    return Term(jnp.sum(jnp.where(mask, values, 0)), jnp.sum(mask, dtype=jnp.float32))
+
+
+def _code_terms(
+    head: Any, states: Array, codes: Array, lengths: Array, stop: int
+) -> dict[str, Term]:
+    """Cross-entropy of the codes and their stop; for the log: of the stop alone, by position, and
+    how often the likeliest code is the right one.
+    """
+    targets, mask = _framed(codes, lengths, stop)
+    loss, right = head_losses(head, states, targets)
+    position = jnp.arange(targets.shape[1])
+    decile = DECILES * position // (lengths[:, None] + 1)
+    kept = jax.lax.stop_gradient(loss)
+    return {
+        "code": _term(loss, mask),
+        "stop": _term(kept, position == lengths[:, None]),
+        "code_top1": _term(right.astype(jnp.float32), mask),
+        **{f"code_decile_{n}": _term(kept, mask & (decile == n)) for n in range(DECILES)},
+    }

@@ -1,0 +1,104 @@
+"""Batches of the objective `gpt`: text, codes, and what is heard of the speaker and the emotion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indextts_jax.config import ModelConfig
+from indextts_jax.errors import InputError
+from indextts_jax.training.objectives.base import Batch
+from indextts_jax.training.objectives.gpt_options import GPTOptions
+
+if TYPE_CHECKING:
+    from indextts_jax.training.data.prepared import Prepared, Row
+
+STEP = 8  # padded lengths are multiples of it
+ALIGNMENT = "alignment"  # of each code: which text token it voices
+
+
+def needed(options: GPTOptions) -> tuple[str, ...]:
+    """The features that batches are made of."""
+    heard = ("semantic",) if options.trains_conditioning else ("conditioning", "emotion")
+    return ("text", "codes", *heard, *((ALIGNMENT,) if options.guided_weight > 0 else ()))
+
+
+def collate(
+    rows: Sequence[Row],
+    data: Prepared,
+    seconds: float,
+    rng: np.random.Generator,
+    config: ModelConfig,
+    options: GPTOptions,
+) -> Batch:
+    """A batch whose shapes follow from the longest row of the data that has its bucket's length.
+
+    The voice is that of another clip of the speaker. The emotion is that of the row's own emotion
+    prompt where it has one, else of the clip itself or of the other clip.
+
+    Raises:
+        InputError: for a clip that is longer than the tables of positions.
+    """
+    fitting = [row for row in data.rows if row.seconds <= seconds]
+    size_text = _padded(max(row.tokens for row in fitting), config.gpt.max_text_tokens)
+    size_codes = _padded(max(row.codes for row in fitting), config.gpt.max_codes)
+    texts = [data.read(row, "text") for row in rows]
+    codes = [data.read(row, "codes") for row in rows]
+    for row, text, code in zip(rows, texts, codes, strict=True):
+        _check(row, len(text), size_text, "text tokens")
+        _check(row, len(code), size_codes, "codes")
+    prompts = [data.prompts(row, rng) for row in rows]
+    own = rng.random(len(rows)) < options.target_emotion
+    batch = {
+        "text": _stacked([text.astype(np.int32) for text in texts], size_text),
+        "text_lengths": _lengths(texts),
+        "codes": _stacked([code.astype(np.int32) for code in codes], size_codes),
+        "code_lengths": _lengths(codes),
+    }
+    moods = [row if mine else other for row, other, mine in zip(rows, prompts, own, strict=True)]
+    if options.trains_conditioning:
+        most = int(config.limits.prompt_seconds * config.codes_per_second)
+        frames = _padded(max(min(row.codes, most) for row in data.rows), None)
+        for name, heard in (("prompt", prompts), ("mood", moods)):
+            found = [data.read(row, "semantic")[: min(frames, most)] for row in heard]
+            batch[name] = _stacked(found, frames)
+            batch[f"{name}_lengths"] = _lengths(found)
+    else:
+        batch["conditioning"] = np.stack([data.read(row, "conditioning") for row in prompts])
+        batch["emotion"] = np.stack(
+            [_emotion(data, *pair) for pair in zip(rows, moods, strict=True)]
+        )
+    if options.guided_weight > 0:
+        found = [data.read(row, ALIGNMENT).astype(np.int32) for row in rows]
+        batch[ALIGNMENT] = _stacked(found, size_codes)
+    return batch
+
+
+def _emotion(data: Prepared, row: Row, mood: Row) -> np.ndarray:
+    named = data.has(row, "emotion_prompt")
+    return data.read(row, "emotion_prompt") if named else data.read(mood, "emotion")
+
+
+def _check(row: Row, length: int, most: int, what: str) -> None:
+    if not 0 < length <= most:
+        raise InputError(f"clip {row.id} has {length} {what}; expected 1 to {most}")
+
+
+def _padded(size: int, most: int | None) -> int:
+    whole = -(-size // STEP) * STEP
+    return whole if most is None else min(whole, most)
+
+
+def _lengths(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.array([len(array) for array in arrays], np.int32)
+
+
+def _stacked(arrays: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """The arrays one below the other, zeros behind them."""
+    first = arrays[0]
+    made = np.zeros((len(arrays), size, *first.shape[1:]), first.dtype)
+    for row, array in zip(made, arrays, strict=True):
+        row[: len(array)] = array
+    return made

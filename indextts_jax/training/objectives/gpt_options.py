@@ -1,0 +1,81 @@
+"""The options of the objective `gpt`, as a recipe gives them, and what they mean for parameters."""
+
+import dataclasses
+
+from indextts_jax.utils.strict_data import ConfigError
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "trunk": ("gpt.blocks.*", "gpt.trunk_norm.*", "gpt.final_norm.*"),
+    "codes": ("gpt.code_embedding.*", "gpt.code_head.*"),
+    "text": ("gpt.text_embedding.*", "training_heads.*"),
+    "positions": ("gpt.text_positions.*", "gpt.code_positions.*", "gpt.speed_embedding.*"),
+    "conditioning": ("conditioning.*",),
+}
+"""What may train, by the names that recipes use; the patterns are those of `Part.trains`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LoRAOptions:
+    """A low-rank change of kernels of the GPT."""
+
+    rank: int
+    alpha: float  # the change is scaled by alpha / rank
+    dropout: float = 0.05  # of what goes into it
+    kernels: tuple[str, ...] = ("blocks.attention.*.kernel", "blocks.feed_forward.*.kernel")
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.alpha <= 0:
+            raise ConfigError(
+                f"lora.rank and lora.alpha must be positive, got {self.rank} and {self.alpha}"
+            )
+        _probability("lora.dropout", self.dropout)
+
+    @property
+    def scale(self) -> float:
+        """What the change is multiplied by."""
+        return self.alpha / self.rank
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GPTOptions:
+    """What the GPT learns, and against which disturbances; the defaults are for fine-tuning."""
+
+    train: tuple[str, ...] = ()  # names of `GROUPS`
+    lora: LoRAOptions | None = None
+    text_weight: float = 0.2  # of the cross-entropy of text tokens; 0 needs no text head
+    code_weight: float = 0.8
+    target_emotion: float = 0.5  # probability that the emotion is that of the clip, not the prompt
+    # From scratch: probabilities, of a residual number, a code that goes in, a text token, a clip.
+    dropout: float = 0.0
+    code_noise: float = 0.0
+    text_dropout: float = 0.0
+    shift_codes: float = 0.0  # codes at the positions that generation gives them: 0, 2, 3, ...
+    guided_weight: float = 0.0  # at the first step, of attention along a known alignment
+    guided_until: float = 0.4  # share of all steps at which that weight has become 0
+    guided_reach: int = 2  # text tokens on both sides of a code's own
+    remat: bool = True
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.train if name not in GROUPS]:
+            raise ConfigError(f"train: unknown {', '.join(unknown)}; there are {', '.join(GROUPS)}")
+        if not self.train and self.lora is None:
+            raise ConfigError("nothing trains: name groups in train, or give lora")
+        for name in ("target_emotion", "shift_codes"):
+            _probability(name, getattr(self, name), whole=True)
+        for name in ("dropout", "code_noise", "text_dropout"):
+            _probability(name, getattr(self, name))
+        for name in ("text_weight", "code_weight", "guided_weight", "guided_reach"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 < self.guided_until <= 1:
+            raise ConfigError(f"guided_until must be in (0, 1], got {self.guided_until}")
+
+    @property
+    def trains_conditioning(self) -> bool:
+        """Whether latents and emotion vectors are computed in the step, not read."""
+        return "conditioning" in self.train
+
+
+def _probability(name: str, value: float, *, whole: bool = False) -> None:
+    if not (0 <= value < 1 or (whole and value == 1)):
+        raise ConfigError(f"{name}: expected a probability, got {value}")
