@@ -12,7 +12,7 @@ class Linear(nnx.Module):
     """An affine map of the last axis.
 
     The product runs in the dtype of the kernel, with float32 accumulation, and so does the result.
-    The kernel may be `Streamed` or `Quantized`.
+    The kernel may be `Streamed`, `Quantized` or `Adapted`.
     """
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, rngs: nnx.Rngs):

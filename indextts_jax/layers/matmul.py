@@ -9,6 +9,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from indextts_jax.layers.adapted import Adapted
+
 LEVELS, SHIFT = 127, 128  # of 8-bit integers; between the two halves of 15-bit ones
 LEAST, FEW = 3, 24  # rows: up to so many a sum streams faster than a product of matrices
 
@@ -57,13 +59,15 @@ def stream_kernel(kernel: Float[Array, "i o"]) -> "Streamed | Array":
 
 
 def product(
-    x: Float[Array, "*b i"], kernel: Streamed | Quantized | Array | np.ndarray
+    x: Float[Array, "*b i"], kernel: Streamed | Quantized | Adapted | Array | np.ndarray
 ) -> Float32[Array, "*b o"]:
     """`x` times a kernel (i o) with float32 accumulation.
 
     With a streamed float32 kernel a row's result depends, to rounding, on nothing but whether there
     are more than `FEW` rows; with AVX-512 bit for bit.
     """
+    if isinstance(kernel, Adapted):
+        return product(x, kernel.base) + kernel.change(x)
     x = x.astype(kernel.dtype)
     if isinstance(kernel, Quantized):
         return _quantized_product(x, kernel)
