@@ -34,7 +34,7 @@ from indextts_jax.sampling.flow import follow, noise, sample
 from indextts_jax.training.objectives import flow_batches
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
 from indextts_jax.training.objectives.flow_options import FlowOptions
-from indextts_jax.utils.strict_data import from_data
+from indextts_jax.utils.strict_data import ConfigError, from_data
 
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
@@ -185,7 +185,13 @@ def build(
     Raises:
         ConfigError: for an option that is unknown or out of range.
     """
-    return FlowObjective(config, from_data(FlowOptions, options))
+    made = from_data(FlowOptions, options)
+    if made.lora is not None:
+        try:
+            select(structure("dit", config).expected, made.lora.kernels)
+        except ValueError as error:
+            raise ConfigError(f"lora.kernels: {error}") from error
+    return FlowObjective(config, made)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -219,6 +219,12 @@ def test_adapter_trains_alone_unless_more_is_named():
     assert both.parts[0].trains == ("length_regulator.*", "adapters.*")
 
 
+def test_kernel_that_is_not_there_is_named():
+    lora = {"rank": 2, "alpha": 4, "kernels": ["blocks.attention.query.kernel"]}
+    with pytest.raises(ConfigError, match=r"lora.kernels: .*blocks.attention.query.kernel"):
+        flow.build(support.tiny_config(), {"lora": lora}, ())
+
+
 def test_adapter_has_the_kernels_of_attention_feed_forward_and_long_skips():
     made = flow_clips.flow(lora=FlowLoRA(rank=2, alpha=4)).extra(jax.random.key(0))["adapters"]
 
