@@ -11,13 +11,33 @@ from typing import Any, TypeVar
 
 import jax
 from flax import nnx
+from jax import lax
 
 M = TypeVar("M", bound=nnx.Module)
+C = TypeVar("C")  # what a scan carries
 
 
 def layer_at(layers: M, number: int) -> M:
     """One of the layers, stacked or unstacked."""
     return jax.tree.map(operator.itemgetter(number), layers, is_leaf=_is_tuple)
+
+
+def part_of(layers: M, start: int, stop: int) -> M:
+    """Some of the layers of a stack."""
+    return jax.tree.map(lambda array: array[start:stop], layers)
+
+
+def scan(
+    step: Callable[[C, Any], tuple[C, Any]], carry: C, inputs: Any, *, remat: bool
+) -> tuple[C, Any]:
+    """`lax.scan` over stacked layers, the form that trains.
+
+    It compiles one layer instead of all of them, and with `remat` keeps a layer's input alone for
+    the backward pass, in which the rest of the layer is computed again.
+    """
+    # Within a scan nothing can be merged with the first computation, so no barrier is needed.
+    body = jax.checkpoint(step, prevent_cse=False) if remat else step
+    return lax.scan(body, carry, inputs)
 
 
 def unstack(

@@ -1,5 +1,7 @@
 """A non-causal WaveNet, each convolution reflected at both true ends of its row."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -10,7 +12,14 @@ from indextts_jax.config import WaveNetConfig
 from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
-from indextts_jax.layers.stack import layer_at
+from indextts_jax.layers.stack import layer_at, scan
+
+Drop = Callable[[Array, int | Array], Array]  # values, some dropped by the number of a layer
+
+
+def keep(x: Array, number: int | Array) -> Array:
+    """Drops nothing."""
+    return x
 
 
 def reflect(
@@ -49,10 +58,14 @@ class Layer(nnx.Module):
         y: Float[Array, "b f d"],
         modulation: Float[Array, "r e"],
         lengths: Int[Array, " b"],
+        drop: Callable[[Array], Array] | None = None,
     ) -> Float[Array, "b f o"]:
         a = self.conv(reflect(y, lengths, self.margin)).astype(jnp.float32)
         signal, gate = jnp.split(a + modulation[:, None], 2, axis=-1)
-        return self.res_skip(jnp.tanh(signal) * jax.nn.sigmoid(gate)).astype(jnp.float32)
+        gated = jnp.tanh(signal) * jax.nn.sigmoid(gate)
+        if drop is not None:
+            gated = drop(gated)
+        return self.res_skip(gated).astype(jnp.float32)
 
 
 class WaveNet(nnx.Module):
@@ -107,6 +120,36 @@ class WaveNet(nnx.Module):
             residual, skip = jnp.split(mixed, 2, axis=-1)
             y, out = y + residual, out + skip
         return out + self.last(y, modulation[:, -1], lengths)
+
+    def trained(
+        self,
+        y: Float[Array, "b f d"],
+        modulation: Float[Array, "b j e"],
+        lengths: Int[Array, " b"],
+        *,
+        drop: Drop = keep,
+        remat: bool = False,
+    ) -> Float[Array, "b f d"]:
+        """The same for training: equal layers are scanned, and gated values may be dropped."""
+
+        def step(
+            carry: tuple[Array, Array], inputs: tuple[Layer, Array, Array | int]
+        ) -> tuple[tuple[Array, Array], None]:
+            (y, out), (layer, modulation, number) = carry, inputs
+            mixed = layer(y, modulation, lengths, lambda x: drop(x, number))
+            residual, skip = jnp.split(mixed, 2, axis=-1)
+            return (y + residual, out + skip), None
+
+        y = y.astype(jnp.float32)
+        carry, last = (y, jnp.zeros_like(y)), self.count - 1
+        if isinstance(self.layers, nnx.List):
+            for number in range(last):
+                carry, _ = step(carry, (self.layers[number], modulation[:, number], number))
+        elif self.layers is not None:
+            inputs = (self.layers, jnp.moveaxis(modulation[:, :last], 1, 0), jnp.arange(last))
+            carry, _ = scan(step, carry, inputs, remat=remat)
+        y, out = carry
+        return out + self.last(y, modulation[:, last], lengths, lambda x: drop(x, last))
 
     def _layer(self, number: int) -> Layer:
         if isinstance(self.layers, nnx.List):

@@ -1,6 +1,7 @@
 """Velocity field of the flow: a transformer with long skips, then a WaveNet."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -24,6 +25,8 @@ TIME_SCALE = 1000.0
 TIME_BASE = 10_000.0
 RMS_EPS = 1e-5
 FINAL_EPS = 1e-6
+
+Attend = Callable[[Array, Array, Array, Array], Array]  # queries, keys, values, lengths
 
 
 class Modulation(NamedTuple):
@@ -119,9 +122,16 @@ class Attention(nnx.Module):
         self.out = Linear(cfg.width, cfg.width, bias=False, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "b f d"], lengths: Int[Array, " b"], window: Window | None = None
+        self,
+        x: Float[Array, "b f d"],
+        lengths: Int[Array, " b"],
+        window: Window | None = None,
+        form: Attend | None = None,
     ) -> Float[Array, "b w d"]:
-        """The attention of every frame, or of those in a window."""
+        """The attention of every frame, or of those in a window.
+
+        `form` is the function that attends; without it, the one that is fastest on the device.
+        """
         frames, width = x.shape[1:]
         shape = (self.heads, width // self.heads)
         tables = rotary_tables(frames, shape[1])
@@ -133,7 +143,7 @@ class Attention(nnx.Module):
         q, k = rotate(q, tables), rotate(k, tables)
         if window is not None:
             q = heads(window.of(q.reshape(x.shape)))
-        y = attend(q, k, v, lengths, fused=self.fused)
+        y = (form or functools.partial(attend, fused=self.fused))(q, k, v, lengths)
         return self.out(y.reshape(*y.shape[:2], width))
 
 
@@ -156,9 +166,11 @@ class Block(nnx.Module):
         modulation: Float[Array, "r 4 d"],
         lengths: Int[Array, " b"],
         window: Window | None = None,
+        form: Attend | None = None,
     ) -> Float[Array, "b w d"]:
         """The block's output at every frame, or at those in a window."""
-        y = self.attention(self.norm_attention.apply(x, modulation[:, :2]), lengths, window)
+        y = self.norm_attention.apply(x, modulation[:, :2])
+        y = self.attention(y, lengths, window, form)
         x = (x if window is None else window.of(x)) + y.astype(jnp.float32)
         y = self.norm_feed_forward.apply(x, modulation[:, 2:])
         return x + self.feed_forward(y).astype(jnp.float32)
@@ -223,10 +235,18 @@ class DiT(nnx.Module):
     def tables(self, times: Float[Array, " r"]) -> Modulation:
         """Everything that depends on the times alone."""
         t = self.time(times)
+        blocks = [layer_at(self.blocks, i).modulation(t) for i in range(self.layers)]
+        return self.modulation(times, t, jnp.stack(blocks, 1))
+
+    def modulation(
+        self,
+        times: Float[Array, " r"],
+        t: Float[Array, "r d"],
+        blocks: Float[Array, "r layers 4 d"],
+    ) -> Modulation:
+        """The tables from those of the blocks and the embedding of the times."""
         return Modulation(
-            blocks=jnp.stack(
-                [layer_at(self.blocks, i).modulation(t) for i in range(self.layers)], 1
-            ),
+            blocks=blocks,
             norm=self.norm.modulation(t),
             wavenet=self.wavenet.modulation(self.wavenet_time(times)),
             final=_halves(self.final_modulation(jax.nn.silu(t))),
@@ -252,9 +272,20 @@ class DiT(nnx.Module):
         h = self._transform(h, modulation.blocks, lengths, window)
         if window is not None:
             x, lengths = window.of(x), lengths - window.starts
+        return self.read_out(h, x, modulation, lengths, self.wavenet)
+
+    def read_out(
+        self,
+        h: Float[Array, "b f d"],
+        x: Float[Array, "b f m"],
+        modulation: Modulation,
+        lengths: Int[Array, " b"],
+        wavenet: Callable[[Array, Array, Array], Array],
+    ) -> Float[Array, "b f m"]:
+        """The velocity from the output of the transformer's last layer."""
         h = self.norm.apply(h, modulation.norm)
         h = self.long_skip(jnp.concatenate([h, x], axis=-1))
-        y = self.wavenet(self.wavenet_in(h), modulation.wavenet, lengths)
+        y = wavenet(self.wavenet_in(h), modulation.wavenet, lengths)
         y = self.final_norm(y + self.residual(h).astype(jnp.float32))
         shift, scale = modulation.final[:, :1], modulation.final[:, 1:]
         return self.out(self.final(y * (1.0 + scale) + shift)).astype(jnp.float32)
