@@ -65,6 +65,7 @@ class Row:
     codes: int = 0
     frames: int = 0  # mel frames
     weight: float = 1.0  # of its manifest: 0.15 takes part in 15 % of the epochs
+    spoken: str = ""  # the text as the front end normalised it
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
