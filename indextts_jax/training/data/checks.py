@@ -14,6 +14,7 @@ from indextts_jax.training.data.texts import ReadText
 
 NORMAL = 1.4826  # a median deviation times this is a standard deviation, of a normal distribution
 FULL = 0.8  # of the usual band: many codecs end somewhat below it
+JUDGED = 20  # clips
 SMALLEST = 0.05  # of a deviation: sets in which all clips are alike reject nothing
 
 
@@ -137,10 +138,10 @@ def match_findings(
     """For each clip whether it takes as long for its letters as the others do.
 
     Deviations are from the median, of the logarithm of seconds a letter, in units of the median
-    deviation as a standard deviation. Fewer than `min_clips` clips are not judged.
+    deviation as a standard deviation. Fewer than `JUDGED` clips are not judged.
     """
     results: list[list[Finding]] = [[] for _ in seconds]
-    if len(seconds) < max(3, limits.min_clips):
+    if len(seconds) < JUDGED:
         return results
     counts = np.asarray([texts.letters(text) + texts.ENDS for text in spoken], np.float64)
     rates = np.log(np.asarray(seconds, np.float64) / counts)
@@ -155,7 +156,7 @@ def match_findings(
             f"({abs(away):.1f} deviations): "
             + ("it says less than its text" if away < 0 else "it says more than its text")
         )
-        rejects = abs(away) > limits.rejected
+        rejects = bool(abs(away) > limits.rejected)
         found.append(Finding("match: pace" if rejects else "match: odd pace", message, rejects))
     return results
 

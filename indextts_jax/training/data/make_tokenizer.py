@@ -11,6 +11,7 @@ from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.normalize import language_of, normalise
 from indextts_jax.text.pauses import split_pauses
 from indextts_jax.text.reference.normalize import normalise_as_reference
+from indextts_jax.text.rules.verbalise import Language
 from indextts_jax.text.tokenizer import split_cjk
 
 KINDS = ("char", "unigram")
@@ -25,12 +26,12 @@ def spoken_form(text: str, *, compat: bool = False, glossary: Glossary | None = 
         InputError: for a text that the front end cannot read.
     """
     usual = language_of(text)
+    language: Language | None = "en" if usual == "en" else "zh" if usual else None
     parts = []
     for part in split_pauses(text):
         if compat:
             parts.append(normalise_as_reference(part.text, glossary))
         else:
-            language = "en" if usual == "en" else "zh" if usual else None
             parts.append(normalise(part.text, glossary, language)[0])
     return split_cjk(" ".join(parts))
 

@@ -77,7 +77,7 @@ def write(
         for candidate, row in zip(found.kept, found.rows, strict=True)
     ]
     by_id = {task.row.id: task for task in tasks}
-    with create(job.dst, settings, tokenizer and tokenizer.model) as writer:
+    with create(job.dst, settings, None if tokenizer is None else tokenizer.model) as writer:
         made = making.make(
             tasks,
             writer.shards,

@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from indextts_jax.errors import InputError
 
@@ -20,7 +20,6 @@ KINDS = (
     "a .jsonl, .csv, .tsv or .parquet file, or a directory of recordings with a text of the same "
     "name beside each (.txt, .lab), of LJSpeech, or of .parquet files"
 )
-_csv_limit = csv.field_size_limit(2**24)  # characters of a field
 
 
 class Embedded(NamedTuple):
@@ -115,8 +114,9 @@ def _tsv(path: Path) -> Iterator[Record]:
 
 def _separated(path: Path, text: str, delimiter: str) -> Iterator[Record]:
     # Quotes mean nothing in the .tsv files that are about: texts begin with a lone one.
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
     header: Sequence[str] | None = None
     try:
         for cells in reader:
