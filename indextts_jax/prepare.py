@@ -21,11 +21,12 @@ from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features, make_tokenizer, prepare
-from indextts_jax.training.data.checks import Limits
-from indextts_jax.training.data.manifest import COLUMNS, Clip, Reading, Source, read_manifests
+from indextts_jax.training.data.job import Job
 from indextts_jax.training.data.prepared import TOKENIZER
-from indextts_jax.training.data.recording import Trim
-from indextts_jax.training.data.survey import Job, survey
+from indextts_jax.training.data.rows.checks import Limits
+from indextts_jax.training.data.rows.manifest import COLUMNS, Clip, Reading, Source, read_manifests
+from indextts_jax.training.data.rows.recording import Trim
+from indextts_jax.training.data.rows.survey import survey
 
 COMMON = (
     "manifest",

@@ -27,9 +27,9 @@ from indextts_jax.errors import InputError
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, pad, within
 from indextts_jax.runtime.model import Model
-from indextts_jax.training.data.manifest import Recording
 from indextts_jax.training.data.prepared import FEATURES
-from indextts_jax.training.data.recording import to_int16
+from indextts_jax.training.data.rows.manifest import Recording
+from indextts_jax.training.data.rows.recording import to_int16
 from indextts_jax.utils.hashing import digest, hash_arrays
 from indextts_jax.utils.strict_data import to_data
 from indextts_jax.voices import analysis
@@ -53,14 +53,16 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "gpt": ("text", "codes", "conditioning", "emotion"),
     "conditioning": ("text", "codes", "semantic"),  # the GPT, with its conditioning trained
     "flow": ("text", "codes", "style", "mel", "latents"),
+    "flow_codes": ("codes", "style", "mel"),  # the flow before there is a GPT: without latents
     "vocoder": ("samples", "mel"),
     "tokens": ("text", "samples", "encoder_input", "encoder_mask", "mel"),
     "style": ("samples", "banks"),
 }
 """What `--for` makes."""
 
-PAIRED = ("gpt", "conditioning", "flow")  # recipes that take another clip as prompt
-READING = (*PAIRED, "tokens")  # recipes that look at the texts
+PAIRED = ("gpt", "conditioning", "flow", "flow_codes")  # those that take another clip as prompt
+GPT = ("gpt", "conditioning", "flow")  # those that need a place for each token and code
+READING = (*GPT, "tokens")  # those that look at the texts
 LADDER = tuple(range(128, 1025, 128))  # semantic features of a clip, padded: 20 s are 1,000
 CODES = 50  # semantic features a second
 

@@ -15,12 +15,12 @@ from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model
 from indextts_jax.training.data import features
 from indextts_jax.training.data.features import Coded, Signals
-from indextts_jax.training.data.manifest import Clip, Recording
+from indextts_jax.training.data.job import Progress
 from indextts_jax.training.data.prepared import Row
-from indextts_jax.training.data.recording import Measured, signal
+from indextts_jax.training.data.rows.manifest import Clip, Recording
+from indextts_jax.training.data.rows.recording import Measured, signal
 from indextts_jax.training.data.shards import Shards
 
-Progress = Callable[[int, int, str], None]  # how much is done, of how much, and what
 T = TypeVar("T")
 
 

@@ -16,11 +16,13 @@ from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
-from indextts_jax.training.data import features, making, texts
-from indextts_jax.training.data.making import Progress, Task
+from indextts_jax.training.data import features, making
+from indextts_jax.training.data.job import Job, Progress
+from indextts_jax.training.data.making import Task
 from indextts_jax.training.data.pairs import Pairs
 from indextts_jax.training.data.prepared import DataSettings, Prepared, create
-from indextts_jax.training.data.survey import Candidate, Job, Survey
+from indextts_jax.training.data.rows import texts
+from indextts_jax.training.data.rows.survey import Candidate, Survey
 from indextts_jax.utils.hashing import digest
 from indextts_jax.utils.strict_data import to_data
 

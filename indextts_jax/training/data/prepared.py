@@ -40,6 +40,7 @@ FEATURES: dict[str, tuple[np.dtype, int]] = {  # dtype and number of axes
     "emotion": (np.dtype(np.float32), 1),  # of the clip itself
     "emotion_prompt": (np.dtype(np.float32), 1),  # of the row's `emotion_audio`, where it has one
     "latents": (np.dtype(ml_dtypes.bfloat16), 2),  # codes x width: of the GPT, from true codes
+    "alignment": (np.dtype(np.uint16), 1),  # of each code the text token that it voices
     "mel": (np.dtype(np.float16), 2),  # frames x bands, log
     "semantic": (np.dtype(np.float16), 2),  # semantic features x width
     "samples": (np.dtype(np.int16), 1),  # at the rate of the mel
@@ -196,12 +197,18 @@ class Writer:
             ValueError: for an id that was added before, an unknown feature, or an array of another
                 dtype or rank than `FEATURES` has.
         """
-        names = {}
-        for feature, array in features.items():
-            check_feature(feature, array)
-            names[feature] = f"{feature}/{hash_arrays({feature: array})[:32]}"
-            self.shards.put(names[feature], array)
-        self.add_stored(row, names)
+        self.add_stored(row, {name: self.store(name, array) for name, array in features.items()})
+
+    def store(self, feature: str, array: np.ndarray) -> str:
+        """Keeps an array under the hash of its numbers; gives its name.
+
+        Raises:
+            ValueError: for an unknown feature, or an array of another dtype or rank.
+        """
+        check_feature(feature, array)
+        name = f"{feature}/{hash_arrays({feature: array})[:32]}"
+        self.shards.put(name, array)
+        return name
 
     def add_stored(self, row: Row, names: Mapping[str, str]) -> None:
         """Adds a row whose arrays are in `shards` already, under these names by feature."""
@@ -239,6 +246,21 @@ def create(
 ) -> Writer:
     """A writer of prepared data; see `Writer`."""
     return Writer(folder, settings or DataSettings(), tokenizer)
+
+
+def extend(data: Prepared, feature: str, arrays: Mapping[str, np.ndarray]) -> Prepared:
+    """The data with one more feature, of the rows that `arrays` has by id; the folder is changed.
+
+    For features that are made of trained parts, such as `alignment`. Preparing the folder again
+    leaves them out of its index.
+    """
+    writer = Writer(data.folder, data.settings)
+    for row in data.rows:
+        names = dict(data.keys[row.id])
+        if row.id in arrays:
+            names[feature] = writer.store(feature, arrays[row.id])
+        writer.add_stored(row, names)
+    return writer.close()
 
 
 def check_feature(name: str, array: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 
 from indextts_jax.audio.io import LOUDEST, SILENT, soxr_resample
 from indextts_jax.errors import InputError
-from indextts_jax.training.data.manifest import Clip
+from indextts_jax.training.data.rows.manifest import Clip
 
 LONGEST = 120.0  # seconds of a clip that are decoded: a recipe takes much less
 BLOCK = 2048  # samples of a spectrum

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from indextts_jax.training.data.checks import Finding
+from indextts_jax.training.data.rows.checks import Finding
 from indextts_jax.utils.atomic import write_whole
 from indextts_jax.utils.text_table import table
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from indextts_jax.errors import InputError
-from indextts_jax.training.data import texts
-from indextts_jax.training.data.recording import Measured
-from indextts_jax.training.data.texts import ReadText
+from indextts_jax.training.data.rows import texts
+from indextts_jax.training.data.rows.recording import Measured
+from indextts_jax.training.data.rows.texts import ReadText
 
 NORMAL = 1.4826  # a median deviation times this is a standard deviation, of a normal distribution
 FULL = 0.8  # of the usual band: many codecs end somewhat below it

@@ -1,61 +1,34 @@
 """Looks at every row of the manifests: measures, reads, checks, and splits. No network runs."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.tokenizer import Tokenizer
-from indextts_jax.training.data import checks, features, recording, texts
-from indextts_jax.training.data.checks import Finding, Kept, Limits
-from indextts_jax.training.data.facts import FILE as FACTS
-from indextts_jax.training.data.facts import Facts
-from indextts_jax.training.data.making import Progress
-from indextts_jax.training.data.manifest import Clip
+from indextts_jax.training.data import features
+from indextts_jax.training.data.job import Job, Progress
 from indextts_jax.training.data.pairs import Pairs
 from indextts_jax.training.data.prepared import FEATURES, Row
-from indextts_jax.training.data.recording import Measured, Trim
-from indextts_jax.training.data.report import Judged, Report
-from indextts_jax.training.data.split import Item, split
-from indextts_jax.training.data.texts import Reader, ReadText
+from indextts_jax.training.data.rows import checks, recording, texts
+from indextts_jax.training.data.rows.checks import Finding, Kept, Limits
+from indextts_jax.training.data.rows.facts import FILE as FACTS
+from indextts_jax.training.data.rows.facts import Facts
+from indextts_jax.training.data.rows.manifest import Clip
+from indextts_jax.training.data.rows.recording import Measured
+from indextts_jax.training.data.rows.report import Judged, Report
+from indextts_jax.training.data.rows.split import Item, split
+from indextts_jax.training.data.rows.texts import Reader, ReadText
 from indextts_jax.utils.hashing import digest, versions
 from indextts_jax.utils.strict_data import to_data
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
-    """What is to be prepared, and how."""
-
-    dst: Path
-    recipes: tuple[str, ...] = ("gpt", "flow")
-    limits: Limits = dataclasses.field(default_factory=Limits)
-    trim: Trim = dataclasses.field(default_factory=Trim)
-    text_compat: bool = False
-    glossary: Glossary | None = None
-    own_prompts: bool = False
-    validation: int | None = None  # clips; by default 2 %
-    seed: int = 0  # of the split
-    batch_seconds: float = 120.0  # of padded audio that the networks get at once
-    workers: int = dataclasses.field(default_factory=lambda: min(8, os.cpu_count() or 1))
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The features that are made."""
-        return features.features_for(self.recipes)
-
-    @property
-    def paired(self) -> bool:
-        """Whether a recipe takes other clips of the speaker as prompts."""
-        return bool(set(self.recipes) & set(features.PAIRED))
-
-    @property
-    def reads(self) -> bool:
-        """Whether a recipe looks at the texts; else they may be missing."""
-        return bool(set(self.recipes) & set(features.READING))
+NO_PROMPT = Finding(
+    "pairs: no prompt",
+    "its speaker has no other clip of 2 to 15 s; with own_prompts it is its own",
+    True,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +79,7 @@ def survey(
             "pieces",
         )
     limits = job.limits
-    if job.paired:
+    if job.speaks:
         limits = dataclasses.replace(
             limits,
             tokens=min(limits.tokens or config.gpt.max_text_tokens, config.gpt.max_text_tokens),
@@ -138,8 +111,6 @@ def survey(
         facts.save()
     if job.reads:
         candidates = _matched(candidates, limits)
-    if job.paired and not job.own_prompts:
-        candidates = _with_prompts(candidates)
     return _finished(candidates, job, config, limits)
 
 
@@ -216,18 +187,16 @@ def _matched(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]
     )
 
 
-def _with_prompts(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Rejects clips whose speaker has no other one that can be their prompt."""
-
-    def judge(kept: list[Candidate]) -> list[list[Finding]]:
-        rows = [_row(candidate, "train", 0) for candidate in kept]
-        found = Pairs(rows)
-        message = "its speaker has no other clip of 2 to 15 s; own_prompts allows its own half"
-        return [
-            [] if found.count(row) else [Finding("pairs: no prompt", message, True)] for row in rows
-        ]
-
-    return _more(candidates, judge)
+def _without_prompts(rows: Sequence[Row]) -> set[str]:
+    """Ids of the rows whose speaker has no other clip that can be their prompt."""
+    lone: set[str] = set()
+    while True:  # a clip that is left out may have been another one's only prompt
+        left = [row for row in rows if row.id not in lone]
+        pairs = Pairs(left)
+        found = {row.id for row in left if not pairs.count(row)}
+        if not found:
+            return lone
+        lone |= found
 
 
 def _row(candidate: Candidate, side: str, frames: int) -> Row:
@@ -251,15 +220,22 @@ def _row(candidate: Candidate, side: str, frames: int) -> Row:
 def _finished(
     candidates: Sequence[Candidate], job: Job, config: ModelConfig, limits: Limits
 ) -> Survey:
-    kept = tuple(candidate for candidate in candidates if not candidate.rejected)
-    sides = split(
-        [Item(c.read.spoken, c.clip.speaker, c.clip.split) for c in kept], job.validation, job.seed
-    )
+    kept = [candidate for candidate in candidates if not candidate.rejected]
+    items = [Item(c.read.spoken or c.clip.id, c.clip.speaker, c.clip.split) for c in kept]
+    sides = split(items, job.validation, job.seed)
     hop = config.mel.hop
-    rows = tuple(
+    rows = [
         _row(c, side, (c.measured.last - c.measured.first) // hop)
         for c, side in zip(kept, sides, strict=True)
-    )
+    ]
+    if job.paired and not job.own_prompts:
+        lone = _without_prompts(rows)
+        candidates = [
+            dataclasses.replace(c, findings=(*c.findings, NO_PROMPT)) if c.clip.id in lone else c
+            for c in candidates
+        ]
+        kept = [candidate for candidate in kept if candidate.clip.id not in lone]
+        rows = [row for row in rows if row.id not in lone]
     set_rows = [Kept(row.text, row.speaker, row.seconds, row.split) for row in rows]
     side_of = {row.id: row.split for row in rows}
     judged = [
@@ -279,7 +255,7 @@ def _finished(
         refusal=checks.set_refusal(set_rows, limits),
         features=_sizes(rows, job.features, config),
     )
-    return Survey(kept=kept, rows=rows, report=report)
+    return Survey(kept=tuple(kept), rows=tuple(rows), report=report)
 
 
 def _sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> dict[str, int]:
