@@ -55,9 +55,9 @@ class Shards:
         InputError: for a file that is damaged.
     """
 
-    def __init__(self, folder: str | Path, *, shard_bytes: int = SHARD_BYTES):
+    def __init__(self, folder: str | Path, *, shard_bytes: int | None = None):
         self.folder = Path(folder)
-        self._limit = shard_bytes
+        self._limit = SHARD_BYTES if shard_bytes is None else shard_bytes
         self._places: dict[str, _Place] = {}
         self._maps: dict[Path, np.memmap] = {}
         self._waiting: dict[str, np.ndarray] = {}

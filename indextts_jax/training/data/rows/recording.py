@@ -129,6 +129,8 @@ def _decode(clip: Clip) -> tuple[Float32[np.ndarray, " n"], int, float]:
     try:
         with clip.recording.open() as stream, soundfile.SoundFile(stream) as file:
             native, length = file.samplerate, file.frames / file.samplerate
+            if not file.frames:
+                raise Unusable("unreadable", "it holds no samples")
             end = length if clip.end is None else clip.end
             if end > length + 0.1 or clip.start >= end:
                 raise Unusable(
