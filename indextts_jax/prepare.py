@@ -161,11 +161,6 @@ def main(flags: Any) -> int:
     clips = read_manifests([Source.parse(text) for text in flags.manifest], reading)
     config, tokenizer = _model_facts(flags, clips, job)
     wanted = features.components_of(job.features)
-    if wanted and flags.checkpoint is None:
-        raise InputError(
-            f"--for {','.join(job.recipes)} needs {', '.join(wanted)}: give --checkpoint DIR "
-            "instead of --config"
-        )
     with abandonable():
         with count_bar("Checking", "clip", leave=False, disable=None) as show:
             found = survey(clips, job, config, tokenizer, keep=not flags.dry_run, on_progress=show)
@@ -203,12 +198,12 @@ def main(flags: Any) -> int:
 def _job(flags: Any) -> Job:
     if not flags.manifest:
         raise InputError("give --manifest, at least once")
-    if flags.dst is None:
+    if not flags.dst:
         raise InputError("give --dst DIR, where the prepared data goes")
-    if (flags.checkpoint is None) == (flags.config is None):
+    if bool(flags.checkpoint) == bool(flags.config):
         raise InputError("give --checkpoint DIR, or --config NAME to train from scratch")
     for name in ("tokenizer", "make_tokenizer"):
-        if getattr(flags, name) is not None and flags.config is None:
+        if getattr(flags, name) is not None and not flags.config:
             raise InputError(f"--{name} goes with --config: a checkpoint has its tokenizer")
     job = Job(
         dst=Path(flags.dst),
@@ -229,7 +224,12 @@ def _job(flags: Any) -> Job:
         batch_seconds=flags.batch_seconds,
         workers=flags.workers,
     )
-    features.features_for(job.recipes)
+    wanted = features.components_of(job.features)
+    if wanted and flags.config:
+        raise InputError(
+            f"--for {','.join(job.recipes)} needs {', '.join(wanted)}: give --checkpoint DIR "
+            "instead of --config"
+        )
     return job
 
 
@@ -252,11 +252,17 @@ def _model_facts(
     flags: Any, clips: Sequence[Clip], job: Job
 ) -> tuple[ModelConfig, Tokenizer | None]:
     """Sizes and tokenizer, without any array; no tokenizer where nothing reads texts."""
-    if flags.checkpoint is not None:
+    if flags.checkpoint:
         saved = open_checkpoint(flags.checkpoint)
         return saved.config, Tokenizer(saved.tokenizer)
     name = str(flags.config)
-    config = load_config(name) if name.endswith((".yaml", ".yml")) else bundled_config(name)
+    try:
+        config = load_config(name) if name.endswith((".yaml", ".yml")) else bundled_config(name)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"--config {name}: there is no such configuration; give a bundled name such as tiny, "
+            "or a path that ends in .yaml"
+        ) from error
     return config, _tokenizer(flags, clips, job) if job.reads else None
 
 

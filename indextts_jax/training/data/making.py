@@ -16,7 +16,7 @@ from indextts_jax.runtime.model import Model
 from indextts_jax.training.data import features
 from indextts_jax.training.data.features import Coded, Signals
 from indextts_jax.training.data.job import Progress
-from indextts_jax.training.data.prepared import Row
+from indextts_jax.training.data.prepared import FEATURES, Row
 from indextts_jax.training.data.rows.manifest import Clip, Recording
 from indextts_jax.training.data.rows.recording import Measured, signal
 from indextts_jax.training.data.shards import Shards
@@ -73,7 +73,7 @@ def make(
         _emotion_prompts(tasks, shards, model, put)
         _latents(tasks, shards, model, prompts, put, batch_seconds, on_progress)
     shards.flush()
-    return dict(made)
+    return {feature: made[feature] for feature in FEATURES if made.get(feature)}
 
 
 def missing(task: Task, shards: Shards) -> frozenset[str]:
