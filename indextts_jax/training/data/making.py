@@ -34,6 +34,13 @@ class Task:
     codes: int
     row: Row
     names: Mapping[str, str]
+    lone: bool = False  # its own prompt: the conditioning latents come from its first half
+
+    @property
+    def halved(self) -> Measured:
+        """The clip's first half."""
+        middle = (self.measured.first + self.measured.last) // 2
+        return dataclasses.replace(self.measured, last=middle)
 
 
 def make(
@@ -91,26 +98,29 @@ def _from_audio(
     workers: int,
     on_progress: Progress,
 ) -> None:
-    later = {"text", "latents", "emotion_prompt"}
-    groups: dict[tuple[int, frozenset[str]], list[Task]] = defaultdict(list)
+    groups: dict[tuple[int, frozenset[str], bool], list[Task]] = defaultdict(list)
     for task in tasks:
-        if wanted := missing(task, shards) - later:
-            groups[bucket(task.codes, features.LADDER), wanted].append(task)
+        wanted = missing(task, shards) - {"text", "latents", "emotion_prompt"}
+        of_half = wanted & ({"conditioning"} if task.lone else set())
+        if wanted - of_half:
+            groups[bucket(task.codes, features.LADDER), wanted - of_half, False].append(task)
+        if of_half:
+            groups[bucket(task.codes // 2 + 1, features.LADDER), of_half, True].append(task)
     total = sum(map(len, groups.values()))
     batches = [
-        (wanted, batch, rows)
-        for (size, wanted), group in sorted(groups.items(), key=lambda item: item[0][0])
+        (wanted, half, batch, rows)
+        for (size, wanted, half), group in sorted(groups.items(), key=lambda item: item[0][0])
         for batch, rows in _batches(group, size / features.CODES, batch_seconds)
     ]
     done = 0
     with ThreadPoolExecutor(max(1, workers)) as pool:
 
-        def signals(item: tuple[frozenset[str], list[Task], int]) -> Iterator[Signals]:
-            wanted, batch, _ = item
-            return pool.map(lambda task: _signals(task, config, wanted), batch)
+        def signals(item: tuple[frozenset[str], bool, list[Task], int]) -> Iterator[Signals]:
+            wanted, half, batch, _ = item
+            return pool.map(lambda task: _signals(task, config, wanted, half), batch)
 
         # While the networks run on a batch, threads decode the next one.
-        for (wanted, batch, rows), heard in _ahead(batches, signals):
+        for (wanted, _, batch, rows), heard in _ahead(batches, signals):
             clips = list(heard)
             for task, clip in zip(batch, clips, strict=True):
                 for feature, array in clip.arrays.items():
@@ -125,8 +135,8 @@ def _from_audio(
             on_progress(done, total, f"features of {batch[-1].row.id[:24]}")
 
 
-def _signals(task: Task, config: ModelConfig, wanted: frozenset[str]) -> Signals:
-    wide = signal(task.clip, task.measured, config.mel.sample_rate)
+def _signals(task: Task, config: ModelConfig, wanted: frozenset[str], half: bool) -> Signals:
+    wide = signal(task.clip, task.halved if half else task.measured, config.mel.sample_rate)
     return features.host_features(wide, config, wanted)
 
 

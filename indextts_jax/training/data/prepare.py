@@ -8,7 +8,8 @@
 second run computes nothing.
 """
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -66,26 +67,16 @@ def write(
         hop=config.mel.hop,
         own_prompts=job.own_prompts,
     )
-    partners = _prompts(found, job) if "latents" in job.features else {}
-    tasks = [
-        Task(
-            clip=candidate.clip,
-            measured=candidate.measured,
-            tokens=candidate.read.tokens,
-            codes=candidate.codes,
-            row=row,
-            names=_names(candidate, partners.get(row.id), job, config, prints),
-        )
-        for candidate, row in zip(found.kept, found.rows, strict=True)
-    ]
-    by_id = {task.row.id: task for task in tasks}
+    tasks = _tasks(found, job, config, prints)
+    prompts = _prompts(tasks, job) if "latents" in job.features else {}
+    tasks = [_with_latents(task, prompts, config, prints) for task in tasks]
     with create(job.dst, settings, None if tokenizer is None else tokenizer.model) as writer:
         made = making.make(
             tasks,
             writer.shards,
             config,
             model,
-            prompts={key: by_id[partner.clip.id] for key, partner in partners.items()},
+            prompts=prompts,
             batch_seconds=job.batch_seconds,
             workers=job.workers,
             on_progress=on_progress,
@@ -96,48 +87,66 @@ def write(
     return Prepared.open(job.dst), made
 
 
-def _audio_key(candidate: Candidate) -> str:
-    """What stands for a clip's samples."""
-    clip, measured = candidate.clip, candidate.measured
-    return digest([candidate.sha256, clip.start, clip.end, measured.first, measured.last])
-
-
-def _prompts(found: Survey, job: Job) -> dict[str, Candidate]:
-    """For each row the clip whose conditioning its latents get: always the same one."""
-    pairs = Pairs(found.rows, own=True)
-    candidates = {candidate.clip.id: candidate for candidate in found.kept}
-    result = {}
-    for row in found.rows:
-        seed = int(digest([job.seed, row.id])[:16], 16)
-        result[row.id] = candidates[pairs.draw(row, np.random.default_rng(seed)).id]
-    return result
+def _tasks(found: Survey, job: Job, config: ModelConfig, prints: Mapping[str, str]) -> list[Task]:
+    """What is to be made of each row that was kept, the latents of the GPT aside."""
+    pairs = Pairs(found.rows)
+    tasks = []
+    for candidate, row in zip(found.kept, found.rows, strict=True):
+        lone = job.own_prompts and not pairs.count(row)
+        tasks.append(
+            Task(
+                clip=candidate.clip,
+                measured=candidate.measured,
+                tokens=candidate.read.tokens,
+                codes=candidate.codes,
+                row=row,
+                names=_names(candidate, lone, job, config, prints),
+                lone=lone,
+            )
+        )
+    return tasks
 
 
 def _names(
-    candidate: Candidate,
-    prompt: Candidate | None,
-    job: Job,
-    config: ModelConfig,
-    prints: Mapping[str, str],
+    candidate: Candidate, lone: bool, job: Job, config: ModelConfig, prints: Mapping[str, str]
 ) -> dict[str, str]:
-    audio = _audio_key(candidate)
+    """What the arrays of a clip are called: each name is a hash of what the array is made of."""
+    clip, measured = candidate.clip, candidate.measured
+    audio = digest([candidate.sha256, clip.start, clip.end, measured.first, measured.last])
     names = {}
     for feature in job.features:
         if feature == "text":
             names[feature] = f"text/{digest(candidate.read.tokens)[:32]}"
         elif feature == "emotion_prompt":
-            if candidate.clip.emotion is not None:
-                source = candidate.clip.emotion.sha256()
+            if clip.emotion is not None:
+                source = clip.emotion.sha256()
                 names[feature] = features.array_name(feature, config, prints, source)
-        elif feature == "latents" and prompt is not None:
-            names[feature] = features.array_name(
-                feature,
-                config,
-                prints,
-                audio,
-                text=candidate.read.tokens,
-                prompt=_audio_key(prompt),
-            )
-        else:
+        elif feature == "conditioning" and lone:
+            names[feature] = features.array_name(feature, config, prints, audio, half=True)
+        elif feature != "latents":
             names[feature] = features.array_name(feature, config, prints, audio)
     return names
+
+
+def _prompts(tasks: Sequence[Task], job: Job) -> dict[str, Task]:
+    """For each row the clip whose conditioning its latents get: always the same one."""
+    pairs = Pairs([task.row for task in tasks], own=True)
+    by_id = {task.row.id: task for task in tasks}
+    result = {}
+    for task in tasks:
+        rng = np.random.default_rng(int(digest([job.seed, task.row.id])[:16], 16))
+        result[task.row.id] = by_id[pairs.draw(task.row, rng).id]
+    return result
+
+
+def _with_latents(
+    task: Task, prompts: Mapping[str, Task], config: ModelConfig, prints: Mapping[str, str]
+) -> Task:
+    """The task with the name of its latents, where there are to be any."""
+    if task.row.id not in prompts:
+        return task
+    prompt = prompts[task.row.id].names
+    made_of = {name: task.names[name] for name in ("text", "codes")}
+    made_of |= {name: prompt[name] for name in ("conditioning", "emotion")}
+    name = features.array_name("latents", config, prints, "", **made_of)
+    return dataclasses.replace(task, names={**task.names, "latents": name})

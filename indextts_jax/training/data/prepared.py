@@ -9,6 +9,7 @@
 holds the arrays, each under the hash of what it was made from.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -189,6 +190,9 @@ class Writer:
     ) -> None:
         if kind is None:
             self.close()
+        else:  # the next run goes on from here
+            with contextlib.suppress(InputError):
+                self.shards.flush()
 
     def add(self, row: Row, features: Mapping[str, np.ndarray]) -> None:
         """Adds a row with its arrays, each under the hash of its numbers.

@@ -25,7 +25,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.utils.atomic import write_whole
 
 SHARD_BYTES = 256 * 2**20  # of arrays in one file, at most; one larger array has its own
-FLUSH_SECONDS = 600.0  # what a run that dies loses, at most
+FLUSH_SECONDS = 120.0  # what a run that dies loses, at most
 _ENDING = ".safetensors"
 _DTYPES = {
     "F32": np.dtype(np.float32),
