@@ -1,5 +1,6 @@
 """Text to text tokens: CJK characters apart, upper case, SentencePiece."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,11 @@ class Tokenizer:
     def size(self) -> int:
         """Pieces in the vocabulary."""
         return int(self._processor.get_piece_size())
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the model: text tokens mean nothing to another one."""
+        return hashlib.sha256(self.model).hexdigest()
 
     @property
     def unknown_id(self) -> int:

@@ -1,0 +1,302 @@
+"""`python -m indextts_jax.prepare`: recordings and texts to the features that training reads.
+
+The library's part is in `training/data`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags as absl_flags
+
+from indextts_jax.checkpoint.reading import open_checkpoint
+from indextts_jax.cli import runner
+from indextts_jax.cli.interruption import abandonable
+from indextts_jax.cli.terminal import count_bar, say, warn
+from indextts_jax.config import ModelConfig, bundled_config, load_config
+from indextts_jax.errors import InputError
+from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.runtime.model import Model, load_model
+from indextts_jax.text.glossary import Glossary
+from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.training.data import features, make_tokenizer, prepare
+from indextts_jax.training.data.job import Job
+from indextts_jax.training.data.prepared import TOKENIZER
+from indextts_jax.training.data.rows.checks import Limits
+from indextts_jax.training.data.rows.manifest import COLUMNS, Clip, Reading, Source, read_manifests
+from indextts_jax.training.data.rows.recording import Trim
+from indextts_jax.training.data.rows.survey import survey
+
+COMMON = (
+    "manifest",
+    "checkpoint",
+    "config",
+    "dst",
+    "for",
+    "columns",
+    "one_speaker",
+    "dry_run",
+    "max_rejected",
+    "make_tokenizer",
+    "pieces",
+    "device",
+)
+GROUPS = {
+    "What to read": (
+        "manifest",
+        "columns",
+        "one_speaker",
+        "speaker_from_path",
+        "glossary",
+        "text_compat",
+    ),
+    "What to make": (
+        "dst",
+        "for",
+        "checkpoint",
+        "config",
+        "tokenizer",
+        "make_tokenizer",
+        "pieces",
+        "own_prompts",
+        "validation",
+        "seed",
+    ),
+    "Checks": (
+        "max_rejected",
+        "min_seconds",
+        "max_seconds",
+        "max_silence",
+        "keep_silence",
+        "allow_unknown",
+        "min_clips",
+        "min_minutes",
+    ),
+    "Run": ("dry_run", "device", "batch_seconds", "workers"),
+}
+EXAMPLES = (
+    "prepare --manifest clips.jsonl --checkpoint indextts2 --dst prepared --dry_run",
+    "prepare --manifest clips.jsonl --checkpoint indextts2 --dst prepared --for gpt,flow",
+    "prepare --manifest LJSpeech-1.1 --one_speaker --checkpoint indextts2 --dst prepared",
+    "prepare --manifest a.csv --config tiny --make_tokenizer char --pieces 60 --dst p --for tokens",
+)
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags of this command."""
+    own: dict[str, Any] = {"flag_values": flags}
+    limits, trim, job = Limits(), Trim(), Job(dst=Path())
+    text, number, whole = (
+        absl_flags.DEFINE_string,
+        absl_flags.DEFINE_float,
+        absl_flags.DEFINE_integer,
+    )
+    switch = absl_flags.DEFINE_bool
+    absl_flags.DEFINE_multi_string(
+        "manifest",
+        None,
+        "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, a directory, LJSpeech; "
+        "repeat it; replay.jsonl@0.15 takes part in 15 % of the epochs.",
+        **own,
+    )
+    absl_flags.DEFINE_list(
+        "columns", [], f"Other names of columns: text=sentence. Ours: {', '.join(COLUMNS)}.", **own
+    )
+    switch("one_speaker", False, "All clips without a speaker are by the same one.", **own)
+    whole(
+        "speaker_from_path",
+        0,
+        "Take the speaker from the directory so many steps above the recording.",
+        lower_bound=0,
+        **own,
+    )
+    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
+    text(
+        "config", None, "Instead: sizes (a bundled name or a .yaml), to train from scratch.", **own
+    )
+    text("tokenizer", None, "With --config: a SentencePiece model.", **own)
+    text("make_tokenizer", None, "With --config: make a tokenizer, char or unigram.", **own)
+    whole("pieces", 1000, "Most pieces of the tokenizer that is made.", lower_bound=8, **own)
+    text("dst", None, "Folder to write; one that is there is brought up to date.", **own)
+    absl_flags.DEFINE_list(
+        "for", ["gpt", "flow"], f"Recipes to prepare for: {', '.join(features.RECIPES)}.", **own
+    )
+    switch("own_prompts", False, "Clips of speakers with one clip are their own prompt.", **own)
+    whole("validation", None, "Clips to hold out; by default 2 %.", lower_bound=0, **own)
+    whole("seed", job.seed, "Chooses which clips are held out.", **own)
+    number(
+        "max_rejected",
+        0.2,
+        "Exit with 3, before anything is made, if a larger share is rejected.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+        **own,
+    )
+    number("min_seconds", limits.min_seconds, "Shortest clip.", **own)
+    number("max_seconds", limits.max_seconds, "Longest clip.", **own)
+    number("max_silence", trim.longest, "Silence at an end that may stay (s).", **own)
+    number("keep_silence", trim.kept, "What is left of longer silence (s).", **own)
+    switch("allow_unknown", False, "Keep texts with what the tokenizer does not know.", **own)
+    whole("min_clips", limits.min_clips, "Fewest clips of a set.", lower_bound=1, **own)
+    number("min_minutes", limits.min_minutes, "Least speech of a set.", lower_bound=0.0, **own)
+    text("glossary", None, "YAML file with terms and how they are read, as for synth.", **own)
+    switch("text_compat", False, "Read texts as the PyTorch release does, as for synth.", **own)
+    switch("dry_run", False, "Check everything, show the report, write nothing.", **own)
+    absl_flags.DEFINE_enum(
+        "device", "auto", list(devices.PLATFORMS), "Where the networks run.", **own
+    )
+    number("batch_seconds", job.batch_seconds, "Seconds of audio in a batch.", **own)
+    whole("workers", job.workers, "Threads that decode and measure.", lower_bound=1, **own)
+
+
+def main(flags: Any) -> int:
+    """Checks, shows the report, makes what is missing.
+
+    Raises:
+        InputError: for flags, manifests or a set that cannot be used.
+    """
+    job = _job(flags)
+    reading = _reading(flags, job)
+    clips = read_manifests([Source.parse(text) for text in flags.manifest], reading)
+    config, tokenizer = _model_facts(flags, clips, job)
+    wanted = features.components_of(job.features)
+    with abandonable():
+        with count_bar("Checking", "clip", leave=False, disable=None) as show:
+            found = survey(clips, job, config, tokenizer, keep=not flags.dry_run, on_progress=show)
+        say(found.report.text())
+        if not flags.dry_run:
+            job.dst.mkdir(parents=True, exist_ok=True)
+            found.report.write(job.dst)
+        if found.report.share > flags.max_rejected:
+            warn(
+                f"{found.report.share:.1%} of the rows are rejected, more than --max_rejected "
+                f"{flags.max_rejected:g}: nothing was made"
+            )
+            return runner.FAULTY
+        if found.report.refusal is not None:
+            raise InputError(found.report.refusal, "min_clips", "min_minutes")
+        if flags.dry_run:
+            say("--dry_run: nothing was written")
+            return 0
+        device = devices.choose(flags.device)
+        if wanted:
+            print(f"Using device: {devices.describe(device)}")
+            cache_folder.enable_compilation_cache()
+        with (
+            jax.default_device(device),
+            count_bar("Preparing", "clip", leave=False, disable=None) as show,
+        ):
+            model = _model(flags, wanted)
+            data, made = prepare.write(found, job, config, tokenizer, model, on_progress=show)
+    new = ", ".join(f"{count:,} {name}" for name, count in made.items()) or "nothing"
+    say(f"made: {new}")
+    say(f"{job.dst}: {len(data.rows):,} clips, digest {data.digest[:12]}")
+    return 0
+
+
+def _job(flags: Any) -> Job:
+    if not flags.manifest:
+        raise InputError("give --manifest, at least once")
+    if not flags.dst:
+        raise InputError("give --dst DIR, where the prepared data goes")
+    if bool(flags.checkpoint) == bool(flags.config):
+        raise InputError("give --checkpoint DIR, or --config NAME to train from scratch")
+    for name in ("tokenizer", "make_tokenizer"):
+        if getattr(flags, name) is not None and not flags.config:
+            raise InputError(f"--{name} goes with --config: a checkpoint has its tokenizer")
+    job = Job(
+        dst=Path(flags.dst),
+        recipes=tuple(dict.fromkeys(getattr(flags, "for"))),
+        limits=Limits(
+            min_seconds=flags.min_seconds,
+            max_seconds=flags.max_seconds,
+            allow_unknown=flags.allow_unknown,
+            min_clips=flags.min_clips,
+            min_minutes=flags.min_minutes,
+        ),
+        trim=Trim(longest=flags.max_silence, kept=flags.keep_silence),
+        text_compat=flags.text_compat,
+        glossary=Glossary.load(flags.glossary) if flags.glossary else None,
+        own_prompts=flags.own_prompts,
+        validation=flags.validation,
+        seed=flags.seed,
+        batch_seconds=flags.batch_seconds,
+        workers=flags.workers,
+    )
+    wanted = features.components_of(job.features)
+    if wanted and flags.config:
+        raise InputError(
+            f"--for {','.join(job.recipes)} needs {', '.join(wanted)}: give --checkpoint DIR "
+            "instead of --config"
+        )
+    return job
+
+
+def _reading(flags: Any, job: Job) -> Reading:
+    columns: dict[str, str] = {}
+    for entry in flags.columns:
+        ours, mark, theirs = entry.partition("=")
+        if not mark or not theirs:
+            raise InputError(f"--columns {entry}: expected ours=theirs, such as text=sentence")
+        columns[ours] = theirs
+    return Reading(
+        columns=columns,
+        one_speaker=flags.one_speaker,
+        speaker_from_path=flags.speaker_from_path,
+        text=job.reads,
+    )
+
+
+def _model_facts(
+    flags: Any, clips: Sequence[Clip], job: Job
+) -> tuple[ModelConfig, Tokenizer | None]:
+    """Sizes and tokenizer, without any array; no tokenizer where nothing reads texts."""
+    if flags.checkpoint:
+        saved = open_checkpoint(flags.checkpoint)
+        return saved.config, Tokenizer(saved.tokenizer)
+    name = str(flags.config)
+    try:
+        config = load_config(name) if name.endswith((".yaml", ".yml")) else bundled_config(name)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"--config {name}: there is no such configuration; give a bundled name such as tiny, "
+            "or a path that ends in .yaml"
+        ) from error
+    return config, _tokenizer(flags, clips, job) if job.reads else None
+
+
+def _tokenizer(flags: Any, clips: Sequence[Clip], job: Job) -> Tokenizer:
+    if flags.tokenizer is not None and flags.make_tokenizer is not None:
+        raise InputError("--tokenizer and --make_tokenizer exclude each other: give one")
+    if flags.tokenizer is not None:
+        return Tokenizer(flags.tokenizer)
+    if flags.make_tokenizer is None:
+        before = job.dst / TOKENIZER
+        if before.is_file():
+            return Tokenizer(before)
+        raise InputError("with --config give --tokenizer FILE, or --make_tokenizer char|unigram")
+    made = make_tokenizer.of_clips(
+        [clip.text for clip in clips],
+        flags.make_tokenizer,
+        flags.pieces,
+        compat=job.text_compat,
+        glossary=job.glossary,
+    )
+    return Tokenizer(made)
+
+
+def _model(flags: Any, wanted: Sequence[str]) -> Model | None:
+    return load_model(flags.checkpoint, components=wanted, lazy=True) if wanted else None
+
+
+if __name__ == "__main__":
+    runner.run(
+        main,
+        define,
+        name="prepare",
+        summary="recordings and texts to the features that training reads.",
+        common=COMMON,
+        groups=GROUPS,
+        examples=EXAMPLES,
+    )

@@ -1,0 +1,262 @@
+"""Features of clips: what each is made of, and the arrays themselves, in batches.
+
+Features of the first kind need no network; those of the second come out of the compiled stages that
+`synth` runs, on several clips at once. Padding changes no valid number of them.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+from jaxtyping import Float32
+
+from indextts_jax.audio.features import (
+    FRAME,
+    HOP,
+    centred,
+    filter_bank,
+    log_mel,
+    semantic_features,
+)
+from indextts_jax.audio.io import load_audio, resample, resampled_length
+from indextts_jax.config import ModelConfig
+from indextts_jax.errors import InputError
+from indextts_jax.runtime import stages
+from indextts_jax.runtime.buckets import bucket, pad, within
+from indextts_jax.runtime.model import Model
+from indextts_jax.training.data.prepared import FEATURES
+from indextts_jax.training.data.rows.manifest import Recording
+from indextts_jax.training.data.rows.recording import to_int16
+from indextts_jax.utils.hashing import digest, hash_arrays
+from indextts_jax.utils.strict_data import to_data
+from indextts_jax.voices import analysis
+from indextts_jax.voices.analysis import ENCODER_RATE
+
+VERSION = 1  # of how features are made: another one makes them anew
+
+HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")  # without a network
+NETWORKS: dict[str, tuple[str, ...]] = {
+    "semantic": ("semantic_encoder",),
+    "codes": ("semantic_encoder", "semantic_codec"),
+    "style": ("style_encoder",),
+    "conditioning": ("semantic_encoder", "conditioning"),
+    "emotion": ("semantic_encoder", "conditioning"),
+    "emotion_prompt": ("semantic_encoder", "conditioning"),
+    "latents": ("semantic_encoder", "semantic_codec", "conditioning", "gpt"),
+}
+"""Components that a feature comes from."""
+
+RECIPES: dict[str, tuple[str, ...]] = {
+    "gpt": ("text", "codes", "conditioning", "emotion"),
+    "conditioning": ("text", "codes", "semantic"),  # the GPT, with its conditioning trained
+    "flow": ("text", "codes", "style", "mel", "latents"),
+    "flow_codes": ("codes", "style", "mel"),  # the flow before there is a GPT: without latents
+    "vocoder": ("samples", "mel"),
+    "tokens": ("text", "samples", "encoder_input", "encoder_mask", "mel"),
+    "style": ("samples", "banks"),
+}
+"""What `--for` makes."""
+
+PAIRED = ("gpt", "conditioning", "flow", "flow_codes")  # those that take another clip as prompt
+GPT = ("gpt", "conditioning", "flow")  # those that need a place for each token and code
+READING = (*GPT, "tokens")  # those that look at the texts
+LADDER = tuple(range(128, 1025, 128))  # semantic features of a clip, padded: 20 s are 1,000
+CODES = 50  # semantic features a second
+
+
+def features_for(recipes: Iterable[str]) -> tuple[str, ...]:
+    """The features that recipes need, and those that these are made of, in the order of `FEATURES`.
+
+    Raises:
+        InputError: for a recipe that is not known.
+    """
+    wanted: set[str] = set()
+    for name in recipes:
+        if name not in RECIPES:
+            raise InputError(
+                f"for: {name!r:.40} is no recipe; expected some of {', '.join(RECIPES)}", "for"
+            )
+        wanted.update(RECIPES[name])
+    if "latents" in wanted:
+        wanted.update(("text", "codes", "conditioning", "emotion"))
+    if "emotion" in wanted:
+        wanted.add("emotion_prompt")  # of the rows that name one
+    return tuple(name for name in FEATURES if name in wanted)
+
+
+def components_of(features: Iterable[str]) -> tuple[str, ...]:
+    """The components that features come from, in the order in which they run."""
+    order = ("semantic_encoder", "semantic_codec", "style_encoder", "conditioning", "gpt")
+    wanted = {name for feature in features for name in NETWORKS.get(feature, ())}
+    return tuple(name for name in order if name in wanted)
+
+
+def fingerprints(model: Model | None, components: Sequence[str]) -> dict[str, str]:
+    """A hash of each component's parameters."""
+    if model is None:
+        return {}
+    if model.provenance is None:
+        return {name: hash_arrays(model.params[name]) for name in components}
+    return {name: model.provenance.fingerprint([name]) for name in components}
+
+
+def array_name(
+    feature: str,
+    config: ModelConfig,
+    prints: Mapping[str, str],
+    audio: str,
+    **more: object,
+) -> str:
+    """What an array is called: its feature, and a hash of all that it is made from.
+
+    `audio` stands for the samples, `more` for what else goes in (text tokens, a prompt).
+    """
+    made_by = [
+        [name, prints[name], to_data(getattr(config, name))] for name in NETWORKS.get(feature, ())
+    ]
+    mel = to_data(config.mel)
+    return f"{feature}/{digest([VERSION, feature, audio, mel, made_by, sorted(more.items())])[:32]}"
+
+
+class Signals(NamedTuple):
+    """What the networks read of a clip, and the features that are made without them."""
+
+    arrays: dict[str, np.ndarray]  # features
+    inputs: Float32[np.ndarray, "t c"] | None  # of the semantic encoder
+    mask: np.ndarray | None
+    banks: Float32[np.ndarray, "f m"] | None
+
+
+def host_features(
+    wide: Float32[np.ndarray, " n"], config: ModelConfig, wanted: Iterable[str]
+) -> Signals:
+    """Features of a clip's samples at the rate of the mel, and what the networks need for others.
+
+    Raises:
+        InputError: for a clip that is too short.
+    """
+    wanted = set(wanted)
+    arrays: dict[str, np.ndarray] = {}
+    if "samples" in wanted:
+        arrays["samples"] = to_int16(wide)
+    if "mel" in wanted:
+        arrays["mel"] = log_mel(wide, config.mel).astype(np.float16)
+    encoder = bool({"encoder_input", "encoder_mask"} & wanted) or any(
+        "semantic_encoder" in NETWORKS.get(name, ()) for name in wanted - {"latents"}
+    )
+    style = bool({"banks", "style"} & wanted)
+    inputs = mask = banks = None
+    if encoder or style:
+        narrow = resample(wide, config.mel.sample_rate, ENCODER_RATE)
+        if encoder:
+            inputs, mask = semantic_features(narrow)
+        if style:
+            banks = centred(filter_bank(narrow))
+    if inputs is not None and "encoder_input" in wanted:
+        arrays["encoder_input"] = inputs.astype(np.float16)
+    if mask is not None and "encoder_mask" in wanted:
+        arrays["encoder_mask"] = mask.astype(np.uint8)
+    if banks is not None and "banks" in wanted:
+        arrays["banks"] = banks.astype(np.float16)
+    return Signals(arrays, inputs, mask, banks)
+
+
+def code_count(samples: int, rate: int) -> int:
+    """How many codes so many samples at a rate get: known before any network runs."""
+    frames = max(0, 1 + (resampled_length(samples, rate, ENCODER_RATE) - FRAME) // HOP)
+    return -(-frames // 2)
+
+
+def network_features(
+    model: Model, clips: Sequence[Signals], wanted: Iterable[str], rows: int
+) -> list[dict[str, np.ndarray]]:
+    """Features of clips out of the networks: one batch, padded to `rows` clips of one length."""
+    wanted = set(wanted)
+    results: list[dict[str, np.ndarray]] = [{} for _ in clips]
+
+    def give(name: str, values: Any, lengths: Sequence[int] | None = None) -> None:
+        values = np.asarray(values)
+        dtype = FEATURES[name][0]
+        for number, result in enumerate(results):
+            value = values[number] if lengths is None else values[number, : lengths[number]]
+            result[name] = np.ascontiguousarray(value).astype(dtype)
+
+    if any("semantic_encoder" in NETWORKS[name] for name in wanted):
+        inputs = [clip.inputs for clip in clips if clip.inputs is not None]
+        masks = [clip.mask.astype(bool) for clip in clips if clip.mask is not None]
+        lengths = [len(array) for array in inputs]
+        size = bucket(max(lengths), LADDER)
+        counts = jnp.asarray(_filled(lengths, rows), jnp.int32)
+        semantic = stages.semantic_features(
+            model, _stack(inputs, rows, size), _stack(masks, rows, size)
+        )
+        if "semantic" in wanted:
+            give("semantic", semantic, lengths)
+        if "codes" in wanted:
+            give("codes", stages.quantize(model, semantic, counts)[0], lengths)
+        if "conditioning" in wanted:
+            give("conditioning", stages.speaker_latents(model, semantic, counts))
+        if "emotion" in wanted:
+            give("emotion", stages.emotion_vector(model, semantic, counts))
+    if "style" in wanted:
+        banks = [clip.banks for clip in clips if clip.banks is not None]
+        lengths = [len(array) for array in banks]
+        size = 2 * bucket(-(-max(lengths) // 2), LADDER)
+        counts = jnp.asarray(_filled(lengths, rows), jnp.int32)
+        give("style", stages.style_vector(model, _stack(banks, rows, size), counts))
+    return results
+
+
+@dataclasses.dataclass(frozen=True)
+class Coded:
+    """What the GPT's latents of a clip are made from."""
+
+    conditioning: np.ndarray  # of the prompt: latents x width
+    emotion: np.ndarray  # of the prompt
+    text: np.ndarray
+    codes: np.ndarray
+
+
+def code_latents(model: Model, clips: Sequence[Coded], rows: int) -> list[np.ndarray]:
+    """The GPT's latents of clips' own codes, bfloat16 (codes x width); one batch of `rows`."""
+    texts, codes = [clip.text for clip in clips], [clip.codes for clip in clips]
+    lengths = [len(array) for array in codes]
+    text_size = bucket(max(map(len, texts)), model.buckets.text)
+    size = bucket(max(lengths), within(LADDER, model.config.gpt.code_positions))
+    latents = stages.code_latents(
+        model,
+        _stack([clip.conditioning.astype(np.float32) for clip in clips], rows),
+        _stack([clip.emotion for clip in clips], rows),
+        _stack([text.astype(np.int32) for text in texts], rows, text_size),
+        jnp.asarray(_filled([len(text) for text in texts], rows), jnp.int32),
+        _stack([array.astype(np.int32) for array in codes], rows, size),
+        jnp.asarray(_filled(lengths, rows), jnp.int32),
+    )
+    host = np.asarray(latents)
+    return [
+        host[number, :length].astype(ml_dtypes.bfloat16) for number, length in enumerate(lengths)
+    ]
+
+
+def emotion_of(model: Model, recording: Recording) -> np.ndarray:
+    """The emotion vector of a recording, as `synth` gets it of an emotion prompt.
+
+    Raises:
+        InputError: for a recording that cannot be one.
+    """
+    signal = load_audio(recording.path, ENCODER_RATE, model.config.limits.prompt_seconds)
+    return np.asarray(stages.emotion_vector(model, *analysis.semantic(model, signal)))[0]
+
+
+def _filled(lengths: Sequence[int], rows: int) -> list[int]:
+    """The lengths, and the first one again for the rows that fill a batch."""
+    return [*lengths, *[lengths[0]] * (rows - len(lengths))]
+
+
+def _stack(arrays: Sequence[np.ndarray], rows: int, size: int | None = None) -> Any:
+    """Arrays as one batch on the device; the first one again fills it."""
+    padded = arrays if size is None else [pad(array, size, axis=0) for array in arrays]
+    return jnp.asarray(np.stack([*padded, *[padded[0]] * (rows - len(padded))]))

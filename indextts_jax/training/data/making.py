@@ -1,0 +1,209 @@
+"""Makes the features that are not there yet, in batches of clips of about the same length."""
+
+import dataclasses
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from indextts_jax.config import ModelConfig
+from indextts_jax.errors import Failure
+from indextts_jax.runtime.buckets import bucket
+from indextts_jax.runtime.model import Model
+from indextts_jax.training.data import features
+from indextts_jax.training.data.features import Coded, Signals
+from indextts_jax.training.data.job import Progress
+from indextts_jax.training.data.prepared import FEATURES, Row
+from indextts_jax.training.data.rows.manifest import Clip, Recording
+from indextts_jax.training.data.rows.recording import Measured, signal
+from indextts_jax.training.data.shards import Shards
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """A clip that was kept, and the names of its arrays by feature."""
+
+    clip: Clip
+    measured: Measured
+    tokens: tuple[int, ...]
+    codes: int
+    row: Row
+    names: Mapping[str, str]
+    lone: bool = False  # its own prompt: the conditioning latents come from its first half
+
+    @property
+    def halved(self) -> Measured:
+        """The clip's first half."""
+        middle = (self.measured.first + self.measured.last) // 2
+        return dataclasses.replace(self.measured, last=middle)
+
+
+def make(
+    tasks: Sequence[Task],
+    shards: Shards,
+    config: ModelConfig,
+    model: Model | None,
+    *,
+    prompts: Mapping[str, "Task"],
+    batch_seconds: float,
+    workers: int,
+    on_progress: Progress,
+) -> dict[str, int]:
+    """Puts every array of the tasks into `shards`; gives how many of each feature were made.
+
+    `prompts` has for each row's id the clip whose conditioning the GPT's latents get.
+
+    Raises:
+        Failure: if a network gives numbers that are not finite.
+    """
+    made: dict[str, int] = defaultdict(int)
+
+    def put(task: Task, feature: str, array: np.ndarray) -> None:
+        if array.dtype.kind not in "iu" and not np.isfinite(array.astype(np.float32)).all():
+            raise Failure(
+                f"{task.clip.place}: its {feature} is not finite; leave the clip out, or check the "
+                "model with python -m indextts_jax.validate"
+            )
+        made[feature] += task.names[feature] not in shards
+        shards.put(task.names[feature], array)
+
+    for task in tasks:
+        if "text" in task.names and task.names["text"] not in shards:
+            put(task, "text", np.asarray(task.tokens, np.int32))
+    _from_audio(tasks, shards, config, model, put, batch_seconds, workers, on_progress)
+    if model is not None:
+        _emotion_prompts(tasks, shards, model, put)
+        _latents(tasks, shards, model, prompts, put, batch_seconds, on_progress)
+    shards.flush()
+    return {feature: made[feature] for feature in FEATURES if made.get(feature)}
+
+
+def missing(task: Task, shards: Shards) -> frozenset[str]:
+    """The features of a task that are not stored."""
+    return frozenset(feature for feature, name in task.names.items() if name not in shards)
+
+
+def _from_audio(
+    tasks: Sequence[Task],
+    shards: Shards,
+    config: ModelConfig,
+    model: Model | None,
+    put: Callable[[Task, str, np.ndarray], None],
+    batch_seconds: float,
+    workers: int,
+    on_progress: Progress,
+) -> None:
+    groups: dict[tuple[int, frozenset[str], bool], list[Task]] = defaultdict(list)
+    for task in tasks:
+        wanted = missing(task, shards) - {"text", "latents", "emotion_prompt"}
+        of_half = wanted & ({"conditioning"} if task.lone else set())
+        if wanted - of_half:
+            groups[bucket(task.codes, features.LADDER), wanted - of_half, False].append(task)
+        if of_half:
+            groups[bucket(task.codes // 2 + 1, features.LADDER), of_half, True].append(task)
+    total = sum(map(len, groups.values()))
+    batches = [
+        (wanted, half, batch, rows)
+        for (size, wanted, half), group in sorted(groups.items(), key=lambda item: item[0][0])
+        for batch, rows in _batches(group, size / features.CODES, batch_seconds)
+    ]
+    done = 0
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+
+        def signals(item: tuple[frozenset[str], bool, list[Task], int]) -> Iterator[Signals]:
+            wanted, half, batch, _ = item
+            return pool.map(lambda task: _signals(task, config, wanted, half), batch)
+
+        # While the networks run on a batch, threads decode the next one.
+        for (wanted, _, batch, rows), heard in _ahead(batches, signals):
+            clips = list(heard)
+            for task, clip in zip(batch, clips, strict=True):
+                for feature, array in clip.arrays.items():
+                    put(task, feature, array)
+            networks = [name for name in wanted if name in features.NETWORKS]
+            if networks and model is not None:
+                results = features.network_features(model, clips, networks, rows)
+                for task, result in zip(batch, results, strict=True):
+                    for feature, array in result.items():
+                        put(task, feature, array)
+            done += len(batch)
+            on_progress(done, total, f"features of {batch[-1].row.id[:24]}")
+
+
+def _signals(task: Task, config: ModelConfig, wanted: frozenset[str], half: bool) -> Signals:
+    wide = signal(task.clip, task.halved if half else task.measured, config.mel.sample_rate)
+    return features.host_features(wide, config, wanted)
+
+
+def _ahead(
+    items: Sequence[T], start: Callable[[T], Iterator[Signals]]
+) -> Iterator[tuple[T, Iterator[Signals]]]:
+    """Each item with what was started for it, one item ahead."""
+    if not items:
+        return
+    begun = start(items[0])
+    for item, following in itertools.zip_longest(items, items[1:]):
+        current, begun = begun, start(following) if following is not None else iter(())
+        yield item, current
+
+
+def _batches(
+    group: Sequence[Task], seconds: float, batch_seconds: float
+) -> Iterator[tuple[list[Task], int]]:
+    """The tasks in batches, each with its padded number of rows: powers of two, few programs."""
+    most = 1
+    while 2 * most * seconds <= batch_seconds and most < len(group):
+        most *= 2
+    for start in range(0, len(group), most):
+        yield list(group[start : start + most]), most
+
+
+def _emotion_prompts(
+    tasks: Sequence[Task],
+    shards: Shards,
+    model: Model,
+    put: Callable[[Task, str, np.ndarray], None],
+) -> None:
+    for task in tasks:
+        recording: Recording | None = task.clip.emotion
+        if recording is not None and "emotion_prompt" in missing(task, shards):
+            put(task, "emotion_prompt", features.emotion_of(model, recording))
+
+
+def _latents(
+    tasks: Sequence[Task],
+    shards: Shards,
+    model: Model,
+    prompts: Mapping[str, Task],
+    put: Callable[[Task, str, np.ndarray], None],
+    batch_seconds: float,
+    on_progress: Progress,
+) -> None:
+    wanted = [task for task in tasks if "latents" in missing(task, shards)]
+    groups: dict[tuple[int, int], list[Task]] = defaultdict(list)
+    for task in wanted:
+        text = bucket(len(task.tokens), model.buckets.text)
+        groups[bucket(task.codes, features.LADDER), text].append(task)
+    done = 0
+    for (size, _), group in sorted(groups.items()):
+        for batch, rows in _batches(group, size / features.CODES, batch_seconds):
+            coded = []
+            for task in batch:
+                prompt = prompts[task.row.id]
+                coded.append(
+                    Coded(
+                        conditioning=shards[prompt.names["conditioning"]],
+                        emotion=shards[prompt.names["emotion"]],
+                        text=shards[task.names["text"]],
+                        codes=shards[task.names["codes"]],
+                    )
+                )
+            for task, array in zip(batch, features.code_latents(model, coded, rows), strict=True):
+                put(task, "latents", array)
+            done += len(batch)
+            on_progress(done, len(wanted), f"latents of {batch[-1].row.id[:24]}")

@@ -1,0 +1,220 @@
+"""Rows of a manifest as plain mappings, whatever kind of file or directory it is.
+
+Each reader gives the columns as they stand there; `manifest.py` gives them their meaning.
+"""
+
+import csv
+import functools
+import io
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from indextts_jax.errors import InputError
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # of recordings in a directory
+TEXTS = (".txt", ".lab")  # of the text beside a recording
+KINDS = (
+    "a .jsonl, .csv, .tsv or .parquet file, or a directory of recordings with a text of the same "
+    "name beside each (.txt, .lab), of LJSpeech, or of .parquet files"
+)
+
+
+class Embedded(NamedTuple):
+    """A recording inside a parquet file."""
+
+    file: Path
+    row: int
+    column: str
+    name: str | None  # of the file that it was
+
+
+class Record(NamedTuple):
+    """One row, and where it stands."""
+
+    columns: Mapping[str, Any]
+    place: str  # for messages: "clips.jsonl line 3"
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The rows of a manifest, in its order.
+
+    Raises:
+        InputError: if it is missing, of no known kind, or damaged; the line is named.
+    """
+    if path.is_dir():
+        yield from _directory(path)
+        return
+    readers = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+    if path.suffix.lower() not in readers:
+        raise InputError(f"{path} is no manifest: expected {KINDS}")
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such manifest")
+    yield from readers[path.suffix.lower()](path)
+
+
+def _directory(folder: Path) -> Iterator[Record]:
+    metadata = folder / "metadata.csv"
+    if metadata.is_file():
+        yield from _csv(metadata)
+        return
+    if (metadata := folder / "metadata.jsonl").is_file():
+        yield from _jsonl(metadata)
+        return
+    if parquet := sorted(folder.rglob("*.parquet")):
+        for path in parquet:
+            yield from _parquet(path)
+        return
+    recordings = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not recordings:
+        raise InputError(f"{folder} holds no recordings and no manifest: expected {KINDS}")
+    for path in recordings:
+        beside = [path.with_suffix(suffix) for suffix in TEXTS]
+        text = next((_text(p) for p in beside if p.is_file()), None)
+        name = path.relative_to(folder).as_posix()
+        yield Record({"audio": name, "text": text, "id": name.rsplit(".", 1)[0]}, str(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: byte {error.start}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _jsonl(path: Path) -> Iterator[Record]:
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path} line {number} is not JSON: {error!s:.120}") from error
+        if not isinstance(data, dict):
+            raise InputError(f"{path} line {number}: expected an object, got {line[:60]!r}")
+        yield Record(data, f"{path.name} line {number}")
+
+
+def _csv(path: Path) -> Iterator[Record]:
+    text = _text(path)
+    first = text.split("\n", 1)[0]
+    if "|" in first and "," not in first.split("|", 1)[0]:
+        yield from _ljspeech(path, text)
+    else:
+        yield from _separated(path, text, ",")
+
+
+def _tsv(path: Path) -> Iterator[Record]:
+    yield from _separated(path, _text(path), "\t")
+
+
+def _separated(path: Path, text: str, delimiter: str) -> Iterator[Record]:
+    # Quotes mean nothing in the .tsv files that are about: texts begin with a lone one.
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+    header: Sequence[str] | None = None
+    try:
+        for cells in reader:
+            if header is None:
+                header = [cell.strip() for cell in cells]
+                if len(set(header)) < len(header):
+                    raise InputError(f"{path}: a column is named twice in {', '.join(header)}")
+                continue
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise InputError(
+                    f"{path} line {reader.line_num}: expected {len(header)} columns, got "
+                    f"{len(cells)}"
+                )
+            columns = {k: v if v else None for k, v in zip(header, cells, strict=True)}
+            yield Record(columns, f"{path.name} line {reader.line_num}")
+    except csv.Error as error:
+        raise InputError(f"{path} line {reader.line_num}: {error}") from error
+
+
+def _ljspeech(path: Path, text: str) -> Iterator[Record]:
+    """`id|text|text as it is read`, without a header; recordings in `wavs` beside."""
+    for number, line in enumerate(text.splitlines(), 1):
+        name, *texts = line.split("|")
+        if not texts or not name:
+            raise InputError(f"{path} line {number}: expected id|text|text as read, got {line!r}")
+        said = next((t for t in reversed(texts[:2]) if t.strip()), None)
+        name = name.strip()
+        found = [f"wavs/{name}{s}" for s in SUFFIXES if (path.parent / f"wavs/{name}{s}").exists()]
+        audio = found[0] if found else f"wavs/{name}.wav"
+        yield Record({"audio": audio, "text": said, "id": name}, f"{path.name} line {number}")
+
+
+def _parquet(path: Path) -> Iterator[Record]:
+    """Rows of a parquet file; a column of structs with `bytes` holds recordings themselves."""
+    file = _parquet_file(path)
+    import pyarrow as pa
+
+    names = file.schema_arrow.names
+    structs = {
+        name
+        for name in names
+        if pa.types.is_struct(file.schema_arrow.field(name).type)
+        and {"bytes", "path"} <= {f.name for f in file.schema_arrow.field(name).type}
+    }
+    number = 0
+    # The bytes of recordings are not read here: a data set may be larger than the memory.
+    wanted = [f"{name}.path" if name in structs else name for name in names]
+    for batch in file.iter_batches(columns=wanted):
+        for columns in batch.to_pylist():
+            for name in structs:
+                inside = columns.get(name) or {}
+                columns[name] = Embedded(path, number, name, inside.get("path"))
+            yield Record(columns, f"{path.name} row {number + 1}")
+            number += 1
+
+
+def _parquet_file(path: Path) -> Any:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise InputError(
+            f'{path}: parquet needs pyarrow: pip install "indextts-jax[parquet]"'
+        ) from error
+    try:
+        return parquet.ParquetFile(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no parquet file: {error!s:.120}") from error
+
+
+_reading = threading.Lock()
+
+
+@functools.lru_cache(maxsize=2)
+def _row_group(path: Path, group: int, column: str) -> list[dict[str, Any]]:
+    return _parquet_file(path).read_row_group(group, columns=[column])[column].to_pylist()
+
+
+def embedded_bytes(place: Embedded) -> bytes:
+    """The file of a recording inside a parquet file.
+
+    Raises:
+        InputError: if the row holds none, and the path that it has instead leads nowhere.
+    """
+    file = _parquet_file(place.file)
+    first, entry = 0, None
+    for group in range(file.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        if place.row < first + count:
+            with _reading:  # rows are asked for nearly in order: one group is read once
+                entry = _row_group(place.file, group, place.column)[place.row - first]
+            break
+        first += count
+    content = (entry or {}).get("bytes")
+    if not content and place.name:
+        beside = place.file.parent / place.name
+        content = beside.read_bytes() if beside.is_file() else None
+    if not content:
+        raise InputError(f"{place.file} row {place.row + 1}: {place.column} holds no recording")
+    return bytes(content)

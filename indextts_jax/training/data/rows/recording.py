@@ -1,0 +1,186 @@
+"""A clip's signal, and what is measured of it.
+
+The signal is heard as `synth` hears a speaker prompt: channels averaged, brought to the rate of the
+mel by soxr. The rest of a long silence at either end is cut off.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import soundfile
+from jaxtyping import Float32
+
+from indextts_jax.audio.io import LOUDEST, SILENT, soxr_resample
+from indextts_jax.errors import InputError
+from indextts_jax.training.data.rows.manifest import Clip
+
+LONGEST = 120.0  # seconds of a clip that are decoded: a recipe takes much less
+BLOCK = 2048  # samples of a spectrum
+EDGE = 20.0  # dB that a spectrum falls at once where a file was resampled from a lower rate
+FRAME = 0.01  # seconds, of levels
+SPOKEN = 40.0  # dB below the loud parts: what is softer counts as silence
+VERSION = 1  # of what is measured
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Trim:
+    """What is done with silence at the ends."""
+
+    longest: float = 0.4  # seconds that may stay; published codes know silence
+    kept: float = 0.15  # seconds that are left of what is longer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What is known of a clip's recording. `fault` names what makes it useless; then nothing is."""
+
+    fault: str = ""
+    message: str = ""
+    rate: int = 0  # Hz, as stored
+    band: float = 0.0  # Hz up to which there is anything
+    first: int = 0  # samples at the rate of the mel, of what is left after trimming
+    last: int = 0
+    length: int = 0  # before trimming
+    lead: float = 0.0  # seconds of silence, before trimming
+    tail: float = 0.0
+    clipped: float = 0.0  # share of samples at full scale
+    noise: float = 0.0  # dB: loud parts over soft parts
+    stereo: float = 0.0  # how far two channels differ, over their mean
+
+
+class Unusable(Exception):
+    """A recording that cannot be used; `fault` is a word for programs."""
+
+    def __init__(self, fault: str, message: str):
+        super().__init__(message)
+        self.fault = fault
+
+
+def measure(clip: Clip, rate: int, trim: Trim) -> Measured:
+    """What is known of a clip's recording; a recording that is useless raises nothing."""
+    try:
+        mono, native, stereo = _decode(clip)
+    except Unusable as error:
+        return Measured(fault=error.fault, message=str(error))
+    levels = _levels(mono, native)
+    quiet = _threshold(levels)
+    spoken = np.flatnonzero(levels > quiet)
+    wide = soxr_resample(mono, native, rate)
+    lead = float(spoken[0] * FRAME)
+    tail = max(0.0, len(wide) / rate - float(spoken[-1] + 1) * FRAME)
+    first = round((lead - trim.kept) * rate) if lead > trim.longest else 0
+    last = len(wide) - (round((tail - trim.kept) * rate) if tail > trim.longest else 0)
+    loud, soft = np.percentile(levels, 90), np.percentile(levels, 10)
+    return Measured(
+        rate=native,
+        band=round(band_limit(mono, native)),
+        first=max(0, first),
+        last=last,
+        length=len(wide),
+        lead=round(lead, 3),
+        tail=round(tail, 3),
+        clipped=float(np.mean(np.abs(mono) >= 0.999)),
+        noise=round(float(loud - soft), 1),
+        stereo=round(stereo, 3),
+    )
+
+
+def signal(clip: Clip, measured: Measured, rate: int) -> Float32[np.ndarray, " n"]:
+    """The clip at the rate of the mel, without the silence that is cut off.
+
+    Raises:
+        InputError: if it can no longer be read.
+    """
+    try:
+        mono, native, _ = _decode(clip)
+    except Unusable as error:
+        raise InputError(f"{clip.place}: {error}") from error
+    return soxr_resample(mono, native, rate)[measured.first : measured.last]
+
+
+def band_limit(mono: Float32[np.ndarray, " n"], rate: int) -> float:
+    """The frequency (Hz) above which a resampled recording has nothing; else half its rate.
+
+    Speech fades with frequency; a filter of a resampler cuts it off within a few hundred hertz.
+    """
+    count = len(mono) // BLOCK
+    if count < 2:
+        return rate / 2
+    blocks = mono[: count * BLOCK].reshape(count, BLOCK).astype(np.float64)
+    powers = np.abs(np.fft.rfft(blocks * np.hanning(BLOCK))) ** 2
+    energy = powers.sum(axis=1)
+    mean = powers[energy >= np.median(energy)].mean(axis=0)[1:]
+    width = max(1, round(250 / (rate / BLOCK)))  # bins of a band of 250 Hz
+    bands = mean[: len(mean) // width * width].reshape(-1, width).mean(axis=1)
+    decibels = 10 * np.log10(bands + 1e-20)
+    hertz = width * rate / BLOCK
+    best, limit = EDGE, rate / 2
+    for edge in range(math.ceil(2000 / hertz), len(decibels) - 2):
+        fall = decibels[edge - 2 : edge].mean() - decibels[edge + 1 :].max()
+        if fall > best:
+            best, limit = fall, edge * hertz
+    return float(limit)
+
+
+def _decode(clip: Clip) -> tuple[Float32[np.ndarray, " n"], int, float]:
+    """The channels' mean, the file's rate, and how far the channels differ."""
+    try:
+        with clip.recording.open() as stream, soundfile.SoundFile(stream) as file:
+            native, length = file.samplerate, file.frames / file.samplerate
+            if not file.frames:
+                raise Unusable("unreadable", "it holds no samples")
+            end = length if clip.end is None else clip.end
+            if end > length + 0.1 or clip.start >= end:
+                raise Unusable(
+                    "cut",
+                    f"seconds {clip.start:g} to {end:g} are asked for, the file has {length:.2f} s",
+                )
+            if end - clip.start > LONGEST:
+                raise Unusable(
+                    "long", f"it is {end - clip.start:.1f} s long: cut it into sentences"
+                )
+            file.seek(min(round(clip.start * native), file.frames))
+            frames = max(0, round(end * native) - round(clip.start * native))
+            channels = file.read(frames, dtype="float32", always_2d=True)
+    except InputError as error:
+        raise Unusable("unreadable", str(error)) from error
+    except (soundfile.SoundFileError, TypeError, OSError) as error:
+        why = getattr(error, "error_string", error)
+        raise Unusable("unreadable", f"it is not audio that can be read: {why}") from error
+    if not len(channels):
+        raise Unusable("unreadable", "it holds no samples")
+    if not (np.abs(channels) <= LOUDEST).all():  # also where it is no number
+        raise Unusable("numbers", "it holds numbers that are no samples (NaN, infinity, or huge)")
+    mono = channels.T.mean(axis=0)
+    if np.ptp(mono) < 2 * SILENT:
+        cancelled = np.ptp(channels, axis=0).max() > 2 * SILENT
+        raise Unusable("silent", "its channels cancel each other" if cancelled else "it is silent")
+    return mono, native, _difference(channels, mono)
+
+
+def _difference(channels: Float32[np.ndarray, "n c"], mono: Float32[np.ndarray, " n"]) -> float:
+    if channels.shape[1] == 1:
+        return 0.0
+    rest = np.sqrt(np.mean((channels - mono[:, None]) ** 2, dtype=np.float64))
+    return float(rest / max(np.sqrt(np.mean(mono**2, dtype=np.float64)), SILENT))
+
+
+def _levels(mono: Float32[np.ndarray, " n"], rate: int) -> np.ndarray:
+    """The level of each frame of `FRAME` seconds, in dB of full scale."""
+    size = max(1, round(FRAME * rate))
+    padded = np.pad(mono, (0, -len(mono) % size)).reshape(-1, size).astype(np.float64)
+    return 10 * np.log10(np.mean((padded - mono.mean()) ** 2, axis=1) + 1e-12)
+
+
+def _threshold(levels: np.ndarray) -> float:
+    """The level below which a frame is silence: below the loud parts, and above the noise."""
+    loud, soft = np.percentile(levels, 95), np.percentile(levels, 10)
+    found = max(loud - SPOKEN, min(soft + 6.0, loud - 25.0))
+    return float(min(found, levels.max() - 1e-6))  # the loudest frame always counts
+
+
+def to_int16(wide: Float32[np.ndarray, " n"]) -> Any:
+    """Samples of 16 bits; what is beyond full scale is cut."""
+    return np.clip(np.rint(wide * 32767.0), -32768, 32767).astype(np.int16)

@@ -1,0 +1,280 @@
+"""Looks at every row of the manifests: measures, reads, checks, and splits. No network runs."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from indextts_jax.config import ModelConfig
+from indextts_jax.errors import InputError
+from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.training.data import features
+from indextts_jax.training.data.job import Job, Progress
+from indextts_jax.training.data.pairs import Pairs
+from indextts_jax.training.data.prepared import FEATURES, Row
+from indextts_jax.training.data.rows import checks, recording, texts
+from indextts_jax.training.data.rows.checks import Finding, Kept, Limits
+from indextts_jax.training.data.rows.facts import FILE as FACTS
+from indextts_jax.training.data.rows.facts import Facts
+from indextts_jax.training.data.rows.manifest import Clip
+from indextts_jax.training.data.rows.recording import Measured
+from indextts_jax.training.data.rows.report import Judged, Report
+from indextts_jax.training.data.rows.split import Item, split
+from indextts_jax.training.data.rows.texts import Reader, ReadText
+from indextts_jax.utils.hashing import digest, versions
+from indextts_jax.utils.strict_data import to_data
+
+NO_PROMPT = Finding(
+    "pairs: no prompt",
+    "its speaker has no other clip of 2 to 15 s; with own_prompts it is its own",
+    True,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A row of a manifest with what was found about it."""
+
+    clip: Clip
+    sha256: str
+    measured: Measured
+    read: ReadText
+    seconds: float
+    codes: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it is left out."""
+        return any(finding.rejects for finding in self.findings)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Survey:
+    """All rows, judged, and those that are used."""
+
+    kept: tuple[Candidate, ...]
+    rows: tuple[Row, ...]  # of `kept`, in the same order
+    report: Report
+
+
+def survey(
+    clips: Sequence[Clip],
+    job: Job,
+    config: ModelConfig,
+    tokenizer: Tokenizer | None,
+    *,
+    keep: bool = True,
+    on_progress: Progress = lambda done, of, what: None,
+) -> Survey:
+    """Looks at every clip; no network runs. Without `keep` nothing is written.
+
+    Raises:
+        InputError: if the tokenizer has more pieces than the model has embeddings.
+    """
+    if tokenizer is not None and tokenizer.size > config.gpt.text_vocabulary:
+        raise InputError(
+            f"the tokenizer has {tokenizer.size} pieces, the model embeds "
+            f"{config.gpt.text_vocabulary}: make a tokenizer with fewer pieces",
+            "pieces",
+        )
+    limits = job.limits
+    if job.speaks:
+        limits = dataclasses.replace(
+            limits,
+            tokens=min(limits.tokens or config.gpt.max_text_tokens, config.gpt.max_text_tokens),
+            codes=config.gpt.max_codes,
+        )
+    facts = Facts(job.dst / FACTS if job.dst.is_dir() or keep else None)
+    rate = config.mel.sample_rate
+    hashes: dict[Path, str] = {}  # of recordings with several clips
+    read = _reader(job, tokenizer, facts)
+
+    def look(clip: Clip) -> Candidate:
+        try:
+            sha256 = _hashed(clip, hashes)
+        except InputError as error:
+            found = Finding("audio: unreadable", str(error), True)
+            return _candidate(clip, "", Measured(fault="unreadable"), ReadText(), rate, [found])
+        key = digest([recording.VERSION, sha256, clip.start, clip.end, rate, to_data(job.trim)])
+        measured = facts.get(Measured, key, lambda: recording.measure(clip, rate, job.trim))
+        return _candidate(clip, sha256, measured, read(clip.text), rate, None, limits)
+
+    candidates: list[Candidate] = []
+    with ThreadPoolExecutor(max(1, job.workers)) as pool:
+        for number, candidate in enumerate(pool.map(look, clips), 1):
+            candidates.append(candidate)
+            on_progress(number, len(clips), f"checking {candidate.clip.id[:24]}")
+            if keep and number % 1000 == 0:
+                facts.save()
+    if keep:
+        facts.save()
+    if job.reads:
+        candidates = _matched(candidates, limits)
+    return _finished(candidates, job, config, limits)
+
+
+def _reader(
+    job: Job, tokenizer: Tokenizer | None, facts: Facts
+) -> Callable[[str], ReadText | None]:
+    """Reads texts, each once; none where no recipe looks at them."""
+    if tokenizer is None or not job.reads:
+        return lambda text: None
+    reader = Reader(tokenizer, compat=job.text_compat, glossary=job.glossary)
+    glossary = texts.glossary_hash(job.glossary)
+    # What tokens depend on besides the text: the rules of the front end come with the program.
+    key = [tokenizer.sha256, to_data(versions()[0]), job.text_compat, glossary]
+    return lambda text: facts.get(ReadText, digest([*key, text]), lambda: reader.read(text))
+
+
+def _hashed(clip: Clip, hashes: dict[Path, str]) -> str:
+    if clip.recording.embedded is not None:
+        return clip.recording.sha256()
+    if clip.recording.path not in hashes:
+        hashes[clip.recording.path] = clip.recording.sha256()
+    return hashes[clip.recording.path]
+
+
+def _candidate(
+    clip: Clip,
+    sha256: str,
+    measured: Measured,
+    read: ReadText | None,
+    rate: int,
+    found: list[Finding] | None,
+    limits: Limits | None = None,
+) -> Candidate:
+    samples = measured.last - measured.first
+    codes = features.code_count(samples, rate) if samples else 0
+    seconds = samples / rate
+    if found is None and limits is not None:
+        found = checks.audio_findings(measured, seconds, limits)
+        if read is not None:
+            found += checks.text_findings(clip.text, read, limits)
+        if not any(finding.rejects for finding in found):
+            found += checks.length_findings(read, codes, limits)
+    return Candidate(
+        clip=clip,
+        sha256=sha256,
+        measured=measured,
+        read=read or ReadText(),
+        seconds=seconds,
+        codes=codes,
+        findings=tuple(found or ()),
+    )
+
+
+def _more(
+    candidates: Sequence[Candidate], judge: Callable[[list[Candidate]], Sequence[list[Finding]]]
+) -> list[Candidate]:
+    """The candidates with further findings about those that are still kept."""
+    kept = [candidate for candidate in candidates if not candidate.rejected]
+    found = iter(judge(kept))
+    return [
+        candidate
+        if candidate.rejected
+        else dataclasses.replace(candidate, findings=(*candidate.findings, *next(found)))
+        for candidate in candidates
+    ]
+
+
+def _matched(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
+    return _more(
+        candidates,
+        lambda kept: checks.match_findings(
+            [c.read.spoken for c in kept], [c.seconds for c in kept], limits
+        ),
+    )
+
+
+def _without_prompts(rows: Sequence[Row]) -> set[str]:
+    """Ids of the rows whose speaker has no other clip that can be their prompt."""
+    lone: set[str] = set()
+    while True:  # a clip that is left out may have been another one's only prompt
+        left = [row for row in rows if row.id not in lone]
+        pairs = Pairs(left)
+        found = {row.id for row in left if not pairs.count(row)}
+        if not found:
+            return lone
+        lone |= found
+
+
+def _row(candidate: Candidate, side: str, frames: int) -> Row:
+    clip = candidate.clip
+    return Row(
+        id=clip.id,
+        audio=clip.audio,
+        text=clip.text,
+        speaker=clip.speaker,
+        seconds=candidate.seconds,
+        split=side,
+        language=clip.language,
+        tokens=len(candidate.read.tokens),
+        codes=candidate.codes,
+        frames=frames,
+        weight=clip.weight,
+        spoken=candidate.read.spoken,
+    )
+
+
+def _finished(
+    candidates: Sequence[Candidate], job: Job, config: ModelConfig, limits: Limits
+) -> Survey:
+    kept = [candidate for candidate in candidates if not candidate.rejected]
+    items = [Item(c.read.spoken or c.clip.id, c.clip.speaker, c.clip.split) for c in kept]
+    sides = split(items, job.validation, job.seed)
+    hop = config.mel.hop
+    rows = [
+        _row(c, side, (c.measured.last - c.measured.first) // hop)
+        for c, side in zip(kept, sides, strict=True)
+    ]
+    if job.paired and not job.own_prompts:
+        lone = _without_prompts(rows)
+        candidates = [
+            dataclasses.replace(c, findings=(*c.findings, NO_PROMPT)) if c.clip.id in lone else c
+            for c in candidates
+        ]
+        kept = [candidate for candidate in kept if candidate.clip.id not in lone]
+        rows = [row for row in rows if row.id not in lone]
+    set_rows = [Kept(row.text, row.speaker, row.seconds, row.split) for row in rows]
+    side_of = {row.id: row.split for row in rows}
+    judged = [
+        Judged(
+            id=c.clip.id,
+            place=c.clip.place,
+            seconds=c.seconds,
+            speaker=c.clip.speaker,
+            split=side_of.get(c.clip.id),
+            findings=c.findings,
+        )
+        for c in candidates
+    ]
+    report = Report(
+        rows=judged,
+        warnings=checks.set_warnings(set_rows, limits),
+        refusal=checks.set_refusal(set_rows, limits),
+        features=_sizes(rows, job.features, config),
+    )
+    return Survey(kept=tuple(kept), rows=tuple(rows), report=report)
+
+
+def _sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> dict[str, int]:
+    """The bytes of each feature of all rows."""
+    tokens, codes = sum(row.tokens for row in rows), sum(row.codes for row in rows)
+    frames, count = sum(row.frames for row in rows), len(rows)
+    width = config.gpt.width
+    numbers = {
+        "text": tokens,
+        "codes": codes,
+        "style": count * config.style_encoder.style,
+        "conditioning": count * config.gpt.conditioning_latents * width,
+        "emotion": count * width,
+        "latents": codes * width,
+        "mel": frames * config.mel.mels,
+        "semantic": codes * config.semantic_encoder.width,
+        "samples": frames * config.mel.hop,
+        "encoder_input": codes * 160,
+        "encoder_mask": codes,
+        "banks": 2 * codes * 80,
+    }
+    return {name: numbers[name] * FEATURES[name][0].itemsize for name in wanted if name in numbers}

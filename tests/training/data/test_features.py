@@ -1,0 +1,152 @@
+"""Features out of the networks: those that `synth` gets, alone or in a batch."""
+
+from pathlib import Path
+
+import models_under_test
+import numpy as np
+import pytest
+import soundfile
+import speech_sets
+import support
+
+from indextts_jax.audio.io import load_audio, resample
+from indextts_jax.errors import InputError
+from indextts_jax.runtime import stages
+from indextts_jax.training.data import features, prepare
+from indextts_jax.training.data.job import Job
+from indextts_jax.training.data.prepared import FEATURES, Prepared
+from indextts_jax.training.data.rows.checks import Limits
+from indextts_jax.training.data.rows.manifest import Reading, Source, read_manifests
+from indextts_jax.training.data.rows.survey import survey
+from indextts_jax.voices.analysis import analyse_emotion, analyse_voice, semantic
+
+
+def test_recipes_bring_what_their_features_are_made_of() -> None:
+    made = features.features_for(["flow"])
+    assert set(made) == {
+        "text", "codes", "style", "conditioning", "emotion", "emotion_prompt", "latents", "mel",
+    }  # fmt: skip
+    assert made == tuple(name for name in FEATURES if name in made)
+    assert features.components_of(made) == (
+        "semantic_encoder", "semantic_codec", "style_encoder", "conditioning", "gpt",
+    )  # fmt: skip
+    with pytest.raises(InputError, match="'voice' is no recipe"):
+        features.features_for(["voice"])
+
+
+@pytest.mark.parametrize("samples", [22050, 22051, 30000, 44444, 90570, 220500])
+def test_the_number_of_codes_is_known_from_the_samples(samples: int) -> None:
+    signals = features.host_features(
+        speech_sets.speech(samples / 22050)[:samples], support.tiny_config(), {"encoder_input"}
+    )
+    assert features.code_count(samples, 22050) == len(signals.arrays["encoder_input"])
+
+
+def test_names_depend_on_what_a_feature_is_made_of_and_on_nothing_else() -> None:
+    config = support.tiny_config()
+    prints = {name: name for name in features.components_of(features.NETWORKS)}
+
+    def name(feature: str, audio: str = "a", **changed: str) -> str:
+        return features.array_name(feature, config, {**prints, **changed}, audio)
+
+    assert name("style") == name("style", gpt="x")
+    assert name("style") != name("style", style_encoder="x")
+    assert name("style") != name("style", "b")
+    assert name("codes") != name("codes", semantic_codec="x")
+    assert name("mel") == name("mel", semantic_encoder="x")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    folder = tmp_path_factory.mktemp("set")
+    manifest = speech_sets.write_set(folder, 3, seconds=2.1, speakers=1)
+    soundfile.write(folder / "lone.wav", speech_sets.speech(2.4, 78), 22050)
+    soundfile.write(folder / "mood.wav", speech_sets.speech(2.0, 77), 22050)
+    first, *rest = manifest.read_text().splitlines()
+    first = f'{first[:-1]}, "emotion_audio": "mood.wav"}}'
+    lone = '{"audio": "lone.wav", "text": "a cat runs north.", "speaker": "lone"}'
+    manifest.write_text("\n".join([first, *rest, lone]))
+    model = models_under_test.model("tiny")
+    job = Job(
+        dst=folder / "out",
+        recipes=("gpt", "flow", "conditioning"),
+        limits=Limits(min_clips=2, min_minutes=0),
+        batch_seconds=12,
+        validation=0,
+    )
+    found = survey(
+        read_manifests([Source(manifest)], Reading()), job, model.config, model.tokenizer
+    )
+    data, made = prepare.write(found, job, model.config, model.tokenizer, model)
+    assert made["latents"] == 4
+    assert made["emotion_prompt"] == 1
+    return data
+
+
+@pytest.mark.nightly
+def test_features_in_batches_are_those_of_the_voice(prepared: Prepared) -> None:
+    model, folder = models_under_test.model("tiny"), prepared.folder.parent
+    for row in prepared.rows:
+        voice = analyse_voice(model, folder / row.audio)
+        assert voice.codes == row.codes
+        assert voice.frames == row.frames
+        np.testing.assert_allclose(
+            prepared.read(row, "style"), np.asarray(voice.style[0]), rtol=1e-4, atol=1e-4
+        )
+        np.testing.assert_allclose(
+            prepared.read(row, "emotion"), np.asarray(voice.base[0]), rtol=1e-4, atol=1e-4
+        )
+        if row.speaker == "lone":
+            continue  # see below
+        latents = np.asarray(voice.latents[0])
+        found = prepared.read(row, "conditioning").astype(np.float32)
+        assert np.abs(found - latents).max() < 2**-7 * np.abs(latents).max()  # of bfloat16
+
+
+@pytest.mark.nightly
+def test_codes_are_those_of_the_semantic_features(prepared: Prepared) -> None:
+    model, row = models_under_test.model("tiny"), prepared.rows[1]
+    wide = load_audio(prepared.folder.parent / row.audio, 22050)
+    hidden, length = semantic(model, resample(wide, 22050, 16000))
+    codes = np.asarray(stages.quantize(model, hidden, length)[0])[0, : int(length[0])]
+    np.testing.assert_array_equal(prepared.read(row, "codes"), codes)
+    expected = np.asarray(hidden)[0, : int(length[0])]
+    np.testing.assert_allclose(prepared.read(row, "semantic"), expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.nightly
+def test_latents_are_those_of_another_clip_s_voice(prepared: Prepared) -> None:
+    """Of one of the other two clips, never of the clip itself."""
+    model = models_under_test.model("tiny")
+    for row in prepared.rows[:3]:
+        found = prepared.read(row, "latents").astype(np.float32)
+        errors = {}
+        for prompt in prepared.rows[:3]:
+            coded = features.Coded(
+                prepared.read(prompt, "conditioning"),
+                prepared.read(prompt, "emotion"),
+                prepared.read(row, "text"),
+                prepared.read(row, "codes"),
+            )
+            (alone,) = features.code_latents(model, [coded], 1)
+            errors[prompt.id] = np.abs(alone.astype(np.float32) - found).max()
+        assert errors.pop(row.id) > 0.05
+        assert min(errors.values()) < 0.02  # one step of bfloat16
+
+
+@pytest.mark.nightly
+def test_a_clip_that_is_its_own_prompt_is_heard_to_its_half(prepared: Prepared) -> None:
+    model, row = models_under_test.model("tiny"), prepared.rows[3]
+    wide = load_audio(prepared.folder.parent / row.audio, 22050)
+    hidden, length = semantic(model, resample(wide[: len(wide) // 2], 22050, 16000))
+    expected = np.asarray(stages.speaker_latents(model, hidden, length))[0]
+    found = prepared.read(row, "conditioning").astype(np.float32)
+    assert np.abs(found - expected).max() < 2**-7 * np.abs(expected).max()
+
+
+@pytest.mark.nightly
+def test_an_emotion_prompt_is_analysed_as_synth_does(prepared: Prepared) -> None:
+    model, path = models_under_test.model("tiny"), prepared.folder.parent / "mood.wav"
+    expected = np.asarray(analyse_emotion(model, Path(path)).vector)[0]
+    np.testing.assert_allclose(prepared.read(prepared.rows[0], "emotion_prompt"), expected)
+    assert not prepared.has(prepared.rows[1], "emotion_prompt")
