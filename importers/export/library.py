@@ -55,9 +55,10 @@ class Exported:
 
     def __str__(self) -> str:
         """A table of the files, and a line for each note."""
-        rows = [(file.name, file.arrays, file.written, file.note) for file in self.files]
-        shown = [table(("file", "arrays", "written anew", ""), rows)] if rows else []
-        return "\n".join([*shown, *self.notes, f"wrote {self.path}"])
+        rows = [(file.name, file.arrays, file.written) for file in self.files]
+        shown = [table(("file", "arrays", "written anew"), rows)] if rows else []
+        notes = [f"{file.name}: {file.note}" for file in self.files if file.note]
+        return "\n".join([*shown, *notes, *self.notes, f"wrote {self.path}"])
 
 
 def export(options: ExportOptions, merged: Sequence[AppliedAdapter] = ()) -> Exported:
@@ -73,9 +74,8 @@ def export(options: ExportOptions, merged: Sequence[AppliedAdapter] = ()) -> Exp
             return _adapter(options, merged)
         assert options.checkpoint is not None
         source = open_source(options.checkpoint, merged)
-        return (
-            _published(options, source) if options.to == PUBLISHED else _checkpoint(options, source)
-        )
+        write = _published if options.to == PUBLISHED else _checkpoint
+        return write(options, source)
 
 
 def _check(options: ExportOptions, merged: Sequence[AppliedAdapter]) -> None:

@@ -17,6 +17,7 @@ import yaml
 from importers.export import settings
 from importers.export.blanks import BLANKS, unknown
 from importers.export.folder import Place, copy_file, rewrite_tokens, write_arrays
+from importers.export.heads import heads
 from importers.export.padding import with_published_layers
 from importers.export.source import Source
 from importers.export.unapply import fills, made, unapply
@@ -110,8 +111,11 @@ def _from_base(
     arrays: dict[str, Tensor] = {**tensors, **unapply(owned, params, tensors)}
     _repeat(arrays, tensors, plan.copies)
     notes = []
-    if file == "gpt" and grown:
-        notes.append(_grow_text_head(arrays, source.config.gpt.text_vocabulary))
+    if file == "gpt":
+        trained = heads(source, dict(tensors))
+        arrays |= trained
+        if grown and not trained:
+            notes.append(_grow_text_head(arrays, source.config.gpt.text_vocabulary))
     written = [name for name in tensors if arrays[name] is not tensors[name]]
     if not written:
         copy_file(tensors.path, place.of(file))
@@ -204,6 +208,8 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
         arrays = unapply(fills(FILES[file].rows(config), expected_of(file, config)), params)
         count = len(arrays)
         blank = BLANKS[file](config, arrays) if file in BLANKS else {}
+        if file == "gpt" and (trained := heads(source)):
+            arrays, blank = arrays | trained, {}
         notes = [f"zeros: {', '.join(_shortened(unknown(blank)))}"] if unknown(blank) else []
         if file == "w2v_bert" and config != source.config:
             more = config.semantic_encoder.layers - source.config.semantic_encoder.layers

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -151,7 +152,7 @@ def read_adapter(path: str | Path) -> Adapter:
         raise InputError(f"{path} {kind}: expected a folder with {RECORD} and {ARRAYS}")
     record = _read_record(folder / RECORD)
     try:
-        flat = safetensors.numpy.load((folder / ARRAYS).read_bytes())
+        flat = _arrays((folder / ARRAYS).read_bytes())
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise InputError(f"{folder / ARRAYS} is damaged: {error!s:.120}") from error
     if (found := hash_arrays(flat)) != record.digest:
@@ -162,6 +163,15 @@ def read_adapter(path: str | Path) -> Adapter:
     if _kernels(flat, str(folder)) != record.paths:
         raise InputError(f"{folder} is damaged: {RECORD} names other kernels than {ARRAYS}")
     return Adapter(folder, record, _nest(flat))
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file; the library's own reader knows no bfloat16."""
+    kinds = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
+    return {
+        name: np.frombuffer(part["data"], kinds[part["dtype"]]).reshape(part["shape"])
+        for name, part in safetensors.deserialize(data)
+    }
 
 
 def _read_record(path: Path) -> AdapterRecord:
