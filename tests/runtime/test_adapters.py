@@ -3,15 +3,16 @@
 import copy
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import support
 
 from indextts_jax.checkpoint.adapter import Adapter, AdapterRecord, BaseComponent
+from indextts_jax.checkpoint.provenance import ComponentRecord, Provenance
+from indextts_jax.checkpoint.reading import Checkpoint
+from indextts_jax.config import bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.runtime.adapters import AppliedAdapter, check, merge, read_all
 
@@ -74,10 +75,8 @@ def test_strength_0_is_the_base_bit_for_bit():
 
 def test_other_components_are_left_alone():
     given = params()
-    assert (
-        merge("dit", given, [AppliedAdapter(adapter({"gpt": {"qkv": {"kernel": pair()}}}))])
-        is given
-    )
+    applied = AppliedAdapter(adapter({"gpt": {"qkv": {"kernel": pair()}}}))
+    assert merge("dit", given, [applied]) is given
 
 
 def test_adapters_add_up():
@@ -109,17 +108,26 @@ def test_strengths_are_one_or_as_many_as_adapters():
         read_all(["a", "b", "c"], [1.0, 0.5])
 
 
-def saved(digest="0" * 64):
-    part = SimpleNamespace(name="gpt", digest=digest)
-    config = support.tiny_config()
-    provenance = SimpleNamespace(components=(part,))
-    return SimpleNamespace(path=Path("base"), provenance=provenance, config=config)
+TINY = bundled_config("tiny")
 
 
-def of_gpt(path, **sizes):
-    width = support.tiny_config().gpt.width
-    change = pair((support.tiny_config().gpt.layers,), width, sizes.get("outputs", 3 * width))
-    tree = {"kernel": change}
+def saved(digest="0" * 64, name="gpt"):
+    part = ComponentRecord(name=name, parameters=1, bytes=4, files=(), digest=digest)
+    provenance = Provenance(
+        format=2,
+        created="",
+        dtype="float32",
+        sources=(),
+        ignored=(),
+        versions=(),
+        files=(),
+        components=(part,),
+    )
+    return Checkpoint(Path("base"), TINY, provenance, b"")
+
+
+def of_gpt(path, outputs=3 * TINY.gpt.width):
+    tree = {"kernel": pair((TINY.gpt.layers,), TINY.gpt.width, outputs)}
     for key in reversed(path.split(".")):
         tree = {key: tree}
     return adapter({"gpt": tree})
@@ -130,15 +138,12 @@ def test_an_adapter_for_the_checkpoint_is_accepted():
 
 
 def test_another_base_is_refused_naming_both():
-    other = saved("f" * 64)
-    message = (
-        "anna was made for another base: expected the gpt .* 000000000000, base has ffffffffffff"
-    )
+    applied = AppliedAdapter(of_gpt("blocks.attention.qkv"))
+    message = "anna was made for another base: expected the gpt .* 0{12}, base has f{12}"
     with pytest.raises(InputError, match=message):
-        check([AppliedAdapter(of_gpt("blocks.attention.qkv"))], other)
+        check([applied], saved("f" * 64))
     with pytest.raises(InputError, match="base has none"):
-        other.provenance.components = ()
-        check([AppliedAdapter(of_gpt("blocks.attention.qkv"))], other)
+        check([applied], saved(name="dit"))
 
 
 def test_kernels_that_the_model_does_not_have_are_named():
