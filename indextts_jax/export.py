@@ -7,13 +7,16 @@ from absl import flags as absl_flags
 
 from importers.export import library
 from importers.export.library import FORMATS, OURS, TARGETS, ExportOptions
+from importers.export.source import Source, open_source
 from importers.release.locate import AUXILIARY
 from importers.text_emotion import FOLDER
 from indextts_jax.cli import adapter_flags, runner
+from indextts_jax.config import DTYPES
 from indextts_jax.emotion.reader import COMPONENT as WORDS
 from indextts_jax.errors import InputError
+from indextts_jax.runtime.adapters import AppliedAdapter
 
-COMMON = ("run", "checkpoint", *adapter_flags.FLAGS, "to", "base", "dst", "format", "force")
+COMMON = ("run", "step", "checkpoint", *adapter_flags.FLAGS, "to", "base", "dst", "format", "force")
 EXAMPLES = (
     "export --run runs/anna --to checkpoint --dst anna_model",
     "export --run runs/anna --to published --base checkpoints --dst anna_published",
@@ -27,7 +30,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command: one for each field of `ExportOptions`, and those of adapters."""
     own: dict[str, Any] = {"flag_values": flags}
     text, choice = absl_flags.DEFINE_string, absl_flags.DEFINE_enum
-    text("run", None, "Folder of a run of python -m indextts_jax.train; its best step.", **own)
+    text("run", None, "Folder of a run of python -m indextts_jax.train.", **own)
+    absl_flags.DEFINE_integer("step", None, "Of the run; by default its best.", **own)
     text("checkpoint", None, "Checkpoint to export instead.", **own)
     adapter_flags.define(own)
     choice(
@@ -42,6 +46,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
     text("dst", None, "Folder to write.", **own)
     choice("format", OURS, list(FORMATS), "Of an adapter: ours, or that of PEFT.", **own)
+    choice("dtype", None, list(DTYPES), "Of an adapter's factors; by default float32.", **own)
     absl_flags.DEFINE_bool("force", False, "Replace an earlier export at --dst.", **own)
     for auxiliary in AUXILIARY.values():
         text(
@@ -59,7 +64,38 @@ def main(flags: Any) -> None:
         if not getattr(flags, flag):
             raise InputError(f"give --{flag}")
     given = {field.name: getattr(flags, field.name) for field in dataclasses.fields(ExportOptions)}
-    print(library.export(ExportOptions(**given), adapter_flags.read(flags)))
+    options = ExportOptions(**given)
+    library.check(options)
+    print(library.export(_source(flags), options))
+
+
+def _source(flags: Any) -> Source:
+    """The best step of a run, or a checkpoint with the adapters that are asked for.
+
+    Raises:
+        InputError: if neither is given, or both.
+    """
+    if bool(flags.checkpoint) == bool(flags.run):
+        raise InputError("give --run DIR, a run of training, or --checkpoint DIR")
+    if flags.run:
+        if flags.adapter:
+            raise InputError("--adapter belongs to --checkpoint: a run has its own")
+        # Training brings much that other exports do without.
+        from indextts_jax.training.trained import open_run
+
+        run = open_run(flags.run, flags.step)
+        return Source(
+            flags.run,
+            run.config,
+            run.tokenizer,
+            run.checkpoint,
+            run.components,
+            tuple(map(AppliedAdapter, run.adapters)),
+            run.notes,
+        )
+    if flags.step is not None:
+        raise InputError("--step belongs to --run")
+    return open_source(flags.checkpoint, adapter_flags.read(flags))
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ import jax
 
 from importers.export.peft import write_peft
 from importers.export.published import FileReport, with_base, without_base
-from importers.export.source import Source, open_source
+from importers.export.source import Source
 from importers.release.locate import AUXILIARY
 from indextts_jax.checkpoint import adapter as adapters
 from indextts_jax.checkpoint import writing
 from indextts_jax.emotion.reader import COMPONENT as WORDS
 from indextts_jax.errors import InputError
-from indextts_jax.models.components import COMPONENTS
-from indextts_jax.runtime.adapters import AppliedAdapter
 from indextts_jax.utils import hashing
 from indextts_jax.utils.atomic import put_in_place, staging
 from indextts_jax.utils.strict_data import to_data
@@ -29,14 +27,13 @@ RECORD = "export.json"  # what an exported folder says about itself
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What to export and how; each field is also a flag of `python -m indextts_jax.export`."""
+    """Where to and how; each field is also a flag of `python -m indextts_jax.export`."""
 
     to: str
     dst: str | Path
-    checkpoint: str | Path | None = None
-    run: str | Path | None = None
     base: str | Path | None = None
     format: str = OURS
+    dtype: str | None = None  # of an adapter's factors; by default their own
     force: bool = False
     w2v_bert: str | Path | None = None
     semantic_codec: str | Path | None = None
@@ -61,32 +58,31 @@ class Exported:
         return "\n".join([*shown, *notes, *self.notes, f"wrote {self.path}"])
 
 
-def export(options: ExportOptions, merged: Sequence[AppliedAdapter] = ()) -> Exported:
-    """Exports what the options say, with adapters merged into it.
+def export(source: Source, options: ExportOptions) -> Exported:
+    """Writes what the options say.
 
     Raises:
         InputError: for a source or a base that cannot be used, or a destination that is taken.
     """
-    _check(options, merged)
+    check(options)
+    write = {CHECKPOINT: _checkpoint, PUBLISHED: _published, ADAPTER: _adapter}[options.to]
     # Arrays are rearranged, little is computed: no accelerator is needed.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        if options.to == ADAPTER:
-            return _adapter(options, merged)
-        assert options.checkpoint is not None
-        source = open_source(options.checkpoint, merged)
-        write = _published if options.to == PUBLISHED else _checkpoint
-        return write(options, source)
+        return write(source, options)
 
 
-def _check(options: ExportOptions, merged: Sequence[AppliedAdapter]) -> None:
+def check(options: ExportOptions) -> None:
+    """Makes sure that options go together.
+
+    Raises:
+        InputError: if they do not.
+    """
     if options.to not in TARGETS:
         raise InputError(f"to must be one of {', '.join(TARGETS)}, got {options.to!r}", "to")
-    if bool(options.checkpoint) == bool(options.run):
-        raise InputError("give run, a run of training, or checkpoint", "run", "checkpoint")
     if options.base is not None and options.to != PUBLISHED:
-        raise InputError(f"base belongs to {PUBLISHED}, not to {options.to}", "base")
-    if options.format != OURS and options.to != ADAPTER:
-        raise InputError(f"format {options.format} is one of adapters", "format")
+        raise InputError(f"base belongs to {PUBLISHED} files, not to: {options.to}", "base")
+    if options.to != ADAPTER and (options.format != OURS or options.dtype is not None):
+        raise InputError("format and dtype are those of an adapter", "format", "dtype")
     flags = [name for name in (*AUXILIARY, WORDS) if getattr(options, name) is not None]
     if flags and options.base is None:
         raise InputError(f"{', '.join(flags)}: there is no base that it belongs to", *flags)
@@ -96,7 +92,7 @@ def _is_export(folder: Path) -> bool:
     return (folder / RECORD).is_file()
 
 
-def _published(options: ExportOptions, source: Source) -> Exported:
+def _published(source: Source, options: ExportOptions) -> Exported:
     """The published folder, which appears at once or not at all."""
     target = Path(options.dst).absolute()
     base = Path(options.base) if options.base is not None else None
@@ -105,6 +101,7 @@ def _published(options: ExportOptions, source: Source) -> Exported:
     flags: Mapping[str, str | Path | None] = {
         name: getattr(options, name) for name in (*AUXILIARY, WORDS)
     }
+    notes = _notes(source)
     with staging(target, force=options.force, ours=_is_export) as stage:
         folder = stage / "published"
         folder.mkdir()
@@ -112,20 +109,23 @@ def _published(options: ExportOptions, source: Source) -> Exported:
             files = without_base(source, folder)
         else:
             files = with_base(source, base, folder, flags)
-        notes = _notes(source)
         _record(folder, source, files, notes)
         put_in_place(stage, folder, target)
-    return Exported(Path(options.dst), tuple(files), tuple(notes))
+    return Exported(Path(options.dst), tuple(files), notes)
 
 
 def _record(
     folder: Path, source: Source, files: Sequence[FileReport], notes: Sequence[str]
 ) -> None:
     """What the folder was made of, beside its files."""
-    held = [name for name in COMPONENTS if name in source.components]
+    checkpoint = source.checkpoint
     data = {
         "created": hashing.now(),
-        "checkpoint": source.checkpoint.provenance.fingerprint(held),
+        "source": Path(source.name).name,
+        "checkpoint": checkpoint.provenance.fingerprint(checkpoint.components)
+        if checkpoint is not None
+        else None,
+        "changed": list(source.changed),
         "adapters": [to_data(applied.use) for applied in source.adapters],
         "versions": [to_data(version) for version in hashing.versions()],
         "files": [to_data(file) for file in files],
@@ -134,41 +134,44 @@ def _record(
     (folder / RECORD).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
-def _notes(source: Source) -> list[str]:
-    licence = adapters.licence_of(source.checkpoint.provenance)
-    return [f"licence: {licence}"] if licence else []
+def _notes(source: Source) -> tuple[str, ...]:
+    changed = f"changed: {', '.join(source.changed) or 'nothing'}"
+    licence = (f"licence: {source.licence}",) if source.licence else ()
+    return (changed, *source.notes, *licence)
 
 
-def _checkpoint(options: ExportOptions, source: Source) -> Exported:
+def _checkpoint(source: Source, options: ExportOptions) -> Exported:
     """A checkpoint of ours, with whatever was trained or merged."""
     saved = source.checkpoint
-    if saved.path == Path(options.dst).absolute():
+    if saved is not None and saved.path == Path(options.dst).absolute():
         raise InputError(f"dst {options.dst} is the checkpoint that is exported", "dst")
+    words = saved is not None and WORDS in saved.components
     writing.save(
         options.dst,
         config=source.config,
-        tokenizer=saved.tokenizer,
+        tokenizer=source.tokenizer,
         components=((name, source.stored(name)) for name in source.components),
         dtype=source.dtype,
         sources=source.origins,
-        ignored=saved.provenance.ignored,
+        ignored=source.ignored,
         force=options.force,
-        emotion_tokenizer=saved.emotion_tokenizer if WORDS in source.components else None,
+        emotion_tokenizer=saved.emotion_tokenizer if saved is not None and words else None,
     )
-    changed = ", ".join(source.changed) or "nothing"
-    return Exported(Path(options.dst), notes=(f"changed: {changed}", *_notes(source)))
+    return Exported(Path(options.dst), notes=_notes(source))
 
 
-def _adapter(options: ExportOptions, given: Sequence[AppliedAdapter]) -> Exported:
+def _adapter(source: Source, options: ExportOptions) -> Exported:
     """An adapter, in our own form or in that of PEFT."""
-    if len(given) != 1 or given[0].strength != 1:
+    if len(source.adapters) != 1 or source.adapters[0].strength != 1:
         raise InputError(
-            "give one adapter, and no strength, to write it in another form", "adapter"
+            f"{source.name} gives {len(source.adapters)} adapters: expected one, at strength 1"
         )
-    assert options.checkpoint is not None
-    source, (applied,) = open_source(options.checkpoint, given), given
+    if source.checkpoint is None:
+        raise InputError(f"{source.name} has no checkpoint that an adapter could belong to")
+    (applied,) = source.adapters
     record = applied.adapter.record
     target = Path(options.dst).absolute()
+    notes = (f"{len(record.paths)} kernels, rank {record.rank}", *_notes(source))
     if options.format == OURS:
         adapters.write_adapter(
             target,
@@ -176,16 +179,14 @@ def _adapter(options: ExportOptions, given: Sequence[AppliedAdapter]) -> Exporte
             alpha=record.alpha,
             base=source.checkpoint.provenance,
             recipe=record.recipe,
+            dtype=options.dtype,
             force=options.force,
         )
     else:
         with staging(target, force=options.force, ours=_is_export) as stage:
             folder = stage / "adapter"
             folder.mkdir()
-            write_peft(folder, applied.adapter, source.config)
-            _record(folder, source, (), ())
+            write_peft(folder, applied.adapter, source.config, options.dtype)
+            _record(folder, source, (), notes)
             put_in_place(stage, folder, target)
-    return Exported(
-        Path(options.dst),
-        notes=(f"{len(record.paths)} kernels, rank {record.rank}", *_notes(source)),
-    )
+    return Exported(Path(options.dst), notes=notes)

@@ -32,8 +32,10 @@ class Module:
     rule: Rule
 
 
-def write_peft(folder: Path, adapter: Adapter, config: ModelConfig) -> None:
-    """Writes an adapter of one component into a folder that is there.
+def write_peft(
+    folder: Path, adapter: Adapter, config: ModelConfig, dtype: str | None = None
+) -> None:
+    """Writes an adapter of one component into a folder that is there; `dtype` is of its factors.
 
     Raises:
         InputError: if it changes several components.
@@ -53,7 +55,7 @@ def write_peft(folder: Path, adapter: Adapter, config: ModelConfig) -> None:
             targets.append(module.name)
             factors = {"lora_A": down[layer].T, "lora_B": _outputs(module.rule, up[layer])}
             for name, factor in factors.items():
-                arrays[f"{PREFIX}{module.name}.{name}.weight"] = made(factor)
+                arrays[f"{PREFIX}{module.name}.{name}.weight"] = made(factor, dtype)
     write_safetensors(folder / WEIGHTS, arrays)
     settings = _settings(
         adapter, component, targets, _fan_in_fan_out(modules, adapter.record.paths)

@@ -56,7 +56,7 @@ def with_base(
     Raises:
         InputError: for a base that cannot be imported, or is of other sizes.
     """
-    ignored = source.checkpoint.provenance.ignored
+    ignored = source.ignored
     importer = Importer.open(
         base,
         dtype=source.dtype,
@@ -71,7 +71,7 @@ def with_base(
     for name in ("w2v_bert_config", "bigvgan_config", FEATURES):
         if name in importer.located.files:
             copy_file(importer.located.files[name], place.of(name))
-    place.of("tokenizer").write_bytes(source.checkpoint.tokenizer)
+    place.of("tokenizer").write_bytes(source.tokenizer)
     config = importer.located.files["config"]
     if grown:
         text = rewrite_tokens(config.read_text("utf-8"), source.config.gpt.text_vocabulary - 1)
@@ -160,7 +160,7 @@ def _words(
     source: Source, base: Path, target: Path, flags: Mapping[str, str | Path | None]
 ) -> list[FileReport]:
     """The folder of the text-to-emotion model, if the base has it."""
-    published = read_published(locate_config(base, flags), source.checkpoint.provenance.ignored)[0]
+    published = read_published(locate_config(base, flags), source.ignored)[0]
     folder = find_folder(base, flags.get(WORDS), published.qwen_emo_path)
     if folder is None or folder.resolve() == base.resolve():
         lost = WORDS in source.components
@@ -169,7 +169,7 @@ def _words(
     if WORDS not in source.changed:
         shutil.copytree(folder, copied)
         return [FileReport(folder.name, 0, 0)]
-    ignored = [n for n in source.checkpoint.provenance.ignored if n.startswith(PREFIX)]
+    ignored = [n for n in source.ignored if n.startswith(PREFIX)]
     importer = TextEmotionImporter.open(folder, dtype=source.dtype, ignore=ignored)
     ours = unapply(importer.plan.fills, source.load(WORDS), importer.tensors)
     arrays: dict[str, Tensor] = {**importer.tensors, **ours}
@@ -190,7 +190,7 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
     """
     if missing := [name for name in COMPONENTS if name not in source.components]:
         raise InputError(
-            f"{source.checkpoint.path} has no {', '.join(missing)}: give a base to take them from",
+            f"{source.name} has no {', '.join(missing)}: give a base to take them from",
             "base",
         )
     config, encoder = with_published_layers(source.config, source.load("semantic_encoder"))
@@ -199,7 +199,7 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
         path = target / place
         path.parent.mkdir(parents=True, exist_ok=True)
         if file == "tokenizer":
-            path.write_bytes(source.checkpoint.tokenizer)
+            path.write_bytes(source.tokenizer)
             continue
         params = {
             name: encoder if name == "semantic_encoder" else source.load(name)

@@ -1,4 +1,4 @@
-"""What is exported: the components of a checkpoint, with adapters merged into them if asked."""
+"""What is exported: a checkpoint, what was trained in the place of its components, adapters."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 
 from importers.table import Tree, flatten, nested_like
 from indextts_jax.checkpoint import reading
+from indextts_jax.checkpoint.adapter import LICENCE
 from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.config import ModelConfig
 from indextts_jax.models.components import structure
@@ -21,30 +22,40 @@ from indextts_jax.utils.hashing import FileHash
 class Source:
     """Parameters by component, each loaded when it is asked for."""
 
-    checkpoint: Checkpoint
-    adapters: tuple[AppliedAdapter, ...] = ()
+    name: str  # what it is called in messages
+    config: ModelConfig
+    tokenizer: bytes
+    checkpoint: Checkpoint | None = None
     replaced: Mapping[str, Tree] = dataclasses.field(default_factory=dict)
     """Components that were trained, whole, in the place of the checkpoint's."""
-
-    @property
-    def config(self) -> ModelConfig:
-        """The sizes."""
-        return self.checkpoint.config
+    adapters: tuple[AppliedAdapter, ...] = ()
+    notes: tuple[str, ...] = ()  # for whoever exports it
 
     @property
     def dtype(self) -> str:
         """What weights are stored in."""
-        return self.checkpoint.provenance.dtype
+        return "float32" if self.checkpoint is None else self.checkpoint.provenance.dtype
 
     @property
     def components(self) -> tuple[str, ...]:
         """Names of what there is."""
-        return self.checkpoint.components
+        held = () if self.checkpoint is None else self.checkpoint.components
+        return tuple(dict.fromkeys([*held, *self.replaced]))
 
     @property
     def origins(self) -> tuple[FileHash, ...]:
         """The published files that the checkpoint came from."""
-        return self.checkpoint.provenance.sources
+        return () if self.checkpoint is None else self.checkpoint.provenance.sources
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names that the import of the checkpoint passed over."""
+        return () if self.checkpoint is None else self.checkpoint.provenance.ignored
+
+    @property
+    def licence(self) -> str:
+        """The line on the licence of what comes of it; empty if it is the user's own."""
+        return LICENCE if self.origins else ""
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -53,11 +64,13 @@ class Source:
         return tuple(name for name in self.components if name in adapted or name in self.replaced)
 
     def load(self, name: str) -> Tree:
-        """A component's parameters, as NumPy arrays in the stored dtypes, or float32 if merged."""
+        """A component's parameters, as NumPy arrays in the stored dtypes, or float32 if changed."""
         if name in self.replaced:
-            return jax.tree.map(np.asarray, self.replaced[name])
-        stored = self.checkpoint.load([name])[name]
-        return jax.tree.map(np.asarray, adapting.merge(name, stored, self.adapters))
+            params = self.replaced[name]
+        else:
+            assert self.checkpoint is not None
+            params = self.checkpoint.load([name])[name]
+        return jax.tree.map(np.asarray, adapting.merge(name, params, self.adapters))
 
     def stored(self, name: str) -> Tree:
         """A component's parameters, all in the stored dtypes."""
@@ -75,4 +88,4 @@ def open_source(checkpoint: str | Path, adapters: Sequence[AppliedAdapter] = ())
     """
     saved = reading.open_checkpoint(checkpoint)
     adapting.check(adapters, saved)
-    return Source(saved, tuple(adapters))
+    return Source(str(checkpoint), saved.config, saved.tokenizer, saved, adapters=tuple(adapters))

@@ -86,9 +86,54 @@ def licence_of(base: Provenance) -> str:
     return LICENCE if base.sources else ""
 
 
+def make_adapter(
+    path: str | Path,
+    trees: Mapping[str, Any],
+    *,
+    alpha: float,
+    base: Provenance,
+    recipe: str = "",
+    dtype: str | None = None,
+) -> Adapter:
+    """An adapter of factors that have just been trained; nothing is written.
+
+    Args:
+        path: what it is called.
+        trees: as in `Adapter`, but numbers as keys may be words.
+        alpha: the scale times the rank.
+        base: of the checkpoint that it was trained on.
+        recipe: the name of what it was trained with.
+        dtype: of the factors; by default their own.
+
+    Raises:
+        InputError: if the factors do not fit each other, or the base lacks a component.
+    """
+    flat = {
+        name: np.asarray(array, None if dtype is None else np.dtype(dtype))
+        for name, array in _flatten(trees).items()
+    }
+    paths = _kernels(flat, str(path))
+    digests = {part.name: part.digest for part in base.components}
+    if missing := [name for name in trees if name not in digests]:
+        raise InputError(f"{path} changes {', '.join(missing)}, which its base does not have")
+    record = AdapterRecord(
+        format=FORMAT,
+        created=hashing.now(),
+        base=tuple(BaseComponent(name=name, digest=digests[name]) for name in trees),
+        rank=flat[f"{paths[0]}.{DOWN}"].shape[-1],
+        alpha=float(alpha),
+        paths=paths,
+        recipe=recipe,
+        licence=licence_of(base),
+        versions=hashing.versions(),
+        digest=hash_arrays(flat),
+    )
+    return Adapter(Path(path), record, _nest(flat))
+
+
 def write_adapter(
     path: str | Path,
-    trees: Mapping[str, Params],
+    trees: Mapping[str, Any],
     *,
     alpha: float,
     base: Provenance,
@@ -96,48 +141,22 @@ def write_adapter(
     dtype: str | None = None,
     force: bool = False,
 ) -> AdapterRecord:
-    """Writes an adapter, whole or not at all.
-
-    Args:
-        path: the folder to write.
-        trees: as in `Adapter`.
-        alpha: the scale times the rank.
-        base: of the checkpoint that it was trained on.
-        recipe: the name of what it was trained with.
-        dtype: to store the factors in; by default their own.
-        force: replaces an adapter that is there.
+    """Writes an adapter, whole or not at all; see `make_adapter`. `force` replaces one.
 
     Raises:
-        InputError: if the destination is taken, or the factors do not fit each other.
+        InputError: if the destination is taken, or the factors do not fit.
     """
-    flat = {
-        name: np.asarray(array, None if dtype is None else np.dtype(dtype))
-        for name, array in _flatten(trees).items()
-    }
-    paths = _kernels(flat, "an adapter to write")
-    digests = {part.name: part.digest for part in base.components}
-    record = AdapterRecord(
-        format=FORMAT,
-        created=hashing.now(),
-        base=tuple(BaseComponent(name=name, digest=digests[name]) for name in trees),
-        rank=flat[f"{paths[0]}.{DOWN}"].shape[-1],
-        alpha=alpha,
-        paths=paths,
-        recipe=recipe,
-        licence=licence_of(base),
-        versions=hashing.versions(),
-        digest=hash_arrays(flat),
-    )
+    made = make_adapter(path, trees, alpha=alpha, base=base, recipe=recipe, dtype=dtype)
     target = Path(path).absolute()
     with staging(target, force=force, ours=is_adapter) as stage:
         folder = stage / "adapter"
         folder.mkdir()
-        contiguous = {name: np.ascontiguousarray(array) for name, array in flat.items()}
-        (folder / ARRAYS).write_bytes(safetensors.numpy.save(contiguous))
-        text = json.dumps(to_data(record), indent=1, ensure_ascii=False)
+        flat = {name: np.ascontiguousarray(a) for name, a in _flatten(made.trees).items()}
+        (folder / ARRAYS).write_bytes(safetensors.numpy.save(flat))
+        text = json.dumps(to_data(made.record), indent=1, ensure_ascii=False)
         (folder / RECORD).write_text(text + "\n", encoding="utf-8")
         put_in_place(stage, folder, target)
-    return record
+    return made.record
 
 
 def read_adapter(path: str | Path) -> Adapter:

@@ -15,6 +15,7 @@ import yaml
 
 from importers.export import library
 from importers.export.library import ExportOptions
+from importers.export.source import open_source
 from importers.formats.tensors import open_tensors
 from importers.library import import_checkpoint
 from importers.speech import Importer
@@ -42,8 +43,8 @@ def saved(path: Path, params: dict[str, Any], config: ModelConfig | None = None)
 
 
 def published(checkpoint: Path, dst: Path, base: Path | None, **more: Any) -> library.Exported:
-    options = ExportOptions(to="published", checkpoint=checkpoint, dst=dst, base=base, **more)
-    return library.export(options)
+    options = ExportOptions(to="published", dst=dst, base=base, **more)
+    return library.export(open_source(checkpoint), options)
 
 
 def files_below(folder: Path) -> list[str]:
