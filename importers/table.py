@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from importers.rules import inverted_by
 from indextts_jax.errors import InputError, gathered
 
 Tree = dict[Any, Any]
@@ -45,6 +46,7 @@ class Tensor(Protocol):
         """The values, memory-mapped where the file allows."""
 
 
+@inverted_by(lambda array: array)
 def identity(array: Any) -> Any:
     """The array as the file has it."""
     return array
@@ -63,7 +65,7 @@ class Row:
 
     The transform gets the source arrays as arguments and gives one array, or a tuple with one for
     each target. It is written with array methods or `__array_namespace__`, so that it also runs on
-    shapes alone.
+    shapes alone. A `Rule` has an inverse too, which export needs.
     """
 
     target: str | tuple[str, ...]
@@ -192,6 +194,23 @@ def _choose(row: Row, indices: Mapping[str, int], names: Mapping[str, Any]) -> l
     return rendered[held.index(max(held))]
 
 
+def fills_of(row: Row, shapes: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[Fill]:
+    """What a row fills of a model's parameters, whose shapes are given by dotted path.
+
+    Of alternative spellings of the sources, the one that `names` holds most of, else the first.
+    """
+    targets = (row.target,) if isinstance(row.target, str) else row.target
+    for bound in _matches(targets[0], list(shapes)):
+        paths = tuple(_render(t, bound) for t in targets)
+        free = [n for n in _names(" ".join(_options(row)[0])) if n not in bound]
+        stack = tuple(shapes[paths[0]].shape[: len(free)])
+        slices = tuple(
+            tuple(_choose(row, bound | dict(zip(free, index, strict=True)), names))
+            for index in itertools.product(*(range(n) for n in stack))
+        )
+        yield Fill(paths, stack, slices, row.transform)
+
+
 def plan(
     table: Sequence[Row | Drop],
     tensors: Mapping[str, Tensor],
@@ -215,31 +234,23 @@ def plan(
     present = {name: t for name, t in tensors.items() if name not in ignored}
 
     for row in (r for r in table if isinstance(r, Row)):
-        targets = (row.target,) if isinstance(row.target, str) else row.target
-        for bound in _matches(targets[0], list(shapes)):
-            paths = tuple(_render(t, bound) for t in targets)
-            free = [n for n in _names(" ".join(_options(row)[0])) if n not in bound]
-            absent = [p for p in paths if p not in shapes]
+        for fill in fills_of(row, shapes, present):
+            absent = [p for p in fill.targets if p not in shapes]
             if absent:
                 problems.append(f"the model has no parameter {', '.join(absent)}")
                 continue
-            stack = tuple(shapes[paths[0]].shape[: len(free)])
-            slices = []
-            for index in itertools.product(*(range(n) for n in stack)):
-                indices = bound | dict(zip(free, index, strict=True))
-                sources = _choose(row, indices, present)
-                for name in sources:
-                    if name not in present:
-                        missing.setdefault(name, paths[0])
-                    elif name in used:
-                        problems.append(f"used twice: {name} (for {used[name]} and {paths[0]})")
-                    used[name] = paths[0]
-                slices.append(tuple(sources))
-            for path in paths:
+            first = fill.targets[0]
+            for name in (name for sources in fill.sources for name in sources):
+                if name not in present:
+                    missing.setdefault(name, first)
+                elif name in used:
+                    problems.append(f"used twice: {name} (for {used[name]} and {first})")
+                used[name] = first
+            for path in fill.targets:
                 if path in filled:
                     problems.append(f"filled twice: {path}")
                 filled[path] = row
-            fills.append(Fill(paths, stack, tuple(slices), row.transform))
+            fills.append(fill)
 
     rest = [name for name in present if name not in used]
     dropped, copies = {}, {}

@@ -3,6 +3,7 @@
 python -m indextts_jax.replay out.flac --checkpoint indextts2 --speaker voice.wav
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,34 @@ import jax
 from absl import flags as absl_flags
 
 from indextts_jax.audio.output import check_output, read_comment
+from indextts_jax.checkpoint.adapter import read_adapter
 from indextts_jax.cli import runner
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.terminal import stage_bar
 from indextts_jax.config import RunConfig
 from indextts_jax.engine import recipe
+from indextts_jax.engine.recipe import Recipe
 from indextts_jax.engine.recipe_text import format_recipe
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import Failure, InputError
 from indextts_jax.runtime import cache_folder, devices
+from indextts_jax.runtime.adapters import AppliedAdapter
 from indextts_jax.utils.hashing import FileHash, hash_file
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices import store
 from indextts_jax.voices.analysis import EmotionPrompt
 
-COMMON = ("audio", "checkpoint", "speaker", "voice", "emotion", "output", "device", "show")
+COMMON = (
+    "audio",
+    "checkpoint",
+    "adapter",
+    "speaker",
+    "voice",
+    "emotion",
+    "output",
+    "device",
+    "show",
+)
 POSITIONAL = ("audio",)
 EXAMPLES = (
     "replay out.flac --show",
@@ -39,6 +53,9 @@ def define(flags: absl_flags.FlagValues) -> None:
     text = absl_flags.DEFINE_string
     text("audio", None, "Output of python -m indextts_jax.synth (WAV, FLAC or OGG, MP3).", **own)
     text("checkpoint", None, "The checkpoint that it was made with.", **own)
+    absl_flags.DEFINE_multi_string(
+        "adapter", [], "The adapters that it was made with, in order.", **own
+    )
     text("speaker", None, "The recording of the voice; by default, of its name beside it.", **own)
     text("voice", None, "The kept voice of that recording, instead.", **own)
     text("emotion", None, "The recording of the emotion; by default, of its name beside it.", **own)
@@ -70,6 +87,30 @@ def _recording(given: str | None, wanted: FileHash, beside: Path, flag: str) -> 
     return found
 
 
+def _adapters(paths: Sequence[str], made: Recipe, audio: Path) -> list[AppliedAdapter]:
+    """The adapters of a recipe, as strong as they were.
+
+    Raises:
+        InputError: if others are given, or too few, or too many.
+    """
+    if len(paths) != len(made.adapters):
+        names = ", ".join(f"{one.name} ({one.digest[:12]})" for one in made.adapters)
+        raise InputError(
+            f"{audio} was made with {len(made.adapters)} adapters{f': {names}' if names else ''}; "
+            f"--adapter gives {len(paths)}"
+        )
+    found = []
+    for path, wanted in zip(paths, made.adapters, strict=True):
+        adapter = read_adapter(path)
+        if adapter.record.digest != wanted.digest:
+            raise InputError(
+                f"{path} is another adapter than {audio} was made with ({wanted.name}): expected "
+                f"the SHA-256 {wanted.digest[:12]}..., got {adapter.record.digest[:12]}..."
+            )
+        found.append(AppliedAdapter(adapter, wanted.strength))
+    return found
+
+
 def main(flags: Any) -> None:
     """Reads the recipe, speaks again, compares."""
     if flags.audio is None:
@@ -83,6 +124,7 @@ def main(flags: Any) -> None:
         raise InputError("give --checkpoint, the one that it was made with")
     if flags.speaker and flags.voice:
         raise InputError("--speaker and --voice exclude each other: give one")
+    adapters = _adapters(flags.adapter, made, audio)
     if flags.output is not None:
         check_output(flags.output)
     recording = None
@@ -110,7 +152,7 @@ def main(flags: Any) -> None:
         clock = Clock(on_stage)
         with clock.stage("loading"):
             run = RunConfig(dtype=made.dtype, fused_attention=made.fused_attention)
-            tts = IndexTTS.open(flags.checkpoint, run)
+            tts = IndexTTS.open(flags.checkpoint, run, adapters=adapters)
         if (ours := recipe.fingerprint(tts.model)) != made.checkpoint:
             raise InputError(
                 f"{audio} was made with another checkpoint: expected the fingerprint "

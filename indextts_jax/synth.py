@@ -12,7 +12,14 @@ from absl import flags as absl_flags
 
 from indextts_jax.audio.output import STDOUT, check_output, raw
 from indextts_jax.audio.quality import FIRST, beginning
-from indextts_jax.cli import emotion_flags, prompt_flags, runner, settings_flags, text_flags
+from indextts_jax.cli import (
+    adapter_flags,
+    emotion_flags,
+    prompt_flags,
+    runner,
+    settings_flags,
+    text_flags,
+)
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.speech_report import report, show_faults
 from indextts_jax.cli.terminal import say, stage_bar
@@ -33,6 +40,7 @@ from indextts_jax.voices import store
 COMMON = (
     "checkpoint",
     "demo",
+    "adapter",
     "text",
     "text_file",
     "glossary",
@@ -75,6 +83,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     own: dict[str, Any] = {"flag_values": flags}
     text = absl_flags.DEFINE_string
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
+    adapter_flags.define(own)
     text("text", None, "What to say.", **own)
     text("text_file", None, "File (UTF-8) with what to say.", **own)
     text("voice", None, "Voice kept by python -m indextts_jax.voice, instead of --speaker.", **own)
@@ -187,6 +196,8 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
             "give --checkpoint DIR (made by python -m indextts_jax.import), or --demo to try "
             "a small built-in model"
         )
+    if flags.demo and flags.adapter:
+        raise InputError("--adapter needs --checkpoint: the built-in model has none")
     text = text_flags.text_to_speak(flags, demo.DEMO_TEXT if flags.demo else None)
     settings = settings_flags.settings(flags)
     emotion = emotion_flags.parse(flags, text)
@@ -208,7 +219,8 @@ def _open(
     run = settings_flags.run_config(flags)
     if flags.demo:
         return IndexTTS(demo.demo_model(run)), settings, run
-    tts = IndexTTS.open(flags.checkpoint, run)
+    applied = adapter_flags.read(flags)
+    tts = IndexTTS.open(flags.checkpoint, run, adapters=applied)
     if flags.max_memory is not None:
         found = fit(
             flags.checkpoint,
@@ -220,7 +232,7 @@ def _open(
             on_stage=on_stage,
         )
         settings, run = found.settings, found.run
-        tts = IndexTTS.open(flags.checkpoint, run)
+        tts = IndexTTS.open(flags.checkpoint, run, adapters=applied)
         say(f"--max_memory {flags.max_memory}: {format_fit(found, tts.model)}")
     tts.model.verify(SPEAKING if prompt is None else COMPONENTS)
     tts.check(text, settings)

@@ -16,7 +16,7 @@ import numpy as np
 MAX_BYTES = 32 * 2**20  # of a pickle; a published one has less than a quarter of a megabyte
 MAX_STEPS = 4_000_000
 
-_DTYPES: dict[str, Any] = {
+DTYPES: dict[str, Any] = {
     "float64": np.float64,
     "float32": np.float32,
     "float16": np.float16,
@@ -28,7 +28,7 @@ _DTYPES: dict[str, Any] = {
     "uint8": np.uint8,
     "bool": np.bool_,
 }
-_STORAGES = {
+STORAGES = {
     "torch.DoubleStorage": "float64",
     "torch.FloatStorage": "float32",
     "torch.HalfStorage": "float16",
@@ -116,8 +116,8 @@ def _is_count(value: Any) -> bool:
 def _dtype(value: Any) -> np.dtype:
     _require(isinstance(value, Name), "no dtype")
     path = value.path
-    _require(path.startswith("torch.") and path[6:] in _DTYPES, f"dtype {path}")
-    return np.dtype(_DTYPES[path[6:]])
+    _require(path.startswith("torch.") and path[6:] in DTYPES, f"dtype {path}")
+    return np.dtype(DTYPES[path[6:]])
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, dtype: Any = None) -> StoredTensor:
@@ -231,11 +231,11 @@ def _storage(pid: Any) -> Any:
         return Inert("a persistent id that is no storage")
     _, kind, key, _, count = pid
     path = _path(kind)
-    if path not in _STORAGES:
+    if path not in STORAGES:
         return Inert(f"a storage of type {path}")
     if type(key) is not str or not _is_count(count):
         return Inert("a storage without key or size")
-    return Storage(np.dtype(_DTYPES[_STORAGES[path]]), key, count)
+    return Storage(np.dtype(DTYPES[STORAGES[path]]), key, count)
 
 
 class _Machine:

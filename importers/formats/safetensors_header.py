@@ -12,7 +12,7 @@ from importers.formats.mapped import MappedFile, SourceError
 
 MAX_HEADER = 32 * 2**20  # bytes; a published one has less than a quarter of a megabyte
 
-_DTYPES: dict[str, Any] = {
+KINDS: dict[str, Any] = {
     "F64": np.float64,
     "F32": np.float32,
     "F16": np.float16,
@@ -101,13 +101,13 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _tensor(file: MappedFile, base: int, entry: Any) -> tuple[SafeTensor, int]:
     """An array of the header, and where it ends."""
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in _DTYPES:
+    if dtype not in KINDS:
         raise ValueError(f"unknown dtype {dtype!r:.40}")
     if not isinstance(shape, list) or not isinstance(offsets, list) or len(offsets) != 2:
         raise ValueError("shape and data_offsets should be lists")
     if any(type(n) is not int or not 0 <= n < 2**48 for n in [*shape, *offsets]) or len(shape) > 32:
         raise ValueError("shape and data_offsets should be sizes")
-    kind, (begin, end) = np.dtype(_DTYPES[dtype]), offsets
+    kind, (begin, end) = np.dtype(KINDS[dtype]), offsets
     expected = math.prod(shape) * kind.itemsize
     if end - begin != expected:
         raise ValueError(f"{expected:,} bytes from shape and dtype, {end - begin:,} from offsets")

@@ -35,11 +35,20 @@ class Tensors(dict[str, Tensor]):
     """The arrays of a file by dotted name, each read only when asked."""
 
     def __init__(
-        self, file: MappedFile, tensors: Mapping[str, Tensor], ignored: Sequence[str] = ()
+        self,
+        file: MappedFile,
+        tensors: Mapping[str, Tensor],
+        ignored: Sequence[str] = (),
+        layout: Any = None,
+        unread: Sequence[str] = (),
     ):
         super().__init__(tensors)
         self.path = file.path
         self.ignored = tuple(ignored)  # what is no array, and was passed over by its name
+        # How the arrays lie in the file: nested dictionaries with its own keys, and the names in
+        # the place of arrays; of a file that is one array, the name.
+        self.layout = dict(zip(tensors, tensors, strict=True)) if layout is None else layout
+        self.unread = tuple(unread)  # keys beside the part that was asked for
         self._file = file
 
     @property
@@ -107,16 +116,16 @@ def open_tensors(
     """
     path = Path(path)
     file = MappedFile(path)
-    passed: list[str] = []
     if path.suffix == ".safetensors":
-        arrays: dict[str, Tensor] = dict(read_header(file))
-        arrays = _unwrapped(arrays, f"{part}." if part else "")
+        held: dict[str, Tensor] = dict(read_header(file))
+        arrays = _unwrapped(held, f"{part}." if part else "")
         arrays = {BARE: next(iter(arrays.values()))} if bare and len(arrays) == 1 else arrays
+        tensors = Tensors(file, arrays, layout=dict(zip(held, arrays, strict=True)))
     else:
-        arrays, passed = _open_torch(file, part, optional, set(ignore))
-    if bare and list(arrays) != [BARE]:
-        raise SourceError(f"{path}: expected one bare array, got {len(arrays)} named ones")
-    return Tensors(file, arrays, passed)
+        tensors = _open_torch(file, part, optional, set(ignore))
+    if bare and list(tensors) != [BARE]:
+        raise SourceError(f"{path}: expected one bare array, got {len(tensors)} named ones")
+    return tensors
 
 
 def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -139,10 +148,8 @@ def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {bare(name): array for name, array in arrays.items()}
 
 
-def _open_torch(
-    file: MappedFile, part: str | None, optional: bool, ignore: set[str]
-) -> tuple[dict[str, Tensor], list[str]]:
-    """The arrays of a PyTorch file, and the names in `ignore` of things that are none."""
+def _open_torch(file: MappedFile, part: str | None, optional: bool, ignore: set[str]) -> Tensors:
+    """The arrays of a PyTorch file; the names in `ignore` are of things that are none."""
     check_kind(file)
     entries = zips.entries(file)
     folders = [name[: -len("data.pkl")] for name in entries if name.endswith("data.pkl")]
@@ -169,8 +176,10 @@ def _open_torch(
         value = pickles.parse(file.view(zips.locate(file, entry), entry.file_size))
     except PickleError as error:
         raise SourceError(f"{file.path}: {error}") from error
-    flat = _flatten(_choose_part(value, part, optional, file.path), file.path)
-    problems, passed, arrays, starts = [], [], {}, {}
+    chosen = _choose_part(value, part, optional, file.path)
+    flat, layout = _flatten(chosen, file.path)
+    problems, passed, starts = [], [], {}
+    arrays: dict[str, Tensor] = {}
     for name, leaf in flat.items():
         if not isinstance(leaf, StoredTensor):
             if name in ignore:
@@ -184,7 +193,10 @@ def _open_torch(
         arrays[name] = TorchTensor(file, starts[key], leaf)
     if problems:
         raise SourceError(f"{file.path}: " + "; ".join(problems[:20]))
-    return dict(arrays), passed
+    if chosen is value:
+        return Tensors(file, arrays, passed, layout)
+    beside = [str(key) for key in value if key != part]
+    return Tensors(file, arrays, passed, {part: layout}, beside)
 
 
 def check_kind(file: MappedFile) -> None:
@@ -226,34 +238,39 @@ def _choose_part(value: Any, part: str | None, optional: bool, path: Path) -> An
     raise SourceError(f"{path}: expected weights under the key {part!r}; the file holds {held}")
 
 
-def _flatten(value: Any, path: Path) -> dict[str, Any]:
-    """The leaves of nested dictionaries by dotted name; a value that is no dictionary is `BARE`."""
+def _flatten(value: Any, path: Path) -> tuple[dict[str, Any], Any]:
+    """The leaves of nested dictionaries by dotted name, and the same nesting with these names.
+
+    A value that is no dictionary is `BARE`.
+    """
     if not isinstance(value, dict):
-        return {BARE: value}
+        return {BARE: value}, BARE
     flat: dict[str, Any] = {}
     visited = 0
 
-    def walk(node: dict[Any, Any], prefix: str, depth: int) -> None:
+    def walk(node: dict[Any, Any], prefix: str, depth: int) -> dict[Any, Any]:
         nonlocal visited
         visited += 1  # one dictionary may stand in many places
         if depth > MAX_DEPTH or visited > MAX_NAMES:
             raise SourceError(f"{path}: dictionaries nested too deep, or too many, for weights")
         named = all(isinstance(key, str) and key.startswith("module.") for key in node)
+        layout: dict[Any, Any] = {}
         for key, child in node.items():
             if type(key) not in (str, int):
                 raise SourceError(f"{path}: under {prefix or 'the top'}: a key that is no name")
             name = f"{prefix}{key.removeprefix('module.') if named else key}"
             if isinstance(child, dict):
-                walk(child, f"{name}.", depth + 1)
+                layout[key] = walk(child, f"{name}.", depth + 1)
                 continue
             if name in flat:
                 raise SourceError(f"{path}: {name!r:.80} comes twice")
             if len(flat) >= MAX_NAMES or len(name) > 1000:
                 raise SourceError(f"{path}: too many names, or too long ones, for weights")
             flat[name] = child
+            layout[key] = name
+        return layout
 
-    walk(value, "", 0)
-    return flat
+    return flat, walk(value, "", 0)
 
 
 def _refusal(name: str, leaf: Any) -> str:

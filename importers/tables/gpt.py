@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from importers.rules import inverted_by
 from importers.sizes import Axis, Fixed, Setting, Size
 from importers.table import Drop, Row
 from importers.transforms import conv1d, conv2d, linear, pointwise
@@ -134,6 +135,12 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _input_projection_back(kernel: Any) -> Any:
+    width = kernel.shape[1]
+    return kernel.reshape(-1, width, width).transpose(2, 1, 0).reshape(width, -1)
+
+
+@inverted_by(_input_projection_back)
 def input_projection(weight: Any) -> Any:
     """(out, channels * features) to (features * channels, out), as many channels as outputs.
 
@@ -143,6 +150,7 @@ def input_projection(weight: Any) -> Any:
     return weight.reshape(width, width, -1).transpose(2, 1, 0).reshape(-1, width)
 
 
+@inverted_by(lambda table: table[None])
 def unbatched(table: Any) -> Any:
     """A table without its leading axis of one."""
     return table.reshape(table.shape[1:])

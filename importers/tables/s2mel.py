@@ -5,12 +5,15 @@ component's name: the tree to expect is {"length_regulator": ..., "dit": ...} of
 and each array of the file is used once over the two.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from importers.rules import Rule
 from importers.sizes import Axis, Setting, Size
-from importers.table import Drop, Row
-from importers.transforms import conv1d, folded, linear, pointwise, weight_norm
+from importers.table import Drop, Row, identity
+from importers.transforms import conv1d, folded, linear, pointwise, stacked, weight_norm
 from indextts_jax.config import DiTConfig, LengthRegulatorConfig, ModelConfig
 
 LINEARS = 3  # in the projection of latents, as the reference hard-codes
@@ -97,7 +100,7 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
     return unsupported + unequal
 
 
-def split_columns(*widths: int) -> Callable[[Any], tuple[Any, ...]]:
+def split_columns(*widths: int) -> Rule:
     """A matrix (out, in) over joined inputs to one (width, out) for each of them, in order."""
 
     def split(weight: Any) -> tuple[Any, ...]:
@@ -106,10 +109,10 @@ def split_columns(*widths: int) -> Callable[[Any], tuple[Any, ...]]:
         starts = [sum(widths[:i]) for i in range(len(widths))]
         return tuple(weight[:, s : s + w].T for s, w in zip(starts, widths, strict=True))
 
-    return split
+    return Rule(split, lambda *kernels: np.concatenate([kernel.T for kernel in kernels], axis=1))
 
 
-def halved_rotary(heads: int) -> Callable[[Any], Any]:
+def halved_rotary(heads: int) -> Rule:
     """A fused q, k, v (3 * width, width) to (width, 3 * width), for rotary over halves.
 
     The reference turns dimensions 2i and 2i + 1 of each head together. With the even dimensions
@@ -123,16 +126,14 @@ def halved_rotary(heads: int) -> Callable[[Any], Any]:
         halves = query_key.transpose(0, 2, 1, 3).reshape(2 * width, width)
         return xp.concat([halves, weight[2 * width :]]).T
 
-    return permute
+    def interleave(kernel: Any) -> Any:
+        # Any number of inputs: the second factor of a low-rank change is turned by this, too.
+        inputs, width = kernel.shape[0], kernel.shape[1] // 3
+        halves = kernel.T[: 2 * width].reshape(2 * heads, 2, -1, inputs)
+        query_key = halves.transpose(0, 2, 1, 3).reshape(2 * width, inputs)
+        return np.concatenate([query_key, kernel.T[2 * width :]])
 
-
-def stacked(transform: Callable[[Any], Any]) -> Callable[..., Any]:
-    """Several arrays through a rule, then on a leading axis."""
-
-    def stack(*arrays: Any) -> Any:
-        return arrays[0].__array_namespace__().stack([transform(array) for array in arrays])
-
-    return stack
+    return Rule(permute, interleave)
 
 
 def _linear(target: str, source: str) -> list[Row]:
@@ -142,7 +143,7 @@ def _linear(target: str, source: str) -> list[Row]:
     ]
 
 
-def _weight_norm(target: str, source: str, rule: Callable[[Any], Any]) -> list[Row]:
+def _weight_norm(target: str, source: str, rule: Rule) -> list[Row]:
     return [
         Row(f"{target}.kernel", weight_norm(source), folded(rule)),
         Row(f"{target}.bias", f"{source}.bias"),
@@ -152,7 +153,7 @@ def _weight_norm(target: str, source: str, rule: Callable[[Any], Any]) -> list[R
 def _length_regulator(cfg: LengthRegulatorConfig) -> list[Row | Drop]:
     target, source = "length_regulator", "length_regulator.model"
 
-    def layers(name: str, offset: int, rule: Callable[[Any], Any] = lambda array: array) -> Row:
+    def layers(name: str, offset: int, rule: Rule = identity) -> Row:
         """A layer is three modules: convolution, norm, activation."""
         names = [f"{source}.{3 * i + offset}" for i in range(cfg.layers)]
         path, kind = name.split(":")

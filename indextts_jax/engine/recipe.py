@@ -15,6 +15,7 @@ from indextts_jax.engine.settings import Settings
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.runtime import devices
+from indextts_jax.runtime.adapters import AdapterUse
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.utils import hashing
@@ -22,7 +23,7 @@ from indextts_jax.utils.hashing import FileHash, Version
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 from indextts_jax.voices.analysis import EmotionPrompt, Voice
 
-FORMAT = 2  # a program reads its own and older ones
+FORMAT = 3  # a program reads its own and older ones
 _MARK = "indextts_jax "  # begins the comment
 _UNHEARD = ("text_emotion",)  # weights that are read from words are in the recipe themselves
 
@@ -36,6 +37,7 @@ class Recipe:
     versions: tuple[Version, ...]
     device: str
     checkpoint: str  # fingerprint of the components that speak
+    adapters: tuple[AdapterUse, ...] = ()  # merged into them, in this order
     dtype: str | None  # as asked for; none is float32, in format 1 what the checkpoint said
     fused_attention: bool = False
     samples: str  # SHA-256 of the float32 samples
@@ -97,6 +99,7 @@ def write_down(
         versions=hashing.versions(),
         device=devices.describe(device),
         checkpoint=fingerprint(model),
+        adapters=model.adapters,
         dtype=dtype,
         fused_attention=model.run.fused_attention,
         samples=hash_samples(samples),

@@ -60,6 +60,10 @@ def format_recipe(made: Recipe) -> str:
             f"seed        {made.seed}",
             f"settings    {_changed(made.settings)}",
             f"checkpoint  {made.checkpoint[:12]}",
+            *(
+                f"adapter     {one.name} ({one.digest[:12]}), strength {one.strength:g}"
+                for one in made.adapters
+            ),
             f"device      {made.device}, {made.dtype or 'float32'}"
             + ", fused attention" * made.fused_attention,
             f"created     {made.created}",

@@ -23,6 +23,7 @@ from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.speech import Speech
 from indextts_jax.errors import Failure, InputError, PromptWarning
 from indextts_jax.models.components import ENCODERS, SPEAKING
+from indextts_jax.runtime.adapters import AppliedAdapter
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.runtime.sharding import replicate
 from indextts_jax.text.frontend import Script, TextFrontend
@@ -58,23 +59,31 @@ class IndexTTS:
         reads_emotion: bool = False,
         devices: Sequence[jax.Device] | None = None,
         fused_attention: bool = False,
+        adapters: Sequence[AppliedAdapter] = (),
     ) -> "IndexTTS":
-        """The model of an imported checkpoint; see `load_model`.
+        """The model of an imported checkpoint, with adapters merged into it; see `load_model`.
 
         With `reads_emotion`, also the one that reads emotion from words (2.4 GB in float32). With
         `devices`, each of them holds the model, and they share the rows of batches.
         """
         reader = EmotionReader.load(path, dtype) if reads_emotion else None
-        model = load_model(path, RunConfig(dtype=dtype, fused_attention=fused_attention))
+        run = RunConfig(dtype=dtype, fused_attention=fused_attention)
+        model = load_model(path, run, adapters=adapters)
         return cls(model if devices is None else replicate(model, devices), reader)
 
     @classmethod
-    def open(cls, path: str | Path, run: RunConfig | None = None) -> "IndexTTS":
+    def open(
+        cls,
+        path: str | Path,
+        run: RunConfig | None = None,
+        *,
+        adapters: Sequence[AppliedAdapter] = (),
+    ) -> "IndexTTS":
         """As `load`, with least memory: each component is loaded as it is first used.
 
         `release_encoders` and `fetch` then make room between the prompts and the speech.
         """
-        return cls(load_model(path, run, lazy=True))
+        return cls(load_model(path, run, lazy=True, adapters=adapters))
 
     @property
     def sample_rate(self) -> int:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from indextts_jax.checkpoint.provenance import Provenance
 from indextts_jax.config import BucketConfig, ModelConfig, RunConfig
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, structure
+from indextts_jax.runtime import adapters as adapting
 from indextts_jax.runtime import executables
+from indextts_jax.runtime.adapters import AdapterUse, AppliedAdapter
 from indextts_jax.runtime.buckets import buckets_of
 from indextts_jax.runtime.environment import FOLDERS
 from indextts_jax.runtime.parameters import Parameters
@@ -111,6 +113,7 @@ class Model:
     tokenizer: Tokenizer
     provenance: Provenance | None = None  # of the checkpoint that it came from
     run: RunConfig = dataclasses.field(default_factory=RunConfig)
+    adapters: tuple[AdapterUse, ...] = ()  # that were merged into the parameters
 
     @property
     def buckets(self) -> BucketConfig:
@@ -186,14 +189,15 @@ def load_model(
     *,
     components: Iterable[str] | None = None,
     lazy: bool = False,
+    adapters: Sequence[AppliedAdapter] = (),
 ) -> Model:
-    """The model of an imported checkpoint, on the default device.
+    """The model of an imported checkpoint, on the default device, with adapters if there are any.
 
     A `lazy` model loads each component as it is first used.
 
     Raises:
         InputError: if the checkpoint is missing, damaged, or does not fit its configuration; if the
-            device has no fused attention.
+            device has no fused attention; for an adapter that was made for another checkpoint.
     """
     saved, run = reading.open_checkpoint(path), run or RunConfig()
     if run.fused_attention:
@@ -204,8 +208,10 @@ def load_model(
         passed_over = ", ".join(saved.provenance.ignored)
         warnings.warn(f"{path} was imported with --ignore {passed_over}", stacklevel=2)
     saved.require(names)  # of all, before the first is read
-    params = Parameters(saved, run, names)
+    adapting.check(adapters, saved)
+    params = Parameters(saved, run, names, adapters=adapters)
     if not lazy:
         for name in names:  # one after the other: stored and cast arrays lie in memory together
             params[name]
-    return Model(saved.config, params, Tokenizer(saved.tokenizer), saved.provenance, run)
+    uses = tuple(applied.use for applied in adapters)
+    return Model(saved.config, params, Tokenizer(saved.tokenizer), saved.provenance, run, uses)

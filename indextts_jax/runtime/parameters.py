@@ -2,7 +2,7 @@
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.config import RunConfig
 from indextts_jax.models.components import Params, structure
+from indextts_jax.runtime import adapters as adapting
+from indextts_jax.runtime.adapters import AppliedAdapter
 from indextts_jax.runtime.precision import place_params
 
 
@@ -17,7 +19,8 @@ class Parameters(Mapping[str, Params]):
     """The components of a checkpoint as they are computed with; each is loaded as it is used.
 
     Where `room` (bytes) is short, those used least recently are forgotten. `on_load` gets each
-    name. Threads may share it.
+    name. `adapters` are merged into what is loaded; they must fit (see `adapters.check`). Threads
+    may share it.
     """
 
     def __init__(
@@ -28,9 +31,10 @@ class Parameters(Mapping[str, Params]):
         *,
         room: int | None = None,
         on_load: Callable[[str], None] = lambda name: None,
+        adapters: Sequence[AppliedAdapter] = (),
     ):
         self._saved, self._run, self._names = saved, run, tuple(names)
-        self._room, self._on_load = room, on_load
+        self._room, self._on_load, self._adapters = room, on_load, tuple(adapters)
         self._held: dict[str, Params] = {}  # the one used last is the last
         self.verified: set[str] = set()
         """Those whose files were compared with their hashes."""
@@ -54,7 +58,9 @@ class Parameters(Mapping[str, Params]):
         self._on_load(name)
         with jax.default_device(self.device):
             stored = self._saved.load([name], verify=name not in self.verified)[name]
-            return place_params(name, stored, self._saved.config, self._run)
+            merged = adapting.merge(name, stored, self._adapters)
+            del stored
+            return place_params(name, merged, self._saved.config, self._run)
 
     def _size(self) -> int:
         return sum(leaf.nbytes for leaf in jax.tree.leaves(list(self._held.values())))

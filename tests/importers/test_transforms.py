@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from importers import transforms
-from importers.table import AnyOf
+from importers.table import AnyOf, identity
 
 RNG = np.random.default_rng(0)
 
@@ -64,14 +64,14 @@ def test_weight_norm_keeps_the_first_axis(shape, axes):
     direction, magnitude = array(*shape), array(shape[0], *(1,) * (len(shape) - 1))
     wide = direction.astype(np.float64)
     expected = magnitude * wide / np.sqrt((wide**2).sum(axes, keepdims=True))
-    ours = transforms.folded(lambda weight: weight)(magnitude, direction)
+    ours = transforms.folded(identity)(magnitude, direction)
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
 def test_weight_norm_comes_before_the_turn():
     magnitude, direction = array(3, 1, 1), array(3, 5, 7)
-    plain = transforms.folded(lambda weight: weight)(magnitude, direction)
+    plain = transforms.folded(identity)(magnitude, direction)
     turned = transforms.folded(transforms.conv_transpose1d)(magnitude, direction)
     np.testing.assert_array_equal(turned, transforms.conv_transpose1d(plain))
 
@@ -128,7 +128,7 @@ def test_weight_norm_equals_that_of_torch():
 
     module = weight_norm(torch.nn.ConvTranspose1d(3, 5, 7))
     state = {name: value.numpy() for name, value in module.state_dict().items()}
-    ours = transforms.folded(lambda weight: weight)(
+    ours = transforms.folded(identity)(
         state["parametrizations.weight.original0"], state["parametrizations.weight.original1"]
     )
     np.testing.assert_allclose(ours, module.weight.detach().numpy(), rtol=1e-6)

@@ -59,6 +59,7 @@ def test_only_commands_import_the_flags() -> None:
 
 # What a table of names is written with, and where its constants come from.
 OF_TABLES = (
+    "importers.rules",
     "importers.table",
     "importers.transforms",
     "importers.sizes",

@@ -1,0 +1,1 @@
+"""From a checkpoint back to the published files: tables read backwards, and what they drop."""

@@ -1,0 +1,74 @@
+"""Files of a published folder: where each goes, and how it is written."""
+
+import dataclasses
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from importers.formats.safetensors_writer import write_safetensors
+from importers.formats.torch_writer import write_torch
+from importers.release.locate import AUXILIARY, FEATURES, Located
+from importers.table import Tensor
+from indextts_jax.errors import Failure
+from indextts_jax.utils import strict_yaml
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the files of a base lie below another folder: as there, or where they are published."""
+
+    located: Located
+    target: Path
+
+    def of(self, file: str) -> Path:
+        """The path of a file, in a folder that is there."""
+        path, src = self.located.files[file], self.located.src
+        if path.is_relative_to(src):
+            place = self.target / path.relative_to(src)
+        else:  # named by a flag
+            model = "w2v_bert" if file == FEATURES else file.removesuffix("_config")
+            published = self.target / AUXILIARY[model].places[0]
+            place = published.with_suffix(path.suffix)
+            place = place if file == model else place.with_name(path.name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copies a file's bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def write_arrays(path: Path, layout: Any, arrays: Mapping[str, Tensor]) -> None:
+    """A file of arrays in the format that its name ends with.
+
+    `layout` nests their names as the file is to hold them; what it names besides is left out.
+    """
+    if path.suffix == ".safetensors":
+        write_safetensors(path, {key: arrays[name] for key, name in layout.items()})
+    else:
+        write_torch(path, _held(layout, arrays), arrays)
+
+
+def _held(layout: Any, arrays: Mapping[str, Tensor]) -> Any:
+    if not isinstance(layout, dict):
+        return layout
+    pairs = ((key, _held(child, arrays)) for key, child in layout.items())
+    return {key: child for key, child in pairs if isinstance(child, dict) or child in arrays}
+
+
+def rewrite_tokens(text: str, tokens: int) -> str:
+    """`config.yaml` with another number of text tokens, and otherwise as it is.
+
+    Raises:
+        Failure: if the number is written in a way that is not found.
+    """
+    wanted: Any = strict_yaml.parse(text)
+    wanted["gpt"]["number_text_tokens"] = tokens
+    changed = re.sub(r"(\bnumber_text_tokens\s*:\s*)\d+", rf"\g<1>{tokens}", text)
+    if strict_yaml.parse(changed) != wanted:
+        raise Failure("config.yaml: gpt.number_text_tokens cannot be changed in its text")
+    return changed

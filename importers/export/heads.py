@@ -1,0 +1,20 @@
+"""The head for training that a checkpoint may hold: without it the base's stays, or zeros."""
+
+from importers.export.source import Source
+from importers.export.unapply import fills, unapply
+from importers.table import Row, Tensor
+from importers.transforms import linear
+
+COMPONENT = "training_heads"
+ROWS = (
+    Row(f"{COMPONENT}.text_head.kernel", "text_head.weight", linear),
+    Row(f"{COMPONENT}.text_head.bias", "text_head.bias"),
+)
+
+
+def heads(source: Source, base: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The arrays of `gpt.pth` that the checkpoint holds of it; none if it has no such component."""
+    if COMPONENT not in source.components:
+        return {}
+    params = {COMPONENT: source.load(COMPONENT)}
+    return unapply(fills(ROWS, params), params, base)

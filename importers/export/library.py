@@ -1,0 +1,192 @@
+"""Exports from Python: options in, a checkpoint, published files or an adapter out."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+
+from importers.export.peft import write_peft
+from importers.export.published import FileReport, with_base, without_base
+from importers.export.source import Source
+from importers.release.locate import AUXILIARY
+from indextts_jax.checkpoint import adapter as adapters
+from indextts_jax.checkpoint import writing
+from indextts_jax.emotion.reader import COMPONENT as WORDS
+from indextts_jax.errors import InputError
+from indextts_jax.utils import hashing
+from indextts_jax.utils.atomic import put_in_place, staging
+from indextts_jax.utils.strict_data import to_data
+from indextts_jax.utils.text_table import table
+
+CHECKPOINT, PUBLISHED, ADAPTER = TARGETS = ("checkpoint", "published", "adapter")
+OURS, PEFT = FORMATS = ("ours", "peft")
+RECORD = "export.json"  # what an exported folder says about itself
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Where to and how; each field is also a flag of `python -m indextts_jax.export`."""
+
+    to: str
+    dst: str | Path
+    base: str | Path | None = None
+    format: str = OURS
+    dtype: str | None = None  # of an adapter's factors; by default their own
+    force: bool = False
+    w2v_bert: str | Path | None = None
+    semantic_codec: str | Path | None = None
+    campplus: str | Path | None = None
+    bigvgan: str | Path | None = None
+    text_emotion: str | Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What became of an export; `str` gives what the command prints."""
+
+    path: Path
+    files: tuple[FileReport, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """A table of the files, and a line for each note."""
+        rows = [(file.name, file.arrays, file.written) for file in self.files]
+        shown = [table(("file", "arrays", "written anew"), rows)] if rows else []
+        notes = [f"{file.name}: {file.note}" for file in self.files if file.note]
+        return "\n".join([*shown, *notes, *self.notes, f"wrote {self.path}"])
+
+
+def export(source: Source, options: ExportOptions) -> Exported:
+    """Writes what the options say.
+
+    Raises:
+        InputError: for a source or a base that cannot be used, or a destination that is taken.
+    """
+    check(options)
+    write = {CHECKPOINT: _checkpoint, PUBLISHED: _published, ADAPTER: _adapter}[options.to]
+    # Arrays are rearranged, little is computed: no accelerator is needed.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return write(source, options)
+
+
+def check(options: ExportOptions) -> None:
+    """Makes sure that options go together.
+
+    Raises:
+        InputError: if they do not.
+    """
+    if options.to not in TARGETS:
+        raise InputError(f"to must be one of {', '.join(TARGETS)}, got {options.to!r}", "to")
+    if options.base is not None and options.to != PUBLISHED:
+        raise InputError(f"base belongs to {PUBLISHED} files, not to: {options.to}", "base")
+    if options.to != ADAPTER and (options.format != OURS or options.dtype is not None):
+        raise InputError("format and dtype are those of an adapter", "format", "dtype")
+    flags = [name for name in (*AUXILIARY, WORDS) if getattr(options, name) is not None]
+    if flags and options.base is None:
+        raise InputError(f"{', '.join(flags)}: there is no base that it belongs to", *flags)
+
+
+def _is_export(folder: Path) -> bool:
+    return (folder / RECORD).is_file()
+
+
+def _published(source: Source, options: ExportOptions) -> Exported:
+    """The published folder, which appears at once or not at all."""
+    target = Path(options.dst).absolute()
+    base = Path(options.base) if options.base is not None else None
+    if base is not None and base.resolve().is_relative_to(target.resolve()):
+        raise InputError(f"base {base} lies in {target}, where the export is to be written", "base")
+    flags: Mapping[str, str | Path | None] = {
+        name: getattr(options, name) for name in (*AUXILIARY, WORDS)
+    }
+    notes = _notes(source)
+    with staging(target, force=options.force, ours=_is_export) as stage:
+        folder = stage / "published"
+        folder.mkdir()
+        if base is None:
+            files = without_base(source, folder)
+        else:
+            files = with_base(source, base, folder, flags)
+        _record(folder, source, files, notes)
+        put_in_place(stage, folder, target)
+    return Exported(Path(options.dst), tuple(files), notes)
+
+
+def _record(
+    folder: Path, source: Source, files: Sequence[FileReport], notes: Sequence[str]
+) -> None:
+    """What the folder was made of, beside its files."""
+    checkpoint = source.checkpoint
+    data = {
+        "created": hashing.now(),
+        "source": Path(source.name).name,
+        "checkpoint": checkpoint.provenance.fingerprint(checkpoint.components)
+        if checkpoint is not None
+        else None,
+        "changed": list(source.changed),
+        "adapters": [to_data(applied.use) for applied in source.adapters],
+        "versions": [to_data(version) for version in hashing.versions()],
+        "files": [to_data(file) for file in files],
+        "notes": list(notes),
+    }
+    (folder / RECORD).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def _notes(source: Source) -> tuple[str, ...]:
+    changed = f"changed: {', '.join(source.changed) or 'nothing'}"
+    licence = (f"licence: {source.licence}",) if source.licence else ()
+    return (changed, *source.notes, *licence)
+
+
+def _checkpoint(source: Source, options: ExportOptions) -> Exported:
+    """A checkpoint of ours, with whatever was trained or merged."""
+    saved = source.checkpoint
+    if saved is not None and saved.path == Path(options.dst).absolute():
+        raise InputError(f"dst {options.dst} is the checkpoint that is exported", "dst")
+    words = saved is not None and WORDS in saved.components
+    writing.save(
+        options.dst,
+        config=source.config,
+        tokenizer=source.tokenizer,
+        components=((name, source.stored(name)) for name in source.components),
+        dtype=source.dtype,
+        sources=source.origins,
+        ignored=source.ignored,
+        force=options.force,
+        emotion_tokenizer=saved.emotion_tokenizer if saved is not None and words else None,
+    )
+    return Exported(Path(options.dst), notes=_notes(source))
+
+
+def _adapter(source: Source, options: ExportOptions) -> Exported:
+    """An adapter, in our own form or in that of PEFT."""
+    if len(source.adapters) != 1 or source.adapters[0].strength != 1:
+        raise InputError(
+            f"{source.name} gives {len(source.adapters)} adapters: expected one, at strength 1"
+        )
+    if source.checkpoint is None:
+        raise InputError(f"{source.name} has no checkpoint that an adapter could belong to")
+    (applied,) = source.adapters
+    record = applied.adapter.record
+    target = Path(options.dst).absolute()
+    notes = (f"{len(record.paths)} kernels, rank {record.rank}", *_notes(source))
+    if options.format == OURS:
+        adapters.write_adapter(
+            target,
+            applied.adapter.trees,
+            alpha=record.alpha,
+            base=source.checkpoint.provenance,
+            recipe=record.recipe,
+            dtype=options.dtype,
+            force=options.force,
+        )
+    else:
+        with staging(target, force=options.force, ours=_is_export) as stage:
+            folder = stage / "adapter"
+            folder.mkdir()
+            write_peft(folder, applied.adapter, source.config, options.dtype)
+            _record(folder, source, (), notes)
+            put_in_place(stage, folder, target)
+    return Exported(Path(options.dst), notes=notes)

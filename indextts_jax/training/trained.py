@@ -1,0 +1,82 @@
+"""A run as the model that it has made: whole components, or an adapter for its checkpoint."""
+
+import dataclasses
+from pathlib import Path
+
+from indextts_jax.training.data.prepared import TOKENIZER
+from indextts_jax.training.objectives import registry
+from indextts_jax.training.parameters import Source
+from indextts_jax.training.result import ADAPTERS, Result, read_result
+
+from indextts_jax.checkpoint.adapter import Adapter, make_adapter
+from indextts_jax.checkpoint.reading import Checkpoint
+from indextts_jax.config import ModelConfig
+from indextts_jax.errors import InputError
+from indextts_jax.models.components import Params
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """What a save of a run makes of the model that training began with."""
+
+    config: ModelConfig
+    tokenizer: bytes
+    checkpoint: Checkpoint | None  # the base
+    components: dict[str, Params]  # those that have changed, or are new, whole
+    adapters: tuple[Adapter, ...]  # one or none
+    notes: tuple[str, ...]
+
+
+def open_run(run: str | Path, step: int | None = None) -> TrainedModel:
+    """The model of the best save of a run, or of that of a step.
+
+    Raises:
+        InputError: for a run that has no such save, or whose checkpoint is another by now.
+    """
+    result = read_result(run, step)
+    source = Source(result.recipe, result.record.checkpoint)
+    options = result.recipe.options
+    objective = registry.build(result.recipe.objective, source.config, options, source.components)
+    base = source.base(objective.components)
+    if base.digest != result.record.base:
+        raise InputError(
+            f"{run} began with other parameters than {result.record.checkpoint} has now: expected "
+            f"the hash {result.record.base[:12]}, got {base.digest[:12]}"
+        )
+    changed = {
+        name: result.applied(name, params)
+        for name, params in base.params.items()
+        if name in result.components or source.is_drawn(name)
+    }
+    extra = [name for name in result.components if name not in base.params]
+    notes = [f"step {result.step} of {run}"]
+    if extra:
+        notes.append(f"left out, for training alone: {', '.join(extra)}")
+    return TrainedModel(
+        source.config,
+        source.saved.tokenizer if source.saved is not None else _tokenizer(result),
+        source.saved,
+        changed,
+        _adapters(result, source.saved),
+        tuple(notes),
+    )
+
+
+def _adapters(result: Result, base: Checkpoint | None) -> tuple[Adapter, ...]:
+    """The adapter of a run that trains one."""
+    trees = result.adapters
+    if not trees:
+        return ()
+    if base is None:
+        raise InputError(f"{result.run} has {ADAPTERS}, but no checkpoint that they belong to")
+    alpha = result.recipe.options["lora"]["alpha"]
+    recipe = result.recipe.objective
+    return (make_adapter(result.run, trees, alpha=alpha, base=base.provenance, recipe=recipe),)
+
+
+def _tokenizer(result: Result) -> bytes:
+    """The tokenizer of the data, for a model that began without a checkpoint."""
+    path = Path(result.record.data) / TOKENIZER
+    if not path.is_file():
+        raise InputError(f"{path} is missing: the tokenizer of {result.run} is there alone")
+    return path.read_bytes()
