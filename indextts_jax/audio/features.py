@@ -167,8 +167,8 @@ def _hertz_to_slaney(hertz: float) -> float:
 
 
 @functools.cache
-def _slaney_bank(cfg: MelConfig) -> Float64[np.ndarray, "k m"]:
-    """Triangles that are linear in hertz and of equal area, one column a band."""
+def mel_bank(cfg: MelConfig) -> Float64[np.ndarray, "k m"]:
+    """Triangles that are linear in hertz and of equal area, one column a band; read-only."""
     top = cfg.sample_rate / 2 if cfg.fmax is None else cfg.fmax
     mels = np.linspace(_hertz_to_slaney(cfg.fmin), _hertz_to_slaney(top), cfg.mels + 2)
     corners = _slaney_to_hertz(mels)
@@ -204,4 +204,4 @@ def log_mel(signal: Float32[np.ndarray, " n"], cfg: MelConfig) -> Float32[np.nda
     frames = np.lib.stride_tricks.sliding_window_view(padded, cfg.n_fft)[:: cfg.hop]
     spectrum = np.fft.rfft(frames * window)
     magnitude = np.sqrt(spectrum.real**2 + spectrum.imag**2 + MAGNITUDE_EPS)
-    return np.log(np.maximum(MEL_FLOOR, magnitude @ _slaney_bank(cfg))).astype(np.float32)
+    return np.log(np.maximum(MEL_FLOOR, magnitude @ mel_bank(cfg))).astype(np.float32)

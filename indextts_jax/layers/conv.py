@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from indextts_jax.layers.parameters import uniform
+from indextts_jax.layers.sums import add_bias
 
 WIDE = 512  # channels from which on the products of `_by_tap` are faster
 
@@ -47,7 +48,7 @@ class Conv1d(nnx.Module):
         else:
             y = self._convolve(x, kernel)
         if self.bias is not None:
-            y = y + self.bias[...]
+            y = add_bias(y, self.bias[...])
         return y.astype(kernel.dtype)
 
     def _convolve(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Bool, Float, Float32, Int
 
+from indextts_jax.layers import snake_gradient
 from indextts_jax.layers.parameters import Table
+from indextts_jax.layers.snake_gradient import filtered
 
 TAPS = 12  # of both low-pass filters
 EDGE = 3  # samples to either side that a phase of them reaches
@@ -52,9 +54,11 @@ class AntiAliasedSnake(nnx.Module):
         self.beta = Table(start)
 
     def __call__(
-        self, x: Float[Array, "b n c"], lengths: Int[Array, " b"]
+        self, x: Float[Array, "b n c"], lengths: Int[Array, " b"] | None
     ) -> Float32[Array, "b n c"]:
-        """Samples past a row's length mean nothing."""
+        """Samples past a row's length mean nothing; without lengths all count, as in training."""
+        if lengths is None:
+            return _whole(x.astype(jnp.float32), *self._scales())
         size = x.shape[1]
         end = jnp.maximum(lengths, 1)  # the first sample that is not the row's
         taps = low_pass()
@@ -62,21 +66,25 @@ class AntiAliasedSnake(nnx.Module):
         x = x.astype(jnp.float32)
         wide = jnp.pad(x, ((0, 0), (2 * EDGE, 2 * EDGE), (0, 0)))
         wide = _ending(wide, x[:, :1], _at(x, end - 1), 2 * EDGE, end + 2 * EDGE)
-        even = self._snake(2 * _filter(wide[:, 1:], taps[0::2]))  # from sample 1 - EDGE on
-        odd = self._snake(2 * _filter(wide[:, 1:], taps[1::2]))  # from sample -EDGE on
+        even = self._snake(2 * filtered(wide[:, 1:], taps[0::2]))  # from sample 1 - EDGE on
+        odd = self._snake(2 * filtered(wide[:, 1:], taps[1::2]))  # from sample -EDGE on
 
         # Of the doubled signal: each phase needs both ends.
         first, last = even[:, EDGE - 1 : EDGE], _at(odd, end - 1 + EDGE)
         even = _ending(even, first, last, EDGE - 1, end + EDGE - 1)
         odd = _ending(odd, first, last, EDGE, end + EDGE)
         read = size + 2 * EDGE - 1
-        return _filter(even[:, :read], taps[1::2]) + _filter(odd[:, :read], taps[0::2])
+        return filtered(even[:, :read], taps[1::2]) + filtered(odd[:, :read], taps[0::2])
 
     def _snake(self, x: Float32[Array, "b n c"]) -> Float32[Array, "b n c"]:
+        alpha, beta = self._scales()
+        return x + (1 / (beta + DIVISOR_EPS)) * squared_sine(alpha * x)
+
+    def _scales(self) -> tuple[Float32[Array, " c"], Float32[Array, " c"]]:
         alpha, beta = self.alpha[...], self.beta[...]
         if self.log_scale:
             alpha, beta = jnp.exp(alpha), jnp.exp(beta)
-        return x + (1 / (beta + DIVISOR_EPS)) * squared_sine(alpha * x)
+        return alpha, beta
 
 
 def squared_sine(x: Float32[Array, "*b"]) -> Float32[Array, "*b"]:
@@ -86,14 +94,28 @@ def squared_sine(x: Float32[Array, "*b"]) -> Float32[Array, "*b"]:
     for any argument at all, and this one is two dozen operations, fused into what surrounds them.
     The polynomial is the best of three terms between -pi / 4 and pi / 4.
     """
+    sine, even = _reduced_sine(x)
+    square = sine * sine
+    return jnp.where(even, square, 1 - square)
+
+
+def doubled_sine(x: Float32[Array, "*b"]) -> Float32[Array, "*b"]:
+    """The sine of the doubled angle, which is the derivative of `squared_sine`, as exact."""
+    sine, even = _reduced_sine(x)
+    double = 2 * sine * jnp.sqrt(1 - sine * sine)  # the cosine is positive that near to zero
+    return jnp.where(even, double, -double)
+
+
+def _reduced_sine(
+    x: Float32[Array, "*b"],
+) -> tuple[Float32[Array, "*b"], Bool[Array, "*b"]]:
+    """The sine of what is left of an angle after quarter turns, and whether these are even."""
     quarters = jnp.round(x * np.float32(2 / np.pi))
     for part in HALF_PI:
         x = x - quarters * np.float32(part)
     z = x * x
     sine = x + x * z * (SINE[0] + z * (SINE[1] + z * SINE[2]))
-    square = sine * sine
-    even = jnp.floor(0.5 * quarters) == 0.5 * quarters
-    return jnp.where(even, square, 1 - square)
+    return sine, jnp.floor(0.5 * quarters) == 0.5 * quarters
 
 
 def _at(x: Float[Array, "b n c"], index: Int[Array, " b"]) -> Float[Array, "b 1 c"]:
@@ -121,10 +143,4 @@ def _ending(
     return jax.vmap(write)(x, after, end)
 
 
-def _filter(x: Float[Array, "b n c"], taps: Float32[np.ndarray, " k"]) -> Float[Array, "b s c"]:
-    """A sum of shifted slices, one a tap: XLA fuses it, where it would not fuse a convolution."""
-    size = x.shape[1] - len(taps) + 1
-    return sum(
-        (lax.slice_in_dim(x, i, i + size, axis=1) * tap for i, tap in enumerate(taps)),
-        start=jnp.zeros((), x.dtype),
-    )
+_whole = snake_gradient.make(low_pass(), squared_sine, doubled_sine, DIVISOR_EPS)

@@ -1,11 +1,13 @@
 """Transposed convolution over time."""
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
 from indextts_jax.layers.parameters import uniform
+from indextts_jax.layers.sums import add_bias
 
 
 class ConvTranspose1d(nnx.Module):
@@ -28,7 +30,7 @@ class ConvTranspose1d(nnx.Module):
         dtype = self.kernel.dtype
         whole = self.kernel.shape[0] % self.rate == 0
         y = self._sub_pixel(x.astype(dtype)) if whole else self._dilated(x.astype(dtype))
-        return (y + self.bias[...]).astype(dtype)
+        return add_bias(y, self.bias[...]).astype(dtype)
 
     def _sub_pixel(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
         """An ordinary convolution to `rate` samples at once, which are then laid side by side."""
@@ -36,7 +38,7 @@ class ConvTranspose1d(nnx.Module):
         reach = taps // self.rate  # input samples behind one output sample
         kernel = self.kernel[...].reshape(reach, self.rate, inputs, outputs)[::-1]
         kernel = kernel.swapaxes(1, 2).reshape(reach, inputs, self.rate * outputs)
-        y = _convolve(x, kernel, padding=reach - 1)
+        y = _reaching(x, kernel)
         y = y.reshape(x.shape[0], -1, outputs)
         start = (taps - self.rate) // 2
         return lax.slice_in_dim(y, start, start + self.rate * x.shape[1], axis=1)
@@ -46,6 +48,38 @@ class ConvTranspose1d(nnx.Module):
         taps = self.kernel.shape[0]
         padding = taps - 1 - (taps - self.rate) // 2
         return _convolve(x, self.kernel[...][::-1], padding=padding, spread=self.rate)
+
+
+@jax.custom_vjp
+def _reaching(x: Float[Array, "b t i"], kernel: Float[Array, "k i o"]) -> Float[Array, "b n o"]:
+    """A convolution that also makes whatever the taps reach past the ends.
+
+    Its gradient is made of products: the transposed convolutions that XLA would derive have few
+    taps and very many channels, and take a CPU ten times as long.
+    """
+    return _convolve(x, kernel, padding=len(kernel) - 1)
+
+
+def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _reaching(x, kernel), (x, kernel)
+
+
+def _backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    reach, size = len(kernel), x.shape[1]
+    wide = jnp.pad(x, ((0, 0), (reach - 1, reach - 1), (0, 0)))
+    made = gradient.shape[1]
+    gradient = gradient.astype(jnp.float32)
+    dx, taps = jnp.zeros((), jnp.float32), []
+    for tap in range(reach):
+        start = reach - 1 - tap
+        dx += jnp.matmul(lax.slice_in_dim(gradient, start, start + size, axis=1), kernel[tap].T)
+        seen = lax.slice_in_dim(wide, tap, tap + made, axis=1)
+        taps.append(jnp.einsum("bti,bto->io", seen, gradient))
+    return dx.astype(x.dtype), jnp.stack(taps).astype(kernel.dtype)
+
+
+_reaching.defvjp(_forward, _backward)
 
 
 def _convolve(

@@ -39,14 +39,13 @@ class Block(nnx.Module):
         )
 
     def __call__(
-        self, x: Float32[Array, "b n c"], lengths: Int[Array, " b"]
+        self, x: Float32[Array, "b n c"], lengths: Int[Array, " b"] | None = None
     ) -> Float32[Array, "b n c"]:
-        mask = valid(lengths, x.shape[1])
         for i, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             y = self.activations[2 * i](x, lengths)
-            y = first(zero_padding(y, mask))
+            y = first(_within(y, lengths))
             y = self.activations[2 * i + 1](y, lengths)
-            y = second(zero_padding(y, mask))
+            y = second(_within(y, lengths))
             x = x + y.astype(jnp.float32)
         return x
 
@@ -56,7 +55,8 @@ class Vocoder(nnx.Module):
 
     The end of a row is its true end, wherever the array ends: zeros follow it before every
     convolution, and its last sample is repeated in every activation. So a padded row gives what it
-    gives alone.
+    gives alone. Without lengths every row is as long as the array: training, whose segments are
+    full, takes a third of the time without masks.
 
     Source: `BigVGAN` of the PyTorch release.
     """
@@ -76,16 +76,21 @@ class Vocoder(nnx.Module):
         self.conv_post = Conv1d(channels, 1, cfg.outer_kernel, bias=False, rngs=rngs)
 
     def __call__(
-        self, mel: Float[Array, "b f m"], lengths: Int[Array, " b"]
+        self, mel: Float[Array, "b f m"], lengths: Int[Array, " b"] | None = None
     ) -> Float32[Array, "b n"]:
-        x = self.conv_pre(zero_padding(mel, valid(lengths, mel.shape[1])))
+        x = self.conv_pre(_within(mel, lengths))
         for stage, rate in enumerate(self.rates):
-            x = self.ups[stage](zero_padding(x, valid(lengths, x.shape[1])))
-            lengths = lengths * rate
+            x = self.ups[stage](_within(x, lengths))
+            lengths = None if lengths is None else lengths * rate
             x = x.astype(jnp.float32)
             blocks = self.blocks[stage * self.mixed : (stage + 1) * self.mixed]
             x = sum((block(x, lengths) for block in blocks), jnp.zeros((), x.dtype)) / self.mixed
-        mask = valid(lengths, x.shape[1])
-        x = self.conv_post(zero_padding(self.activation_post(x, lengths), mask))
+        x = self.conv_post(_within(self.activation_post(x, lengths), lengths))
         x = jnp.clip(x.astype(jnp.float32), -1, 1)
-        return zero_padding(x, mask)[..., 0]
+        return _within(x, lengths)[..., 0]
+
+
+def _within(
+    x: Float[Array, "b t c"], lengths: Int[Array, " b"] | None
+) -> Float[Array, "b t c"]:
+    return x if lengths is None else zero_padding(x, valid(lengths, x.shape[1]))

@@ -102,6 +102,23 @@ def test_a_frame_reaches_as_far_as_the_published_layers_reach():
     np.testing.assert_array_equal(reached, np.arange(first, last + 1))
 
 
+def test_full_rows_need_no_lengths():
+    graph, state = nnx.split(Vocoder(SMALL, rngs=nnx.Rngs(0)))
+    mel = noise(2, 13, SMALL.mels)
+
+    def loss(params, *lengths):
+        samples = nnx.merge(graph, params)(mel, *lengths)
+        return jnp.sum(samples * jnp.cos(jnp.arange(samples.size).reshape(samples.shape))), samples
+
+    gradients = jax.jit(jax.grad(loss, has_aux=True))
+    params = nnx.to_pure_dict(state)
+    (ours, samples), (expected, masked) = gradients(params), gradients(params, np.array([13, 13]))
+
+    np.testing.assert_array_equal(samples, masked)
+    for mine, theirs in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
 def test_a_row_depends_neither_on_its_padding_nor_on_its_neighbours():
     lengths = np.array([1, np.random.default_rng(2).integers(2, 13), 13])
     mel = noise(len(lengths), 13, SMALL.mels)
