@@ -3,16 +3,15 @@
 import dataclasses
 from pathlib import Path
 
-from indextts_jax.training.data.prepared import TOKENIZER
-from indextts_jax.training.objectives import registry
-from indextts_jax.training.parameters import Source
-from indextts_jax.training.result import ADAPTERS, Result, read_result
-
 from indextts_jax.checkpoint.adapter import Adapter, make_adapter
 from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import Params
+from indextts_jax.training.data.prepared import TOKENIZER
+from indextts_jax.training.objectives import registry
+from indextts_jax.training.parameters import Source
+from indextts_jax.training.result import ADAPTERS, Result, read_result
 
 
 @dataclasses.dataclass(frozen=True)

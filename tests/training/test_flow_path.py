@@ -7,11 +7,11 @@ import pytest
 import soundfile
 import support
 from command_runs import SPOKEN, run_import, run_synth
-from indextts_jax.training.data.prepared import DataSettings, Row, create
-from indextts_jax.training.loop import log
 
 from indextts_jax import export, train
 from indextts_jax.cli import runner
+from indextts_jax.training.data.prepared import DataSettings, Row, create
+from indextts_jax.training.loop import log
 
 CLIPS, CODES, FRAMES = 12, 50, 86
 

@@ -72,8 +72,8 @@ def cut(
     count = min(prompt.codes, sizes.codes, fitting)
     start = int(uniform * (prompt.codes - count + 1))
     frame = frame_of(start, prompt)
-    frames = slice(frame, frame + frame_of(count, prompt))
-    return Cut(prompt, slice(start, start + count), frames, 0, 0, with_latents)
+    heard = slice(frame, frame + frame_of(count, prompt))
+    return Cut(prompt, slice(start, start + count), heard, 0, 0, with_latents)
 
 
 def collate(
