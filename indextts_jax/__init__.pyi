@@ -23,6 +23,8 @@ from indextts_jax.errors import PromptWarning as PromptWarning
 from indextts_jax.errors import TextWarning as TextWarning
 from indextts_jax.planning.warmup import warm_up as warm_up
 from indextts_jax.planning.warmup import warm_up_prompts as warm_up_prompts
+from indextts_jax.runtime.adapters import AppliedAdapter as AppliedAdapter
+from indextts_jax.runtime.adapters import load_adapter as load_adapter
 from indextts_jax.runtime.cache_folder import enable_compilation_cache as enable_compilation_cache
 from indextts_jax.sampling.generate import SamplingConfig as SamplingConfig
 from indextts_jax.text.frontend import Script as Script

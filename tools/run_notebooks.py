@@ -23,6 +23,7 @@ from nbclient.exceptions import CellExecutionError
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 TINY = ROOT / "tests" / "data" / "tiny"
+SPEAKER = ROOT / "indextts_jax" / "data" / "demo_speaker.wav"  # of 3 s
 WORDS = ROOT / "tests" / "data" / "qwen" / "tiny"
 TIMEOUT = 600  # seconds for a cell
 TAG = "parameters"
@@ -61,6 +62,22 @@ TEXT = "Hello world."
 OPTIONS = ""
 GOLDEN = {str(TINY)!r}
 COMPONENT = "semantic_codec"
+""",
+    "finetune": f"""
+DOWNLOAD = False
+PUBLISHED = "published"
+CHECKPOINT = "checkpoint"
+CLIPS = "clips.jsonl"
+PROMPT = {str(SPEAKER)!r}
+TEXT = "Hello world."
+PREPARE = "--min_clips 1 --min_minutes 0 --validation 1"
+TRAIN = "--set compute=float32 --set epochs=2 --set batch.seconds=20 --set batch.buckets=[3]"
+STEPS = 2
+from json import dumps
+with open(CLIPS, "w") as file:
+    for n, text in enumerate(["A dog barks.", "Why is it cold?", "No cat is here.", "It is late."]):
+        clip = {{"audio": PROMPT, "text": text, "start": n / 4, "end": n / 4 + 2.2}}
+        file.write(dumps(clip) + "\\n")
 """,
 }
 

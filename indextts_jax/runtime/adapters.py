@@ -52,6 +52,15 @@ class AppliedAdapter:
         return AdapterUse(name=name, digest=adapter.record.digest, strength=self.strength)
 
 
+def load_adapter(path: str | Path, strength: float = 1.0) -> AppliedAdapter:
+    """An adapter for `IndexTTS.load`: a folder made by `python -m indextts_jax.export`.
+
+    Raises:
+        InputError: if the folder holds none, or one that is damaged; for a strength out of range.
+    """
+    return AppliedAdapter(read_adapter(path), strength)
+
+
 def read_all(paths: Sequence[str | Path], strengths: Sequence[float]) -> list[AppliedAdapter]:
     """Adapters with their strengths: one number for all, or one for each.
 
@@ -66,7 +75,7 @@ def read_all(paths: Sequence[str | Path], strengths: Sequence[float]) -> list[Ap
         )
     each = strengths if len(strengths) == len(paths) else [*strengths] * len(paths)
     pairs = zip(paths, each, strict=True)
-    return [AppliedAdapter(read_adapter(path), strength) for path, strength in pairs]
+    return [load_adapter(path, strength) for path, strength in pairs]
 
 
 def check(adapters: Iterable[AppliedAdapter], saved: Checkpoint) -> None:
