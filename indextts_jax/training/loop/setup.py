@@ -1,11 +1,12 @@
 """The state of a run at step 0, and what stays as it is: from parameters, a recipe and a batch."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import Params
@@ -30,10 +31,13 @@ class Setup:
     frozen: Leaves  # what no step changes, in the compute dtype
     state: State
 
+    restarted: int | None = None  # step at which moments began anew
+
     @property
     def stepper(self) -> Stepper:
         """The function of a step."""
-        return Stepper(self.objective.parts, self.layout, self.recipe, self.placement)
+        parts, layout = self.objective.parts, self.layout
+        return Stepper(parts, layout, self.recipe, self.placement, self.restarted)
 
     def params(self, state: State, frozen: Leaves, *, average: bool = True) -> Params:
         """All parameters as the networks take them; averaged ones where there are."""
@@ -118,4 +122,30 @@ def _tree_of_shapes(leaves: Leaves, keys: dict[str, tuple[Any, ...]]) -> Params:
             for path, leaf in leaves.items()
             if not jnp.issubdtype(leaf.dtype, jnp.floating)
         }
+    )
+
+
+def started_from(state: State, step: int, leaves: Mapping[str, np.ndarray]) -> State:
+    """A state with these leaves and new moments, `step` steps on.
+
+    Raises:
+        InputError: for leaves that are missing, or of another shape.
+    """
+
+    def put(old: Leaves) -> Leaves:
+        found = {}
+        for path, leaf in old.items():
+            new = leaves.get(path)
+            if new is None or new.shape != leaf.shape:
+                there = "none" if new is None else new.shape
+                raise InputError(f"weights of {path}: expected {leaf.shape}, found {there}")
+            found[path] = jax.device_put(jnp.asarray(new, leaf.dtype), leaf.sharding)
+        return found
+
+    return State(
+        jax.device_put(jnp.int32(step), state.step.sharding),
+        put(state.params),
+        put(state.statistics),
+        state.moments,
+        put(state.average),
     )
