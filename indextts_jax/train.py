@@ -214,6 +214,7 @@ def _measures(flags: Any, folder: Path, source: Source, session: Session) -> lis
             typical=pace(session.batches.rows),
             texts=recipe.evaluation.texts or TEXTS,
             scale=scale_of(recipe),
+            fold=getattr(session.setup.objective, "fold", dict),
         )
     )
     return found

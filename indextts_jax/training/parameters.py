@@ -16,6 +16,7 @@ from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, module_
 from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.loop.session import Base
 from indextts_jax.training.loop.state import leaves_of
+from indextts_jax.training.objectives import gpt_initial
 from indextts_jax.training.recipe import Recipe
 from indextts_jax.utils import hashing
 from indextts_jax.utils.strict_data import to_data
@@ -122,7 +123,9 @@ class Source:
 
 
 def draw(name: str, config: ModelConfig, key: jax.Array) -> Params:
-    """A component with new parameters, as its modules draw them."""
+    """A component with new parameters: as GPT-2's, or as its modules draw them."""
+    if name in gpt_initial.DRAWN:
+        return gpt_initial.draw(name, config, key)
     cls = module_class(name)
     module = cls(getattr(config, name), rngs=nnx.Rngs(key))  # type: ignore[call-arg]
     params: Params = nnx.to_pure_dict(nnx.split(module)[1])

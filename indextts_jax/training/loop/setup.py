@@ -40,7 +40,7 @@ class Setup:
         return Stepper(parts, layout, self.recipe, self.placement, self.restarted)
 
     def params(self, state: State, frozen: Leaves, *, average: bool = True) -> Params:
-        """All parameters as the networks take them; averaged ones where there are."""
+        """All parameters as the objective takes them; averaged ones where there are."""
         moving = state.average if average and state.average else state.params
         cast = self.layout.cast(moving, self.recipe.compute)
         return self.layout.tree(frozen, cast, state.statistics)
@@ -70,6 +70,8 @@ def set_up(
     Raises:
         InputError: for a pattern that matches nothing, a leaf that two parts train, or none at all.
     """
+    # An objective may train other numbers than a checkpoint holds (weight norm of kernels).
+    params = getattr(objective, "unfold", dict)(params)
     leaves, keys = leaves_of({**params, **objective.extra(step_key(recipe.seed, KEY))})
     abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), batch)
     shapes = _tree_of_shapes(leaves, keys)
@@ -81,20 +83,24 @@ def set_up(
             raise ValueError(f"the loss of {part.name} gives no term {missing[0]}")
         statistics += [path for path in outcome.statistics if path not in statistics]
         trained[part.name] = matching(part.trains, leaves, tables)
+    trained = {  # what a loss gives anew, no gradient moves
+        name: tuple(path for path in paths if path not in statistics)
+        for name, paths in trained.items()
+    }
     flat = [path for paths in trained.values() for path in paths]
     if not flat:
         raise InputError(f"nothing trains: the recipe of {recipe.objective} names no parameters")
     for path in flat:
-        if flat.count(path) > 1 or path in statistics:
-            raise InputError(f"{path} is trained by two parts, or is a statistic")
+        if flat.count(path) > 1:
+            raise InputError(f"{path} is trained by two parts")
     layout = Layout(keys, frozenset(tables), trained, tuple(statistics))
     moving = set(layout.moving)
-    masters = {path: jnp.array(leaves[path], jnp.float32) for path in flat}  # copies: given away
+    masters = {path: _master(leaves[path]) for path in flat}
     frozen = {path: jnp.asarray(leaf) for path, leaf in leaves.items() if path not in moving}
     state = State(
         jnp.int32(0),
         masters,
-        {path: jnp.array(leaves[path], jnp.float32) for path in statistics},
+        {path: _master(leaves[path]) for path in statistics},
         {
             part.name: transformation(recipe.optimizer_of(part.name)).init(
                 {path: masters[path] for path in trained[part.name]}
@@ -111,6 +117,12 @@ def set_up(
         placement.put(layout.cast(frozen, recipe.compute)),
         placement.put_state(state),
     )
+
+
+def _master(leaf: Any) -> jax.Array:
+    """A copy, which is given away to the first step; in float32, counters as they are."""
+    floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+    return jnp.array(leaf, jnp.float32 if floating else leaf.dtype)
 
 
 def _tree_of_shapes(leaves: Leaves, keys: dict[str, tuple[Any, ...]]) -> Params:

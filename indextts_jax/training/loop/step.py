@@ -129,7 +129,7 @@ class Stepper:
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), (mine, shapes))
         (gradients, outcome), _ = jax.lax.scan(add, zeros, batch)
         pieces = self.recipe.batch.pieces
-        means = {path: value / pieces for path, value in outcome.statistics.items()}
+        means = {p: (v / pieces).astype(v.dtype) for p, v in outcome.statistics.items()}
         return gradients, Outcome(outcome.terms, means), counts
 
 
