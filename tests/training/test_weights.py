@@ -14,6 +14,7 @@ from indextts_jax.training.recipe import OptimizerRecipe
 from indextts_jax.training.weights import read_weights, write_weights
 
 
+@pytest.mark.nightly
 def test_a_run_goes_on_from_weights(tmp_path: Path) -> None:
     run, opened = tmp_path / "run", session(tmp_path / "data")
     train(run, opened, asked=lambda: "stopped")
