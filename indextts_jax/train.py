@@ -17,6 +17,7 @@ from indextts_jax.cli.terminal import say, warn
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.runtime.model import load_model
+from indextts_jax.training import weights
 from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.evaluation import report
 from indextts_jax.training.evaluation.guard import guard_of
@@ -66,6 +67,12 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_multi_string(
         "set", [], "A value of the recipe by path: optimizer.rate=5e-5; repeats.", **own
     )
+    boolean(
+        "weights_only",
+        False,
+        f"With --resume: from {weights.FILE} in --dst, without moments.",
+        **own,
+    )
     text("stop_after", None, "Save and end after this time, for instance 2h45m.", **own)
     boolean("dry_run", False, "Only say what trains, and what memory and time it takes.", **own)
     absl_flags.DEFINE_multi_string(
@@ -87,6 +94,8 @@ def main(flags: Any) -> int:
     """
     if flags.dst is None:
         raise InputError("give --dst, the folder of the run")
+    if flags.weights_only and not flags.resume:
+        raise InputError("weights_only goes with --resume", "weights_only")
     folder = Path(flags.dst)
     limit = None if flags.stop_after is None else stop.seconds_of(flags.stop_after)
     deadline = stop.Deadline(limit)
@@ -165,6 +174,7 @@ def _train(
             folder,
             session,
             resume=flags.resume,
+            weights=weights.read_weights(folder / weights.FILE) if flags.weights_only else None,
             asked=asked,
             measures=_measures(flags, folder, source, session),
             report=lambda: report.write(folder),
@@ -204,6 +214,7 @@ def _measures(flags: Any, folder: Path, source: Source, session: Session) -> lis
             typical=pace(session.batches.rows),
             texts=recipe.evaluation.texts or TEXTS,
             scale=scale_of(recipe),
+            fold=getattr(session.setup.objective, "fold", dict),
         )
     )
     return found

@@ -12,10 +12,19 @@ from flax import nnx
 from indextts_jax.checkpoint.reading import Checkpoint, open_checkpoint
 from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.errors import InputError, gathered
-from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, module_class, structure
+from indextts_jax.models.components import (
+    COMPONENTS,
+    OPTIONAL,
+    TRAINING,
+    Params,
+    module_class,
+    section_of,
+    structure,
+)
 from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.loop.session import Base
 from indextts_jax.training.loop.state import leaves_of
+from indextts_jax.training.objectives import gpt_initial
 from indextts_jax.training.recipe import Recipe
 from indextts_jax.utils import hashing
 from indextts_jax.utils.strict_data import to_data
@@ -46,12 +55,11 @@ class Source:
     def components(self) -> tuple[str, ...]:
         """Components that there are or that are drawn anew."""
         saved = () if self.saved is None else self.saved.components
-        every = dict.fromkeys([*COMPONENTS, *OPTIONAL, *saved])
+        every = dict.fromkeys([*COMPONENTS, *OPTIONAL, *TRAINING])
         return tuple(
             name
             for name in every
-            if name in saved
-            or (self.is_drawn(name) and getattr(self.config, name, None) is not None)
+            if name in saved or (self.is_drawn(name) and section_of(name, self.config) is not None)
         )
 
     def check_data(self, data: Prepared, needs: Sequence[str]) -> None:
@@ -105,7 +113,7 @@ class Source:
         key = jax.random.key(self.recipe.seed)
         for name in names:
             if name not in loaded:
-                number = sorted([*COMPONENTS, *OPTIONAL, *names]).index(name)
+                number = [*COMPONENTS, *OPTIONAL, *TRAINING].index(name)
                 params[name] = draw(name, self.config, jax.random.fold_in(key, number))
         tables = set()
         for name in names:
@@ -122,8 +130,10 @@ class Source:
 
 
 def draw(name: str, config: ModelConfig, key: jax.Array) -> Params:
-    """A component with new parameters, as its modules draw them."""
+    """A component with new parameters: as GPT-2's, or as its modules draw them."""
+    if name in gpt_initial.DRAWN:
+        return gpt_initial.draw(name, config, key)
     cls = module_class(name)
-    module = cls(getattr(config, name), rngs=nnx.Rngs(key))  # type: ignore[call-arg]
+    module = cls(section_of(name, config), rngs=nnx.Rngs(key))  # type: ignore[call-arg]
     params: Params = nnx.to_pure_dict(nnx.split(module)[1])
     return params

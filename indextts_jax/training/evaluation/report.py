@@ -35,7 +35,7 @@ def report(
     terms = [
         name
         for name in dict.fromkeys(name for line in evaluations for name in line)
-        if name not in SIDE
+        if name not in SIDE and "decile" not in name  # those are in the log
     ]
     header = ["step", "saved", best.metric, *terms, "samples ended", "codes per character"]
     rows = [_row(line, terms, best, saved) for line in evaluations]

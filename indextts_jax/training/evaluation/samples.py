@@ -93,11 +93,12 @@ class Samples:
     texts: Sequence[str] = TEXTS
     scale: float = 1.0  # of adapters
     settings: Settings = dataclasses.field(default_factory=Settings)
+    fold: Callable[[Params], Params] = lambda params: params  # as checkpoints have parameters
     release: Callable[[], None] = lambda: None  # frees what only speaking needs
 
     def __call__(self, step: int, params: Params) -> Measured:
         """Speaks every text with every prompt."""
-        tts = IndexTTS(speaking(self.base, params, self.scale))
+        tts = IndexTTS(speaking(self.base, self.fold(params), self.scale))
         found = []
         for prompt, recording in enumerate(self.prompts):
             with warnings.catch_warnings():

@@ -14,10 +14,18 @@ import optax
 from indextts_jax.training.loop.state import Leaves
 from indextts_jax.training.recipe import OptimizerRecipe
 
+REWARMED = 200  # steps
 
-def learning_rate(recipe: OptimizerRecipe, step: Any, steps: int) -> jax.Array:
-    """The rate of step `step` (from 0) of `steps`: linear warm-up, then the recipe's schedule."""
+
+def learning_rate(
+    recipe: OptimizerRecipe, step: Any, steps: int, restarted: int | None = None
+) -> jax.Array:
+    """The rate of step `step` (from 0) of `steps`: linear warm-up, then the recipe's schedule.
+
+    Moments that began anew at step `restarted` get `REWARMED` steps of warm-up of their own.
+    """
     now = jnp.asarray(step, jnp.float32)
+    again = 1.0 if restarted is None else jnp.clip((now - restarted + 1) / REWARMED, 0, 1)
     warm = jnp.minimum(1.0, (now + 1) / max(1, recipe.warmup))
     after = jnp.maximum(0.0, now - recipe.warmup)
     if recipe.schedule == "cosine":
@@ -27,7 +35,7 @@ def learning_rate(recipe: OptimizerRecipe, step: Any, steps: int) -> jax.Array:
         shape = jnp.exp(after * jnp.log(jnp.float32(recipe.factor)))
     else:
         shape = jnp.float32(1)
-    return recipe.rate * warm * shape
+    return recipe.rate * warm * again * shape
 
 
 def transformation(recipe: OptimizerRecipe) -> optax.GradientTransformation:

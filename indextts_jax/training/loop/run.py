@@ -75,6 +75,7 @@ class Run:
         watch = _Watch(self, first)
         if first == 0:
             reason = self._evaluate(state, 0)
+            self.report()
         make = self._prepared_batch
         batches = ahead(make, first, recipe.steps if reason is None else first)
         number = first
@@ -92,9 +93,10 @@ class Run:
                     watch.settle()
                     found = self._evaluate(state, number)
                     self.saves.save(state, number)
+                    self.saves.wait()  # so that the report knows which is best
+                    self.report()
                     watch.restart(number)
                     if reason is None and found is not None:
-                        self.saves.wait()
                         return self._end(number, found, asked=False)
                 elif number % recipe.saves.every == 0 or reason is not None:
                     watch.settle()
@@ -137,7 +139,6 @@ class Run:
             values["score"] = score
             self.say(f"step {step}: validation {score:.4f}")
         self.log.add("evaluation", step, values)
-        self.report()
         return reason or self._patience()
 
     def _patience(self) -> str | None:

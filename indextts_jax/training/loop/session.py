@@ -1,7 +1,7 @@
 """A run from its parts: a new one, or one that goes on."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,21 @@ from indextts_jax.errors import InputError
 from indextts_jax.models.components import Params
 from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.loop import folder as folders
+from indextts_jax.training.loop import log
 from indextts_jax.training.loop.batches import Batches, collate
 from indextts_jax.training.loop.folder import RunRecord
 from indextts_jax.training.loop.log import Log
 from indextts_jax.training.loop.run import Ending, Measure, Run, Say
 from indextts_jax.training.loop.saves import Saves, steps_in
-from indextts_jax.training.loop.setup import Setup, set_up
+from indextts_jax.training.loop.setup import Setup, set_up, started_from
 from indextts_jax.training.loop.sharding import Placement
 from indextts_jax.training.loop.stop import Asked
 from indextts_jax.training.loop.validation import Validation
 from indextts_jax.training.objectives.base import Objective
 from indextts_jax.training.recipe import Recipe
 from indextts_jax.utils import hashing
+
+RESTARTED = "restarted"  # kind of a line of the log: moments began anew
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +130,7 @@ def train(
     session: Session,
     *,
     resume: bool = False,
+    weights: tuple[int, Mapping[str, Any]] | None = None,
     asked: Asked = lambda: None,
     measures: Sequence[Measure] = (),
     report: Any = lambda: None,
@@ -134,7 +138,7 @@ def train(
     say: Say = lambda line: None,
     warn: Say = lambda line: None,
 ) -> Ending:
-    """Trains in a folder, from step 0 or from the last save.
+    """Trains in a folder, from step 0, from the last save, or from the step and leaves `weights`.
 
     Raises:
         InputError: if the folder is taken, or the run cannot go on with this session.
@@ -154,19 +158,27 @@ def train(
             folders.begin(folder, session.recipe, record_of(session))
         saves = Saves(folder, session.recipe.saves)
         saves.tidy()
-        if resume and (found := steps_in(folder)):
+        if weights is not None:
+            state = started_from(state, *weights)
+            warn(f"moments begin anew at step {weights[0]}: this is not the run that was stopped")
+        elif resume and (found := steps_in(folder)):
             state = saves.load(found[-1], state)
             say(f"going on from step {found[-1]}")
         step = int(state.step)
         saves.forget_after(step)
+        logged = Log(folder, step, tuple(listeners))
+        if weights is not None:
+            logged.add(RESTARTED, step, {})
+        marks = [line["step"] for line in log.read(folder) if line["kind"] == RESTARTED]
+        setup = dataclasses.replace(session.setup, restarted=marks[-1] if marks else None)
         run = Run(
             folder,
-            session.setup,
+            setup,
             session.data,
             session.batches,
             session.validation,
             saves,
-            Log(folder, step, tuple(listeners)),
+            logged,
             measures,
             report,
             say,

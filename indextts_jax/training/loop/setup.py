@@ -1,11 +1,12 @@
 """The state of a run at step 0, and what stays as it is: from parameters, a recipe and a batch."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import Params
@@ -30,13 +31,16 @@ class Setup:
     frozen: Leaves  # what no step changes, in the compute dtype
     state: State
 
+    restarted: int | None = None  # step at which moments began anew
+
     @property
     def stepper(self) -> Stepper:
         """The function of a step."""
-        return Stepper(self.objective.parts, self.layout, self.recipe, self.placement)
+        parts, layout = self.objective.parts, self.layout
+        return Stepper(parts, layout, self.recipe, self.placement, self.restarted)
 
     def params(self, state: State, frozen: Leaves, *, average: bool = True) -> Params:
-        """All parameters as the networks take them; averaged ones where there are."""
+        """All parameters as the objective takes them; averaged ones where there are."""
         moving = state.average if average and state.average else state.params
         cast = self.layout.cast(moving, self.recipe.compute)
         return self.layout.tree(frozen, cast, state.statistics)
@@ -66,6 +70,8 @@ def set_up(
     Raises:
         InputError: for a pattern that matches nothing, a leaf that two parts train, or none at all.
     """
+    # An objective may train other numbers than a checkpoint holds (weight norm of kernels).
+    params = getattr(objective, "unfold", dict)(params)
     leaves, keys = leaves_of({**params, **objective.extra(step_key(recipe.seed, KEY))})
     abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), batch)
     shapes = _tree_of_shapes(leaves, keys)
@@ -77,20 +83,24 @@ def set_up(
             raise ValueError(f"the loss of {part.name} gives no term {missing[0]}")
         statistics += [path for path in outcome.statistics if path not in statistics]
         trained[part.name] = matching(part.trains, leaves, tables)
+    trained = {  # what a loss gives anew, no gradient moves
+        name: tuple(path for path in paths if path not in statistics)
+        for name, paths in trained.items()
+    }
     flat = [path for paths in trained.values() for path in paths]
     if not flat:
         raise InputError(f"nothing trains: the recipe of {recipe.objective} names no parameters")
     for path in flat:
-        if flat.count(path) > 1 or path in statistics:
-            raise InputError(f"{path} is trained by two parts, or is a statistic")
+        if flat.count(path) > 1:
+            raise InputError(f"{path} is trained by two parts")
     layout = Layout(keys, frozenset(tables), trained, tuple(statistics))
     moving = set(layout.moving)
-    masters = {path: jnp.array(leaves[path], jnp.float32) for path in flat}  # copies: given away
+    masters = {path: _master(leaves[path]) for path in flat}
     frozen = {path: jnp.asarray(leaf) for path, leaf in leaves.items() if path not in moving}
     state = State(
         jnp.int32(0),
         masters,
-        {path: jnp.array(leaves[path], jnp.float32) for path in statistics},
+        {path: _master(leaves[path]) for path in statistics},
         {
             part.name: transformation(recipe.optimizer_of(part.name)).init(
                 {path: masters[path] for path in trained[part.name]}
@@ -109,6 +119,12 @@ def set_up(
     )
 
 
+def _master(leaf: Any) -> jax.Array:
+    """A copy, which is given away to the first step; in float32, counters as they are."""
+    floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+    return jnp.array(leaf, jnp.float32 if floating else leaf.dtype)
+
+
 def _tree_of_shapes(leaves: Leaves, keys: dict[str, tuple[Any, ...]]) -> Params:
     layout = Layout(keys, frozenset(), {}, ())
     return layout.tree(
@@ -118,4 +134,30 @@ def _tree_of_shapes(leaves: Leaves, keys: dict[str, tuple[Any, ...]]) -> Params:
             for path, leaf in leaves.items()
             if not jnp.issubdtype(leaf.dtype, jnp.floating)
         }
+    )
+
+
+def started_from(state: State, step: int, leaves: Mapping[str, np.ndarray]) -> State:
+    """A state with these leaves and new moments, `step` steps on.
+
+    Raises:
+        InputError: for leaves that are missing, or of another shape.
+    """
+
+    def put(old: Leaves) -> Leaves:
+        found = {}
+        for path, leaf in old.items():
+            new = leaves.get(path)
+            if new is None or new.shape != leaf.shape:
+                there = "none" if new is None else new.shape
+                raise InputError(f"weights of {path}: expected {leaf.shape}, found {there}")
+            found[path] = jax.device_put(jnp.asarray(new, leaf.dtype), leaf.sharding)
+        return found
+
+    return State(
+        jax.device_put(jnp.int32(step), state.step.sharding),
+        put(state.params),
+        put(state.statistics),
+        state.moments,
+        put(state.average),
     )

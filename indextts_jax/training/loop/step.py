@@ -47,6 +47,7 @@ class Stepper:
     layout: Layout
     recipe: Recipe
     placement: Placement
+    restarted: int | None = None  # step at which moments began anew
 
     def __call__(self, state: State, frozen: Leaves, batch: Batch) -> tuple[State, Metrics]:
         """One step; see the class."""
@@ -58,7 +59,7 @@ class Stepper:
             mine = {path: state.params[path] for path in self.layout.trained[part.name]}
             gradients, outcome, counts = self._gradients(part, mine, state, frozen, batch, key)
             options = self.recipe.optimizer_of(part.name)
-            rate = learning_rate(options, state.step, self.recipe.steps)
+            rate = learning_rate(options, state.step, self.recipe.steps, self.restarted)
             update, moved = transformation(options).update(gradients, moments[part.name], mine)
             going = state.step >= options.frozen_steps
             moments[part.name] = _choose(going, moved, moments[part.name])
@@ -128,7 +129,7 @@ class Stepper:
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), (mine, shapes))
         (gradients, outcome), _ = jax.lax.scan(add, zeros, batch)
         pieces = self.recipe.batch.pieces
-        means = {path: value / pieces for path, value in outcome.statistics.items()}
+        means = {p: (v / pieces).astype(v.dtype) for p, v in outcome.statistics.items()}
         return gradients, Outcome(outcome.terms, means), counts
 
 

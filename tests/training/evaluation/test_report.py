@@ -71,6 +71,7 @@ def test_the_guard_warns_and_then_ends_the_run() -> None:
     assert found[1].values["guard_rise"] == pytest.approx(0.04)
 
 
+@pytest.mark.nightly
 def test_the_guard_measures_other_data(tmp_path: Path) -> None:
     opened = session(tmp_path / "data")
     other = toy_objective.data(tmp_path / "other", rows=7)

@@ -86,6 +86,7 @@ def test_other_data_are_refused(done: Path, tmp_path: Path) -> None:
         train(done / "run", session(tmp_path / "other"), resume=True)
 
 
+@pytest.mark.nightly
 def test_settings_of_saves_may_change(done: Path, tmp_path: Path) -> None:
     train(tmp_path / "run", session(done / "data"), asked=lambda: "stopped")
     again = session(done / "data", saves=SavesRecipe(every=4, last=1, best=1))
@@ -98,6 +99,7 @@ def test_a_run_is_not_begun_twice_in_a_folder(done: Path) -> None:
         train(done / "run", session(done / "data"))
 
 
+@pytest.mark.nightly
 def test_the_best_and_the_last_stay_and_others_go(done: Path, tmp_path: Path) -> None:
     def judge(step: int, params: object) -> Measured:
         return Measured(score=abs(step - 4.0))  # best at 4

@@ -79,6 +79,7 @@ def test_the_rate_warms_up_and_falls() -> None:
     assert float(learning_rate(slow, 3, 11)) == pytest.approx(0.25)
 
 
+@pytest.mark.nightly
 def test_updates_are_those_of_adamw(tmp_path: Path) -> None:
     """Three steps in NumPy, with the gradients that JAX gives for the same loss."""
     options = OptimizerRecipe(rate=0.1, schedule="constant", clip=0.05, decay=0.3)
@@ -114,6 +115,7 @@ def test_updates_are_those_of_adamw(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.asarray(state.params[k]), x, atol=2e-5, err_msg=k)
 
 
+@pytest.mark.nightly
 def test_a_part_may_wait_before_it_trains(tmp_path: Path) -> None:
     options = OptimizerRecipe(rate=0.1, frozen_steps=2)
     opened = session(tmp_path / "data", optimizer=options)
@@ -122,6 +124,7 @@ def test_a_part_may_wait_before_it_trains(tmp_path: Path) -> None:
     assert not np.array_equal(after(opened, 3)[0].params["toy.out.kernel"], before)
 
 
+@pytest.mark.nightly
 def test_bfloat16_computes_and_masters_stay_float32(tmp_path: Path) -> None:
     opened = session(tmp_path / "data", compute="bfloat16")
     assert opened.setup.frozen["head.scale"].dtype == jnp.bfloat16

@@ -52,6 +52,7 @@ def test_the_first_signal_waits_and_the_second_raises() -> None:
             signal.raise_signal(signal.SIGTERM)
 
 
+@pytest.mark.nightly
 def test_a_full_disk_leaves_the_saves_before_it(tmp_path: Path) -> None:
     opened = session(tmp_path / "data", saves=SavesRecipe(every=1))
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
