@@ -30,7 +30,7 @@ class Term(NamedTuple):
     """
 
     total: Array  # float32 scalar
-    count: Array  # float32 scalar
+    count: Array  # type: ignore[assignment]  # float32 scalar; in place of the tuple's method
 
 
 class Outcome(NamedTuple):
@@ -79,8 +79,9 @@ class Objective(Protocol):
     ) -> Batch:
         """A batch of rows that are at most `seconds` long.
 
-        Shapes depend on the number of rows and on `seconds` alone. "row" is left to the loop if it
-        is not there: it numbers the rows of the whole batch.
+        Shapes depend on the number of rows and on `seconds` alone. The loop adds two arrays with a
+        number for each row: "row", its place in the whole batch (int32), and "progress", the share
+        of all steps that is behind (float32).
         """
 
     def extra(self, key: Array) -> Params:
