@@ -47,7 +47,7 @@ class States(NamedTuple):
     codes: Float32[Array, "b s+1 d"]  # at start, c_1, ...: they predict c_1, ..., stop
     guided: (
         Float32[Array, "g b e s"] | None
-    )  # mass on `near` of each guided layer, head (e) and code
+    )  # mass on `near`: layer, row, head, code
 
 
 def hidden_states(
