@@ -45,9 +45,7 @@ class States(NamedTuple):
 
     text: Float32[Array, "b t+1 d"]  # at start, t_1, ...: they predict t_1, ..., stop
     codes: Float32[Array, "b s+1 d"]  # at start, c_1, ...: they predict c_1, ..., stop
-    guided: (
-        Float32[Array, "g b e s"] | None
-    )  # mass on `near`: layer, row, head, code
+    guided: Float32[Array, "g b e s"] | None  # mass on `near`: layer, row, head, code
 
 
 def hidden_states(
