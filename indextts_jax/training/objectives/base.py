@@ -57,7 +57,11 @@ class Part(NamedTuple):
 
 
 class Objective(Protocol):
-    """What is trained, on what, and towards what."""
+    """What is trained, on what, and towards what.
+
+    Three things may be there besides: `unfold(params)`, from parameters as checkpoints have them to
+    those that train, with its inverse `fold(params)`; and `notes`, lines that a user should see.
+    """
 
     @property
     def needs(self) -> tuple[str, ...]:
