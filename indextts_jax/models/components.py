@@ -96,6 +96,11 @@ def _declared(name: str, section: Any) -> tuple[Declared, ...]:
     return tuple(Declared(tuple(path), tuple(shape), table) for path, shape, table in found)
 
 
+def section_of(name: str, config: ModelConfig) -> Any:
+    """The section of the configuration with a component's sizes; none if the model is without."""
+    return getattr(config, _SECTION_OF.get(name, name))
+
+
 def structure(
     name: str, config: ModelConfig, dtype: str = "float32", *, fused_attention: bool = False
 ) -> Structure:
@@ -103,7 +108,7 @@ def structure(
 
     With `fused_attention` the attention of those in `FUSED` runs in kernels for NVIDIA GPUs.
     """
-    section = getattr(config, _SECTION_OF.get(name, name))
+    section = section_of(name, config)
     if section is None:
         raise InputError(f"the model's configuration has no section {name}")
     expected: dict[Any, Any] = {}

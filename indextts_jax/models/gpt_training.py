@@ -45,7 +45,7 @@ class States(NamedTuple):
 
     text: Float32[Array, "b t+1 d"]  # at start, t_1, ...: they predict t_1, ..., stop
     codes: Float32[Array, "b s+1 d"]  # at start, c_1, ...: they predict c_1, ..., stop
-    guided: Float32[Array, "g b h s"] | None  # mass on `near` of each layer, head and code
+    guided: Float32[Array, "g b e s"] | None  # mass on `near`: layer, row, head, code
 
 
 def hidden_states(
@@ -128,7 +128,7 @@ def _trunk(
     disturbance: Disturbance | None,
     focus: _Focus | None,
     remat: bool,
-) -> tuple[Float32[Array, "b t d"], Float32[Array, "g b h s"] | None]:
+) -> tuple[Float32[Array, "b t d"], Float32[Array, "g b e s"] | None]:
     """The stream after the last block, and the mass of the guided heads in every layer."""
     rate = 0.0 if disturbance is None else disturbance.dropout
 
@@ -148,7 +148,7 @@ def _block(
     keys: Key[Array, " b"] | None,
     rate: float,
     focus: _Focus | None,
-) -> tuple[Float32[Array, "b t d"], Float32[Array, "b h s"] | None]:
+) -> tuple[Float32[Array, "b t d"], Float32[Array, "b e s"] | None]:
     """`Block` with causal attention over the whole, and dropout after its two branches."""
     query, key, value = block.project(x)
     weights = _causal_weights(query, key)
@@ -158,7 +158,7 @@ def _block(
     mass = None if focus is None else _mass(weights, focus)
     if keys is None or rate == 0:
         return block.finish(x, mixed), mass
-    # 0 and 1 number the branches; adapted kernels have folded keys of the block already.
+    # Adapted kernels have folded the keys of the block with their own numbers already.
     x = x + dropout(block.attention.merge(mixed).astype(jnp.float32), fold(keys, _OUT), rate)
     y = block.feed_forward(block.norm_feed_forward(x)).astype(jnp.float32)
     return x + dropout(y, fold(keys, _OUT + 1), rate), mass
@@ -177,7 +177,7 @@ def _causal_weights(
     return jax.nn.softmax(scores, axis=-1)
 
 
-def _mass(weights: Float32[Array, "b h t t"], focus: _Focus) -> Float32[Array, "b h s"]:
+def _mass(weights: Float32[Array, "b h t t"], focus: _Focus) -> Float32[Array, "b e s"]:
     """What the guided heads give, where a code is predicted, to the text tokens near it."""
     heads = weights[:, :GUIDED_HEADS]
     at_codes = jnp.take_along_axis(heads, focus.query[:, None, :, None], axis=2)

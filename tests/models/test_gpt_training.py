@@ -25,7 +25,8 @@ def twice(codes):
     rows = [golden["speaker_latents"], golden["emovec"], golden["text_ids"]]
     latents, emotion, text = (np.repeat(each, 2, axis=0) for each in rows)
     lengths = np.full(2, text.shape[1]), np.full(2, codes.shape[1])
-    return Clips(latents, emotion, text, lengths[0], np.repeat(codes, 2, axis=0), lengths[1])
+    clips = Clips(latents, emotion, text, lengths[0], np.repeat(codes, 2, axis=0), lengths[1])
+    return jax.tree.map(jnp.asarray, clips)
 
 
 def test_codes_at_both_positions_give_what_the_reference_computes():
