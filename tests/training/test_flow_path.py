@@ -59,7 +59,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for recipe in ("flow_lora", "flow_full"):
         changes = {
             "steps": 3,
-            "epochs": "null",
             "compute": "float32",
             "options.latents": 0,
             "options.own_prompts": 1.0,
