@@ -76,10 +76,10 @@ GROUPS = {
     "Run": ("dry_run", "device", "batch_seconds", "workers"),
 }
 EXAMPLES = (
-    "prepare --manifest clips.jsonl --checkpoint indextts2 --dst prepared --dry_run",
-    "prepare --manifest clips.jsonl --checkpoint indextts2 --dst prepared --for gpt,flow",
-    "prepare --manifest LJSpeech-1.1 --one_speaker --checkpoint indextts2 --dst prepared",
-    "prepare --manifest a.csv --config tiny --make_tokenizer char --pieces 60 --dst p --for tokens",
+    "prepare --manifest a.jsonl --checkpoint indextts2 --dst prepared --dry_run",
+    "prepare --manifest a.jsonl --checkpoint indextts2 --dst prepared --for gpt",
+    "prepare --manifest LJSpeech --one_speaker --checkpoint indextts2 --dst lj",
+    "prepare --manifest a --dst b --for style,vocoder --config tiny",
 )
 
 
@@ -97,7 +97,7 @@ def define(flags: absl_flags.FlagValues) -> None:
         "manifest",
         None,
         "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, a directory, LJSpeech; "
-        "repeat it; replay.jsonl@0.15 takes part in 15 % of the epochs.",
+        "replay.jsonl@0.15 takes part in 15 % of the epochs",
         **own,
     )
     absl_flags.DEFINE_list(

@@ -1,6 +1,7 @@
 """The prepare command."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,21 @@ def run(*argv: object) -> int:
     )
 
 
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of six clips."""
+    folder = tmp_path_factory.mktemp("recordings")
+    speech_sets.write_set(folder, 6, seconds=1.2)
+    return folder
+
+
 @pytest.fixture
-def usual(tmp_path: Path) -> list[str]:
-    """Arguments for a set of six clips, without networks."""
-    manifest = speech_sets.write_set(tmp_path, 6, seconds=1.2)
+def usual(tmp_path: Path, recordings: Path) -> list[str]:
+    """Arguments for a copy of the set, without networks."""
+    for path in recordings.iterdir():
+        shutil.copy(path, tmp_path)
     return [
-        f"--manifest={manifest}",
+        f"--manifest={tmp_path / 'clips.jsonl'}",
         f"--dst={tmp_path / 'out'}",
         "--config=tiny",
         "--for=tokens",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from indextts_jax.training.data.prepared import Row
+from indextts_jax.training.data.index import Row
 
 RATE = 22050
 WORDS = [  # of letters that the tokenizer of the tiny set knows

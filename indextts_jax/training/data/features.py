@@ -27,7 +27,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, pad, within
 from indextts_jax.runtime.model import Model
-from indextts_jax.training.data.prepared import FEATURES
+from indextts_jax.training.data.index import FEATURES
 from indextts_jax.training.data.rows.manifest import Recording
 from indextts_jax.training.data.rows.recording import to_int16
 from indextts_jax.utils.hashing import digest, hash_arrays

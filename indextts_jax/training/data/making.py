@@ -15,8 +15,8 @@ from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model
 from indextts_jax.training.data import features
 from indextts_jax.training.data.features import Coded, Signals
+from indextts_jax.training.data.index import FEATURES, Row
 from indextts_jax.training.data.job import Progress
-from indextts_jax.training.data.prepared import FEATURES, Row
 from indextts_jax.training.data.rows.manifest import Clip, Recording
 from indextts_jax.training.data.rows.recording import Measured, signal
 from indextts_jax.training.data.shards import Shards

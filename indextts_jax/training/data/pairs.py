@@ -13,7 +13,7 @@ import numpy as np
 from indextts_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from indextts_jax.training.data.prepared import Row
+    from indextts_jax.training.data.index import Row
 
 PROMPT_SECONDS = (2.0, 15.0)  # of a clip that may be a prompt
 

@@ -18,10 +18,11 @@ from indextts_jax.errors import InputError
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features, making
+from indextts_jax.training.data.index import DataSettings
 from indextts_jax.training.data.job import Job, Progress
 from indextts_jax.training.data.making import Task
 from indextts_jax.training.data.pairs import Pairs
-from indextts_jax.training.data.prepared import DataSettings, Prepared, create
+from indextts_jax.training.data.prepared import Prepared, create
 from indextts_jax.training.data.rows import texts
 from indextts_jax.training.data.rows.survey import Candidate, Survey
 from indextts_jax.utils.hashing import digest

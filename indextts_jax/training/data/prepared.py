@@ -12,82 +12,33 @@ holds the arrays, each under the hash of what it was made from.
 import contextlib
 import dataclasses
 import functools
-import json
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import ml_dtypes
 import numpy as np
 
+from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
+from indextts_jax.training.data.index import (
+    INDEX,
+    SETTINGS,
+    DataSettings,
+    Row,
+    check_feature,
+    read_index,
+    read_settings,
+    write_index,
+)
 from indextts_jax.training.data.pairs import Pairs
 from indextts_jax.training.data.shards import Shards
 from indextts_jax.utils.atomic import write_whole
 from indextts_jax.utils.hashing import digest, hash_arrays
-from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
+from indextts_jax.utils.strict_data import to_data
 
-FORMAT = 1  # of the folder
-SETTINGS, INDEX, SHARDS = "settings.json", "index.jsonl", "shards"
-SPLITS = ("train", "validation")
+SHARDS = "shards"
 TOKENIZER = "tokenizer.model"  # the SentencePiece model that made the text tokens
-
-FEATURES: dict[str, tuple[np.dtype, int]] = {  # dtype and number of axes
-    "text": (np.dtype(np.int32), 1),  # text tokens, without start and stop
-    "codes": (np.dtype(np.uint16), 1),  # without start and stop
-    "style": (np.dtype(np.float32), 1),
-    "conditioning": (np.dtype(ml_dtypes.bfloat16), 2),  # latents x width, of the clip itself
-    "emotion": (np.dtype(np.float32), 1),  # of the clip itself
-    "emotion_prompt": (np.dtype(np.float32), 1),  # of the row's `emotion_audio`, where it has one
-    "latents": (np.dtype(ml_dtypes.bfloat16), 2),  # codes x width: of the GPT, from true codes
-    "alignment": (np.dtype(np.uint16), 1),  # of each code the text token that it voices
-    "mel": (np.dtype(np.float16), 2),  # frames x bands, log
-    "semantic": (np.dtype(np.float16), 2),  # semantic features x width
-    "samples": (np.dtype(np.int16), 1),  # at the rate of the mel
-    "encoder_input": (np.dtype(np.float16), 2),  # pairs of frames x 160, for the semantic encoder
-    "encoder_mask": (np.dtype(np.uint8), 1),  # of the pairs: 0 where half of one is padding
-    "banks": (np.dtype(np.float16), 2),  # frames x 80, centred, for the style encoder
-}
-"""Every feature that can be prepared; lengths differ from row to row."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One clip: what is known of it besides its features."""
-
-    id: str
-    audio: str  # as the manifest names it; for people
-    text: str  # as the manifest has it
-    speaker: str
-    seconds: float  # after silence at its ends was trimmed
-    split: str  # one of SPLITS
-    language: str | None = None
-    tokens: int = 0  # text tokens
-    codes: int = 0
-    frames: int = 0  # mel frames
-    weight: float = 1.0  # of its manifest: 0.15 takes part in 15 % of the epochs
-    spoken: str = ""  # the text as the front end normalised it
-
-    def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise ConfigError(f"split: expected {' or '.join(SPLITS)}, got {self.split!r:.40}")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class DataSettings:
-    """What features were made with; training refuses data of another tokenizer or model."""
-
-    format: int = FORMAT
-    features: tuple[str, ...] = ()  # those that every row has
-    tokenizer: str = ""  # SHA-256 of the tokenizer's model
-    text_compat: bool = False  # texts were read as the PyTorch release reads them
-    glossary: str = ""  # SHA-256 of the glossary's entries, empty without one
-    config: str = ""  # hash of the model's configuration
-    components: tuple[str, ...] = ()  # `name=fingerprint` of those that made features
-    sample_rate: int = 22050  # Hz, of `samples` and of the mel
-    hop: int = 256  # samples of a mel frame
-    own_prompts: bool = False  # clips may be their own prompt, where a speaker has no other
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +64,8 @@ class Prepared:
                 f"{folder} holds no prepared data (expected {SETTINGS} and {INDEX}): make it with "
                 "python -m indextts_jax.prepare"
             )
-        settings = _read_settings(folder / SETTINGS)
-        rows, keys = _read_index(folder / INDEX)
+        settings = read_settings(folder)
+        rows, keys = read_index(folder)
         shards = Shards(folder / SHARDS)
         missing = [n for by in keys.values() for n in by.values() if n not in shards]
         if missing:
@@ -132,6 +83,27 @@ class Prepared:
             for row in self.rows
         ]
         return digest([to_data(self.settings), rows])
+
+    def check_model(self, config: ModelConfig, tokenizer: bytes) -> None:
+        """Makes sure that a model means by text tokens and frames what the data means by them.
+
+        Raises:
+            InputError: if the data was prepared for another tokenizer or another mel.
+        """
+        ours = hashlib.sha256(tokenizer).hexdigest()
+        if self.settings.tokenizer not in ("", ours):
+            raise InputError(
+                f"{self.folder} was prepared with another tokenizer (SHA-256 "
+                f"{self.settings.tokenizer[:12]}, the model's is {ours[:12]}): its text tokens "
+                "mean other pieces; prepare it again with this model"
+            )
+        expected = (config.mel.sample_rate, config.mel.hop)
+        if (self.settings.sample_rate, self.settings.hop) != expected:
+            raise InputError(
+                f"{self.folder} was prepared at {self.settings.sample_rate} Hz with a hop of "
+                f"{self.settings.hop} samples, the model has {expected[0]} Hz and {expected[1]}: "
+                "prepare it again with this model"
+            )
 
     def has(self, row: Row, feature: str) -> bool:
         """Whether a row has a feature."""
@@ -230,18 +202,12 @@ class Writer:
             InputError: if it cannot be written.
         """
         self.shards.flush()
-        lines = [
-            json.dumps({**to_data(row), "arrays": self._keys[row.id]}, ensure_ascii=False)
-            for row in self._rows
-        ]
-        settings = json.dumps(to_data(self.settings), indent=1) + "\n"
-        try:
-            if self._tokenizer is not None:
+        if self._tokenizer is not None:
+            try:
                 write_whole(self.folder / TOKENIZER, self._tokenizer)
-            write_whole(self.folder / SETTINGS, settings.encode())
-            write_whole(self.folder / INDEX, "".join(f"{line}\n" for line in lines).encode())
-        except OSError as error:
-            raise InputError(f"{self.folder} cannot be written: {error.strerror}") from error
+            except OSError as error:
+                raise InputError(f"{self.folder} cannot be written: {error.strerror}") from error
+        write_index(self.folder, self.settings, self._rows, self._keys)
         return Prepared.open(self.folder)
 
 
@@ -265,49 +231,3 @@ def extend(data: Prepared, feature: str, arrays: Mapping[str, np.ndarray]) -> Pr
             names[feature] = writer.store(feature, arrays[row.id])
         writer.add_stored(row, names)
     return writer.close()
-
-
-def check_feature(name: str, array: np.ndarray) -> None:
-    """Raises ValueError for a feature that is unknown, or not as `FEATURES` has it."""
-    if name not in FEATURES:
-        raise ValueError(f"unknown feature {name}; known are {', '.join(FEATURES)}")
-    dtype, rank = FEATURES[name]
-    if array.dtype != dtype or array.ndim != rank:
-        raise ValueError(
-            f"{name}: expected {rank} axes of {dtype}, got {array.ndim} of {array.dtype}"
-        )
-
-
-def _read_settings(path: Path) -> DataSettings:
-    data = _parsed(path, path.read_text(encoding="utf-8"))
-    found = data.get("format") if isinstance(data, dict) else None
-    if found != FORMAT:
-        raise InputError(
-            f"{path}: expected prepared data of format {FORMAT}, found {found!r:.20}: prepare it "
-            "again"
-        )
-    try:
-        return from_data(DataSettings, data)
-    except ConfigError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
-
-
-def _read_index(path: Path) -> tuple[tuple[Row, ...], dict[str, dict[str, str]]]:
-    rows, keys = [], {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        data = _parsed(path, line)
-        try:
-            names = data.pop("arrays")
-            row = from_data(Row, data)
-            keys[row.id] = {str(feature): str(name) for feature, name in names.items()}
-        except (ConfigError, KeyError, AttributeError, TypeError) as error:
-            raise InputError(f"{path} is damaged in line {number}: {error}") from error
-        rows.append(row)
-    return tuple(rows), keys
-
-
-def _parsed(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error!s:.120}") from error

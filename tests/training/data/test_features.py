@@ -13,8 +13,9 @@ from indextts_jax.audio.io import load_audio, resample
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import stages
 from indextts_jax.training.data import features, prepare
+from indextts_jax.training.data.index import FEATURES
 from indextts_jax.training.data.job import Job
-from indextts_jax.training.data.prepared import FEATURES, Prepared
+from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.data.rows.checks import Limits
 from indextts_jax.training.data.rows.manifest import Reading, Source, read_manifests
 from indextts_jax.training.data.rows.survey import survey
@@ -73,6 +74,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         limits=Limits(min_clips=2, min_minutes=0),
         batch_seconds=12,
         validation=0,
+        own_prompts=True,
     )
     found = survey(
         read_manifests([Source(manifest)], Reading()), job, model.config, model.tokenizer

@@ -1,17 +1,19 @@
 """Prepared data: what is written comes back, and nothing else is taken for it."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import support
 from speech_sets import row
 
 from indextts_jax.errors import InputError
+from indextts_jax.training.data.index import DataSettings
 from indextts_jax.training.data.prepared import (
-    DataSettings,
     Prepared,
     Writer,
     create,
@@ -128,3 +130,16 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(InputError, match="expected prepared data of format 1, found 99"):
         Prepared.open(tmp_path)
+
+
+def test_data_of_another_tokenizer_or_mel_is_refused(tmp_path: Path) -> None:
+    config = support.tiny_config()
+    known = hashlib.sha256(b"a tokenizer").hexdigest()
+    data = some(tmp_path, settings=DataSettings(tokenizer=known))
+    data.check_model(config, b"a tokenizer")
+    with pytest.raises(InputError, match="prepared with another tokenizer"):
+        data.check_model(config, b"another")
+    dataclasses.replace(data, settings=DataSettings()).check_model(config, b"any: it has no texts")
+    other = dataclasses.replace(data, settings=DataSettings(sample_rate=24000))
+    with pytest.raises(InputError, match="24000 Hz with a hop of 256 samples, the model has 22050"):
+        other.check_model(config, b"")

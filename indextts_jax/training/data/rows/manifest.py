@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from indextts_jax.errors import InputError, gathered
-from indextts_jax.training.data.prepared import SPLITS
+from indextts_jax.training.data.index import SPLITS
 from indextts_jax.training.data.rows.readers import Embedded, Record, embedded_bytes, read_records
 
 COLUMNS = ("audio", "text", "speaker", "id", "language", "emotion_audio", "split", "start", "end")

@@ -9,9 +9,9 @@ from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features
+from indextts_jax.training.data.index import FEATURES, Row
 from indextts_jax.training.data.job import Job, Progress
 from indextts_jax.training.data.pairs import Pairs
-from indextts_jax.training.data.prepared import FEATURES, Row
 from indextts_jax.training.data.rows import checks, recording, texts
 from indextts_jax.training.data.rows.checks import Finding, Kept, Limits
 from indextts_jax.training.data.rows.facts import FILE as FACTS
