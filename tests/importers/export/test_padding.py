@@ -22,6 +22,7 @@ def small(layers):
         lambda leaf: (0.3 * rng.normal(size=leaf.shape)).astype(np.float32),
         structure("semantic_encoder", config).expected,
     )
+    params["var"] = 1 + params["var"] ** 2
     return config, params
 
 
@@ -39,11 +40,11 @@ def test_layers_are_added_that_change_nothing():
         p: leaf.shape for p, leaf in expected.items()
     }
     features = np.random.default_rng(1).normal(size=(1, 11, config.semantic_encoder.features))
-    given = np.asarray(features, np.float32), np.asarray([11], np.int32)
+    given = np.asarray(features, np.float32), np.ones((1, 11), bool)
 
     def run(config, params):
         bound = structure("semantic_encoder", config)
-        return jax.jit(lambda tree: bound.bind(tree)(*given))(params)
+        return jax.jit(lambda tree, *arrays: bound.bind(tree)(*arrays))(params, *given)
 
     ours, theirs = run(config, params), run(whole, padded)
     # A norm of what is normalised already differs by half of its epsilon.
