@@ -47,7 +47,7 @@ def run_export(*argv: object) -> int:
         ),
         (
             ["--to=published", "--dst=a", "--bigvgan=b", "--checkpoint=c"],
-            "--bigvgan: there is no --base",
+            "--bigvgan: there is no base",
         ),
         (["--to=published", "--dst=a", "--run=b", "--adapter=c"], "a run has its own"),
         (["--to=published", "--dst=a", "--checkpoint=b", "--step=3"], "--step belongs to --run"),
