@@ -21,8 +21,7 @@ EXAMPLES = (
     "export --run runs/anna --to checkpoint --dst anna_model",
     "export --run runs/anna --to published --base checkpoints --dst anna_published",
     "export --run runs/anna --to adapter --dst anna_adapter",
-    "export --checkpoint indextts2 --adapter anna_adapter --to published --base checkpoints "
-    "--dst anna_published",
+    "export --checkpoint indextts2 --adapter anna_adapter --to checkpoint --dst anna_model",
 )
 
 

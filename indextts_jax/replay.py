@@ -87,7 +87,7 @@ def _recording(given: str | None, wanted: FileHash, beside: Path, flag: str) -> 
     return found
 
 
-def _adapters(paths: Sequence[str], made: Recipe, audio: Path) -> list[AppliedAdapter]:
+def _adapters(paths: Sequence[str], made: Recipe, audio: Path) -> tuple[AppliedAdapter, ...]:
     """The adapters of a recipe, as strong as they were.
 
     Raises:
@@ -108,7 +108,7 @@ def _adapters(paths: Sequence[str], made: Recipe, audio: Path) -> list[AppliedAd
                 f"the SHA-256 {wanted.digest[:12]}..., got {adapter.record.digest[:12]}..."
             )
         found.append(AppliedAdapter(adapter, wanted.strength))
-    return found
+    return tuple(found)
 
 
 def main(flags: Any) -> None:

@@ -21,7 +21,7 @@ def define(own: dict[str, Any]) -> None:
     )
 
 
-def read(flags: Any) -> list[AppliedAdapter]:
+def read(flags: Any) -> tuple[AppliedAdapter, ...]:
     """The adapters that are asked for.
 
     Raises:
@@ -30,5 +30,5 @@ def read(flags: Any) -> list[AppliedAdapter]:
     if not flags.adapter:
         if flags[STRENGTH].present:
             raise InputError(f"--{STRENGTH} needs --{ADAPTER}")
-        return []
-    return read_all(flags.adapter, flags.adapter_strength)
+        return ()
+    return tuple(read_all(flags.adapter, flags.adapter_strength))

@@ -42,9 +42,12 @@ def open_run(run: str | Path, step: int | None = None) -> TrainedModel:
             f"{run} began with other parameters than {result.record.checkpoint} has now: expected "
             f"the hash {result.record.base[:12]}, got {base.digest[:12]}"
         )
+    # An objective may train other numbers than a checkpoint holds (weight norm of kernels).
+    unfold, fold = (getattr(objective, name, _as_it_is) for name in ("unfold", "fold"))
+    trained = fold({n: result.applied(n, params) for n, params in unfold(base.params).items()})
     changed = {
-        name: result.applied(name, params)
-        for name, params in base.params.items()
+        name: trained[name]
+        for name in base.params
         if name in result.components or source.is_drawn(name)
     }
     extra = [name for name in result.components if name not in base.params]
@@ -59,6 +62,10 @@ def open_run(run: str | Path, step: int | None = None) -> TrainedModel:
         _adapters(result, source.saved),
         tuple(notes),
     )
+
+
+def _as_it_is(params: Params) -> Params:
+    return params
 
 
 def _adapters(result: Result, base: Checkpoint | None) -> tuple[Adapter, ...]:

@@ -86,6 +86,7 @@ def test_a_base_of_other_sizes_is_refused_with_both(changed, tmp_path):
         published(changed, tmp_path / "out", support.DATA / "second/checkpoints")
 
 
+@pytest.mark.nightly
 def test_an_export_is_replaced_with_force_alone(changed, tmp_path):
     published(changed, tmp_path / "out", support.CHECKPOINTS)
     with pytest.raises(InputError, match="exists already"):
