@@ -90,7 +90,5 @@ class Vocoder(nnx.Module):
         return _within(x, lengths)[..., 0]
 
 
-def _within(
-    x: Float[Array, "b t c"], lengths: Int[Array, " b"] | None
-) -> Float[Array, "b t c"]:
+def _within(x: Float[Array, "b t c"], lengths: Int[Array, " b"] | None) -> Float[Array, "b t c"]:
     return x if lengths is None else zero_padding(x, valid(lengths, x.shape[1]))

@@ -2,7 +2,6 @@ import functools
 import types
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -32,9 +31,7 @@ def config():
         outer_kernel=3,
         log_scale=True,
     )
-    mel = MelConfig(
-        sample_rate=800, n_fft=16, window=16, hop=4, mels=5, fmin=0, fmax=None
-    )
+    mel = MelConfig(sample_rate=800, n_fft=16, window=16, hop=4, mels=5, fmin=0, fmax=None)
     whole = bundled_config("mini")
     names = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
     return types.SimpleNamespace(**names | {"vocoder": small, "mel": mel})

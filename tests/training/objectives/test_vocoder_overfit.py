@@ -7,7 +7,6 @@ import numpy as np
 import optax
 import pytest
 
-
 from indextts_jax.audio.features import log_mel
 from indextts_jax.audio.io import load_audio
 from indextts_jax.config import bundled_config
