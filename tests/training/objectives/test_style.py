@@ -34,7 +34,13 @@ def config():
         segment=7,
         style=5,
     )
-    return types.SimpleNamespace(mel=bundled_config("mini").mel, style_encoder=small)
+    whole = bundled_config("mini")
+    return dataclasses.replace(
+        whole,
+        style_encoder=small,
+        dit=dataclasses.replace(whole.dit, style=5),
+        emotion_prototypes=dataclasses.replace(whole.emotion_prototypes, style=5),
+    )
 
 
 def objective(**options):

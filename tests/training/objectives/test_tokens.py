@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import types
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from indextts_jax.config import SemanticCodecConfig, SemanticEncoderConfig
+from indextts_jax.config import SemanticCodecConfig, SemanticEncoderConfig, bundled_config
 from indextts_jax.models.semantic_codec import SemanticCodec
 from indextts_jax.models.semantic_encoder import SemanticEncoder
 from indextts_jax.training.objectives import ctc, tokens, tokens_heads, tokens_rows
@@ -21,7 +22,16 @@ FRAMES = (11, 19)
 
 @functools.cache
 def config():
-    return types.SimpleNamespace(
+    whole = bundled_config("mini")
+    conditioning = {
+        name: dataclasses.replace(getattr(whole.conditioning, name), features=8)
+        for name in ("speaker_encoder", "emotion_encoder")
+    }
+    return dataclasses.replace(
+        whole,
+        conditioning=dataclasses.replace(whole.conditioning, **conditioning),
+        length_regulator=dataclasses.replace(whole.length_regulator, features=8),
+        gpt=dataclasses.replace(whole.gpt, code_vocabulary=9, start_code=7, stop_code=8),
         semantic_encoder=SemanticEncoderConfig(
             features=160,
             width=8,
