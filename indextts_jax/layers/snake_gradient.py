@@ -16,11 +16,12 @@ from jaxtyping import Array, Float32
 from indextts_jax.layers.sums import channel_sums
 
 Signal = Float32[Array, "b n c"]
+Other = Float32[Array, "b s c"]  # of another length
+Edge = Float32[Array, "b 1 c"]
 Channels = Float32[Array, " c"]
-Squared = Callable[[Array], tuple[Array, Array]]
 
 
-def filtered(x: Signal, taps: Float32[np.ndarray, " k"]) -> Float32[Array, "b s c"]:
+def filtered(x: Signal, taps: Float32[np.ndarray, " k"]) -> Other:
     """A sum of shifted slices, one a tap: XLA fuses it, where it would not fuse a convolution."""
     size = x.shape[1] - len(taps) + 1
     return sum(
@@ -29,27 +30,27 @@ def filtered(x: Signal, taps: Float32[np.ndarray, " k"]) -> Float32[Array, "b s 
     )
 
 
-def repeated(x: Signal, before: int, after: int, first: Signal, last: Signal) -> Signal:
+def repeated(x: Signal, before: int, after: int, first: Edge, last: Edge) -> Other:
     """`x` with `first` and `last` repeated at its ends.
 
     Written in place: a concatenation would be fused into the sums around it, and slow them down.
     """
     batch, size, channels = x.shape
     x = jnp.pad(x, ((0, 0), (before, after), (0, 0)))
-    first = jnp.broadcast_to(first, (batch, before, channels))
-    last = jnp.broadcast_to(last, (batch, after, channels))
-    x = lax.dynamic_update_slice(x, first, (0, 0, 0))
-    return lax.dynamic_update_slice(x, last, (0, before + size, 0))
+    head = jnp.broadcast_to(first, (batch, before, channels))
+    tail = jnp.broadcast_to(last, (batch, after, channels))
+    x = lax.dynamic_update_slice(x, head, (0, 0, 0))
+    return lax.dynamic_update_slice(x, tail, (0, before + size, 0))
 
 
-def _folded(x: Signal, before: int, size: int) -> tuple[Signal, Signal, Signal]:
+def _folded(x: Signal, before: int, size: int) -> tuple[Other, Edge, Edge]:
     """What reaches the signal itself, and its first and last sample through their repetitions."""
     first = jnp.sum(x[:, :before], axis=1, keepdims=True)
     last = jnp.sum(x[:, before + size :], axis=1, keepdims=True)
     return x[:, before : before + size], first, last
 
 
-def _added(x: Signal, first: Signal | None = None, last: Signal | None = None) -> Signal:
+def _added(x: Signal, first: Edge | None = None, last: Edge | None = None) -> Signal:
     """`x` with sums added to its first and last sample."""
     if first is not None:
         x = lax.dynamic_update_slice(x, x[:, :1] + first, (0, 0, 0))
@@ -58,7 +59,7 @@ def _added(x: Signal, first: Signal | None = None, last: Signal | None = None) -
     return x
 
 
-def _transposed(gradient: Signal, taps: Float32[np.ndarray, " k"]) -> Signal:
+def _transposed(gradient: Signal, taps: Float32[np.ndarray, " k"]) -> Other:
     """The gradient of what `filtered` was given, from that of its result."""
     reach = len(taps) - 1
     return filtered(jnp.pad(gradient, ((0, 0), (reach, reach), (0, 0))), taps[::-1])

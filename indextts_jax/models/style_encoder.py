@@ -13,12 +13,21 @@ from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.parameters import Table, uniform
 
 BATCH_NORM_EPS = 1e-5
+MOMENTUM = 0.1  # share of a batch in the stored statistics after it, as in PyTorch
 HEAD_STRIDES = 3  # halvings of the bands in the head
 ENTRY_KERNEL = 5
 
 
 class BatchNorm(nnx.Module):
-    """Normalisation by stored statistics over the last axis, in float32."""
+    """Normalisation by stored statistics over the last axis, in float32.
+
+    In training `frozen` is set: where it is 0 the statistics are the batch's, over all other axes
+    (no row may be padded), and the stored ones follow them; where it is 1 all is as otherwise.
+
+    Source: `torch.nn.BatchNorm1d`, `BatchNorm2d`.
+    """
+
+    frozen: nnx.Variable | None = None  # 0 or 1
 
     def __init__(self, width: int, *, affine: bool = True):
         self.mean = Table(jnp.zeros(width))
@@ -27,10 +36,31 @@ class BatchNorm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(width)) if affine else None
 
     def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-        y = (x.astype(jnp.float32) - self.mean[...]) * lax.rsqrt(self.var[...] + BATCH_NORM_EPS)
+        mean, var = self.mean[...], self.var[...]
+        if self.frozen is not None:
+            mean, var = self._follow(x.astype(jnp.float32), self.frozen[...])
+        y = (x.astype(jnp.float32) - mean) * lax.rsqrt(var + BATCH_NORM_EPS)
         if self.scale is not None and self.bias is not None:
             y = y * self.scale[...].astype(jnp.float32) + self.bias[...].astype(jnp.float32)
         return y
+
+    def _follow(
+        self, x: Float[Array, "*b c"], frozen: Float[Array, ""]
+    ) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
+        """The statistics to normalise by; the stored ones become those after the batch."""
+        axes = tuple(range(x.ndim - 1))
+        mean = jnp.mean(x, axis=axes)
+        var = jnp.mean(jnp.square(x - mean), axis=axes)
+        count = x.size // x.shape[-1]
+        unbiased = var * (count / max(count - 1, 1))
+        used = tuple(
+            jnp.where(frozen > 0, stored[...], batch)
+            for stored, batch in ((self.mean, mean), (self.var, var))
+        )
+        for stored, batch in ((self.mean, mean), (self.var, unbiased)):
+            after = (1 - MOMENTUM) * stored[...] + MOMENTUM * lax.stop_gradient(batch)
+            stored[...] = jnp.where(frozen > 0, stored[...], after)
+        return used[0], used[1]
 
 
 class Conv2d(nnx.Module):
@@ -188,7 +218,9 @@ def pooled(x: Float[Array, "b t c"], lengths: Int[Array, " b"]) -> Float[Array, 
     mask = valid(lengths, x.shape[1])
     mean = zero_padding(x, mask).sum(axis=1) / jnp.maximum(lengths, 1)[:, None]
     squares = zero_padding(jnp.square(x - mean[:, None]), mask).sum(axis=1)
-    deviation = jnp.sqrt(squares / jnp.maximum(lengths - 1, 1)[:, None])
+    variance = squares / jnp.maximum(lengths - 1, 1)[:, None]
+    varies = variance > 0  # a channel that is zero everywhere has no finite gradient otherwise
+    deviation = jnp.where(varies, jnp.sqrt(jnp.where(varies, variance, 1)), 0)
     return jnp.concatenate([mean, deviation], axis=-1)
 
 

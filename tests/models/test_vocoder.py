@@ -104,7 +104,7 @@ def test_a_frame_reaches_as_far_as_the_published_layers_reach():
 
 def test_full_rows_need_no_lengths():
     graph, state = nnx.split(Vocoder(SMALL, rngs=nnx.Rngs(0)))
-    mel = noise(2, 13, SMALL.mels)
+    mel = jnp.asarray(noise(2, 13, SMALL.mels))
 
     def loss(params, *lengths):
         samples = nnx.merge(graph, params)(mel, *lengths)
@@ -112,7 +112,7 @@ def test_full_rows_need_no_lengths():
 
     gradients = jax.jit(jax.grad(loss, has_aux=True))
     params = nnx.to_pure_dict(state)
-    (ours, samples), (expected, masked) = gradients(params), gradients(params, np.array([13, 13]))
+    (ours, samples), (expected, masked) = gradients(params), gradients(params, jnp.array([13, 13]))
 
     np.testing.assert_array_equal(samples, masked)
     for mine, theirs in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import types
 
@@ -33,8 +34,9 @@ def config():
     )
     mel = MelConfig(sample_rate=800, n_fft=16, window=16, hop=4, mels=5, fmin=0, fmax=None)
     whole = bundled_config("mini")
-    names = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
-    return types.SimpleNamespace(**names | {"vocoder": small, "mel": mel})
+    return dataclasses.replace(
+        whole, vocoder=small, mel=mel, dit=dataclasses.replace(whole.dit, mels=5)
+    )
 
 
 def objective(judges=JUDGES):

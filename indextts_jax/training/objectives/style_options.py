@@ -1,0 +1,38 @@
+"""How the style encoder is trained: the options of its recipes."""
+
+import dataclasses
+
+from indextts_jax.utils.strict_data import ConfigError
+
+_SHARES = ("margin_from", "margin_to", "frozen_from", "noise", "reverberation")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StyleOptions:
+    """Options of the objective `style`. Shares of steps are `margin_from` and the like."""
+
+    speakers: int  # at least as many as the training rows have
+    seconds: float = 3.0  # of a crop
+    speeds: tuple[float, ...] = (1.0, 0.9, 1.1)  # each makes further speakers of all
+    scale: float = 32.0
+    margin: float = 0.2  # radians, once it is whole
+    margin_from: float = 0.25  # share of the steps after which the margin begins to grow
+    margin_to: float = 0.4  # and is whole
+    frozen_from: float = 0.9  # share of the steps after which the BatchNorms' statistics stay
+    noise: float = 0.5  # share of rows that get noise
+    reverberation: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in _SHARES:
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ConfigError(f"{name} must lie in 0 .. 1, got {value}")
+        if self.margin_from > self.margin_to:
+            raise ConfigError(f"margin_from {self.margin_from} is after margin_to {self.margin_to}")
+        if self.speakers < 2:
+            raise ConfigError(f"speakers must be 2 or more, got {self.speakers}")
+        if not 0.1 <= self.seconds <= 30:
+            raise ConfigError(f"seconds must lie in 0.1 .. 30, got {self.seconds}")
+        if not 0 <= self.margin < 1.5 or not 0 < self.scale < float("inf"):
+            raise ConfigError(f"margin {self.margin} or scale {self.scale} is out of range")
+        if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
+            raise ConfigError(f"speeds must lie in 0.5 .. 2, got {self.speeds}")
