@@ -70,8 +70,9 @@ CHECKPOINT = "checkpoint"
 CLIPS = "clips.jsonl"
 PROMPT = {str(SPEAKER)!r}
 TEXT = "Hello world."
-PREPARE = "--min_clips 1 --min_minutes 0 --validation 1"
-TRAIN = "--set compute=float32 --set epochs=2 --set batch.seconds=20 --set batch.buckets=[3]"
+PREPARE = "--one_speaker --min_clips 1 --min_minutes 0 --validation 1"
+TRAIN = "--recipe gpt_lora --set compute=float32 --set epochs=1 --set batch.seconds=9 "
+TRAIN += "--set batch.buckets=[3]"
 STEPS = 2
 from json import dumps
 with open(CLIPS, "w") as file:

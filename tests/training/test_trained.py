@@ -8,12 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import support
-from indextts_jax.training.loop import folder as folders
-from indextts_jax.training.loop.folder import RunRecord
-from indextts_jax.training.loop.saves import Saves
-from indextts_jax.training.loop.state import State
-from indextts_jax.training.parameters import Source
-from indextts_jax.training.recipe import load_recipe
 
 from indextts_jax import export
 from indextts_jax.checkpoint import writing
@@ -21,6 +15,12 @@ from indextts_jax.checkpoint.adapter import read_adapter
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.cli import runner
 from indextts_jax.errors import InputError
+from indextts_jax.training.loop import folder as folders
+from indextts_jax.training.loop.folder import RunRecord
+from indextts_jax.training.loop.saves import Saves
+from indextts_jax.training.loop.state import State
+from indextts_jax.training.parameters import Source
+from indextts_jax.training.recipe import load_recipe
 from indextts_jax.training.trained import open_run
 
 WIDTH, LAYERS, RANK = support.tiny_config().gpt.width, support.tiny_config().gpt.layers, 2
