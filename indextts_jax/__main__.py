@@ -15,6 +15,9 @@ ORDER = (
     "replay",
     "plan",
     "warmup",
+    "prepare",
+    "train",
+    "export",
 )
 
 
