@@ -79,7 +79,7 @@ def test_a_full_disk_leaves_the_saves_before_it(tmp_path: Path) -> None:
 def test_a_signal_in_the_middle_of_a_save(tmp_path: Path, number: signal.Signals) -> None:
     """SIGTERM waits for the save and makes its own; SIGKILL leaves the one before."""
     session(tmp_path / "data")
-    quick = str(int(jax.config.jax_disable_most_optimizations))  # rounding depends on it
+    quick = str(int(jax.config.read("jax_disable_most_optimizations")))  # rounding depends on it
     process = subprocess.Popen(
         [sys.executable, __file__, tmp_path / "data", tmp_path / "run", quick],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
