@@ -79,8 +79,9 @@ def test_a_full_disk_leaves_the_saves_before_it(tmp_path: Path) -> None:
 def test_a_signal_in_the_middle_of_a_save(tmp_path: Path, number: signal.Signals) -> None:
     """SIGTERM waits for the save and makes its own; SIGKILL leaves the one before."""
     session(tmp_path / "data")
+    quick = str(int(jax.config.read("jax_disable_most_optimizations")))  # rounding depends on it
     process = subprocess.Popen(
-        [sys.executable, __file__, tmp_path / "data", tmp_path / "run"],
+        [sys.executable, __file__, tmp_path / "data", tmp_path / "run", quick],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     end = time.monotonic() + 120
@@ -115,7 +116,7 @@ def test_a_damaged_save_is_named(tmp_path: Path) -> None:
         train(tmp_path / "run", session(tmp_path / "data"), resume=True)
 
 
-def main(data: Path, run: Path) -> None:
+def main(data: Path, run: Path, quick: bool) -> None:
     """Trains with slow saves; the one of step 4 is long in writing."""
     write = saves.write_arrays
 
@@ -125,7 +126,7 @@ def main(data: Path, run: Path) -> None:
         write(folder, trees)  # type: ignore[arg-type]
 
     saves.write_arrays = slowly
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", quick)
     jax.config.update("jax_default_matmul_precision", "highest")
     opened = session(data, saves=SavesRecipe(every=2, best=9, last=9))
     with postponed(lambda line: None) as came:
@@ -143,4 +144,4 @@ def main(data: Path, run: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "1")
