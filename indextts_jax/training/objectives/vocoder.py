@@ -177,8 +177,9 @@ class VocoderObjective:
 
 @functools.cache
 def _judges_graph(options: DiscriminatorOptions) -> Any:
-    make = functools.partial(discriminators.Discriminators, options, rngs=nnx.Rngs(0))
-    return nnx.split(nnx.eval_shape(make))[0]
+    return nnx.split(
+        nnx.eval_shape(lambda: discriminators.Discriminators(options, rngs=nnx.Rngs(0)))
+    )[0]
 
 
 def _term(rows: Float[Array, " b"]) -> Term:
