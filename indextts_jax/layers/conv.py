@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from indextts_jax.layers.parameters import uniform
-from indextts_jax.layers.sums import add_bias
+from indextts_jax.layers.training.sums import add_bias
 
 WIDE = 512  # channels from which on the products of `_by_tap` are faster
 

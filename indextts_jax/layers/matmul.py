@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from indextts_jax.layers.adapted import Adapted
+from indextts_jax.layers.training.adapted import Adapted
 
 LEVELS, SHIFT = 127, 128  # of 8-bit integers; between the two halves of 15-bit ones
 LEAST, FEW = 3, 24  # rows: up to so many a sum streams faster than a product of matrices

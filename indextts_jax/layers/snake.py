@@ -9,9 +9,9 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int
 
-from indextts_jax.layers import snake_gradient
 from indextts_jax.layers.parameters import Table
-from indextts_jax.layers.snake_gradient import filtered
+from indextts_jax.layers.training import snake_gradient
+from indextts_jax.layers.training.snake_gradient import filtered
 
 TAPS = 12  # of both low-pass filters
 EDGE = 3  # samples to either side that a phase of them reaches

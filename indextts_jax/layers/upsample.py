@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from indextts_jax.layers.parameters import uniform
-from indextts_jax.layers.sums import add_bias
+from indextts_jax.layers.training.sums import add_bias
 
 
 class ConvTranspose1d(nnx.Module):

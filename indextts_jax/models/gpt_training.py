@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
-from indextts_jax.layers.adapted import with_keys
-from indextts_jax.layers.dropout import dropout, fold
 from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.training.adapted import with_keys
+from indextts_jax.layers.training.dropout import dropout, fold
 from indextts_jax.models.gpt import GPT, Block, embed, head_logits, join_rows
 
 GUIDED_HEADS = 2  # of a layer, whose attention may be guided

@@ -24,7 +24,7 @@ from indextts_jax.models.components import (
 from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.loop.session import Base
 from indextts_jax.training.loop.state import leaves_of
-from indextts_jax.training.objectives import gpt_initial
+from indextts_jax.training.objectives.gpt import initial as gpt_initial
 from indextts_jax.training.recipe import Recipe
 from indextts_jax.utils import hashing
 from indextts_jax.utils.strict_data import to_data

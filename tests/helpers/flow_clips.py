@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import support
 
-from indextts_jax.training.objectives.flow import Draws, FlowObjective
-from indextts_jax.training.objectives.flow_options import FlowOptions
+from indextts_jax.training.objectives.flow.objective import Draws, FlowObjective
+from indextts_jax.training.objectives.flow.options import FlowOptions
 
 DRAWN = ("noise", "times", "conditional")
 KNOWN = ("loss", "condition")

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from indextts_jax.layers.adapted import Adapted, attach, draw, select, with_keys
-from indextts_jax.layers.dropout import dropout, row_keys
 from indextts_jax.layers.matmul import Streamed, product
+from indextts_jax.layers.training.adapted import Adapted, attach, draw, select, with_keys
+from indextts_jax.layers.training.dropout import dropout, row_keys
 
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(2, 5, 7)), jnp.float32)

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.layers.sums import add_bias, channel_sums
+from indextts_jax.layers.training.sums import add_bias, channel_sums
 
 
 def test_sums_are_by_channel():

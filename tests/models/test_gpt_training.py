@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import support
 
-from indextts_jax.layers.dropout import row_keys
+from indextts_jax.layers.training.dropout import row_keys
 from indextts_jax.models.components import structure
 from indextts_jax.models.gpt import head_logits
 from indextts_jax.models.gpt_training import Clips, Disturbance, hidden_states

@@ -11,8 +11,8 @@ from indextts_jax.utils.strict_data import ConfigError
 
 # Each module has `build(config, options, components)`: the objective with a recipe's options, for
 # a model of which these components are there or are drawn anew.
-MODULES = {name: f"indextts_jax.training.objectives.{name}" for name in ("gpt", "flow", "vocoder")}
-MODULES |= {name: f"indextts_jax.training.objectives.{name}" for name in ("tokens", "style")}
+NAMES = ("gpt", "flow", "vocoder", "tokens", "style")
+MODULES = {name: f"indextts_jax.training.objectives.{name}.objective" for name in NAMES}
 
 
 def build(

@@ -2,8 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.training.objectives import codebook
-from indextts_jax.training.objectives.codebook import Codebook
+from indextts_jax.training.objectives.tokens import codebook
+from indextts_jax.training.objectives.tokens.codebook import Codebook
 
 KEY = jax.random.key(0)
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from indextts_jax.training.objectives import ctc
+from indextts_jax.training.objectives.tokens import ctc
 
 FRAMES, COUNTS = np.array([11, 9, 5, 3]), np.array([4, 0, 3, 3])
 LABELS = np.array([[1, 1, 4, 2], [3, 3, 3, 3], [2, 4, 2, 1], [1, 1, 1, 4]])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from indextts_jax.training.objectives import discriminators
-from indextts_jax.training.objectives.discriminators import Judgement
+from indextts_jax.training.objectives.vocoder import discriminators
+from indextts_jax.training.objectives.vocoder.discriminators import Judgement
 
 WIDTHS = (2, 3, 5)
 

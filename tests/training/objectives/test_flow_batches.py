@@ -6,9 +6,9 @@ import support
 from flow_clips import Clip, Clips
 
 from indextts_jax.errors import InputError
-from indextts_jax.training.objectives.flow import FlowObjective
-from indextts_jax.training.objectives.flow_batches import Sizes, cut
-from indextts_jax.training.objectives.flow_options import FlowOptions
+from indextts_jax.training.objectives.flow.batches import Sizes, cut
+from indextts_jax.training.objectives.flow.objective import FlowObjective
+from indextts_jax.training.objectives.flow.options import FlowOptions
 
 ANNA = Clip("a1", "anna", codes=61, frames=105)
 OTHER = Clip("a2", "anna", codes=200, frames=344)

@@ -14,8 +14,8 @@ from indextts_jax.audio.features import log_mel
 from indextts_jax.audio.io import load_audio
 from indextts_jax.config import ModelConfig, WaveNetConfig
 from indextts_jax.models.components import module_class
-from indextts_jax.training.objectives.flow import FlowObjective
-from indextts_jax.training.objectives.flow_options import FlowOptions
+from indextts_jax.training.objectives.flow.objective import FlowObjective
+from indextts_jax.training.objectives.flow.options import FlowOptions
 
 FRAMES, CODES, ROWS, STEPS, RATE = 31, 18, 8, 1000, 3e-3
 

@@ -13,7 +13,7 @@ from importers.table import flatten, nested_like
 from indextts_jax.models.components import structure
 from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.settings import SamplingConfig
-from indextts_jax.training.objectives.gpt import build
+from indextts_jax.training.objectives.gpt.objective import build
 from indextts_jax.utils.strict_data import ConfigError
 
 WHOLE = {"train": ["trunk", "codes", "text", "positions"], "remat": False}

@@ -6,7 +6,7 @@ import pytest
 import support
 
 from indextts_jax.errors import InputError
-from indextts_jax.training.objectives.gpt import build
+from indextts_jax.training.objectives.gpt.objective import build
 
 CONFIG = support.tiny_config()
 

@@ -5,7 +5,7 @@ import support
 
 from importers.table import flatten
 from indextts_jax.models.components import structure
-from indextts_jax.training.objectives.gpt_initial import DRAWN, draw
+from indextts_jax.training.objectives.gpt.initial import DRAWN, draw
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -5,7 +5,7 @@ import pytest
 
 from indextts_jax.audio import features
 from indextts_jax.config import bundled_config
-from indextts_jax.training.objectives import mel_loss, spectra
+from indextts_jax.training.objectives.vocoder import mel_loss, spectra
 
 RATE = 22050
 

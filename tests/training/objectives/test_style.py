@@ -12,7 +12,8 @@ from indextts_jax.audio.features import centred, filter_bank
 from indextts_jax.config import StyleEncoderConfig, bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.models.style_encoder import BatchNorm, StyleEncoder, pooled
-from indextts_jax.training.objectives import style, style_rows
+from indextts_jax.training.objectives.style import objective as style
+from indextts_jax.training.objectives.style import rows as style_rows
 from indextts_jax.utils.strict_data import ConfigError
 
 KEY = jax.random.key(0)

@@ -11,8 +11,11 @@ from flax import nnx
 from indextts_jax.config import SemanticCodecConfig, SemanticEncoderConfig, bundled_config
 from indextts_jax.models.semantic_codec import SemanticCodec
 from indextts_jax.models.semantic_encoder import SemanticEncoder
-from indextts_jax.training.objectives import ctc, tokens, tokens_heads, tokens_rows
-from indextts_jax.training.objectives.tokens_options import TokensOptions
+from indextts_jax.training.objectives.tokens import ctc
+from indextts_jax.training.objectives.tokens import heads as tokens_heads
+from indextts_jax.training.objectives.tokens import objective as tokens
+from indextts_jax.training.objectives.tokens import rows as tokens_rows
+from indextts_jax.training.objectives.tokens.options import TokensOptions
 from indextts_jax.utils.strict_data import ConfigError
 
 KEY = jax.random.key(0)

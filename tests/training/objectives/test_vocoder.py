@@ -11,7 +11,8 @@ from indextts_jax.config import MelConfig, VocoderConfig, bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import structure
 from indextts_jax.models.vocoder import Vocoder
-from indextts_jax.training.objectives import discriminators, mel_loss, vocoder, weight_norm
+from indextts_jax.training.objectives.vocoder import discriminators, mel_loss, weight_norm
+from indextts_jax.training.objectives.vocoder import objective as vocoder
 from indextts_jax.utils.strict_data import ConfigError
 
 SEGMENT = 48

@@ -11,7 +11,7 @@ from indextts_jax.audio.features import log_mel
 from indextts_jax.audio.io import load_audio
 from indextts_jax.config import bundled_config
 from indextts_jax.models.vocoder import Vocoder
-from indextts_jax.training.objectives import vocoder
+from indextts_jax.training.objectives.vocoder import objective as vocoder
 
 FRAMES = 86  # a second
 STEPS = 1200

@@ -3,8 +3,8 @@ import numpy as np
 
 from indextts_jax.config import bundled_config
 from indextts_jax.models.components import structure
-from indextts_jax.training.objectives import weight_norm
-from indextts_jax.training.objectives.weight_norm import outputs_or_inputs
+from indextts_jax.training.objectives.vocoder import weight_norm
+from indextts_jax.training.objectives.vocoder.weight_norm import outputs_or_inputs
 
 
 def drawn(expected):

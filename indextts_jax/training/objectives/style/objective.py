@@ -17,9 +17,9 @@ from indextts_jax.config import ModelConfig
 from indextts_jax.layers.parameters import Table
 from indextts_jax.models.components import Params, structure
 from indextts_jax.models.style_encoder import BatchNorm, StyleEncoder
-from indextts_jax.training.objectives import style_rows
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
-from indextts_jax.training.objectives.style_options import StyleOptions
+from indextts_jax.training.objectives.style import rows as style_rows
+from indextts_jax.training.objectives.style.options import StyleOptions
 from indextts_jax.utils.strict_data import from_data
 
 if TYPE_CHECKING:

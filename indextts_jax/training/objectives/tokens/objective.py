@@ -16,11 +16,12 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from indextts_jax.config import ModelConfig, SemanticCodecConfig
 from indextts_jax.layers.masks import valid
 from indextts_jax.models.components import Params, structure
-from indextts_jax.training.objectives import codebook, ctc, tokens_rows
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
-from indextts_jax.training.objectives.codebook import Codebook
-from indextts_jax.training.objectives.tokens_heads import Heads
-from indextts_jax.training.objectives.tokens_options import TokensOptions
+from indextts_jax.training.objectives.tokens import codebook, ctc
+from indextts_jax.training.objectives.tokens import rows as tokens_rows
+from indextts_jax.training.objectives.tokens.codebook import Codebook
+from indextts_jax.training.objectives.tokens.heads import Heads
+from indextts_jax.training.objectives.tokens.options import TokensOptions
 from indextts_jax.utils.strict_data import from_data
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from indextts_jax.audio.features import mel_bank
 from indextts_jax.config import MelConfig
-from indextts_jax.training.objectives.spectra import magnitudes
+from indextts_jax.training.objectives.vocoder.spectra import magnitudes
 
 SCALES = tuple((32 << i, 5 << i) for i in range(7))  # samples of a window, bands
 OVERLAP = 4  # windows over each sample

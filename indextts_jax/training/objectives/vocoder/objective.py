@@ -20,11 +20,11 @@ from jaxtyping import Array, Float, Key
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import Params, structure
-from indextts_jax.training.objectives import discriminators, weight_norm
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
-from indextts_jax.training.objectives.mel_loss import mel_distances
-from indextts_jax.training.objectives.spectra import log_mel
-from indextts_jax.training.objectives.vocoder_options import DiscriminatorOptions, VocoderOptions
+from indextts_jax.training.objectives.vocoder import discriminators, weight_norm
+from indextts_jax.training.objectives.vocoder.mel_loss import mel_distances
+from indextts_jax.training.objectives.vocoder.options import DiscriminatorOptions, VocoderOptions
+from indextts_jax.training.objectives.vocoder.spectra import log_mel
 from indextts_jax.utils.strict_data import ConfigError, from_data
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.training.objectives.flow_options import FlowOptions
+from indextts_jax.training.objectives.flow.options import FlowOptions
 
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row

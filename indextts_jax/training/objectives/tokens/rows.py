@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from indextts_jax.training.objectives.base import Batch
-from indextts_jax.training.objectives.tokens_heads import PROSODY_BANDS, SYMBOLS
-from indextts_jax.training.objectives.tokens_options import BANDS, TokensOptions
+from indextts_jax.training.objectives.tokens.heads import PROSODY_BANDS, SYMBOLS
+from indextts_jax.training.objectives.tokens.options import BANDS, TokensOptions
 
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float32
 
-from indextts_jax.layers.sums import channel_sums
+from indextts_jax.layers.training.sums import channel_sums
 
 Signal = Float32[Array, "b n c"]
 Other = Float32[Array, "b s c"]  # of another length

@@ -10,10 +10,10 @@ from jaxtyping import Array, Float, Key
 
 from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.parameters import uniform
-from indextts_jax.layers.sums import add_bias
+from indextts_jax.layers.training.sums import add_bias
 from indextts_jax.models.components import Params
-from indextts_jax.training.objectives.spectra import magnitudes
-from indextts_jax.training.objectives.vocoder_options import DiscriminatorOptions
+from indextts_jax.training.objectives.vocoder.options import DiscriminatorOptions
+from indextts_jax.training.objectives.vocoder.spectra import magnitudes
 
 SLOPE = 0.1  # of the leaky ReLU below zero
 EPS = 1e-9  # added to the squares of a spectrum

@@ -14,7 +14,7 @@ from indextts_jax.audio.features import centred, filter_bank
 from indextts_jax.audio.io import soxr_resample
 from indextts_jax.errors import InputError
 from indextts_jax.training.objectives.base import Batch
-from indextts_jax.training.objectives.style_options import StyleOptions
+from indextts_jax.training.objectives.style.options import StyleOptions
 
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row

@@ -20,10 +20,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from indextts_jax.config import ModelConfig
-from indextts_jax.layers import adapted
-from indextts_jax.layers.adapted import attach, select
-from indextts_jax.layers.dropout import dropout, fold, row_keys
 from indextts_jax.layers.masks import valid, zero_padding
+from indextts_jax.layers.training import adapted
+from indextts_jax.layers.training.adapted import attach, select
+from indextts_jax.layers.training.dropout import dropout, fold, row_keys
 from indextts_jax.layers.wavenet import keep
 from indextts_jax.models import dit_training
 from indextts_jax.models.components import Params, structure
@@ -31,9 +31,9 @@ from indextts_jax.models.dit import DiT
 from indextts_jax.models.length_regulator import LengthRegulator
 from indextts_jax.models.semantic_codec import SemanticCodec
 from indextts_jax.sampling.flow import follow, noise, sample
-from indextts_jax.training.objectives import flow_batches
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
-from indextts_jax.training.objectives.flow_options import FlowOptions
+from indextts_jax.training.objectives.flow import batches as flow_batches
+from indextts_jax.training.objectives.flow.options import FlowOptions
 from indextts_jax.utils.strict_data import ConfigError, from_data
 
 if TYPE_CHECKING:

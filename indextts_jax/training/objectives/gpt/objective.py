@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from indextts_jax.config import ModelConfig
-from indextts_jax.layers.adapted import attach, draw, select
-from indextts_jax.layers.dropout import fold, row_keys
 from indextts_jax.layers.masks import valid
+from indextts_jax.layers.training.adapted import attach, draw, select
+from indextts_jax.layers.training.dropout import fold, row_keys
 from indextts_jax.models.components import Params, structure
 from indextts_jax.models.gpt_training import (
     LEAST_MASS,
@@ -31,9 +31,9 @@ from indextts_jax.models.gpt_training import (
     head_losses,
     hidden_states,
 )
-from indextts_jax.training.objectives import gpt_batches
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
-from indextts_jax.training.objectives.gpt_options import GROUPS, GPTOptions
+from indextts_jax.training.objectives.gpt import batches as gpt_batches
+from indextts_jax.training.objectives.gpt.options import GROUPS, GPTOptions
 from indextts_jax.utils.strict_data import from_data
 
 if TYPE_CHECKING:

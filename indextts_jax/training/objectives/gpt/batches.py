@@ -10,7 +10,7 @@ import numpy as np
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.training.objectives.base import Batch
-from indextts_jax.training.objectives.gpt_options import GPTOptions
+from indextts_jax.training.objectives.gpt.options import GPTOptions
 
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32, Key
 
-from indextts_jax.layers.dropout import dropout, fold
+from indextts_jax.layers.training.dropout import dropout, fold
 
 Tree = dict[Any, Any]
 DOWN, UP = "down", "up"

@@ -1,0 +1,1 @@
+"""The objective of the flow and its length regulator."""

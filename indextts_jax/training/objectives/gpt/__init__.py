@@ -1,0 +1,1 @@
+"""The objective of the GPT: cross-entropy of codes and text tokens."""

@@ -1,0 +1,1 @@
+"""The objective of the style encoder, from scratch."""

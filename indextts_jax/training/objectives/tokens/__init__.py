@@ -1,0 +1,1 @@
+"""The objective of semantic encoder and codec, from scratch."""

@@ -1,0 +1,1 @@
+"""The objectives of the vocoder: its mel loss, and its discriminators."""
