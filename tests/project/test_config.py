@@ -59,7 +59,8 @@ def test_the_wheel_takes_in_the_configurations_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["force-include"] == {"configs": "indextts_jax/configs"}
-    assert {path.name for path in (ROOT / "configs").iterdir()} == {f"{n}.yaml" for n in NAMES}
+    found = {path.name for path in (ROOT / "configs").glob("*.yaml")}
+    assert found == {f"{n}.yaml" for n in NAMES}
     assert not (ROOT / "indextts_jax" / "configs").exists()
 
 
