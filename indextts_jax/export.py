@@ -19,9 +19,9 @@ from indextts_jax.runtime.adapters import AppliedAdapter
 COMMON = ("run", "step", "checkpoint", *adapter_flags.FLAGS, "to", "base", "dst", "format", "force")
 EXAMPLES = (
     "export --run runs/anna --to checkpoint --dst anna_model",
-    "export --run runs/anna --to published --base checkpoints --dst anna_published",
+    "export --run runs/anna --to published --base checkpoints --dst published",
     "export --run runs/anna --to adapter --dst anna_adapter",
-    "export --checkpoint indextts2 --adapter anna_adapter --to checkpoint --dst anna_model",
+    "export --checkpoint indextts2 --adapter anna --to checkpoint --dst anna_model",
 )
 
 

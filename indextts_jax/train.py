@@ -47,9 +47,9 @@ COMMON = (
     "guard",
 )
 EXAMPLES = (
-    "train --recipe gpt_lora --data prepared --checkpoint indextts2 --dst runs/anna",
-    "train --dst runs/anna --resume --stop_after 2h45m",
-    "train --recipe flow_lora --data prepared --checkpoint indextts2 --dst runs/flow --dry_run",
+    "train --recipe gpt_lora --data clips --checkpoint indextts2 --dst anna",
+    "train --dst anna --resume --stop_after 2h45m",
+    "train --recipe flow_lora --data clips --checkpoint indextts2 --dst a --dry_run",
 )
 TERMINATED = 128 + signal.SIGTERM  # exit code
 

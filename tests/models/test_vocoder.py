@@ -114,7 +114,7 @@ def test_full_rows_need_no_lengths():
     params = nnx.to_pure_dict(state)
     (ours, samples), (expected, masked) = gradients(params), gradients(params, jnp.array([13, 13]))
 
-    np.testing.assert_array_equal(samples, masked)
+    np.testing.assert_allclose(samples, masked, rtol=0, atol=1e-6)  # other fusions round otherwise
     for mine, theirs in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
 

@@ -13,7 +13,7 @@ import pytest
 import indextts_jax
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("quickstart", "emotions", "import_and_verify")
+NAMES = ("quickstart", "emotions", "import_and_verify", "finetune")
 REPOSITORY = "indextts-jax/indextts_jax"
 
 
