@@ -21,7 +21,7 @@ EXAMPLES = (
     "export --run runs/anna --to checkpoint --dst anna_model",
     "export --run runs/anna --to published --base checkpoints --dst published",
     "export --run runs/anna --to adapter --dst anna_adapter",
-    "export --checkpoint indextts2 --adapter anna --to checkpoint --dst anna_model",
+    "export --checkpoint indextts2 --adapter anna --to checkpoint --dst new",
 )
 
 

@@ -49,7 +49,7 @@ COMMON = (
 EXAMPLES = (
     "train --recipe gpt_lora --data clips --checkpoint indextts2 --dst anna",
     "train --dst anna --resume --stop_after 2h45m",
-    "train --recipe flow_lora --data clips --checkpoint indextts2 --dst a --dry_run",
+    "train --recipe flow_lora --data clips --checkpoint base --dst a --dry_run",
 )
 TERMINATED = 128 + signal.SIGTERM  # exit code
 

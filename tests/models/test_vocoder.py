@@ -102,6 +102,7 @@ def test_a_frame_reaches_as_far_as_the_published_layers_reach():
     np.testing.assert_array_equal(reached, np.arange(first, last + 1))
 
 
+@pytest.mark.nightly
 def test_full_rows_need_no_lengths():
     graph, state = nnx.split(Vocoder(SMALL, rngs=nnx.Rngs(0)))
     mel = jnp.asarray(noise(2, 13, SMALL.mels))

@@ -3,6 +3,7 @@ import functools
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -120,7 +121,8 @@ def test_samples_that_do_not_reach_are_refused():
 
 
 def test_terms_are_those_of_the_waveform():
-    params, batch = state()
+    params, given = state()
+    batch = jax.tree.map(jnp.asarray, given)
     plain = weight_norm.fold(params["vocoder"], weight_norm.outputs_or_inputs)
     made = structure("vocoder", config()).bind(plain)(batch["mel"])
     graph, _ = nnx.split(
