@@ -92,6 +92,7 @@ def compiled():
     return run
 
 
+@pytest.mark.nightly
 def test_every_leaf_that_trains_has_a_gradient():
     gradients, _ = compiled()(params(), 0.5)
 
@@ -102,6 +103,7 @@ def test_every_leaf_that_trains_has_a_gradient():
             assert np.abs(leaf).max() > 0, f"no gradient of {jax.tree_util.keystr(path)}"
 
 
+@pytest.mark.nightly
 def test_statistics_are_all_tables_and_freeze_at_the_end():
     _, moving = compiled()(params(), 0.5)
     _, frozen = compiled()(params(), 0.95)

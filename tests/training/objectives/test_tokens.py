@@ -120,6 +120,7 @@ def test_letters_are_those_of_the_words():
     assert "".join(tokens_heads.SYMBOLS[i - 1] for i in spelled) == "IT'S A WELL KNOWN FACT"
 
 
+@pytest.mark.nightly
 def test_every_leaf_that_trains_has_a_gradient():
     gradients, _ = run()
 
@@ -132,6 +133,7 @@ def test_every_leaf_that_trains_has_a_gradient():
             assert np.abs(leaf).max() > 0, f"no gradient of {jax.tree_util.keystr(path)}"
 
 
+@pytest.mark.nightly
 def test_padding_changes_nothing():
     lengths = np.asarray(batch()["lengths"])
     padded = dict(batch())
@@ -146,6 +148,7 @@ def test_padding_changes_nothing():
         np.testing.assert_allclose(ours.terms[name].total, term.total, rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.nightly
 def test_terms_are_the_formulas():
     cfg, given = config(), params()
     _, outcome = run()
@@ -179,6 +182,7 @@ def test_terms_are_the_formulas():
         assert outcome.terms[name].count == count
 
 
+@pytest.mark.nightly
 def test_nothing_is_quantised_at_first():
     (_, free), (_, quantised) = run(0.05), run(0.5)
 
@@ -187,6 +191,7 @@ def test_nothing_is_quantised_at_first():
     assert free.terms["ctc_codes"].total != quantised.terms["ctc_codes"].total
 
 
+@pytest.mark.nightly
 def test_the_codebook_is_a_statistic():
     _, outcome = run()
 

@@ -120,11 +120,12 @@ def test_samples_that_do_not_reach_are_refused():
         objective().collate(rows(23), Cut(), 1.0, np.random.default_rng(0))
 
 
+@pytest.mark.nightly
 def test_terms_are_those_of_the_waveform():
     params, given = state()
     batch = jax.tree.map(jnp.asarray, given)
     plain = weight_norm.fold(params["vocoder"], weight_norm.outputs_or_inputs)
-    made = structure("vocoder", config()).bind(plain)(batch["mel"])
+    made = structure("vocoder", config()).bind(plain)(jnp.asarray(batch["mel"]))
     graph, _ = nnx.split(
         discriminators.Discriminators(objective().options.discriminators, rngs=nnx.Rngs(0))
     )
@@ -146,6 +147,7 @@ def test_terms_are_those_of_the_waveform():
         assert terms[name].count == 2
 
 
+@pytest.mark.nightly
 def test_each_part_trains_its_own_leaves_alone():
     for name, mine in (("model", "vocoder"), ("discriminators", "discriminators")):
         gradients = outcomes()[name][0]
@@ -163,6 +165,7 @@ def test_without_discriminators_there_is_the_mel_loss_alone():
     assert made.extra(KEY) == {}
 
 
+@pytest.mark.nightly
 def test_evaluation_gives_both_distances():
     params, batch = state()
 
