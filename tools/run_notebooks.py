@@ -130,6 +130,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     # What the cells call `python` is this one.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    # As in the default run of the tests: nearly all of the time is compiling.
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     with tempfile.TemporaryDirectory(prefix="indextts_jax_notebooks_") as folder:
         os.environ["INDEXTTS_JAX_CACHE"] = str(Path(folder) / "cache")
         for name in chosen:

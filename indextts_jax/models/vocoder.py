@@ -56,7 +56,7 @@ class Vocoder(nnx.Module):
     The end of a row is its true end, wherever the array ends: zeros follow it before every
     convolution, and its last sample is repeated in every activation. So a padded row gives what it
     gives alone. Without lengths every row is as long as the array: training, whose segments are
-    full, takes a third of the time without masks.
+    full, is faster without masks.
 
     Source: `BigVGAN` of the PyTorch release.
     """
