@@ -111,7 +111,7 @@ def test_the_needs_are_those_of_compiled_programs() -> None:
     fewer = fit(checkpoint, most.need.total - 1, wish)
     voice_alone = fit(checkpoint, 10**10, dataclasses.replace(wish, batch=1), analyses=False)
 
-    assert (most.settings.batch, most.dtype) == (4, None)
+    assert (most.settings.batch, most.run.dtype) == (4, None)
     assert most.need.parameters > 0
     assert most.need.program > 10**6
     assert fewer.need.total < most.need.total
