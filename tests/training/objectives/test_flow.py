@@ -199,7 +199,7 @@ def test_every_leaf_that_trains_has_a_gradient_and_recomputation_changes_none():
         found[remat] = gradient(params, batch, key)
 
     for path, leaf in jax.tree_util.tree_leaves_with_path(found[True]):
-        name = ".".join(key.key for key in path)
+        name = ".".join(str(key.key) for key in path)
         assert np.isfinite(leaf).all(), name
         if name.split(".")[0] in ("dit", "length_regulator"):
             assert np.abs(leaf).max() > 0, name
