@@ -42,7 +42,9 @@ def flow(**options: Any) -> FlowObjective:
 
 def params() -> dict[str, Any]:
     """The tiny parameters of its networks."""
-    return {name: support.tiny_params(name) for name in flow().components}
+    return {
+        name: jax.tree.map(jnp.asarray, support.tiny_params(name)) for name in flow().components
+    }
 
 
 def _no_keys(rows: int) -> Any:

