@@ -245,14 +245,20 @@ def memory_of(compiled: jax.stages.Compiled) -> Memory | None:
 
 def _compile(stage: jax.stages.Wrapped, arguments: tuple[Any, ...]) -> jax.stages.Compiled:
     # XLA for CPU writes programs without their code where they came from JAX's own cache (jaxlib
-    # 0.10.2: `Function ... not found` when run), so these must not lie there.
-    option = "jax_persistent_cache_min_compile_time_secs"
-    usual = getattr(jax.config, option)
-    jax.config.update(option, _NEVER)
+    # 0.10.2: `Function ... not found` when run). So these are never written there, and not found
+    # where the same program was compiled without a store: their keys have metadata besides.
+    apart = {
+        "jax_persistent_cache_min_compile_time_secs": _NEVER,
+        "jax_compilation_cache_include_metadata_in_key": True,
+    }
+    usual = {option: getattr(jax.config, option) for option in apart}
     try:
+        for option, value in apart.items():
+            jax.config.update(option, value)
         return stage.lower(*arguments).compile()
     finally:
-        jax.config.update(option, usual)
+        for option, value in usual.items():
+            jax.config.update(option, value)
 
 
 def _kind(leaf: Any) -> tuple[tuple[int, ...], Any, bool]:

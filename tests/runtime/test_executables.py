@@ -70,6 +70,22 @@ def test_a_kept_program_tells_its_memory_and_results(filled: Path) -> None:
     assert again.record.stage == "gpt double"
 
 
+def test_a_program_that_jax_keeps_as_well_is_compiled_anew(tmp_path: Path) -> None:
+    """XLA for CPU would write it without its code."""
+    option = "jax_persistent_cache_min_compile_time_secs"
+    usual = getattr(jax.config, option)
+    jax.config.update(option, 0.0)
+    try:
+        expected = jax.jit(double)(*ARGUMENTS)["y"]
+        jax.clear_caches()  # as in the next process
+        made(tmp_path)
+    finally:
+        jax.config.update(option, usual)
+    again = made(tmp_path)
+    assert again.kept
+    np.testing.assert_array_equal(again.call(*ARGUMENTS)["y"], expected)
+
+
 def test_other_shapes_are_another_program(filled: Path) -> None:
     other = made(filled, (ARGUMENTS[0], jnp.zeros((5, 3))))
     assert not other.kept
