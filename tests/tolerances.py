@@ -164,13 +164,11 @@ VALIDATION: dict[str, dict[str, tuple[float, float]]] = {
         "end_to_end/codec.quantized": (3e-07, 1.5e-06),
         "end_to_end/campplus.style": (1.2e-06, 4.3e-06),
         "end_to_end/conditioning.speaker_latents": (3e-06, 1.3e-05),
-        # Through seventeen layers of another component, so it has their rounding too: 4.9e-06 and
-        # 3.4e-06 at most in programs as users have them, 1.03e-05 and 7.1e-06 in the default run.
-        "end_to_end/conditioning.emovec_speaker": (5.1e-06, 2e-05),
+        "end_to_end/conditioning.emovec_speaker": (5.1e-06, 9.8e-06),
         "end_to_end/conditioning.emovec_emotion": (1e-05, 3e-05),
         "end_to_end/conditioning.emovec_alpha_0_6": (8e-06, 2.3e-05),
         "end_to_end/emotion_vector.matrix_part": (1.8e-07, 9.2e-07),
-        "end_to_end/emotion_vector.emovec": (3.6e-06, 1.4e-05),
+        "end_to_end/emotion_vector.emovec": (3.6e-06, 7.2e-06),
         "end_to_end/gpt.emovec": (8e-06, 2.3e-05),
         "end_to_end/gpt.speaker_latents": (3e-06, 1.3e-05),
         "end_to_end/length_regulator.prompt_in": (3e-07, 1.5e-06),
