@@ -1,8 +1,10 @@
 """The command `export`: what it refuses, and what it writes of a checkpoint with an adapter."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
+import damage
 import golden_copies
 import jax
 import numpy as np
@@ -22,15 +24,7 @@ from indextts_jax.runtime.model import load_model
 RANK = 2
 
 
-def run_export(*argv: object) -> int:
-    return runner.execute(
-        export.main,
-        export.define,
-        name="export",
-        summary="",
-        common=export.COMMON,
-        argv=[str(word) for word in argv],
-    )
+run_export = functools.partial(damage.run, export)
 
 
 @pytest.mark.parametrize(

@@ -7,28 +7,15 @@ import pytest
 import soundfile
 import support
 from command_runs import SPOKEN, run_import, run_synth
+from damage import run
 
 from indextts_jax import export, train
-from indextts_jax.cli import runner
 from indextts_jax.training.data.prepared import DataSettings, Row, create
 from indextts_jax.training.loop import log
 
 CLIPS, CODES, FRAMES = 12, 50, 86
 
 pytestmark = pytest.mark.nightly
-
-
-def run(module, *argv):
-    """The exit code of a command."""
-    name = module.__name__.rpartition(".")[2]
-    return runner.execute(
-        module.main,
-        module.define,
-        name=name,
-        summary="",
-        common=module.COMMON,
-        argv=[str(argument) for argument in argv],
-    )
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
 """A run as the model that it has made, and what export writes of it."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
+import damage
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +15,6 @@ from indextts_jax import export
 from indextts_jax.checkpoint import writing
 from indextts_jax.checkpoint.adapter import read_adapter
 from indextts_jax.checkpoint.reading import open_checkpoint
-from indextts_jax.cli import runner
 from indextts_jax.errors import InputError
 from indextts_jax.training.loop import folder as folders
 from indextts_jax.training.loop.folder import RunRecord
@@ -71,15 +72,7 @@ def factors() -> dict[str, np.ndarray]:
     }
 
 
-def run_export(*argv: object) -> int:
-    return runner.execute(
-        export.main,
-        export.define,
-        name="export",
-        summary="",
-        common=export.COMMON,
-        argv=[str(word) for word in argv],
-    )
+run_export = functools.partial(damage.run, export)
 
 
 def test_a_low_rank_run_is_an_adapter_or_a_merged_checkpoint(

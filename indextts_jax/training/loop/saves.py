@@ -20,7 +20,7 @@ import numpy as np
 from indextts_jax.checkpoint.arrays import read_arrays, write_arrays
 from indextts_jax.checkpoint.reading import CheckpointMismatch
 from indextts_jax.errors import Failure, InputError
-from indextts_jax.training.loop.state import State
+from indextts_jax.training.loop.state import State, tree_of
 from indextts_jax.training.recipe import SavesRecipe
 from indextts_jax.utils import hashing
 from indextts_jax.utils.atomic import persistently, write_whole
@@ -79,14 +79,7 @@ def trees_of(state: State) -> dict[str, Any]:
 
 
 def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, leaf in leaves.items():
-        *parents, last = path.split(".")
-        place = tree
-        for key in parents:
-            place = place.setdefault(key, {})
-        place[last] = leaf
-    return tree
+    return tree_of(leaves, {path: tuple(path.split(".")) for path in leaves})
 
 
 def _state_of(trees: Mapping[str, Any], like: State, step: int) -> State:
