@@ -45,7 +45,13 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
     text("dst", None, "Folder to write.", **own)
     choice("format", OURS, list(FORMATS), "Of an adapter: ours, or that of PEFT.", **own)
-    choice("dtype", None, list(DTYPES), "Of an adapter's factors; by default float32.", **own)
+    choice(
+        "dtype",
+        None,
+        list(DTYPES),
+        "Stored dtype of a checkpoint's weights or an adapter's factors; by default as it is.",
+        **own,
+    )
     absl_flags.DEFINE_bool("force", False, "Replace an earlier export at --dst.", **own)
     for auxiliary in AUXILIARY.values():
         text(

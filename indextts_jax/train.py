@@ -2,6 +2,7 @@
 
 python -m indextts_jax.train --recipe gpt_lora --data clips --checkpoint indextts2 --dst runs/anna
 python -m indextts_jax.train --dst runs/anna --resume
+python -m indextts_jax.train --recipe mini/all --data speech=a.jsonl,formant=b.jsonl --dst voice
 """
 
 import signal
@@ -13,6 +14,7 @@ from absl import flags as absl_flags
 
 from indextts_jax.cli import runner
 from indextts_jax.cli.interruption import INTERRUPTED, postponed
+from indextts_jax.cli.subcommand import run_command
 from indextts_jax.cli.terminal import say, warn
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder, devices
@@ -23,6 +25,9 @@ from indextts_jax.training.evaluation import report
 from indextts_jax.training.evaluation.guard import guard_of
 from indextts_jax.training.evaluation.samples import TEXTS, Samples, pace
 from indextts_jax.training.evaluation.speaking import scale_of
+from indextts_jax.training.from_scratch.commands import Plan
+from indextts_jax.training.from_scratch.description import bundled_builds, load_build
+from indextts_jax.training.from_scratch.run import run_build
 from indextts_jax.training.loop import folder as folders
 from indextts_jax.training.loop import log, stop
 from indextts_jax.training.loop.dry_run import estimate
@@ -58,9 +63,15 @@ def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     text, boolean = absl_flags.DEFINE_string, absl_flags.DEFINE_bool
-    names = ", ".join(bundled())
+    names = ", ".join([*bundled(), *bundled_builds()])
     text("recipe", None, f"What to train and how: a YAML file, or one of {names}.", **own)
-    text("data", None, "Folder made by python -m indextts_jax.prepare.", **own)
+    text(
+        "data",
+        None,
+        "Folder made by python -m indextts_jax.prepare; for a model from nothing "
+        f"({', '.join(bundled_builds())}) manifests by name: speech=a.jsonl,formant=b.jsonl.",
+        **own,
+    )
     text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
     text("dst", None, "Folder of the run.", **own)
     boolean("resume", False, "Go on with the run in --dst, from its last save.", **own)
@@ -73,6 +84,10 @@ def define(flags: absl_flags.FlagValues) -> None:
         f"With --resume: from {weights.FILE} in --dst, without moments.",
         **own,
     )
+    absl_flags.DEFINE_float(
+        "scale", 1.0, "Of the length of every stage of a model from nothing.", lower_bound=0, **own
+    )
+    boolean("ignore_bars", False, "Go on after a stage whose figures are not good enough.", **own)
     text("stop_after", None, "Save and end after this time, for instance 2h45m.", **own)
     boolean("dry_run", False, "Only say what trains, and what memory and time it takes.", **own)
     absl_flags.DEFINE_multi_string(
@@ -99,6 +114,8 @@ def main(flags: Any) -> int:
     folder = Path(flags.dst)
     limit = None if flags.stop_after is None else stop.seconds_of(flags.stop_after)
     deadline = stop.Deadline(limit)
+    if flags.recipe in bundled_builds():
+        return _build(flags, folder, deadline)
     recipe, data, checkpoint = _what(flags, folder)
     chosen = _devices(flags.device, flags.devices)
     say(f"Using device: {len(chosen)} x {devices.describe(chosen[0])}")
@@ -110,6 +127,30 @@ def main(flags: Any) -> int:
             say(str(estimate(session, folder)))
             return 0
         return _train(flags, folder, source, session, deadline)
+
+
+def _build(flags: Any, folder: Path, deadline: stop.Deadline) -> int:
+    """A model from nothing: every stage that is not done yet."""
+    build = load_build(flags.recipe)
+    pairs = [word.partition("=") for word in (flags.data or "").split(",")]
+    manifests = {name: path for name, _, path in pairs if path}
+    if set(manifests) != set(build.manifests):
+        wanted = ",".join(f"{name}=MANIFEST" for name in build.manifests)
+        raise InputError(f"data {flags.data}: expected {wanted}", "data")
+    plan = Plan(build, folder, manifests, flags.scale, flags.device)
+    with postponed(warn) as came:
+        ended = run_build(
+            plan,
+            lambda name, words: run_command(name, words, came),
+            deadline=deadline,
+            ignore_bars=flags.ignore_bars,
+            say=say,
+        )
+    if ended.stopped is None:
+        say(f"all {len(ended.done)} stages are done: {plan.model_after(build.stages[-1])}")
+    else:
+        say(f"stage {ended.stopped} is not finished; the same command goes on")
+    return ended.code
 
 
 def _what(flags: Any, folder: Path) -> tuple[Recipe, str, str | None]:

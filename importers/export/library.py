@@ -13,6 +13,7 @@ from importers.export.source import Source
 from importers.release.locate import AUXILIARY
 from indextts_jax.checkpoint import adapter as adapters
 from indextts_jax.checkpoint import writing
+from indextts_jax.config import DTYPES
 from indextts_jax.emotion.reader import COMPONENT as WORDS
 from indextts_jax.errors import InputError
 from indextts_jax.utils import hashing
@@ -33,7 +34,7 @@ class ExportOptions:
     dst: str | Path
     base: str | Path | None = None
     format: str = OURS
-    dtype: str | None = None  # of an adapter's factors; by default their own
+    dtype: str | None = None  # of an adapter's factors, or a checkpoint's weights; else their own
     force: bool = False
     w2v_bert: str | Path | None = None
     semantic_codec: str | Path | None = None
@@ -81,8 +82,14 @@ def check(options: ExportOptions) -> None:
         raise InputError(f"to must be one of {', '.join(TARGETS)}, got {options.to!r}", "to")
     if options.base is not None and options.to != PUBLISHED:
         raise InputError(f"base belongs to {PUBLISHED} files, not to: {options.to}", "base")
-    if options.to != ADAPTER and (options.format != OURS or options.dtype is not None):
-        raise InputError("format and dtype are those of an adapter", "format", "dtype")
+    if options.to != ADAPTER and options.format != OURS:
+        raise InputError("format is that of an adapter", "format")
+    if options.to == PUBLISHED and options.dtype is not None:
+        raise InputError("published files have a dtype of their own: give none", "dtype")
+    if options.dtype not in (None, *DTYPES):
+        raise InputError(
+            f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r:.40}", "dtype"
+        )
     flags = [name for name in (*AUXILIARY, WORDS) if getattr(options, name) is not None]
     if flags and options.base is None:
         raise InputError(f"{', '.join(flags)}: there is no base that it belongs to", *flags)
@@ -146,6 +153,8 @@ def _checkpoint(source: Source, options: ExportOptions) -> Exported:
     if saved is not None and saved.path == Path(options.dst).absolute():
         raise InputError(f"dst {options.dst} is the checkpoint that is exported", "dst")
     words = saved is not None and WORDS in saved.components
+    if options.dtype is not None:
+        source = dataclasses.replace(source, stored_dtype=options.dtype)
     writing.save(
         options.dst,
         config=source.config,

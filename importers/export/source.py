@@ -30,10 +30,13 @@ class Source:
     """Components that were trained, whole, in the place of the checkpoint's."""
     adapters: tuple[AppliedAdapter, ...] = ()
     notes: tuple[str, ...] = ()  # for whoever exports it
+    stored_dtype: str | None = None  # that weights are to be stored in; else as in the checkpoint
 
     @property
     def dtype(self) -> str:
         """What weights are stored in."""
+        if self.stored_dtype is not None:
+            return self.stored_dtype
         return "float32" if self.checkpoint is None else self.checkpoint.provenance.dtype
 
     @property

@@ -37,7 +37,7 @@ run_export = functools.partial(damage.run, export)
         (["--to=checkpoint", "--dst=a", "--base=b", "--checkpoint=c"], "--base belongs to"),
         (
             ["--to=published", "--dst=a", "--format=peft", "--checkpoint=c"],
-            "--format and --dtype are those of an adapter",
+            "--format is that of an adapter",
         ),
         (
             ["--to=published", "--dst=a", "--bigvgan=b", "--checkpoint=c"],

@@ -36,3 +36,7 @@ class Deadline:
         if self._end is not None and self._now() >= self._end:
             return "its time is up"
         return None
+
+    def left(self) -> float | None:
+        """Seconds until then; none where there is no end."""
+        return None if self._end is None else max(self._end - self._now(), 0.0)

@@ -1,0 +1,142 @@
+"""What each stage of a build still has to run, as commands of this package, and what has been done.
+
+DST/data/<name>    prepared data, by what is in it
+DST/runs/<stage>   the run of a stage
+DST/models/<stage> all components after it
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from indextts_jax.checkpoint.reading import is_checkpoint
+from indextts_jax.errors import Failure
+from indextts_jax.training import weights
+from indextts_jax.training.from_scratch.description import Build, Stage
+from indextts_jax.training.loop import folder as folders
+from indextts_jax.training.loop import log
+from indextts_jax.training.loop.saves import read_best, steps_in
+from indextts_jax.training.recipe import load_recipe
+
+DATA, RUNS, MODELS = "data", "runs", "models"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A build with its folder and its manifests."""
+
+    build: Build
+    dst: Path
+    manifests: Mapping[str, str]  # path of a manifest by its name
+    scale: float = 1.0  # of the length of every stage
+    device: str = "auto"
+
+    def run_of(self, stage: Stage) -> Path:
+        """The folder of a stage's run."""
+        return self.dst / RUNS / stage.name
+
+    def model_after(self, stage: Stage) -> Path:
+        """The checkpoint with everything that was trained up to a stage."""
+        return self.dst / MODELS / stage.name
+
+    def model_before(self, stage: Stage) -> Path | None:
+        """The checkpoint that a stage begins with; none for the first."""
+        place = self.build.stages.index(stage)
+        return self.model_after(self.build.stages[place - 1]) if place else None
+
+    def data_of(self, stage: Stage) -> Path:
+        """The folder of a stage's prepared data, which stages with the same options share."""
+        options = stage.data
+        own = "_own" if options.own_prompts else ""
+        return self.dst / DATA / ("_".join((*options.of, "for", *options.recipes)) + own)
+
+    def is_done(self, stage: Stage) -> bool:
+        """Whether a stage's model is there."""
+        return is_checkpoint(self.model_after(stage))
+
+    def is_trained(self, stage: Stage) -> bool:
+        """Whether a stage's run has come to its end."""
+        ends = [line for line in log.read(self.run_of(stage)) if line["kind"] == "end"]
+        if not ends or not steps_in(self.run_of(stage)):
+            return False
+        last, steps = ends[-1], folders.read_recipe(self.run_of(stage)).steps
+        return bool(last["step"] >= steps or last["reason"].startswith("no gain"))
+
+    def prepare(self, stage: Stage) -> list[str]:
+        """Arguments of `prepare` for a stage."""
+        options, before = stage.data, self.model_before(stage)
+        words = [f"--manifest={self.manifests[name]}" for name in options.of]
+        words += [f"--for={','.join(options.recipes)}", f"--dst={self.data_of(stage)}"]
+        if before is not None:
+            words.append(f"--checkpoint={before}")
+        else:
+            words += [f"--config={self.build.model}", f"--pieces={self.build.pieces}"]
+            words.append(f"--make_tokenizer={self.build.tokenizer}")
+        if options.own_prompts:
+            words.append("--own_prompts")
+        if options.validation is not None:
+            words.append(f"--validation={options.validation}")
+        return [*words, f"--device={self.device}"]
+
+    def train(self, stage: Stage, seconds: float | None) -> list[str]:
+        """Arguments of `train` for a stage, which may take so many seconds."""
+        run, before = self.run_of(stage), self.model_before(stage)
+        words = [f"--dst={run}", f"--data={self.data_of(stage)}", f"--device={self.device}"]
+        if before is not None:
+            words.append(f"--checkpoint={before}")
+        if seconds is not None:
+            words.append(f"--stop_after={max(seconds, 1):.0f}s")
+        if folders.is_run(run):
+            words.append("--resume")
+            if not steps_in(run) and (run / weights.FILE).is_file():
+                words.append("--weights_only")
+            return words
+        changes = dict(stage.changes) | self._shortened(stage)
+        words += [f"--set={key}={_yaml(value)}" for key, value in changes.items()]
+        return [*words, f"--recipe={stage.recipe}"]
+
+    def export(self, stage: Stage) -> list[str]:
+        """Arguments of `export` for a stage."""
+        return [
+            f"--run={self.run_of(stage)}",
+            "--to=checkpoint",
+            f"--dst={self.model_after(stage)}",
+            f"--dtype={self.build.dtype}",
+        ]
+
+    def check_bars(self, stage: Stage) -> dict[str, float]:
+        """The figures that a stage is judged by, of its best evaluation.
+
+        Raises:
+            Failure: if one is missing, or above what it may be.
+        """
+        run = self.run_of(stage)
+        best = read_best(run).best
+        lines = [line for line in log.read(run) if line["kind"] == "evaluation"]
+        found = [line for line in lines if line["step"] == best]
+        figures = found[-1] if found else {}
+        problems = []
+        for name, most in stage.bars.items():
+            value = figures.get(name)
+            if not isinstance(value, int | float) or value > most:
+                problems.append(f"{name} is {value}, expected at most {most}")
+        if problems:
+            raise Failure(
+                f"{stage.name}, step {best}: {'; '.join(problems)}; what comes after it cannot "
+                "mend this: train it for longer or on more speech, or --ignore_bars to go on"
+            )
+        return {name: float(figures[name]) for name in stage.bars}
+
+    def _shortened(self, stage: Stage) -> dict[str, float | int]:
+        """The length of a stage's recipe times `scale`."""
+        if self.scale == 1:
+            return {}
+        given = {key: str(value) for key, value in stage.changes.items()}
+        recipe = load_recipe(stage.recipe, given)
+        if recipe.steps:
+            return {"steps": max(1, round(recipe.steps * self.scale))}
+        return {"epochs": recipe.epochs * self.scale}
+
+
+def _yaml(value: object) -> str:
+    return "null" if value is None else str(value)

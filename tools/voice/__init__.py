@@ -1,0 +1,1 @@
+"""Speech for the built-in voice, and its package."""
