@@ -29,14 +29,17 @@ class Stage:
     name: str
     recipe: str
     data: DataOptions
-    changes: dict[str, str | int | float | None] = dataclasses.field(default_factory=dict)
+    changes: dict = dataclasses.field(default_factory=dict)
     """Values of the recipe by dotted path, as `train --set`."""
-    bars: dict[str, float] = dataclasses.field(default_factory=dict)
+    bars: dict = dataclasses.field(default_factory=dict)
     """Most that a figure of the best evaluation may be, by name: else the build ends here."""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise ConfigError(f"name: expected letters, digits and _, got {self.name!r:.40}")
+        for name, most in self.bars.items():
+            if not isinstance(most, int | float):
+                raise ConfigError(f"bars.{name}: expected a number, got {most!r:.40}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
