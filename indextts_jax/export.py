@@ -52,6 +52,12 @@ def define(flags: absl_flags.FlagValues) -> None:
         "Stored dtype of a checkpoint's weights or an adapter's factors; by default as it is.",
         **own,
     )
+    text(
+        "settings",
+        None,
+        "YAML file of what a checkpoint speaks with by default, for instance steps: 10.",
+        **own,
+    )
     absl_flags.DEFINE_bool("force", False, "Replace an earlier export at --dst.", **own)
     for auxiliary in AUXILIARY.values():
         text(

@@ -7,8 +7,10 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
+from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.cli import runner, settings_flags, text_flags
 from indextts_jax.cli.terminal import say, stage_bar
+from indextts_jax.engine.settings import settings_of
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.planning.memory import fit, parse_size
@@ -68,7 +70,9 @@ def main(flags: Any) -> None:
         raise InputError("give --checkpoint DIR (made by python -m indextts_jax.import)")
     if flags.calibrate and (flags.speaker is None) == (flags.voice is None):
         raise InputError("--calibrate needs --speaker or --voice, one of them")
-    text, settings = text_flags.given_text(flags), settings_flags.settings(flags)
+    text = text_flags.given_text(flags)
+    usual = settings_of(open_checkpoint(flags.checkpoint).settings)
+    settings = settings_flags.settings(flags, usual)
     run = settings_flags.run_config(flags)
     limit = None if flags.max_memory is None else parse_size(flags.max_memory)
     device = devices.choose(flags.device)

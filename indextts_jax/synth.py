@@ -12,6 +12,7 @@ from absl import flags as absl_flags
 
 from indextts_jax.audio.output import STDOUT, check_output, raw
 from indextts_jax.audio.quality import FIRST, beginning
+from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.cli import (
     adapter_flags,
     emotion_flags,
@@ -27,7 +28,7 @@ from indextts_jax.config import RunConfig
 from indextts_jax.engine import demo
 from indextts_jax.engine.recipe import to_comment, write_down
 from indextts_jax.engine.request import Request
-from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.settings import Settings, settings_of
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, SPEAKING
@@ -199,7 +200,6 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
     if flags.demo and flags.adapter:
         raise InputError("--adapter needs --checkpoint: the built-in model has none")
     text = text_flags.text_to_speak(flags, demo.DEMO_TEXT if flags.demo else None)
-    settings = settings_flags.settings(flags)
     emotion = emotion_flags.parse(flags, text)
     speaker = prompt_flags.speaker(flags, demo.demo_speaker() if flags.demo else None)
     if flags.output != STDOUT:
@@ -209,7 +209,8 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
         raise InputError(
             f"--prompt_excerpt is for recordings: the voice {flags.voice} has its own excerpt"
         )
-    return text, settings, emotion, speaker
+    usual = None if flags.demo else settings_of(open_checkpoint(flags.checkpoint).settings)
+    return text, settings_flags.settings(flags, usual), emotion, speaker
 
 
 def _open(

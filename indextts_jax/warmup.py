@@ -16,7 +16,7 @@ from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.cli import runner, settings_flags
 from indextts_jax.cli.terminal import say, stage_bar, warn
 from indextts_jax.emotion.reader import COMPONENT
-from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.settings import Settings, settings_of
 from indextts_jax.errors import InputError
 from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.planning.warmup import (
@@ -100,7 +100,8 @@ def main(flags: Any) -> None:
 
 def _compile(flags: Any, kept: ExecutableStore) -> None:
     """Compiles what is asked for, with a line for each program."""
-    settings, run = settings_flags.settings(flags), settings_flags.run_config(flags)
+    usual = settings_of(open_checkpoint(flags.checkpoint).settings)
+    settings, run = settings_flags.settings(flags, usual), settings_flags.run_config(flags)
     start, counts, now = time.perf_counter(), {True: 0, False: 0}, ["what the others need", ""]
 
     def notice(program: Executable) -> None:

@@ -13,8 +13,10 @@ from importers.export.source import Source
 from importers.release.locate import AUXILIARY
 from indextts_jax.checkpoint import adapter as adapters
 from indextts_jax.checkpoint import writing
+from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.config import DTYPES
 from indextts_jax.emotion.reader import COMPONENT as WORDS
+from indextts_jax.engine.settings import settings_of
 from indextts_jax.errors import InputError
 from indextts_jax.utils import hashing
 from indextts_jax.utils.atomic import put_in_place, staging
@@ -35,6 +37,7 @@ class ExportOptions:
     base: str | Path | None = None
     format: str = OURS
     dtype: str | None = None  # of an adapter's factors, or a checkpoint's weights; else their own
+    settings: str | Path | None = None  # of a checkpoint: YAML, instead of those that it has
     force: bool = False
     w2v_bert: str | Path | None = None
     semantic_codec: str | Path | None = None
@@ -86,6 +89,8 @@ def check(options: ExportOptions) -> None:
         raise InputError("format is that of an adapter", "format")
     if options.to == PUBLISHED and options.dtype is not None:
         raise InputError("published files have a dtype of their own: give none", "dtype")
+    if options.to != CHECKPOINT and options.settings is not None:
+        raise InputError(f"settings are those of a checkpoint, not of: {options.to}", "settings")
     if options.dtype not in (None, *DTYPES):
         raise InputError(
             f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r:.40}", "dtype"
@@ -164,9 +169,22 @@ def _checkpoint(source: Source, options: ExportOptions) -> Exported:
         sources=source.origins,
         ignored=source.ignored,
         force=options.force,
+        settings=_settings(options, saved),
         emotion_tokenizer=saved.emotion_tokenizer if saved is not None and words else None,
     )
     return Exported(Path(options.dst), notes=_notes(source))
+
+
+def _settings(options: ExportOptions, saved: Checkpoint | None) -> bytes | None:
+    """The settings that the checkpoint is to speak with, if not with the reference's."""
+    if options.settings is None:
+        return None if saved is None else saved.settings
+    try:
+        data = Path(options.settings).read_bytes()
+    except OSError as error:
+        raise InputError(f"settings {options.settings}: {error.strerror}", "settings") from error
+    settings_of(data, str(options.settings))  # for what it refuses
+    return data
 
 
 def _adapter(source: Source, options: ExportOptions) -> Exported:

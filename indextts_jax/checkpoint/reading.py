@@ -28,6 +28,7 @@ from indextts_jax.utils import hashing
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.model"
 EMOTION_TOKENIZER = "text_emotion_tokenizer.json"  # where there is that component
+SETTINGS = "settings.yaml"  # where a model speaks best with others than the reference's
 INDEX, MARKER = "_CHECKPOINT_METADATA", "orbax.checkpoint"
 
 
@@ -52,6 +53,13 @@ class Checkpoint:
     def components(self) -> tuple[str, ...]:
         """Names of the components that it holds."""
         return tuple(record.name for record in self.provenance.components)
+
+    @property
+    def settings(self) -> bytes | None:
+        """The file of the settings that this model speaks with unless others are given, if any."""
+        if SETTINGS not in {record.name for record in self.provenance.files}:
+            return None
+        return (self.path / SETTINGS).read_bytes()
 
     @property
     def emotion_tokenizer(self) -> bytes:

@@ -21,6 +21,7 @@ from indextts_jax.checkpoint.reading import (
     EMOTION_TOKENIZER,
     INDEX,
     MARKER,
+    SETTINGS,
     TOKENIZER,
     Checkpoint,
     CheckpointMismatch,
@@ -68,6 +69,7 @@ def save(
     ignored: Sequence[str] = (),
     force: bool = False,
     emotion_tokenizer: bytes | None = None,
+    settings: bytes | None = None,
     base: Checkpoint | None = None,
     kept: Sequence[str] = (),
 ) -> Provenance:
@@ -105,6 +107,8 @@ def save(
         files[TOKENIZER] = tokenizer
         if emotion_tokenizer is not None:
             files[EMOTION_TOKENIZER] = emotion_tokenizer
+        if settings is not None:
+            files[SETTINGS] = settings
         try:
             for name, data in files.items():
                 (model / name).write_bytes(data)

@@ -66,30 +66,43 @@ def define(flags: absl_flags.FlagValues) -> None:
     switch("fused_attention", False, "On NVIDIA GPUs: attention in kernels.", **own)
 
 
-def settings(flags: Any) -> Settings:
-    """How to speak, as the flags say.
+def settings(flags: Any, usual: Settings | None = None) -> Settings:
+    """How to speak, as the flags say; where one is not given, as `usual` says.
 
     Raises:
         InputError: for settings that cannot be, or something wrong with the glossary.
     """
+    usual = usual or Settings()
+
+    def value(name: str, instead: Any) -> Any:
+        flag = flags[name]
+        return instead if flag.using_default_value else flag.value
+
+    ours, timing = usual.sampling, usual.timing
     return Settings(
         sampling=SamplingConfig(
-            beams=flags.beams,
-            sample=not flags.greedy,
-            temperature=flags.temperature,
-            top_k=flags.top_k,
-            top_p=flags.top_p,
-            repetition_penalty=flags.repetition_penalty,
-            length_penalty=flags.length_penalty,
+            beams=value("beams", ours.beams),
+            sample=not value("greedy", not ours.sample),
+            temperature=value("temperature", ours.temperature),
+            top_k=value("top_k", ours.top_k),
+            top_p=value("top_p", ours.top_p),
+            repetition_penalty=value("repetition_penalty", ours.repetition_penalty),
+            length_penalty=value("length_penalty", ours.length_penalty),
         ),
-        max_codes=flags.max_codes,
-        segment_tokens=flags.segment_tokens,
-        steps=flags.steps,
-        guidance=flags.guidance,
-        timing=Timing(speed=flags.speed, duration=flags.duration),
-        retries=flags.retries,
-        batch=flags.batch,
-        **text_flags.values(flags),
+        max_codes=value("max_codes", usual.max_codes),
+        segment_tokens=value("segment_tokens", usual.segment_tokens),
+        steps=value("steps", usual.steps),
+        guidance=value("guidance", usual.guidance),
+        timing=Timing(
+            speed=value("speed", timing.speed), duration=value("duration", timing.duration)
+        ),
+        retries=value("retries", usual.retries),
+        batch=value("batch", usual.batch),
+        text_compat=value("text_compat", usual.text_compat),
+        strict_text=value("strict_text", usual.strict_text),
+        quick_tokens=value("quick_tokens", usual.quick_tokens),
+        pause=value("pause", usual.pause),
+        glossary=text_flags.glossary(flags),
     )
 
 

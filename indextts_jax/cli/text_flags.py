@@ -49,19 +49,13 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
 
 
-def values(flags: Any) -> dict[str, Any]:
-    """What the flags say, by the names that `Settings` has.
+def glossary(flags: Any) -> Glossary | None:
+    """The glossary that is asked for.
 
     Raises:
-        InputError: if there is something wrong with the glossary.
+        InputError: if there is something wrong with it.
     """
-    return {
-        "text_compat": flags.text_compat,
-        "glossary": Glossary.load(flags.glossary) if flags.glossary else None,
-        "strict_text": flags.strict_text,
-        "quick_tokens": flags.quick_tokens,
-        "pause": flags.pause,
-    }
+    return Glossary.load(flags.glossary) if flags.glossary else None
 
 
 def reading(flags: Any) -> TextSettings:
@@ -70,14 +64,13 @@ def reading(flags: Any) -> TextSettings:
     Raises:
         InputError: if there is something wrong with them, or with the glossary.
     """
-    asked = values(flags)
     return TextSettings(
-        compat=asked["text_compat"],
+        compat=flags.text_compat,
         segment_tokens=flags.segment_tokens,
-        quick_tokens=asked["quick_tokens"],
-        pause=asked["pause"],
-        glossary=asked["glossary"],
-        strict=asked["strict_text"],
+        quick_tokens=flags.quick_tokens,
+        pause=flags.pause,
+        glossary=glossary(flags),
+        strict=flags.strict_text,
     )
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.request import Request
-from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.settings import Settings, settings_of
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.runtime import devices
@@ -108,7 +108,7 @@ def write_down(
         speaker_start=request.voice.start,
         emotion=emotion,
         seed=request.seed,
-        settings=request.settings,
+        settings=request.settings or settings_of(model.settings),
     )
 
 

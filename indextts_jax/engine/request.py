@@ -20,7 +20,7 @@ class Request:
     voice: Voice
     emotion: Emotion = dataclasses.field(default_factory=Emotion)
     seed: int = 0
-    settings: Settings = dataclasses.field(default_factory=Settings)
+    settings: Settings | None = None  # by default those of the checkpoint, or the reference's
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

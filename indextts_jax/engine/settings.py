@@ -1,6 +1,9 @@
 """How to speak: the settings of a request, and the limits that a model sets to them."""
 
 import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
 
 from indextts_jax.engine.pace import Timing
 from indextts_jax.errors import InputError
@@ -8,6 +11,8 @@ from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.text.frontend import TextSettings
 from indextts_jax.text.glossary import Glossary
+from indextts_jax.utils import strict_yaml
+from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
 PAUSE = 0.2  # seconds of silence between segments
 
@@ -62,6 +67,40 @@ class Settings:
             glossary=self.glossary,
             strict=self.strict_text,
         )
+
+
+@functools.lru_cache(maxsize=16)
+def settings_of(text: bytes | None, where: str = "settings.yaml") -> Settings:
+    """The settings that a model speaks with unless others are given: the reference's, or its own.
+
+    `text` is YAML in the form of `Settings`; what it leaves out stays as the reference has it.
+
+    Raises:
+        ConfigError: for a key that there is not, or a value that cannot be.
+    """
+    usual = Settings()
+    if text is None:
+        return usual
+    try:
+        given = strict_yaml.parse(text.decode())
+    except ValueError as error:
+        raise ConfigError(f"{where} is not valid YAML: {error!s:.200}") from error
+    if not isinstance(given, Mapping) or "glossary" in given:
+        raise ConfigError(f"{where}: expected settings by name, without a glossary")
+    try:
+        return from_data(Settings, _merged(to_data(usual), given))
+    except InputError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _merged(usual: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`usual` with the values of `given`, at every depth."""
+    result = dict(usual)
+    for key, value in given.items():
+        inner = usual.get(key)
+        nested = isinstance(inner, dict) and isinstance(value, Mapping)
+        result[key] = _merged(inner, value) if nested and inner is not None else value
+    return result
 
 
 def limit(name: str, wish: int | None, usual: int, holds: int) -> int:

@@ -19,7 +19,7 @@ from indextts_jax.emotion.request import Emotion, explain_unused
 from indextts_jax.engine.delivery import ScriptRequest, deliver
 from indextts_jax.engine.parts import Part, Progress
 from indextts_jax.engine.request import Request
-from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
+from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit, settings_of
 from indextts_jax.engine.speech import Speech
 from indextts_jax.errors import Failure, InputError, PromptWarning
 from indextts_jax.models.components import ENCODERS, SPEAKING
@@ -89,6 +89,11 @@ class IndexTTS:
     def sample_rate(self) -> int:
         """Samples a second (Hz) of all that is spoken."""
         return self.model.config.mel.sample_rate
+
+    @property
+    def settings(self) -> Settings:
+        """How it speaks where a call gives no settings: the checkpoint's, or the reference's."""
+        return settings_of(self.model.settings)
 
     def voice(
         self, path: str | Path, clock: Clock | None = None, *, excerpt: str | float = FIRST
@@ -161,7 +166,10 @@ class IndexTTS:
         Raises:
             InputError: if nothing in the text can be spoken.
         """
-        script = self.script(text, Settings(segment_tokens=limit))
+        settings = self.settings
+        if limit is not None:
+            settings = dataclasses.replace(settings, segment_tokens=limit)
+        script = self.script(text, settings)
         return [list(segment.ids) for segment in script.segments]
 
     def script(self, text: str, settings: Settings | None = None) -> Script:
@@ -170,7 +178,7 @@ class IndexTTS:
         Raises:
             InputError: if nothing in the text can be spoken, or it is refused.
         """
-        settings = settings or Settings()
+        settings = settings or self.settings
         size = segment_limit(self.model, settings.segment_tokens)
         script = _prepared(TextFrontend(self.model.tokenizer, settings.reading(size)), text)
         if not script.segments:
@@ -228,7 +236,8 @@ class IndexTTS:
         in_order: bool,
     ) -> Generator[Part, None, None]:
         """The parts in order; or with the settings' batch, as they are ready."""
-        prepare, settings = self._prepare(request), request.settings
+        settings = request.settings or self.settings
+        prepare = self._prepare(request, settings)
 
         def parts() -> Generator[Part, None, None]:
             clock = Clock(on_stage)
@@ -242,13 +251,13 @@ class IndexTTS:
 
         return parts()
 
-    def _prepare(self, request: Request) -> Callable[[Clock], ScriptRequest]:
+    def _prepare(self, request: Request, settings: Settings) -> Callable[[Clock], ScriptRequest]:
         """What makes the work of a request; the request itself is refused here if it must be."""
         if request.emotion.unused:
             notify(explain_unused(request.emotion))
         emotion = request.emotion.effective()
-        max_codes_of(self.model, request.settings)
-        script = self.script(request.text, request.settings)
+        max_codes_of(self.model, settings)
+        script = self.script(request.text, settings)
         notify_text(script)
         if emotion.text is not None:
             self._emotion_reader()
@@ -293,13 +302,13 @@ class IndexTTS:
         Raises:
             InputError, ReplyError: as `speak`, naming the request.
         """
-        common = settings or (requests[0].settings if requests else Settings())
+        common = settings or (requests[0].settings if requests else None) or self.settings
         prepared = []
         for number, one in enumerate(requests):
             try:
-                if settings is None and one.settings != common:
+                if settings is None and (one.settings or self.settings) != common:
                     raise InputError("its settings differ from those of request 0")
-                prepared.append(self._prepare(dataclasses.replace(one, settings=common)))
+                prepared.append(self._prepare(one, common))
             except InputError as error:
                 raise InputError(f"request {number} (from 0): {error}") from error
 

@@ -114,6 +114,7 @@ class Model:
     provenance: Provenance | None = None  # of the checkpoint that it came from
     run: RunConfig = dataclasses.field(default_factory=RunConfig)
     adapters: tuple[AdapterUse, ...] = ()  # that were merged into the parameters
+    settings: bytes | None = None  # YAML: what to speak with unless others are given
 
     @property
     def buckets(self) -> BucketConfig:
@@ -214,4 +215,5 @@ def load_model(
         for name in names:  # one after the other: stored and cast arrays lie in memory together
             params[name]
     uses = tuple(applied.use for applied in adapters)
-    return Model(saved.config, params, Tokenizer(saved.tokenizer), saved.provenance, run, uses)
+    tokenizer = Tokenizer(saved.tokenizer)
+    return Model(saved.config, params, tokenizer, saved.provenance, run, uses, saved.settings)

@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from indextts_jax.checkpoint.reading import is_checkpoint
 from indextts_jax.errors import Failure
 from indextts_jax.training import weights
@@ -96,13 +98,18 @@ class Plan:
         return [*words, f"--recipe={stage.recipe}"]
 
     def export(self, stage: Stage) -> list[str]:
-        """Arguments of `export` for a stage."""
-        return [
+        """Arguments of `export` for a stage; the last model gets the settings of the build."""
+        words = [
             f"--run={self.run_of(stage)}",
             "--to=checkpoint",
             f"--dst={self.model_after(stage)}",
             f"--dtype={self.build.dtype}",
         ]
+        if stage is self.build.stages[-1] and self.build.settings:
+            path = self.dst / "settings.yaml"
+            path.write_text(yaml.safe_dump(self.build.settings), encoding="utf-8")
+            words.append(f"--settings={path}")
+        return words
 
     def check_bars(self, stage: Stage) -> dict[str, float]:
         """The figures that a stage is judged by, of its best evaluation.

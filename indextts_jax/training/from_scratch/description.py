@@ -51,6 +51,8 @@ class Build:
     pieces: int
     dtype: str = "float32"  # that finished components are stored in, and trained on from there
     stages: tuple[Stage, ...]
+    settings: dict = dataclasses.field(default_factory=dict)
+    """What the finished model speaks with by default, as `Settings` has it."""
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
