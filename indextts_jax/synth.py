@@ -200,6 +200,7 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
     if flags.demo and flags.adapter:
         raise InputError("--adapter needs --checkpoint: the built-in model has none")
     text = text_flags.text_to_speak(flags, demo.DEMO_TEXT if flags.demo else None)
+    settings = settings_flags.settings(flags)  # before the checkpoint: for what it refuses
     emotion = emotion_flags.parse(flags, text)
     speaker = prompt_flags.speaker(flags, demo.demo_speaker() if flags.demo else None)
     if flags.output != STDOUT:
@@ -209,8 +210,10 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
         raise InputError(
             f"--prompt_excerpt is for recordings: the voice {flags.voice} has its own excerpt"
         )
-    usual = None if flags.demo else settings_of(open_checkpoint(flags.checkpoint).settings)
-    return text, settings_flags.settings(flags, usual), emotion, speaker
+    if not flags.demo:
+        usual = settings_of(open_checkpoint(flags.checkpoint).settings)
+        settings = settings_flags.settings(flags, usual)
+    return text, settings, emotion, speaker
 
 
 def _open(

@@ -41,7 +41,7 @@ SHARDS = "shards"
 TOKENIZER = "tokenizer.model"  # the SentencePiece model that made the text tokens
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # itself a key of what is found out about it
 class Prepared:
     """Prepared data that is open. Threads may share it."""
 

@@ -53,8 +53,9 @@ class Plan:
         return self.dst / DATA / ("_".join((*options.of, "for", *options.recipes)) + own)
 
     def is_done(self, stage: Stage) -> bool:
-        """Whether a stage's model is there."""
-        return is_checkpoint(self.model_after(stage))
+        """Whether a stage's model is there, or that of a later one, which holds it."""
+        later = self.build.stages[self.build.stages.index(stage) :]
+        return any(is_checkpoint(self.model_after(one)) for one in later)
 
     def is_trained(self, stage: Stage) -> bool:
         """Whether a stage's run has come to its end."""

@@ -169,6 +169,8 @@ def train(
         logged = Log(folder, step, tuple(listeners))
         if weights is not None:
             logged.add(RESTARTED, step, {})
+            saves.save(state, step)  # from here on the run is like any other
+            saves.wait()
         marks = [line["step"] for line in log.read(folder) if line["kind"] == RESTARTED]
         setup = dataclasses.replace(session.setup, restarted=marks[-1] if marks else None)
         run = Run(

@@ -143,3 +143,9 @@ def test_data_of_another_tokenizer_or_mel_is_refused(tmp_path: Path) -> None:
     other = dataclasses.replace(data, settings=DataSettings(sample_rate=24000))
     with pytest.raises(InputError, match="24000 Hz with a hop of 256 samples, the model has 22050"):
         other.check_model(config, b"")
+
+
+def test_what_is_found_out_about_data_can_be_kept_by_it(tmp_path: Path) -> None:
+    some(tmp_path)
+    data = Prepared.open(tmp_path)
+    assert {data: "kept"}[data] == "kept"
