@@ -71,10 +71,10 @@ def main(flags: Any) -> None:
     if flags.calibrate and (flags.speaker is None) == (flags.voice is None):
         raise InputError("--calibrate needs --speaker or --voice, one of them")
     text = text_flags.given_text(flags)
-    usual = settings_of(open_checkpoint(flags.checkpoint).settings)
-    settings = settings_flags.settings(flags, usual)
     run = settings_flags.run_config(flags)
     limit = None if flags.max_memory is None else parse_size(flags.max_memory)
+    usual = settings_of(open_checkpoint(flags.checkpoint).settings)
+    settings = settings_flags.settings(flags, usual)
     device = devices.choose(flags.device)
     cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Planning") as on_stage:

@@ -76,7 +76,9 @@ def settings(flags: Any, usual: Settings | None = None) -> Settings:
 
     def value(name: str, instead: Any) -> Any:
         flag = flags[name]
-        return instead if flag.using_default_value else flag.value
+        # A flag's second name sets the value alone.
+        given = not flag.using_default_value or flag.value != flag.default
+        return flag.value if given else instead
 
     ours, timing = usual.sampling, usual.timing
     return Settings(
