@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
 HEADS, FOLLOWED = "tokens_heads", "tokens_codebook"  # of training alone
+KEPT = "ctc_head"  # what a checkpoint keeps of the heads
 ROWS = "semantic_codec.quantiser.codebook.embedding"
 
 
@@ -81,6 +82,11 @@ class TokensObjective:
         names = ("ctc_features", "ctc_codes", "reconstruction", "commitment", "prosody")
         weights = {name: getattr(self.options, name) for name in names}
         return (Part("model", trains, self.loss, weights),)
+
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """The head that knows which codes spell what: alignments are made with it."""
+        return {KEPT: HEADS} if self.options.ctc_codes > 0 else {}
 
     def size(self, row: Row) -> float:
         """Seconds of the clip."""

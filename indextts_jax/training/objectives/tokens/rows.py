@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
+from indextts_jax.models.training_heads import SYMBOLS
 from indextts_jax.training.objectives.base import Batch
-from indextts_jax.training.objectives.tokens.heads import PROSODY_BANDS, SYMBOLS
+from indextts_jax.training.objectives.tokens.heads import PROSODY_BANDS
 from indextts_jax.training.objectives.tokens.options import BANDS, TokensOptions
 
 if TYPE_CHECKING:
