@@ -43,28 +43,3 @@ def test_labels_that_do_not_fit_are_found():
     fits = ctc.feasible(FRAMES, LABELS, COUNTS)
 
     np.testing.assert_array_equal(fits, [True, True, True, False])  # three ones need five frames
-
-
-def collapsed(path):
-    return ctc.greedy(np.eye(5)[list(path)])
-
-
-def test_best_path_is_the_best_of_all_paths():
-    import itertools
-
-    scores = np.asarray(jax.nn.log_softmax(logits()[0, :6]))
-    labels = np.array([2, 2, 4])
-    every = [p for p in itertools.product(range(5), repeat=6) if collapsed(p) == [2, 2, 4]]
-    best = max(every, key=lambda path: sum(scores[t, state] for t, state in enumerate(path)))
-
-    ours = ctc.best_path(scores, labels)
-
-    voiced = np.flatnonzero(np.array(best) != ctc.BLANK)
-    np.testing.assert_array_equal(labels[ours[voiced]], np.array(best)[voiced])
-    assert list(ours) == sorted(ours)
-    assert set(ours) == {0, 1, 2}
-
-
-def test_best_path_refuses_labels_that_do_not_fit():
-    with pytest.raises(ValueError, match="3 labels do not fit into 4 frames"):
-        ctc.best_path(logits()[0, :4], np.array([1, 1, 1]))

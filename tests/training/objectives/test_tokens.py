@@ -114,12 +114,6 @@ def run(progress=1.0, given=None):
     return compiled()(params(), given | {"progress": jnp.full(len(FRAMES), progress)})
 
 
-def test_letters_are_those_of_the_words():
-    spelled = tokens_rows.letters("  It’s  a well-known, fact! ")
-
-    assert "".join(tokens_heads.SYMBOLS[i - 1] for i in spelled) == "IT'S A WELL KNOWN FACT"
-
-
 @pytest.mark.nightly
 def test_every_leaf_that_trains_has_a_gradient():
     gradients, _ = run()

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss, and the best path, over padded labels."""
+"""Connectionist temporal classification over padded labels: the loss, and what is read."""
 
 import jax
 import jax.numpy as jnp
@@ -67,42 +67,6 @@ def ctc_losses(
     ends = jnp.take_along_axis(reached, jnp.concatenate([last, jnp.maximum(last - 1, 0)], 1), 1)
     ends = jnp.where(jnp.arange(2) <= last, ends, NEVER)  # without labels there is the blank alone
     return jnp.where(feasible(frames, labels, counts), -jax.nn.logsumexp(ends, axis=1), 0)
-
-
-def best_path(
-    scores: Float[np.ndarray, "t v"], labels: Int[np.ndarray, " s"]
-) -> Int[np.ndarray, " t"]:
-    """For each frame the number of the label that the likeliest path voices there, on the host.
-
-    Frames of blanks belong to the label before them, those at the beginning to the first.
-
-    Raises:
-        ValueError: if there are no labels, or more than the frames can hold.
-    """
-    time, count = len(scores), len(labels)
-    repeats = int(np.sum(labels[1:] == labels[:-1]))
-    if not count or time < count + repeats:
-        raise ValueError(f"{count} labels do not fit into {time} frames")
-    states = np.zeros(2 * count + 1, np.int64)
-    states[1::2] = labels
-    skips = np.zeros(len(states), bool)
-    skips[3::2] = labels[1:] != labels[:-1]
-    emitted = scores[:, states].astype(np.float64)
-    reached = np.full(len(states), -np.inf)
-    reached[:2] = emitted[0, :2]
-    came = np.zeros((time, len(states)), np.int64)
-    for t in range(1, time):
-        ways = np.full((3, len(states)), -np.inf)
-        ways[0], ways[1, 1:] = reached, reached[:-1]
-        ways[2, 2:] = np.where(skips[2:], reached[:-2], -np.inf)
-        came[t] = ways.argmax(axis=0)
-        reached = ways.max(axis=0) + emitted[t]
-    state = len(states) - 1 - int(reached[-2] > reached[-1])
-    path = np.zeros(time, np.int64)
-    for t in range(time - 1, -1, -1):
-        path[t] = state
-        state -= came[t, state]
-    return np.clip((path - 1) // 2, 0, count - 1).astype(np.int32)
 
 
 def greedy(logits: Float[np.ndarray, "t v"]) -> list[int]:
