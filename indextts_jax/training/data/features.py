@@ -65,14 +65,8 @@ RECIPES: dict[str, tuple[str, ...]] = {
 }
 """What `--for` makes."""
 
-PAIRED = (
-    "gpt",
-    "conditioning",
-    "guided",
-    "flow",
-    "flow_codes",
-)  # those that take another clip as prompt
 GPT = ("gpt", "conditioning", "guided", "flow")  # those that need a place for each token and code
+PAIRED = (*GPT, "flow_codes")  # those that take another clip as prompt
 READING = (*GPT, "tokens")  # those that look at the texts
 LADDER = tuple(range(128, 1025, 128))  # semantic features of a clip, padded: 20 s are 1,000
 CODES = 50  # semantic features a second

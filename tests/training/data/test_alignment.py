@@ -171,5 +171,5 @@ def test_without_the_head_there_is_no_alignment(tmp_path: Path) -> None:
     clips = read_manifests([Source(speech_sets.write_set(tmp_path, 3))], Reading())
     model, asked = models_under_test.model("tiny"), job(tmp_path / "out")
     found = survey(clips, asked, model.config, model.tokenizer)
-    with pytest.raises(InputError, match="guided .*ctc_head"):
+    with pytest.raises(InputError, match=r"guided .*ctc_head"):
         prepare.write(found, asked, model.config, model.tokenizer, model)

@@ -43,3 +43,29 @@ def test_labels_that_do_not_fit_are_found():
     fits = ctc.feasible(FRAMES, LABELS, COUNTS)
 
     np.testing.assert_array_equal(fits, [True, True, True, False])  # three ones need five frames
+
+
+def distance(heard, labels):
+    """Edit distance, by its definition."""
+    table = np.add.outer(np.arange(len(heard) + 1), np.arange(len(labels) + 1))
+    for i, letter in enumerate(heard, 1):
+        for j, label in enumerate(labels, 1):
+            ways = table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + (letter != label)
+            table[i, j] = min(ways)
+    return table[-1, -1]
+
+
+def test_edits_are_those_of_what_greedy_reading_hears():
+    given = np.concatenate([logits(seed) for seed in range(6)])
+    frames, labels, counts = (
+        np.tile(each, (6, *[1] * (each.ndim - 1))) for each in (FRAMES, LABELS, COUNTS)
+    )
+
+    found = jax.jit(ctc.edits)(given, frames, labels, counts)
+
+    expected = [
+        distance(ctc.greedy(row[:length]), letters[:count])
+        for row, length, letters, count in zip(given, frames, labels, counts, strict=True)
+    ]
+    np.testing.assert_array_equal(found, expected)
+    assert len(set(expected)) > 3

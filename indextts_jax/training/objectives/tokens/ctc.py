@@ -69,6 +69,32 @@ def ctc_losses(
     return jnp.where(feasible(frames, labels, counts), -jax.nn.logsumexp(ends, axis=1), 0)
 
 
+def edits(
+    logits: Float[Array, "b t v"],
+    frames: Int[Array, " b"],
+    labels: Int[Array, "b s"],
+    counts: Int[Array, " b"],
+) -> Int[Array, " b"]:
+    """How far each row's greedy reading is from its labels: letters to change, add or leave out."""
+    best = jnp.argmax(logits, axis=-1)
+    new = best != jnp.pad(best, ((0, 0), (1, 0)), constant_values=BLANK)[:, :-1]
+    heard = new & (best != BLANK) & (jnp.arange(best.shape[1]) < frames[:, None])
+    place = jnp.arange(labels.shape[1] + 1)
+
+    def step(row: Int[Array, "b k"], given: tuple[Array, Array]) -> tuple[Int[Array, "b k"], None]:
+        """From the distances of what was heard to the first 0, 1, ... labels: one letter on."""
+        letter, heard = given
+        replaced = row[:, :-1] + (labels != letter[:, None])
+        after = jnp.concatenate([row[:, :1] + 1, jnp.minimum(row[:, 1:] + 1, replaced)], axis=1)
+        # Labels that were not heard: each costs one more than the best place before it.
+        after = jax.lax.cummin(after - place, axis=1) + place
+        return jnp.where(heard[:, None], after, row), None
+
+    first = jnp.broadcast_to(place, (len(labels), len(place)))
+    row, _ = jax.lax.scan(step, first, (best.T, heard.T))
+    return jnp.take_along_axis(row, counts[:, None], axis=1)[:, 0]
+
+
 def greedy(logits: Float[np.ndarray, "t v"]) -> list[int]:
     """The labels of the likeliest entry of each frame: repeats are one, blanks are none."""
     best = np.argmax(logits, axis=-1)
