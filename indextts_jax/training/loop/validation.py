@@ -48,8 +48,8 @@ class Validation:
             terms = jax.device_get(self._evaluate(params, batch))  # type: ignore[attr-defined]
             for name, term in terms.items():
                 if term.total.ndim > 1:
-                    found = np.sum(term.total[: len(mine)], axis=0, dtype=np.float64)
-                    sums[name] = sums.get(name, 0) + found
+                    found = np.asarray(term.total[: len(mine)], np.float64).sum(axis=0)
+                    sums[name] = sums[name] + found if name in sums else found
                     continue
                 for n, row in enumerate(mine):
                     pair = np.asarray([term.total[n], term.count[n]], np.float64)

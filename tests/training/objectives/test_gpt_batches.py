@@ -130,7 +130,7 @@ def test_rows_without_an_alignment_are_not_guided():
 
 @pytest.mark.parametrize("path", [[0] * 49, [7] * 50])
 def test_an_alignment_of_another_clip_is_refused(path):
-    with pytest.raises(InputError, match="clip a has an alignment of .*expected 50 and 7"):
+    with pytest.raises(InputError, match=r"clip a has an alignment of .*expected 50 and 7"):
         collate(Data(A, B, alignments={"a": path}), [A], 1.5, guided_weight=0.2)
 
 

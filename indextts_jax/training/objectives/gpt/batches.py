@@ -64,11 +64,11 @@ def collate(
         most = int(config.limits.prompt_seconds * config.codes_per_second)
         frames = _padded(max(min(row.codes, most) for row in data.rows), None)
         voices = [_prompt(data, *pair)[:most] for pair in zip(rows, prompts, strict=True)]
-        moods = [
+        feelings = [
             data.read(row, "semantic")[:most] if mine else voice
             for row, voice, mine in zip(rows, voices, own, strict=True)
         ]
-        for name, found in (("prompt", voices), ("mood", moods)):
+        for name, found in (("prompt", voices), ("mood", feelings)):
             batch[name] = _stacked(found, frames)
             batch[f"{name}_lengths"] = _lengths(found)
     else:
