@@ -31,7 +31,7 @@ from importers.text_emotion import PREFIX, TextEmotionImporter, find_folder
 from indextts_jax.config import ModelConfig
 from indextts_jax.emotion.reader import COMPONENT as WORDS
 from indextts_jax.errors import InputError, gathered
-from indextts_jax.models.components import COMPONENTS
+from indextts_jax.models.components import COMPONENTS, TRAINED
 from indextts_jax.utils.hashing import hash_file
 from indextts_jax.utils.strict_data import to_data
 
@@ -81,7 +81,7 @@ def with_base(
     for notice in (path for pattern in NOTICES for path in base.glob(pattern) if path.is_file()):
         copy_file(notice, target / notice.name)
     reports += _words(source, base, target, flags)
-    return reports
+    return reports + _unpublished(source)
 
 
 def _check_sizes(ours: ModelConfig, theirs: ModelConfig, base: Path) -> None:
@@ -182,6 +182,12 @@ def _words(
     return [FileReport(folder.name, len(arrays), written)]
 
 
+def _unpublished(source: Source) -> list[FileReport]:
+    """Components that a run has made for training and that have no place in any file."""
+    note = "left out: no published file has it"
+    return [FileReport(name, 0, 0, note) for name in TRAINED if name in source.components]
+
+
 def without_base(source: Source, target: Path) -> list[FileReport]:
     """Writes the published folder of a model all of whose components the checkpoint holds.
 
@@ -221,7 +227,7 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
     if WORDS in source.components:
         reports.append(FileReport(WORDS, 0, 0, "left out: its folder comes from a base only"))
     _check_written(config, target)
-    return reports
+    return reports + _unpublished(source)
 
 
 def _layout(file: str, names: Sequence[str] | Mapping[str, Any]) -> Any:

@@ -22,7 +22,7 @@ from indextts_jax.checkpoint import provenance
 from indextts_jax.checkpoint.provenance import Provenance
 from indextts_jax.config import ModelConfig, load_config
 from indextts_jax.errors import InputError, gathered
-from indextts_jax.models.components import COMPONENTS, OPTIONAL, TRAINING, Params, structure
+from indextts_jax.models.components import EVERY, TRAINED, Params, structure
 from indextts_jax.utils import hashing
 
 CONFIG = "config.yaml"
@@ -96,6 +96,11 @@ class Checkpoint:
         """
         wanted = tuple(names)
         missing = [name for name in wanted if name not in self.components]
+        if untrained := [name for name in missing if name in TRAINED]:
+            raise InputError(
+                f"{self.path} has no {', '.join(untrained)}: python -m indextts_jax.export writes "
+                "it, of a run that trains it"
+            )
         if missing:
             raise InputError(
                 f"{self.path} has no {', '.join(missing)}; import again with python -m "
@@ -231,8 +236,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     record = provenance.read(folder)
     if problems := hashing.differences(folder, record.files):
         raise CheckpointMismatch(folder, problems)
-    known = (*COMPONENTS, *OPTIONAL, *TRAINING)
-    unknown = [part.name for part in record.components if part.name not in known]
+    unknown = [part.name for part in record.components if part.name not in EVERY]
     if unknown:
         raise InputError(f"{path} has unknown components: {', '.join(unknown)}")
     return Checkpoint(

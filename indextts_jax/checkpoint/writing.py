@@ -31,7 +31,7 @@ from indextts_jax.checkpoint.reading import (
 )
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import Failure
-from indextts_jax.models.components import COMPONENTS, OPTIONAL, TRAINING, Params, structure
+from indextts_jax.models.components import EVERY, Params, structure
 from indextts_jax.utils import hashing
 from indextts_jax.utils.atomic import (
     await_writers,
@@ -101,7 +101,7 @@ def save(
             records.append(_record(model / name, name, params))
             del params
         if base is not None:
-            order = [*COMPONENTS, *OPTIONAL, *TRAINING]
+            order = list(EVERY)
             records.sort(key=lambda record: order.index(record.name))
         files = {CONFIG: yaml.safe_dump(to_data(config), sort_keys=False).encode()}
         files[TOKENIZER] = tokenizer

@@ -32,7 +32,11 @@ COMPONENTS = {
 OPTIONAL = {"text_emotion": "TextEmotion"}
 # What only training needs; `import --training` keeps it. Their sizes are another's.
 TRAINING = {"training_heads": "TrainingHeads"}
-_SECTION_OF = {"training_heads": "gpt"}
+# What only training needs and no published file has: a run makes it.
+TRAINED = {"ctc_head": "CTCHead"}
+EVERY = COMPONENTS | OPTIONAL | TRAINING | TRAINED
+_SECTION_OF = {"training_heads": "gpt", "ctc_head": "semantic_codec"}
+_MODULE_OF = {"ctc_head": "training_heads"}
 FUSED = ("gpt", "dit")  # those with kernels for their attention
 
 
@@ -68,8 +72,8 @@ class Structure:
 
 def module_class(name: str) -> type[nnx.Module]:
     """The class of a component."""
-    module = importlib.import_module(f"indextts_jax.models.{name}")
-    return getattr(module, (COMPONENTS | OPTIONAL | TRAINING)[name])
+    module = importlib.import_module(f"indextts_jax.models.{_MODULE_OF.get(name, name)}")
+    return getattr(module, EVERY[name])
 
 
 @functools.cache

@@ -20,6 +20,12 @@ GUIDED_HEADS = 2  # of a layer, whose attention may be guided
 LEAST_MASS = 1e-6  # of attention, in its logarithm
 
 
+def guided_layers(layers: int) -> range:
+    """Those whose attention may be guided: the second third, one at least."""
+    start = layers // 3
+    return range(start, max(2 * layers // 3, start + 1))
+
+
 class Clips(NamedTuple):
     """Clips of a batch as the GPT hears them; padding may hold anything that is in the tables."""
 
@@ -58,8 +64,8 @@ def hidden_states(
 ) -> States:
     """The states for all targets of both heads; past a row's targets they mean nothing.
 
-    `near` says which text tokens the guided heads should attend to where a code is predicted: of
-    the first heads of the layers in the second third. With `remat` the backward pass computes each
+    `near` says which text tokens the guided heads should attend to where a code is predicted: the
+    first heads of `guided_layers`. With `remat` the backward pass computes each
     block again, and only the stream between blocks is kept.
 
     Source: `UnifiedVoice.forward` of the PyTorch release.
@@ -78,9 +84,6 @@ def hidden_states(
     place = lengths[:, None] + jnp.arange(codes.shape[1])
     of_codes = jnp.take_along_axis(x, place[..., None], axis=1)
     of_text = x[:, first : first + clips.text.shape[1] + 1]
-    if guided is not None:
-        start = gpt.cfg.layers // 3
-        guided = guided[start : max(2 * gpt.cfg.layers // 3, start + 1)]
     return States(gpt.norms(of_text), gpt.norms(of_codes), guided)
 
 
@@ -129,17 +132,30 @@ def _trunk(
     focus: _Focus | None,
     remat: bool,
 ) -> tuple[Float32[Array, "b t d"], Float32[Array, "g b e s"] | None]:
-    """The stream after the last block, and the mass of the guided heads in every layer."""
+    """The stream after the last block, and the mass of the guided heads in the guided layers."""
     rate = 0.0 if disturbance is None else disturbance.dropout
 
-    def step(x: Array, layer: tuple[Block, Array]) -> tuple[Array, Array | None]:
-        block, number = layer
-        keys = None if disturbance is None else fold(disturbance.keys, _BLOCKS + number)
-        return _block(with_keys(block, keys), x, keys, rate, focus)
+    def run(x: Array, layers: range, focus: _Focus | None) -> tuple[Array, Array | None]:
+        def step(x: Array, layer: tuple[Block, Array]) -> tuple[Array, Array | None]:
+            block, number = layer
+            keys = None if disturbance is None else fold(disturbance.keys, _BLOCKS + number)
+            return _block(with_keys(block, keys), x, keys, rate, focus)
 
-    if remat:  # inside a scan nothing can be shared between forward and backward pass anyway
-        step = jax.checkpoint(step, prevent_cse=False)
-    return lax.scan(step, rows, (gpt.blocks, jnp.arange(gpt.cfg.layers)))
+        if remat:  # inside a scan nothing can be shared between forward and backward pass anyway
+            step = jax.checkpoint(step, prevent_cse=False)
+        blocks = gpt.blocks
+        if len(layers) < gpt.cfg.layers:
+            blocks = jax.tree.map(lambda leaf: leaf[layers.start : layers.stop], blocks)
+        return lax.scan(step, x, (blocks, jnp.arange(layers.start, layers.stop)))
+
+    every = range(gpt.cfg.layers)
+    if focus is None:
+        return run(rows, every, None)
+    guided = guided_layers(gpt.cfg.layers)
+    x, _ = run(rows, every[: guided.start], None)
+    x, mass = run(x, guided, focus)
+    x, _ = run(x, every[guided.stop :], None)
+    return x, mass
 
 
 def _block(

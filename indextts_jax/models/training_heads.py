@@ -1,9 +1,16 @@
-"""What only training has of a published model: heads that speaking does not need."""
+"""What only training has: heads that speaking does not need."""
 
+import jax
 from flax import nnx
+from jaxtyping import Array, Float, Int
 
-from indextts_jax.config import GPTConfig
+from indextts_jax.config import GPTConfig, SemanticCodecConfig
+from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.masks import valid, zero_padding
+
+SYMBOLS = " 'ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of the CTC, from 1 on; 0 is the blank
+SPELLING_KERNEL = 5  # codes: one alone need not spell a letter
 
 
 class TrainingHeads(nnx.Module):
@@ -14,3 +21,20 @@ class TrainingHeads(nnx.Module):
 
     def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
         self.text_head = Linear(cfg.width, cfg.text_vocabulary, rngs=rngs)
+
+
+class CTCHead(nnx.Module):
+    """Letters from codes: which text they voice, and where."""
+
+    def __init__(self, cfg: SemanticCodecConfig, *, rngs: nnx.Rngs):
+        outputs = len(SYMBOLS) + 1
+        self.codes_in = Conv1d(cfg.width, cfg.width, SPELLING_KERNEL, rngs=rngs)
+        self.codes_out = Conv1d(cfg.width, outputs, SPELLING_KERNEL, rngs=rngs)
+
+    def spell(
+        self, embedded: Float[Array, "b t d"], lengths: Int[Array, " b"]
+    ) -> Float[Array, "b t v"]:
+        """Logits of the blank and the letters, from embedded codes."""
+        mask = valid(lengths, embedded.shape[1])
+        x = jax.nn.gelu(self.codes_in(zero_padding(embedded, mask)))
+        return self.codes_out(zero_padding(x, mask))

@@ -45,6 +45,13 @@ def embed_codes(model: Model, codes: Int[AnyArray, "b s"]) -> Float[Array, "b s 
     return model.run_stage("semantic_codec", "vq2emb", codes)
 
 
+def spell(
+    model: Model, embedded: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
+) -> Float[Array, "b t v"]:
+    """Logits of the letters that codes voice, from the features that stand for them."""
+    return model.run_stage("ctc_head", "spell", embedded, lengths)
+
+
 def style_vector(
     model: Model, banks: Float[AnyArray, "b t m"], lengths: Int[AnyArray, " b"]
 ) -> Float[Array, "b s"]:

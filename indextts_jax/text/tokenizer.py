@@ -22,6 +22,8 @@ _CJK = re.compile(
     "])"
 )
 
+_WORD = "\u2581"  # SentencePiece's mark of where a word begins
+
 
 def split_cjk(text: str, upper: bool = True) -> str:
     """The text with every CJK character set apart by spaces, in upper case unless told otherwise.
@@ -86,6 +88,18 @@ class Tokenizer:
     def ids(self, pieces: Sequence[str]) -> list[int]:
         """The id of each piece, looked up by its text; that of `<unk>` for what is unknown."""
         return [int(self._processor.piece_to_id(piece)) for piece in pieces]
+
+    def spelled(self, ids: Sequence[int]) -> list[str]:
+        """What each id stands for in a text, a word mark as a space; nothing for `<unk>`."""
+        processor = self._processor
+        plain = [int(number) for number in ids]
+        silent = (processor.is_unknown, processor.is_control, processor.is_byte)
+        return [
+            ""
+            if any(of_kind(number) for of_kind in silent)
+            else str(processor.id_to_piece(number)).replace(_WORD, " ")
+            for number in plain
+        ]
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text's pieces, without start and stop."""

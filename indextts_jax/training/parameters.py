@@ -13,9 +13,7 @@ from indextts_jax.checkpoint.reading import Checkpoint, open_checkpoint
 from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import (
-    COMPONENTS,
-    OPTIONAL,
-    TRAINING,
+    EVERY,
     Params,
     module_class,
     section_of,
@@ -55,10 +53,9 @@ class Source:
     def components(self) -> tuple[str, ...]:
         """Components that there are or that are drawn anew."""
         saved = () if self.saved is None else self.saved.components
-        every = dict.fromkeys([*COMPONENTS, *OPTIONAL, *TRAINING])
         return tuple(
             name
-            for name in every
+            for name in EVERY
             if name in saved or (self.is_drawn(name) and section_of(name, self.config) is not None)
         )
 
@@ -113,7 +110,7 @@ class Source:
         key = jax.random.key(self.recipe.seed)
         for name in names:
             if name not in loaded:
-                number = [*COMPONENTS, *OPTIONAL, *TRAINING].index(name)
+                number = list(EVERY).index(name)
                 params[name] = draw(name, self.config, jax.random.fold_in(key, number))
         tables = set()
         for name in names:

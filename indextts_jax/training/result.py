@@ -71,6 +71,24 @@ class Result:
         changed: Params = tree_of(leaves, keys)[name]
         return changed
 
+    def part(self, name: str, expected: Params) -> Params:
+        """Of a component that only training has the leaves that `expected` has, in its dtypes.
+
+        Raises:
+            InputError: for a leaf that was not saved, or in another shape.
+        """
+        leaves, keys = leaves_of(expected)
+        found = {}
+        for path, wanted in leaves.items():
+            leaf = self.leaves.get(f"{name}.{path}")
+            if leaf is None or leaf.shape != wanted.shape:
+                there = "none" if leaf is None else leaf.shape
+                raise InputError(
+                    f"{self.run}: expected {name}.{path} of shape {wanted.shape}, found {there}"
+                )
+            found[path] = leaf.astype(wanted.dtype)
+        return tree_of(found, keys)
+
 
 def read_result(run: str | Path, step: int | None = None) -> Result:
     """The save of a step, or the best; without evaluations the last.

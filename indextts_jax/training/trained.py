@@ -7,7 +7,7 @@ from indextts_jax.checkpoint.adapter import Adapter, make_adapter
 from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.models.components import Params
+from indextts_jax.models.components import Params, structure
 from indextts_jax.training.data.prepared import TOKENIZER
 from indextts_jax.training.objectives import registry
 from indextts_jax.training.parameters import Source
@@ -50,8 +50,12 @@ def open_run(run: str | Path, step: int | None = None) -> TrainedModel:
         for name in base.params
         if name in result.components or source.is_drawn(name)
     }
+    kept = getattr(objective, "kept", {})
+    for name, inside in kept.items():
+        changed[name] = result.part(inside, structure(name, source.config).expected)
     extra = [name for name in result.components if name not in base.params]
     notes = [f"step {result.step} of {run}"]
+    notes += [f"kept for training: {name}, a part of {inside}" for name, inside in kept.items()]
     if extra:
         notes.append(f"left out, for training alone: {', '.join(extra)}")
     return TrainedModel(

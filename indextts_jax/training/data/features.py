@@ -24,6 +24,7 @@ from indextts_jax.audio.features import (
 from indextts_jax.audio.io import load_audio, resample, resampled_length
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
+from indextts_jax.models.components import section_of
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, pad, within
 from indextts_jax.runtime.model import Model
@@ -37,6 +38,7 @@ from indextts_jax.voices.analysis import ENCODER_RATE
 
 VERSION = 1  # of how features are made: another one makes them anew
 
+OF_CODES = {"latents", "alignment"}  # which are made of codes, not of the recording
 HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")  # without a network
 NETWORKS: dict[str, tuple[str, ...]] = {
     "semantic": ("semantic_encoder",),
@@ -46,12 +48,15 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "emotion": ("semantic_encoder", "conditioning"),
     "emotion_prompt": ("semantic_encoder", "conditioning"),
     "latents": ("semantic_encoder", "semantic_codec", "conditioning", "gpt"),
+    "alignment": ("semantic_encoder", "semantic_codec", "ctc_head"),
 }
 """Components that a feature comes from."""
 
 RECIPES: dict[str, tuple[str, ...]] = {
     "gpt": ("text", "codes", "conditioning", "emotion"),
     "conditioning": ("text", "codes", "semantic"),  # the GPT, with its conditioning trained
+    # The same from scratch, with attention that is guided: needs the `ctc_head` of a run of tokens.
+    "guided": ("text", "codes", "semantic", "alignment"),
     "flow": ("text", "codes", "style", "mel", "latents"),
     "flow_codes": ("codes", "style", "mel"),  # the flow before there is a GPT: without latents
     "vocoder": ("samples", "mel"),
@@ -60,8 +65,8 @@ RECIPES: dict[str, tuple[str, ...]] = {
 }
 """What `--for` makes."""
 
-PAIRED = ("gpt", "conditioning", "flow", "flow_codes")  # those that take another clip as prompt
-GPT = ("gpt", "conditioning", "flow")  # those that need a place for each token and code
+GPT = ("gpt", "conditioning", "guided", "flow")  # those that need a place for each token and code
+PAIRED = (*GPT, "flow_codes")  # those that take another clip as prompt
 READING = (*GPT, "tokens")  # those that look at the texts
 LADDER = tuple(range(128, 1025, 128))  # semantic features of a clip, padded: 20 s are 1,000
 CODES = 50  # semantic features a second
@@ -89,9 +94,18 @@ def features_for(recipes: Iterable[str]) -> tuple[str, ...]:
 
 def components_of(features: Iterable[str]) -> tuple[str, ...]:
     """The components that features come from, in the order in which they run."""
-    order = ("semantic_encoder", "semantic_codec", "style_encoder", "conditioning", "gpt")
     wanted = {name for feature in features for name in NETWORKS.get(feature, ())}
-    return tuple(name for name in order if name in wanted)
+    return tuple(name for name in _ORDER if name in wanted)
+
+
+_ORDER = (
+    "semantic_encoder",
+    "semantic_codec",
+    "ctc_head",
+    "style_encoder",
+    "conditioning",
+    "gpt",
+)
 
 
 def fingerprints(model: Model | None, components: Sequence[str]) -> dict[str, str]:
@@ -115,7 +129,8 @@ def array_name(
     `audio` stands for the samples, `more` for what else goes in (text tokens, a prompt).
     """
     made_by = [
-        [name, prints[name], to_data(getattr(config, name))] for name in NETWORKS.get(feature, ())
+        [name, prints[name], to_data(section_of(name, config))]
+        for name in NETWORKS.get(feature, ())
     ]
     mel = to_data(config.mel)
     return f"{feature}/{digest([VERSION, feature, audio, mel, made_by, sorted(more.items())])[:32]}"
@@ -145,7 +160,7 @@ def host_features(
     if "mel" in wanted:
         arrays["mel"] = log_mel(wide, config.mel).astype(np.float16)
     encoder = bool({"encoder_input", "encoder_mask"} & wanted) or any(
-        "semantic_encoder" in NETWORKS.get(name, ()) for name in wanted - {"latents"}
+        "semantic_encoder" in NETWORKS.get(name, ()) for name in wanted - OF_CODES
     )
     style = bool({"banks", "style"} & wanted)
     inputs = mask = banks = None
@@ -239,6 +254,17 @@ def code_latents(model: Model, clips: Sequence[Coded], rows: int) -> list[np.nda
     return [
         host[number, :length].astype(ml_dtypes.bfloat16) for number, length in enumerate(lengths)
     ]
+
+
+def letter_logits(
+    model: Model, codes: Sequence[np.ndarray], rows: int
+) -> list[Float32[np.ndarray, "t v"]]:
+    """What the CTC hears in the codes of clips; one batch of `rows`."""
+    lengths = [len(array) for array in codes]
+    padded = _stack([array.astype(np.int32) for array in codes], rows, bucket(max(lengths), LADDER))
+    counts = jnp.asarray(_filled(lengths, rows), jnp.int32)
+    host = np.asarray(stages.spell(model, stages.embed_codes(model, padded), counts), np.float32)
+    return [host[number, :length] for number, length in enumerate(lengths)]
 
 
 def emotion_of(model: Model, recording: Recording) -> np.ndarray:

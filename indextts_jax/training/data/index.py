@@ -25,7 +25,7 @@ FEATURES: dict[str, tuple[np.dtype, int]] = {  # dtype and number of axes
     "emotion": (np.dtype(np.float32), 1),  # of the clip itself
     "emotion_prompt": (np.dtype(np.float32), 1),  # of the row's `emotion_audio`, where it has one
     "latents": (np.dtype(ml_dtypes.bfloat16), 2),  # codes x width: of the GPT, from true codes
-    "alignment": (np.dtype(np.uint16), 1),  # of each code the text token that it voices
+    "alignment": (np.dtype(np.uint16), 1),  # of each code the text token that it voices, or empty
     "mel": (np.dtype(np.float16), 2),  # frames x bands, log
     "semantic": (np.dtype(np.float16), 2),  # semantic features x width
     "samples": (np.dtype(np.int16), 1),  # at the rate of the mel

@@ -35,6 +35,11 @@ class Job:
         return features.features_for(self.recipes)
 
     @property
+    def aligns(self) -> bool:
+        """Whether codes are aligned with the texts."""
+        return "alignment" in self.features
+
+    @property
     def paired(self) -> bool:
         """Whether a recipe takes other clips of the speaker as prompts."""
         return bool(set(self.recipes) & set(features.PAIRED))

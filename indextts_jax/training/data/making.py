@@ -14,6 +14,7 @@ from indextts_jax.errors import Failure
 from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model
 from indextts_jax.training.data import features
+from indextts_jax.training.data.alignment import Labels, align
 from indextts_jax.training.data.features import Coded, Signals
 from indextts_jax.training.data.index import FEATURES, Row
 from indextts_jax.training.data.job import Progress
@@ -35,6 +36,7 @@ class Task:
     row: Row
     names: Mapping[str, str]
     lone: bool = False  # its own prompt: the conditioning latents come from its first half
+    labels: Labels | None = None  # what its codes are aligned with, if they can be
 
     @property
     def halved(self) -> Measured:
@@ -78,6 +80,7 @@ def make(
     _from_audio(tasks, shards, config, model, put, batch_seconds, workers, on_progress)
     if model is not None:
         _emotion_prompts(tasks, shards, model, put)
+        _alignments(tasks, shards, model, put, batch_seconds, on_progress)
         _latents(tasks, shards, model, prompts, put, batch_seconds, on_progress)
     shards.flush()
     return {feature: made[feature] for feature in FEATURES if made.get(feature)}
@@ -100,7 +103,7 @@ def _from_audio(
 ) -> None:
     groups: dict[tuple[int, frozenset[str], bool], list[Task]] = defaultdict(list)
     for task in tasks:
-        wanted = missing(task, shards) - {"text", "latents", "emotion_prompt"}
+        wanted = missing(task, shards) - features.OF_CODES - {"text", "emotion_prompt"}
         of_half = wanted & ({"conditioning"} if task.lone else set())
         if wanted - of_half:
             groups[bucket(task.codes, features.LADDER), wanted - of_half, False].append(task)
@@ -173,6 +176,33 @@ def _emotion_prompts(
         recording: Recording | None = task.clip.emotion
         if recording is not None and "emotion_prompt" in missing(task, shards):
             put(task, "emotion_prompt", features.emotion_of(model, recording))
+
+
+def _alignments(
+    tasks: Sequence[Task],
+    shards: Shards,
+    model: Model,
+    put: Callable[[Task, str, np.ndarray], None],
+    batch_seconds: float,
+    on_progress: Progress,
+) -> None:
+    wanted = [task for task in tasks if "alignment" in missing(task, shards)]
+    groups: dict[int, list[Task]] = defaultdict(list)
+    for task in wanted:
+        if task.labels is None:  # the report says so; training does not guide what is empty
+            put(task, "alignment", np.zeros(0, np.uint16))
+        else:
+            groups[bucket(task.codes, features.LADDER)].append(task)
+    done, total = 0, sum(map(len, groups.values()))
+    for size, group in sorted(groups.items()):
+        for batch, rows in _batches(group, size / features.CODES, batch_seconds):
+            codes = [shards[task.names["codes"]] for task in batch]
+            heard = features.letter_logits(model, codes, rows)
+            for task, logits in zip(batch, heard, strict=True):
+                assert task.labels is not None
+                put(task, "alignment", align(logits, task.labels))
+            done += len(batch)
+            on_progress(done, total, f"alignment of {batch[-1].row.id[:24]}")
 
 
 def _latents(

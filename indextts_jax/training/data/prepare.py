@@ -18,6 +18,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features, making
+from indextts_jax.training.data.alignment import Labels
 from indextts_jax.training.data.index import DataSettings
 from indextts_jax.training.data.job import Job, Progress
 from indextts_jax.training.data.making import Task
@@ -53,6 +54,10 @@ def write(
             "for",
             "checkpoint",
             "config",
+        )
+    if model is not None and (lacking := [n for n in components if n not in model.params]):
+        raise InputError(
+            f"for {','.join(job.recipes)} a checkpoint with {', '.join(lacking)} is needed", "for"
         )
     prints = features.fingerprints(model, components)
     if config.semantic_codec.codes > 2**16:
@@ -103,6 +108,7 @@ def _tasks(found: Survey, job: Job, config: ModelConfig, prints: Mapping[str, st
                 row=row,
                 names=_names(candidate, lone, job, config, prints),
                 lone=lone,
+                labels=candidate.labels,
             )
         )
     return tasks
@@ -116,6 +122,8 @@ def _names(
     audio = digest([candidate.sha256, clip.start, clip.end, measured.first, measured.last])
     names = {}
     for feature in job.features:
+        if feature in features.OF_CODES:
+            continue
         if feature == "text":
             names[feature] = f"text/{digest(candidate.read.tokens)[:32]}"
         elif feature == "emotion_prompt":
@@ -124,9 +132,17 @@ def _names(
                 names[feature] = features.array_name(feature, config, prints, source)
         elif feature == "conditioning" and lone:
             names[feature] = features.array_name(feature, config, prints, audio, half=True)
-        elif feature != "latents":
+        else:
             names[feature] = features.array_name(feature, config, prints, audio)
+    if job.aligns:
+        labels = candidate.labels
+        made_of = {"codes": names["codes"], "labels": _hash(labels)}
+        names["alignment"] = features.array_name("alignment", config, prints, "", **made_of)
     return names
+
+
+def _hash(labels: Labels | None) -> str:
+    return "" if labels is None else digest([array.tolist() for array in labels])
 
 
 def _prompts(tasks: Sequence[Task], job: Job) -> dict[str, Task]:

@@ -37,11 +37,20 @@ class Validation:
         object.__setattr__(self, "_evaluate", jax.jit(self._rows))
 
     def __call__(self, params: Params) -> dict[str, Any]:
-        """`loss`, the mean of each term, and `speakers` with the loss of each."""
+        """`loss`, the mean of each term, and `speakers` with the loss of each.
+
+        Terms that are no scalars are summed over all rows, and the objective's `summary` says what
+        they mean.
+        """
         totals: dict[str, dict[str, np.ndarray]] = {}
+        sums: dict[str, np.ndarray] = {}
         for mine, batch in self._batches():
             terms = jax.device_get(self._evaluate(params, batch))  # type: ignore[attr-defined]
             for name, term in terms.items():
+                if term.total.ndim > 1:
+                    found = np.asarray(term.total[: len(mine)], np.float64).sum(axis=0)
+                    sums[name] = sums[name] + found if name in sums else found
+                    continue
                 for n, row in enumerate(mine):
                     pair = np.asarray([term.total[n], term.count[n]], np.float64)
                     by = totals.setdefault(name, {})
@@ -56,6 +65,7 @@ class Validation:
         return {
             "loss": loss(means),
             **means,
+            **(self.objective.summary(sums) if sums else {}),  # type: ignore[attr-defined]
             "speakers": {
                 speaker: loss({name: _mean(by[speaker]) for name, by in totals.items()})
                 for speaker in speakers

@@ -59,8 +59,11 @@ class Part(NamedTuple):
 class Objective(Protocol):
     """What is trained, on what, and towards what.
 
-    Three things may be there besides: `unfold(params)`, from parameters as checkpoints have them to
-    those that train, with its inverse `fold(params)`; and `notes`, lines that a user should see.
+    Some things may be there besides: `unfold(params)`, from parameters as checkpoints have them to
+    those that train, with its inverse `fold(params)`; `notes`, lines that a user should see;
+    `kept`, components that an export makes of parameters in `extra`, with the names of those; and
+    `summary(sums)`, numbers of a validation out of the terms of `evaluate` whose totals are no
+    scalars, each summed over all rows.
     """
 
     @property

@@ -24,7 +24,7 @@ from indextts_jax.checkpoint import writing
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.models.components import COMPONENTS
+from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.utils import hashing
 
 SMALL = "emotion_prototypes"  # the component of the fewest numbers
@@ -57,6 +57,20 @@ def changed(tmp_path_factory):
     params = dict(support.tiny_params(SMALL))
     params["speaker"] = params["speaker"] + 1
     return saved(tmp_path_factory.mktemp("changed") / "model", {SMALL: params})
+
+
+def test_a_head_that_no_file_has_is_left_out_and_listed(tmp_path):
+    zeros = jax.tree.map(
+        lambda leaf: np.zeros(leaf.shape, np.float32),
+        structure("ctc_head", support.tiny_config()).expected,
+    )
+    params = {SMALL: support.tiny_params(SMALL), "ctc_head": zeros}
+    done = published(saved(tmp_path / "model", params), tmp_path / "out", support.CHECKPOINTS)
+    assert {file.name: file.note for file in done.files if file.note} == {
+        "ctc_head": "left out: no published file has it"
+    }
+    names = files_below(support.CHECKPOINTS)
+    assert files_below(tmp_path / "out") == sorted([*names, library.RECORD])
 
 
 def test_only_files_with_other_arrays_are_written_anew(changed, tmp_path):

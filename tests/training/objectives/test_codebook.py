@@ -65,6 +65,13 @@ def test_frames_that_do_not_count_have_no_effect():
 
 
 def test_perplexity_is_the_number_of_equally_frequent_codes():
-    codes, counting = jnp.array([0, 1, 2, 0, 1, 2, 3]), jnp.arange(7) < 6
+    codes, counting = jnp.array([[0, 1, 2, 3], [0, 1, 2, 2]]), jnp.array([[1, 1, 1, 0]] * 2, bool)
 
-    np.testing.assert_allclose(codebook.perplexity(codes, counting, 5), 3, rtol=1e-5)
+    counts = codebook.tally(codes, counting, 5)
+
+    np.testing.assert_array_equal(counts, [2, 2, 2, 0, 0])
+    found = codebook.usage(np.asarray(counts))
+    np.testing.assert_allclose(found["perplexity"], 3, rtol=1e-6)
+    assert found["codes_used"] == 0.6
+    uneven = codebook.usage(np.array([3.0, 1, 0]))
+    np.testing.assert_allclose(uneven["perplexity"], 4 / 3**0.75, rtol=1e-6)

@@ -213,26 +213,6 @@ def test_a_batch_is_the_sum_of_its_rows_and_recomputing_changes_nothing():
         np.testing.assert_allclose(term.total, recomputed[name].total, rtol=1e-6)
 
 
-@pytest.mark.nightly
-def test_guidance_fades_and_pulls_on_the_attention():
-    made = objective(WHOLE | {"guided_weight": 0.2})
-    (part,) = made.parts
-    batch = gpt_clips.batch()
-    batch["alignment"] = (np.arange(37)[None] * batch["text_lengths"][:, None] // 37).astype(int)
-    run = jax.jit(part.loss)
-    key, totals = jax.random.key(0), []
-    for progress in (0.0, 0.2, 0.4, 0.9):
-        batch["progress"] = np.full(2, progress, np.float32)
-        term = run(gpt_clips.parameters(), batch, key).terms["guided"]
-        assert term.count == batch["code_lengths"].sum()
-        totals.append(float(term.total))
-
-    assert part.weights["guided"] == 0.2
-    assert "alignment" in made.needs
-    np.testing.assert_allclose(totals[1] / totals[0], 0.5, rtol=1e-5)
-    assert totals[2:] == [0, 0]
-
-
 def test_what_trains_in_fine_tuning():
     params = gpt_clips.parameters()
     made = objective({"train": ["trunk", "codes", "text"]})

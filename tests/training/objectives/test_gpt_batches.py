@@ -22,17 +22,20 @@ class Clip:
 class Data:
     """Prepared data in memory: each clip's features are filled with its number."""
 
-    def __init__(self, *clips, besides=()):
+    def __init__(self, *clips, besides=(), alignments=None):
         self.rows, self.besides = clips, besides  # ids with an emotion prompt
+        self.alignments = alignments or {}
 
     def prompts(self, row, rng):
         others = [clip for clip in self.rows if clip.id != row.id]
-        return others[rng.integers(len(others))]
+        return others[rng.integers(len(others))] if others else row
 
     def has(self, row, feature):
         return feature != "emotion_prompt" or row.id in self.besides
 
     def read(self, row, feature):
+        if feature == "alignment":
+            return np.array(self.alignments[row.id], np.uint16)
         number, width = self.rows.index(row), CONFIG.gpt.width
         return {
             "text": np.arange(2, 2 + row.tokens, dtype=np.int32),
@@ -98,6 +101,37 @@ def test_conditioning_that_trains_gets_semantic_features():
     assert batch["mood_lengths"].tolist() == [50, 70]
     assert batch["mood"][1, 69:71, 0].tolist() == [1, 0]
     assert "conditioning" not in batch
+
+
+def test_a_clip_that_is_its_own_prompt_is_heard_to_its_half():
+    """Its words would leak; the emotion of the clip itself may be of all of it."""
+    options = {"train": ["trunk", "conditioning"]}
+    own, prompt = (
+        collate(Data(B), [B, B], 1.5, **options, target_emotion=share) for share in (1.0, 0.0)
+    )
+
+    for batch in (own, prompt):
+        assert batch["prompt_lengths"].tolist() == [35, 35]  # of 70
+        assert not batch["prompt"][:, 35:].any()
+    assert own["mood_lengths"].tolist() == [70, 70]
+    assert prompt["mood_lengths"].tolist() == [35, 35]
+    other = collate(Data(A, B), [B], 1.5, **options, target_emotion=0.0)
+    assert other["prompt_lengths"].tolist() == other["mood_lengths"].tolist() == [50]
+
+
+def test_rows_without_an_alignment_are_not_guided():
+    data = Data(A, B, alignments={"a": [0] * 20 + [6] * 30, "b": []})
+    batch = collate(data, [A, B], 1.5, guided_weight=0.2)
+
+    assert batch["guided"].tolist() == [True, False]
+    assert batch["alignment"][0].tolist() == [0] * 20 + [6] * 30 + [0] * 22
+    assert "alignment" not in collate(data, [A, B], 1.5)
+
+
+@pytest.mark.parametrize("path", [[0] * 49, [7] * 50])
+def test_an_alignment_of_another_clip_is_refused(path):
+    with pytest.raises(InputError, match=r"clip a has an alignment of .*expected 50 and 7"):
+        collate(Data(A, B, alignments={"a": path}), [A], 1.5, guided_weight=0.2)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from indextts_jax.config import SemanticCodecConfig, SemanticEncoderConfig, bundled_config
+from indextts_jax.models.components import structure
 from indextts_jax.models.semantic_codec import SemanticCodec
 from indextts_jax.models.semantic_encoder import SemanticEncoder
 from indextts_jax.training.objectives.tokens import ctc
@@ -114,12 +115,6 @@ def run(progress=1.0, given=None):
     return compiled()(params(), given | {"progress": jnp.full(len(FRAMES), progress)})
 
 
-def test_letters_are_those_of_the_words():
-    spelled = tokens_rows.letters("  It’s  a well-known, fact! ")
-
-    assert "".join(tokens_heads.SYMBOLS[i - 1] for i in spelled) == "IT'S A WELL KNOWN FACT"
-
-
 @pytest.mark.nightly
 def test_every_leaf_that_trains_has_a_gradient():
     gradients, _ = run()
@@ -180,6 +175,46 @@ def test_terms_are_the_formulas():
         np.testing.assert_allclose(outcome.terms[name].total, value, rtol=2e-4, err_msg=name)
         count = counts.sum() if name.startswith("ctc") else lengths.sum()
         assert outcome.terms[name].count == count
+
+
+def wrong_letters(logits, lengths):
+    """Of the batch's words, by hand: no letter is inserted or lost without a price of one."""
+    total = 0
+    for n, length in enumerate(np.asarray(lengths)):
+        heard, label = ctc.greedy(np.asarray(logits)[n, :length]), np.asarray(batch()["labels"])[n]
+        row = list(range(len(label[: batch()["label_counts"][n]]) + 1))
+        for i, letter in enumerate(heard, 1):
+            before, row = row, [i]
+            for j in range(1, len(before)):
+                swap = before[j - 1] + (letter != label[j - 1])
+                row.append(min(before[j] + 1, row[j - 1] + 1, swap))
+        total += row[-1]
+    return total
+
+
+@pytest.mark.nightly
+def test_validation_tells_wrong_letters_and_what_codes_are_used():
+    given, made, lengths = params(), objective(), batch()["lengths"]
+    found = jax.jit(made.evaluate)(given, batch(), KEY)
+    cfg = config()
+    codec = structure("semantic_codec", cfg).bind(given["semantic_codec"])
+    encoder = structure("semantic_encoder", cfg).bind(given["semantic_encoder"])
+    graph = nnx.split(tokens_heads.Heads(cfg.semantic_codec, 3, rngs=nnx.Rngs(0)))[0]
+    heads = nnx.merge(graph, given["tokens_heads"])
+    mask = np.arange(batch()["features"].shape[1]) < np.asarray(lengths)[:, None]
+    features = encoder(batch()["features"], jnp.asarray(mask))
+    codes, embedded = codec.quantize(features, lengths)
+
+    logits = {"features": heads.features(features), "codes": heads.spell(embedded, lengths)}
+    for name, each in logits.items():
+        assert found[f"cer_{name}"].total == wrong_letters(each, lengths)
+        assert found[f"cer_{name}"].count == batch()["label_counts"].sum() == 8
+    counts = np.bincount(np.asarray(codes)[mask], minlength=7)
+    np.testing.assert_array_equal(found[tokens.TALLY].total, counts)
+    shares = counts[counts > 0] / counts.sum()
+    told = made.summary({tokens.TALLY: counts})
+    assert told["codes_used"] == np.mean(counts > 0)
+    np.testing.assert_allclose(told["perplexity"], np.exp(-(shares * np.log(shares)).sum()))
 
 
 @pytest.mark.nightly

@@ -9,6 +9,7 @@ from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features
+from indextts_jax.training.data.alignment import Labels, labels_of, misfit
 from indextts_jax.training.data.index import FEATURES, Row
 from indextts_jax.training.data.job import Job, Progress
 from indextts_jax.training.data.pairs import Pairs
@@ -42,6 +43,7 @@ class Candidate:
     seconds: float
     codes: int
     findings: tuple[Finding, ...]
+    labels: Labels | None = None  # to align the codes with; none if they are not to be, or cannot
 
     @property
     def rejected(self) -> bool:
@@ -111,6 +113,8 @@ def survey(
         facts.save()
     if job.reads:
         candidates = _matched(candidates, limits)
+    if job.aligns and tokenizer is not None:
+        candidates = [_labelled(candidate, tokenizer) for candidate in candidates]
     return _finished(candidates, job, config, limits)
 
 
@@ -185,6 +189,17 @@ def _matched(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]
             [c.read.spoken for c in kept], [c.seconds for c in kept], limits
         ),
     )
+
+
+def _labelled(candidate: Candidate, tokenizer: Tokenizer) -> Candidate:
+    """The candidate with what its codes are aligned with, or a warning that they cannot be."""
+    if candidate.rejected:
+        return candidate
+    labels = labels_of(tokenizer.spelled(candidate.read.tokens))
+    if problem := misfit(labels.letters, candidate.codes):
+        found = Finding("match: no alignment", f"{problem}: its attention is not guided", False)
+        return dataclasses.replace(candidate, findings=(*candidate.findings, found))
+    return dataclasses.replace(candidate, labels=labels)
 
 
 def _without_prompts(rows: Sequence[Row]) -> set[str]:
@@ -270,6 +285,7 @@ def _sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> d
         "conditioning": count * config.gpt.conditioning_latents * width,
         "emotion": count * width,
         "latents": codes * width,
+        "alignment": codes,
         "mel": frames * config.mel.mels,
         "semantic": codes * config.semantic_encoder.width,
         "samples": frames * config.mel.hop,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STEP = 8  # padded lengths are multiples of it
 ALIGNMENT = "alignment"  # of each code: which text token it voices
+GUIDED = "guided"  # rows that have an alignment
 
 
 def needed(options: GPTOptions) -> tuple[str, ...]:
@@ -35,11 +36,13 @@ def collate(
 ) -> Batch:
     """A batch whose shapes follow from the longest row of the data that has its bucket's length.
 
-    The voice is that of another clip of the speaker. The emotion is that of the row's own emotion
-    prompt where it has one, else of the clip itself or of the other clip.
+    The voice is that of another clip of the speaker, or of the row's own first half where there is
+    none. The emotion is that of the row's own emotion prompt where it has one, else of the clip
+    itself or of the other clip.
 
     Raises:
-        InputError: for a clip that is longer than the tables of positions.
+        InputError: for a clip that is longer than the tables of positions, or an alignment that is
+            not one of the clip.
     """
     fitting = [row for row in data.rows if row.seconds <= seconds]
     size_text = _padded(max(row.tokens for row in fitting), config.gpt.max_text_tokens)
@@ -57,28 +60,52 @@ def collate(
         "codes": _stacked([code.astype(np.int32) for code in codes], size_codes),
         "code_lengths": _lengths(codes),
     }
-    moods = [row if mine else other for row, other, mine in zip(rows, prompts, own, strict=True)]
     if options.trains_conditioning:
         most = int(config.limits.prompt_seconds * config.codes_per_second)
         frames = _padded(max(min(row.codes, most) for row in data.rows), None)
-        for name, heard in (("prompt", prompts), ("mood", moods)):
-            found = [data.read(row, "semantic")[: min(frames, most)] for row in heard]
+        voices = [_prompt(data, *pair)[:most] for pair in zip(rows, prompts, strict=True)]
+        feelings = [
+            data.read(row, "semantic")[:most] if mine else voice
+            for row, voice, mine in zip(rows, voices, own, strict=True)
+        ]
+        for name, found in (("prompt", voices), ("mood", feelings)):
             batch[name] = _stacked(found, frames)
             batch[f"{name}_lengths"] = _lengths(found)
     else:
+        moods = [
+            row if mine else other for row, other, mine in zip(rows, prompts, own, strict=True)
+        ]
         batch["conditioning"] = np.stack([data.read(row, "conditioning") for row in prompts])
         batch["emotion"] = np.stack(
             [_emotion(data, *pair) for pair in zip(rows, moods, strict=True)]
         )
     if options.guided_weight > 0:
         found = [data.read(row, ALIGNMENT).astype(np.int32) for row in rows]
+        for row, path, text, code in zip(rows, found, texts, codes, strict=True):
+            _check_alignment(row, path, len(text), len(code))
         batch[ALIGNMENT] = _stacked(found, size_codes)
+        batch[GUIDED] = _lengths(found) > 0
     return batch
+
+
+def _prompt(data: Prepared, row: Row, prompt: Row) -> np.ndarray:
+    """Semantic features of a prompt: of the row itself no more than its first half."""
+    found = data.read(prompt, "semantic")
+    return found[: max(len(found) // 2, 1)] if prompt.id == row.id else found
 
 
 def _emotion(data: Prepared, row: Row, mood: Row) -> np.ndarray:
     named = data.has(row, "emotion_prompt")
     return data.read(row, "emotion_prompt") if named else data.read(mood, "emotion")
+
+
+def _check_alignment(row: Row, path: np.ndarray, tokens: int, codes: int) -> None:
+    """One that is empty is none: the row is not guided."""
+    if len(path) and (len(path) != codes or path.min() < 0 or path.max() >= tokens):
+        raise InputError(
+            f"clip {row.id} has an alignment of {len(path)} codes with up to {path.max() + 1} text "
+            f"tokens; expected {codes} and {tokens}"
+        )
 
 
 def _check(row: Row, length: int, most: int, what: str) -> None:

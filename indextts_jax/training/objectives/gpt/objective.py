@@ -2,6 +2,9 @@
 
     objective = build(config, {"train": ["trunk"]}, components=("gpt", "training_heads"))
 
+While attention is guided, `attention` in the log is how far it is from the alignment, and `guided`
+what of it counts at that step.
+
 A row is `[latents + emotion | speed 1, 0 | start t_1..t_L stop | start c_1..c_N]`. Targets of the
 text head are t_1..t_L and its stop, of the code head c_1..c_N and its stop: each counts once and in
 full, and padding never does.
@@ -24,15 +27,14 @@ from indextts_jax.layers.training.adapted import attach, draw, select
 from indextts_jax.layers.training.dropout import fold, row_keys
 from indextts_jax.models.components import Params, structure
 from indextts_jax.models.gpt_training import (
-    LEAST_MASS,
     Clips,
     Disturbance,
-    States,
     head_losses,
     hidden_states,
 )
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
 from indextts_jax.training.objectives.gpt import batches as gpt_batches
+from indextts_jax.training.objectives.gpt import guidance
 from indextts_jax.training.objectives.gpt.options import GROUPS, GPTOptions
 from indextts_jax.utils.strict_data import from_data
 
@@ -118,7 +120,7 @@ class GPTObjective:
         return {ADAPTERS: {"gpt": draw(key, kernels, lora.rank)}}
 
     def evaluate(self, params: Params, batch: Batch, key: Array) -> dict[str, Term]:
-        """The terms without dropout and noise; nothing is drawn."""
+        """The terms without dropout and noise; nothing is drawn. Guidance does not count."""
         return self._terms(params, batch, None)
 
     @property
@@ -132,7 +134,7 @@ class GPTObjective:
         gpt = self._bound("gpt", self._adapted(params, keys is not None))
         clips = self._clips(params, batch)
         disturbance, given = self._disturbed(clips, keys)
-        near = self._near(batch) if self.options.guided_weight > 0 and keys is not None else None
+        near = self._near(batch) if self.options.guided_weight > 0 else None
         states = hidden_states(gpt, given, disturbance, near=near, remat=self.options.remat)
         stop = self.config.gpt.stop_code
         terms = _code_terms(gpt.code_head, states.codes, clips.codes, clips.code_lengths, stop)
@@ -142,7 +144,13 @@ class GPTObjective:
             loss, _ = head_losses(heads.text_head, states.text, targets)
             terms["text"] = _term(loss, mask)
         if near is not None:
-            terms["guided"] = self._guided(states, clips, batch["progress"])
+            assert states.guided is not None
+            aligned = batch[gpt_batches.GUIDED]
+            found = guidance.attention(states.guided, clips.code_lengths, aligned)
+            terms["attention"] = guidance.logged(found)
+            if keys is not None:
+                until = self.options.guided_until
+                terms["guided"] = guidance.faded(found, batch["progress"], until)
         return terms
 
     def _bound(self, name: str, params: Params) -> Any:
@@ -183,22 +191,9 @@ class GPTObjective:
         return Disturbance(fold(keys, _TRUNK), *rates, late), clips
 
     def _near(self, batch: Batch) -> Array:
-        """Which text tokens each code may be drawn to: those near the one that it voices."""
-        token = jnp.arange(batch["text"].shape[1])
-        distance = jnp.abs(token - batch[gpt_batches.ALIGNMENT][..., None])
-        inside = valid(batch["text_lengths"], batch["text"].shape[1])[:, None]
-        return (distance <= self.options.guided_reach) & inside
-
-    def _guided(self, states: States, clips: Clips, progress: Array) -> Term:
-        """How far the guided heads look elsewhere; less and less of it counts as training goes on.
-
-        `progress` is the share of all steps that is behind.
-        """
-        assert states.guided is not None
-        loss = -jnp.log(states.guided + LEAST_MASS).mean(axis=(0, 2))  # b s
-        term = _term(loss, valid(clips.code_lengths, clips.codes.shape[1]))
-        left = jnp.maximum(1 - jnp.max(progress) / self.options.guided_until, 0)
-        return Term(term.total * left, term.count)
+        """Which text tokens each code is drawn to."""
+        alignment, lengths = batch[gpt_batches.ALIGNMENT], batch["text_lengths"]
+        return guidance.near(alignment, lengths, batch["text"].shape[1], self.options.guided_reach)
 
 
 def _random_codes(rate: float, codes: int, key: Array, given: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 LEAST = 1e-5  # frames that a row counts as
@@ -60,8 +61,17 @@ def follow(
     return Codebook(jnp.where(known[:, None], rows, book.rows), sums, counts, idle)
 
 
-def perplexity(codes: Int[Array, " n"], counting: Bool[Array, " n"], size: int) -> Array:
-    """Codes that would carry as much if all were equally frequent."""
-    share = jnp.sum(jax.nn.one_hot(codes, size) * counting[:, None], axis=0)
-    share = share / jnp.maximum(jnp.sum(share), 1)
-    return jnp.exp(-jnp.sum(jnp.where(share > 0, share * jnp.log(jnp.maximum(share, 1e-30)), 0)))
+def tally(codes: Int[Array, "b t"], counting: Bool[Array, "b t"], size: int) -> Float[Array, " v"]:
+    """How often each code comes."""
+    chosen = jax.nn.one_hot(codes, size, dtype=jnp.float32)
+    return jnp.sum(jnp.where(counting[..., None], chosen, 0), axis=(0, 1))
+
+
+def usage(counts: Float[np.ndarray, " v"]) -> dict[str, float]:
+    """Of how often each code came: the share of codes that came at all, and the perplexity, which
+    is how many codes would carry as much if all were equally frequent.
+    """
+    used = np.asarray(counts, np.float64)
+    used = used[used > 0] / max(used.sum(), 1)
+    perplexity = float(np.exp(-np.sum(used * np.log(used))))
+    return {"codes_used": len(used) / len(counts), "perplexity": perplexity}

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss, and the best path, over padded labels."""
+"""Connectionist temporal classification over padded labels: the loss, and what is read."""
 
 import jax
 import jax.numpy as jnp
@@ -69,40 +69,30 @@ def ctc_losses(
     return jnp.where(feasible(frames, labels, counts), -jax.nn.logsumexp(ends, axis=1), 0)
 
 
-def best_path(
-    scores: Float[np.ndarray, "t v"], labels: Int[np.ndarray, " s"]
-) -> Int[np.ndarray, " t"]:
-    """For each frame the number of the label that the likeliest path voices there, on the host.
+def edits(
+    logits: Float[Array, "b t v"],
+    frames: Int[Array, " b"],
+    labels: Int[Array, "b s"],
+    counts: Int[Array, " b"],
+) -> Int[Array, " b"]:
+    """How far each row's greedy reading is from its labels: letters to change, add or leave out."""
+    best = jnp.argmax(logits, axis=-1)
+    new = best != jnp.pad(best, ((0, 0), (1, 0)), constant_values=BLANK)[:, :-1]
+    heard = new & (best != BLANK) & (jnp.arange(best.shape[1]) < frames[:, None])
+    place = jnp.arange(labels.shape[1] + 1)
 
-    Frames of blanks belong to the label before them, those at the beginning to the first.
+    def step(row: Int[Array, "b k"], given: tuple[Array, Array]) -> tuple[Int[Array, "b k"], None]:
+        """From the distances of what was heard to the first 0, 1, ... labels: one letter on."""
+        letter, heard = given
+        replaced = row[:, :-1] + (labels != letter[:, None])
+        after = jnp.concatenate([row[:, :1] + 1, jnp.minimum(row[:, 1:] + 1, replaced)], axis=1)
+        # Labels that were not heard: each costs one more than the best place before it.
+        after = jax.lax.cummin(after - place, axis=1) + place
+        return jnp.where(heard[:, None], after, row), None
 
-    Raises:
-        ValueError: if there are no labels, or more than the frames can hold.
-    """
-    time, count = len(scores), len(labels)
-    repeats = int(np.sum(labels[1:] == labels[:-1]))
-    if not count or time < count + repeats:
-        raise ValueError(f"{count} labels do not fit into {time} frames")
-    states = np.zeros(2 * count + 1, np.int64)
-    states[1::2] = labels
-    skips = np.zeros(len(states), bool)
-    skips[3::2] = labels[1:] != labels[:-1]
-    emitted = scores[:, states].astype(np.float64)
-    reached = np.full(len(states), -np.inf)
-    reached[:2] = emitted[0, :2]
-    came = np.zeros((time, len(states)), np.int64)
-    for t in range(1, time):
-        ways = np.full((3, len(states)), -np.inf)
-        ways[0], ways[1, 1:] = reached, reached[:-1]
-        ways[2, 2:] = np.where(skips[2:], reached[:-2], -np.inf)
-        came[t] = ways.argmax(axis=0)
-        reached = ways.max(axis=0) + emitted[t]
-    state = len(states) - 1 - int(reached[-2] > reached[-1])
-    path = np.zeros(time, np.int64)
-    for t in range(time - 1, -1, -1):
-        path[t] = state
-        state -= came[t, state]
-    return np.clip((path - 1) // 2, 0, count - 1).astype(np.int32)
+    first = jnp.broadcast_to(place, (len(labels), len(place)))
+    row, _ = jax.lax.scan(step, first, (best.T, heard.T))
+    return jnp.take_along_axis(row, counts[:, None], axis=1)[:, 0]
 
 
 def greedy(logits: Float[np.ndarray, "t v"]) -> list[int]:

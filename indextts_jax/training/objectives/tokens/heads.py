@@ -10,10 +10,9 @@ from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.models.semantic_codec import NORM_EPS, ConvNeXt
+from indextts_jax.models.training_heads import SPELLING_KERNEL, SYMBOLS, CTCHead
 
-SYMBOLS = " 'ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of the CTC, from 1 on; 0 is the blank
 PROSODY_BANDS = 20
-SPELLING_KERNEL = 5  # codes: one alone need not spell a letter
 SPEAKER_WIDTH = 32
 
 
@@ -39,26 +38,18 @@ class CodecDecoder(nnx.Module):
         return self.projection(self.norm_out(x))
 
 
-class Heads(nnx.Module):
-    """Letters from features, letters from codes, prosody from codes and a speaker."""
+class Heads(CTCHead):
+    """Letters from features, letters from codes (which outlive training: `CTCHead`), prosody from
+    codes and a speaker.
+    """
 
     def __init__(self, cfg: SemanticCodecConfig, speakers: int, *, rngs: nnx.Rngs):
-        outputs = len(SYMBOLS) + 1
         self.decoder = CodecDecoder(cfg, rngs=rngs)
-        self.features = Linear(cfg.width, outputs, rngs=rngs)
-        self.codes_in = Conv1d(cfg.width, cfg.width, SPELLING_KERNEL, rngs=rngs)
-        self.codes_out = Conv1d(cfg.width, outputs, SPELLING_KERNEL, rngs=rngs)
+        self.features = Linear(cfg.width, len(SYMBOLS) + 1, rngs=rngs)
+        super().__init__(cfg, rngs=rngs)
         self.speakers = Embedding(speakers, SPEAKER_WIDTH, rngs=rngs)
         self.prosody_in = Conv1d(cfg.width + SPEAKER_WIDTH, cfg.width, SPELLING_KERNEL, rngs=rngs)
         self.prosody_out = Linear(cfg.width, PROSODY_BANDS + 1, rngs=rngs)
-
-    def spell(
-        self, embedded: Float[Array, "b t d"], lengths: Int[Array, " b"]
-    ) -> Float[Array, "b t v"]:
-        """Logits of letters, from embedded codes."""
-        mask = valid(lengths, embedded.shape[1])
-        x = jax.nn.gelu(self.codes_in(zero_padding(embedded, mask)))
-        return self.codes_out(zero_padding(x, mask))
 
     def prosody(
         self,

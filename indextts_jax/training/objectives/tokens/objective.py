@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
 HEADS, FOLLOWED = "tokens_heads", "tokens_codebook"  # of training alone
+KEPT = "ctc_head"  # what a checkpoint keeps of the heads
 ROWS = "semantic_codec.quantiser.codebook.embedding"
+TALLY = "code_counts"  # of a validation: how often each code comes
 
 
 def build(
@@ -82,6 +84,11 @@ class TokensObjective:
         weights = {name: getattr(self.options, name) for name in names}
         return (Part("model", trains, self.loss, weights),)
 
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """The head that knows which codes spell what: alignments are made with it."""
+        return {KEPT: HEADS} if self.options.ctc_codes > 0 else {}
+
     def size(self, row: Row) -> float:
         """Seconds of the clip."""
         return row.seconds
@@ -109,13 +116,27 @@ class TokensObjective:
         )
 
     def evaluate(self, params: Params, batch: Batch, key: Key[Array, ""]) -> dict[str, Term]:
-        """The terms with codes, and the codes' perplexity, a mean over batches."""
+        """The terms with codes; for the log how many letters are heard wrongly, of a letter that
+        there is (CER), before the quantiser and behind it; and how often each code comes.
+        """
         coded = self._coded(params, batch, jnp.bool_(True))
         mask = valid(batch["lengths"], coded.codes.shape[1])
-        size = self.config.semantic_codec.codes
-        found = codebook.perplexity(coded.codes.reshape(-1), mask.reshape(-1), size)
-        terms = self._terms(params, batch, coded, jnp.bool_(True))
-        return terms | {"perplexity": Term(found, jnp.float32(1))}
+        heads = self._heads(params)
+        counts = codebook.tally(coded.codes, mask, self.config.semantic_codec.codes)
+        return self._terms(params, batch, coded, jnp.bool_(True)) | {
+            "cer_features": _errors(heads.features(coded.features), batch),
+            "cer_codes": _errors(heads.spell(coded.embedded, batch["lengths"]), batch),
+            TALLY: Term(counts, jnp.float32(1)),
+        }
+
+    def summary(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """The share of codes that any validation row uses, and their perplexity over all rows."""
+        return codebook.usage(sums[TALLY])
+
+    def _heads(self, params: Params) -> Heads:
+        graph = _heads_graph(self.config.semantic_codec, self.options.speakers)
+        heads: Heads = nnx.merge(graph, params[HEADS])
+        return heads
 
     def _coded(self, params: Params, batch: Batch, quantised: Bool[Array, ""]) -> Coded:
         encoder = structure("semantic_encoder", self.config).bind(params["semantic_encoder"])
@@ -135,9 +156,7 @@ class TokensObjective:
     def _terms(
         self, params: Params, batch: Batch, coded: Coded, quantised: Bool[Array, ""]
     ) -> dict[str, Term]:
-        graph = _heads_graph(self.config.semantic_codec, self.options.speakers)
-        heads: Heads = nnx.merge(graph, params[HEADS])
-        lengths = batch["lengths"]
+        heads, lengths = self._heads(params), batch["lengths"]
         decoded = heads.decoder(coded.embedded, lengths).astype(jnp.float32)
         spoken = heads.prosody(coded.embedded, lengths, batch["speakers"])
         commitment = jnp.square(coded.seen - jax.lax.stop_gradient(coded.chosen))
@@ -184,6 +203,14 @@ def _letters(logits: Float[Array, "b t v"], batch: Batch) -> Term:
     return Term(
         jnp.sum(jnp.where(fits, losses, 0)), jnp.sum(jnp.where(fits, counts, 0)).astype(jnp.float32)
     )
+
+
+def _errors(logits: Float[Array, "b t v"], batch: Batch) -> Term:
+    """Letters that greedy reading gets wrong, of the letters of rows that have any."""
+    counts = jnp.where(batch["spelled"], batch["label_counts"], 0)
+    wrong = ctc.edits(logits, batch["lengths"], batch["labels"], counts)
+    total = jnp.sum(jnp.where(batch["spelled"], wrong, 0))
+    return Term(total.astype(jnp.float32), jnp.sum(counts).astype(jnp.float32))
 
 
 def _frames(x: Float[Array, "b t c"], lengths: Int[Array, " b"]) -> Term:

@@ -8,28 +8,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from indextts_jax.training.data.alignment import letters_of
 from indextts_jax.training.objectives.base import Batch
-from indextts_jax.training.objectives.tokens.heads import PROSODY_BANDS, SYMBOLS
+from indextts_jax.training.objectives.tokens.heads import PROSODY_BANDS
 from indextts_jax.training.objectives.tokens.options import BANDS, TokensOptions
 
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
 RATE = 50  # semantic features a second
-
-
-def letters(text: str) -> Int[np.ndarray, " s"]:
-    """The CTC's labels of a text: letters, apostrophes and single spaces; the rest is left out."""
-    kept = "".join(
-        c if c in SYMBOLS else " " if c.isspace() or c == "-" else "" for c in _upper(text)
-    )
-    return np.array([SYMBOLS.index(c) + 1 for c in " ".join(kept.split())], np.int32)
-
-
-def _upper(text: str) -> str:
-    return text.upper().replace("’", "'")
 
 
 def stretched(x: Float[np.ndarray, "t c"], count: int) -> Float[np.ndarray, "u c"]:
@@ -104,7 +93,7 @@ def collate(
         batch["features"][i, : len(pairs)] = pairs
         batch["lengths"][i] = len(pairs)
         batch["prosody"][i, : len(pairs)] = prosody(data.read(row, "mel"), len(pairs))
-        found = letters(row.spoken or row.text)
+        found = letters_of(row.spoken or row.text)
         if 0 < len(found) <= batch["labels"].shape[1]:
             batch["labels"][i, : len(found)] = found
             batch["label_counts"][i], batch["spelled"][i] = len(found), True
