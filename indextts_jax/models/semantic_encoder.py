@@ -4,11 +4,13 @@ Each block is a conformer with a norm before every part and two half-step feed-f
 padding changes no valid row: attention does not see it and the convolution looks to the left only.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.config import SemanticEncoderConfig
 from indextts_jax.layers.conv import DepthwiseConv1d
@@ -31,11 +33,48 @@ def relative_scores(
     """
     t = query.shape[1]
     met = jnp.einsum("bthk,rk->bhtr", query, table, preferred_element_type=jnp.float32)
-    offsets = np.arange(-t, t)  # one more than there are: the strides differ by one
-    rows = np.clip(offsets + left, 0, table.shape[0] - 1)
-    spread = met[..., rows]  # b h t 2t
+    spread = _spread(met, left)  # b h t 2t
     slid = spread.reshape(*met.shape[:2], 2 * t, t)[:, :, 1:].reshape(*met.shape[:3], 2 * t - 1)
     return slid[..., :t]
+
+
+def _rows(t: int, rows: int, left: int) -> Int[np.ndarray, " offsets"]:
+    """The row of the table for each offset from -t to t - 1."""
+    # One more offset than there are: the strides differ by one.
+    return np.clip(np.arange(-t, t) + left, 0, rows - 1)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _spread(met: Float[Array, "b h t r"], left: int) -> Float[Array, "b h t offsets"]:
+    """What each query meets, laid out over all offsets.
+
+    Its gradient is a slice with a sum on either side: the scatter that XLA would derive adds one
+    number after the other.
+    """
+    return met[..., _rows(met.shape[2], met.shape[3], left)]
+
+
+def _spread_forward(met: Array, left: int) -> tuple[Array, Array]:
+    return _spread(met, left), met[:0]  # of which the backward pass needs the shape alone
+
+
+def _spread_backward(left: int, shape: Array, gradient: Array) -> tuple[Array]:
+    t, count = shape.shape[2:]
+    rows = _rows(t, count, left)
+    first, last = int(rows[0]), int(rows[-1])
+    if first == last:
+        parts = jnp.sum(gradient, axis=-1, keepdims=True)
+    else:
+        before, after = (int(np.sum(rows == end)) for end in (first, last))
+        ends = gradient[..., :before], gradient[..., len(rows) - after :]
+        low, high = (jnp.sum(end, axis=-1, keepdims=True) for end in ends)
+        middle = gradient[..., before : len(rows) - after]
+        parts = jnp.concatenate([low, middle, high], axis=-1)
+    # Rows for offsets that no pair here has.
+    return (jnp.pad(parts, ((0, 0), (0, 0), (0, 0), (first, count - 1 - last))),)
+
+
+_spread.defvjp(_spread_forward, _spread_backward)
 
 
 class Attention(nnx.Module):

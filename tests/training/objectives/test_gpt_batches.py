@@ -94,10 +94,20 @@ def test_conditioning_that_trains_gets_semantic_features():
     made = {"train": ["trunk", "conditioning"]}
     batch = collate(Data(A, B, C), [A, B], 1.5, **made, target_emotion=1.0)
 
-    assert batch["prompt"].shape == batch["mood"].shape == (2, 152, 32)
-    assert batch["mood_lengths"].tolist() == [50, 70]
-    assert batch["mood"][1, 69:71, 0].tolist() == [1, 0]
+    heard = 2 * (15 + 7) + 1  # of 32 features and a kernel of 15
+    assert batch["prompt"].shape == batch["mood"].shape == (2, 48, 32)
+    assert batch["mood_lengths"].tolist() == [heard, heard]
+    assert batch["mood"][1, heard - 1 : heard + 1, 0].tolist() == [1, 0]
     assert "conditioning" not in batch
+
+
+def test_short_prompts_are_whole():
+    data = Data(dataclasses.replace(A, codes=20), dataclasses.replace(B, codes=30))
+    batch = collate(data, data.rows, 1.5, train=["trunk", "conditioning"], target_emotion=1.0)
+
+    assert batch["prompt"].shape == (2, 32, 32)
+    assert batch["prompt_lengths"].tolist() == [30, 20]
+    assert batch["mood_lengths"].tolist() == [20, 30]
 
 
 @pytest.mark.parametrize(

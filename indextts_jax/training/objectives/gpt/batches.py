@@ -9,6 +9,7 @@ import numpy as np
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
+from indextts_jax.layers.conformer import frames_heard
 from indextts_jax.training.objectives.base import Batch
 from indextts_jax.training.objectives.gpt.options import GPTOptions
 
@@ -59,7 +60,7 @@ def collate(
     }
     moods = [row if mine else other for row, other, mine in zip(rows, prompts, own, strict=True)]
     if options.trains_conditioning:
-        most = int(config.limits.prompt_seconds * config.codes_per_second)
+        most = _longest_prompt(config)
         frames = _padded(max(min(row.codes, most) for row in data.rows), None)
         for name, heard in (("prompt", prompts), ("mood", moods)):
             found = [data.read(row, "semantic")[: min(frames, most)] for row in heard]
@@ -74,6 +75,13 @@ def collate(
         found = [data.read(row, ALIGNMENT).astype(np.int32) for row in rows]
         batch[ALIGNMENT] = _stacked(found, size_codes)
     return batch
+
+
+def _longest_prompt(config: ModelConfig) -> int:
+    """Semantic features of a prompt: what speaking takes, as far as the networks hear it."""
+    heard = config.conditioning
+    reach = max(frames_heard(heard.speaker_encoder), frames_heard(heard.emotion_encoder))
+    return min(int(config.limits.prompt_seconds * config.codes_per_second), reach)
 
 
 def _emotion(data: Prepared, row: Row, mood: Row) -> np.ndarray:
