@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from indextts_jax.config import SemanticEncoderConfig
 from indextts_jax.layers.conv import DepthwiseConv1d
@@ -31,50 +31,45 @@ def relative_scores(
     are then laid out over all offsets, and slid along the keys by reading the array with another
     stride: no gather runs over (t, t).
     """
-    t = query.shape[1]
     met = jnp.einsum("bthk,rk->bhtr", query, table, preferred_element_type=jnp.float32)
-    spread = _spread(met, left)  # b h t 2t
+    return _slid(met, left)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _slid(met: Float[Array, "b h t r"], left: int) -> Float[Array, "b h t t"]:
+    """For each query and key the query's result for their offset.
+
+    The gradient is written out: the scatter that XLA would derive takes a CPU five times as long.
+    """
+    t, rows = met.shape[2:]
+    offsets = np.arange(-t, t)  # one more than there are: the strides differ by one
+    spread = met[..., np.clip(offsets + left, 0, rows - 1)]  # b h t 2t
     slid = spread.reshape(*met.shape[:2], 2 * t, t)[:, :, 1:].reshape(*met.shape[:3], 2 * t - 1)
     return slid[..., :t]
 
 
-def _rows(t: int, rows: int, left: int) -> Int[np.ndarray, " offsets"]:
-    """The row of the table for each offset from -t to t - 1."""
-    # One more offset than there are: the strides differ by one.
-    return np.clip(np.arange(-t, t) + left, 0, rows - 1)
+def _forward(met: Array, left: int) -> tuple[Array, Array]:
+    return _slid(met, left), met[:0]  # the backward pass needs its shape alone
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _spread(met: Float[Array, "b h t r"], left: int) -> Float[Array, "b h t offsets"]:
-    """What each query meets, laid out over all offsets.
-
-    Its gradient is a slice with a sum on either side: the scatter that XLA would derive adds one
-    number after the other.
-    """
-    return met[..., _rows(met.shape[2], met.shape[3], left)]
-
-
-def _spread_forward(met: Array, left: int) -> tuple[Array, Array]:
-    return _spread(met, left), met[:0]  # of which the backward pass needs the shape alone
-
-
-def _spread_backward(left: int, shape: Array, gradient: Array) -> tuple[Array]:
-    t, count = shape.shape[2:]
-    rows = _rows(t, count, left)
-    first, last = int(rows[0]), int(rows[-1])
-    if first == last:
-        parts = jnp.sum(gradient, axis=-1, keepdims=True)
-    else:
-        before, after = (int(np.sum(rows == end)) for end in (first, last))
-        ends = gradient[..., :before], gradient[..., len(rows) - after :]
-        low, high = (jnp.sum(end, axis=-1, keepdims=True) for end in ends)
-        middle = gradient[..., before : len(rows) - after]
-        parts = jnp.concatenate([low, middle, high], axis=-1)
-    # Rows for offsets that no pair here has.
-    return (jnp.pad(parts, ((0, 0), (0, 0), (0, 0), (first, count - 1 - last))),)
+def _backward(left: int, like: Array, gradient: Array) -> tuple[Array]:
+    t, rows = like.shape[2:]
+    if rows == 1:
+        return (jnp.sum(gradient, axis=-1, keepdims=True),)
+    right = rows - 1 - left
+    offset = np.arange(t) - np.arange(t)[:, None]
+    low, high = (
+        jnp.sum(jnp.where(beyond, gradient, 0), axis=-1, keepdims=True)
+        for beyond in (offset <= -left, offset >= right)
+    )
+    # Once more a stride of one more number: row r of query i is that of key i + r - left.
+    wide = jnp.pad(gradient, ((0, 0), (0, 0), (0, 0), (left, right)))
+    flat = jnp.pad(wide.reshape(*gradient.shape[:2], -1), ((0, 0), (0, 0), (0, t)))
+    between = flat.reshape(*wide.shape[:3], -1)[..., 1 : rows - 1]
+    return (jnp.concatenate([low, between, high], axis=-1),)
 
 
-_spread.defvjp(_spread_forward, _spread_backward)
+_slid.defvjp(_forward, _backward)
 
 
 class Attention(nnx.Module):
