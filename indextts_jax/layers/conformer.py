@@ -19,6 +19,15 @@ from indextts_jax.layers.parameters import Table, uniform
 NORM_EPS = 1e-5  # of every norm of the conformer
 
 
+def frames_heard(cfg: ConformerConfig) -> int:
+    """How many of its input frames, from the first on, the frames that count depend on.
+
+    Of those that do not count, see `Conformer`, only the bias reaches the others, and no farther
+    than the kernel: so it matters that some of them are there, but not what they hold.
+    """
+    return 2 * ((cfg.features - 1) // 2 + cfg.kernel // 2) + 1
+
+
 class Subsampling(nnx.Module):
     """Frames of width d, half as many: a strided 3x3 convolution over time and features, projected.
 

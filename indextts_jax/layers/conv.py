@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from indextts_jax.layers.parameters import uniform
+from indextts_jax.layers.training.depthwise import depthwise
 from indextts_jax.layers.training.sums import add_bias
 
 WIDE = 512  # channels from which on the products of `_by_tap` are faster
@@ -105,8 +106,7 @@ class DepthwiseConv1d(nnx.Module):
         kernel = self.kernel[...]
         x = jnp.pad(x.astype(kernel.dtype), ((0, 0), self.padding, (0, 0)))
         taps = kernel[:, 0].astype(jnp.float32)
-        length = x.shape[1] - len(taps) + 1
-        y = sum(lax.slice_in_dim(x, i, i + length, axis=1) * tap for i, tap in enumerate(taps))
+        y = depthwise(x, taps)
         if self.bias is not None:
             y = y + self.bias[...]
         return jnp.asarray(y, kernel.dtype)

@@ -4,6 +4,8 @@ Each block is a conformer with a norm before every part and two half-step feed-f
 padding changes no valid row: attention does not see it and the convolution looks to the left only.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,13 +31,45 @@ def relative_scores(
     are then laid out over all offsets, and slid along the keys by reading the array with another
     stride: no gather runs over (t, t).
     """
-    t = query.shape[1]
     met = jnp.einsum("bthk,rk->bhtr", query, table, preferred_element_type=jnp.float32)
+    return _slid(met, left)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _slid(met: Float[Array, "b h t r"], left: int) -> Float[Array, "b h t t"]:
+    """For each query and key the query's result for their offset.
+
+    The gradient is written out: the scatter that XLA would derive takes a CPU five times as long.
+    """
+    t, rows = met.shape[2:]
     offsets = np.arange(-t, t)  # one more than there are: the strides differ by one
-    rows = np.clip(offsets + left, 0, table.shape[0] - 1)
-    spread = met[..., rows]  # b h t 2t
+    spread = met[..., np.clip(offsets + left, 0, rows - 1)]  # b h t 2t
     slid = spread.reshape(*met.shape[:2], 2 * t, t)[:, :, 1:].reshape(*met.shape[:3], 2 * t - 1)
     return slid[..., :t]
+
+
+def _forward(met: Array, left: int) -> tuple[Array, Array]:
+    return _slid(met, left), met[:0]  # the backward pass needs its shape alone
+
+
+def _backward(left: int, like: Array, gradient: Array) -> tuple[Array]:
+    t, rows = like.shape[2:]
+    if rows == 1:
+        return (jnp.sum(gradient, axis=-1, keepdims=True),)
+    right = rows - 1 - left
+    offset = np.arange(t) - np.arange(t)[:, None]
+    low, high = (
+        jnp.sum(jnp.where(beyond, gradient, 0), axis=-1, keepdims=True)
+        for beyond in (offset <= -left, offset >= right)
+    )
+    # Once more a stride of one more number: row r of query i is that of key i + r - left.
+    wide = jnp.pad(gradient, ((0, 0), (0, 0), (0, 0), (left, right)))
+    flat = jnp.pad(wide.reshape(*gradient.shape[:2], -1), ((0, 0), (0, 0), (0, t)))
+    between = flat.reshape(*wide.shape[:3], -1)[..., 1 : rows - 1]
+    return (jnp.concatenate([low, between, high], axis=-1),)
+
+
+_slid.defvjp(_forward, _backward)
 
 
 class Attention(nnx.Module):

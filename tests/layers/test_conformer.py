@@ -10,7 +10,7 @@ from flax import nnx
 
 from importers.table import flatten
 from indextts_jax.config import ConformerConfig
-from indextts_jax.layers.conformer import Conformer
+from indextts_jax.layers.conformer import Conformer, frames_heard
 
 # Of 31 frames, the width of the features masks those from 13 on, or none.
 NARROW = ConformerConfig(
@@ -200,3 +200,15 @@ def test_half_precision_weights_stay_close_and_give_float32(dtype):
 
     assert half.dtype == jnp.float32
     support.assert_close(half, full, f"conformer.{dtype}")
+
+
+def test_frames_past_those_heard_change_nothing_that_counts():
+    x, heard = frames(NARROW), frames_heard(NARROW)
+    whole, mask = run(NARROW, x, [FRAMES])
+
+    def cut(size):  # as an array of its own size, but compiled once
+        return run(NARROW, x, [size])[0][mask]
+
+    assert heard < FRAMES - 2
+    np.testing.assert_allclose(cut(heard), whole[mask], rtol=0, atol=1e-5)
+    assert np.abs(cut(heard - 2) - whole[mask]).max() > 1e-3

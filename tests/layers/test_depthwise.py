@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 
 from indextts_jax.layers.conv import Conv1d, DepthwiseConv1d
+from indextts_jax.layers.training import depthwise
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(1, None), (7, None), (5, (4, 0)), (3, (0, 2))])
@@ -45,3 +46,22 @@ def test_runs_in_the_dtype_of_its_kernel():
     layer.kernel = nnx.Param(layer.kernel[...].astype("bfloat16"))
 
     assert layer(jnp.ones((1, 4, 3))).dtype == "bfloat16"
+
+
+def test_gradients_are_those_of_the_sum_of_products():
+    random = np.random.default_rng(0)
+    x, taps, seen = (
+        jnp.asarray(random.normal(size=size), jnp.float32)
+        for size in ((2, 13, 3), (5, 3), (2, 9, 3))
+    )
+
+    def plain(x, taps):
+        return sum(x[:, i : i + 9] * taps[i] for i in range(5))
+
+    ours, expected = (
+        jax.grad(lambda *given, f=f: jnp.sum(seen * f(*given)), argnums=(0, 1))(x, taps)
+        for f in (depthwise.depthwise, plain)
+    )
+    for one, other in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(depthwise._at_once(x, seen), expected[1], rtol=1e-5, atol=1e-5)

@@ -112,6 +112,31 @@ def test_relative_scores_are_products_with_the_row_of_the_clipped_offset(left, r
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("left", "right"), [(0, 0), (2, 3), (5, 0), (40, 40), (0, 9)])
+def test_gradients_of_relative_scores_are_those_of_the_plain_sum(left, right):
+    frames, random = 6, np.random.default_rng(left + right)
+    given = [
+        jnp.asarray(random.normal(size=size), jnp.float32)
+        for size in ((2, frames, 3, 5), (left + right + 1, 5))
+    ]
+    seen = jnp.asarray(random.normal(size=(2, 3, frames, frames)), jnp.float32)
+    place = np.arange(frames)
+    rows = np.clip(place[None] - place[:, None], -left, right) + left
+
+    def plain(query, table):
+        return jnp.einsum("bihk,ijk->bhij", query, table[rows])
+
+    def ours(query, table):
+        return relative_scores(query, table, left=left)
+
+    found, expected = (
+        jax.grad(lambda *g, f=f: jnp.sum(seen * f(*g)), argnums=(0, 1))(*given)
+        for f in (ours, plain)
+    )
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
 def random_batch(seed: int, rows: int, frames: int):
     """Features, a mask of random lengths, and other features of which only masked rows differ."""
     random = np.random.default_rng(seed)

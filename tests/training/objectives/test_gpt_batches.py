@@ -97,9 +97,10 @@ def test_conditioning_that_trains_gets_semantic_features():
     made = {"train": ["trunk", "conditioning"]}
     batch = collate(Data(A, B, C), [A, B], 1.5, **made, target_emotion=1.0)
 
-    assert batch["prompt"].shape == batch["mood"].shape == (2, 152, 32)
-    assert batch["mood_lengths"].tolist() == [50, 70]
-    assert batch["mood"][1, 69:71, 0].tolist() == [1, 0]
+    heard = 2 * (15 + 7) + 1  # of 32 features and a kernel of 15
+    assert batch["prompt"].shape == batch["mood"].shape == (2, 48, 32)
+    assert batch["mood_lengths"].tolist() == [heard, heard]
+    assert batch["mood"][1, heard - 1 : heard + 1, 0].tolist() == [1, 0]
     assert "conditioning" not in batch
 
 
@@ -113,10 +114,10 @@ def test_a_clip_that_is_its_own_prompt_is_heard_to_its_half():
     for batch in (own, prompt):
         assert batch["prompt_lengths"].tolist() == [35, 35]  # of 70
         assert not batch["prompt"][:, 35:].any()
-    assert own["mood_lengths"].tolist() == [70, 70]
+    assert own["mood_lengths"].tolist() == [45, 45]  # as far as the networks hear
     assert prompt["mood_lengths"].tolist() == [35, 35]
     other = collate(Data(A, B), [B], 1.5, **options, target_emotion=0.0)
-    assert other["prompt_lengths"].tolist() == other["mood_lengths"].tolist() == [50]
+    assert other["prompt_lengths"].tolist() == other["mood_lengths"].tolist() == [45]
 
 
 def test_rows_without_an_alignment_are_not_guided():
@@ -132,6 +133,15 @@ def test_rows_without_an_alignment_are_not_guided():
 def test_an_alignment_of_another_clip_is_refused(path):
     with pytest.raises(InputError, match=r"clip a has an alignment of .*expected 50 and 7"):
         collate(Data(A, B, alignments={"a": path}), [A], 1.5, guided_weight=0.2)
+
+
+def test_short_prompts_are_whole():
+    data = Data(dataclasses.replace(A, codes=20), dataclasses.replace(B, codes=30))
+    batch = collate(data, data.rows, 1.5, train=["trunk", "conditioning"], target_emotion=1.0)
+
+    assert batch["prompt"].shape == (2, 32, 32)
+    assert batch["prompt_lengths"].tolist() == [30, 20]
+    assert batch["mood_lengths"].tolist() == [20, 30]
 
 
 @pytest.mark.parametrize(

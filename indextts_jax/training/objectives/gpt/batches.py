@@ -9,6 +9,7 @@ import numpy as np
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
+from indextts_jax.layers.conformer import frames_heard
 from indextts_jax.training.objectives.base import Batch
 from indextts_jax.training.objectives.gpt.options import GPTOptions
 
@@ -61,7 +62,7 @@ def collate(
         "code_lengths": _lengths(codes),
     }
     if options.trains_conditioning:
-        most = int(config.limits.prompt_seconds * config.codes_per_second)
+        most = _longest_prompt(config)
         frames = _padded(max(min(row.codes, most) for row in data.rows), None)
         voices = [_prompt(data, *pair)[:most] for pair in zip(rows, prompts, strict=True)]
         feelings = [
@@ -92,6 +93,13 @@ def _prompt(data: Prepared, row: Row, prompt: Row) -> np.ndarray:
     """Semantic features of a prompt: of the row itself no more than its first half."""
     found = data.read(prompt, "semantic")
     return found[: max(len(found) // 2, 1)] if prompt.id == row.id else found
+
+
+def _longest_prompt(config: ModelConfig) -> int:
+    """Semantic features of a prompt: what speaking takes, as far as the networks hear it."""
+    heard = config.conditioning
+    reach = max(frames_heard(heard.speaker_encoder), frames_heard(heard.emotion_encoder))
+    return min(int(config.limits.prompt_seconds * config.codes_per_second), reach)
 
 
 def _emotion(data: Prepared, row: Row, mood: Row) -> np.ndarray:
