@@ -59,8 +59,9 @@ class Part(NamedTuple):
 class Objective(Protocol):
     """What is trained, on what, and towards what.
 
-    Three things may be there besides: `unfold(params)`, from parameters as checkpoints have them to
-    those that train, with its inverse `fold(params)`; and `notes`, lines that a user should see.
+    Four things may be there besides: `unfold(params)`, from parameters as checkpoints have them to
+    those that train, with its inverse `fold(params)`; `divergence(params, base, batch)`, terms of
+    how far a model is from another; and `notes`, lines that a user should see.
     """
 
     @property
