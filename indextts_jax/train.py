@@ -178,6 +178,11 @@ def _train(
 ) -> int:
     counts = ", ".join(f"{name} {count:,}" for name, count in session.setup.counts().items())
     say(f"Training {counts} parameters on {len(session.batches.rows)} clips")
+    if session.left_out:
+        warn(
+            f"{session.left_out} clips are left out: they lack features of this recipe; prepare the "
+            "data again with --for set to it"
+        )
     if session.validation is None:
         warn("there are no validation rows: no save is the best, and nothing ends early")
     with postponed(warn) as came:
