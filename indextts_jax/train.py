@@ -12,6 +12,7 @@ from typing import Any
 import jax
 from absl import flags as absl_flags
 
+from importers.formats.tensors import read_arrays
 from indextts_jax.cli import runner
 from indextts_jax.cli.interruption import INTERRUPTED, postponed
 from indextts_jax.cli.subcommand import run_command
@@ -23,6 +24,10 @@ from indextts_jax.training import weights
 from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.evaluation import report
 from indextts_jax.training.evaluation.guard import guard_of
+from indextts_jax.training.evaluation.judges.panel import Panel
+from indextts_jax.training.evaluation.judges.quality import Quality
+from indextts_jax.training.evaluation.judges.recogniser import Recogniser
+from indextts_jax.training.evaluation.judges.speaker import Speakers
 from indextts_jax.training.evaluation.samples import TEXTS, Samples, pace
 from indextts_jax.training.evaluation.speaking import scale_of
 from indextts_jax.training.from_scratch.commands import Plan
@@ -32,6 +37,7 @@ from indextts_jax.training.loop import folder as folders
 from indextts_jax.training.loop import log, stop
 from indextts_jax.training.loop.dry_run import estimate
 from indextts_jax.training.loop.run import Measure
+from indextts_jax.training.loop.saves import LOSS, check_metric, read_best
 from indextts_jax.training.loop.session import Session, open_session, train
 from indextts_jax.training.objectives import registry
 from indextts_jax.training.parameters import Source
@@ -50,6 +56,8 @@ COMMON = (
     "devices",
     "sample_prompt",
     "guard",
+    "judge_asr",
+    "judge_speaker",
 )
 EXAMPLES = (
     "train --recipe gpt_lora --data clips --checkpoint indextts2 --dst anna",
@@ -94,6 +102,10 @@ def define(flags: absl_flags.FlagValues) -> None:
         "sample_prompt", [], "Recording that samples are spoken with; repeats.", **own
     )
     text("guard", None, "Prepared data that the model must not get worse on.", **own)
+    text("judge_asr", None, "Folder of a Whisper model: word errors of samples.", **own)
+    text("judge_speaker", None, "Checkpoint of ERes2Net: how like the prompt samples are.", **own)
+    boolean("judge_quality", False, "Estimate the quality of samples by DNSMOS.", **own)
+    text("judge_language", "en", "Language that samples are in, for --judge_asr.", **own)
     boolean("tensorboard", False, "Write TensorBoard events too (extra: train).", **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     absl_flags.DEFINE_integer(
@@ -111,6 +123,7 @@ def main(flags: Any) -> int:
         raise InputError("give --dst, the folder of the run")
     if flags.weights_only and not flags.resume:
         raise InputError("weights_only goes with --resume", "weights_only")
+    judges = None if flags.dry_run else _judges(flags)  # before minutes of compiling
     folder = Path(flags.dst)
     limit = None if flags.stop_after is None else stop.seconds_of(flags.stop_after)
     deadline = stop.Deadline(limit)
@@ -126,7 +139,7 @@ def main(flags: Any) -> int:
         if flags.dry_run:
             say(str(estimate(session, folder)))
             return 0
-        return _train(flags, folder, source, session, deadline)
+        return _train(flags, folder, source, session, deadline, judges or Panel())
 
 
 def _build(flags: Any, folder: Path, deadline: stop.Deadline) -> int:
@@ -197,10 +210,20 @@ def _session(source: Source, data: Path, chosen: list[jax.Device]) -> Session:
 
 
 def _train(
-    flags: Any, folder: Path, source: Source, session: Session, deadline: stop.Deadline
+    flags: Any,
+    folder: Path,
+    source: Source,
+    session: Session,
+    deadline: stop.Deadline,
+    judges: Panel,
 ) -> int:
     counts = ", ".join(f"{name} {count:,}" for name, count in session.setup.counts().items())
     say(f"Training {counts} parameters on {len(session.batches.rows)} clips")
+    if session.left_out:
+        warn(
+            f"{session.left_out} clips are left out: they lack features of this recipe; prepare "
+            "the data again with --for set to it"
+        )
     if session.validation is None:
         warn("there are no validation rows: no save is the best, and nothing ends early")
     with postponed(warn) as came:
@@ -217,7 +240,7 @@ def _train(
             resume=flags.resume,
             weights=weights.read_weights(folder / weights.FILE) if flags.weights_only else None,
             asked=asked,
-            measures=_measures(flags, folder, source, session),
+            measures=_measures(flags, folder, source, session, judges),
             report=lambda: report.write(folder),
             listeners=_listeners(folder) if flags.tensorboard else (),
             say=say,
@@ -231,7 +254,20 @@ def _train(
         return TERMINATED if came() == signal.SIGTERM else INTERRUPTED
 
 
-def _measures(flags: Any, folder: Path, source: Source, session: Session) -> list[Measure]:
+def _judges(flags: Any) -> Panel:
+    """The judges that are asked for."""
+    speaker = flags.judge_speaker
+    return Panel(
+        recogniser=Recogniser(flags.judge_asr, flags.judge_language) if flags.judge_asr else None,
+        embed=Speakers(read_arrays(speaker)) if speaker else None,
+        quality=Quality() if flags.judge_quality else None,
+        language=flags.judge_language,
+    )
+
+
+def _measures(
+    flags: Any, folder: Path, source: Source, session: Session, judges: Panel
+) -> list[Measure]:
     """Samples and the guard, as far as they are asked for."""
     found: list[Measure] = []
     recipe = session.recipe
@@ -239,6 +275,16 @@ def _measures(flags: Any, folder: Path, source: Source, session: Session) -> lis
         guarded = Prepared.open(flags.guard)
         source.check_data(guarded, session.setup.objective.needs)
         found.append(guard_of(session, guarded, log.read(folder) if flags.resume else ()))
+    speaks = recipe.evaluation.samples and flags.sample_prompt and source.saved is not None
+    if judges and not speaks:
+        raise InputError(
+            "judges judge samples: give --checkpoint, --sample_prompt RECORDING, and a recipe with "
+            "evaluation.samples",
+            "sample_prompt",
+        )
+    by_judges = bool(judges) and recipe.evaluation.best == "judge"
+    if flags.resume:
+        check_metric(folder, read_best(folder), judges.metric if by_judges else LOSS)
     if not recipe.evaluation.samples:
         return found
     if not flags.sample_prompt or source.saved is None:
@@ -256,6 +302,8 @@ def _measures(flags: Any, folder: Path, source: Source, session: Session) -> lis
             texts=recipe.evaluation.texts or TEXTS,
             scale=scale_of(recipe),
             fold=getattr(session.setup.objective, "fold", dict),
+            judges=judges,
+            judged_best=by_judges,
         )
     )
     return found

@@ -128,6 +128,19 @@ def open_tensors(
     return tensors
 
 
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of a small published file, by name.
+
+    Raises:
+        SourceError: as `open_tensors`, and if there is no such file.
+    """
+    try:
+        tensors = open_tensors(path)
+    except FileNotFoundError as error:
+        raise SourceError(f"{path}: there is no such file") from error
+    return {name: np.array(tensors[name].read()) for name in tensors}
+
+
 def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The names without a prefix that all of them have, and without `module.` likewise.
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.engine.acoustic import Line, SynthesisRow, synthesize
 from indextts_jax.engine.decoding import Decoded, Queue, SlotDecoder, decode_in_turn
-from indextts_jax.engine.faults import Fault, sample_faults
+from indextts_jax.engine.faults import Fault, longest_repeat, sample_faults
 from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_silence
 from indextts_jax.engine.seeds import next_seed, segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of
@@ -292,6 +292,7 @@ class _Delivery:
                 truncated=any(fault.kind == "endless" for fault in one.faults),
                 tries=tries,
                 faults=one.faults + faults,
+                repeat=longest_repeat(one.codes),
             )
             samples = within_silence(self.model, script, one.queued.index, wave)
             seconds = {name: second / len(group) for name, second in spent.items()}

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from indextts_jax.text.frontend import Spoken
 
@@ -19,6 +19,7 @@ VANISHED = 0.25  # share of a fast speaker's time under which even a single word
 TOKEN_CODES = 12  # that each text token may take, even where its syllables cannot be counted
 EMPTY_TRIES = 3  # further tries for a segment without a single code, whatever the settings say
 FADE = 0.005  # seconds over which a segment comes out of silence, and goes into it
+PATTERN = 25  # codes of the longest pattern whose repetition is looked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,21 @@ def sample_faults(wave: Float32[np.ndarray, " n"]) -> tuple[Fault, ...]:
     if (beyond := float(np.mean(np.abs(wave) > 1))) > CLIPPED:
         found.append(Fault("clipped", f"{beyond:.1%} of its samples are beyond full scale"))
     return tuple(found)
+
+
+def longest_repeat(codes: Int[np.ndarray, " n"]) -> int:
+    """Codes of the longest stretch that is one pattern over and over; 0 where none comes twice.
+
+    A model that has lost its place in the text repeats itself: one code, or a syllable.
+    """
+    longest = 0
+    for period in range(1, min(PATTERN, len(codes) // 2) + 1):
+        same = np.concatenate([[False], codes[period:] == codes[:-period], [False]])
+        edges = np.flatnonzero(same[1:] != same[:-1])
+        run = int(np.max(edges[1::2] - edges[::2], initial=0))
+        if run >= period:
+            longest = max(longest, run + period)
+    return longest
 
 
 def playable(wave: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:

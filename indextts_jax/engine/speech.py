@@ -24,6 +24,7 @@ class Segment:
     truncated: bool  # no stop code came before the limit: the end may be missing
     tries: int = 1  # seeds that were needed
     faults: tuple[Fault, ...] = ()  # what is wrong with it all the same
+    repeat: int = 0  # codes of the longest stretch that is one pattern over and over
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from indextts_jax.utils import strict_yaml
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
 COMPUTE = ("float32", "bfloat16")
+BEST_BY = ("judge", "loss")
 SCHEDULES = ("cosine", "exponential", "constant")
 MOST_BUCKETS = 4  # shapes of a batch: each is a program that takes minutes to compile
 # Settings that change no number of the training itself: a run that goes on may have others.
@@ -98,11 +99,19 @@ class EvaluationRecipe:
     patience: int | None = 5  # evaluations without gain after which training ends
     samples: bool = True  # speak the fixed texts with the real pipeline
     texts: tuple[str, ...] = ()  # of the samples; none: those of `evaluation/samples.py`
-    guard_warn: float = 0.05  # rise of the guard's loss over the base that is warned of
-    guard_stop: float = 0.2  # rise that ends training
+    best: str = "judge"  # the best save is by judges where they are given, or by "loss"
+    # The guard: the rise of its loss over that of the base, and the divergence from the base.
+    guard_warn: float = 0.05  # more is warned of
+    guard_stop: float = 0.2  # more ends training
+    guard_kl_warn: float = 0.05
+    guard_kl_stop: float = 0.2
 
     def __post_init__(self) -> None:
         _require(self.every >= 0, f"evaluation.every must not be negative, got {self.every}")
+        _require(
+            self.best in BEST_BY,
+            f"evaluation.best: expected {' or '.join(BEST_BY)}, got {self.best!r:.40}",
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

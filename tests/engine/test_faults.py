@@ -8,6 +8,7 @@ from indextts_jax.engine.faults import (
     faded,
     format_faults,
     length_faults,
+    longest_repeat,
     playable,
     runaway_limit,
     sample_faults,
@@ -93,3 +94,21 @@ def test_a_fade_touches_only_the_edge_that_meets_silence() -> None:
     assert (samples == 1).all()
     assert np.array_equal(faded(samples, rate, start=False, end=False), samples)
     assert faded(samples[:1], rate, start=True, end=True).size == 1
+
+
+@pytest.mark.parametrize(
+    ("codes", "longest"),
+    [
+        ([], 0),
+        ([5], 0),
+        ([1, 2, 3, 4], 0),
+        ([1, 7, 7, 2], 2),
+        ([9, 7, 7, 7, 7, 2, 7], 4),
+        ([1, 2, 3, 1, 2, 3, 1, 4], 7),
+        ([1, 2, 3, 9, 1, 2, 3], 0),  # the pattern comes again, but not at once
+        ([*range(25), *range(25), 0], 51),
+        ([*range(26), *range(26)], 0),  # longer than patterns that are looked for
+    ],
+)
+def test_the_longest_repeat_of_codes(codes: list[int], longest: int) -> None:
+    assert longest_repeat(np.asarray(codes, np.int32)) == longest

@@ -5,7 +5,7 @@
     data, made = write(found, job, config, tokenizer, model)
 
 `survey` runs no network and decides about every row; `write` makes what is not there yet, so a
-second run computes nothing.
+second run computes nothing. A folder that was prepared for other recipes keeps their features.
 """
 
 import dataclasses
@@ -19,8 +19,15 @@ from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features, making
 from indextts_jax.training.data.alignment import Labels
-from indextts_jax.training.data.index import DataSettings
+from indextts_jax.training.data.index import FEATURES, DataSettings
 from indextts_jax.training.data.job import Job, Progress
+from indextts_jax.training.data.kept import (
+    Before,
+    extended,
+    nameable,
+    read_before,
+    still_true,
+)
 from indextts_jax.training.data.making import Task
 from indextts_jax.training.data.pairs import Pairs
 from indextts_jax.training.data.prepared import Prepared, create
@@ -59,16 +66,15 @@ def write(
         raise InputError(
             f"for {','.join(job.recipes)} a checkpoint with {', '.join(lacking)} is needed", "for"
         )
-    prints = features.fingerprints(model, components)
+    before = read_before(job.dst, config)
+    prints = (before.prints if before else {}) | features.fingerprints(model, components)
     if config.semantic_codec.codes > 2**16:
         raise InputError(f"semantic_codec.codes is {config.semantic_codec.codes}; at most 65,536")
     settings = DataSettings(
-        features=tuple(name for name in job.features if name != "emotion_prompt"),
         tokenizer="" if tokenizer is None else tokenizer.sha256,
         text_compat=job.text_compat,
         glossary=texts.glossary_hash(job.glossary),
         config=digest(to_data(config)),
-        components=tuple(f"{name}={prints[name]}" for name in components),
         sample_rate=config.mel.sample_rate,
         hop=config.mel.hop,
         own_prompts=job.own_prompts,
@@ -76,7 +82,10 @@ def write(
     tasks = _tasks(found, job, config, prints)
     prompts = _prompts(tasks, job) if "latents" in job.features else {}
     tasks = [_with_latents(task, prompts, config, prints) for task in tasks]
-    with create(job.dst, settings, None if tokenizer is None else tokenizer.model) as writer:
+    # Text tokens that stay are of the tokenizer that is there.
+    stays = before is not None and before.settings.tokenizer != "" and not job.reads
+    model_file = None if tokenizer is None or stays else tokenizer.model
+    with create(job.dst, settings, model_file) as writer:
         made = making.make(
             tasks,
             writer.shards,
@@ -87,10 +96,79 @@ def write(
             workers=job.workers,
             on_progress=on_progress,
         )
+        if before is not None:
+            tasks, settings = _with_kept(tasks, found, before, job, config, prints, settings)
         for task in tasks:
             writer.add_stored(task.row, task.names)
+        writer.settings = _completed(settings, tasks, prints)
         found.report.write(job.dst)
     return Prepared.open(job.dst), made
+
+
+def _completed(
+    settings: DataSettings, tasks: Sequence[Task], prints: Mapping[str, str]
+) -> DataSettings:
+    """The settings with the features that every row has, and with what made features of any."""
+    there = {name for task in tasks for name in task.names}
+    everywhere = [
+        name for name in FEATURES if name in there and all(name in task.names for task in tasks)
+    ]
+    return dataclasses.replace(
+        settings,
+        features=tuple(name for name in everywhere if name != "emotion_prompt"),
+        components=tuple(f"{name}={prints[name]}" for name in features.components_of(there)),
+    )
+
+
+def _with_kept(
+    tasks: Sequence[Task],
+    found: Survey,
+    before: Before,
+    job: Job,
+    config: ModelConfig,
+    prints: Mapping[str, str],
+    settings: DataSettings,
+) -> tuple[list[Task], DataSettings]:
+    """The tasks with the names of arrays that were there and still hold, and the settings of both.
+
+    What such features were made with stays in the settings where this job has no say in it.
+    """
+    if not job.paired:
+        settings = dataclasses.replace(settings, own_prompts=before.settings.own_prompts)
+    if not job.reads and before.settings.tokenizer:
+        told = {
+            name: getattr(before.settings, name)
+            for name in ("tokenizer", "text_compat", "glossary")
+        }
+        settings = dataclasses.replace(settings, **told)
+    wanted = [name for name in before.features if name not in job.features]
+    direct = nameable(wanted, prints)
+    pairs = Pairs(found.rows)
+    result = []
+    for candidate, task in zip(found.kept, tasks, strict=True):
+        old, row = before.of(task.row.id), task.row
+        lone = settings.own_prompts and not pairs.count(row)
+        names = _names(candidate, direct, lone, config, prints)
+        kept = still_true(old, names, direct)
+        if "text" in wanted and not job.reads and before.spoken(row.id, row.text):
+            kept |= {name: old[name] for name in ("text",) if name in old}
+            row = dataclasses.replace(
+                row, tokens=before.rows[row.id].tokens, spoken=before.rows[row.id].spoken
+            )
+        whole = {**kept, **task.names}
+        kept |= extended(old, whole)
+        result.append(dataclasses.replace(task, row=row, names={**whole, **kept}, lone=lone))
+    if "latents" in wanted and "gpt" in prints:
+        prompts = _prompts(result, job)
+        for number, task in enumerate(result):
+            if not {"text", "codes"} <= task.names.keys():
+                continue
+            if not {"conditioning", "emotion"} <= prompts[task.row.id].names.keys():
+                continue
+            latents = _with_latents(task, prompts, config, prints)
+            if latents.names["latents"] == before.of(task.row.id).get("latents"):
+                result[number] = latents
+    return result, settings
 
 
 def _tasks(found: Survey, job: Job, config: ModelConfig, prints: Mapping[str, str]) -> list[Task]:
@@ -106,7 +184,13 @@ def _tasks(found: Survey, job: Job, config: ModelConfig, prints: Mapping[str, st
                 tokens=candidate.read.tokens,
                 codes=candidate.codes,
                 row=row,
-                names=_names(candidate, lone, job, config, prints),
+                names=_with_alignment(
+                    _names(candidate, job.features, lone, config, prints),
+                    candidate,
+                    job,
+                    config,
+                    prints,
+                ),
                 lone=lone,
                 labels=candidate.labels,
             )
@@ -115,13 +199,17 @@ def _tasks(found: Survey, job: Job, config: ModelConfig, prints: Mapping[str, st
 
 
 def _names(
-    candidate: Candidate, lone: bool, job: Job, config: ModelConfig, prints: Mapping[str, str]
+    candidate: Candidate,
+    wanted: Sequence[str],
+    lone: bool,
+    config: ModelConfig,
+    prints: Mapping[str, str],
 ) -> dict[str, str]:
     """What the arrays of a clip are called: each name is a hash of what the array is made of."""
     clip, measured = candidate.clip, candidate.measured
     audio = digest([candidate.sha256, clip.start, clip.end, measured.first, measured.last])
     names = {}
-    for feature in job.features:
+    for feature in wanted:
         if feature in features.OF_CODES:
             continue
         if feature == "text":
@@ -134,11 +222,21 @@ def _names(
             names[feature] = features.array_name(feature, config, prints, audio, half=True)
         else:
             names[feature] = features.array_name(feature, config, prints, audio)
-    if job.aligns:
-        labels = candidate.labels
-        made_of = {"codes": names["codes"], "labels": _hash(labels)}
-        names["alignment"] = features.array_name("alignment", config, prints, "", **made_of)
     return names
+
+
+def _with_alignment(
+    names: dict[str, str],
+    candidate: Candidate,
+    job: Job,
+    config: ModelConfig,
+    prints: Mapping[str, str],
+) -> dict[str, str]:
+    """The names with that of the alignment, where there is to be one."""
+    if not job.aligns:
+        return names
+    made_of = {"codes": names["codes"], "labels": _hash(candidate.labels)}
+    return names | {"alignment": features.array_name("alignment", config, prints, "", **made_of)}
 
 
 def _hash(labels: Labels | None) -> str:

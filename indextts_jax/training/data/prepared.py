@@ -221,8 +221,8 @@ def create(
 def extend(data: Prepared, feature: str, arrays: Mapping[str, np.ndarray]) -> Prepared:
     """The data with one more feature, of the rows that `arrays` has by id; the folder is changed.
 
-    For features that are made of trained parts, such as `alignment`. Preparing the folder again
-    leaves them out of its index.
+    For features that are made of trained parts, such as `alignment` (`kept.py`: `EXTENDED`).
+    Preparing the folder again keeps them for rows whose text and codes are the same.
     """
     writer = Writer(data.folder, data.settings)
     for row in data.rows:

@@ -1,46 +1,125 @@
-"""The guard: the loss on other data than is trained on, so that a model does not forget them."""
+"""The guard: how a model does on other data than is trained on, so that it does not forget them.
+
+Two numbers over the rows of that data: the loss of the codes (of all terms, where an objective has
+no codes), and how far the model's guesses are from those of the model before training.
+"""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import jax
+import numpy as np
+
 from indextts_jax.models.components import Params
-from indextts_jax.training.data.prepared import Prepared
+from indextts_jax.training.data.prepared import Prepared, Row
 from indextts_jax.training.loop.run import Measured
 from indextts_jax.training.loop.session import Session
+from indextts_jax.training.loop.setup import Setup
 from indextts_jax.training.loop.validation import Validation
+from indextts_jax.training.objectives.base import Batch, Objective, Part, Term
 from indextts_jax.training.recipe import EvaluationRecipe
 
 NAME = "guard"  # of the value in the log
+CODES, DIVERGENCE = "code", "kl"  # terms
+MODEL, BASE = "model", "base"  # whose parameters
 
 
 @dataclasses.dataclass
 class Guard:
-    """A measure: the loss on guarded rows, and how far it rose over that of step 0."""
+    """A measure: the loss on guarded rows, how far it rose over that of step 0, and the KL."""
 
-    validation: Validation
+    measure: Callable[[Params], Mapping[str, Any]]  # terms on the guarded rows, and `loss`
     recipe: EvaluationRecipe
     base: float | None = None  # the loss of step 0; from the log where a run goes on
 
     def __call__(self, step: int, params: Params) -> Measured:
-        """Warns, or ends the run, where the loss rose by more than the recipe allows."""
-        loss = float(self.validation(params)["loss"])
+        """Warns, or ends the run, where the recipe's limits are passed."""
+        found = self.measure(params)
+        loss = float(found.get(CODES, found["loss"]))
         if step == 0 or self.base is None:
             self.base = loss
         rise = loss - self.base
-        told = f"the guard's loss rose by {rise:.3f} over the base's {self.base:.3f}"
         values = {NAME: loss, f"{NAME}_rise": rise}
-        if rise > self.recipe.guard_stop:
-            return Measured(values, stop=f"{told}, more than {self.recipe.guard_stop}")
-        if rise > self.recipe.guard_warn:
-            return Measured(values, warnings=(told,))
-        return Measured(values)
+        limits = self.recipe
+        told = f"the guard's loss rose by {rise:.3f} over the base's {self.base:.3f}"
+        checks = [(rise, limits.guard_warn, limits.guard_stop, told)]
+        if DIVERGENCE in found:
+            kl = values[f"{NAME}_{DIVERGENCE}"] = float(found[DIVERGENCE])
+            told = f"the model is {kl:.3f} nats a code away from the base on the guard's clips (KL)"
+            checks.append((kl, limits.guard_kl_warn, limits.guard_kl_stop, told))
+        warnings = []
+        for value, warn, stop, told in checks:
+            if not math.isfinite(value) or value > stop:
+                return Measured(values, stop=f"{told}, more than {stop}")
+            if value > warn:
+                warnings.append(told)
+        return Measured(values, warnings=tuple(warnings))
 
 
 def guard_of(session: Session, data: Prepared, lines: Iterable[Mapping[str, Any]] = ()) -> Guard:
-    """The guard of a run on all rows of some data; `lines` is its log so far."""
+    """The guard of a run on all rows of some data; `lines` is its log so far.
+
+    To be made before the first step, which takes the parameters of step 0 away.
+    """
     setup, recipe = session.setup, session.recipe
     rows = data.rows[: recipe.evaluation.rows]
-    validation = Validation(setup.objective, recipe, data, rows, setup.placement)
     known = [line[NAME] for line in lines if NAME in line and line["step"] == 0]
-    return Guard(validation, recipe.evaluation, known[0] if known else None)
+    compares = hasattr(setup.objective, "divergence")
+    objective: Objective = _Against(setup.objective) if compares else setup.objective
+    validation = Validation(objective, recipe, data, rows, setup.placement)
+    before = _kept(setup) if compares else None
+
+    def measure(params: Params) -> Mapping[str, Any]:
+        return validation(params if before is None else {MODEL: params, BASE: before()})
+
+    return Guard(measure, recipe.evaluation, known[0] if known else None)
+
+
+def _kept(setup: Setup) -> Callable[[], Params]:
+    """The parameters of step 0, when they are asked for: what trains is kept on the host."""
+    moving = jax.tree.map(lambda leaf: np.array(leaf), setup.state.params)
+    statistics = jax.tree.map(lambda leaf: np.array(leaf), setup.state.statistics)
+    layout, compute = setup.layout, setup.recipe.compute
+
+    def params() -> Params:
+        put = setup.placement.put
+        return layout.tree(setup.frozen, put(layout.cast(moving, compute)), put(statistics))
+
+    return params
+
+
+@dataclasses.dataclass(frozen=True)
+class _Against:
+    """An objective whose evaluation also compares: parameters are those of two models."""
+
+    objective: Any  # with `divergence`
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(self.objective.needs)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return tuple(self.objective.components)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return tuple(self.objective.parts)
+
+    def size(self, row: Row) -> float:
+        return float(self.objective.size(row))
+
+    def collate(
+        self, rows: Sequence[Row], data: Prepared, seconds: float, rng: np.random.Generator
+    ) -> Batch:
+        return dict(self.objective.collate(rows, data, seconds, rng))
+
+    def extra(self, key: jax.Array) -> Params:
+        return dict(self.objective.extra(key))
+
+    def evaluate(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, Term]:
+        inner: Objective = self.objective
+        terms = inner.evaluate(params[MODEL], batch, key)
+        return terms | self.objective.divergence(params[MODEL], params[BASE], batch)

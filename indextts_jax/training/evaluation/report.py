@@ -17,7 +17,11 @@ NOTES = {
     "the same speaker.",
     "flow": "The flow learns the timbre. How something is said comes from the GPT.",
 }
-SIDE = ("seconds", "samples", "speakers", "score", "loss", "kind", "step")
+SIDE = ("seconds", "samples", "judges", "speakers", "score", "loss", "kind", "step")
+
+
+SAMPLES = ("samples ended", "codes per character", "longest repeat", "silence", "clipped")
+JUDGES = {"wer": "word errors", "similarity": "similarity", "quality": "DNSMOS"}
 
 
 def write(run: Path) -> None:
@@ -37,8 +41,10 @@ def report(
         for name in dict.fromkeys(name for line in evaluations for name in line)
         if name not in SIDE and "decile" not in name  # those are in the log
     ]
-    header = ["step", "saved", best.metric, *terms, "samples ended", "codes per character"]
-    rows = [_row(line, terms, best, saved) for line in evaluations]
+    judges = [name for name in JUDGES if any(name in _judged(line) for line in evaluations)]
+    spoken = SAMPLES if any(line.get("samples") for line in evaluations) else ()
+    header = ["step", "saved", best.metric, *(JUDGES[name] for name in judges), *terms, *spoken]
+    rows = [_row(line, judges, terms, best, saved)[: len(header)] for line in evaluations]
     told = [f"# Training: {recipe.objective}", ""]
     told += [_verdict(best), ""]
     told += [_line(header), _line(["---"] * len(header)), *map(_line, rows), ""]
@@ -76,8 +82,16 @@ def _verdict(best: Best) -> str:
     return f"{told}, {best.base - value:.4f} below the model before training ({best.base:.4f})."
 
 
+def _judged(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    return line.get("judges") or {}
+
+
 def _row(
-    line: Mapping[str, Any], terms: Sequence[str], best: Best, saved: Sequence[int]
+    line: Mapping[str, Any],
+    judges: Sequence[str],
+    terms: Sequence[str],
+    best: Best,
+    saved: Sequence[int],
 ) -> list[str]:
     step, samples = line["step"], line.get("samples") or {}
     name = (
@@ -88,10 +102,20 @@ def _row(
         name,
         "yes" if step in saved else "",
         f"{score:.4f}" if score != float("inf") else "",
+        *(_verdict_of(judge, _judged(line).get(judge)) for judge in judges),
         *(_number(line.get(term)) for term in terms),
         f"{samples['ended']} of {samples['count']}" if samples else "",
         f"{samples['ratio']:.2f} of the clips'" if samples else "",
+        f"{samples['repeat']:.2f} s" if "repeat" in samples else "",
+        f"{samples['silence']:.1%}" if "silence" in samples else "",
+        f"{samples['clipped']:.2%}" if "clipped" in samples else "",
     ]
+
+
+def _verdict_of(judge: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1%}" if judge == "wer" else f"{value:.3f}"
 
 
 def _number(value: Any) -> str:
@@ -119,7 +143,7 @@ def _listening(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
     if not told:
         return []
     return [
-        "Samples that did not end by themselves, or are unusually short or long:",
+        "Samples that did not end by themselves, repeat, or are unusually short or long:",
         "",
         *told,
         "",

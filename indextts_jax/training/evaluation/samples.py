@@ -1,10 +1,12 @@
 """Fixed texts, spoken by the real pipeline with fixed seeds at every evaluation.
 
 What can be said without a judge: whether segments ended by themselves, codes per character against
-the training clips, silence, clipping.
+the training clips, the longest repeat of codes, silence, clipping. Judges (`judges/`), where they
+are given, add word errors, likeness to the prompt and an estimate of quality.
 """
 
 import dataclasses
+import json
 import statistics
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +23,13 @@ from indextts_jax.errors import PromptWarning
 from indextts_jax.models.components import Params
 from indextts_jax.runtime.model import Model
 from indextts_jax.training.data.prepared import Row
+from indextts_jax.training.evaluation.judges import panel
+from indextts_jax.training.evaluation.judges.panel import Judged, Panel
 from indextts_jax.training.evaluation.speaking import speaking
 from indextts_jax.training.loop.run import Measured
+from indextts_jax.utils.atomic import write_whole
 
-FOLDER = "samples"
+FOLDER, JUDGED = "samples", "judged.json"
 TEXTS = (
     "The ferry leaves at a quarter past seven, whatever the weather.",
     "Could you hand me the blue folder, please?",
@@ -34,6 +39,7 @@ TEXTS = (
     "I never said that it would be easy, only that it would be worth the trouble.",
 )
 RATIOS = (0.6, 1.6)  # of codes per character to the training clips' median: outside is suspicious
+REPEAT = 1.0  # seconds of codes that are one pattern over and over: more is suspicious
 FRAME = 0.02  # seconds
 SILENT = 0.001  # RMS of a frame, full scale being 1
 
@@ -48,11 +54,13 @@ class Spoken:
     ratio: float  # codes per character over the training clips' median
     silence: float  # share of the frames
     clipped: float  # share of the samples
+    repeat: float = 0.0  # seconds of the longest stretch that is one pattern over and over
 
     @property
     def suspicious(self) -> bool:
         """Whether one should listen to it."""
-        return not self.ended or not RATIOS[0] <= self.ratio <= RATIOS[1]
+        usual = RATIOS[0] <= self.ratio <= RATIOS[1] and self.repeat <= REPEAT
+        return not self.ended or not usual
 
 
 def pace(rows: Sequence[Row]) -> float:
@@ -61,8 +69,16 @@ def pace(rows: Sequence[Row]) -> float:
     return statistics.median(found) if found else 0.0
 
 
-def judge(speech: Speech, text: str, typical: float, *, number: int, prompt: int) -> Spoken:
-    """What can be said of a sample."""
+def judge(
+    speech: Speech,
+    text: str,
+    typical: float,
+    *,
+    number: int,
+    prompt: int,
+    codes_per_second: int,
+) -> Spoken:
+    """What can be said of a sample without a judge."""
     samples = np.asarray(speech.samples, np.float64)
     size = max(1, round(FRAME * speech.sample_rate))
     frames = samples[: len(samples) // size * size].reshape(-1, size)
@@ -75,12 +91,15 @@ def judge(speech: Speech, text: str, typical: float, *, number: int, prompt: int
         ratio=codes / len(text) / typical if typical > 0 else 1.0,
         silence=float(np.mean(quiet)),
         clipped=float(np.mean(np.abs(samples) >= 0.999)) if len(samples) else 0.0,
+        repeat=max((one.repeat for one in speech.segments), default=0) / codes_per_second,
     )
 
 
 @dataclasses.dataclass
 class Samples:
     """A measure: speaks, writes `samples/<step>/<text>_<prompt>.wav`, and sums up.
+
+    What judges find is written beside, in `judged.json`.
 
     `base` is the model before training, as it is loaded to speak. Prompts are analysed anew each
     time: the networks that do may be those that train.
@@ -95,11 +114,13 @@ class Samples:
     settings: Settings = dataclasses.field(default_factory=Settings)
     fold: Callable[[Params], Params] = lambda params: params  # as checkpoints have parameters
     release: Callable[[], None] = lambda: None  # frees what only speaking needs
+    judges: Panel = dataclasses.field(default_factory=Panel)
+    judged_best: bool = True  # the judges' score says which save is best
 
     def __call__(self, step: int, params: Params) -> Measured:
         """Speaks every text with every prompt."""
         tts = IndexTTS(speaking(self.base, self.fold(params), self.scale))
-        found = []
+        found, files = [], []
         for prompt, recording in enumerate(self.prompts):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", PromptWarning)  # once is enough, and not here
@@ -110,9 +131,26 @@ class Samples:
                 path = self.run / FOLDER / str(step) / f"{number}_{prompt}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 speech.save(path)
-                found.append(judge(speech, text, self.typical, number=number, prompt=prompt))
+                files.append((path, text, recording))
+                rate = self.base.config.codes_per_second
+                measured = {"number": number, "prompt": prompt, "codes_per_second": rate}
+                found.append(judge(speech, text, self.typical, **measured))
         self.release()
-        return Measured({"samples": summary(found)})
+        values: dict[str, Any] = {"samples": summary(found)}
+        if not self.judges:
+            return Measured(values)
+        judged = [self.judges.judge(*file) for file in files]
+        self._write(step, judged)
+        values["judges"] = panel.summary(judged)
+        if not self.judged_best:
+            return Measured(values)
+        return Measured(values, score=panel.score(values["judges"]), metric=self.judges.metric)
+
+    def _write(self, step: int, judged: Sequence[Judged]) -> None:
+        """What was heard in each sample, beside the samples."""
+        found = [{**dataclasses.asdict(one), "audio": Path(one.audio).name} for one in judged]
+        text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+        write_whole(self.run / FOLDER / str(step) / JUDGED, text.encode())
 
 
 def summary(found: Sequence[Spoken]) -> Mapping[str, Any]:
@@ -123,5 +161,6 @@ def summary(found: Sequence[Spoken]) -> Mapping[str, Any]:
         "ratio": statistics.median(one.ratio for one in found),
         "silence": statistics.mean(one.silence for one in found),
         "clipped": max(one.clipped for one in found),
+        "repeat": max(one.repeat for one in found),
         "listen": [f"{one.text}_{one.prompt}" for one in found if one.suspicious],
     }

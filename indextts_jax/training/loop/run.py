@@ -16,7 +16,7 @@ from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.loop.batches import Batches, Chosen, collate
 from indextts_jax.training.loop.log import Log
 from indextts_jax.training.loop.prefetch import ahead
-from indextts_jax.training.loop.saves import Saves
+from indextts_jax.training.loop.saves import LOSS, Saves
 from indextts_jax.training.loop.setup import Setup
 from indextts_jax.training.loop.state import State
 from indextts_jax.training.loop.stop import Asked
@@ -31,6 +31,7 @@ class Measured:
 
     values: dict[str, Any] = dataclasses.field(default_factory=dict)  # for the log and the report
     score: float | None = None  # what the best save is chosen by, in place of the loss
+    metric: str = LOSS  # what `score` is, in words
     warnings: tuple[str, ...] = ()
     stop: str | None = None  # why the run should end
 
@@ -122,22 +123,23 @@ class Run:
         """Measures the model; gives a reason to end, if there is one."""
         params = self.setup.params(state, self.setup.frozen)
         values: dict[str, Any] = {}
-        score, reason, began = None, None, time.perf_counter()
+        score, metric, reason, began = None, LOSS, None, time.perf_counter()
         if self.validation is not None:
             values = self.validation(params)
             score = values["loss"]
         for measure in self.measures:
             found = measure(step, params)
             values |= found.values
-            score = found.score if found.score is not None else score
+            if found.score is not None:
+                score, metric = found.score, found.metric
             reason = reason or found.stop
             for line in found.warnings:
                 self.warn(f"step {step}: {line}")
         values["seconds"] = time.perf_counter() - began
         if score is not None:
-            self.saves.score(step, score)
+            self.saves.score(step, score, metric)
             values["score"] = score
-            self.say(f"step {step}: validation {score:.4f}")
+            self.say(f"step {step}: {metric} {score:.4f}")
         self.log.add("evaluation", step, values)
         return reason or self._patience()
 

@@ -29,6 +29,7 @@ from indextts_jax.utils.strict_data import from_data, to_data
 
 FORMAT = 1
 STEPS, RECORD, BEST, ARRAYS = "steps", "save.json", "best.json", "arrays"
+LOSS = "validation loss"  # what the best save is chosen by, unless something else is measured
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,7 @@ class Score:
 class Best:
     """`best.json`: which save is best, and what that was judged by."""
 
-    metric: str = "validation loss"
+    metric: str = LOSS
     best: int | None = None  # step of the best save; none before the first evaluation
     base: float | None = None  # the score of step 0, the model before training
     scores: tuple[Score, ...] = ()  # of all evaluations after step 0
@@ -128,6 +129,19 @@ def read_best(run: Path) -> Best:
         raise InputError(f"{path} is damaged: {error!s:.200}") from error
 
 
+def check_metric(run: Path, best: Best, metric: str) -> None:
+    """Makes sure that results of `metric` can be compared with those of a run so far.
+
+    Raises:
+        InputError: if those are of something else.
+    """
+    if metric != best.metric and (best.scores or best.base is not None):
+        raise InputError(
+            f"the best save of {run} is chosen by {best.metric}, and would now be by {metric}: "
+            "give the judges that the run began with, and the same evaluation.best"
+        )
+
+
 def check_save(folder: Path) -> SaveRecord:
     """The record of a save whose files are as recorded.
 
@@ -172,8 +186,16 @@ class Saves:
             self.best = dataclasses.replace(self.best, scores=scores)
             self._choose_best()
 
-    def score(self, step: int, value: float) -> None:
-        """Notes the result of an evaluation; that of step 0 stands beside the others."""
+    def score(self, step: int, value: float, metric: str = LOSS) -> None:
+        """Notes the result of an evaluation; that of step 0 stands beside the others.
+
+        `metric` says what was measured; results of something else do not count beside it.
+
+        Raises:
+            InputError: if the results so far are of something else.
+        """
+        check_metric(self._run, self.best, metric)
+        self.best = dataclasses.replace(self.best, metric=metric)
         value = value if math.isfinite(value) else math.inf  # never the best
         if step == 0:
             self.best = dataclasses.replace(self.best, base=value)

@@ -60,7 +60,8 @@ class Objective(Protocol):
     """What is trained, on what, and towards what.
 
     Some things may be there besides: `unfold(params)`, from parameters as checkpoints have them to
-    those that train, with its inverse `fold(params)`; `notes`, lines that a user should see;
+    those that train, with its inverse `fold(params)`; `divergence(params, base, batch)`, terms of
+    how far a model is from another; `notes`, lines that a user should see;
     `kept`, components that an export makes of parameters in `extra`, with the names of those; and
     `summary(sums)`, numbers of a validation out of the terms of `evaluate` whose totals are no
     scalars, each summed over all rows.

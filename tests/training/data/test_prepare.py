@@ -19,7 +19,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features, prepare
 from indextts_jax.training.data.job import Job
-from indextts_jax.training.data.prepared import Prepared
+from indextts_jax.training.data.prepared import Prepared, extend
 from indextts_jax.training.data.rows import recording, texts
 from indextts_jax.training.data.rows.checks import Limits
 from indextts_jax.training.data.rows.manifest import Reading, Source, read_manifests
@@ -131,6 +131,44 @@ def test_more_recipes_add_what_they_need(manifest: Path, tmp_path: Path) -> None
     run(manifest, tmp_path / "out", recipes=("vocoder",))
     _, made = run(manifest, tmp_path / "out", recipes=("vocoder", "style"))
     assert made == {"banks": 6}
+
+
+def test_another_preparation_keeps_what_is_there(
+    manifest: Path, tmp_path: Path, work: Counter[str]
+) -> None:
+    first, _ = run(manifest, tmp_path / "out", recipes=("tokens",))
+    codes = {row.id: np.arange(row.codes, dtype=np.uint16) for row in first.rows}
+    extend(extend(first, "codes", codes), "alignment", {"clip00": codes["clip00"]})
+    work.clear()
+    data, made = run(manifest, tmp_path / "out", recipes=("vocoder", "style"))
+    assert made == {"banks": 6}
+    assert work["read"] == 0
+    for old, new in zip(first.rows, data.rows, strict=True):
+        assert old == new  # also its tokens and its side of the split
+        for name in ("text", "encoder_input", "mel"):
+            assert data.keys[new.id][name] == first.keys[old.id][name]
+    assert data.settings.tokenizer == first.settings.tokenizer
+    assert set(data.settings.features) >= {"text", "samples", "mel", "encoder_input", "banks"}
+    again, made = run(manifest, tmp_path / "out", recipes=("tokens",))
+    assert made == {}
+    assert again.has(again.rows[0], "banks")
+
+
+def test_another_preparation_drops_what_no_longer_holds(manifest: Path, tmp_path: Path) -> None:
+    first, _ = run(manifest, tmp_path / "out", recipes=("tokens",))
+    text, sound = "clip00", "clip01"
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    lines[0]["text"] = "Another text."
+    manifest.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    shutil.copy(manifest.parent / "clip02.wav", manifest.parent / "clip01.wav")
+    data, _ = run(manifest, tmp_path / "out", recipes=("vocoder",))
+    assert len(first.rows) == len(data.rows)
+    rows = {row.id: row for row in data.rows}
+    assert not data.has(rows[text], "text")
+    assert data.has(rows[text], "encoder_input")
+    assert data.has(rows[sound], "text")
+    assert not data.has(rows[sound], "encoder_input")
+    assert set(data.settings.features) == {"samples", "mel"}
 
 
 def test_another_trim_makes_audio_features_again(manifest: Path, tmp_path: Path) -> None:

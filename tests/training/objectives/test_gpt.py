@@ -97,6 +97,26 @@ def test_padding_is_no_target_and_is_not_heard():
     jax.tree.map(np.testing.assert_array_equal, clean, filled)
 
 
+def test_divergence_from_another_model():
+    """Heads without kernels guess the same everywhere, and so the KL is known."""
+    made, params = objective(WHOLE), gpt_clips.parameters()
+    head = params["gpt"]["code_head"]
+    biases = np.random.default_rng(0).normal(size=(2, *head["bias"].shape)).astype(np.float32)
+    kernel = np.zeros_like(head["kernel"])
+    ours, base = (
+        params | {"gpt": params["gpt"] | {"code_head": {"kernel": kernel, "bias": bias}}}
+        for bias in biases
+    )
+    divergence = jax.jit(made.divergence)
+    found = divergence(ours, base, gpt_clips.batch())["kl"]
+    q, p = (np.exp(bias) / np.exp(bias).sum() for bias in biases.astype(np.float64))
+
+    assert found.count == sum(len(codes) + 1 for codes in gpt_clips.of_both("codes"))
+    np.testing.assert_allclose(found.total / found.count, np.sum(p * np.log(p / q)), rtol=1e-5)
+    assert divergence(params, params, gpt_clips.batch())["kl"].total == 0
+    assert divergence(ours, params, gpt_clips.batch())["kl"].total > 0
+
+
 @functools.cache
 def whole():
     made = objective(WHOLE | {"shift_codes": 0.5})

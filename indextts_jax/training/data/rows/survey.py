@@ -12,6 +12,7 @@ from indextts_jax.training.data import features
 from indextts_jax.training.data.alignment import Labels, labels_of, misfit
 from indextts_jax.training.data.index import FEATURES, Row
 from indextts_jax.training.data.job import Job, Progress
+from indextts_jax.training.data.kept import Before, read_before
 from indextts_jax.training.data.pairs import Pairs
 from indextts_jax.training.data.rows import checks, recording, texts
 from indextts_jax.training.data.rows.checks import Finding, Kept, Limits
@@ -113,6 +114,8 @@ def survey(
         facts.save()
     if job.reads:
         candidates = _matched(candidates, limits)
+    elif (before := read_before(job.dst, config)) is not None:
+        candidates = [_as_before(candidate, before) for candidate in candidates]
     if job.aligns and tokenizer is not None:
         candidates = [_labelled(candidate, tokenizer) for candidate in candidates]
     return _finished(candidates, job, config, limits)
@@ -180,6 +183,13 @@ def _more(
         else dataclasses.replace(candidate, findings=(*candidate.findings, *next(found)))
         for candidate in candidates
     ]
+
+
+def _as_before(candidate: Candidate, before: Before) -> Candidate:
+    """With its text as it was read for other recipes: so that it stays on its side of the split."""
+    spoken = before.spoken(candidate.clip.id, candidate.clip.text)
+    read = dataclasses.replace(candidate.read, spoken=spoken)
+    return dataclasses.replace(candidate, read=read)
 
 
 def _matched(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:

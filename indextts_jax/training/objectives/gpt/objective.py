@@ -26,6 +26,7 @@ from indextts_jax.layers.masks import valid
 from indextts_jax.layers.training.adapted import attach, draw, select
 from indextts_jax.layers.training.dropout import fold, row_keys
 from indextts_jax.models.components import Params, structure
+from indextts_jax.models.gpt import head_logits
 from indextts_jax.models.gpt_training import (
     Clips,
     Disturbance,
@@ -122,6 +123,19 @@ class GPTObjective:
     def evaluate(self, params: Params, batch: Batch, key: Array) -> dict[str, Term]:
         """The terms without dropout and noise; nothing is drawn. Guidance does not count."""
         return self._terms(params, batch, None)
+
+    def divergence(self, params: Params, base: Params, batch: Batch) -> dict[str, Term]:
+        """How far the model is from another: KL of its guesses from the other's, nats a code."""
+        ours, theirs = (jax.nn.log_softmax(self._guesses(one, batch)) for one in (params, base))
+        values = jnp.sum(jnp.exp(theirs) * (theirs - ours), axis=-1)
+        lengths = batch["code_lengths"]
+        return {"kl": _term(values, valid(lengths + 1, values.shape[1]))}
+
+    def _guesses(self, params: Params, batch: Batch) -> Array:
+        """Logits of each code and of the stop (b s+1 v), from true codes."""
+        gpt = self._bound("gpt", self._adapted(params, False))
+        states = hidden_states(gpt, self._clips(params, batch), remat=self.options.remat)
+        return head_logits(gpt.code_head, states.codes)
 
     @property
     def _text_weight(self) -> float:

@@ -1,0 +1,60 @@
+"""What a speech recogniser hears: Whisper in the form of CTranslate2, by faster-whisper."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from indextts_jax.errors import InputError
+from indextts_jax.training.evaluation.judges import packages
+from indextts_jax.training.evaluation.judges.words import FLAG
+
+FILES = ("model.bin", "config.json", "tokenizer.json")  # without the last it would be downloaded
+BEAMS = 5
+
+
+class Recogniser:
+    """A recogniser from a local folder, on the CPU: the device is left to what is judged.
+
+    Raises:
+        InputError: for a folder that holds no such model, or without the package.
+    """
+
+    def __init__(self, folder: str | Path, language: str = "en", *, threads: int = 0):
+        folder = Path(folder)
+        if missing := [name for name in FILES if not (folder / name).is_file()]:
+            raise InputError(
+                f"{FLAG} {folder}: expected a Whisper model in CTranslate2's form, with "
+                f"{', '.join(FILES)}; there is no {missing[0]}",
+                FLAG,
+            )
+        self.language = language
+        whisper = packages.load("faster_whisper", FLAG)
+        try:
+            self._model = whisper.WhisperModel(
+                str(folder),
+                device="cpu",
+                compute_type="float32",
+                cpu_threads=threads,
+                local_files_only=True,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"{FLAG} {folder} cannot be read: {error!s:.200}", FLAG) from error
+
+    def __call__(self, signal: Float32[np.ndarray, " n"]) -> str:
+        """The words in a signal of 16 kHz; the same signal gives the same words.
+
+        At temperature 0 alone: the retries that Whisper makes of doubtful speech are drawn at
+        random. What is heard of one half minute does not guide the next.
+        """
+        if not len(signal):
+            return ""
+        segments, _ = self._model.transcribe(
+            signal,
+            language=self.language,
+            beam_size=BEAMS,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            vad_filter=False,
+        )
+        return " ".join(segment.text.strip() for segment in segments)
