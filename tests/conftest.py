@@ -26,7 +26,12 @@ COMMANDS = ("benchmarks", "commands", "engine", "planning", "robustness", "tools
 TOGETHER = (
     ("validation/test_stages.py", "validation/test_golden.py", "validation/test_loading.py"),
     ("commands/test_synth.py", "commands/test_replay.py", "commands/test_voice.py"),
-    ("engine/test_tts.py", "engine/test_parts.py", "engine/test_script.py"),
+    (
+        "engine/test_tts.py",
+        "engine/test_parts.py",
+        "engine/test_script.py",
+        "training/test_learned_clips.py",
+    ),
     ("models/test_gpt.py",),
     ("sampling/test_beam.py",),
     ("commands/test_validate.py", "project/test_public.py"),

@@ -119,3 +119,20 @@ def test_the_squared_sine_is_that_of_float64(reach):
 
 def test_the_squared_sine_of_what_has_none_is_no_number():
     assert np.isnan(squared_sine(jnp.float32([np.inf, -np.inf, np.nan]))).all()
+
+
+def test_gradients_of_whole_signals_are_those_of_the_operations():
+    module = AntiAliasedSnake(CHANNELS, log_scale=True, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(module)
+    params = {name: jnp.asarray(random(CHANNELS, seed=n)) for n, name in enumerate(state)}
+    x, seen = 3 * random(2, 9, CHANNELS, seed=2), random(2, 9, CHANNELS, seed=3)
+
+    def gradients(lengths):
+        def loss(params, x):
+            return jnp.sum(seen * nnx.merge(graph, params)(x, lengths))
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(params, x)
+
+    ours, derived = gradients(None), gradients(jnp.array([9, 9]))
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4), ours, derived)
