@@ -180,8 +180,8 @@ def _train(
     say(f"Training {counts} parameters on {len(session.batches.rows)} clips")
     if session.left_out:
         warn(
-            f"{session.left_out} clips are left out: they lack features of this recipe; prepare the "
-            "data again with --for set to it"
+            f"{session.left_out} clips are left out: they lack features of this recipe; prepare "
+            "the data again with --for set to it"
         )
     if session.validation is None:
         warn("there are no validation rows: no save is the best, and nothing ends early")
