@@ -11,16 +11,18 @@ import jax
 from absl import flags as absl_flags
 
 from indextts_jax.checkpoint.reading import open_checkpoint
+from indextts_jax.checkpoint.writing import check_destination
 from indextts_jax.cli import runner
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.terminal import count_bar, say, warn
-from indextts_jax.config import ModelConfig, bundled_config, load_config
+from indextts_jax.config import EMOTIONS, ModelConfig, bundled_config, load_config
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.tokenizer import Tokenizer
-from indextts_jax.training.data import features, make_tokenizer, prepare
+from indextts_jax.training.data import features, make_tokenizer, prepare, prototypes
+from indextts_jax.training.data.estimate import estimate
 from indextts_jax.training.data.job import Job
 from indextts_jax.training.data.prepared import TOKENIZER
 from indextts_jax.training.data.rows.checks import Limits
@@ -60,6 +62,7 @@ GROUPS = {
         "make_tokenizer",
         "pieces",
         "own_prompts",
+        "prototypes",
         "validation",
         "seed",
     ),
@@ -80,6 +83,7 @@ EXAMPLES = (
     "prepare --manifest a.jsonl --checkpoint indextts2 --dst prepared --for gpt",
     "prepare --manifest LJSpeech --one_speaker --checkpoint indextts2 --dst lj",
     "prepare --manifest a --dst b --for style,vocoder --config tiny",
+    "prepare --prototypes labels.csv --checkpoint indextts2 --dst with_emotions",
 )
 
 
@@ -118,6 +122,12 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("tokenizer", None, "With --config: a SentencePiece model.", **own)
     text("make_tokenizer", None, "With --config: make a tokenizer, char or unigram.", **own)
     whole("pieces", 1000, "Most pieces of the tokenizer that is made.", lower_bound=8, **own)
+    text(
+        "prototypes",
+        None,
+        "Instead: a table of audio, emotion, speaker; writes a checkpoint with emotions of these.",
+        **own,
+    )
     text("dst", None, "Folder to write; one that is there is brought up to date.", **own)
     absl_flags.DEFINE_list(
         "for", ["gpt", "flow"], f"Recipes to prepare for: {', '.join(features.RECIPES)}.", **own
@@ -142,7 +152,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     number("min_minutes", limits.min_minutes, "Least speech of a set.", lower_bound=0.0, **own)
     text("glossary", None, "YAML file with terms and how they are read, as for synth.", **own)
     switch("text_compat", False, "Read texts as the PyTorch release does, as for synth.", **own)
-    switch("dry_run", False, "Check everything, show the report, write nothing.", **own)
+    switch("dry_run", False, "Check everything, estimate time and disk, write nothing.", **own)
     absl_flags.DEFINE_enum(
         "device", "auto", list(devices.PLATFORMS), "Where the networks run.", **own
     )
@@ -156,6 +166,8 @@ def main(flags: Any) -> int:
     Raises:
         InputError: for flags, manifests or a set that cannot be used.
     """
+    if flags.prototypes is not None:
+        return _prototypes(flags)
     job = _job(flags)
     reading = _reading(flags, job)
     clips = read_manifests([Source.parse(text) for text in flags.manifest], reading)
@@ -176,9 +188,6 @@ def main(flags: Any) -> int:
             return runner.FAULTY
         if found.report.refusal is not None:
             raise InputError(found.report.refusal, "min_clips", "min_minutes")
-        if flags.dry_run:
-            say("--dry_run: nothing was written")
-            return 0
         device = devices.choose(flags.device)
         if wanted:
             print(f"Using device: {devices.describe(device)}")
@@ -188,10 +197,45 @@ def main(flags: Any) -> int:
             count_bar("Preparing", "clip", leave=False, disable=None) as show,
         ):
             model = _model(flags, wanted)
+            if flags.dry_run:
+                say(str(estimate(found, job, config, model)))
+                say("--dry_run: nothing was written")
+                return 0
             data, made = prepare.write(found, job, config, tokenizer, model, on_progress=show)
     new = ", ".join(f"{count:,} {name}" for name, count in made.items()) or "nothing"
     say(f"made: {new}")
     say(f"{job.dst}: {len(data.rows):,} clips, digest {data.digest[:12]}")
+    return 0
+
+
+def _prototypes(flags: Any) -> int:
+    """Writes a checkpoint with emotion prototypes of labelled clips."""
+    if flags.manifest or flags.config or not flags.checkpoint or not flags.dst:
+        raise InputError(
+            "--prototypes goes with --checkpoint DIR and --dst DIR (the checkpoint to write), and "
+            "with neither --manifest nor --config",
+            "prototypes",
+        )
+    labels = prototypes.read_labels(Path(flags.prototypes))
+    check_destination(flags.dst)
+    saved = open_checkpoint(flags.checkpoint)
+    device = devices.choose(flags.device)
+    print(f"Using device: {devices.describe(device)}")
+    cache_folder.enable_compilation_cache()
+    with (
+        abandonable(),
+        jax.default_device(device),
+        count_bar("Listening", "clip", leave=False, disable=None) as show,
+    ):
+        model = load_model(flags.checkpoint, components=prototypes.COMPONENTS, lazy=True)
+        made = prototypes.make(model, labels, show)
+        rows = ", ".join(f"{name} {n}" for name, n in zip(EMOTIONS, made.groups, strict=True))
+        say(f"{len(labels):,} clips; rows: {rows}")
+        if flags.dry_run:
+            say("--dry_run: nothing was written")
+            return 0
+        prototypes.write(saved, made, Path(flags.dst))
+    say(f"wrote {flags.dst}")
     return 0
 
 

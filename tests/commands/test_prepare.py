@@ -69,6 +69,8 @@ def test_a_dry_run_writes_nothing(
     assert run(*usual, *MADE, "--dry_run") == 0
     printed = capsys.readouterr().out
     assert "features (MB): text 0.0, mel 0.1, samples 0.3" in printed
+    assert "to be made: features of 6 clips\ntime: about " in printed
+    assert "(from 6 clips)\ndisk: 0." in printed
     assert "nothing was written" in printed
     assert not (tmp_path / "out").exists()
 
@@ -129,6 +131,20 @@ def test_what_cannot_be_done_is_one_line(
     assert line.startswith("error: ")
     assert words in line
     assert not (tmp_path / "out/index.jsonl").exists()
+
+
+def test_prototypes_are_made_of_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("audio,emotion\na.wav,happy\nb.wav,bored\n")
+    assert run(f"--prototypes={labels}") == runner.BAD_INPUT
+    assert "--prototypes goes with --checkpoint DIR and --dst DIR" in capsys.readouterr().err
+    given = (f"--prototypes={labels}", "--checkpoint=none", f"--dst={tmp_path / 'new'}")
+    assert run(*given) == runner.BAD_INPUT
+    told = capsys.readouterr().err
+    assert "emotion 'bored' is none of the eight" in told
+    assert "there is no clip of angry, sad, afraid" in told
 
 
 def test_without_a_speaker_the_flag_is_named(

@@ -1,10 +1,13 @@
 """The command train, with a toy objective in the place of networks."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import toy_objective
@@ -13,7 +16,8 @@ from toy_objective import Toy
 from indextts_jax import train
 from indextts_jax.cli import runner
 from indextts_jax.runtime import cache_folder
-from indextts_jax.training.loop.saves import steps_in
+from indextts_jax.training.loop.run import Measured
+from indextts_jax.training.loop.saves import read_best, steps_in
 
 RECIPE = """
 objective: toy
@@ -87,6 +91,106 @@ def test_a_run_stops_at_a_signal_and_goes_on(
     assert "(base)" in (tmp_path / "run/report.md").read_text()
 
 
+# The command in a process of its own, which is interrupted.
+ALONE = """
+import signal, sys
+from types import SimpleNamespace
+signal.signal(signal.SIGINT, signal.default_int_handler)  # may have been ignored
+sys.path[:0] = sys.argv[1].split(":")
+import test_train
+from indextts_jax import train
+from indextts_jax.runtime import cache_folder
+train.Source = test_train.FakeSource
+train.registry = SimpleNamespace(build=lambda *given: test_train.Toy())
+cache_folder.enable_compilation_cache = lambda: None
+sys.exit(test_train.run(*sys.argv[2:]))
+"""
+
+
+@pytest.mark.nightly
+def test_ctrl_c_saves_and_ends_with_130(tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    paths = ":".join(map(str, (here, here.parent / "helpers", here.parents[1])))
+    many = ("--set=steps=100000", "--set=evaluation.every=50", "--set=evaluation.patience=null")
+    process = subprocess.Popen(
+        [sys.executable, "-c", ALONE, paths, *NEW, *many],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step 3"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert "stopping after this step, with a save" in error
+    assert "interrupted" in out
+    assert "go on with: python -m indextts_jax.train --dst run --resume" in out
+    (*_, last) = steps_in(tmp_path / "run")
+    assert 3 <= last < 100_000
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    assert lines[-1] == {"kind": "end", "step": last, "reason": "interrupted"}
+
+
+class Heard:
+    """In the place of samples and judges: the error rate falls, then rises."""
+
+    RATES: ClassVar[dict[int, float]] = {0: 0.5, 3: 0.1, 6: 0.3}
+
+    def __init__(self, judges: Any, judged_best: bool, **given: Any):
+        self.judges, self.judged_best = judges, judged_best
+
+    def __call__(self, step: int, params: Any) -> Measured:
+        values = {"judges": {"wer": self.RATES[step]}}
+        if not self.judged_best:
+            return Measured(values)
+        return Measured(values, score=self.RATES[step], metric=self.judges.metric)
+
+
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Flags of a run with a judge, which is none."""
+    monkeypatch.setattr(FakeSource, "saved", SimpleNamespace(path=tmp_path))
+    monkeypatch.setattr(train, "Samples", Heard)
+    monkeypatch.setattr(train, "load_model", lambda *given, **named: None)
+    monkeypatch.setattr(train, "Recogniser", lambda folder, language: lambda signal: "words")
+    (tmp_path / "anna.wav").touch()
+    return ("--judge_asr=whisper", "--sample_prompt=anna.wav")
+
+
+def test_judges_choose_the_best(
+    tmp_path: Path, judged: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*NEW, *judged, "--set=evaluation.patience=null", "--stop_after=1h") == 0
+    best = read_best(tmp_path / "run")
+    assert (best.metric, best.best, best.base) == ("word error rate", 3, 0.5)
+    assert "step 6: word error rate 0.3000" in capsys.readouterr().out
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    told = {line["step"]: line for line in lines if line["kind"] == "evaluation"}
+    assert told[3]["judges"] == {"wer": 0.1}
+    assert told[3]["score"] == 0.1
+    assert told[3]["loss"] != 0.1
+    report = (tmp_path / "run/report.md").read_text()
+    assert "The best save is that of step 3: word error rate 0.1000" in report
+    assert "| word errors |" in report
+    assert run("--dst=run", "--resume") == runner.BAD_INPUT  # without the judge
+    assert "is chosen by word error rate, and would now be by validation loss" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_loss_may_choose_although_judges_are_there(
+    tmp_path: Path, judged: tuple[str, ...]
+) -> None:
+    assert run(*NEW, *judged, "--set=evaluation.best=loss") == 0
+    best = read_best(tmp_path / "run")
+    assert best.metric == "validation loss"
+    assert best.best == min(best.scores, key=lambda score: score.value).step
+
+
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
@@ -100,6 +204,8 @@ def test_a_run_stops_at_a_signal_and_goes_on(
         (("--recipe=nope", "--data=data", "--dst=run"), "nope: expected a .yaml file, or one of"),
         (("--recipe=toy.yaml", "--data=none", "--dst=run"), "none holds no prepared data"),
         ((*NEW, "--guard=none"), "none holds no prepared data"),
+        ((*NEW, "--judge_asr=none"), "--judge_asr none: expected a Whisper model"),
+        ((*NEW, "--judge_speaker=none"), "none: there is no such file"),
     ],
 )
 def test_what_is_wrong_is_one_line(

@@ -113,7 +113,7 @@ def _from_audio(
     batches = [
         (wanted, half, batch, rows)
         for (size, wanted, half), group in sorted(groups.items(), key=lambda item: item[0][0])
-        for batch, rows in _batches(group, size / features.CODES, batch_seconds)
+        for batch, rows in in_batches(group, size / features.CODES, batch_seconds)
     ]
     done = 0
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -155,7 +155,7 @@ def _ahead(
         yield item, current
 
 
-def _batches(
+def in_batches(
     group: Sequence[Task], seconds: float, batch_seconds: float
 ) -> Iterator[tuple[list[Task], int]]:
     """The tasks in batches, each with its padded number of rows: powers of two, few programs."""
@@ -195,7 +195,7 @@ def _alignments(
             groups[bucket(task.codes, features.LADDER)].append(task)
     done, total = 0, sum(map(len, groups.values()))
     for size, group in sorted(groups.items()):
-        for batch, rows in _batches(group, size / features.CODES, batch_seconds):
+        for batch, rows in in_batches(group, size / features.CODES, batch_seconds):
             codes = [shards[task.names["codes"]] for task in batch]
             heard = features.letter_logits(model, codes, rows)
             for task, logits in zip(batch, heard, strict=True):
@@ -221,7 +221,7 @@ def _latents(
         groups[bucket(task.codes, features.LADDER), text].append(task)
     done = 0
     for (size, _), group in sorted(groups.items()):
-        for batch, rows in _batches(group, size / features.CODES, batch_seconds):
+        for batch, rows in in_batches(group, size / features.CODES, batch_seconds):
             coded = []
             for task in batch:
                 prompt = prompts[task.row.id]

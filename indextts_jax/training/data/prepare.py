@@ -79,9 +79,7 @@ def write(
         hop=config.mel.hop,
         own_prompts=job.own_prompts,
     )
-    tasks = _tasks(found, job, config, prints)
-    prompts = _prompts(tasks, job) if "latents" in job.features else {}
-    tasks = [_with_latents(task, prompts, config, prints) for task in tasks]
+    tasks, prompts = planned(found, job, config, prints)
     # Text tokens that stay are of the tokenizer that is there.
     stays = before is not None and before.settings.tokenizer != "" and not job.reads
     model_file = None if tokenizer is None or stays else tokenizer.model
@@ -103,6 +101,15 @@ def write(
         writer.settings = _completed(settings, tasks, prints)
         found.report.write(job.dst)
     return Prepared.open(job.dst), made
+
+
+def planned(
+    found: Survey, job: Job, config: ModelConfig, prints: Mapping[str, str]
+) -> tuple[list[Task], dict[str, Task]]:
+    """What is to be made of each row, and for each row the clip that prompts its latents."""
+    tasks = _tasks(found, job, config, prints)
+    prompts = _prompts(tasks, job) if "latents" in job.features else {}
+    return [_with_latents(task, prompts, config, prints) for task in tasks], prompts
 
 
 def _completed(

@@ -1,12 +1,13 @@
 """TensorBoard events beside `metrics.jsonl`; needs the extra `train`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from indextts_jax.errors import InputError
 
 FOLDER = "events"
+FLUSH = 1  # seconds
 
 
 def events(run: Path) -> Callable[[Mapping[str, Any]], None]:
@@ -25,10 +26,19 @@ def events(run: Path) -> Callable[[Mapping[str, Any]], None]:
 
     def write(line: Mapping[str, Any]) -> None:
         if not writers:  # not before the run is known to begin
-            writers.append(SummaryWriter(str(run / FOLDER)))
-        for name, value in line.items():
-            if name != "step" and isinstance(value, float):
-                writers[0].add_scalar(f"{line['kind']}/{name}", value, line["step"])
-        writers[0].flush()
+            # Its `flush` does not wait for the thread that writes: what a line gave is on disk
+            # after so many seconds.
+            writers.append(SummaryWriter(str(run / FOLDER), flush_secs=FLUSH))
+        for name, value in _scalars(line):
+            writers[0].add_scalar(f"{line['kind']}/{name}", value, line["step"])
 
     return write
+
+
+def _scalars(line: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers of a line that are no counts; of those within others, with both names."""
+    for name, value in line.items():
+        if isinstance(value, float):
+            yield before + name, value
+        elif isinstance(value, Mapping):
+            yield from _scalars(value, f"{before}{name}.")

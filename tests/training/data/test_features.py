@@ -1,5 +1,6 @@
 """Features out of the networks: those that `synth` gets, alone or in a batch."""
 
+import shutil
 from pathlib import Path
 
 import models_under_test
@@ -13,6 +14,7 @@ from indextts_jax.audio.io import load_audio, resample
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import stages
 from indextts_jax.training.data import features, prepare
+from indextts_jax.training.data.estimate import estimate
 from indextts_jax.training.data.index import FEATURES
 from indextts_jax.training.data.job import Job
 from indextts_jax.training.data.prepared import Prepared
@@ -103,6 +105,51 @@ def test_features_in_batches_are_those_of_the_voice(prepared: Prepared) -> None:
         latents = np.asarray(voice.latents[0])
         found = prepared.read(row, "conditioning").astype(np.float32)
         assert np.abs(found - latents).max() < 2**-7 * np.abs(latents).max()  # of bfloat16
+
+
+@pytest.mark.nightly
+def test_preparing_for_the_vocoder_keeps_what_networks_made(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    """Without a model: what it made holds as long as clips and prompts are the same."""
+    model = models_under_test.model("tiny")
+    shutil.copytree(prepared.folder.parent, tmp_path / "copy")
+    job = Job(
+        dst=tmp_path / "copy/out",
+        recipes=("vocoder",),
+        limits=Limits(min_clips=2, min_minutes=0),
+        validation=0,
+    )
+    clips = read_manifests([Source(tmp_path / "copy/clips.jsonl")], Reading(text=False))
+    found = survey(clips, job, model.config, None)
+    told = estimate(found, job, model.config, None)
+    data, made = prepare.write(found, job, model.config, None)
+    assert made == {"samples": 4}
+    assert told.clips == 4
+    assert told.bytes == sum(data.read(row, "samples").nbytes for row in data.rows)
+    for row in prepared.rows:
+        assert dict(data.keys[row.id]) | dict(prepared.keys[row.id]) == dict(data.keys[row.id])
+    assert data.rows == prepared.rows
+    assert data.settings.components == prepared.settings.components
+    assert data.settings.own_prompts
+
+
+@pytest.mark.nightly
+def test_the_estimate_knows_the_bytes(tmp_path: Path) -> None:
+    model = models_under_test.model("tiny")
+    manifest = speech_sets.write_set(tmp_path, 4, seconds=2.1, speakers=1)
+    limits = Limits(min_clips=2, min_minutes=0)
+    job = Job(dst=tmp_path / "out", limits=limits, batch_seconds=6, validation=0)
+    clips = read_manifests([Source(manifest)], Reading())
+    found = survey(clips, job, model.config, model.tokenizer)
+    told = estimate(found, job, model.config, model)
+    assert not (tmp_path / "out/index.jsonl").exists()
+    data, _ = prepare.write(found, job, model.config, model.tokenizer, model)
+    names = {name for by in data.keys.values() for name in by.values()}
+    assert (told.clips, told.tried) == (4, 2)
+    assert told.bytes == sum(data.shards[name].nbytes for name in names)
+    assert told.seconds > 0
+    assert estimate(found, job, model.config, model).clips == 0
 
 
 @pytest.mark.nightly

@@ -278,12 +278,12 @@ def _finished(
         rows=judged,
         warnings=checks.set_warnings(set_rows, limits),
         refusal=checks.set_refusal(set_rows, limits),
-        features=_sizes(rows, job.features, config),
+        features=sizes(rows, job.features, config),
     )
     return Survey(kept=tuple(kept), rows=tuple(rows), report=report)
 
 
-def _sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> dict[str, int]:
+def sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> dict[str, int]:
     """The bytes of each feature of all rows."""
     tokens, codes = sum(row.tokens for row in rows), sum(row.codes for row in rows)
     frames, count = sum(row.frames for row in rows), len(rows)

@@ -41,7 +41,10 @@ class Quality:
         path = Path(spec.origin).parent / MODEL
         if not path.is_file():
             raise InputError(f"{FLAG}: the package speechmos has no file {MODEL}", FLAG)
-        self._session = onnx.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnx.SessionOptions()
+        options.intra_op_num_threads = 1  # it is small; more would wait for each other busily
+        cpu = ["CPUExecutionProvider"]
+        self._session = onnx.InferenceSession(str(path), options, providers=cpu)
 
     def __call__(self, signal: Float32[np.ndarray, " n"]) -> float | None:
         """The score of a signal of 16 kHz: the mean over windows that begin a second apart.

@@ -1,5 +1,6 @@
 """What a speech recogniser hears: Whisper in the form of CTranslate2, by faster-whisper."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from indextts_jax.training.evaluation.judges.words import FLAG
 
 FILES = ("model.bin", "config.json", "tokenizer.json")  # without the last it would be downloaded
 BEAMS = 5
+MOST_THREADS = 4
 
 
 class Recogniser:
@@ -20,7 +22,7 @@ class Recogniser:
         InputError: for a folder that holds no such model, or without the package.
     """
 
-    def __init__(self, folder: str | Path, language: str = "en", *, threads: int = 0):
+    def __init__(self, folder: str | Path, language: str = "en"):
         folder = Path(folder)
         if missing := [name for name in FILES if not (folder / name).is_file()]:
             raise InputError(
@@ -35,7 +37,7 @@ class Recogniser:
                 str(folder),
                 device="cpu",
                 compute_type="float32",
-                cpu_threads=threads,
+                cpu_threads=min(MOST_THREADS, os.cpu_count() or 1),
                 local_files_only=True,
             )
         except (RuntimeError, ValueError) as error:

@@ -1,0 +1,127 @@
+"""What preparing will take: bytes, which are known, and time, out of one batch that is tried."""
+
+import dataclasses
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from indextts_jax.config import ModelConfig
+from indextts_jax.runtime.buckets import bucket
+from indextts_jax.runtime.model import Model
+from indextts_jax.training.data import features, making
+from indextts_jax.training.data.job import Job
+from indextts_jax.training.data.kept import read_before
+from indextts_jax.training.data.making import Task
+from indextts_jax.training.data.prepare import planned
+from indextts_jax.training.data.prepared import SHARDS
+from indextts_jax.training.data.rows.survey import Survey, sizes
+from indextts_jax.training.data.shards import Shards
+
+TRIED = 8  # clips, where no network runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A preparation, estimated; `str` gives it as lines."""
+
+    clips: int  # of which something is missing
+    bytes: int  # of arrays that are missing
+    free: int  # bytes free on that disk
+    seconds: float  # of work, once everything is compiled
+    compiling: float  # seconds; 0 without networks
+    tried: int  # clips that the time was measured on
+
+    def __str__(self) -> str:
+        """Time and disk."""
+        if not self.clips:
+            return "everything is there: nothing is to be made"
+        short = "" if self.bytes < self.free else ": too little"
+        compiling = f", and {_time(self.compiling)} to compile" if self.compiling else ""
+        return (
+            f"to be made: features of {self.clips:,} clips\n"
+            f"time: about {_time(self.seconds)}{compiling} (from {self.tried} clips)\n"
+            f"disk: {self.bytes / 1e6:,.1f} MB, {self.free / 1e9:,.1f} GB are free{short}"
+        )
+
+
+def estimate(found: Survey, job: Job, config: ModelConfig, model: Model | None) -> Estimate:
+    """Tries one batch, which is thrown away.
+
+    Raises:
+        InputError: for a clip that cannot be read.
+        Failure: if a network gives numbers that are not finite.
+    """
+    before = read_before(job.dst, config)
+    prints = before.prints if before else {}
+    prints |= features.fingerprints(model, features.components_of(job.features))
+    tasks, _ = planned(found, job, config, prints)
+    shards = Shards(job.dst / SHARDS)
+    waiting = [(task, making.missing(task, shards)) for task in tasks]
+    waiting = [(task, missing) for task, missing in waiting if missing]
+    size = sum(sum(sizes([task.row], missing, config).values()) for task, missing in waiting)
+    existing = next(path for path in [job.dst, *job.dst.absolute().parents] if path.exists())
+    free = shutil.disk_usage(existing).free
+    if not waiting:
+        return Estimate(0, 0, free, 0.0, 0.0, 0)
+    batch, shapes = _batch(waiting, job, model is not None)
+    took = [_try(batch, job, config, model) for _ in range(1 if model is None else 2)]
+    share = sum(task.row.seconds for task, _ in waiting) / sum(one.row.seconds for one in batch)
+    return Estimate(
+        clips=len(waiting),
+        bytes=size,
+        free=free,
+        seconds=took[-1] * share,
+        compiling=max(0.0, took[0] - took[-1]) * shapes,
+        tried=len(batch),
+    )
+
+
+def _batch(
+    waiting: Sequence[tuple[Task, frozenset[str]]], job: Job, networks: bool
+) -> tuple[list[Task], int]:
+    """A batch of the commonest length, of what is missing; and how many shapes there are."""
+    groups: dict[int, list[Task]] = defaultdict(list)
+    for task, missing in waiting:
+        wanted = dataclasses.replace(
+            task, names={name: task.names[name] for name in task.names if name in missing}
+        )
+        groups[bucket(task.codes, features.LADDER)].append(wanted)
+    size, group = max(groups.items(), key=lambda item: len(item[1]))
+    if not networks:
+        every = [task for one in groups.values() for task in one]
+        return every[:: max(1, len(every) // TRIED)][:TRIED], 0
+    first, _ = next(making.in_batches(group, size / features.CODES, job.batch_seconds))
+    return first, len(groups)
+
+
+def _try(batch: Sequence[Task], job: Job, config: ModelConfig, model: Model | None) -> float:
+    """Seconds that a batch takes, its arrays written to a folder that goes again."""
+    # Each clip is its own prompt here: which one it is changes no time. What latents are made of
+    # has to be there.
+    needed = ("text", "codes", "conditioning", "emotion")
+    whole = []
+    for task in batch:
+        made_of = {name: f"{name}/{task.row.id}" for name in needed if "latents" in task.names}
+        whole.append(dataclasses.replace(task, names={**made_of, **task.names}))
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        making.make(
+            whole,
+            Shards(Path(folder)),
+            config,
+            model,
+            prompts={task.row.id: task for task in whole},
+            batch_seconds=job.batch_seconds,
+            workers=job.workers,
+            on_progress=lambda done, of, what: None,
+        )
+        return time.perf_counter() - began
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
