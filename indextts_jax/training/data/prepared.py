@@ -13,7 +13,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -124,6 +124,21 @@ class Prepared:
                 f"python -m indextts_jax.prepare again with --for set to the recipe that is trained"
             ) from None
         return self.shards[name]
+
+    def with_features(self, features: Sequence[str]) -> "Prepared":
+        """The rows that have all of these features; others were prepared for something else.
+
+        Raises:
+            InputError: if there is none, naming the feature that is missing.
+        """
+        rows = tuple(row for row in self.rows if all(self.has(row, name) for name in features))
+        if len(rows) == len(self.rows):
+            return self
+        if not rows:
+            for name in features:
+                self.read(self.rows[0], name)  # says what is missing
+            raise InputError(f"{self.folder} has no clip with {', '.join(features)}")
+        return dataclasses.replace(self, rows=rows)  # nor are the others prompts of these
 
     def prompts(self, row: Row, rng: np.random.Generator) -> Row:
         """Another clip of the speaker, of `PROMPT_SECONDS` (`pairs.py`), from the same split.

@@ -64,6 +64,7 @@ def guard_of(session: Session, data: Prepared, lines: Iterable[Mapping[str, Any]
     To be made before the first step, which takes the parameters of step 0 away.
     """
     setup, recipe = session.setup, session.recipe
+    data = data.with_features(setup.objective.needs)
     rows = data.rows[: recipe.evaluation.rows]
     known = [line[NAME] for line in lines if NAME in line and line["step"] == 0]
     compares = hasattr(setup.objective, "divergence")

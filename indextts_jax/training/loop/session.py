@@ -95,17 +95,10 @@ def open_session(
     """
     devices = list(devices or jax.devices()[:1])
     recipe = with_multiple(recipe, len(devices))
-    usable = [
-        row for row in data.rows if all(data.has(row, feature) for feature in objective.needs)
-    ]
-    for row in data.rows[:1] if not usable else ():
-        for feature in objective.needs:
-            data.read(row, feature)  # says what is missing
-    left_out = len(data.rows) - len(usable)
-    if left_out:
-        data = dataclasses.replace(data, rows=tuple(usable))  # which cannot be prompts either
-    train = [row for row in usable if row.split == "train"]
-    held_out = [row for row in usable if row.split == "validation"]
+    every = len(data.rows)
+    data = data.with_features(objective.needs)
+    train = [row for row in data.rows if row.split == "train"]
+    held_out = [row for row in data.rows if row.split == "validation"]
     batches = Batches(train, [objective.size(row) for row in train], recipe.batch, recipe.seed)
     recipe = with_steps(recipe, batches)
     first = collate(objective, data, batches.at(0), recipe, 0)
@@ -115,7 +108,7 @@ def open_session(
     validation = (
         Validation(objective, recipe, data, held_out[:limit], placement) if held_out else None
     )
-    return Session(setup, base, data, batches, validation, left_out)
+    return Session(setup, base, data, batches, validation, every - len(data.rows))
 
 
 def record_of(session: Session) -> RunRecord:

@@ -86,6 +86,15 @@ def test_a_feature_can_be_added_to_some_rows(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.read(data.rows[1], "text"), [0, 1])
 
 
+def test_rows_without_a_feature_are_left_out(tmp_path: Path) -> None:
+    data = extend(some(tmp_path), "alignment", {"r1": np.arange(3, dtype=np.uint16)})
+    assert data.with_features(["text"]) is data
+    less = data.with_features(["text", "alignment"])
+    assert [row.id for row in less.rows] == ["r1"]
+    with pytest.raises(InputError, match="has no feature mel of clip r0"):
+        data.with_features(["mel"])
+
+
 @pytest.mark.parametrize(
     ("feature", "array", "words"),
     [

@@ -278,7 +278,8 @@ def _finished(
         rows=judged,
         warnings=checks.set_warnings(set_rows, limits),
         refusal=checks.set_refusal(set_rows, limits),
-        features=sizes(rows, job.features, config),
+        # Few rows have an emotion prompt, and it is small.
+        features=sizes(rows, [f for f in job.features if f != "emotion_prompt"], config),
     )
     return Survey(kept=tuple(kept), rows=tuple(rows), report=report)
 
@@ -294,11 +295,12 @@ def sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> di
         "style": count * config.style_encoder.style,
         "conditioning": count * config.gpt.conditioning_latents * width,
         "emotion": count * width,
+        "emotion_prompt": count * width,
         "latents": codes * width,
         "alignment": codes,
         "mel": frames * config.mel.mels,
         "semantic": codes * config.semantic_encoder.width,
-        "samples": frames * config.mel.hop,
+        "samples": sum(round(row.seconds * config.mel.sample_rate) for row in rows),
         "encoder_input": codes * 160,
         "encoder_mask": codes,
         "banks": 2 * codes * 80,

@@ -59,7 +59,8 @@ class Quality:
         while len(heard) < size:
             heard = np.append(heard, heard)
         count = int(len(heard) // RATE - WINDOW) + 1
-        windows = [heard[n * RATE :][:size] for n in range(count)]
+        # The package's arithmetic: some windows come out a sample short, and are left out there.
+        windows = [heard[n * RATE : int((n + WINDOW) * RATE)] for n in range(count)]
         raw = [
             self._session.run(None, {"input_1": window[None]})[0][0][2]
             for window in windows
