@@ -8,10 +8,12 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from indextts_jax.layers.parameters import uniform
+from indextts_jax.layers.training.convolution import convolve
 from indextts_jax.layers.training.depthwise import depthwise
 from indextts_jax.layers.training.sums import add_bias
 
 WIDE = 512  # channels from which on the products of `_by_tap` are faster
+BROAD = 96  # channels from which on gradients are products, see `convolve`
 
 
 class Conv1d(nnx.Module):
@@ -53,6 +55,8 @@ class Conv1d(nnx.Module):
         return y.astype(kernel.dtype)
 
     def _convolve(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:
+        if self.stride == self.groups == 1 and min(kernel.shape[1:]) >= BROAD:
+            return convolve(x, kernel, self.padding, self.dilation)
         return lax.conv_general_dilated(
             x,
             kernel,

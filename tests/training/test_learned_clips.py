@@ -58,9 +58,8 @@ def written(folder: Path, tts: IndexTTS, voice: Voice, codes: dict[str, np.ndarr
         "conditioning": np.asarray(voice.latents[0]).astype(ml_dtypes.bfloat16),
         "emotion": np.asarray(emotion_vector(tts.model, voice)[0], np.float32),
     }
-    with create(
-        folder, DataSettings(features=features, tokenizer=tokenizer, own_prompts=True)
-    ) as writer:
+    settings = DataSettings(features=features, tokenizer=tokenizer, own_prompts=True)
+    with create(folder, settings) as writer:
         for number, (text, found) in enumerate(codes.items()):
             (tokens,) = tts.segments(text)
             row = Row(
