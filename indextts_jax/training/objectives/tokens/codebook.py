@@ -36,7 +36,7 @@ def follow(
     key: Key[Array, ""],
     *,
     decay: float,
-    idle_steps: int,
+    idle_steps: Int[Array, ""] | int,
 ) -> Codebook:
     """The codebook after a batch of frames; those that do not count have no effect.
 

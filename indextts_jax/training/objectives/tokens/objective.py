@@ -111,9 +111,8 @@ class TokensObjective:
         """The terms of a batch, and the codebook after it."""
         quantised = jnp.all(batch["progress"] >= self.options.free)
         coded = self._coded(params, batch, quantised)
-        return Outcome(
-            self._terms(params, batch, coded, quantised), self._followed(params, batch, coded, key)
-        )
+        terms = self._terms(params, batch, coded, quantised)
+        return Outcome(terms, self._followed(params, batch, coded, quantised, key))
 
     def evaluate(self, params: Params, batch: Batch, key: Key[Array, ""]) -> dict[str, Term]:
         """The terms with codes; for the log how many letters are heard wrongly, of a letter that
@@ -171,8 +170,14 @@ class TokensObjective:
         }
 
     def _followed(
-        self, params: Params, batch: Batch, coded: Coded, key: Key[Array, ""]
+        self,
+        params: Params,
+        batch: Batch,
+        coded: Coded,
+        quantised: Bool[Array, ""],
+        key: Key[Array, ""],
     ) -> dict[str, Array]:
+        options = self.options
         held = params[FOLLOWED]
         rows = params["semantic_codec"]["quantiser"]["codebook"]["embedding"]
         seen = jax.lax.stop_gradient(coded.seen)
@@ -182,8 +187,8 @@ class TokensObjective:
             coded.codes.reshape(-1),
             valid(batch["lengths"], coded.codes.shape[1]).reshape(-1),
             key,
-            decay=self.options.decay,
-            idle_steps=self.options.idle_steps,
+            decay=options.decay,
+            idle_steps=jnp.where(quantised, options.idle_steps, options.free_idle_steps),
         )
         names = {"sums": book.sums, "counts": book.counts, "idle": book.idle}
         after = {f"{FOLLOWED}.{name}": value for name, value in names.items()}

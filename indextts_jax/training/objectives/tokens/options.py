@@ -17,9 +17,10 @@ class TokensOptions:
     commitment: float = 0.15  # of what the quantiser sees to its rows
     prosody: float = 0.3  # L1 of mel bands and energy predicted from codes and speaker
 
-    free: float = 0.1  # share of the steps at the start, in which nothing is quantised
+    free: float = 0.2  # share of the steps at the start, in which nothing is quantised
     decay: float = 0.99  # of the moving averages that the rows are
     idle_steps: int = 500  # after which an unused row is put where a frame is
+    free_idle_steps: int = 10  # the same while nothing is quantised: rows follow what moves fast
 
     speakers: int = 256  # rows of the throw-away speaker embedding; names are hashed to them
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
@@ -38,7 +39,7 @@ class TokensOptions:
             raise ConfigError(f"free must be at least 0 and below 1, got {self.free}")
         if not 0 < self.decay < 1:
             raise ConfigError(f"decay must lie between 0 and 1, got {self.decay}")
-        for name in ("idle_steps", "speakers"):
+        for name in ("idle_steps", "free_idle_steps", "speakers"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)}")
         if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
