@@ -160,7 +160,7 @@ def _build(flags: Any, folder: Path, deadline: stop.Deadline) -> int:
             say=say,
         )
     if ended.stopped is None:
-        say(f"all {len(ended.done)} stages are done: {plan.model_after(build.stages[-1])}")
+        say(f"all {len(ended.done)} stages are done: {plan.model}")
     else:
         say(f"stage {ended.stopped} is not finished; the same command goes on")
     return ended.code

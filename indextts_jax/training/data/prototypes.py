@@ -18,6 +18,7 @@ from indextts_jax.checkpoint.provenance import Provenance
 from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.config import EMOTIONS
 from indextts_jax.errors import Failure, InputError, gathered
+from indextts_jax.models import components
 from indextts_jax.models.components import Params
 from indextts_jax.runtime.model import Model
 from indextts_jax.training.data.job import Progress
@@ -27,6 +28,7 @@ from indextts_jax.voices import analysis
 NAME = "emotion_prototypes"
 WORDS = "text_emotion"  # the component that has a tokenizer of its own
 COMPONENTS = ("semantic_encoder", "conditioning", "style_encoder")  # what hears the clips
+COMPONENTS_IN_ORDER = (*components.COMPONENTS, *components.OPTIONAL, *components.TRAINING)
 COLUMNS = ("audio", "emotion", "speaker")
 
 
@@ -125,10 +127,12 @@ def write(checkpoint: Checkpoint, made: Prototypes, dst: Path) -> Provenance:
         tokenizer=checkpoint.tokenizer,
         components=(
             (name, made.params if name == NAME else checkpoint.load([name])[name])
-            for name in checkpoint.components
+            for name in COMPONENTS_IN_ORDER
+            if name == NAME or name in checkpoint.components
         ),
         dtype=before.dtype,
         sources=before.sources,
         ignored=before.ignored,
+        settings=checkpoint.settings,
         emotion_tokenizer=checkpoint.emotion_tokenizer if WORDS in checkpoint.components else None,
     )

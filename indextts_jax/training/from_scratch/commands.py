@@ -1,10 +1,12 @@
-"""What each stage of a build still has to run, as commands of this package, and what has been done.
+"""The commands that a stage of a build still has to run, and what has been done.
 
 DST/data/<name>    prepared data, by what is in it
 DST/runs/<stage>   the run of a stage
 DST/models/<stage> all components after it
+DST/model          the finished checkpoint: that of the last stage with emotion prototypes
 """
 
+import csv
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +14,19 @@ from pathlib import Path
 import yaml
 
 from indextts_jax.checkpoint.reading import is_checkpoint
+from indextts_jax.config import EMOTIONS
 from indextts_jax.errors import Failure
 from indextts_jax.training import weights
+from indextts_jax.training.data import prototypes
+from indextts_jax.training.data.rows.manifest import Reading, Source, read_manifests
 from indextts_jax.training.from_scratch.description import Build, Stage
 from indextts_jax.training.loop import folder as folders
 from indextts_jax.training.loop import log
 from indextts_jax.training.loop.saves import read_best, steps_in
 from indextts_jax.training.recipe import load_recipe
 
-DATA, RUNS, MODELS = "data", "runs", "models"
+DATA, RUNS, MODELS, MODEL = "data", "runs", "models", "model"
+LABELS = "neutral.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +38,11 @@ class Plan:
     manifests: Mapping[str, str]  # path of a manifest by its name
     scale: float = 1.0  # of the length of every stage
     device: str = "auto"
+
+    @property
+    def model(self) -> Path:
+        """The finished checkpoint."""
+        return self.dst / MODEL
 
     def run_of(self, stage: Stage) -> Path:
         """The folder of a stage's run."""
@@ -111,6 +122,26 @@ class Plan:
             path.write_text(yaml.safe_dump(self.build.settings), encoding="utf-8")
             words.append(f"--settings={path}")
         return words
+
+    def finish(self) -> list[str]:
+        """Arguments of `prepare` that make the finished checkpoint.
+
+        Raises:
+            InputError: for a manifest that cannot be read.
+        """
+        neutral = self.build.neutral
+        source = Source.parse(self.manifests[neutral.of])
+        clips = read_manifests([source], Reading())[: neutral.clips]
+        path = self.dst / LABELS
+        with path.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(prototypes.COLUMNS)
+            # One speaker: there is one row of each emotion, whichever voice asks for it.
+            paths = [clip.recording.path.absolute() for clip in clips]
+            rows.writerows((audio, name, "all") for name in EMOTIONS for audio in paths)
+        last = self.model_after(self.build.stages[-1])
+        words = [f"--prototypes={path}", f"--checkpoint={last}", f"--dst={self.model}"]
+        return [*words, f"--device={self.device}"]
 
     def check_bars(self, stage: Stage) -> dict[str, float]:
         """The figures that a stage is judged by, of its best evaluation.

@@ -43,6 +43,14 @@ class Stage:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Neutral:
+    """The prototypes of a voice without emotions: of each, the mean over the same clips."""
+
+    of: str  # name of a manifest
+    clips: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
     """Stages in order; each begins with the model that the stages before it have made."""
 
@@ -51,6 +59,7 @@ class Build:
     pieces: int
     dtype: str = "float32"  # that finished components are stored in, and trained on from there
     stages: tuple[Stage, ...]
+    neutral: Neutral
     settings: dict = dataclasses.field(default_factory=dict)
     """What the finished model speaks with by default, as `Settings` has it."""
 
@@ -62,7 +71,8 @@ class Build:
     @property
     def manifests(self) -> tuple[str, ...]:
         """Names of the manifests that it reads."""
-        return tuple(dict.fromkeys(name for stage in self.stages for name in stage.data.of))
+        names = [name for stage in self.stages for name in stage.data.of]
+        return tuple(dict.fromkeys([*names, self.neutral.of]))
 
 
 def builds_folder() -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from indextts_jax.checkpoint.reading import is_checkpoint
 from indextts_jax.training.from_scratch.commands import Plan
 from indextts_jax.training.loop import folder as folders
 from indextts_jax.training.loop.stop import Deadline
@@ -54,4 +55,6 @@ def run_build(
         if deadline() is not None and stage is not plan.build.stages[-1]:
             following = plan.build.stages[len(done)].name
             return Ended(tuple(done), 0, following)
+    if not is_checkpoint(plan.model) and (code := call("prepare", plan.finish())):
+        return Ended(tuple(done), code, "prototypes")
     return Ended(tuple(done), 0, None)

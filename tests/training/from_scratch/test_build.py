@@ -16,6 +16,7 @@ model: tiny
 tokenizer: char
 pieces: 40
 dtype: float16
+neutral: {of: speech, clips: 2}
 stages:
   - {name: a, recipe: mini/tokens, data: {of: [speech, more], recipes: [tokens]}}
   - {name: b, recipe: mini/style, data: {of: [speech], recipes: [style]}, bars: {error: 0.5}}
@@ -61,7 +62,10 @@ class Commands:
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return Plan(parse_build(BUILD, "test"), tmp_path, MANIFESTS)
+    speech = tmp_path / "s.jsonl"
+    lines = [json.dumps({"audio": f"{n}.wav", "text": "a", "speaker": "b"}) for n in range(3)]
+    speech.write_text("\n".join(lines))
+    return Plan(parse_build(BUILD, "test"), tmp_path, {**MANIFESTS, "speech": str(speech)})
 
 
 def run(plan: Plan, call: Commands, **options):
@@ -79,7 +83,18 @@ def test_each_stage_is_prepared_trained_and_exported_in_order(plan, monkeypatch)
     ended = run(plan, call)
     assert ended == (("a", "b", "c"), 0, None)
     assert [stage for name, stage in call.calls if name == "train"] == ["a", "b", "c"]
-    assert [name for name, _ in call.calls] == ["prepare", "train", "export"] * 3
+    assert [name for name, _ in call.calls] == ["prepare", "train", "export"] * 3 + ["prepare"]
+
+
+def test_the_finished_model_has_one_prototype_an_emotion_of_the_first_clips(plan):
+    assert f"--checkpoint={plan.model_after(plan.build.stages[-1])}" in plan.finish()
+    rows = (plan.dst / commands.LABELS).read_text().splitlines()
+    assert rows[:3] == [
+        "audio,emotion,speaker",
+        f"{plan.dst / '0.wav'},happy,all",
+        f"{plan.dst / '1.wav'},happy,all",
+    ]
+    assert len(rows) == 1 + 8 * 2
 
 
 def test_what_is_done_is_passed_over(plan, monkeypatch):

@@ -18,6 +18,7 @@ BUILD = """
 model: tiny
 tokenizer: char
 pieces: 40
+neutral: {of: speech, clips: 2}
 stages:
   - {name: a, recipe: mini/tokens, data: {of: [speech], recipes: [tokens]}}
   - {name: b, recipe: mini/style, data: {of: [speech], recipes: [style]}}
