@@ -94,7 +94,8 @@ def estimate(session: Session, folder: Path) -> Estimate:
     for step, batch in enumerate(chosen):
         first.setdefault(batch.seconds, (step, batch))
     size, counts = sum(leaf.nbytes for leaf in jax.tree.leaves(setup.state)), setup.counts()
-    costs, state = [], setup.state
+    costs: list[StepCost] = []
+    state = setup.state
     for seconds, (step, batch) in sorted(first.items()):
         share = sum(c.seconds == seconds for c in chosen) / looked
         cost, state = _cost(session, state, step, batch, share)
