@@ -3,6 +3,7 @@
     python tools/compile_for_gpu.py --small                       # a minute or two
     python tools/compile_for_gpu.py --target h200 --dtype bfloat16 --stages decode flow vocoder
     python tools/compile_for_gpu.py --stages attend_fused attend_filled --target rtx4090
+    python tools/compile_for_gpu.py --recipes gpt_lora flow_lora --target rtx4090
 
 Nothing is run and no weights are made: shapes alone go to XLA's compiler for GPUs, with the
 description of a device out of `tools/gpu/targets` (h200, h100, a100, rtx4090, or the path of a
@@ -30,6 +31,12 @@ bytes (of an array that is sliced or updated in place, the slice alone); launche
 in command buffers (CUDA graphs); the least time by bandwidth and arithmetic, and with launches; the
 kernels that move most. A copy of a cache is not always an op named `copy`: look for
 `input_transpose_fusion` and `input_concatenate_fusion` with megabytes in a turn of a loop.
+
+With `--recipes` it compiles training steps in place of stages, one for each bucket (of the recipe,
+or `--buckets`), with the recipe's own batch, on clips that fill their bucket; `--set
+batch.pieces=2` changes a recipe. What is asked then is memory: the sum of arguments, results and
+scratch is what a step holds at once, and it is set beside the device's memory, of which JAX takes
+three quarters unless `XLA_PYTHON_CLIENT_MEM_FRACTION` says otherwise.
 
 It cannot tell which form of a product wins on a device, which times them (`--triton on` makes
 every product a Triton fusion, `off` leaves it to cuBLAS: the truth lies between), nor cuDNN's
@@ -70,6 +77,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--target", default="h200", help="h200, h100, a100, rtx4090, or a textproto's path")
     add("--stages", nargs="+", choices=STAGES + KERNELS, help="(by default all but the kernels)")
+    add("--recipes", nargs="+", metavar="NAME", help="training steps of these, in place of stages")
+    add("--buckets", nargs="+", type=float, help="seconds of the rows of a batch (the recipe's)")
+    add("--set", nargs="+", default=[], metavar="PATH=VALUE", help="changes of the recipes")
     add("--small", action="store_true", help="few layers and codes, for a check in a minute or two")
     add("--dtype", default="float32", help="float32, bfloat16, float16 or int8")
     add("--config", default="indextts2", help="indextts2 or tiny")
@@ -130,7 +140,8 @@ def compile_all(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
     """
     # Not at the top: JAX must find its environment prepared.
     from gpu import counting
-    from gpu.lowering import Lowering, Shapes, target_device
+    from gpu.devices import target_device
+    from gpu.lowering import Lowering, Shapes
 
     names = [field.name for field in dataclasses.fields(Shapes)]
     shapes = Shapes(**{name: getattr(args, name) for name in names})
@@ -164,6 +175,50 @@ def compile_all(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
     return found
 
 
+def compile_recipes(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
+    """Compiles a step of each recipe and bucket in turn, and tells each as it is done.
+
+    Raises:
+        FileNotFoundError: for a target that there is not.
+        InputError: for a recipe or a key of one that there is not.
+    """
+    # Not at the top: JAX must find its environment prepared.
+    from gpu import counting, devices, training
+
+    from indextts_jax.config import bundled_config
+
+    device, room = devices.target_device(args.target), devices.device_memory(args.target)
+    pairs = (word.partition("=") for word in args.set)
+    changes = {key: value for key, _, value in pairs}
+    config = bundled_config(args.config)
+    found: dict[str, Any] = {
+        **record.head("compile_for_gpu", f"{args.target}: compiled for, not run"),
+        "target": args.target,
+        "flags": args.flags,
+        "config": args.config,
+        "changes": changes,
+        "device_memory": room,
+        "steps": {},
+    }
+    for name in args.recipes:
+        step = training.Step.of(name, config, changes)
+        for bucket in args.buckets or step.buckets:
+            one, module = counting.compiled_stage(
+                lambda step=step, bucket=bucket: step.lower(bucket, device), dump
+            )
+            one |= {"rows": step.rows(bucket), "pieces": step.recipe.batch.pieces}
+            title = f"{name}, {one['rows']} rows of {bucket:g} s ({args.target})"
+            print(counting.memory_told(title, one, room), flush=True)
+            if args.dump and module is not None:
+                args.dump.mkdir(parents=True, exist_ok=True)
+                path = args.dump / f"{name}_{bucket:g}_{args.target}.hlo.txt"
+                path.write_text(module.text, encoding="utf-8")
+            found["steps"][f"{name} {bucket:g}"] = one
+            if args.json:
+                record.write(args.json, found)
+    return found
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 1 if a stage fails, 2 for bad input."""
     args = arguments(argv)
@@ -173,11 +228,12 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="gpu_dump_") as folder:
         prepare_environment(args, Path(folder))
         try:
-            found = compile_all(args, Path(folder))
+            found = (compile_recipes if args.recipes else compile_all)(args, Path(folder))
         except (FileNotFoundError, ValueError) as error:  # InputError is a ValueError
             print(f"error: {error}", file=sys.stderr)
             return 2
-    return int(any("error" in one for one in found["stages"].values()))
+    made = found["steps"] if args.recipes else found["stages"]
+    return int(any("error" in one for one in made.values()))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Mel to waveform: BigVGAN v2."""
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
@@ -56,7 +57,8 @@ class Vocoder(nnx.Module):
     The end of a row is its true end, wherever the array ends: zeros follow it before every
     convolution, and its last sample is repeated in every activation. So a padded row gives what it
     gives alone. Without lengths every row is as long as the array: training, whose segments are
-    full, is faster without masks.
+    full, is faster without masks. With `remat` the backward pass computes each block again: what a
+    block keeps for it is many times what goes in.
 
     Source: `BigVGAN` of the PyTorch release.
     """
@@ -76,15 +78,23 @@ class Vocoder(nnx.Module):
         self.conv_post = Conv1d(channels, 1, cfg.outer_kernel, bias=False, rngs=rngs)
 
     def __call__(
-        self, mel: Float[Array, "b f m"], lengths: Int[Array, " b"] | None = None
+        self,
+        mel: Float[Array, "b f m"],
+        lengths: Int[Array, " b"] | None = None,
+        *,
+        remat: bool = False,
     ) -> Float32[Array, "b n"]:
+        run = jax.checkpoint(Block.__call__) if remat else Block.__call__
         x = self.conv_pre(_within(mel, lengths))
         for stage, rate in enumerate(self.rates):
             x = self.ups[stage](_within(x, lengths))
             lengths = None if lengths is None else lengths * rate
             x = x.astype(jnp.float32)
             blocks = self.blocks[stage * self.mixed : (stage + 1) * self.mixed]
-            x = sum((block(x, lengths) for block in blocks), jnp.zeros((), x.dtype)) / self.mixed
+            x = (
+                sum((run(block, x, lengths) for block in blocks), jnp.zeros((), x.dtype))
+                / self.mixed
+            )
         x = self.conv_post(_within(self.activation_post(x, lengths), lengths))
         x = jnp.clip(x.astype(jnp.float32), -1, 1)
         return _within(x, lengths)[..., 0]

@@ -6,13 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
+
+from indextts_jax.config import bundled_config
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "benchmarks")]
 
 import compile_for_gpu  # noqa: E402
-from gpu import hlo_report, lowering, thunks  # noqa: E402
+from gpu import counting, devices, hlo_report, lowering, thunks, training  # noqa: E402
 
 HLO = """\
 HloModule jit_run, is_scheduled=true, input_output_alias={ {0}: (0, {}, may-alias) }
@@ -116,7 +119,7 @@ def test_every_stage_that_can_be_asked_for_can_be_lowered() -> None:
 
 def test_an_unknown_target_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="a100, h100, h200, rtx4090 or a textproto's path"):
-        lowering.target_device("h900")
+        devices.target_device("h900")
 
 
 def test_without_wheels_there_is_one_clear_line(
@@ -157,3 +160,22 @@ def test_a_stage_is_compiled(tmp_path: Path) -> None:
     assert embedding["inexact_float32"] == []
     assert kernel["tf32"] == 0
     assert any("registers" in line for line in kernel["assembled"])
+
+
+def test_a_step_of_a_recipe_is_lowered_from_shapes_alone() -> None:
+    config = bundled_config("tiny")
+    step = training.Step.of("gpt_lora", config, {"batch.seconds": "40"})
+    assert step.rows(step.buckets[-1]) == 2
+    lowered = step.lower(step.buckets[-1], jax.devices("cpu")[0])
+    state, frozen, batch = lowered.args_info[0]
+    assert batch["codes"].shape == (1, 2, config.gpt.max_codes)
+    assert all(leaf.donated for leaf in jax.tree.leaves(state))
+    assert not any(leaf.donated for leaf in jax.tree.leaves((frozen, batch)))
+
+
+def test_what_a_step_holds_is_told_beside_the_device_s_memory() -> None:
+    room = devices.device_memory("rtx4090")
+    sizes = {"argument": 10 * 10**9, "temp": 2 * 10**9, "output": 8 * 10**9, "alias": 8 * 10**9}
+    assert counting.held(sizes) == 12 * 10**9
+    told = counting.memory_told("gpt_lora", {"bytes": sizes, "seconds": 1.0}, room)
+    assert "12.00 GB together, 47% of the device's 25.39 GB" in told

@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,25 @@ def told(
     if one["inexact_float32"]:
         lines.append(f"   float32 products that may be rounded: {one['inexact_float32'][:5]}")
     return "\n".join(lines)
+
+
+def memory_told(title: str, one: dict[str, Any], room: int) -> str:
+    """What a program holds at once beside the memory of the device, for a screen."""
+    if "error" in one:
+        return f"\n== {title}: FAILS: {one['error']}"
+    sizes = one["bytes"]
+    total = held(sizes)
+    return (
+        f"\n== {title}: {one['seconds']} s to compile\n   arguments {_bytes(sizes['argument'])}, "
+        f"scratch {_bytes(sizes['temp'])}, results that lie in place of no argument "
+        f"{_bytes(sizes['output'] - sizes['alias'])}: {_bytes(total)} together, "
+        f"{total / room:.0%} of the device's {_bytes(room)}"
+    )
+
+
+def held(sizes: Mapping[str, int]) -> int:
+    """Bytes that a program holds at once."""
+    return sizes["argument"] + sizes["temp"] + sizes["output"] - sizes["alias"]
 
 
 def _body_lines(body: Body, one: dict[str, Any], top: int) -> list[str]:

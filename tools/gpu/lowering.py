@@ -3,12 +3,10 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import topologies
 
 from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.config import ModelConfig, RunConfig, bundled_config
@@ -23,7 +21,6 @@ from indextts_jax.sampling import slots
 from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.settings import SamplingConfig
 
-TARGETS = Path(__file__).parent / "targets"
 PREFIX = 80  # keys of conditioning and text in the kernel that is compiled alone
 KERNEL_ROOM = 512  # codes that its cache has room for
 ENCODER_RATE = 16_000  # Hz, of what the encoders hear
@@ -44,22 +41,6 @@ class Shapes:
     steps: int = 25  # of the flow
     window: int = 256  # codes that slots have room for
     gpt_layers: int | None = None
-
-
-def target_device(target: str) -> jax.Device:
-    """The device of a target: a name in `targets/`, or a textproto's path.
-
-    Raises:
-        FileNotFoundError: if it is neither.
-    """
-    path = TARGETS / f"{target}.txtpb"
-    if not path.is_file() and not (path := Path(target)).is_file():
-        known = ", ".join(sorted(p.stem for p in TARGETS.glob("*.txtpb")))
-        raise FileNotFoundError(f"--target must be {known} or a textproto's path, got {target!r}")
-    topology = topologies.get_topology_desc(
-        platform="cuda", target_config=path.read_text(encoding="utf-8"), topology="1x1x1"
-    )
-    return topology.devices[0]
 
 
 def shrunk(config: ModelConfig) -> ModelConfig:

@@ -10,6 +10,7 @@ import jax
 
 from indextts_jax.training.loop.batches import Chosen, collate
 from indextts_jax.training.loop.session import Session
+from indextts_jax.training.loop.state import State
 from indextts_jax.utils.text_table import table
 
 TIMED = 3  # steps
@@ -82,50 +83,58 @@ class Estimate:
 
 
 def estimate(session: Session, folder: Path) -> Estimate:
-    """Compiles the step of each bucket, and times it; the parameters are not changed."""
+    """Compiles the step of each bucket, and times it.
+
+    The state of the session is given away, as in a run: a second one might not fit beside it.
+    """
     setup, recipe = session.setup, session.recipe
     looked = min(recipe.steps, LOOKED_AT)
     chosen = [session.batches.at(step) for step in range(looked)]
     first: dict[float, tuple[int, Chosen]] = {}
     for step, batch in enumerate(chosen):
         first.setdefault(batch.seconds, (step, batch))
-    costs = [
-        _cost(session, step, batch, sum(c.seconds == seconds for c in chosen) / looked)
-        for seconds, (step, batch) in sorted(first.items())
-    ]
-    state = sum(leaf.nbytes for leaf in jax.tree.leaves(setup.state))
+    size, counts = sum(leaf.nbytes for leaf in jax.tree.leaves(setup.state)), setup.counts()
+    costs: list[StepCost] = []
+    state = setup.state
+    for seconds, (step, batch) in sorted(first.items()):
+        share = sum(c.seconds == seconds for c in chosen) / looked
+        cost, state = _cost(session, state, step, batch, share)
+        costs.append(cost)
     saves = recipe.saves
     kept = saves.best + saves.last + 1
     if saves.keep_every is not None:
         kept += recipe.steps // saves.keep_every
     existing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
     return Estimate(
-        trains=setup.counts(),
+        trains=counts,
         frozen=sum(leaf.size for leaf in setup.frozen.values()),
         steps=recipe.steps,
         epochs=recipe.steps / session.batches.steps_of(1),
         costs=tuple(costs),
-        save=state,
+        save=size,
         saves=kept,
         free=shutil.disk_usage(existing).free,
     )
 
 
-def _cost(session: Session, step: int, chosen: Chosen, share: float) -> StepCost:
+def _cost(
+    session: Session, state: State, step: int, chosen: Chosen, share: float
+) -> tuple[StepCost, State]:
+    """What a step takes, and the state after those that were timed."""
     setup, recipe = session.setup, session.recipe
     arrays = collate(setup.objective, session.data, chosen, recipe, step)
     batch = setup.placement.put_batch(arrays)
     began = time.perf_counter()
-    lowered = jax.jit(setup.stepper).lower(setup.state, setup.frozen, batch)
+    lowered = jax.jit(setup.stepper, donate_argnums=(0,)).lower(state, setup.frozen, batch)
     program: Any = lowered.compile()
     compiling = time.perf_counter() - began
     memory = program.memory_analysis()
     took = []
     for _ in range(TIMED):
         began = time.perf_counter()
-        jax.block_until_ready(program(setup.state, setup.frozen, batch))
+        state, _ = jax.block_until_ready(program(state, setup.frozen, batch))
         took.append(time.perf_counter() - began)
-    return StepCost(
+    cost = StepCost(
         seconds=chosen.seconds,
         rows=len(chosen.rows),
         compiling=compiling,
@@ -134,3 +143,4 @@ def _cost(session: Session, step: int, chosen: Chosen, share: float) -> StepCost
         scratch=getattr(memory, "temp_size_in_bytes", 0),
         share=share,
     )
+    return cost, state

@@ -32,7 +32,7 @@ RESTARTED = "restarted"  # kind of a line of the log: moments began anew
 class Base:
     """The parameters that training begins with."""
 
-    params: Params  # by component
+    params: Params  # by component; none in a session, whose state has copies of what trains
     tables: frozenset[str]  # dotted paths of stored numbers that are no weights
     digest: str  # SHA-256 of what they are, or of how they are drawn
     checkpoint: str | None = None  # path, where they come from one
@@ -108,6 +108,8 @@ def open_session(
     validation = (
         Validation(objective, recipe, data, held_out[:limit], placement) if held_out else None
     )
+    # Not kept: beside the state they would be a second copy of the model on the device.
+    base = dataclasses.replace(base, params={})
     return Session(setup, base, data, batches, validation, every - len(data.rows))
 
 

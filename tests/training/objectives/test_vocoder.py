@@ -188,3 +188,20 @@ def test_evaluation_gives_both_distances():
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         vocoder.build(config(), options, ())
+
+
+@pytest.mark.nightly
+def test_blocks_that_are_computed_again_give_the_same_gradients():
+    params, batch = state()
+
+    def gradients(remat):
+        options = {"segment": SEGMENT, "discriminators": None, "remat": remat}
+        made = vocoder.build(config(), options, ())
+
+        def loss(ours):
+            return made.loss({**params, "vocoder": ours}, batch, KEY).terms["mel"].total
+
+        return jax.jit(jax.grad(loss))(params["vocoder"])
+
+    plain, again = gradients(False), gradients(True)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), plain, again)

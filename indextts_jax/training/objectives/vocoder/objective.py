@@ -165,7 +165,9 @@ class VocoderObjective:
 
     def _waveform(self, params: Params, batch: Batch) -> Float[Array, "b n"]:
         vocoder = structure("vocoder", self.config).bind(self.fold(params)["vocoder"])
-        made: Float[Array, "b n"] = vocoder(jnp.asarray(batch["mel"], jnp.float32))
+        made: Float[Array, "b n"] = vocoder(
+            jnp.asarray(batch["mel"], jnp.float32), remat=self.options.remat
+        )
         return made
 
     def _judges(self, params: Params) -> discriminators.Discriminators:
