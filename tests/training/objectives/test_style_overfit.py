@@ -13,9 +13,8 @@ from flax import nnx
 from indextts_jax.config import bundled_config
 from indextts_jax.models.style_encoder import StyleEncoder
 from indextts_jax.training.objectives.style import objective as style
-from indextts_jax.training.objectives.style import rows as style_rows
 
-RATE, SECONDS, SPEAKERS, CLIPS, STEPS = 22050, 1.0, 4, 4, 60
+RATE, SECONDS, SPEAKERS, CLIPS, STEPS = 22050, 1.0, 4, 4, 100
 
 
 @functools.cache
@@ -79,15 +78,7 @@ def test_few_speakers_are_told_apart():
     given = learning.drawn(style_encoder=StyleEncoder(config().style_encoder, rngs=nnx.Rngs(0)))
     params, _ = learning.learned(objective, given, lambda n: batches[n % 4], STEPS, 3e-3)
 
-    @jax.jit
-    def judged(params, batch):
-        terms = objective.evaluate(params, batch, jax.random.key(0))
-        return terms["right"].total, style._styles(
-            style.structure("style_encoder", config()).bind(params["style_encoder"]), batch
-        )
-
+    evaluate = jax.jit(objective.evaluate)
     for batch in batches:
-        right, styles = judged(params, batch)
-        speakers = [row.speaker for row in clips.rows]
-        assert right == len(clips.rows)
-        assert style_rows.equal_error_rate(np.asarray(styles), speakers) == 0
+        right = evaluate(params, batch, jax.random.key(0))["right"]
+        assert right.total == right.count == len(clips.rows)
