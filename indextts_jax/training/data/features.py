@@ -38,7 +38,7 @@ from indextts_jax.voices.analysis import ENCODER_RATE
 
 VERSION = 1  # of how features are made: another one makes them anew
 
-OF_CODES = {"latents", "alignment"}  # which are made of codes, not of the recording
+OF_CODES = {"latents", "alignment", "flow_mel"}  # which are made of codes, not of the recording
 HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")  # without a network
 NETWORKS: dict[str, tuple[str, ...]] = {
     "semantic": ("semantic_encoder",),
@@ -49,6 +49,15 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "emotion_prompt": ("semantic_encoder", "conditioning"),
     "latents": ("semantic_encoder", "semantic_codec", "conditioning", "gpt"),
     "alignment": ("semantic_encoder", "semantic_codec", "ctc_head"),
+    "flow_mel": (
+        "semantic_encoder",
+        "semantic_codec",
+        "style_encoder",
+        "conditioning",
+        "gpt",
+        "length_regulator",
+        "dit",
+    ),
 }
 """Components that a feature comes from."""
 
@@ -60,12 +69,14 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "flow": ("text", "codes", "style", "mel", "latents"),
     "flow_codes": ("codes", "style", "mel"),  # the flow before there is a GPT: without latents
     "vocoder": ("samples", "mel"),
+    "vocoder_flow": ("samples", "mel", "flow_mel"),  # the vocoder, on what the flow makes
     "tokens": ("text", "samples", "encoder_input", "encoder_mask", "mel"),
     "style": ("samples", "banks"),
 }
 """What `--for` makes."""
 
-GPT = ("gpt", "conditioning", "guided", "flow")  # those that need a place for each token and code
+# Those that need a place for each text token and code.
+GPT = ("gpt", "conditioning", "guided", "flow", "vocoder_flow")
 PAIRED = (*GPT, "flow_codes")  # those that take another clip as prompt
 READING = (*GPT, "tokens")  # those that look at the texts
 LADDER = tuple(range(128, 1025, 128))  # semantic features of a clip, padded: 20 s are 1,000
@@ -85,6 +96,8 @@ def features_for(recipes: Iterable[str]) -> tuple[str, ...]:
                 f"for: {name!r:.40} is no recipe; expected some of {', '.join(RECIPES)}", "for"
             )
         wanted.update(RECIPES[name])
+    if "flow_mel" in wanted:
+        wanted.update(("latents", "style", "mel"))
     if "latents" in wanted:
         wanted.update(("text", "codes", "conditioning", "emotion"))
     if "emotion" in wanted:
@@ -105,6 +118,8 @@ _ORDER = (
     "style_encoder",
     "conditioning",
     "gpt",
+    "length_regulator",
+    "dit",
 )
 
 

@@ -27,6 +27,7 @@ FEATURES: dict[str, tuple[np.dtype, int]] = {  # dtype and number of axes
     "latents": (np.dtype(ml_dtypes.bfloat16), 2),  # codes x width: of the GPT, from true codes
     "alignment": (np.dtype(np.uint16), 1),  # of each code the text token that it voices, or empty
     "mel": (np.dtype(np.float16), 2),  # frames x bands, log
+    "flow_mel": (np.dtype(np.float16), 2),  # the same as the flow makes it, from true codes
     "semantic": (np.dtype(np.float16), 2),  # semantic features x width
     "samples": (np.dtype(np.int16), 1),  # at the rate of the mel
     "encoder_input": (np.dtype(np.float16), 2),  # pairs of frames x 160, for the semantic encoder

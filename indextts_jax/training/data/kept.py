@@ -89,7 +89,7 @@ def extended(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str
 
 def nameable(wanted: Sequence[str], prints: Mapping[str, str]) -> tuple[str, ...]:
     """The features whose names follow from audio and networks, all of which are known."""
-    apart = ("text", "latents", *EXTENDED)
+    apart = ("text", "latents", "flow_mel", *EXTENDED)
     return tuple(
         name
         for name in wanted

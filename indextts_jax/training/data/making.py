@@ -13,7 +13,7 @@ from indextts_jax.config import ModelConfig
 from indextts_jax.errors import Failure
 from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model
-from indextts_jax.training.data import features
+from indextts_jax.training.data import features, flow_mels
 from indextts_jax.training.data.alignment import Labels, align
 from indextts_jax.training.data.features import Coded, Signals
 from indextts_jax.training.data.index import FEATURES, Row
@@ -21,6 +21,7 @@ from indextts_jax.training.data.job import Progress
 from indextts_jax.training.data.rows.manifest import Clip, Recording
 from indextts_jax.training.data.rows.recording import Measured, signal
 from indextts_jax.training.data.shards import Shards
+from indextts_jax.utils.hashing import digest
 
 T = TypeVar("T")
 
@@ -82,6 +83,7 @@ def make(
         _emotion_prompts(tasks, shards, model, put)
         _alignments(tasks, shards, model, put, batch_seconds, on_progress)
         _latents(tasks, shards, model, prompts, put, batch_seconds, on_progress)
+        _flow_mels(tasks, shards, model, prompts, put, batch_seconds, on_progress)
     shards.flush()
     return {feature: made[feature] for feature in FEATURES if made.get(feature)}
 
@@ -237,3 +239,39 @@ def _latents(
                 put(task, "latents", array)
             done += len(batch)
             on_progress(done, len(wanted), f"latents of {batch[-1].row.id[:24]}")
+
+
+def _flow_mels(
+    tasks: Sequence[Task],
+    shards: Shards,
+    model: Model,
+    prompts: Mapping[str, Task],
+    put: Callable[[Task, str, np.ndarray], None],
+    batch_seconds: float,
+    on_progress: Progress,
+) -> None:
+    wanted = [task for task in tasks if "flow_mel" in missing(task, shards)]
+    groups: dict[int, list[Task]] = defaultdict(list)
+    for task in wanted:
+        groups[bucket(task.row.frames, model.buckets.frames)].append(task)
+    rate = model.config.mel.sample_rate / model.config.mel.hop
+    done = 0
+    for size, group in sorted(groups.items()):
+        for batch, rows in in_batches(group, size / rate, batch_seconds):
+            clips = [_flowing(task, prompts[task.row.id], shards) for task in batch]
+            for task, array in zip(batch, flow_mels.flow_mels(model, clips, rows), strict=True):
+                put(task, "flow_mel", array)
+            done += len(batch)
+            on_progress(done, len(wanted), f"flow of {batch[-1].row.id[:24]}")
+
+
+def _flowing(task: Task, prompt: Task, shards: Shards) -> flow_mels.Coded:
+    return flow_mels.Coded(
+        codes=shards[task.names["codes"]],
+        latents=shards[task.names["latents"]],
+        frames=len(shards[task.names["mel"]]),
+        prompt_codes=shards[prompt.names["codes"]],
+        prompt_mel=shards[prompt.names["mel"]],
+        prompt_style=shards[prompt.names["style"]],
+        seed=int(digest([task.row.id])[:7], 16),
+    )

@@ -109,7 +109,9 @@ def planned(
     """What is to be made of each row, and for each row the clip that prompts its latents."""
     tasks = _tasks(found, job, config, prints)
     prompts = _prompts(tasks, job) if "latents" in job.features else {}
-    return [_with_latents(task, prompts, config, prints) for task in tasks], prompts
+    flows = "flow_mel" in job.features
+    named = [_with_latents(task, prompts, config, prints, with_flow=flows) for task in tasks]
+    return named, prompts
 
 
 def _completed(
@@ -262,13 +264,22 @@ def _prompts(tasks: Sequence[Task], job: Job) -> dict[str, Task]:
 
 
 def _with_latents(
-    task: Task, prompts: Mapping[str, Task], config: ModelConfig, prints: Mapping[str, str]
+    task: Task,
+    prompts: Mapping[str, Task],
+    config: ModelConfig,
+    prints: Mapping[str, str],
+    *,
+    with_flow: bool = False,
 ) -> Task:
-    """The task with the name of its latents, where there are to be any."""
+    """The task with the name of its latents, where there are to be any, and of the flow's mel."""
     if task.row.id not in prompts:
         return task
     prompt = prompts[task.row.id].names
     made_of = {name: task.names[name] for name in ("text", "codes")}
     made_of |= {name: prompt[name] for name in ("conditioning", "emotion")}
-    name = features.array_name("latents", config, prints, "", **made_of)
-    return dataclasses.replace(task, names={**task.names, "latents": name})
+    names = {**task.names, "latents": features.array_name("latents", config, prints, "", **made_of)}
+    if with_flow:
+        made_of = {name: prompt[name] for name in ("codes", "mel", "style")}
+        made_of |= {"target": names["mel"], "latents": names["latents"]}
+        names["flow_mel"] = features.array_name("flow_mel", config, prints, "", **made_of)
+    return dataclasses.replace(task, names=names)

@@ -13,7 +13,7 @@ import support
 from indextts_jax.audio.io import load_audio, resample
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import stages
-from indextts_jax.training.data import features, prepare
+from indextts_jax.training.data import features, flow_mels, prepare
 from indextts_jax.training.data.estimate import estimate
 from indextts_jax.training.data.index import FEATURES
 from indextts_jax.training.data.job import Job
@@ -21,6 +21,7 @@ from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.data.rows.checks import Limits
 from indextts_jax.training.data.rows.manifest import Reading, Source, read_manifests
 from indextts_jax.training.data.rows.survey import survey
+from indextts_jax.utils.hashing import digest
 from indextts_jax.voices.analysis import analyse_emotion, analyse_voice, semantic
 
 
@@ -72,7 +73,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     model = models_under_test.model("tiny")
     job = Job(
         dst=folder / "out",
-        recipes=("gpt", "flow", "conditioning"),
+        recipes=("gpt", "flow", "conditioning", "vocoder_flow"),
         limits=Limits(min_clips=2, min_minutes=0),
         batch_seconds=12,
         validation=0,
@@ -181,6 +182,29 @@ def test_latents_are_those_of_another_clip_s_voice(prepared: Prepared) -> None:
             errors[prompt.id] = np.abs(alone.astype(np.float32) - found).max()
         assert errors.pop(row.id) > 0.05
         assert min(errors.values()) < 0.02  # one step of bfloat16
+
+
+@pytest.mark.nightly
+def test_flow_mel_is_as_long_as_the_clip_and_depends_on_one_prompt(prepared: Prepared) -> None:
+    model = models_under_test.model("tiny")
+    row, *others = prepared.rows[:3]
+    found = prepared.read(row, "flow_mel").astype(np.float32)
+    assert found.shape == (row.frames, model.config.mel.mels)
+    errors = []
+    for prompt in others:
+        coded = flow_mels.Coded(
+            codes=prepared.read(row, "codes"),
+            latents=prepared.read(row, "latents"),
+            frames=row.frames,
+            prompt_codes=prepared.read(prompt, "codes"),
+            prompt_mel=prepared.read(prompt, "mel"),
+            prompt_style=prepared.read(prompt, "style"),
+            seed=int(digest([row.id])[:7], 16),
+        )
+        (alone,) = flow_mels.flow_mels(model, [coded], 1)
+        errors.append(np.abs(alone.astype(np.float32) - found).max())
+    assert min(errors) < 0.02  # float16
+    assert max(errors) > 0.05
 
 
 @pytest.mark.nightly
