@@ -36,7 +36,7 @@ class VocoderOptions:
     discriminators: DiscriminatorOptions | None = DiscriminatorOptions()  # none: mel loss alone
     mel_weight: float = 15.0
     feature_weight: float = 2.0
-    remat: bool = False  # the backward pass computes blocks again: a tenth of the memory
+    remat: bool = False  # the backward pass computes blocks again, which takes less memory
     inputs: str = "mel"  # of the recordings, or as the flow makes it
 
     def __post_init__(self) -> None:
