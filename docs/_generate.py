@@ -3,8 +3,8 @@
     python docs/_generate.py           # writes
     python docs/_generate.py --check   # exit code 1 if a page is out of date
 
-Each text stands between the lines `<!-- generated -->` and `<!-- /generated -->` of its page. Only the
-standard library is used, and nothing of the package is imported.
+Each text stands between the lines `<!-- generated -->` and `<!-- /generated -->` of its page. Only
+the standard library is used, and nothing of the package is imported.
 """
 
 import ast
@@ -66,13 +66,13 @@ def compiled(target: str, results: Sequence[tuple[str, dict[str, Any]]]) -> str:
     about = (
         f"{place(first)}. Sizes of {shapes['config']}"
         f"{', small shapes' if shapes['small'] else ''}: {shapes['beams']} beams, "
-        f"{shapes['text']} text tokens, {shapes['codes']} codes, prompt {number(shapes['prompt'])} s, "
-        f"{shapes['steps']} steps of the flow."
+        f"{shapes['text']} text tokens, {shapes['codes']} codes, "
+        f"prompt {number(shapes['prompt'])} s, {shapes['steps']} steps of the flow."
     )
     return (
         f"### Compiled for {target.upper()}, not run\n\n"
-        "Counted from compiled programs, for each step of a loop. Times are **estimates** from bytes and "
-        f"operations; nothing was run.\n\n{table(header, rows)}\n\n{about}"
+        "Counted from compiled programs, for each step of a loop. Times are **estimates** from "
+        f"bytes and operations; nothing was run.\n\n{table(header, rows)}\n\n{about}"
     )
 
 
@@ -98,9 +98,11 @@ def compared(name: str, found: dict[str, Any]) -> str:
     earlier = found.get("earlier", found["commit"])[:7]
     return (
         f"### Against the earlier commit {earlier}\n\n"
-        "Ratios of times on the tiny set, in turn; the ratios of old to old show how much times vary.\n\n"
+        "Ratios of times on the tiny set, in turn; "
+        "the ratios of old to old show how much times vary.\n\n"
         f"{table(header, rows)}\n\n"
-        f"{name.split('_')[0]}; {name.split(earlier + '_')[-1].replace('_', ' ')}; {found['pairs']} pairs; "
+        f"{name.split('_')[0]}; {name.split(earlier + '_')[-1].replace('_', ' ')}; "
+        f"{found['pairs']} pairs; "
         f"{found['equal_samples']} of {found['utterances']} utterances with equal samples, "
         f"{found['equal_codes']} with equal codes."
     )
@@ -145,9 +147,9 @@ def definition(module: str, name: str) -> ast.stmt | None:
             return node
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             return node
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            if any(alias.name == name for alias in node.names):
-                return definition(node.module, name)
+        imported = isinstance(node, ast.ImportFrom) and name in {a.name for a in node.names}
+        if imported and node.module and not node.level:
+            return definition(node.module, name)
     return None
 
 

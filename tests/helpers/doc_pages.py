@@ -22,7 +22,8 @@ COMMAND = re.compile(r"(?:\S*/)?python(?:3(?:\.\d+)?)? -m indextts_jax\.(\w+)(.*
 # What the comment before a block may say that it needs; such blocks are checked and not run.
 NEEDS = {
     "network": "it downloads something",
-    "gpu": "an accelerator, or hours",
+    "gpu": "an accelerator",
+    "training": "recordings of a person or a trained model: an accelerator, or hours",
     "published": "the published weights",
     "reference": "an environment with the PyTorch reference",
     "judges": "the networks that judge speech",

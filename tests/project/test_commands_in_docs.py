@@ -26,9 +26,10 @@ from indextts_jax.voices import store
 
 ROOT = doc_pages.ROOT
 OTHERS = re.compile(  # commands that are not ours: the shell's, of Python's tools, of the project
-    r"(\S*/)?(python[\d.]* -m (venv|pytest)|pip install|mkdocs build --strict|ct2-transformers-converter|\.ci/run|source)\b"
+    r"(\S*/)?(python[\d.]* -m (venv|pytest)|pip install|mkdocs build --strict"
+    r"|ct2-transformers-converter|\.ci/run|source)\b"
 )
-# What a page's commands come upon; `made` is the tiny set as a checkpoint, shared between tests.
+# Files that the commands of the pages name.
 RECORDINGS = {"voice.wav": "speaker", "anna.wav": "speaker", "bob.wav": "emotion"}
 RECORDINGS |= {"sad.wav": "emotion"}
 TEXTS = {"letter.txt": "A dog barks.", "book.txt": "A cat. A dog.", "advert.txt": "A cat sat."}
@@ -37,6 +38,7 @@ SHORT = {
     "synth": ("--steps=2", "--max_codes=20"),
     "plan": ("--steps=2", "--max_codes=20"),
     "warmup": ("--steps=2", "--max_codes=20"),
+    "prepare": ("--min_clips=2", "--min_minutes=0", "--workers=1"),
 }
 CHEAP = ("show", "preview", "download", "plan")  # of these, those that compute nothing
 COSTLY = ("--calibrate", "--stats")
@@ -160,7 +162,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("tests").symlink_to(ROOT / "tests")
     Path("checkpoints").symlink_to(support.CHECKPOINTS)
     Path("indextts2").symlink_to(checkpoint())
-    speech_sets.write_set(tmp_path, 2)
+    speech_sets.write_set(tmp_path, 8)
     return tmp_path
 
 
