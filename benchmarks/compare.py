@@ -1,18 +1,18 @@
 """Times the PyTorch reference and this program side by side, stage by stage, on the same weights.
 
-    python benchmarks/compare_reference.py full full_jax --reference_python REFERENCE/bin/python
+    python -m benchmarks.compare full full_jax --reference_python REFERENCE/bin/python
 
-FULL holds published files (real ones, or those of `tools/make_full_size.py`), FULL_JAX is the
+FULL holds published files (real ones, or those of `tools.make.full_size`), FULL_JAX is the
 checkpoint imported from them, REFERENCE the environment that `tools/dump_reference.py` describes.
-Both sides get the same arrays and the same work (beams, codes, steps, guidance, threads), each in a
-process of its own; they run in turn, and what they compute is compared, so that equal work is
-proved by equal results. Components come one after the other: about 8 GB of memory for both. A first
-run of each stands apart. The conditioning, which the reference computes anew for every segment, is
+Both sides run in processes of their own, in turn, on the same arrays and the same work (beams,
+codes, steps, guidance, threads). Their results are compared too: equal results prove equal work.
+One stage is loaded at a time, which takes about 8 GB of memory for both sides. The first run of a
+stage is reported separately. The reference recomputes the conditioning for every segment, so it is
 a stage of its own on both sides.
 
-The sums at the end are those of the stages: `voice` once a prompt (the semantic encoder twice, on
-both sides), `speech` once a segment; `segment` is what the reference does for every segment,
-conditioning included. The last line is the same as JSON.
+The sums at the end: `voice` is everything for a new prompt (the semantic encoder twice, on both
+sides), `speech` everything for a segment, and `segment` adds the conditioning, as the reference
+does. The last line is the same as JSON.
 """
 
 import argparse
@@ -26,15 +26,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timing
-from sides.protocol import Worker
-from work import PASSES, PROMPT_STAGES, STAGES, Work
 
+from benchmarks import record
+from benchmarks.workers.protocol import Worker
+from benchmarks.workload import PASSES, PROMPT_STAGES, STAGES, Work
 from indextts_jax.checkpoint import reading
 from indextts_jax.errors import InputError
 from indextts_jax.utils.text_table import table
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 
 
 def difference(ours: Path, theirs: Path) -> dict[str, Any]:
@@ -56,18 +56,17 @@ def stage(name: str, work: Work, args: argparse.Namespace, sizes: dict[str, int]
     """The times of one stage on both sides, and how far the results are apart."""
     request = {"stage": name, "work": dataclasses.asdict(work), "sizes": sizes}
     shared = {"device": args.device, "threads": args.threads}
-    path = os.pathsep.join([str(HERE), str(HERE.parent / "tools")])
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     workers = {
         "theirs": Worker(
-            [args.reference_python, "-m", "sides.theirs"],
+            [args.reference_python, "-m", "tools.reference.worker"],
             environment,
             folder=str(args.full),
             half=args.half,
             **shared,
         ),
         "ours": Worker(
-            [sys.executable, "-m", "sides.ours"],
+            [sys.executable, "-m", "benchmarks.workers.ours"],
             environment,
             folder=str(args.checkpoint),
             dtype=args.dtype,
@@ -88,8 +87,8 @@ def stage(name: str, work: Work, args: argparse.Namespace, sizes: dict[str, int]
                 runs[side].append(answer := worker.ask("run"))
                 _tell(f"  {side}: {answer['seconds']:.3f} s, cpu {answer['cpu']:.3f} s")
         for side, times in runs.items():
-            found[side] = timing.summary([run["seconds"] for run in times])
-            found[side]["cpu"] = timing.summary([run["cpu"] for run in times])
+            found[side] = record.summary([run["seconds"] for run in times])
+            found[side]["cpu"] = record.summary([run["cpu"] for run in times])
         seconds = {side: found[side]["seconds"] for side in workers}
         found["ratio"] = float(np.median(np.divide(seconds["ours"], seconds["theirs"])))
         found["cpu_ratio"] = found["ours"]["cpu"]["median"] / found["theirs"]["cpu"]["median"]
@@ -170,7 +169,7 @@ SIDES = ("theirs", "ours")
 
 def compare(args: argparse.Namespace) -> int:
     """Runs everything, prints the table and the JSON."""
-    from sides.ours import sizes
+    from benchmarks.workers.ours import sizes
 
     names = args.stages.split(",")
     if unknown := set(names) - set(STAGES):
@@ -193,8 +192,8 @@ def compare(args: argparse.Namespace) -> int:
         _tell(f"{name} ...")
         stages[name] = stage(name, work, args, sizes(config))
         _tell("  ".join(_row(name, stages[name])))
-        if args.json:  # at once: what is measured is kept, whatever comes
-            _write(args.json, result(work, stages))
+        if args.json:  # after each stage: an interrupted run keeps what it measured
+            record.write(args.json, result(work, stages))
     found = result(work, stages)
     header = (
         *("stage", "reference s", "ours s", "ratio", "cpu s", "ours", "ratio"),
@@ -216,7 +215,7 @@ def result(work: Work, stages: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "kind": "reference",
         "date": datetime.date.today().isoformat(),
-        "machine": timing.machine(),
+        "machine": record.machine(),
         "about": next(iter(stages.values()))["about"],
         "work": {**dataclasses.asdict(work), "seconds": work.seconds},
         "stages": stages,
@@ -236,12 +235,6 @@ def kept(path: Path | None, work: Work) -> dict[str, dict[str, Any]]:
     if found["work"] != {**dataclasses.asdict(work), "seconds": work.seconds}:
         raise InputError(f"{path} holds other work: {found['work']}")
     return found["stages"]
-
-
-def _write(path: Path, found: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(found) + "\n", encoding="utf-8")
-    partial.rename(path)
 
 
 def main() -> int:

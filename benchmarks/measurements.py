@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import roofline
-import timing
-from roofline import Cost, Peak
-from work import CODES_PER_SECOND, FRAMES_PER_CODE, Work, codes_for
 
+from benchmarks import record, roofline
+from benchmarks.roofline import Cost, Peak
+from benchmarks.workload import CODES_PER_SECOND, FRAMES_PER_CODE, Work, codes_for
 from indextts_jax.config import ModelConfig, RunConfig
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
@@ -75,7 +74,7 @@ def timed(
         start = time.perf_counter()
         found = run()
         seconds.append(time.perf_counter() - start)
-    return {**first, **timing.summary(seconds)}, found
+    return {**first, **record.summary(seconds)}, found
 
 
 def floors(
@@ -215,7 +214,7 @@ def whole(
     rounds = count / request.rows
     least = {name: seconds * rounds for name, seconds in floors(*mean, peaks).items()}
     stages = {
-        name: timing.summary([one[name] for one in spent[1:]])["median"] for name in spent[-1]
+        name: record.summary([one[name] for one in spent[1:]])["median"] for name in spent[-1]
     }
     middle = times["median"]
     return {

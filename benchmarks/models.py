@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import soundfile
-from work import NEVER
 
+from benchmarks.workload import NEVER
 from indextts_jax.config import ModelConfig, RunConfig, bundled_config, load_config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, Params, structure

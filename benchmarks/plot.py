@@ -1,10 +1,10 @@
 """Draws what the benchmarks measured: stages, and throughput over batch, beside published marks.
 
-    python benchmarks/plot.py speed.svg run.json reference.json
+    python -m benchmarks.plot speed.svg run.json reference.json
 
-The JSON files are those of `run.py` and `compare_reference.py`, in any order and number. The ending
-of the output chooses SVG, PNG or PDF. Needs the extra `plot` (matplotlib). What others published,
-measured on other machines, is drawn in gray and called so: it is no measurement of ours.
+The JSON files are those of `run.py` and `compare.py`, in any order and number. The output's suffix
+chooses SVG, PNG or PDF. Needs the extra `plot` (matplotlib). Published figures, which others
+measured on other machines, are drawn in gray and labelled as such.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""What the benchmarks measured as Markdown, for the README.
+"""Writes results of the benchmarks as Markdown.
 
-    python benchmarks/report.py run.json reference.json
-    python benchmarks/report.py run.json reference.json --into README.md
+    python -m benchmarks.report run.json reference.json
+    python -m benchmarks.report run.json reference.json --into README.md
 
-The JSON files are those of `run.py` and `compare_reference.py`. With `--into`, the text takes the
-place of what stands between the lines `<!-- speed -->` and `<!-- /speed -->` of that file.
+The JSON files are those of `run.py` and `compare.py`. With `--into`, the text replaces what is
+between the lines `<!-- speed -->` and `<!-- /speed -->` of that file.
 """
 
 import argparse
@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import plot
-
+from benchmarks import plot
 from indextts_jax.errors import InputError
 
 START, END = "<!-- speed -->", "<!-- /speed -->"

@@ -1,4 +1,4 @@
-"""This program's side: `python -m sides.ours`."""
+"""The process that serves this program's stages: `python -m benchmarks.workers.ours`."""
 
 import resource
 from collections.abc import Callable
@@ -8,8 +8,10 @@ import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from work import NEVER, Work, inputs
 
+from benchmarks import models
+from benchmarks.workers.protocol import serve
+from benchmarks.workload import Work, inputs
 from indextts_jax.config import ModelConfig, RunConfig
 from indextts_jax.engine import acoustic, decoding, seeds
 from indextts_jax.engine.settings import Settings
@@ -18,7 +20,6 @@ from indextts_jax.runtime.buckets import bucket, flow_size, pad
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.voices.analysis import Voice
-from sides.protocol import serve
 
 COMPONENTS = {
     "codes": ("gpt",),
@@ -29,7 +30,7 @@ COMPONENTS = {
 
 
 def sizes(config: ModelConfig) -> dict[str, int]:
-    """The sizes of a model that decide the shapes of `work.inputs`."""
+    """The sizes of a model that decide the shapes of `workload.inputs`."""
     return {
         "features": config.semantic_encoder.features,
         "semantic": config.semantic_encoder.width,
@@ -44,19 +45,8 @@ def sizes(config: ModelConfig) -> dict[str, int]:
     }
 
 
-def forbid_stop(model: Model) -> Model:
-    """The model, its stop code never chosen."""
-    params = jax.tree.map(lambda leaf: leaf, dict(model.params["gpt"]))
-    bias = params["code_head"]["bias"]
-    params["code_head"] = {
-        **params["code_head"],
-        "bias": bias.at[model.config.gpt.stop_code].set(NEVER),
-    }
-    return Model(model.config, {**model.params, "gpt": params}, model.tokenizer)
-
-
-class Ours:
-    """This program, stage by stage, as the pipeline runs it: padded lengths and all."""
+class OurStages:
+    """This program, stage by stage, with the padding that the pipeline uses."""
 
     def __init__(self, request: dict[str, Any]):
         if request["device"] != "cpu":
@@ -90,7 +80,7 @@ class Ours:
             self.path, RunConfig(dtype=self.dtype), components=COMPONENTS.get(stage, (stage,))
         )
         if stage == "codes":
-            model = forbid_stop(model)
+            model = models.without_stop(model)
         run = call(stage, model, job, given)
         return lambda: jax.block_until_ready(run())
 
@@ -112,8 +102,8 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
     buckets = model.buckets
     settings = settings_of(work)
 
-    def padded(name: str, ladder: Any) -> jax.Array:
-        return jnp.asarray(pad(given[name], bucket(given[name].shape[1], ladder)))
+    def padded(name: str, sizes: Any) -> jax.Array:
+        return jnp.asarray(pad(given[name], bucket(given[name].shape[1], sizes)))
 
     def length(count: int) -> jax.Array:
         return jnp.asarray([count], jnp.int32)
@@ -200,7 +190,7 @@ def _line(work: Work, given: dict[str, Any]) -> acoustic.Line:
     return acoustic.Line(given["text"][0].tolist(), voice_of(work, given), emotion)
 
 
-def voice_of(work: Work, given: dict[str, Any], ladder: Any = None) -> Voice:
+def voice_of(work: Work, given: dict[str, Any], sizes: Any = None) -> Voice:
     """A voice with what a stage looks at; the rest is empty."""
 
     def array(name: str, axes: int) -> jax.Array:
@@ -209,7 +199,7 @@ def voice_of(work: Work, given: dict[str, Any], ladder: Any = None) -> Voice:
     def frames(name: str) -> jax.Array:
         if name not in given:
             return array(name, 3)
-        return jnp.asarray(pad(given[name], bucket(work.prompt_frames, ladder)))
+        return jnp.asarray(pad(given[name], bucket(work.prompt_frames, sizes)))
 
     latents = array("latents", 3)
     unused = jnp.zeros((1, latents.shape[-1]))
@@ -227,4 +217,4 @@ def voice_of(work: Work, given: dict[str, Any], ladder: Any = None) -> Voice:
 
 
 if __name__ == "__main__":
-    serve(Ours)
+    serve(OurStages)

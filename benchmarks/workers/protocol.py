@@ -1,4 +1,4 @@
-"""How a benchmark talks to the two sides: a process each, a line of JSON either way."""
+"""How a benchmark talks to its worker processes: one line of JSON each way."""
 
 import json
 import os

@@ -1,15 +1,8 @@
 """The text for the README."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import plot
-import report
-
+from benchmarks import plot, report
 from indextts_jax.errors import InputError
 
 MACHINE = {"processor": "Abacus", "cores": 2, "python": "3.11"}

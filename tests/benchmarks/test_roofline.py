@@ -1,15 +1,9 @@
 """The counts of the roofline, against those that were verified with a counter of operations."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import roofline
-from roofline import Cost, Peak
-
+from benchmarks import roofline
+from benchmarks.roofline import Cost, Peak
 from indextts_jax.config import bundled_config
 
 PUBLISHED = bundled_config("indextts2")

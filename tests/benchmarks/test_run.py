@@ -1,26 +1,19 @@
 """The benchmark of this program: what is asked for, what is counted, and a run of it."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import cells
-import roofline
-import run
-from roofline import Peak
-
+from benchmarks import measurements, roofline, run
+from benchmarks.roofline import Peak
 from indextts_jax.config import RunConfig, bundled_config
 
 PUBLISHED = bundled_config("indextts2")
 
 
-def _request(**more) -> cells.Request:
+def _request(**more) -> measurements.Request:
     settings = {"characters": 28, "text": "", "prompt": 5.0, "steps": 25, "beams": 3}
-    return cells.Request(**{**settings, **more})
+    return measurements.Request(**{**settings, **more})
 
 
 def test_batches_are_timed_with_the_first_prompt_alone():
@@ -44,7 +37,7 @@ def no_weights(monkeypatch):
 def test_floors_add_up_what_each_step_takes():
     """At a bandwidth without end, the time of all multiply-adds."""
     peaks = {"float32": Peak(flops=1e9, bandwidth=float("inf"))}
-    least = cells.floors(PUBLISHED, RunConfig(), _request(prompt=10.0), 60, 500, peaks)
+    least = measurements.floors(PUBLISHED, RunConfig(), _request(prompt=10.0), 60, 500, peaks)
     flow = roofline.velocity(PUBLISHED, 861 + 860, 4).flops * 25
     assert least["flow"] == pytest.approx(
         (flow + roofline.regulator(PUBLISHED, 500, 860, 4).flops) / 1e9
@@ -56,8 +49,8 @@ def test_floors_add_up_what_each_step_takes():
 @pytest.mark.usefixtures("no_weights")
 def test_a_batch_costs_more_work_and_no_more_weights():
     peaks = {"float32": Peak(flops=1e15, bandwidth=1e9)}
-    one = cells.floors(PUBLISHED, RunConfig(), _request(), 10, 100, peaks)["codes"]
-    many = cells.floors(PUBLISHED, RunConfig(), _request(rows=16), 10, 100, peaks)["codes"]
+    one = measurements.floors(PUBLISHED, RunConfig(), _request(), 10, 100, peaks)["codes"]
+    many = measurements.floors(PUBLISHED, RunConfig(), _request(rows=16), 10, 100, peaks)["codes"]
     assert one < many < 2 * one
 
 

@@ -10,13 +10,10 @@ import jax
 import pytest
 
 from indextts_jax.config import bundled_config
+from tools import compile_for_gpu
+from tools.gpu import counting, devices, hlo_report, lowering, thunks, training
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "benchmarks")]
-
-import compile_for_gpu  # noqa: E402
-from gpu import counting, devices, hlo_report, lowering, thunks, training  # noqa: E402
-
 HLO = """\
 HloModule jit_run, is_scheduled=true, input_output_alias={ {0}: (0, {}, may-alias) }
 
@@ -145,7 +142,7 @@ def test_a_stage_is_compiled(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     flags = ["--small", "--stages", "vq2emb", "attend_filled", "--json", str(path)]
     done = subprocess.run(
-        [sys.executable, "tools/compile_for_gpu.py", *flags],
+        [sys.executable, "-m", "tools.compile_for_gpu", *flags],
         cwd=ROOT,
         env=dict(os.environ),
         capture_output=True,
@@ -173,9 +170,9 @@ def test_a_step_of_a_recipe_is_lowered_from_shapes_alone() -> None:
     assert not any(leaf.donated for leaf in jax.tree.leaves((frozen, batch)))
 
 
-def test_what_a_step_holds_is_told_beside_the_device_s_memory() -> None:
-    room = devices.device_memory("rtx4090")
+def test_memory_of_a_step_is_compared_with_the_device() -> None:
+    capacity = devices.device_memory("rtx4090")
     sizes = {"argument": 10 * 10**9, "temp": 2 * 10**9, "output": 8 * 10**9, "alias": 8 * 10**9}
     assert counting.held(sizes) == 12 * 10**9
-    told = counting.memory_told("gpt_lora", {"bytes": sizes, "seconds": 1.0}, room)
-    assert "12.00 GB together, 47% of the device's 25.39 GB" in told
+    text = counting.format_memory("gpt_lora", {"bytes": sizes, "seconds": 1.0}, capacity)
+    assert "12.00 GB together, 47% of the device's 25.39 GB" in text

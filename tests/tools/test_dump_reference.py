@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import support
 
-TOOL = Path(__file__).parents[2] / "tools" / "dump_reference.py"
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("indextts") is not None, reason="the reference is installed here"
@@ -20,7 +20,11 @@ def refused(*arguments: str) -> str:
     """Runs the tool, which must refuse; gives its one line."""
     environment = {**os.environ, "PYTHONPATH": ""}
     done = subprocess.run(
-        [sys.executable, str(TOOL), *arguments], capture_output=True, text=True, env=environment
+        [sys.executable, "-m", "tools.dump_reference", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()

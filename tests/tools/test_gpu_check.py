@@ -12,24 +12,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import golden_copies
 import numpy as np
 import pytest
 import support
 
+from benchmarks import roofline
+from importers.library import import_checkpoint
+from indextts_jax.validation.loading import OneByOne
+from tools import gpu_check
+from tools.gpu import correctness, parts, schedule, speed, step_profile, worker
+from tools.gpu.options import Options
+from tools.gpu.outcomes import DoesNotApply
+from tools.gpu.parts import Part
+from tools.gpu.schedule import Budget, Child
+
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "benchmarks")]
-
-import golden_copies  # noqa: E402
-import gpu_check  # noqa: E402
-import roofline  # noqa: E402
-from gpu import correctness, parts, schedule, speed, step_profile, worker  # noqa: E402
-from gpu.options import Options  # noqa: E402
-from gpu.outcomes import DoesNotApply  # noqa: E402
-from gpu.parts import Part  # noqa: E402
-from gpu.schedule import Budget, Child  # noqa: E402
-
-from importers.library import import_checkpoint  # noqa: E402
-from indextts_jax.validation.loading import OneByOne  # noqa: E402
 
 
 class Hand:
@@ -183,7 +181,7 @@ def test_every_part_is_of_a_function_that_there_is(tmp_path: Path) -> None:
 
 def test_a_cpu_does_not_take_the_place_of_a_gpu(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "tools/gpu_check.py", "--output", str(tmp_path)],
+        [sys.executable, "-m", "tools.gpu_check", "--output", str(tmp_path)],
         cwd=ROOT,
         env=dict(os.environ, JAX_PLATFORMS="cpu"),
         capture_output=True,
@@ -269,7 +267,7 @@ def test_the_parts_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_interrupt_ends_the_children_and_tells_what_is_known(tmp_path: Path) -> None:
-    command = [sys.executable, "tools/gpu_check.py", "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "tools.gpu_check", "--output", str(tmp_path)]
     environment = dict(os.environ, PYTHONSTARTUP="", PYTHONPATH=str(tmp_path))
     (tmp_path / "jax.py").write_text("import time; time.sleep(100)")  # a child that hangs
     with subprocess.Popen(

@@ -1,21 +1,16 @@
 """The judge of recordings, with judges that are no networks."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-TOOLS = Path(__file__).parents[2] / "tools"
-sys.path.append(str(TOOLS))
-
-import judge_speech  # noqa: E402
-
-from indextts_jax.training.evaluation.judges import panel  # noqa: E402
-from indextts_jax.training.evaluation.judges.panel import Panel  # noqa: E402
-from indextts_jax.training.evaluation.judges.words import WordErrors  # noqa: E402
+from indextts_jax.training.evaluation.judges import panel
+from indextts_jax.training.evaluation.judges.panel import Panel
+from indextts_jax.training.evaluation.judges.words import WordErrors
+from tools import judge_speech
 
 
 @pytest.fixture

@@ -1,18 +1,18 @@
 """Compares this program with the PyTorch reference, stage by stage, on weights of any size.
 
-    python tools/compare_full_size.py full full_jax --speaker voice.wav \\
+    python -m tools.check.full_size full full_jax --speaker voice.wav \\
         --reference_python REFERENCE/bin/python
 
-FULL holds published files (real ones, or those of `tools/make_full_size.py`), FULL_JAX is the
+FULL holds published files (real ones, or those of `tools.make.full_size`), FULL_JAX is the
 checkpoint imported from them, REFERENCE the environment that `tools/dump_reference.py` describes.
 The reference runs first, in a process of its own, module by module: prompt analysis, conditioning,
 40 greedy codes, beam search, latents, one run to the waveform, 0.5 s of vocoder, and one evaluation
-of the velocity over 1,500 frames. Then this program, component by component: each stage from the
-reference's own input, and in the end the one run from the recording and the text. With `--keep
-DIR`, the reference's arrays stay, and are used again if they are there.
+of the velocity over 1,500 frames. Then this program, component by component: each stage on the
+reference's input for it, and last the whole run from the recording and the text. `--keep DIR` keeps
+the reference's arrays, and uses those that are there.
 
-Ends with a table by stage, and JSON; the exit status is 1 unless every array is within the usual
-tolerances. At the published size it takes about twenty minutes, and 9 GB of memory.
+Prints a table by stage, then JSON; exits with 1 unless every array is within the usual tolerances.
+At the published size it takes about twenty minutes and 9 GB of memory.
 """
 
 import argparse
@@ -32,15 +32,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from full_size import ours, status
 
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder
 from indextts_jax.utils.text_table import table
 from indextts_jax.validation.compare import Comparison
 from indextts_jax.validation.golden import Golden
+from tools import ROOT
+from tools.check import full_size_ours, process_memory
 
-TOOLS = Path(__file__).parent
 TEXT = "Hello world, this is a test of the system."
 STAGES = (
     "audio,w2v,codec,campplus,conditioning,emotion_vector,gpt,gpt_latent,length_regulator,cfm,"
@@ -49,7 +49,7 @@ STAGES = (
 
 
 def reference(args: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Lets the reference write its arrays into a folder; seconds, and bytes of its largest process.
+    """Has the reference write its arrays; gives its seconds, and bytes of its largest process.
 
     Raises:
         InputError: if it fails.
@@ -57,18 +57,26 @@ def reference(args: argparse.Namespace, folder: Path) -> dict[str, float]:
     start = time.perf_counter()
     golden, velocity = folder / "golden", folder / "velocity.npz"
     if not golden.is_dir():
-        dump = [str(TOOLS / "dump_reference.py"), "--src", args.src, "--dst", golden]
+        dump = ["-m", "tools.dump_reference", "--src", args.src, "--dst", golden]
         dump += ["--speaker", args.speaker, "--text", args.text, "--stages", args.stages]
         _call(args.reference_python, [*dump, "--codes", args.codes, "--steps", args.steps])
     if not velocity.is_file():
-        module = ["-m", "full_size.velocity", args.src, golden, velocity, "--frames", args.frames]
+        module = [
+            "-m",
+            "tools.reference.velocity",
+            args.src,
+            golden,
+            velocity,
+            "--frames",
+            args.frames,
+        ]
         _call(args.reference_python, module)
     most = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return {"seconds": time.perf_counter() - start, "memory": most}
 
 
 def _call(python: str, arguments: Sequence[Any]) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(TOOLS)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if subprocess.run([python, *map(str, arguments)], env=environment).returncode:
         raise InputError(f"the reference failed; --reference_python was {python}")
 
@@ -142,7 +150,7 @@ def compare(args: argparse.Namespace) -> int:
         golden = Golden(folder / "golden")
         cache_folder.enable_compilation_cache()
         start, rows = time.perf_counter(), []
-        for row in ours.rows(args.checkpoint, golden, folder / "velocity.npz"):
+        for row in full_size_ours.rows(args.checkpoint, golden, folder / "velocity.npz"):
             rows.append(row)
             errors = "equal" if row.exact and row.passed else f"{row.rms:.1e}  {row.largest:.1e}"
             print(f"{row.name:46s} {errors}" + ("" if row.passed else f"  FAIL {row.note}"))
@@ -167,7 +175,7 @@ def compare(args: argparse.Namespace) -> int:
         "margins": choices,
         "arrays": {row.name: [row.rms, row.largest] for row in rows},
         "reference": theirs,
-        "ours": {"seconds": seconds, "memory": status.read().get("VmHWM")},
+        "ours": {"seconds": seconds, "memory": process_memory.read().get("VmHWM")},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     print(json.dumps(found))

@@ -1,4 +1,4 @@
-"""This program's side of `compare_full_size.py`."""
+"""This program's side of `full_size.py`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

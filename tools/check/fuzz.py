@@ -1,8 +1,10 @@
-"""Fuzzes every reader of files: python tools/fuzz.py --minutes 10 [--reader pickle] [--out DIR].
+"""Fuzzes every reader of files with damaged ones. Linux only.
 
-Each reader is given files damaged at random, by numbered seeds, in a process of its own, which has
-little memory, a time limit for each file, and may neither run a program nor open a connection. What
-is not refused properly is kept under --out, and ends the run with exit code 1. Linux only.
+    python -m tools.check.fuzz --minutes 10 [--reader pickle] [--out DIR]
+
+Each reader runs in a process of its own, on files damaged at random by numbered seeds. The process
+has little memory and a time limit for each file, and may neither run a program nor open a
+connection. A file that is not refused properly is kept under --out; then the exit code is 1.
 """
 
 import argparse
@@ -19,8 +21,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "helpers")]
+from tools import ROOT
 
 MEMORY = 1_000_000_000  # bytes of address space, besides what the libraries take
 SECONDS = 5  # for one file
@@ -37,7 +38,7 @@ def _hang(number: int, frame: Any) -> NoReturn:
     raise Hang(f"more than {SECONDS} s")
 
 
-def _on_stage(event: str, arguments: tuple[Any, ...]) -> None:
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event.startswith(FORBIDDEN):
         sys.stderr.write(f"code was run: {event} {arguments!r}\n")
         os._exit(99)
@@ -61,7 +62,7 @@ def work(name: str, first: int, folder: Path) -> None:
     limit = _address_space() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     signal.signal(signal.SIGALRM, _hang)
-    sys.addaudithook(_on_stage)
+    sys.addaudithook(_audit)
     counts = {"read": 0, "refused": 0, "slowest": 0.0}
     seed, end = first, time.monotonic() + BATCH
     while time.monotonic() < end:
@@ -78,14 +79,38 @@ def work(name: str, first: int, folder: Path) -> None:
     print(json.dumps(counts))
 
 
+def _child(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs this module in a process that finds the readers, which are helpers of the tests."""
+    paths = (ROOT, ROOT / "tests" / "helpers")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    return subprocess.run(
+        [sys.executable, "-m", "tools.check.fuzz", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=BATCH + STARTING,
+        check=False,
+    )
+
+
+def readers() -> list[str]:
+    """The names of all readers.
+
+    Raises:
+        RuntimeError: if they cannot be imported.
+    """
+    done = _child("--names")
+    if done.returncode:
+        raise RuntimeError(f"the readers cannot be imported: {done.stderr[-3000:]}")
+    names: list[str] = json.loads(done.stdout)
+    return names
+
+
 def one(name: str, first: int, out: Path) -> tuple[dict[str, Any], str]:
     """What a process of its own counted, and how it ended if not well."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--work", name, str(first), folder]
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=BATCH + STARTING, check=False
-            )
+            done = _child("--work", name, str(first), folder)
             code, said = done.returncode, done.stderr.strip()[-3000:]
         except subprocess.TimeoutExpired:
             code, said = -9, "the process did not end: a hang that no alarm could stop"
@@ -102,13 +127,21 @@ def one(name: str, first: int, out: Path) -> tuple[dict[str, Any], str]:
 
 def main() -> int:
     """Goes round the readers until the time is over; prints a line for each at the end."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--reader", action="append")
-    parser.add_argument("--out", type=Path, default=Path("fuzz_findings"))
-    parser.add_argument("--seed", type=int, default=0)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=10, help="(by default 10)")
+    parser.add_argument("--reader", action="append", help="by name, repeatable (by default all)")
+    parser.add_argument("--out", type=Path, default=Path("fuzz_findings"), help="for findings")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed (by default 0)")
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--names", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.names:
+        from fuzzing import READERS
+
+        print(json.dumps(list(READERS)))
+        return 0
     if options.work:
         name, first, folder = options.work
         try:
@@ -117,22 +150,20 @@ def main() -> int:
             traceback.print_exc()
             return 1
         return 0
-    from fuzzing import READERS
-
-    names = options.reader or list(READERS)
+    names = options.reader or readers()
     totals = {name: {"read": 0, "refused": 0, "slowest": 0.0} for name in names}
     end, turn, found = time.monotonic() + 60 * options.minutes, 0, 0
     while time.monotonic() < end:
         for name in names:
             first = options.seed + turn * 1_000_000
-            counts, told = one(name, first, options.out)
+            counts, finding = one(name, first, options.out)
             for key, value in counts.items():
                 total = totals[name]
                 total[key] = max(total[key], value) if key == "slowest" else total[key] + value
-            if told:
+            if finding:
                 found += 1
                 print(
-                    f"FOUND by {name}, seeds from {first}, kept in {options.out}: {told}\n",
+                    f"FOUND by {name}, seeds from {first}, kept in {options.out}: {finding}\n",
                     flush=True,
                 )
             if time.monotonic() > end:

@@ -1,11 +1,11 @@
 """Decodes the same requests alone and in batches, and compares the codes; ends in JSON.
 
-    python tools/check_invariance.py --checkpoint tiny --count 200 --devices 4
+    python -m tools.check.invariance --checkpoint tiny --count 200 --devices 4
 
-The law: the same text, voice, seed and settings give the same codes alone and in any batch. Texts,
-voices, emotions, temperatures and seeds are drawn; half of the requests use beams. `--devices`
-simulates so many on the CPU, over which the largest batch is spread as well. Exits with 1 if a code
-differs.
+The same text, voice, seed and settings must give the same codes alone and in any batch. Texts,
+voices, emotions, temperatures and seeds are random; half of the requests use beams. `--devices N`
+simulates N devices on the CPU and also runs the largest batch sharded over them. Exits with 1 if a
+code differs.
 """
 
 import argparse
@@ -111,10 +111,10 @@ def main() -> int:
         for number, ids, cut in decoder.codes():
             yield number, (ids.tolist(), cut)
 
-    def told(what: str) -> None:
+    def report_progress(what: str) -> None:
         sys.stderr.write(f"{time.strftime('%X')} {what}\n")
 
-    told("alone")
+    report_progress("alone")
     expected = {number: alone(number) for number in range(asked.count)}
     runs: list[tuple[str, int, Model]] = [(str(n), n, model) for n in asked.sizes]
     if asked.devices > 1:
@@ -127,7 +127,7 @@ def main() -> int:
         "batches": {},
     }
     for name, size, where in runs:
-        told(f"batch {name}")
+        report_progress(f"batch {name}")
         found: dict[int, tuple[list[int], bool]] = {}
         for beams in {way["beams"] for way in WAYS}:
             numbers = [n for n in range(asked.count) if ways[n].sampling.beams == beams]
@@ -149,7 +149,7 @@ def main() -> int:
             if number not in equal
         }
         report["batches"][name] = {"equal": len(equal), "first_difference": first}
-        told(f"  {len(equal)} of {asked.count} equal")
+        report_progress(f"  {len(equal)} of {asked.count} equal")
     report["dtype"] = model.run.compute_dtype("gpt")
     report["device"] = str(jax.devices()[0].device_kind)
     report["jax"] = jax.__version__

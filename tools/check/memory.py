@@ -1,13 +1,13 @@
 """Memory and time of importing a published model, and of loading a checkpoint (Linux).
 
-    python tools/measure_memory.py import full full_jax --dtype float32
-    python tools/measure_memory.py load full_jax --dtype bfloat16
+    python -m tools.check.memory import full full_jax --dtype float32
+    python -m tools.check.memory load full_jax --dtype bfloat16
 
-Each runs in a process of its own. `VmHWM` is the largest resident set that the system saw, mapped
-pages of files included; `RssAnon` is the most that the process had taken for itself, watched every
-20 ms. For an import it also says how many bytes of each file were asked for, beside the file's
-size: the training state of `s2mel.pth` is not among them. (Every file is read once more, in small
-pieces, for its hash in the provenance.) The last line is the same as JSON.
+Each runs in a process of its own. `VmHWM` is the largest resident set that the system counted,
+mapped pages of files included; `RssAnon` is the largest private memory, sampled every 20 ms. For an
+import it also prints how many bytes of each file were read, beside the file's size: the training
+state of `s2mel.pth` is not read. (Every file is read once more, in small pieces, for its hash in
+the provenance.) The last line is the same as JSON.
 """
 
 import argparse
@@ -19,10 +19,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from full_size import status
+from tools.check import process_memory
 
 INTERVAL = 0.02  # seconds
-TOOLS = Path(__file__).parent
 
 
 def load(path: str, dtype: str) -> dict[str, Any]:
@@ -32,14 +31,14 @@ def load(path: str, dtype: str) -> dict[str, Any]:
     from indextts_jax.config import RunConfig
     from indextts_jax.runtime.model import load_model
 
-    before, start = status.read(), time.perf_counter()
+    before, start = process_memory.read(), time.perf_counter()
     model = load_model(path, RunConfig(dtype=dtype))
     jax.block_until_ready(model.params)
     return {
         "seconds": time.perf_counter() - start,
         "arrays": sum(leaf.nbytes for leaf in jax.tree.leaves(dict(model.params))),
         "before": before,
-        "after": status.read(),
+        "after": process_memory.read(),
     }
 
 
@@ -64,7 +63,7 @@ def watched(command: list[str]) -> dict[str, Any]:
     start, most = time.perf_counter(), Counter[str]()
     with subprocess.Popen(command, cwd=Path.cwd()) as process:
         while process.poll() is None:
-            most |= Counter(status.read(process.pid))
+            most |= Counter(process_memory.read(process.pid))
             time.sleep(INTERVAL)
     return {"seconds": time.perf_counter() - start, "exit": process.returncode, "most": dict(most)}
 
@@ -90,15 +89,17 @@ def main() -> int:
         return 0
     if args.what == "load":
         found = load(args.checkpoint, args.dtype)
-        print(f"before: {status.show(found['before'])}\nafter:  {status.show(found['after'])}")
+        print(
+            f"before: {process_memory.show(found['before'])}\nafter:  {process_memory.show(found['after'])}"
+        )
         print(f"{found['arrays'] / 1e9:.2f} GB of arrays in {found['seconds']:.1f} s")
         print(json.dumps(found))
         return 0
     module = [sys.executable, "-m", "indextts_jax.import", "--src", str(args.src)]
     found = watched([*module, "--dst", str(args.dst), "--dtype", args.dtype])
-    print(f"{found['seconds']:.1f} s, at most: {status.show(found['most'])}")
+    print(f"{found['seconds']:.1f} s, at most: {process_memory.show(found['most'])}")
     if not found["exit"]:
-        run = [sys.executable, __file__, "asked-for", str(args.src)]
+        run = [sys.executable, "-m", "tools.check.memory", "asked-for", str(args.src)]
         answer = subprocess.run(run, check=True, capture_output=True, text=True).stdout
         found["files"] = json.loads(answer)
         for name, file in found["files"].items():

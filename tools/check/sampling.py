@@ -1,12 +1,12 @@
 """Sampled codes of this program and of the PyTorch reference from the same draws, run by run.
 
-    python tools/compare_sampling.py --reference_python REFERENCE/bin/python
+    python -m tools.check.sampling --reference_python REFERENCE/bin/python
 
 Runs differ in seed, text, stop bias, temperature, top-k, top-p, penalties, beams and typical
 sampling; half of them have beams. The last line says how many are equal; the exit code is 1 unless
-all are. `margin` is the least gap between a draw that was taken and one that was not, in units of
-log-probability. A run that differs is repeated by the reference with logits that are off by float32
-rounding: where its own codes change then, the run hangs on a tie of rounding.
+all are. `margin` is the smallest gap between a draw that was taken and one that was not, in units
+of log-probability. A run that differs is repeated by the reference with noise of the size of
+float32 rounding on its logits: if its own codes change then, the difference is a rounding tie.
 
 REFERENCE is the environment that `tools/make_golden.py` describes. Its transformers decides which
 generation loop is compared. The published pipeline carries that of the 4.46 series; for it, add
@@ -16,6 +16,7 @@ generation loop is compared. The published pipeline carries that of the 4.46 ser
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,19 +26,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from sampling.ours import Ours
-from sampling.runs import Run, plan
 from tqdm import tqdm
 
-TOOLS = Path(__file__).parent
-DATA = TOOLS.parent / "tests/data"
+from tools import ROOT
+from tools.check.sampling_ours import Ours
+from tools.check.sampling_runs import Run, plan
+
+DATA = ROOT / "tests/data"
 WOBBLES = 16
 
 
 def reference(
     python: str, runs: Sequence[Run], sets: dict[str, Path], wobble: int = 0
 ) -> dict[str, Any]:
-    """What the reference made of the runs, and the versions of its libraries."""
+    """The reference's results of the runs, and the versions of its libraries."""
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder) / "runs.json", Path(folder) / "results.json"
         request = {
@@ -46,10 +48,13 @@ def reference(
             "wobble": wobble,
         }
         given.write_text(json.dumps(request), encoding="utf-8")
-        command = [python, "-m", "sampling.theirs", str(given), str(found)]
+        command = [python, "-m", "tools.reference.sampling", str(given), str(found)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with (
             tqdm(total=len(runs), desc="reference", file=sys.stderr, disable=None) as bar,
-            subprocess.Popen(command, cwd=TOOLS, stdout=subprocess.PIPE, text=True) as process,
+            subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, text=True
+            ) as process,
         ):
             assert process.stdout is not None
             for line in process.stdout:

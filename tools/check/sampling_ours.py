@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sampling.runs import MAX_CODES, Run, checksum, draws, text
 
 from importers.speech import Importer
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.stages import search_codes
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.text.tokenizer import Tokenizer
+from tools.check.sampling_runs import MAX_CODES, Run, checksum, draws, text
 
 
 class Ours:

@@ -1,8 +1,8 @@
-"""Speaks a thousand times and watches the process; then in threads; ends in JSON and a verdict.
+"""Speaks a thousand times, then in threads, and measures the process; ends in JSON and a verdict.
 
-    python tools/soak.py --checkpoint tiny --speaker voice.wav
+    python -m tools.check.soak --checkpoint tiny --speaker voice.wav
 
-Laws, each checked after everything was warmed up (`indextts_jax.warmup`):
+Checked, once everything is warmed up (`indextts_jax.warmup`):
 
 - nothing compiles, however texts, seeds, voices, emotions and the numbers of the settings vary;
 - after the first fifty utterances memory does not grow: arrays of JAX, objects, bytes of Python,
@@ -11,8 +11,8 @@ Laws, each checked after everything was warmed up (`indextts_jax.warmup`):
 - four threads, each with a voice and twenty sentences, give the samples of the sequence;
 - when the model is dropped, its arrays are gone.
 
-One recording stands for four voices (clips of it); several are used as they are. The last line
-printed is the report as JSON. Exits with 1 if a law is broken, 2 for bad input.
+A single recording is cut into four voices; several are used as they are. The last line printed is
+the report as JSON. Exits with 1 if a check fails, 2 for bad input.
 """
 
 import argparse
@@ -31,9 +31,6 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float32
-from soaking import meters
-from soaking.meters import Sample
-from soaking.requests import WAYS, Request, clips, requests, settings, speak
 from tqdm import tqdm
 
 from indextts_jax.engine.tts import IndexTTS
@@ -41,6 +38,9 @@ from indextts_jax.errors import InputError
 from indextts_jax.planning.warmup import warm_up, warm_up_prompts
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.voices.analysis import Voice
+from tools.check.soaking import meters
+from tools.check.soaking.meters import Sample
+from tools.check.soaking.requests import WAYS, Request, clips, requests, settings, speak
 
 SETTLED = 50  # utterances, after which memory may not grow
 THREADS, SENTENCES = 4, 20
@@ -201,11 +201,11 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     }
     wrong: list[str] = []
     todo = requests(args.utterances, len(voices), args.seed)
-    for name, (told, bad) in {
+    for name, (part, bad) in {
         "soak": soak(tts, voices, todo, **more),
         "threads": threads(tts, voices, THREADS, args.sentences, **more),
     }.items():
-        report[name] = told
+        report[name] = part
         wrong += bad
     del tts, voices
     gc.collect()

@@ -1,14 +1,13 @@
 """Compares an earlier commit with this tree: samples bit for bit, and times, in turn.
 
-    python tools/compare_trees.py --commit 804541b --pairs 7 --output comparison.json
+    python -m tools.check.trees --commit 804541b --pairs 7 --output comparison.json
 
-Both import the tiny set of the tests with their own importer into a checkpoint of their own. Each
-round runs the earlier commit, this tree, and the earlier commit again, in a process of its own each
-time, whose compiled programs are kept from a first run that does not count. So there are as many
-ratios of new to old as of old to old, and a loss is a median ratio above 1.03 that exceeds the
-spread of old against old as well.
+Each tree imports the tiny set of the tests into a checkpoint of its own. A round runs the earlier
+commit, this tree, and the earlier commit again, each in a new process that reuses the programs
+compiled in a first, uncounted run. So there are as many ratios of old to old as of new to old. A
+loss is a median ratio above 1.03 that also exceeds the spread of old to old.
 
-Exits with 1 if samples differ (or, where one path changed the order of sums, codes), or for a loss.
+Exits with 1 if codes differ, or for a loss.
 """
 
 import argparse
@@ -24,7 +23,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+# The worker runs this file by its path, on the packages of the other tree: nothing of `tools` may be
+# imported here.
+ROOT = Path(__file__).resolve().parents[2]
 SET = ROOT / "tests" / "data" / "tiny"
 LOSS = 1.03  # of the median of ratios
 STAGES = ("codes", "latents", "flow", "vocoder")

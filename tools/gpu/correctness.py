@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import record
-from gpu.options import Options
-from gpu.outcomes import DoesNotApply, Wrong
-from gpu.parts import GOLDEN_SETS
 
+from benchmarks import record
 from importers.library import import_checkpoint
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import devices
@@ -31,6 +28,9 @@ from indextts_jax.validation.report import (
     run_stage,
 )
 from indextts_jax.validation.stages import STAGES
+from tools.gpu.options import Options
+from tools.gpu.outcomes import DoesNotApply, Wrong
+from tools.gpu.parts import GOLDEN_SETS
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 SETS = {name: DATA / name for name in GOLDEN_SETS}

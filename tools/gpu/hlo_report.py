@@ -8,8 +8,8 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from gpu.hlo_text import Instruction, instruction
-from gpu.hlo_text import flops as flops_of
+from tools.gpu.hlo_text import Instruction, instruction
+from tools.gpu.hlo_text import flops as flops_of
 
 FREE = {
     "parameter",

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class DoesNotApply(Exception):
-    """A part that makes no sense here, and is no fault: fused attention on a CPU, for instance."""
+    """A part that cannot run here, which is not a failure: fused attention on a CPU, for instance."""
 
 
 class Wrong(Exception):

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gpu.parts import Part
+from tools.gpu.parts import Part
 
 DONE, FAILED, SKIPPED, NOT_REACHED = "done", "failed", "does not apply", "not reached"
 TAIL = 1500  # characters of a dead child's log that are kept

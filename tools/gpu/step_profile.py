@@ -36,7 +36,7 @@ def events(path: Path) -> dict[str, list[Event]]:
 def summary(ran: list[Event], steps: int) -> dict[str, Any]:
     """The kernels that run at every step: how often, how long, and how busy the device is.
 
-    What ran less often than there are steps lies outside of the loop, and is told as one number.
+    What ran less often than there are steps is outside of the loop, and is reported as one number.
     If the driver records a CUDA graph as one, it counts as one kernel here.
     """
     by_name: dict[str, list[Event]] = collections.defaultdict(list)

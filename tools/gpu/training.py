@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from gpu.clips import TOKENS_PER_SECOND, Clips
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.models.components import COMPONENTS, TRAINING, structure
@@ -18,6 +17,7 @@ from indextts_jax.training.loop.state import leaves_of
 from indextts_jax.training.objectives import registry
 from indextts_jax.training.objectives.base import Objective
 from indextts_jax.training.recipe import Recipe, load_recipe
+from tools.gpu.clips import TOKENS_PER_SECOND, Clips
 
 RECIPES = ("gpt_lora", "gpt_full", "flow_lora", "flow_full", "vocoder_full")
 

@@ -1,10 +1,10 @@
-"""Writes what the PyTorch reference's flow and regulator give as training loss on the tiny set.
+"""Writes the training loss of the PyTorch reference's flow and regulator on the tiny set.
 
-    python tools/make_flow_golden.py tests/data/tiny/checkpoints tests/data/training
+    REFERENCE/bin/python -m tools.make.flow_losses tests/data/tiny/checkpoints tests/data/training
 
 The result is `flow.npz`: a batch of rows, the draws of its losses, and each row's loss and
-condition. `tests/training` compares the objective `flow` with them. The environment is that of
-`make_golden.py`. Each row goes through the reference alone, without padding.
+condition. `tests/training` compares the objective `flow` with them. REFERENCE is the environment
+that `tools/make/golden.py` describes. Each row goes through the reference alone, without padding.
 """
 
 import sys
@@ -14,8 +14,10 @@ from unittest import mock
 
 import numpy as np
 import torch
-from golden.reference import Reference, load
 from torch import Tensor
+
+from tools.reference import stages
+from tools.reference.modules import Reference, load
 
 FRAMES, CODES = 47, 23  # of the padded batch
 # Frames and codes of prompt and target, whether latents are added, whether it is conditional.
@@ -55,10 +57,10 @@ def condition(reference: Reference, row: dict[str, Tensor]) -> Tensor:
     """Prompt and target at frame rate, (1 f c)."""
 
     def stretched(codes: Tensor, latents: Tensor | None, frames: Tensor) -> Tensor:
-        x = reference.codec.quantizer.vq2emb(codes[None, None].long()).transpose(1, 2)
+        x = stages.code_features(reference, codes[None].long())
         if latents is not None:
             x = x + reference.gpt_layer(latents[None])
-        return reference.regulator(x, ylens=frames[None].long(), n_quantizers=3, f0=None)[0]
+        return stages.stretch(reference, x, frames)
 
     count, frames = row["code_counts"], row["prompt_frames"]
     latents = row["latents"][:count] if row["with_latents"] else None

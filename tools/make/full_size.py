@@ -1,11 +1,12 @@
 """Writes the published files of IndexTTS-2 at their full size, with random weights.
 
-    python tools/make_full_size.py full --without qwen
+    python -m tools.make.full_size full --without qwen
 
-Names, shapes and dtypes are those of `tests/data/manifests`; the training state of `s2mel.pth` is
-among them. About 8.9 GB, or 7.7 GB without the text-emotion model (whose tokenizer is not written),
-in a few minutes; memory for the largest file, 4 GB. It sounds like noise: what it is for is memory,
-time, and comparisons with the PyTorch reference (`tools/compare_full_size.py`).
+Names, shapes and dtypes are those of `tests/data/manifests`, the training state of `s2mel.pth`
+included. It writes about 8.9 GB, or 7.7 GB without the text-emotion model (whose tokenizer is not
+written), in a few minutes, and needs 4 GB of memory for the largest file. The model sounds like
+noise: it serves to measure memory and time, and to compare with the PyTorch reference
+(`tools.check.full_size`).
 
 Needs the extra `torch`. The same seed and prompt give the same files.
 """
@@ -15,14 +16,14 @@ import shutil
 import sys
 from pathlib import Path
 
-from full_size import files, statistics
-from full_size.settings import FILES
 from tqdm import tqdm
 
 from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.errors import InputError
+from tools import ROOT
+from tools.make.published_files import files, statistics
+from tools.make.published_files.settings import FILES
 
-ROOT = Path(__file__).parents[1]
 TOKENIZER = ROOT / "indextts_jax/data/demo_tokenizer.model"
 SPEAKER = ROOT / "indextts_jax/data/demo_speaker.wav"
 
@@ -36,10 +37,10 @@ def write(
     tokenizer: Path = TOKENIZER,
     speaker: Path = SPEAKER,
 ) -> None:
-    """Writes a model of these arrays and sizes into a new folder.
+    """Writes a model of these arrays and sizes into a new directory.
 
     Raises:
-        InputError: if the folder exists, or the disk is too full.
+        InputError: if the directory exists, or the disk is too full.
     """
     manifests = files.with_matrices(manifests, config)
     size = files.needed(manifests)
@@ -59,7 +60,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("target", type=Path, metavar="DST", help="folder to write; it is new")
+    parser.add_argument(
+        "target", type=Path, metavar="DST", help="directory to write; it must not exist"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--without", nargs="+", default=[], choices=("qwen",), help="files to leave out"

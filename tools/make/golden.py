@@ -1,12 +1,14 @@
 """Makes a small model set with golden values, or checks one, with the PyTorch reference.
 
+    REFERENCE/bin/python -m tools.make.golden COMMAND SET
+
 Commands:
-    models SET    a model set of the sizes in `golden/sizes.py`, its two prompts, `recipe.json`
+    models SET    a model set of the sizes in `golden_sizes.py`, its two prompts, `recipe.json`
     values SET    `SET/tensors/*.npz` for `SET/checkpoints`, `SET/*.wav` and `SET/recipe.json`
     check SET     computes the values again from the chosen inputs in `SET/tensors` (texts, noise,
                   draws) and compares; exits with the number of arrays that differ
 
-The environment (CPU; a virtual environment of its own, because the reference needs these versions):
+REFERENCE is a virtual environment of its own, because the reference needs these versions (CPU):
     pip install torch==2.13.0 numpy scipy librosa soundfile einops omegaconf munch sentencepiece \\
         safetensors transformers==5.2.0
     pip install --no-deps torchaudio==2.11.0 indextts2-inference==2.1.1
@@ -26,10 +28,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from golden import models, reference, values
-from golden.inputs import Inputs
 
-TOKENIZER = Path(__file__).parents[1] / "tests/data/tiny/checkpoints/bpe.model"
+from tools import ROOT
+from tools.make import golden_models
+from tools.reference import modules
+from tools.reference.golden import table
+from tools.reference.golden.inputs import Inputs
+
+TOKENIZER = ROOT / "tests/data/tiny/checkpoints/bpe.model"
 
 
 def main() -> int:
@@ -38,14 +44,14 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=("models", "values", "check"))
-    parser.add_argument("set", type=Path, help="the folder of the set")
+    parser.add_argument("set", type=Path, help="directory of the set")
     parser.add_argument(
         "--tokenizer", type=Path, default=TOKENIZER, help="the bpe.model that `models` copies"
     )
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.command == "models":
-        models.write(args.set, args.tokenizer)
+        golden_models.write(args.set, args.tokenizer)
         return 0
     if args.command == "values":
         recipe = json.loads((args.set / "recipe.json").read_text())
@@ -62,8 +68,8 @@ def main() -> int:
 
 def compute(folder: Path, inputs: Inputs, recipe: Mapping[str, Any]) -> Any:
     """The arrays of every stage for one set, and notes."""
-    loaded = reference.load(folder / "checkpoints")
-    return values.compute(loaded, folder / "speaker.wav", folder / "emotion.wav", inputs, recipe)
+    loaded = modules.load(folder / "checkpoints")
+    return table.compute(loaded, folder / "speaker.wav", folder / "emotion.wav", inputs, recipe)
 
 
 def compare(folder: Path, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> int:

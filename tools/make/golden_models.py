@@ -1,4 +1,4 @@
-"""A model set of the sizes in `golden/sizes.py` with random weights, in the published files."""
+"""A model set of the sizes in `golden_sizes.py` with random weights, in the published files."""
 
 import json
 import math
@@ -16,12 +16,14 @@ import safetensors.torch
 import soundfile
 import torch
 import transformers
-from golden import reference as ref
-from golden import sizes
 from indextts.s2mel.modules.campplus.DTDNN import CAMPPlus
 from indextts.utils.maskgct.models.codec.kmeans.repcodec_model import RepCodec
 from omegaconf import OmegaConf
 from torch import Tensor, nn
+
+from tools.make import golden_sizes as sizes
+from tools.reference import modules as ref
+from tools.reference.stages import HIDDEN
 
 Gains = Sequence[tuple[str, float]]
 """(pattern of a parameter's name, factor on its usual spread): the first that matches counts."""
@@ -126,7 +128,7 @@ def _statistics(folder: Path) -> dict[str, Tensor]:
     extractor = transformers.SeamlessM4TFeatureExtractor.from_pretrained(path)
     audio = ref.load_audio(folder.parent / "speaker.wav", 16000).numpy()
     features = extractor(audio, sampling_rate=16000, return_tensors="pt")
-    hidden = w2v(**features, output_hidden_states=True).hidden_states[17][0]
+    hidden = w2v(**features, output_hidden_states=True).hidden_states[HIDDEN][0]
     mean, var = hidden.mean(0), hidden.var(0)
     return {"mean": mean + 0.2 * torch.randn_like(mean), "var": var * (0.6 + torch.rand_like(var))}
 

@@ -1,44 +1,21 @@
 """Writes what the PyTorch reference's forward and cross-entropy give for two clips of the tiny set.
 
-    python tools/make_training_golden.py tests/data/tiny tests/data/training
+    REFERENCE/bin/python -m tools.make.gpt_losses tests/data/tiny tests/data/training
 
 The result is `gpt.npz`: the inputs of each clip, and the cross-entropy of every target of both
-heads. `tests/training` compares the objective `gpt` with it. The environment is that of
-`make_golden.py`; of the reference's package only the GPT is imported.
+heads. `tests/training` compares the objective `gpt` with it. REFERENCE is the environment that
+`tools/make/golden.py` describes.
 """
 
-import importlib.util
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from torch.nn.functional import cross_entropy
 
-
-def reference(checkpoints: Path) -> Any:
-    """The reference's GPT, filled strictly from a folder of published files."""
-    found = importlib.util.find_spec("indextts")  # without its other modules' requirements
-    assert found is not None
-    package = types.ModuleType("indextts")
-    package.__path__ = list(found.submodule_search_locations or ())
-    sys.modules["indextts"] = package
-    from indextts.gpt.model_v2 import UnifiedVoice
-
-    config = OmegaConf.load(checkpoints / "config.yaml")
-    model = UnifiedVoice(**config.gpt)
-    weights = torch.load(checkpoints / "gpt.pth", map_location="cpu", weights_only=True)
-    # The conditioning networks hard-code the published width; nothing here uses them.
-    held = {k: v for k, v in weights.items() if "conditioning_encoder" not in k}
-    held = {k: v for k, v in held.items() if "perceiver" not in k and not k.startswith("emo")}
-    lacking, besides = model.load_state_dict(held, strict=False)
-    outside = ("conditioning_encoder", "perceiver", "emo")
-    assert not besides, besides
-    assert all(any(word in name for word in outside) for name in lacking), lacking
-    return model.eval()
+from tools.reference.modules import load
 
 
 def losses(model: Any, clip: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -67,7 +44,7 @@ def main(small_set: str, target: str) -> None:
     """Writes `gpt.npz`."""
     torch.set_num_threads(1)
     folder = Path(small_set)
-    model = reference(folder / "checkpoints")
+    model = load(folder / "checkpoints").gpt
     with np.load(folder / "tensors/gpt.npz") as gpt:
         known = {name: gpt[name] for name in gpt.files}
     with np.load(folder / "tensors/gpt_latent.npz") as found:

@@ -1,6 +1,6 @@
 """Makes the two small text-to-emotion models of the tests, with what transformers computes of them.
 
-python tools/make_tiny_qwen.py --dst tests/data/qwen
+    python -m tools.make.tiny_qwen --dst tests/data/qwen
 
 Needs PyTorch, transformers, tokenizers and safetensors. `tiny` is trained, for a minute, on a dozen
 sentences, until it replies as the published model does; `second` has random weights, other sizes,
@@ -224,8 +224,10 @@ def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
 
 def main() -> None:
     """Writes both folders."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dst", type=Path, required=True)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dst", type=Path, required=True, help="directory for both models")
     arguments = parser.parse_args()
     tokenizer = make_tokenizer()
     assert tokenizer.get_vocab_size() <= VOCABULARY, tokenizer.get_vocab_size()
@@ -253,8 +255,8 @@ def main() -> None:
             folder / "generation_config.json",
             {"bos_token_id": end, "eos_token_id": end, "max_new_tokens": 2048},
         )
-        # What counts is the stored weights, computed with in float32. (A model turned to bfloat16
-        # and back has also rounded the frequencies of its rotary positions.)
+        # What counts is the stored weights, computed with in float32. (A model converted to
+        # bfloat16 and back has also rounded the frequencies of its rotary positions.)
         stored = transformers.Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         arrays = reference(stored, tokenizer, limit=160 if name == "tiny" else 48)
         for key in ("reply_0", "reply_1", "reply_2"):

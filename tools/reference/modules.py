@@ -1,8 +1,8 @@
-"""The PyTorch reference's modules, one by one, filled from a folder of published files.
+"""The PyTorch reference's modules, one by one, filled from a directory of published files.
 
-Only public classes and methods of the installed packages are called here. Sizes that the reference
-hard-codes (semantic width, width of the emotion perceiver, `gpt_layer`, CAMPPlus) are read off the
-files, and the module in question is built anew with them.
+Only public classes and methods of the installed packages are called. Some sizes are hard-coded in
+the reference (semantic width, width of the emotion perceiver, `gpt_layer`, CAMPPlus): they are read
+from the files, and the module is rebuilt with them.
 """
 
 import gc
@@ -18,7 +18,6 @@ import safetensors.torch
 import torch
 import torchaudio
 import transformers
-from golden.project import InputError, locate, locate_config
 from indextts.gpt.conformer_encoder import ConformerEncoder
 from indextts.gpt.model_v2 import UnifiedVoice
 from indextts.gpt.perceiver import PerceiverResampler
@@ -31,6 +30,9 @@ from indextts.utils.maskgct.models.codec.kmeans.repcodec_model import RepCodec
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from importers.release.locate import locate, locate_config
+from indextts_jax.errors import InputError
+
 CLIP_SECONDS = 15
 FILES = {
     "w2v": "w2v-bert-2.0",
@@ -39,11 +41,11 @@ FILES = {
     "bigvgan": "bigvgan/bigvgan_generator.pt",
     "bigvgan_config": "bigvgan/config.json",
 }
-"""Where the auxiliary models lie in a small set."""
+"""Paths of the auxiliary models in a small set."""
 
 
 class Files:
-    """Where the published files lie below a folder: the published layout, or that of a small set.
+    """Paths of the published files in a directory: in the published layout, or a small set's.
 
     Raises:
         InputError: with every file that is missing, and the command that fetches it.
@@ -62,7 +64,7 @@ class Files:
         return self.paths[name]
 
     def label(self, name: str) -> str:
-        """How a file is called in records: as the import of this program calls it."""
+        """The name of a file in records: the same that the import gives it."""
         path = self.paths[name]
         inside = path.is_relative_to(self.folder)
         return path.relative_to(self.folder).as_posix() if inside else str(path)

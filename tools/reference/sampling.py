@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from golden import reference
-from golden.inputs import Draws
-from sampling.runs import MAX_CODES, Run, checksum, draws, text
 from torch import Tensor
+
+from tools.check.sampling_runs import MAX_CODES, Run, checksum, draws, text
+from tools.reference import modules, stages
+from tools.reference.golden.inputs import Draws
 
 ROUNDING = 1e-6
 """Relative size of the noise by which `wobble` changes the logits: a few float32 roundings."""
@@ -56,7 +57,7 @@ class Theirs:
     """The reference's autoregressive model of one set."""
 
     def __init__(self, folder: Path):
-        self.gpt = reference.load(folder / "checkpoints").gpt
+        self.gpt = modules.load(folder / "checkpoints").gpt
         if int(transformers.__version__.split(".")[0]) < 5:
             with_old_loop(self.gpt.inference_model)
         tensors = folder / "tensors"
@@ -90,16 +91,14 @@ class Theirs:
         del settings["beams"]
         if run.beams == 1:
             del settings["length_penalty"]
-        width = torch.tensor([self.speaker.shape[-1]])
         with self.biased(run.stop_bias), watched.installed(), torch.no_grad():
-            codes = self.gpt.inference_speech(
+            codes = stages.search(
+                self.gpt,
                 self.speaker,
                 torch.from_numpy(ids),
                 self.emotion,
-                cond_lengths=width,
-                emo_cond_lengths=width,
-                emo_vec=self.vector,
-                max_generate_length=MAX_CODES,
+                self.vector,
+                max_codes=MAX_CODES,
                 do_sample=True,
                 **settings,
             )[0]

@@ -1,8 +1,8 @@
-"""One evaluation of the reference's velocity field over many frames, for `compare_full_size.py`.
+"""One evaluation of the reference's velocity field over many frames, for `tools.check.full_size`.
 
-    python -m full_size.velocity SRC GOLDEN OUT.npz --frames 1500     (in `tools`, by its Python)
+    REFERENCE/bin/python -m tools.reference.velocity SRC GOLDEN OUT.npz --frames 1500
 
-The condition is the prompt's, then the codes' stretched to all remaining frames.
+The condition is the prompt's, followed by the codes' condition stretched to the remaining frames.
 """
 
 import argparse
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from golden.reference import Files, Reference
+
+from tools.reference import stages
+from tools.reference.modules import Files, Reference
 
 TIME = 0.3
 
@@ -26,13 +28,11 @@ def arrays(reference: Reference, golden: Path, frames: int, seed: int) -> dict[s
     prompt, style = recorded("audio", "ref_mel"), recorded("campplus", "style")
     rest = frames - prompt.shape[-1]
     sequence = recorded("length_regulator", "infer_in")
-    length = torch.tensor([rest])
-    stretched = reference.regulator(sequence, ylens=length, n_quantizers=3, f0=None)[0]
+    stretched = stages.stretch(reference, sequence, rest)
     condition = torch.cat([recorded("length_regulator", "prompt_condition"), stretched], 1)
     shape = (1, prompt.shape[1], frames)
     noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
-    padded = torch.zeros(shape)
-    padded[..., : prompt.shape[-1]] = prompt
+    padded = stages.padded_prompt(prompt, frames)
     velocity = reference.cfm.estimator(
         torch.from_numpy(noise),
         padded,

@@ -1,6 +1,6 @@
-"""The PyTorch reference's side: `python -m sides.theirs`, in its own environment.
+"""The process that serves the PyTorch reference's stages to `benchmarks.compare`.
 
-`tools` must be on the path too: the modules are filled as `tools/golden/reference.py` does it.
+REFERENCE/bin/python -m tools.reference.worker     (started by the benchmark)
 """
 
 import contextlib
@@ -13,13 +13,12 @@ from unittest import mock
 import numpy as np
 import torch
 import transformers
-from golden.reference import Files, Reference
 from torch import Tensor
-from work import NEVER, Work, inputs
 
-from sides.protocol import serve
-
-HIDDEN = 17  # hidden state that is used of the semantic encoder
+from benchmarks.workers.protocol import serve
+from benchmarks.workload import NEVER, Work, inputs
+from tools.reference import stages
+from tools.reference.modules import Files, Reference
 
 
 @contextlib.contextmanager
@@ -34,7 +33,7 @@ def without_drawing() -> Iterator[None]:
         yield
 
 
-class Theirs:
+class ReferenceStages:
     """The reference, stage by stage; with `half`, codes and latents in its own float16."""
 
     def __init__(self, request: dict[str, Any]):
@@ -85,14 +84,13 @@ class Theirs:
         return {name: array.float().cpu().numpy() for name, array in found.items()}
 
     def _semantic_encoder(self, work: Work, given: dict[str, Tensor]) -> Callable[[], Any]:
-        w2v, mean, var = self.reference.w2v, self.reference.mean, self.reference.var
-        mask = torch.ones(given["features"].shape[:2], dtype=torch.int64, device=self.device)
+        reference, features = self.reference, given["features"]
+        _ = reference.w2v, reference.statistics  # loaded before anything is timed
+        mask = torch.ones(features.shape[:2], dtype=torch.int64, device=self.device)
 
         def run() -> dict[str, Tensor]:
-            found = w2v(
-                input_features=given["features"], attention_mask=mask, output_hidden_states=True
-            )
-            return {"semantic": (found.hidden_states[HIDDEN] - mean) / torch.sqrt(var)}
+            hidden = stages.hidden_states(reference, features, mask)
+            return {"semantic": stages.semantic_features(reference, hidden)}
 
         return run
 
@@ -117,13 +115,12 @@ class Theirs:
 
     def _conditioning(self, work: Work, given: dict[str, Tensor]) -> Callable[[], Any]:
         gpt, semantic = self._gpt(), given["semantic"]
-        width = torch.tensor([semantic.shape[-1]], device=self.device)  # as the reference has it
 
         def run() -> dict[str, Tensor]:
             with self._autocast():
                 return {
-                    "latents": gpt.get_conditioning(semantic.transpose(1, 2), width),
-                    "emotion": gpt.merge_emovec(semantic, semantic, width, width, alpha=1.0),
+                    "latents": stages.speaker_latents(gpt, semantic),
+                    "emotion": stages.blended_emotion(gpt, semantic, semantic, 1.0),
                 }
 
         return run
@@ -143,12 +140,13 @@ class Theirs:
 
         def run() -> dict[str, Tensor]:
             with self._autocast():
-                codes, _ = gpt.inference_speech(
+                codes, _ = stages.search(
+                    gpt,
                     nothing,
                     given["text"],
                     nothing,
-                    emo_vec=given["emotion"],
-                    max_generate_length=work.codes,
+                    given["emotion"],
+                    max_codes=work.codes,
                     repetition_penalty=10.0,
                     **settings,
                 )
@@ -160,48 +158,35 @@ class Theirs:
     def _latents(self, work: Work, given: dict[str, Tensor]) -> Callable[[], Any]:
         gpt = self._gpt()
         nothing = torch.zeros(1, 1, 1, device=self.device)
-        one = torch.ones(1, dtype=torch.int64, device=self.device)
-        lengths = {name: given[name].shape[1] * one for name in ("text", "codes")}
 
         def run() -> dict[str, Tensor]:
             with self._autocast():
-                hidden = gpt(
-                    given["latents"],
-                    given["text"],
-                    lengths["text"],
-                    given["codes"],
-                    lengths["codes"],
-                    nothing,
-                    cond_mel_lengths=one,
-                    emo_cond_mel_lengths=one,
-                    emo_vec=given["emotion"],
-                    use_speed=0 * one,
+                hidden = stages.code_latents(
+                    gpt, given["latents"], given["text"], given["codes"], nothing, given["emotion"]
                 )
             return {"latents": hidden}
 
         return run
 
     def _flow(self, work: Work, given: dict[str, Tensor]) -> Callable[[], Any]:
-        reference, codec = self.reference, self.reference.codec
+        reference = self.reference
+        _ = reference.codec, reference.cfm  # loaded before anything is timed
         mel, noise = (given[name].transpose(1, 2) for name in ("mel", "noise"))
-        total = torch.tensor([noise.shape[-1]], device=self.device)
-        target = torch.tensor([work.frames], device=self.device)
 
         def run() -> dict[str, Tensor]:
-            sequence = codec.quantizer.vq2emb(given["codes"].unsqueeze(1)).transpose(1, 2)
+            sequence = stages.code_features(reference, given["codes"])
             sequence = sequence + reference.gpt_layer(given["hidden"])
-            made = reference.regulator(sequence, ylens=target, n_quantizers=3, f0=None)[0]
-            condition = torch.cat([given["condition"], made], 1)
-            with mock.patch.object(torch, "randn", return_value=noise.clone()):
-                found = reference.cfm.inference(
-                    condition,
-                    total,
-                    mel,
-                    given["style"],
-                    None,
-                    work.steps,
-                    inference_cfg_rate=work.guidance,
-                )
+            stretched = stages.stretch(reference, sequence, work.frames)
+            condition = torch.cat([given["condition"], stretched], 1)
+            found = stages.flow(
+                reference,
+                condition,
+                mel,
+                given["style"],
+                noise,
+                steps=work.steps,
+                guidance=work.guidance,
+            )
             return {"mel": found[..., mel.shape[-1] :].transpose(1, 2)}
 
         return run
@@ -212,4 +197,4 @@ class Theirs:
 
 
 if __name__ == "__main__":
-    serve(Theirs)
+    serve(ReferenceStages)

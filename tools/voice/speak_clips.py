@@ -1,14 +1,14 @@
-"""Speaks what a voice is judged on: whole, or with true parts in the place of some stages.
+"""Speaks the clips that a voice is judged on, whole or with real inputs for some stages.
 
-    python tools/voice/speak_clips.py full --checkpoint voice --texts heldout.txt \\
+    python -m tools.voice.speak_clips full --checkpoint voice --texts heldout.txt \\
         --prompts clips.jsonl --seeds 3 --dst spoken
-    python tools/voice/speak_clips.py vocoder --checkpoint voice --prompts clips.jsonl --dst spoken
-    python tools/voice/speak_clips.py flow --checkpoint voice --prompts clips.jsonl --dst spoken
+    python -m tools.voice.speak_clips vocoder --checkpoint voice --prompts clips.jsonl --dst spoken
+    python -m tools.voice.speak_clips flow --checkpoint voice --prompts clips.jsonl --dst spoken
 
 `full` speaks each text with the next of the prompts, `vocoder` makes clips from their own mel,
 `flow` from their own codes with another clip of the speaker as prompt. Writes wav files and
-`results.jsonl` (audio, text, prompt), which `tools/judge_speech.py` reads, and says how many of the
-utterances stopped by themselves, and in what time.
+`results.jsonl` (audio, text, prompt), which `tools.judge_speech` reads, and prints how many of the
+utterances stopped by themselves, and the time taken.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class Clip(NamedTuple):
 
 
 class Spoken(NamedTuple):
-    """What came out."""
+    """One spoken clip."""
 
     name: str
     samples: np.ndarray

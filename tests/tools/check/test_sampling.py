@@ -7,18 +7,13 @@ published pipeline, see the file for the versions.
 import collections
 import functools
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import support
 from models_under_test import SETS
 
-TOOLS = Path(__file__).parents[2] / "tools"
-sys.path.append(str(TOOLS))
-
-from sampling.ours import Ours  # noqa: E402
-from sampling.runs import GROUPS, Run  # noqa: E402
+from tools.check.sampling_ours import Ours
+from tools.check.sampling_runs import GROUPS, Run
 
 STORED = json.loads((support.DATA / "sampling_runs.json").read_text(encoding="utf-8"))["runs"]
 FIELDS = ("set", "group", "seed", "stop_bias", "settings")

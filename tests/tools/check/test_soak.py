@@ -2,7 +2,6 @@
 
 import json
 import mmap
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,14 @@ from typing import Any
 import pytest
 import support
 
-TOOLS = Path(__file__).parents[2] / "tools"
-sys.path.append(str(TOOLS))
-
-import soak  # noqa: E402
-from soaking import meters  # noqa: E402
-from soaking.meters import Sample  # noqa: E402
-from soaking.requests import clips, requests  # noqa: E402
-
-from importers import command  # noqa: E402
-from indextts_jax.audio.io import load_audio  # noqa: E402
-from indextts_jax.cli import runner  # noqa: E402
-from indextts_jax.runtime import cache_folder  # noqa: E402
+from importers import command
+from indextts_jax.audio.io import load_audio
+from indextts_jax.cli import runner
+from indextts_jax.runtime import cache_folder
+from tools.check import soak
+from tools.check.soaking import meters
+from tools.check.soaking.meters import Sample
+from tools.check.soaking.requests import clips, requests
 
 
 def samples(**growth: Any) -> list[Sample]:

@@ -1,10 +1,8 @@
-"""The tools for the full size, on small sizes and on the published names."""
+"""Published files of random weights: at small sizes, and by the published names."""
 
 import collections
 import functools
-import json
 import math
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,26 +11,19 @@ import pytest
 import support
 import yaml
 
+from importers.formats.tensors import open_tensors
+from importers.release.files import FILES
+from importers.speech import Importer
+from indextts_jax.config import bundled_config
+from indextts_jax.errors import InputError
+from indextts_jax.models.components import COMPONENTS
+
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-TOOLS = Path(__file__).parents[2] / "tools"
-sys.path.append(str(TOOLS))
-
-import compare_full_size  # noqa: E402
-import make_full_size  # noqa: E402
-from full_size import files, manifest, ours, rules, settings  # noqa: E402
-from full_size.manifest import Spec  # noqa: E402
-
-from importers.formats.tensors import open_tensors  # noqa: E402
-from importers.release.files import FILES  # noqa: E402
-from importers.speech import Importer  # noqa: E402
-from indextts_jax.config import bundled_config  # noqa: E402
-from indextts_jax.errors import InputError  # noqa: E402
-from indextts_jax.models.components import COMPONENTS  # noqa: E402
-from indextts_jax.runtime.model import Model  # noqa: E402
-from indextts_jax.text.tokenizer import Tokenizer  # noqa: E402
-from indextts_jax.validation.compare import Comparison  # noqa: E402
+from tools.make import full_size
+from tools.make.published_files import files, manifest, rules, settings
+from tools.make.published_files.manifest import Spec
 
 SMALL = 5000  # numbers of an array that is drawn here
 
@@ -59,7 +50,7 @@ def tiny() -> dict[str, files.Nested]:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
     target = tmp_path_factory.mktemp("full") / "tiny"
-    make_full_size.write(target, tiny(), support.tiny_config(), seed=3)
+    full_size.write(target, tiny(), support.tiny_config(), seed=3)
     return target
 
 
@@ -181,40 +172,3 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         failing(tmp_path / "new")
     assert not list(tmp_path.iterdir())
-
-
-def test_velocity_and_condition_are_compared_with_what_is_recorded(tmp_path):
-    flow, regulator = support.golden("cfm"), support.golden("length_regulator")
-    prompt = np.zeros_like(flow["noise"])
-    prompt[..., : flow["prompt_mel"].shape[-1]] = flow["prompt_mel"]
-    given = {name: flow[name] for name in ("noise", "condition", "style")} | {
-        "time": np.float32([0.3]),
-        "prompt": prompt,
-        "sequence": regulator["infer_in"],
-        "stretched": regulator["condition"],
-        "velocity": flow["estimator_t0_3"],
-    }
-    np.savez(tmp_path / "velocity.npz", **given)
-    params = {name: support.tiny_params(name) for name in ("dit", "length_regulator")}
-    model = Model(support.tiny_config(), params, Tokenizer(support.CHECKPOINTS / "bpe.model"))
-    rows = list(ours.over_many_frames(model, tmp_path / "velocity.npz"))
-    assert [row.passed for row in rows] == [True, True]
-    assert rows[1].name == f"cfm.velocity_{flow['noise'].shape[-1]}"
-
-
-def test_the_summary_holds_the_worst_of_a_stage():
-    rows = [
-        Comparison("gpt.prefix", (3,), 1e-7, 3e-6, 1.0, True),
-        Comparison("gpt.step_logits", (3,), 2e-6, 1e-6, 1.0, True),
-        Comparison("gpt.greedy_codes", (3,), 0.5, 0.5, 1.0, False, exact=True),
-        Comparison("codec.codes", (3,), 0.0, 0.0, 1.0, True, exact=True),
-    ]
-    summary = json.loads(json.dumps(compare_full_size.by_stage(rows)))
-    assert summary["gpt"] == {
-        "arrays": 3,
-        "rms": 2e-6,
-        "largest": 3e-6,
-        "equal": False,
-        "passed": False,
-    }
-    assert summary["codec"]["equal"]

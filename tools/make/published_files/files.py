@@ -13,11 +13,11 @@ import ml_dtypes
 import numpy as np
 import torch
 import yaml
-from full_size import manifest, rules, settings
-from full_size.manifest import Nested, Spec
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
+from tools.make.published_files import manifest, rules, settings
+from tools.make.published_files.manifest import Nested, Spec
 
 MANIFESTS = ("gpt", "s2mel", "w2v_bert", "semantic_codec", "campplus", "bigvgan", "qwen")
 Progress = Callable[[int], None]

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from full_size.manifest import Spec
 
 from indextts_jax.layers.snake import low_pass
+from tools.make.published_files.manifest import Spec
 
 Gains = Sequence[tuple[str, float]]
 """(pattern of an array's name, factor on its usual spread): the first that matches counts."""

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from full_size.manifest import Nested
-
 from importers.export import settings
 from importers.export.settings import EXTRACTOR, bigvgan, w2v_bert
 from indextts_jax.config import ModelConfig
+from tools.make.published_files.manifest import Nested
 
 __all__ = ["EXTRACTOR", "FILES", "QWEN", "bigvgan", "published", "w2v_bert"]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from full_size import settings
 
 from indextts_jax.audio.features import semantic_features
 from indextts_jax.audio.io import load_audio
+from tools.make.published_files import settings
 
 USED = 17  # the hidden state that is used, and layers that it takes
 STEP = 2**-10  # that the numbers are rounded to, so that every machine writes the same

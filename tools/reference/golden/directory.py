@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from golden import values
-from golden.inputs import Inputs
-from golden.project import InputError, put_in_place, staging
-from golden.reference import Files, Reference
-from golden.run import Limits, Run
+
+from indextts_jax.errors import InputError
+from indextts_jax.utils.atomic import put_in_place, staging
+from tools.reference.golden import table
+from tools.reference.golden.inputs import Inputs
+from tools.reference.golden.recorder import Limits, Recorder
+from tools.reference.modules import Files, Reference
 
 FORMAT = 1
 PUBLISHED = {
@@ -115,34 +117,34 @@ def _stages(
     """Computes and writes every stage; gives the seconds of each, and notes."""
     reference = Reference(request.files, request.device)
     tensors = request.inputs and request.inputs / "tensors"
-    run = Run(reference, Inputs(tensors, request.seed), chosen, request.limits)
-    _check_text(run)
+    recorder = Recorder(reference, Inputs(tensors, request.seed), chosen, request.limits)
+    _check_text(recorder)
     seconds: dict[str, float] = {}
     names = list(request.stages)
-    turns = values.steps(run, *prompts, names)
+    turns = table.steps(recorder, *prompts, names)
     name, start = next(turns), time.perf_counter()
     while name:
         on_stage(name, None)
         following = next(turns, "")
-        if name == "gpt" and run.out["gpt"]["greedy_codes"].shape[1] < 3:
+        if name == "gpt" and recorder.out["gpt"]["greedy_codes"].shape[1] < 3:
             raise InputError(
                 f"the reference has almost no codes for the text {request.text!r}: choose another"
             )
-        np.savez_compressed(folder / "tensors" / f"{name}.npz", **run.out[name])
+        np.savez_compressed(folder / "tensors" / f"{name}.npz", **recorder.out[name])
         seconds[name] = time.perf_counter() - start
         on_stage(name, seconds[name])
         name, start = following, time.perf_counter()
-    return seconds, run.notes
+    return seconds, recorder.notes
 
 
-def _check_text(run: Run) -> None:
-    tokenizer, settings = run.ref.tokenizer, run.ref.config.gpt
-    count = len(tokenizer.convert_tokens_to_ids(tokenizer.tokenize(run.recipe["text"])))
+def _check_text(recorder: Recorder) -> None:
+    tokenizer, settings = recorder.ref.tokenizer, recorder.ref.config.gpt
+    count = len(tokenizer.convert_tokens_to_ids(tokenizer.tokenize(recorder.recipe["text"])))
     if not 0 < count <= settings.max_text_tokens:
         raise InputError(
             f"--text has {count} text tokens; 1 to {settings.max_text_tokens} fit in the model"
         )
-    if run.limits.codes > settings.max_mel_tokens:
+    if recorder.limits.codes > settings.max_mel_tokens:
         raise InputError(f"--codes may be at most {settings.max_mel_tokens} for this model")
 
 
@@ -171,8 +173,8 @@ def _sources(request: Request) -> list[dict[str, Any]]:
     """Every published file behind the stages, with its hash and the stages that depend on it."""
     behind: dict[str, list[str]] = {}
     for name in request.stages:
-        for stage in values.closure([name]):
-            for source in values.STAGES[stage].sources:
+        for stage in table.closure([name]):
+            for source in table.STAGES[stage].sources:
                 behind.setdefault(source, []).append(name)
     return [
         {
@@ -211,7 +213,7 @@ def _about(
         "threads": torch.get_num_threads(),
         "sources": sources,
         "stages": {name: round(value, 2) for name, value in seconds.items()},
-        "not_recorded": [name for name in values.STAGES if name not in seconds],
+        "not_recorded": [name for name in table.STAGES if name not in seconds],
         "notes": list(notes),
         "files": [{"name": path.relative_to(folder).as_posix(), **_hash(path)} for path in made],
     }

@@ -9,8 +9,9 @@ from unittest import mock
 
 import numpy as np
 import torch
-from golden.margins import margin
 from torch import Tensor
+
+from tools.reference.golden.margins import margin
 
 
 @dataclasses.dataclass(frozen=True)

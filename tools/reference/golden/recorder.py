@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from golden.inputs import Draws, Inputs
-from golden.margins import Margins
-from golden.reference import Reference
 from torch import Tensor
+
+from tools.reference.golden.inputs import Draws, Inputs
+from tools.reference.golden.margins import Margins
+from tools.reference.modules import Reference
 
 Arrays = dict[str, Any]
 
@@ -31,7 +32,7 @@ class Limits:
     """Whether to record how far each discrete choice was from another, and all settings."""
 
 
-class Run:
+class Recorder:
     """One golden set in the making."""
 
     def __init__(

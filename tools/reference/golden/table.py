@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from golden import codes, prompt, sound
-from golden.inputs import Inputs
-from golden.reference import MODULES, Reference
-from golden.run import Arrays, Limits, Run
+
+from tools.reference.golden import codes, prompt, sound
+from tools.reference.golden.inputs import Inputs
+from tools.reference.golden.recorder import Arrays, Limits, Recorder
+from tools.reference.modules import MODULES, Reference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,18 +57,18 @@ def closure(names: Iterable[str]) -> list[str]:
     return [name for name in STAGES if name in wanted]
 
 
-def steps(run: Run, speaker: Path, emotion: Path, names: Iterable[str]) -> Iterator[str]:
+def steps(recorder: Recorder, speaker: Path, emotion: Path, names: Iterable[str]) -> Iterator[str]:
     """Computes stage by stage: gives each name before its turn; modules no longer needed go."""
     names = list(names)
     for index, name in enumerate(names):
         yield name
-        stage, device = STAGES[name], run.ref.device
+        stage, device = STAGES[name], recorder.ref.device
         # Features are made on the CPU, as in the reference's own pipeline.
         placed = contextlib.nullcontext() if name == "audio" else torch.device(device)
         with torch.no_grad(), placed:
-            stage.make(run, speaker, emotion) if name == "audio" else stage.make(run)
+            stage.make(recorder, speaker, emotion) if name == "audio" else stage.make(recorder)
         later = {module for other in names[index + 1 :] for module in STAGES[other].modules}
-        run.ref.free(*(module for module in MODULES if module not in later))
+        recorder.ref.free(*(module for module in MODULES if module not in later))
 
 
 def compute(
@@ -79,7 +80,7 @@ def compute(
     limits: Limits | None = None,
 ) -> tuple[dict[str, Arrays], list[str]]:
     """All arrays by stage, and notes on how near to a tie the discrete choices came."""
-    run = Run(reference, inputs, recipe, limits)
-    for _ in steps(run, speaker, emotion, STAGES):
+    recorder = Recorder(reference, inputs, recipe, limits)
+    for _ in steps(recorder, speaker, emotion, STAGES):
         pass
-    return run.out, run.notes
+    return recorder.out, recorder.notes
