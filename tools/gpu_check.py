@@ -39,7 +39,7 @@ etils, humanize, prometheus-client, protobuf, psutil, simplejson, tensorstore an
 with wadler-lindig. Then on the machine with the GPU:
 
     pip install --no-index --no-deps --target site wheels/*.whl
-    PYTHONPATH=site python tools/gpu_check.py --minutes 9
+    PYTHONPATH=site python -m tools.gpu_check --minutes 9
 """
 
 import argparse

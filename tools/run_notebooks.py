@@ -29,8 +29,8 @@ WORDS = ROOT / "tests" / "data" / "qwen" / "tiny"
 TIMEOUT = 600  # seconds for a cell
 TAG = "parameters"
 
-# The replaced cells, by notebook. `published` is a copy of the small model's files, in the directory
-# that a notebook runs in.
+# The replaced cells by notebook. `published` is a copy of the small model's files in the directory
+# where a notebook runs.
 PARAMETERS = {
     "quickstart": f"""
 DOWNLOAD = False

@@ -59,7 +59,7 @@ def asked_for(src: Path) -> dict[str, dict[str, int]]:
 
 
 def watched(command: list[str]) -> dict[str, Any]:
-    """Runs a command; its seconds, exit status, and the largest numbers of its memory."""
+    """Runs a command; returns its seconds, exit status, and the peaks of its memory."""
     start, most = time.perf_counter(), Counter[str]()
     with subprocess.Popen(command, cwd=Path.cwd()) as process:
         while process.poll() is None:
@@ -89,9 +89,8 @@ def main() -> int:
         return 0
     if args.what == "load":
         found = load(args.checkpoint, args.dtype)
-        print(
-            f"before: {process_memory.show(found['before'])}\nafter:  {process_memory.show(found['after'])}"
-        )
+        for when in ("before", "after"):
+            print(f"{when + ':':7} {process_memory.show(found[when])}")
         print(f"{found['arrays'] / 1e9:.2f} GB of arrays in {found['seconds']:.1f} s")
         print(json.dumps(found))
         return 0

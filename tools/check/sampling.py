@@ -8,7 +8,7 @@ all are. `margin` is the smallest gap between a draw that was taken and one that
 of log-probability. A run that differs is repeated by the reference with noise of the size of
 float32 rounding on its logits: if its own codes change then, the difference is a rounding tie.
 
-REFERENCE is the environment that `tools/make_golden.py` describes. Its transformers decides which
+REFERENCE is the environment that `tools/make/golden.py` describes. Its transformers decides which
 generation loop is compared. The published pipeline carries that of the 4.46 series; for it, add
 
     pip install --no-deps transformers==4.46.3 tokenizers==0.20.3 huggingface_hub==0.26.5

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# The worker runs this file by its path, on the packages of the other tree: nothing of `tools` may be
+# The worker runs this file by its path on the packages of either tree, so nothing of `tools` may be
 # imported here.
 ROOT = Path(__file__).resolve().parents[2]
 SET = ROOT / "tests" / "data" / "tiny"

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class DoesNotApply(Exception):
-    """A part that cannot run here, which is not a failure: fused attention on a CPU, for instance."""
+    """A part that does not apply here, such as fused attention on a CPU; not a failure."""
 
 
 class Wrong(Exception):

@@ -1,4 +1,4 @@
-"""Sampled codes against the reference's, which `tools/compare_sampling.py --store` kept.
+"""Sampled codes against the reference's, which `tools.check.sampling --store` wrote.
 
 Text and draws of a run follow from its seed. The reference ran with the generation loop of the
 published pipeline, see the file for the versions.
