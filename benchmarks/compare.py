@@ -128,7 +128,9 @@ def sums(stages: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("full", type=Path, metavar="FULL", help="folder of the published files")

@@ -185,7 +185,9 @@ def _throughput(axis: Any, points: list[tuple[int, float]]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 2 for bad input."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.plot",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("output", type=Path, metavar="PICTURE", help="ends with .svg, .png or .pdf")
     parser.add_argument("results", type=Path, nargs="+", metavar="JSON")

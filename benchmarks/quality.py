@@ -246,7 +246,9 @@ def sound_table(found: dict[str, Any]) -> str:
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.quality",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="what", required=True)
     codes = commands.add_parser("codes", help="agreement of the codes")

@@ -178,7 +178,9 @@ def put(text: str, path: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 2 for bad input."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("results", type=Path, nargs="+", metavar="JSON")
     parser.add_argument("--into", type=Path, metavar="README", help="file to put it into")

@@ -59,7 +59,9 @@ def rounds(
 
 def main() -> int:
     """Decodes, and prints the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.slots", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--beams", type=int, default=3)

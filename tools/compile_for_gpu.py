@@ -68,7 +68,9 @@ SMALL_CODES = 128
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.compile_for_gpu",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--target", default="h200", help="h200, h100, a100, rtx4090, or a textproto's path")

@@ -75,7 +75,9 @@ STATES = {DONE: "done", FAILED: "FAILED", NOT_REACHED: "not reached"}
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.gpu_check",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--minutes", type=float, default=9.0, help="for everything (by default 9)")

@@ -117,7 +117,9 @@ def _errors(one: Judged) -> tuple[float, int]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Reads the arguments, judges, prints the table."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.judge_speech",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--manifest", required=True, type=Path, help="JSON lines: audio, text")
     parser.add_argument("--asr", type=Path, help="directory of a Whisper model (CTranslate2)")

@@ -122,7 +122,9 @@ def execute(path: Path, folder: Path) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Runs the named notebooks, or all; the exit code is 1 if one fails."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.run_notebooks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = sorted(PARAMETERS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")

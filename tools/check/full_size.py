@@ -114,7 +114,9 @@ def margins(golden: Golden) -> dict[str, dict[str, float]]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.check.full_size",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("src", type=Path, metavar="FULL", help="folder of the published files")

@@ -128,7 +128,9 @@ def one(name: str, first: int, out: Path) -> tuple[dict[str, Any], str]:
 def main() -> int:
     """Goes round the readers until the time is over; prints a line for each at the end."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.check.fuzz",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--minutes", type=float, default=10, help="(by default 10)")
     parser.add_argument("--reader", action="append", help="by name, repeatable (by default all)")

@@ -28,7 +28,9 @@ WAYS: tuple[dict[str, Any], ...] = (  # of choosing codes
 
 def arguments() -> argparse.Namespace:
     """What was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.check.invariance", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--checkpoint", required=True, help="an imported model")
     parser.add_argument("--count", type=int, default=200, help="requests")
     parser.add_argument("--sizes", type=int, nargs="*", default=[1, 3, 8], help="of the batches")

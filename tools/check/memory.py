@@ -71,7 +71,9 @@ def watched(command: list[str]) -> dict[str, Any]:
 def main() -> int:
     """Measures what the arguments say; gives the command's exit status."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.check.memory",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_subparsers(dest="what", required=True)
     command = what.add_parser("import", help="python -m indextts_jax.import")

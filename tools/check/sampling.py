@@ -108,7 +108,9 @@ def difference(ours: list[int], theirs: list[int], others: int) -> str:
 def main() -> int:
     """Reads the arguments, runs both sides, prints the table."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.check.sampling",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--reference_python", required=True, help="Python of the reference")
     parser.add_argument("--runs", type=int, default=10, help="of each of 4 groups, for each set")

@@ -219,7 +219,9 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Reads the arguments, soaks, prints the report."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.check.soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--checkpoint", required=True, help="folder made by indextts_jax.import")
     parser.add_argument("--speaker", required=True, nargs="+", type=Path, help="recordings")

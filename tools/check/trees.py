@@ -172,7 +172,9 @@ def main() -> int:
     if sys.argv[1:2] == ["--worker"]:
         print(json.dumps(worker(float(sys.argv[2]), sys.argv[3])))
         return 0
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.check.trees", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--commit", required=True, help="the earlier one")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--output", type=Path, help="JSON file to write")

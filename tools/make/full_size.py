@@ -58,7 +58,9 @@ def write(
 def main() -> int:
     """Reads the arguments, writes, says where."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.make.full_size",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "target", type=Path, metavar="DST", help="directory to write; it must not exist"

@@ -41,7 +41,9 @@ TOKENIZER = ROOT / "tests/data/tiny/checkpoints/bpe.model"
 def main() -> int:
     """Runs the command that the arguments name."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.make.golden",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=("models", "values", "check"))
     parser.add_argument("set", type=Path, help="directory of the set")

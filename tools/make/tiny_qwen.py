@@ -225,7 +225,9 @@ def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
 def main() -> None:
     """Writes both folders."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.make.tiny_qwen",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--dst", type=Path, required=True, help="directory for both models")
     arguments = parser.parse_args()

@@ -55,7 +55,7 @@ def arrays(reference: Reference, golden: Path, frames: int, seed: int) -> dict[s
 
 def main() -> None:
     """Reads the arguments, writes the arrays."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.reference.velocity", description=__doc__)
     parser.add_argument("src", type=Path)
     parser.add_argument("golden", type=Path)
     parser.add_argument("out", type=Path)

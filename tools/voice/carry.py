@@ -20,7 +20,9 @@ from indextts_jax.training.from_scratch.description import bundled_builds, load_
 
 def main() -> int:
     """Reads the flags, packs or unpacks, says what there is."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.voice.carry", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("action", choices=["pack", "unpack"])
     parser.add_argument("src", type=Path)
     parser.add_argument("dst", type=Path)

@@ -64,7 +64,9 @@ def speak(path: Path, text: str, voice: str, speed: int, pitch: int) -> float:
 
 def main() -> int:
     """Reads the flags and speaks until there is enough."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.voice.formant_speech", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("sentences", type=Path, nargs="+", help="text files, a sentence a line")
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--dst", type=Path, required=True)

@@ -123,7 +123,9 @@ def true_codes(model: Model, path: Path) -> np.ndarray:
 
 def main() -> int:
     """Reads the flags, speaks, writes what was spoken."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.voice.speak_clips", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("stage", choices=["full", "vocoder", "flow"])
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument(
