@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def difference(ours: Path, theirs: Path) -> dict[str, Any]:
-    """How far the results are apart: RMS over the reference's, or the share of equal codes."""
+    """RMS difference of the results over the RMS of the reference, or the share of equal codes."""
     found: dict[str, Any] = {}
     with np.load(ours) as mine, np.load(theirs) as reference:
         for name, expected in reference.items():
@@ -53,7 +53,7 @@ def difference(ours: Path, theirs: Path) -> dict[str, Any]:
 
 
 def stage(name: str, work: Work, args: argparse.Namespace, sizes: dict[str, int]) -> dict[str, Any]:
-    """The times of one stage on both sides, and how far the results are apart."""
+    """The times of one stage on both sides, and the difference of the results."""
     request = {"stage": name, "work": dataclasses.asdict(work), "sizes": sizes}
     shared = {"device": args.device, "threads": args.threads}
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -80,12 +80,12 @@ def stage(name: str, work: Work, args: argparse.Namespace, sizes: dict[str, int]
             for side, worker in workers.items():
                 answer = worker.ask(what, **(request if what == "open" else {}))
                 found[named][side] = answer["seconds"]
-                _tell(f"  {named} {side}: {answer['seconds']:.2f} s, cpu {answer['cpu']:.2f} s")
+                _log(f"  {named} {side}: {answer['seconds']:.2f} s, cpu {answer['cpu']:.2f} s")
         runs: dict[str, list[dict[str, Any]]] = {side: [] for side in workers}
         for _ in range(args.repeats):
             for side, worker in workers.items():
                 runs[side].append(answer := worker.ask("run"))
-                _tell(f"  {side}: {answer['seconds']:.3f} s, cpu {answer['cpu']:.3f} s")
+                _log(f"  {side}: {answer['seconds']:.3f} s, cpu {answer['cpu']:.3f} s")
         for side, times in runs.items():
             found[side] = record.summary([run["seconds"] for run in times])
             found[side]["cpu"] = record.summary([run["cpu"] for run in times])
@@ -104,7 +104,7 @@ def stage(name: str, work: Work, args: argparse.Namespace, sizes: dict[str, int]
     return found
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -133,7 +133,7 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("full", type=Path, metavar="FULL", help="folder of the published files")
+    add("full", type=Path, metavar="FULL", help="directory of the published files")
     add("checkpoint", type=Path, metavar="FULL_JAX", help="checkpoint imported from them")
     add("--reference_python", default=sys.executable, help="Python where the reference is")
     add("--stages", default=",".join(STAGES), help="stages, with commas (by default all)")
@@ -155,7 +155,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _row(name: str, found: dict[str, Any]) -> list[str]:
-    apart = ", ".join(
+    difference = ", ".join(
         f"{value:.0%} equal" if what == "codes" else f"{value:.0e}"
         for what, value in found["difference"].items()
     )
@@ -163,7 +163,7 @@ def _row(name: str, found: dict[str, Any]) -> list[str]:
     first = [f"{found['first'][side]:.2f}" for side in SIDES]
     cpu = [f"{found[side]['cpu']['median']:.2f}" for side in SIDES]
     ratios = [f"{found['ratio']:.2f}", *cpu, f"{found['cpu_ratio']:.2f}"]
-    return [name, *times, *ratios, *first, apart]
+    return [name, *times, *ratios, *first, difference]
 
 
 SIDES = ("theirs", "ours")
@@ -189,17 +189,17 @@ def compare(args: argparse.Namespace) -> int:
         sample=args.sample,
     )
     config = reading.open_checkpoint(args.checkpoint).config
-    stages = kept(args.json, work) if args.add else {}
+    stages = measured_stages(args.json, work) if args.add else {}
     for name in names:
-        _tell(f"{name} ...")
+        _log(f"{name} ...")
         stages[name] = stage(name, work, args, sizes(config))
-        _tell("  ".join(_row(name, stages[name])))
+        _log("  ".join(_row(name, stages[name])))
         if args.json:  # after each stage: an interrupted run keeps what it measured
             record.write(args.json, result(work, stages))
     found = result(work, stages)
     header = (
         *("stage", "reference s", "ours s", "ratio", "cpu s", "ours", "ratio"),
-        *("first", "ours", "apart"),
+        *("first", "ours", "difference"),
     )
     rows = [_row(name, stage) for name, stage in stages.items()]
     for group, total in found["sums"].items():
@@ -225,11 +225,11 @@ def result(work: Work, stages: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def kept(path: Path | None, work: Work) -> dict[str, dict[str, Any]]:
+def measured_stages(path: Path | None, work: Work) -> dict[str, dict[str, Any]]:
     """The stages that a file holds.
 
     Raises:
-        InputError: if they were measured at other work.
+        InputError: if they were measured with other work.
     """
     if path is None or not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""One cell of the benchmark: something that is timed, and the least that it can take."""
+"""The measurements of `run.py`: a new voice, a request, and the lower bound of each."""
 
 import dataclasses
 import time
@@ -27,16 +27,16 @@ class Compilations:
 
     def __init__(self) -> None:
         self.seconds, self.count = 0.0, 0
-        jax.monitoring.register_event_duration_secs_listener(self._hear)
+        jax.monitoring.register_event_duration_secs_listener(self._count)
 
-    def _hear(self, event: str, seconds: float, **_: Any) -> None:
+    def _count(self, event: str, seconds: float, **_: Any) -> None:
         if event == COMPILED:
             self.seconds, self.count = self.seconds + seconds, self.count + 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """A text of so many characters in the voice of a prompt, so many times at once."""
+    """A text in the voice of a prompt, spoken in `rows` rows at once."""
 
     characters: int
     text: str
@@ -53,7 +53,7 @@ class Request:
 
     @property
     def settings(self) -> Settings:
-        """As the reference has them, but for the length."""
+        """The reference's settings, except for the length."""
         sampling = SamplingConfig(beams=self.beams)
         return Settings(sampling=sampling, max_codes=self.most, steps=self.steps, batch=self.rows)
 
@@ -61,7 +61,7 @@ class Request:
 def timed(
     run: Callable[[], Any], repeats: int, compilations: Compilations
 ) -> tuple[dict[str, Any], Any]:
-    """The first call apart, then the repeats; and what the last gave."""
+    """The times of the first call and of the repeats, and the last result."""
     before, count, start = compilations.seconds, compilations.count, time.perf_counter()
     found = run()
     first = {
@@ -85,7 +85,7 @@ def floors(
     codes: int,
     peaks: Mapping[str, Peak],
 ) -> dict[str, float]:
-    """The least seconds of each stage of speaking; `peaks` by compute dtype."""
+    """The lower bound of each stage of speaking, in seconds; `peaks` by compute dtype."""
     rows = request.rows
     prompt = Work(prompt=request.prompt).prompt_frames
     frames = int(FRAMES_PER_CODE * codes)
@@ -106,7 +106,7 @@ def floors(
 
 
 def voice_floors(config: ModelConfig, seconds: float, peak: Peak) -> dict[str, float]:
-    """The least seconds that each component takes for a new prompt."""
+    """The lower bound of each component for a new prompt, in seconds."""
     work = Work(prompt=seconds)
     costs = {
         "semantic_codec": roofline.semantic_codec(config, work.features),
@@ -166,7 +166,7 @@ def analysed(
 def decoded_bytes(
     config: ModelConfig, run: RunConfig, request: Request, tokens: int, codes: int
 ) -> float:
-    """What decoding reads and writes, by the plain formulae."""
+    """Bytes that decoding reads and writes, by formula."""
     width = WIDTHS[run.compute_dtype("gpt")]
     steps = roofline.decode(config, tokens, codes, request.beams, width, request.rows)
     return sum(cost.bytes for cost in steps)
@@ -197,7 +197,7 @@ def whole(
 
     def run() -> list[Any]:
         found = speak(tts, voice, request)
-        # Of a batch, the stages are shared: each speech tells its part.
+        # The rows of a batch share the stages: each speech reports its share.
         stages: dict[str, float] = {}
         for speech in found:
             for name, seconds in speech.seconds.items():

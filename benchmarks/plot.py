@@ -119,12 +119,12 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
 
 def _title(found: list[dict[str, Any]]) -> str:
     """Where and when, each once."""
-    told = []
+    places = []
     for run in found:
         device = run.get("device") or run["about"]["ours"]["device"]
         cores = run["machine"]["cores"]
-        told.append(f"{device}, {run['machine']['processor']} ({cores} cores), {run['date']}")
-    return "measured on " + "; ".join(dict.fromkeys(told))
+        places.append(f"{device}, {run['machine']['processor']} ({cores} cores), {run['date']}")
+    return "measured on " + "; ".join(dict.fromkeys(places))
 
 
 def _stages(axis: Any, rows: list[tuple[str, dict[str, float]]]) -> None:
@@ -212,7 +212,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
     except (OSError, ValueError, IndexError) as error:
-        raise InputError(f"{path} is no result of a benchmark: {error}") from error
+        raise InputError(f"{path} is not a result of a benchmark: {error}") from error
 
 
 if __name__ == "__main__":

@@ -69,9 +69,9 @@ def reference(found: dict[str, Any]) -> str:
     for name, total in found["sums"].items():
         times = (seconds(total[side]) for side in ("theirs", "ours"))
         rows.append([NAMES[name], *times, f"{total['ratio']:.3f}", ""])
-    header = ("stage", "PyTorch, s", "here, s", "ratio", "results apart")
-    told = (
-        f"Both sides in turn on the same weights, inputs and work, in one run ({place(found)}; "
+    header = ("stage", "PyTorch, s", "here, s", "ratio", "difference")
+    caption = (
+        f"Both sides alternate on the same weights, inputs and work, in one run ({place(found)}; "
         f"{found['date']}): reference with torch {theirs['torch']}, transformers "
         f"{theirs['transformers']}, {theirs['dtype']}, {theirs['device']}; here jax {ours['jax']}, "
         f"flax {ours['flax']}, {ours['dtype']}, {ours['device']}. Prompt {work['prompt']:g} s, "
@@ -80,7 +80,7 @@ def reference(found: dict[str, Any]) -> str:
         f"{repeats} runs after a first one, and half the distance of the quartiles; the ratio of a "
         f"stage is the median of those of its runs, that of a sum is of the sums."
     )
-    return f"{told}\n\n{markdown(header, rows)}"
+    return f"{caption}\n\n{markdown(header, rows)}"
 
 
 def _apart(difference: dict[str, float]) -> str:
@@ -122,14 +122,14 @@ def run(found: dict[str, Any]) -> str:
     kinds = ", ".join(f"{stage} {dtype}" for stage, dtype in found["dtype"].items())
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     settings = found["settings"]
-    told = (
+    caption = (
         f"This program alone ({found['device']}; {place(found)}; {found['date']}; {versions}; "
         f"weights: {found['weights']}; {kinds}; {settings['steps']} steps, "
         f"{settings['beams']} beams, {settings['repeats']} run{'s' * several} after the first). "
-        f"The floor is that of the plain formulae at what this device was measured to do just "
+        f"The floor follows from formulae and from the peaks of this device, measured just "
         f"before: {peaks}."
     )
-    return f"{told}\n\n{markdown(header, rows)}"
+    return f"{caption}\n\n{markdown(header, rows)}"
 
 
 def _codes(row: dict[str, Any]) -> str:

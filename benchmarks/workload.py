@@ -1,8 +1,7 @@
-"""The work that is timed: lengths, settings, and the arrays that go in. NumPy alone: both sides
-import it.
+"""The work that is timed: lengths, settings, and input arrays.
 
-The weights know nothing of speech (or might be random), so a number of codes is part of the work
-and not of its result: both sides are forbidden to stop, and stop at the limit.
+It needs only NumPy, so that both sides can import it. Weights may be random and never stop, so the
+number of codes is part of the work: the stop code is forbidden on both sides.
 """
 
 import dataclasses
@@ -86,7 +85,7 @@ class Work:
 
 
 def codes_for(characters: int) -> int:
-    """Codes of a text of so many characters, at a usual speaking rate."""
+    """Codes of a text of that many characters, at a usual speaking rate."""
     return round(CODES_PER_SECOND * characters / CHARACTERS_PER_SECOND)
 
 

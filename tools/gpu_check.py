@@ -191,21 +191,21 @@ def check(args: argparse.Namespace, session: Session) -> dict[str, Any]:
     }
     del found["settings"]["output"]  # a path of this machine
 
-    def tell(outcome: dict[str, Any]) -> None:
+    def report(outcome: dict[str, Any]) -> None:
         found["parts"].append(outcome)
         found["interrupted"] = session.interrupted
         record.write(args.output / "result.json", found)
         print(line(outcome), file=sys.stderr, flush=True)
 
     first, validations, speeds = planned(options, args.only)
-    run_side_by_side([[first]], budget, start, tell, 1)
+    run_side_by_side([[first]], budget, start, report, 1)
     (opened,) = found["parts"]
     if opened["status"] != DONE:
         return found
     found["device"] = opened["result"]["device"]
     share = Budget(VALIDATION_SHARE * 60 * args.minutes, whole=budget)
-    run_side_by_side(validations, share, start, tell, args.processes)
-    run_side_by_side([speeds], budget, start, tell, 1)
+    run_side_by_side(validations, share, start, report, args.processes)
+    run_side_by_side([speeds], budget, start, report, 1)
     return found
 
 

@@ -12,18 +12,18 @@ from typing import Any, Protocol
 import numpy as np
 
 Run = Callable[[], dict[str, np.ndarray]]
-"""One run of a stage, waited for; gives its results on the host."""
+"""One run of a stage; waits for it, and returns its results on the host."""
 
 
 class Side(Protocol):
-    """What a process serves."""
+    """The stages that a process serves."""
 
     def about(self) -> dict[str, Any]:
         """Versions and device."""
         ...
 
     def open(self, stage: str, work: dict[str, Any], sizes: dict[str, int]) -> Callable[[], Any]:
-        """Loads what a stage needs; gives a call that runs it and waits for the device."""
+        """Loads what a stage needs; returns a call that runs it and waits for the device."""
         ...
 
     def results(self, found: Any) -> dict[str, np.ndarray]:
@@ -36,13 +36,13 @@ class Side(Protocol):
 
 
 def _limit(threads: int) -> None:
-    """Keeps this process on so many processors: the last, which are the least busy as a rule."""
+    """Limits this process to the last `threads` processors, usually the least busy ones."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
 
 
 def serve(make: Callable[[dict[str, Any]], Side]) -> None:
-    """Answers requests until there are none; the first says how the side is made.
+    """Answers requests until the input ends; the first holds the arguments of `make`.
 
     What libraries print goes to standard error.
     """

@@ -87,4 +87,4 @@ def test_a_file_of_other_work_is_not_added_to(tmp_path):
     path = tmp_path / "found.json"
     path.write_text('{"work": {"codes": 3}, "stages": {}}')
     with pytest.raises(InputError, match="other work"):
-        compare.kept(path, workload.Work())
+        compare.measured_stages(path, workload.Work())

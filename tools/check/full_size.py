@@ -49,7 +49,7 @@ STAGES = (
 
 
 def reference(args: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Has the reference write its arrays; gives its seconds, and bytes of its largest process.
+    """Has the reference write its arrays; returns its seconds, and bytes of its largest process.
 
     Raises:
         InputError: if it fails.
@@ -99,7 +99,7 @@ def by_stage(rows: Sequence[Comparison]) -> dict[str, dict[str, Any]]:
 
 
 def margins(golden: Golden) -> dict[str, dict[str, float]]:
-    """The least and the middle margin of every kind of choice that the reference made."""
+    """The smallest and the median margin of every kind of choice of the reference."""
     found = {}
     for file in golden.recorded:
         for name, array in golden.arrays(file).items():
@@ -119,7 +119,7 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("src", type=Path, metavar="FULL", help="folder of the published files")
+    add("src", type=Path, metavar="FULL", help="directory of the published files")
     add("checkpoint", type=Path, metavar="FULL_JAX", help="checkpoint imported from them")
     add("--speaker", type=Path, required=True, metavar="WAV", help="recording of a voice")
     add("--text", default=TEXT, help=f"what is said (by default {TEXT!r})")
@@ -128,7 +128,7 @@ def _arguments() -> argparse.Namespace:
     add("--steps", type=int, default=25, help="steps of the flow (by default 25)")
     add("--frames", type=int, default=1500, help="frames of the velocity (by default 1500)")
     add("--stages", default=STAGES, help="stages of the reference, with commas; or all")
-    add("--keep", type=Path, metavar="DIR", help="folder for the reference's arrays")
+    add("--keep", type=Path, metavar="DIR", help="directory for the reference's arrays")
     return parser.parse_args()
 
 
@@ -143,7 +143,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Runs both, prints every array, the table and the JSON; gives the exit status."""
+    """Runs both, prints every array, the table and the JSON; returns the exit status."""
     for path in (args.src, args.checkpoint, args.speaker):
         if not path.exists():
             raise InputError(f"{path} does not exist")

@@ -4,7 +4,7 @@
 
 Each reader runs in a process of its own, on files damaged at random by numbered seeds. The process
 has little memory and a time limit for each file, and may neither run a program nor open a
-connection. A file that is not refused properly is kept under --out; then the exit code is 1.
+connection. A file that is not refused properly is saved under --out; then the exit code is 1.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from typing import Any, NoReturn
 
 from tools import ROOT
 
-MEMORY = 1_000_000_000  # bytes of address space, besides what the libraries take
+MEMORY = 1_000_000_000  # bytes of address space, in addition to that of the libraries
 SECONDS = 5  # for one file
 BATCH = 30.0  # seconds that a process lives
-STARTING = 300.0  # seconds that it may take besides, on a machine that is busy
+STARTING = 300.0  # seconds that it may take to start, on a busy machine
 FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "socket.")
 
 
@@ -56,7 +56,7 @@ def work(name: str, first: int, folder: Path) -> None:
     reader = READERS[name]
     sound = reader.sound()
     path = folder / f"current{reader.ending}"
-    for data in sound:  # what is imported late is imported now
+    for data in sound:  # so that late imports happen before the limits
         path.write_bytes(reader.damage(random.Random(0), data))
         attempt(reader, path)
     limit = _address_space() + MEMORY
@@ -107,7 +107,7 @@ def readers() -> list[str]:
 
 
 def one(name: str, first: int, out: Path) -> tuple[dict[str, Any], str]:
-    """What a process of its own counted, and how it ended if not well."""
+    """The counts of one child process, and how it failed if it did."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = _child("--work", name, str(first), folder)
@@ -126,7 +126,7 @@ def one(name: str, first: int, out: Path) -> tuple[dict[str, Any], str]:
 
 
 def main() -> int:
-    """Goes round the readers until the time is over; prints a line for each at the end."""
+    """Fuzzes the readers in rounds until the time is over; prints a line for each at the end."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.check.fuzz",
         description=__doc__,
@@ -154,10 +154,10 @@ def main() -> int:
         return 0
     names = options.reader or readers()
     totals = {name: {"read": 0, "refused": 0, "slowest": 0.0} for name in names}
-    end, turn, found = time.monotonic() + 60 * options.minutes, 0, 0
+    end, rounds, found = time.monotonic() + 60 * options.minutes, 0, 0
     while time.monotonic() < end:
         for name in names:
-            first = options.seed + turn * 1_000_000
+            first = options.seed + rounds * 1_000_000
             counts, finding = one(name, first, options.out)
             for key, value in counts.items():
                 total = totals[name]
@@ -165,12 +165,12 @@ def main() -> int:
             if finding:
                 found += 1
                 print(
-                    f"FOUND by {name}, seeds from {first}, kept in {options.out}: {finding}\n",
+                    f"FOUND by {name}, seeds from {first}, saved in {options.out}: {finding}\n",
                     flush=True,
                 )
             if time.monotonic() > end:
                 break
-        turn += 1
+        rounds += 1
     for name, total in totals.items():
         count = total["read"] + total["refused"]
         print(

@@ -43,7 +43,7 @@ def load(path: str, dtype: str) -> dict[str, Any]:
 
 
 def asked_for(src: Path) -> dict[str, dict[str, int]]:
-    """Bytes of each published file that an import asks for, and its size."""
+    """Bytes of each published file that an import reads, and its size."""
     from importers.speech import Importer
     from indextts_jax.models.components import COMPONENTS
 
@@ -69,7 +69,7 @@ def watched(command: list[str]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measures what the arguments say; gives the command's exit status."""
+    """Measures what the arguments say; returns the command's exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.check.memory",
         description=__doc__,
@@ -83,7 +83,7 @@ def main() -> int:
     command = what.add_parser("load", help="load_model, as synthesis does")
     command.add_argument("checkpoint")
     command.add_argument("--dtype", default="float32")
-    command = what.add_parser("asked-for", help="bytes of each file that an import asks for")
+    command = what.add_parser("asked-for", help="bytes of each file that an import reads")
     command.add_argument("src", type=Path)
     args = parser.parse_args()
     if args.what == "asked-for":
@@ -104,7 +104,7 @@ def main() -> int:
         answer = subprocess.run(run, check=True, capture_output=True, text=True).stdout
         found["files"] = json.loads(answer)
         for name, file in found["files"].items():
-            print(f"{name}: {file['asked_for']:,} of {file['size']:,} bytes asked for")
+            print(f"{name}: {file['asked_for']:,} of {file['size']:,} bytes read")
     print(json.dumps(found))
     return int(found["exit"])
 

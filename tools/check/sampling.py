@@ -96,7 +96,7 @@ HEADER = (
 
 
 def difference(ours: list[int], theirs: list[int], others: int) -> str:
-    """Where two lists of codes part, and whether it is a tie."""
+    """Where two lists of codes first differ, and whether it is a tie."""
     pairs = enumerate(zip(ours, theirs, strict=False))
     step = next((i for i, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
     return (
@@ -123,7 +123,7 @@ def main() -> int:
     sets = {path.name: path for path in folders}
     runs = plan(list(sets), args.runs, args.seed)
     if not shutil.which(args.reference_python):
-        parser.error(f"--reference_python: there is no program {args.reference_python}")
+        parser.error(f"--reference_python: {args.reference_python} is not a program")
     answer = reference(args.reference_python, runs, sets)
     print(f"reference: torch {answer['torch']}, transformers {answer['transformers']}\n{HEADER}")
     models = {name: Ours(path) for name, path in sets.items()}
@@ -150,9 +150,9 @@ def main() -> int:
 
 def store(path: Path, answer: dict[str, Any], runs: Sequence[Run]) -> None:
     """Writes the runs with the reference's codes, a line each."""
-    kept = ("codes", "checksum")
+    stored = ("codes", "checksum")
     rows = [
-        json.dumps(vars(run) | {name: result[name] for name in kept})
+        json.dumps(vars(run) | {name: result[name] for name in stored})
         for run, result in zip(runs, answer["results"], strict=True)
     ]
     versions = json.dumps({name: answer[name] for name in ("torch", "transformers")})

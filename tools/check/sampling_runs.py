@@ -1,6 +1,6 @@
-"""Runs of sampling that two programs can make alike: settings, text and draws follow from a seed.
+"""Sampling runs that two programs can reproduce: settings, text and draws follow from a seed.
 
-NumPy alone is needed here, so that both sides take their runs from this file.
+It needs only NumPy, so that both sides can import it.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class Run:
 
 
 def plan(names: list[str], count: int, first_seed: int) -> list[Run]:
-    """So many runs of each group for each model set."""
+    """`count` runs of each group for each model set."""
     return [
         _run(name, group, seed)
         for name in names
@@ -81,7 +81,7 @@ def draws(run: Run, codes: int) -> np.ndarray:
 
 
 def checksum(*arrays: np.ndarray) -> str:
-    """What tells whether arrays were made alike: another NumPy may draw other numbers."""
+    """A hash that shows whether arrays are equal: another NumPy may draw other numbers."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())

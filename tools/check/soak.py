@@ -42,11 +42,11 @@ from tools.check.soaking import meters
 from tools.check.soaking.meters import Sample
 from tools.check.soaking.requests import WAYS, Request, clips, requests, settings, speak
 
-SETTLED = 50  # utterances, after which memory may not grow
+SETTLED = 50  # utterances after which memory may not grow
 THREADS, SENTENCES = 4, 20
-# What may come and go between two looks without being a leak: bytes and objects; and shares of the
-# first look, because allocators still settle for some hundred utterances. Two hundredths of 2 GB
-# over a thousand utterances are 40 kB each: to keep one mel or waveform each time is more.
+# Growth that is not yet a leak: bytes and objects; and shares of the first measurement, because
+# allocators still settle for some hundred utterances. 2 % of 2 GB over a thousand utterances is
+# 40 kB each; a leaked mel or waveform would be more.
 SLACK = {"traced": 64 << 10, "objects": 200}
 SHARE = {"in_use": 0.02, "resident": 0.02}
 
@@ -57,7 +57,7 @@ def digest(samples: Float32[np.ndarray, " n"]) -> str:
 
 
 def growth(samples: Sequence[Sample], name: str) -> float | None:
-    """By how much the last fifth of the samples lies above the first fifth; none if not measured.
+    """How much the last fifth of the samples exceeds the first fifth; None if not measured.
 
     Medians: memory of the allocator comes and goes.
     """
@@ -69,7 +69,7 @@ def growth(samples: Sequence[Sample], name: str) -> float | None:
 
 
 def broken_laws(samples: Sequence[Sample], compiled: Sequence[str], same: bool) -> list[str]:
-    """What a soak shows to be wrong, in words."""
+    """The failed checks, as messages."""
     wrong = []
     if compiled:
         wrong.append(f"{len(compiled)} compilations after the warm-up: {', '.join(compiled[:5])}")
@@ -97,7 +97,7 @@ def soak(
     every: int = 10,
     **more: int | None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Speaks all requests, the first once more at the end; the report, and the broken laws."""
+    """Speaks all requests, and the first again at the end; the report, and the failed checks."""
     samples: list[Sample] = []
     length = silent = 0
     tracemalloc.start()
@@ -137,7 +137,7 @@ def soak(
 def threads(
     tts: IndexTTS, voices: Sequence[Voice], count: int, sentences: int, **more: int | None
 ) -> tuple[dict[str, Any], list[str]]:
-    """So many threads, each with its voice, against the same in sequence."""
+    """`count` threads, each with its voice, compared with the same requests in sequence."""
     todo = [
         [
             dataclasses.replace(request, voice=thread % len(voices))
@@ -188,7 +188,7 @@ def prepared(
 
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    """Everything, in turn: the report, and the broken laws."""
+    """Runs everything; returns the report, and the failed checks."""
     cache_folder.enable_compilation_cache()
     more = {"steps": args.steps, "max_codes": args.max_codes}
     tts, voices, compiled = prepared(args.checkpoint, args.speaker, **more)
@@ -212,7 +212,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     left = sum(array.nbytes for array in jax.live_arrays())
     report["bytes_after_dropping"] = left
     if left > 1 << 10:  # a key or two
-        wrong.append(f"{left} bytes of arrays stay when the model and the voices are dropped")
+        wrong.append(f"{left} bytes of arrays remain after the model and the voices are deleted")
     return report | {"broken": wrong, "verdict": "broken" if wrong else "all laws hold"}, wrong
 
 
@@ -223,7 +223,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--checkpoint", required=True, help="folder made by indextts_jax.import")
+    parser.add_argument(
+        "--checkpoint", required=True, help="checkpoint made by indextts_jax.import"
+    )
     parser.add_argument("--speaker", required=True, nargs="+", type=Path, help="recordings")
     parser.add_argument("--utterances", type=int, default=1000)
     parser.add_argument("--sentences", type=int, default=SENTENCES, help="of each thread")

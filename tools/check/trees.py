@@ -1,4 +1,4 @@
-"""Compares an earlier commit with this tree: samples bit for bit, and times, in turn.
+"""Compares an earlier commit with this tree: samples bit for bit, and times.
 
     python -m tools.check.trees --commit 804541b --pairs 7 --output comparison.json
 
@@ -72,7 +72,7 @@ def worker(started: float, checkpoint: str) -> dict[str, Any]:
         Settings(steps=4, max_codes=40, retries=1, quick_tokens=8),
     )
     said, start, rounds = [], 0.0, []
-    for _ in range(3):  # the first may compile what was not kept: times are the least of all
+    for _ in range(3):  # the first may still compile, so times are the minimum of all
         spent = dict.fromkeys(STAGES, 0.0)
         said = []
         for number in range(20):
@@ -168,14 +168,14 @@ def compared(
 
 
 def main() -> int:
-    """Runs both trees in turn, prints the comparison as JSON."""
+    """Runs both trees in alternation, prints the comparison as JSON."""
     if sys.argv[1:2] == ["--worker"]:
         print(json.dumps(worker(float(sys.argv[2]), sys.argv[3])))
         return 0
     parser = argparse.ArgumentParser(
         prog="python -m tools.check.trees", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--commit", required=True, help="the earlier one")
+    parser.add_argument("--commit", required=True, help="the earlier commit")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--output", type=Path, help="JSON file to write")
     asked = parser.parse_args()

@@ -8,7 +8,7 @@ class DoesNotApply(Exception):
 
 
 class Wrong(Exception):
-    """A part that ran to its end and found numbers that are not right; they are kept."""
+    """A part that finished and found wrong numbers, which it carries."""
 
     def __init__(self, message: str, result: dict[str, Any]):
         super().__init__(message)

@@ -77,9 +77,9 @@ def loss(reference: Reference, row: dict[str, Tensor], mu: Tensor) -> Tensor:
     mel, noise = (row[name][: row["frames"]].T[None] for name in ("mel", "noise"))
     time, style, prompt = row["times"], row["style"][None], row["prompt_frames"][None].long()
     if row["conditional"]:
-        # The time, and then the draw by which nothing is left out. Out of training the estimator
-        # would take the prompt's length for a wish to leave everything out; its parts, and with
-        # them their dropout, stay out of training.
+        # The draws: the time, then one that leaves nothing out. In evaluation mode the estimator
+        # would read the prompt's length as "leave everything out", so it alone is in training
+        # mode; its submodules, and so their dropout, are not.
         draws = [time.reshape(1, 1, 1), torch.ones(1)]
         with (
             mock.patch.object(torch, "rand", side_effect=draws),

@@ -1,4 +1,4 @@
-"""Writes what the PyTorch reference's forward and cross-entropy give for two clips of the tiny set.
+"""Writes the PyTorch reference's cross-entropy for two clips of the tiny set.
 
     REFERENCE/bin/python -m tools.make.gpt_losses tests/data/tiny tests/data/training
 

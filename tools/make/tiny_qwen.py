@@ -184,7 +184,7 @@ def reference(model: transformers.Qwen3ForCausalLM, tokenizer: Tokenizer, limit:
 
 
 def write_json(path: Path, data: object) -> None:
-    """Data as the published folders have it."""
+    """JSON as in the published files."""
     path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -247,7 +247,7 @@ def main() -> None:
         model.save_pretrained(folder, max_shard_size=size)
         write_tokenizer(folder, tokenizer)
         settings = json.loads((folder / "config.json").read_text())
-        if name == "tiny":  # in the spelling of the published folder
+        if name == "tiny":  # in the spelling of the published files
             settings.pop("rope_parameters", None)
             settings |= {"rope_theta": sizes["rope_theta"], "rope_scaling": None}
             settings |= {"torch_dtype": settings.pop("dtype", "bfloat16")}

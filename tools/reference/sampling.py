@@ -1,10 +1,12 @@
-"""Runs of sampling through the PyTorch reference: `python -m sampling.theirs RUNS RESULTS`.
+"""Sampled codes of the PyTorch reference, for `tools.check.sampling`.
 
-Started in the folder `tools`, with the reference's own Python. RUNS is a JSON list of runs, RESULTS
-what each gave. Every draw of the reference is one of the run's own.
+    REFERENCE/bin/python -m tools.reference.sampling RUNS RESULTS
 
-With the published pipeline's generation loop, that of transformers 4.46, the reference's package of
-today needs two methods more, which are added here; with transformers 5 it runs as it is.
+RUNS is a JSON file of runs, RESULTS the JSON file to write. Every draw of the reference is replaced
+by one of the run's own.
+
+The published pipeline has the generation loop of transformers 4.46. With that version, the current
+package of the reference lacks two methods, which are added here; transformers 5 needs nothing.
 """
 
 import copy
@@ -26,11 +28,11 @@ from tools.reference import modules, stages
 from tools.reference.golden.inputs import Draws
 
 ROUNDING = 1e-6
-"""Relative size of the noise by which `wobble` changes the logits: a few float32 roundings."""
+"""Relative size of the noise that `wobble` adds to the logits: a few float32 roundings."""
 
 
 class Past(tuple):
-    """Keys and values as transformers 4.46 holds them, which can say how many there are."""
+    """Keys and values as transformers 4.46 holds them, with their length."""
 
     def get_seq_length(self) -> int:
         """Positions so far."""
@@ -38,7 +40,7 @@ class Past(tuple):
 
 
 def with_old_loop(model: Any) -> None:
-    """Adds what the generation loop of transformers 4.46 asks of a model."""
+    """Adds the methods that the generation loop of transformers 4.46 calls."""
     prepare = model.prepare_inputs_for_generation
 
     @functools.wraps(prepare)
@@ -53,7 +55,7 @@ def with_old_loop(model: Any) -> None:
     model._reorder_cache = reordered
 
 
-class Theirs:
+class ReferenceGPT:
     """The reference's autoregressive model of one set."""
 
     def __init__(self, folder: Path):
@@ -67,7 +69,7 @@ class Theirs:
             self.vector = torch.from_numpy(arrays["emovec"])
 
     def result(self, run: Run, wobble: int) -> dict[str, Any]:
-        """Codes of a run with its least margin; and how many repeats with noise give others."""
+        """Codes of a run, its smallest margin, and how many repeats with noise give other codes."""
         longest = self.gpt.text_pos_embedding.emb.num_embeddings - 2
         ids = text(run, self.gpt.text_embedding.num_embeddings, longest)
         noise = draws(run, self.gpt.mel_head.out_features)
@@ -106,7 +108,7 @@ class Theirs:
 
     @contextmanager
     def biased(self, bias: float) -> Iterator[None]:
-        """Within it, the stop code is likelier by so much."""
+        """Adds to the bias of the stop code within the context."""
         held = self.gpt.mel_head.bias
         before = copy.deepcopy(held.data)
         held.data[self.gpt.stop_mel_token] += bias
@@ -117,7 +119,7 @@ class Theirs:
 
     @contextmanager
     def noisy(self, seed: int) -> Iterator[None]:
-        """Within it, logits are off by rounding."""
+        """Adds noise of the size of rounding to the logits within the context."""
         random = torch.Generator().manual_seed(seed)
 
         def disturb(module: Any, args: Any, output: Tensor) -> Tensor:
@@ -134,7 +136,7 @@ def main() -> None:
     """Reads the runs, writes their results."""
     torch.set_num_threads(1)
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    open_set = functools.cache(Theirs)
+    open_set = functools.cache(ReferenceGPT)
     results = []
     for given in request["runs"]:
         run = Run(**given)

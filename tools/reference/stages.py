@@ -98,13 +98,13 @@ def code_latents(
 
 
 def stretch(reference: Reference, sequence: Tensor, frames: int | Tensor) -> Tensor:
-    """A sequence at code rate, stretched to so many mel frames by the length regulator."""
+    """A sequence at code rate, stretched to that many mel frames by the length regulator."""
     target = torch.as_tensor(frames, dtype=torch.int64, device=sequence.device).reshape(1)
     return reference.regulator(sequence, ylens=target, n_quantizers=3, f0=None)[0]
 
 
 def padded_prompt(prompt: Tensor, frames: int) -> Tensor:
-    """The prompt's mel with zeros up to so many frames."""
+    """The prompt's mel padded with zeros to that many frames."""
     padded = prompt.new_zeros((*prompt.shape[:-1], frames))
     padded[..., : prompt.shape[-1]] = prompt
     return padded

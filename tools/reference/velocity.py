@@ -19,7 +19,7 @@ TIME = 0.3
 
 @torch.no_grad()
 def arrays(reference: Reference, golden: Path, frames: int, seed: int) -> dict[str, np.ndarray]:
-    """The condition of so many frames, and the velocity there, with what it is computed from."""
+    """The condition of that many frames, the velocity, and the arrays it is computed from."""
 
     def recorded(file: str, name: str) -> torch.Tensor:
         with np.load(golden / "tensors" / f"{file}.npz") as stored:

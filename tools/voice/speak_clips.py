@@ -132,7 +132,7 @@ def main() -> int:
         "--prompts", type=Path, required=True, help="manifest: audio, text, speaker"
     )
     parser.add_argument("--texts", type=Path, help="for full: a text a line")
-    parser.add_argument("--clips", type=int, help="of the prompts, so many; all by default")
+    parser.add_argument("--clips", type=int, help="use only so many of the prompts")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--dst", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""What a long run is watched by: memory, objects, arrays, compilations."""
+"""Measurements of a long run: memory, objects, arrays, compilations."""
 
 import contextlib
 import ctypes
@@ -19,7 +19,7 @@ _STATM = Path("/proc/self/statm")
 
 @contextlib.contextmanager
 def compilations() -> Iterator[list[str]]:
-    """A list that grows by the name of every program that is compiled meanwhile."""
+    """A list that receives the name of every program compiled in the context."""
     names: list[str] = []
 
     def listen(event: str, seconds: float, **rest: Any) -> None:
@@ -34,31 +34,31 @@ def compilations() -> Iterator[list[str]]:
 
 
 def resident() -> int | None:
-    """Bytes of this process that lie in memory now; none where the system does not say."""
+    """Resident bytes of this process; None where the system does not report them."""
     if _STATM.exists():
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             ["ps", "-o", "rss=", "-p", str(os.getpid())], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):  # Windows
         return None
-    return int(told.stdout) * 1024
+    return int(answer.stdout) * 1024
 
 
-def give_back() -> None:
-    """Has the C library return to the system what nobody uses, where it can (glibc)."""
+def trim() -> None:
+    """Has the C library return unused memory to the system (glibc)."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One look at the process, after the garbage was collected."""
+    """One measurement of the process, after a garbage collection."""
 
     utterance: int
     resident: int | None  # bytes
-    in_use: int | None  # bytes of them that the C library does not merely keep
+    in_use: int | None  # resident bytes after unused memory was returned
     traced: int  # bytes that Python allocated since tracing began
     objects: int  # that the garbage collector knows
     arrays: int  # of JAX
@@ -70,11 +70,11 @@ def look(utterance: int, compiled: int) -> Sample:
     """The state of the process."""
     gc.collect()
     arrays = jax.live_arrays()
-    kept = resident()
-    give_back()
+    before_trim = resident()
+    trim()
     return Sample(
         utterance,
-        kept,
+        before_trim,
         resident(),
         tracemalloc.get_traced_memory()[0],
         len(gc.get_objects()),

@@ -35,7 +35,7 @@ CLIPS = 1.0, 2.0, 3.5, 5.0  # seconds of one recording that stand for voices
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """All that `speak` is given, with the voice and the settings by number."""
+    """The arguments of `speak`, with voice and settings by number."""
 
     text: str
     voice: int
@@ -48,7 +48,7 @@ class Request:
 
 
 def sentence(generator: random.Random, words: int) -> str:
-    """So many words, with marks between them now and then."""
+    """A sentence of `words` words, with punctuation now and then."""
     parts = [
         generator.choice(WORDS) + (generator.choice(ENDS) if generator.random() < 0.15 else "")
         for _ in range(words)
@@ -86,7 +86,7 @@ def settings(way: int, request: Request | None = None, **more: int | None) -> Se
 def speak(
     tts: IndexTTS, voices: Sequence[Voice], request: Request, **more: int | None
 ) -> Float32[np.ndarray, " n"]:
-    """The samples of the request; none where a model of random weights stops at once."""
+    """The samples of the request; none if a model of random weights stops at once."""
     groups = len(tts.model.config.emotion_prototypes.groups)
     alpha = request.alpha
     emotion = {
@@ -111,7 +111,7 @@ def speak(
 
 
 def clips(recordings: Sequence[Path]) -> Iterator[Path]:
-    """The recordings; of a single one several clips, longer and longer, in a folder that goes.
+    """The recordings; a single one is cut into clips of growing length, in a temporary directory.
 
     Raises:
         InputError: if a recording cannot be read.

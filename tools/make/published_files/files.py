@@ -24,7 +24,7 @@ Progress = Callable[[int], None]
 
 
 def read_manifests(folder: Path) -> dict[str, Nested]:
-    """The manifests of a folder, by file."""
+    """The manifests of a directory, by file."""
     names = {file: "qwen_emotion" if file == "qwen" else file for file in MANIFESTS}
     return {file: manifest.read(folder / f"{name}.json") for file, name in names.items()}
 
@@ -47,13 +47,13 @@ def needed(manifests: Mapping[str, Nested]) -> int:
 
 @contextlib.contextmanager
 def new_folder(target: Path, size: int) -> Iterator[Path]:
-    """A folder beside `target` that takes its place at the end, or vanishes if that fails.
+    """A temporary directory that becomes `target` at the end, or is removed on failure.
 
     Raises:
         InputError: if something is there, or the disk has not `size` bytes and 1 % free.
     """
     if target.exists():
-        raise InputError(f"{target} exists already; remove it, or name another folder")
+        raise InputError(f"{target} exists already; remove it, or name another directory")
     target.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(target.parent).free
     if free < 1.01 * size:
@@ -71,9 +71,9 @@ def new_folder(target: Path, size: int) -> Iterator[Path]:
 def write_arrays(
     folder: Path, manifests: Mapping[str, Nested], seed: int, progress: Progress
 ) -> None:
-    """Every file of arrays for which there is a manifest; `progress` is told bytes as they come.
+    """Every file of arrays for which there is a manifest; `progress` gets numbers of bytes.
 
-    At most one file's arrays are in memory, and of a `.safetensors` file one array.
+    At most one file's arrays are in memory; of a `.safetensors` file, one array.
     """
     for file, nested in manifests.items():
         path = folder / settings.FILES[file]
@@ -115,7 +115,7 @@ def _tensors(file: str, nested: Nested, seed: int, progress: Progress, prefix: s
 
 
 def _training(nested: Nested, seed: int, progress: Progress) -> dict[str, Any]:
-    """What the published file holds beside the weights: optimizers' states and counters."""
+    """The rest of the published file: states of optimizers, and counters."""
     optimizer = {}
     for part, specs in nested.items():
         state = {}
@@ -136,7 +136,7 @@ def _training(nested: Nested, seed: int, progress: Progress) -> dict[str, Any]:
 
 
 def _safetensors(path: Path, file: str, nested: Nested, seed: int, progress: Progress) -> None:
-    """Writes array after array; the libraries' own writers hold a copy of all."""
+    """Writes array by array, because the library's writer holds a copy of all."""
     kinds = {"float32": "F32", "int64": "I64", "bfloat16": "BF16"}
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     start = 0

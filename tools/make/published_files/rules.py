@@ -1,8 +1,9 @@
 """Random values for the published arrays, by their names.
 
-The spreads make activations lively at the published sizes, but not wild: norms near 1, variances
-and magnitudes of weight norm positive, kernels scaled by what they sum over, tables by what they
-are added to. What training does not touch (positions, frequencies, filters) is what it always is.
+The standard deviations keep activations in a realistic range at the published sizes: norms near 1,
+variances and magnitudes of weight norm positive, kernels scaled by their fan-in, tables by what
+they are added to. Arrays that training does not change (positions, frequencies, filters) have their
+fixed values.
 """
 
 import math

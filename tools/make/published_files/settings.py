@@ -1,4 +1,4 @@
-"""The published settings files for a model of given sizes, in the words of the published files."""
+"""The published settings files for a model of given sizes, with their published keys."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from tools.make.published_files.manifest import Nested
 __all__ = ["EXTRACTOR", "FILES", "QWEN", "bigvgan", "published", "w2v_bert"]
 
 FILES = {**settings.FILES, "qwen": "qwen0.6bemo4-merge/model.safetensors"}
-"""Where each file lies below the folder."""
+"""The path of each file below the directory."""
 
 
 def published(config: ModelConfig, net: Nested) -> dict[str, Any]:
-    """`config.yaml`; what no size of the model decides is as it is published.
+    """`config.yaml`; values that the sizes do not decide are the published ones.
 
-    `net` is the manifest of `s2mel.pth`, for sizes of arrays that our model has no use for.
+    `net` is the manifest of `s2mel.pth`, for the sizes of arrays that our model does not use.
     """
     regulator, estimator = (
         net["length_regulator"]["embedding.weight"],

@@ -1,4 +1,4 @@
-"""A golden directory of a user's own: prompts, text, stages, and a record of how it was made."""
+"""A user's golden directory: prompts, text, stages, and a record of how it was made."""
 
 import dataclasses
 import datetime
@@ -43,7 +43,7 @@ CODE_SECONDS = 320 / 16000  # a row of semantic features, at 16 kHz
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asks for."""
+    """What a user asked for."""
 
     files: Files
     speaker: Path
@@ -60,7 +60,7 @@ class Request:
 
 def recipe(request: Request) -> dict[str, Any]:
     """Everything that is chosen beside the weights."""
-    # Half of the text: by words, or by characters where words are not set apart.
+    # Half of the text: by words, or by characters in a script without spaces.
     words = request.text.split() if " " in request.text.strip() else list(request.text.strip())
     joint = " " if " " in request.text.strip() else ""
     return {
@@ -81,13 +81,13 @@ def write(
 ) -> Path:
     """Writes the golden directory, all of it or nothing.
 
-    `on_stage` is told each step as it begins, and again with its seconds when it is over.
+    `on_stage` gets each step's name as it begins, and again with its seconds at its end.
 
     Raises:
         InputError: for prompts or a text that cannot be used, or a target that may not be replaced.
     """
     if target.exists() and not (target / "tensors").is_dir() and any(target.iterdir()):
-        raise InputError(f"{target} exists and is no golden directory: it is not replaced")
+        raise InputError(f"{target} exists and is not a golden directory; it is not replaced")
     with staging(target, force=force, ours=lambda folder: True) as stage:
         folder = stage / "golden"
         (folder / "tensors").mkdir(parents=True)
@@ -114,21 +114,21 @@ def _stages(
     prompts: Sequence[Path],
     on_stage: Callable[[str, float | None], None],
 ) -> tuple[dict[str, float], list[str]]:
-    """Computes and writes every stage; gives the seconds of each, and notes."""
+    """Computes and writes every stage; returns the seconds of each, and notes."""
     reference = Reference(request.files, request.device)
     tensors = request.inputs and request.inputs / "tensors"
     recorder = Recorder(reference, Inputs(tensors, request.seed), chosen, request.limits)
     _check_text(recorder)
     seconds: dict[str, float] = {}
     names = list(request.stages)
-    turns = table.steps(recorder, *prompts, names)
-    name, start = next(turns), time.perf_counter()
+    computing = table.steps(recorder, *prompts, names)
+    name, start = next(computing), time.perf_counter()
     while name:
         on_stage(name, None)
-        following = next(turns, "")
+        following = next(computing, "")
         if name == "gpt" and recorder.out["gpt"]["greedy_codes"].shape[1] < 3:
             raise InputError(
-                f"the reference has almost no codes for the text {request.text!r}: choose another"
+                f"the reference stops after less than 3 codes for {request.text!r}: choose another text"
             )
         np.savez_compressed(folder / "tensors" / f"{name}.npz", **recorder.out[name])
         seconds[name] = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What a golden set chooses freely (texts, noise, draws, lengths): read back, or made anew."""
+"""The free choices of a golden set (texts, noise, draws, lengths), read back or made new."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from tools.reference.golden.margins import margin
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """The chosen arrays: those of the folder `recorded` if given, else what the caller makes.
+    """The chosen arrays: those of the directory `recorded` if given, else new ones.
 
     `make` functions get a NumPy generator that depends on the seed and the array's name alone.
     """
@@ -40,8 +40,8 @@ class Draws:
     """Stands in for `torch.multinomial`: the n largest p / q, q from Exp(1), recorded or drawn.
 
     They are returned with the most probable first. The original beam loop sorts the drawn
-    candidates by score itself; that of the transformers version which runs here does not, though
-    it too lets only a stop among the first so many end a beam.
+    candidates by score; the loop of the transformers version used here does not, although it also
+    lets a beam end only by a stop code among the first `num_beams` candidates.
     """
 
     def __init__(self, recorded: np.ndarray | None, generator: np.random.Generator):
@@ -51,7 +51,7 @@ class Draws:
         self.fewest = np.inf
         """The smallest number of candidates to spare, over the steps."""
         self.margins: list[float] = []
-        """How far each step's draws were from others, in units of log-probability."""
+        """The gap at each step to the nearest draw not taken, in units of log-probability."""
 
     def __call__(self, p: Tensor, num_samples: int, *args: Any, **kwargs: Any) -> Tensor:
         if self._recorded is None:
@@ -68,6 +68,6 @@ class Draws:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Within it, every draw of the reference is one of these."""
+        """Replaces every draw of the reference within the context."""
         with mock.patch.object(torch, "multinomial", self):
             yield

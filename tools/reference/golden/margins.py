@@ -1,4 +1,4 @@
-"""How far the reference's discrete choices were from other ones."""
+"""Margins of the reference's discrete choices: how close each was to a different one."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def margin(scores: Tensor, choices: int) -> np.ndarray:
-    """The least gap between neighbours among the best `choices` and the next, by row."""
+    """The smallest gap between neighbours among the best `choices` and the next, by row."""
     count = min(choices + 1, scores.shape[-1])
     best = torch.topk(scores.detach().float(), count, dim=-1).values.cpu().numpy()
     with np.errstate(invalid="ignore"):  # between excluded ones, which are minus infinity
@@ -20,7 +20,7 @@ def margin(scores: Tensor, choices: int) -> np.ndarray:
 
 
 class Margins:
-    """Watches the reference choose codes: the best of a row, or the best of all beams."""
+    """Records the scores from which the reference chooses codes: of a row, or of all beams."""
 
     def __init__(self, vocabulary: int, choices: int):
         self._vocabulary, self._choices = vocabulary, choices
@@ -32,11 +32,11 @@ class Margins:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Within it, every choice is watched."""
+        """Records every choice within the context."""
         argmax, topk = torch.argmax, torch.topk
         busy = False
 
-        def on_stage(scores: Tensor) -> None:
+        def record(scores: Tensor) -> None:
             nonlocal busy
             if not busy and scores.ndim == 2 and scores.shape[-1] % self._vocabulary == 0:
                 busy = True
@@ -44,11 +44,11 @@ class Margins:
                 busy = False
 
         def best(scores: Tensor, *args: Any, **options: Any) -> Tensor:
-            on_stage(scores)
+            record(scores)
             return argmax(scores, *args, **options)
 
         def several(scores: Tensor, *args: Any, **options: Any) -> Any:
-            on_stage(scores)
+            record(scores)
             return topk(scores, *args, **options)
 
         with mock.patch.object(torch, "argmax", best), mock.patch.object(torch, "topk", several):

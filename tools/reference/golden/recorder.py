@@ -1,4 +1,4 @@
-"""What the stages of a golden set share: the reference, choices, settings, and results so far."""
+"""The state that the stages of a golden set share: reference, inputs, limits, results so far."""
 
 import contextlib
 import dataclasses
@@ -18,22 +18,22 @@ Arrays = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much is computed, and what is recorded of it."""
+    """How much is computed and recorded."""
 
     codes: int = 48
     sampled: int = 32
     logits: int | None = 21
-    """Steps whose logits are kept; all, if none."""
+    """Steps whose logits are recorded; None for all."""
     steps: int = 25
     guidance: float = 0.7
     alpha: float = 0.6
     vocoder_frames: int = 40
     margins: bool = False
-    """Whether to record how far each discrete choice was from another, and all settings."""
+    """Whether to record the margins of discrete choices, and all settings."""
 
 
 class Recorder:
-    """One golden set in the making."""
+    """Collects the arrays of one golden set."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Recorder:
         self.notes: list[str] = []
 
     def chosen(self, stage: str, name: str, make: Any) -> Tensor:
-        """A chosen array, kept among the results."""
+        """A chosen array, also recorded."""
         array = self.inputs(stage, name, make)
         self.keep(stage, **{name: array})
         return torch.from_numpy(array).to(self.ref.device)
@@ -66,7 +66,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def deciding(self, stage: str, name: str, *, choices: int) -> Iterator[None]:
-        """Records, as `<name>_margins`, the margins of what the reference decides within.
+        """Records the margins of the reference's choices within the context, as `<name>_margins`.
 
         `choices` is the number of the best that count at each step.
         """
@@ -78,7 +78,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def drawing(self, stage: str, name: str) -> Iterator[Draws]:
-        """Within it, the reference's draws are those of `<name>_exponential`, recorded or new."""
+        """Makes the reference draw in the context with `<name>_exponential`, recorded or new."""
         key = f"{name}_exponential"
         recorded = self.inputs.recorded and self.inputs(stage, key, None)
         draws = Draws(recorded, self.inputs.generator(stage, key))

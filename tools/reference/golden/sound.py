@@ -84,7 +84,7 @@ def bigvgan(recorder: Recorder) -> None:
 
 
 def end_to_end(recorder: Recorder) -> None:
-    """The generated mel, its waveform, and what one run from the audio files needs to give them."""
+    """The generated mel, its waveform, and the inputs that a whole run needs to repeat them."""
     limits = recorder.limits
     whole = recorder.tensor("cfm", _euler(limits.steps, limits.guidance))
     generated = whole[..., recorder.out["audio"]["ref_mel"].shape[-1] :]

@@ -16,13 +16,13 @@ from tools.reference.modules import MODULES, Reference
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One file of a golden set: how it is made, from which others, with which modules."""
+    """One file of a golden set: its function, the stages before it, and its modules."""
 
     make: Callable[..., None]
     after: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-    """Published files that its arrays depend on, beside those of the stages before."""
+    """Published files that its arrays depend on, besides those of the stages before."""
 
 
 STAGES = {
@@ -58,7 +58,7 @@ def closure(names: Iterable[str]) -> list[str]:
 
 
 def steps(recorder: Recorder, speaker: Path, emotion: Path, names: Iterable[str]) -> Iterator[str]:
-    """Computes stage by stage: gives each name before its turn; modules no longer needed go."""
+    """Computes the stages in order, yielding each name first; frees modules after their use."""
     names = list(names)
     for index, name in enumerate(names):
         yield name
@@ -79,7 +79,7 @@ def compute(
     recipe: Mapping[str, Any],
     limits: Limits | None = None,
 ) -> tuple[dict[str, Arrays], list[str]]:
-    """All arrays by stage, and notes on how near to a tie the discrete choices came."""
+    """All arrays by stage, and notes on how close the discrete choices were to ties."""
     recorder = Recorder(reference, inputs, recipe, limits)
     for _ in steps(recorder, speaker, emotion, STAGES):
         pass
