@@ -142,7 +142,7 @@ def _bigvgan(folder: Path) -> None:
 
 @torch.no_grad()
 def _randomise(module: nn.Module, gains: Gains) -> None:
-    """Fills parameters and running statistics with random numbers that keep activations in range."""
+    """Fills parameters and statistics with random numbers that keep activations in range."""
     parameters = dict(module.named_parameters())
     transposed = {
         f"{name}.weight"

@@ -128,7 +128,7 @@ def _stages(
         following = next(computing, "")
         if name == "gpt" and recorder.out["gpt"]["greedy_codes"].shape[1] < 3:
             raise InputError(
-                f"the reference stops after less than 3 codes for {request.text!r}: choose another text"
+                f"the reference gives less than 3 codes for {request.text!r}: choose another text"
             )
         np.savez_compressed(folder / "tensors" / f"{name}.npz", **recorder.out[name])
         seconds[name] = time.perf_counter() - start
