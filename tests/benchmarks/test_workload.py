@@ -16,19 +16,19 @@ def test_lengths_of_a_prompt_and_its_sound():
     assert job.seconds == pytest.approx(9.985, abs=1e-3)
 
 
-def test_texts_are_as_long_as_they_are_called():
+def test_texts_have_their_named_length():
     assert {characters: len(text) for characters, text in workload.TEXTS.items()} == {
         characters: characters for characters in (7, 16, 28, 80, 200)
     }
 
 
-def test_codes_follow_the_length_of_the_text():
+def test_codes_follow_text_length():
     assert workload.codes_for(14) == workload.CODES_PER_SECOND
     assert workload.codes_for(200) == 714
 
 
 @pytest.mark.parametrize("stage", workload.STAGES)
-def test_arrays_are_the_same_for_the_same_seed(stage):
+def test_arrays_depend_on_seed(stage):
     sizes = ours.sizes(bundled_config("tiny"))
     job, other = workload.Work(codes=7), workload.Work(codes=7, seed=1)
     first, again, third = (workload.inputs(stage, one, sizes) for one in (job, job, other))
@@ -37,7 +37,7 @@ def test_arrays_are_the_same_for_the_same_seed(stage):
         assert not np.array_equal(array, third[name])
 
 
-def test_a_stage_that_does_not_exist():
+def test_unknown_stage_is_refused():
     with pytest.raises(ValueError, match="no stage sing"):
         workload.inputs("sing", workload.Work(), ours.sizes(bundled_config("tiny")))
 
@@ -51,14 +51,14 @@ def _stage(theirs: float, ours: float) -> dict:
     return {"theirs": {"median": theirs}, "ours": {"median": ours}}
 
 
-def test_sums_count_the_semantic_encoder_twice():
+def test_voice_sum_counts_semantic_encoder_twice():
     stages = {name: _stage(4.0, 1.0) for name in workload.PROMPT_STAGES}
     (group,) = compare.sums(stages)
     assert group == "voice"
     assert compare.sums(stages)["voice"] == {"theirs": 20, "ours": 5, "ratio": 0.25}
 
 
-def test_sums_of_a_segment_hold_the_conditioning():
+def test_segment_sum_includes_conditioning():
     stages = {name: _stage(4.0, 1.0) for name in workload.STAGES}
     found = compare.sums(stages)
     assert (found["speech"]["theirs"], found["segment"]["theirs"]) == (16, 20)
@@ -70,20 +70,20 @@ def _whole(batch: int, times: float) -> dict:
     return {**row, "stages": stages, "times_real_time": times}
 
 
-def test_what_is_drawn_of_a_run():
+def test_bars_and_throughput_of_run():
     rows = [{"what": "voice"}, _whole(1, 2.0), _whole(16, 9.0)]
     run = {"kind": "run", "dtype": {"gpt": "float32"}, "rows": rows}
     assert plot.bars([run]) == [("80 characters\n5 s prompt", {"codes": 0.5, "flow": 1.5})]
     assert plot.throughput([run]) == [(1, 2.0), (16, 9.0)]
 
 
-def test_what_is_drawn_of_a_comparison():
+def test_pairs_of_comparison():
     assert plot.pairs([{"kind": "reference", "stages": {"flow": _stage(4.0, 3.0)}}]) == [
         ("flow", 4.0, 3.0)
     ]
 
 
-def test_a_file_of_other_work_is_not_added_to(tmp_path):
+def test_file_of_other_work_is_refused(tmp_path):
     path = tmp_path / "found.json"
     path.write_text('{"work": {"codes": 3}, "stages": {}}')
     with pytest.raises(InputError, match="other work"):

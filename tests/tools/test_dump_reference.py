@@ -31,7 +31,7 @@ def refused(*arguments: str) -> str:
     return line
 
 
-def test_without_the_reference_it_says_what_to_install(tmp_path: Path) -> None:
+def test_missing_reference_names_the_install_command(tmp_path: Path) -> None:
     line = refused(
         f"--src={support.CHECKPOINTS}",
         f"--dst={tmp_path / 'golden'}",
@@ -42,7 +42,7 @@ def test_without_the_reference_it_says_what_to_install(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_prompt_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_prompt_is_named(tmp_path: Path) -> None:
     arguments = (f"--src={tmp_path}", f"--dst={tmp_path / 'golden'}")
     assert "give --speaker FILE" in refused(*arguments)
     assert "nowhere.wav: no such file" in refused(*arguments, "--speaker=nowhere.wav")

@@ -12,7 +12,7 @@ from indextts_jax.validation.compare import Comparison
 from tools.check import full_size, full_size_ours
 
 
-def test_velocity_and_condition_are_compared_with_what_is_recorded(tmp_path: Path) -> None:
+def test_velocity_and_condition_are_compared_with_recording(tmp_path: Path) -> None:
     flow, regulator = support.golden("cfm"), support.golden("length_regulator")
     prompt = np.zeros_like(flow["noise"])
     prompt[..., : flow["prompt_mel"].shape[-1]] = flow["prompt_mel"]
@@ -31,7 +31,7 @@ def test_velocity_and_condition_are_compared_with_what_is_recorded(tmp_path: Pat
     assert rows[1].name == f"cfm.velocity_{flow['noise'].shape[-1]}"
 
 
-def test_the_summary_holds_the_worst_of_a_stage() -> None:
+def test_summary_holds_worst_of_stage() -> None:
     rows = [
         Comparison("gpt.prefix", (3,), 1e-7, 3e-6, 1.0, True),
         Comparison("gpt.step_logits", (3,), 2e-6, 1e-6, 1.0, True),

@@ -54,7 +54,7 @@ def stored(name: str, group: str) -> tuple[list[dict], list[dict]]:
     ("name", "group"),
     [pytest.param(*case, marks=[pytest.mark.nightly] * (case[0] == "second")) for case in FAST],
 )
-def test_codes_are_the_reference_s(name: str, group: str) -> None:
+def test_codes_equal_reference(name: str, group: str) -> None:
     rows = stored(name, group)[0]
     assert len(rows) >= 5
     check(rows)
@@ -63,11 +63,11 @@ def test_codes_are_the_reference_s(name: str, group: str) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("name", SETS)
-def test_codes_of_all_other_runs_are_the_reference_s(name: str, group: str) -> None:
+def test_codes_of_all_other_runs_equal_reference(name: str, group: str) -> None:
     check(stored(name, group)[1])
 
 
-def test_the_stored_runs_are_many_and_unlike() -> None:
+def test_stored_runs_are_many_and_varied() -> None:
     kinds = collections.Counter((row["set"], row["group"]) for row in STORED)
     assert set(kinds) == {(name, group) for name in SETS for group in GROUPS}
     assert min(kinds.values()) >= 10

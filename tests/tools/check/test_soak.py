@@ -36,7 +36,7 @@ def samples(**growth: Any) -> list[Sample]:
     ]
 
 
-def test_a_process_that_stays_as_it_is_breaks_no_law() -> None:
+def test_steady_process_passes() -> None:
     assert soak.broken_laws(samples(), [], same=True) == []
 
 
@@ -53,25 +53,25 @@ def test_a_process_that_stays_as_it_is_breaks_no_law() -> None:
         ({}, [], False, "other samples at the end"),
     ],
 )
-def test_each_law_is_broken_by_what_it_forbids(
+def test_each_check_fails_on_what_it_forbids(
     growth: dict[str, int], compiled: Sequence[str], same: bool, complaint: str
 ) -> None:
     (wrong,) = soak.broken_laws(samples(**growth), compiled, same)
     assert complaint in wrong
 
 
-def test_growth_before_things_have_settled_counts_for_nothing() -> None:
+def test_growth_before_settling_is_ignored() -> None:
     early = [sample for sample in samples(arrays=1, objects=1000) if sample.utterance <= 50]
     assert soak.broken_laws(early, [], same=True) == []
 
 
-def test_memory_that_the_system_does_not_tell_breaks_no_law() -> None:
+def test_unmeasured_memory_passes() -> None:
     untold = [Sample(**{**vars(sample), "resident": None, "in_use": None}) for sample in samples()]
     assert soak.growth(untold, "resident") is None
     assert soak.broken_laws(untold, [], same=True) == []
 
 
-def test_resident_memory_is_seen_to_grow() -> None:
+def test_resident_memory_growth_is_measured() -> None:
     before = meters.resident()
     if before is None:
         pytest.skip("this system does not say how much memory a process has")
@@ -100,7 +100,7 @@ def test_one_recording_becomes_four_clips_of_different_lengths() -> None:
     assert len(set(lengths)) == 4
 
 
-def test_a_checkpoint_that_is_not_there_is_bad_input(
+def test_missing_checkpoint_is_bad_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
@@ -109,7 +109,7 @@ def test_a_checkpoint_that_is_not_there_is_bad_input(
 
 
 @pytest.mark.nightly
-def test_a_hundred_utterances_and_four_threads_break_no_law(
+def test_hundred_utterances_and_four_threads_pass(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)

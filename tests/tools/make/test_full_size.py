@@ -65,7 +65,7 @@ def drawn() -> list[tuple[str, str, np.ndarray]]:
     ]
 
 
-def test_what_is_written_imports_with_the_same_sizes(written):
+def test_written_files_import_with_the_same_sizes(written):
     importer = Importer.open(written)
     assert importer.config.gpt == support.tiny_config().gpt
     assert importer.config.dit == support.tiny_config().dit
@@ -77,7 +77,7 @@ def files_to_read() -> list[str]:
     return [name for name in COMPONENTS if name != "text_emotion"]
 
 
-def test_the_training_state_is_written_and_not_asked_for(written):
+def test_training_state_is_written_and_not_read(written):
     importer = Importer.open(written)
     importer.read("length_regulator")
     importer.read("dit")
@@ -86,7 +86,7 @@ def test_the_training_state_is_written_and_not_asked_for(written):
     assert importer.tensors["s2mel"].bytes_read < 1.1 * weights + 200_000  # names of the state
 
 
-def test_the_same_seed_gives_the_same_values_and_another_does_not():
+def test_values_depend_on_seed():
     spec = Spec((3, 5), "float32")
     first, same, other = (rules.value("gpt", "emo_layer.weight", spec, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, same)
@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_values_and_another_does_not():
     assert not np.allclose(first, rules.value("gpt", "emovec_layer.weight", spec, 1))
 
 
-def test_every_small_published_array_is_finite_and_has_its_shape():
+def test_small_published_arrays_are_finite_and_have_their_shape():
     shapes = {
         (file, name): spec.shape
         for file, nested in published().items()
@@ -130,29 +130,29 @@ def test_variances_magnitudes_and_norms_are_positive(ending, low, high):
         ("bigvgan", "generator.ups.0.0.weight_v", (64, 32, 8), 256),
     ],
 )
-def test_kernels_are_scaled_by_what_they_sum_over(file, name, shape, fan):
+def test_kernels_are_scaled_by_fan_in(file, name, shape, fan):
     array = rules.value(file, name, Spec(shape, "float32"), 0)
     assert np.std(array) == pytest.approx(1 / math.sqrt(fan), rel=0.05)
 
 
-def test_the_published_settings_are_those_of_the_published_sizes(tmp_path):
+def test_settings_of_published_sizes_are_the_published_ones(tmp_path):
     data = settings.published(bundled_config("indextts2"), published()["s2mel"])
     real = support.real("config.yaml")
     assert data == yaml.safe_load(real.read_text(encoding="utf-8"))
 
 
-def test_all_files_but_the_text_emotion_model_take_eight_gigabytes():
+def test_files_without_text_emotion_take_eight_gigabytes():
     manifests = {name: nested for name, nested in published().items() if name != "qwen"}
     size = files.needed(files.with_matrices(manifests, bundled_config("indextts2")))
     assert 7.5e9 < size < 8.5e9
 
 
-def test_a_folder_that_exists_is_refused(tmp_path):
+def test_existing_directory_is_refused(tmp_path):
     with pytest.raises(InputError, match="exists already"), files.new_folder(tmp_path, 1):
         pass
 
 
-def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
+def test_full_disk_is_reported_before_writing(tmp_path, monkeypatch):
     monkeypatch.setattr(files.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
     with (
         pytest.raises(InputError, match=r"1\.00 GB free; 8\.00 needed"),
@@ -168,7 +168,7 @@ def failing(target: Path) -> None:
         raise RuntimeError("stop")
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path):
+def test_failure_leaves_nothing_behind(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         failing(tmp_path / "new")
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from tools.reference.golden.inputs import Draws  # noqa: E402
 from tools.reference.golden.margins import Margins, margin  # noqa: E402
 
 
-def test_a_margin_is_the_least_gap_between_the_best_and_the_next() -> None:
+def test_margin_is_smallest_gap_among_best_and_next() -> None:
     scores = torch.tensor([[1.0, 7.0, 3.0, 6.5], [0.0, 2.0, 2.0, -5.0]])
     assert margin(scores, 1).tolist() == [0.5, 0.0]
     assert margin(scores, 2).tolist() == [0.5, 0.0]
@@ -17,14 +17,14 @@ def test_a_margin_is_the_least_gap_between_the_best_and_the_next() -> None:
     assert margin(torch.tensor([[1.0, 4.0, 9.0]]), 2).tolist() == [3.0]
 
 
-def test_excluded_scores_leave_an_infinite_margin() -> None:
+def test_margin_of_excluded_scores_is_infinite() -> None:
     scores = torch.full((1, 5), -torch.inf)
     scores[0, 2] = 1.0
     assert margin(scores, 1).tolist() == [np.inf]
     assert margin(scores, 3).tolist() == [np.inf]
 
 
-def test_choices_are_watched_while_they_are_taken_and_left_as_they_are() -> None:
+def test_margins_record_choices_and_leave_them_unchanged() -> None:
     margins = Margins(vocabulary=4, choices=2)
     scores = torch.tensor([[5.0, 1.0, 4.0, 2.0, 0.0, 0.5, 0.25, 3.75]])
     with margins.installed():
@@ -35,7 +35,7 @@ def test_choices_are_watched_while_they_are_taken_and_left_as_they_are() -> None
     assert margins.array().tolist() == [[0.25, 1.0]]
 
 
-def test_draws_say_how_far_they_were_from_others() -> None:
+def test_draws_record_margins() -> None:
     p, q = np.float32([[0.5, 0.25, 0.2, 0.05]]), np.float32([[1.0, 1.0, 1.0, 1.0]])
     draws = Draws(q, np.random.default_rng(0))
     assert draws(torch.from_numpy(p), 2).tolist() == [[0, 1]]
