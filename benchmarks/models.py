@@ -1,4 +1,4 @@
-"""The models and prompts that are timed: a checkpoint, or sizes filled with random numbers."""
+"""The models and prompts to time: a checkpoint, or sizes filled with random numbers."""
 
 import dataclasses
 import math
@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import soundfile
-from work import NEVER
 
+from benchmarks.workload import NEVER
 from indextts_jax.config import ModelConfig, RunConfig, bundled_config, load_config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, Params, structure
@@ -72,7 +72,7 @@ def _filled(name: str, config: ModelConfig, run: RunConfig, block: jax.Array) ->
 
     def make(block: jax.Array) -> Params:
         params = jax.tree_util.tree_map_with_path(lambda p, leaf: fill(p, leaf, block), expected)
-        # In the dtype and the layout that loading gives them.
+        # In the dtype and layout that loading produces.
         return precision.place_params(name, params, config, run, device)
 
     # One program a component. The block is its argument: drawn inside, XLA would draw it again
@@ -98,7 +98,7 @@ def opened(
 
 
 def without_stop(model: Model) -> Model:
-    """The model, its stop code never chosen: a text takes as many codes as it is allowed."""
+    """The model with the stop code forbidden: every text takes its full number of codes."""
     gpt = dict(model.params["gpt"])
     head = dict(gpt["code_head"])
     head["bias"] = head["bias"].at[model.config.gpt.stop_code].set(NEVER)
@@ -108,7 +108,7 @@ def without_stop(model: Model) -> Model:
 
 
 def prompt(speaker: Path, seconds: float, folder: Path) -> Path:
-    """A recording of exactly so many seconds: the given one, repeated and cut."""
+    """The recording, repeated or cut to exactly that many seconds."""
     samples, rate = soundfile.read(speaker, dtype="float32")
     if samples.ndim > 1:
         samples = samples[:, 0]

@@ -1,10 +1,10 @@
 """Draws what the benchmarks measured: stages, and throughput over batch, beside published marks.
 
-    python benchmarks/plot.py speed.svg run.json reference.json
+    python -m benchmarks.plot speed.svg run.json reference.json
 
-The JSON files are those of `run.py` and `compare_reference.py`, in any order and number. The ending
-of the output chooses SVG, PNG or PDF. Needs the extra `plot` (matplotlib). What others published,
-measured on other machines, is drawn in gray and called so: it is no measurement of ours.
+The JSON files are those of `run.py` and `compare.py`, in any order and number. The output's suffix
+chooses SVG, PNG or PDF. Needs the extra `plot` (matplotlib). Published figures, which others
+measured on other machines, are drawn in gray and labelled as such.
 """
 
 import argparse
@@ -119,12 +119,12 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
 
 def _title(found: list[dict[str, Any]]) -> str:
     """Where and when, each once."""
-    told = []
+    places = []
     for run in found:
         device = run.get("device") or run["about"]["ours"]["device"]
         cores = run["machine"]["cores"]
-        told.append(f"{device}, {run['machine']['processor']} ({cores} cores), {run['date']}")
-    return "measured on " + "; ".join(dict.fromkeys(told))
+        places.append(f"{device}, {run['machine']['processor']} ({cores} cores), {run['date']}")
+    return "measured on " + "; ".join(dict.fromkeys(places))
 
 
 def _stages(axis: Any, rows: list[tuple[str, dict[str, float]]]) -> None:
@@ -185,7 +185,9 @@ def _throughput(axis: Any, points: list[tuple[int, float]]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 2 for bad input."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.plot",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("output", type=Path, metavar="PICTURE", help="ends with .svg, .png or .pdf")
     parser.add_argument("results", type=Path, nargs="+", metavar="JSON")
@@ -210,7 +212,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
     except (OSError, ValueError, IndexError) as error:
-        raise InputError(f"{path} is no result of a benchmark: {error}") from error
+        raise InputError(f"{path} is not a result of a benchmark: {error}") from error
 
 
 if __name__ == "__main__":

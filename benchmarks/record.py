@@ -1,19 +1,58 @@
-"""What every recorded result begins with: what it is, when and where it was made, with what."""
+"""What results share: how repeats are summed up, and the first keys of a recorded file.
+
+The standard library and NumPy alone.
+"""
 
 import datetime
 import json
+import os
+import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import timing
+import numpy as np
 
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "indextts-jax")
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "jax-cuda12-pjrt", "jax-cuda13-pjrt")
 COMPILERS = ("nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")  # ptxas
 ROOT = Path(__file__).parents[1]
+
+
+def summary(seconds: Sequence[float]) -> dict[str, Any]:
+    """Median, and half the distance between the quartiles, of some seconds."""
+    low, middle, high = np.percentile(seconds, [25, 50, 75])
+    return {
+        "median": float(middle),
+        "spread": float(high - low) / 2,
+        "least": min(seconds),
+        "seconds": list(seconds),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the processor calls itself, its cores, and how busy they are."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
@@ -46,7 +85,7 @@ def head(kind: str, device: str | None) -> dict[str, Any]:
     return {
         "kind": kind,
         "date": datetime.date.today().isoformat(),
-        "machine": timing.machine(),
+        "machine": machine(),
         "device": device,
         "versions": versions((*PACKAGES, *PLUGINS, *COMPILERS)),
         "commit": commit(),

@@ -1,10 +1,10 @@
-"""What the benchmarks measured as Markdown, for the README.
+"""Writes results of the benchmarks as Markdown.
 
-    python benchmarks/report.py run.json reference.json
-    python benchmarks/report.py run.json reference.json --into README.md
+    python -m benchmarks.report run.json reference.json
+    python -m benchmarks.report run.json reference.json --into README.md
 
-The JSON files are those of `run.py` and `compare_reference.py`. With `--into`, the text takes the
-place of what stands between the lines `<!-- speed -->` and `<!-- /speed -->` of that file.
+The JSON files are those of `run.py` and `compare.py`. With `--into`, the text replaces what is
+between the lines `<!-- speed -->` and `<!-- /speed -->` of that file.
 """
 
 import argparse
@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import plot
-
+from benchmarks import plot
 from indextts_jax.errors import InputError
 
 START, END = "<!-- speed -->", "<!-- /speed -->"
@@ -70,9 +69,9 @@ def reference(found: dict[str, Any]) -> str:
     for name, total in found["sums"].items():
         times = (seconds(total[side]) for side in ("theirs", "ours"))
         rows.append([NAMES[name], *times, f"{total['ratio']:.3f}", ""])
-    header = ("stage", "PyTorch, s", "here, s", "ratio", "results apart")
-    told = (
-        f"Both sides in turn on the same weights, inputs and work, in one run ({place(found)}; "
+    header = ("stage", "PyTorch, s", "here, s", "ratio", "difference")
+    caption = (
+        f"Both sides alternate on the same weights, inputs and work, in one run ({place(found)}; "
         f"{found['date']}): reference with torch {theirs['torch']}, transformers "
         f"{theirs['transformers']}, {theirs['dtype']}, {theirs['device']}; here jax {ours['jax']}, "
         f"flax {ours['flax']}, {ours['dtype']}, {ours['device']}. Prompt {work['prompt']:g} s, "
@@ -81,7 +80,7 @@ def reference(found: dict[str, Any]) -> str:
         f"{repeats} runs after a first one, and half the distance of the quartiles; the ratio of a "
         f"stage is the median of those of its runs, that of a sum is of the sums."
     )
-    return f"{told}\n\n{markdown(header, rows)}"
+    return f"{caption}\n\n{markdown(header, rows)}"
 
 
 def _apart(difference: dict[str, float]) -> str:
@@ -123,14 +122,14 @@ def run(found: dict[str, Any]) -> str:
     kinds = ", ".join(f"{stage} {dtype}" for stage, dtype in found["dtype"].items())
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     settings = found["settings"]
-    told = (
+    caption = (
         f"This program alone ({found['device']}; {place(found)}; {found['date']}; {versions}; "
         f"weights: {found['weights']}; {kinds}; {settings['steps']} steps, "
         f"{settings['beams']} beams, {settings['repeats']} run{'s' * several} after the first). "
-        f"The floor is that of the plain formulae at what this device was measured to do just "
+        f"The floor follows from formulae and from the peaks of this device, measured just "
         f"before: {peaks}."
     )
-    return f"{told}\n\n{markdown(header, rows)}"
+    return f"{caption}\n\n{markdown(header, rows)}"
 
 
 def _codes(row: dict[str, Any]) -> str:
@@ -179,7 +178,9 @@ def put(text: str, path: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 2 for bad input."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("results", type=Path, nargs="+", metavar="JSON")
     parser.add_argument("--into", type=Path, metavar="README", help="file to put it into")

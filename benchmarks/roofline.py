@@ -79,7 +79,7 @@ def streamed(config: ModelConfig) -> int:
 
 
 def step(config: ModelConfig, keys: int, beams: int, width: int, rows: int = 1) -> Cost:
-    """One step of decoding over so many keys, with values of `width` bytes."""
+    """One step of decoding over that many keys, with values of `width` bytes."""
     gpt = config.gpt
     head = gpt.width * gpt.code_vocabulary
     sequences = rows * beams
@@ -165,7 +165,7 @@ def _perceiver(cfg: PerceiverConfig, positions: int) -> float:
 
 
 def conditioning(config: ModelConfig, positions: int, emotions: int = 2) -> Cost:
-    """Speaker latents once, an emotion vector so many times."""
+    """Speaker latents once, an emotion vector `emotions` times."""
     cfg, half = config.conditioning, (positions - 3) // 2 + 1
     speaker = _conformer(cfg.speaker_encoder, half) + _perceiver(cfg.speaker_perceiver, half)
     emotion = _conformer(cfg.emotion_encoder, half) + _perceiver(cfg.emotion_perceiver, half)
@@ -272,7 +272,8 @@ def measure(dtype: str = "float32", repeats: int = 5) -> Peak:
             dot = functools.partial(jax.lax.dot_general, dimension_numbers=dimensions)
             return jax.jit(functools.partial(dot, preferred_element_type=sums))
 
-        # Of the second matrix either axis: a CPU takes halves faster where it is turned.
+        # Contracts either axis of the second matrix: in half precision a CPU is faster on a
+        # transposed one.
         forms = [functools.partial(product(axis), square, square) for axis in (0, 1)]
         flops = 2 * size**3 / min(_best(form, repeats) for form in forms)
         large = jnp.ones((2**13, 2**29 // kind.itemsize // 2**13), kind)

@@ -1,19 +1,18 @@
-"""Times this program: the whole and its stages, against the least that the device allows.
+"""Times this program, whole and by stage, against the lower bound that the device allows.
 
-    python benchmarks/run.py indextts2
-    python benchmarks/run.py --random published --texts 80 --prompts 5 --batch 1,4
+    python -m benchmarks.run indextts2
+    python -m benchmarks.run --random published --texts 80 --prompts 5 --batch 1,4
 
 A row for a new voice (analysis of a prompt), one for each text of 7 to 200 characters with prompts
-of 5 and 15 s, and one for each batch. Weights that are random (`--random`: made in place, no files)
-never say stop, so for all weights the length of the text decides how many codes there are: 50 a
-second at 14 characters a second, and the stop code is forbidden. So equal work is compared.
+of 5 and 15 s, and one for each batch. Random weights (`--random`: made in place, no files) never
+stop by themselves. So that the work is equal for all weights, the stop code is forbidden and the
+text's length sets the number of codes: 50 a second at 14 characters a second.
 
-The first call stands apart; it compiles (nothing is taken from the cache of compiled programs,
-unless `--cache`). Then median and spread of the repeats, the stages' shares, codes a second and the
-gigabytes a second that decoding them moves, real time factor (seconds of compute for one of audio),
-and the ratio to the floor: bytes and multiply-adds of the plain formulae over bandwidth and matrix
-peak, measured here before.
-The last line is the same as JSON.
+The first call is reported separately: it compiles (the cache of compiled programs is used only with
+`--cache`). Then median and spread of the repeats, each stage's share, codes a second and the
+gigabytes a second that decoding moves, the real time factor (seconds of compute for a second of
+audio), and the ratio to the lower bound: bytes and multiply-adds by formula over the bandwidth and
+matrix peak measured at the start. The last line is the same as JSON.
 """
 
 import argparse
@@ -24,13 +23,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import cells
 import jax
-import models
-import record
-import roofline
-from work import TEXTS
 
+from benchmarks import measurements, models, record, roofline
+from benchmarks.workload import TEXTS
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder, devices
@@ -46,11 +42,11 @@ def memory(device: jax.Device) -> dict[str, int]:
 
 
 def benchmark(args: argparse.Namespace) -> dict[str, Any]:
-    """Times everything that is asked for, and tells each row as it comes."""
+    """Times everything that is asked for, and prints each row as it comes."""
     device = devices.choose(args.device)
     if args.cache:
         cache_folder.enable_compilation_cache()
-    compilations = cells.Compilations()
+    compilations = measurements.Compilations()
     with jax.default_device(device):
         model = models.opened(
             args.checkpoint, args.random, args.dtype, fused_attention=args.fused_attention
@@ -84,18 +80,18 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         for seconds in args.prompts:
             path = models.prompt(args.speaker, seconds, Path(folder))
             peak = peaks["float32"]
-            row, voice = cells.analysed(tts, path, seconds, peak, args.repeats, compilations)
+            row, voice = measurements.analysed(tts, path, seconds, peak, args.repeats, compilations)
             add(row)
             for request in requests(args, seconds):
-                add(cells.whole(tts, voice, request, peaks, args.repeats, compilations))
+                add(measurements.whole(tts, voice, request, peaks, args.repeats, compilations))
     return found
 
 
-def requests(args: argparse.Namespace, prompt: float) -> list[cells.Request]:
+def requests(args: argparse.Namespace, prompt: float) -> list[measurements.Request]:
     """The texts one by one; with the first prompt, the batches of one text too."""
 
-    def request(characters: int, rows: int) -> cells.Request:
-        return cells.Request(
+    def request(characters: int, rows: int) -> measurements.Request:
+        return measurements.Request(
             characters=characters,
             text=TEXTS[characters],
             prompt=prompt,
@@ -169,7 +165,9 @@ def _numbers(kind: type) -> Any:
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("checkpoint", nargs="?", type=Path, help="an imported checkpoint")

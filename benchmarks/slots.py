@@ -1,10 +1,10 @@
-"""Codes a second of the decoding loop over the number of its slots; ends in JSON.
+"""Measures codes a second of continuous batching for several numbers of slots; ends in JSON.
 
     python -m benchmarks.slots --checkpoint indextts2 --slots 1 2 4 8 --codes 24
 
-Each number of slots decodes that many requests of as many codes, so that all slots are full to the
-end; the stop code is never reached with random weights, or counts as it comes. The first round
-compiles; then rounds of all sizes follow each other (A B A B), and medians are told.
+N slots decode N requests of equally many codes, so that all slots are busy to the end (with trained
+weights a request may stop earlier; its codes are counted as they are). The first round compiles;
+then rounds of all sizes alternate (A B A B), and medians are reported.
 """
 
 import argparse
@@ -58,8 +58,10 @@ def rounds(
 
 
 def main() -> int:
-    """Decodes, tells, prints the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Decodes, and prints the report."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.slots", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--beams", type=int, default=3)

@@ -1,18 +1,18 @@
-"""Compiles the stages for an NVIDIA GPU that is not there, and tells what comes out.
+"""Compiles the stages for an NVIDIA GPU that need not be present, and reports what results.
 
-    python tools/compile_for_gpu.py --small                       # a minute or two
-    python tools/compile_for_gpu.py --target h200 --dtype bfloat16 --stages decode flow vocoder
-    python tools/compile_for_gpu.py --stages attend_fused attend_filled --target rtx4090
-    python tools/compile_for_gpu.py --recipes gpt_lora flow_lora --target rtx4090
+    python -m tools.compile_for_gpu --small                       # a minute or two
+    python -m tools.compile_for_gpu --target h200 --dtype bfloat16 --stages decode flow vocoder
+    python -m tools.compile_for_gpu --stages attend_fused attend_filled --target rtx4090
+    python -m tools.compile_for_gpu --recipes gpt_lora flow_lora --target rtx4090
 
-Nothing is run and no weights are made: shapes alone go to XLA's compiler for GPUs, with the
-description of a device out of `tools/gpu/targets` (h200, h100, a100, rtx4090, or the path of a
+Nothing is run and no weights are made: only shapes go to XLA's compiler for GPUs, with a device
+description from `tools/gpu/targets` (h200, h100, a100, rtx4090, or the path of a
 `GpuTargetConfigProto` as text). It answers: does every stage compile; how many kernels does a step
 have; what is copied in loops; how much memory; does float32 stay float32. It measures no time: its
-seconds are bytes and operations over a device's figures, and a cost for each launch.
+seconds are estimates from bytes and operations over a device's figures, plus a cost per launch.
 
 It needs JAX's plugin for CUDA (which brings ptxas) but no GPU; about 5 GB, best in an environment
-apart from the one that tests use, as JAX would look for a GPU in it:
+of its own, since JAX looks for a GPU wherever the plugin is installed:
 
     python3.12 -m venv gpu-compile
     gpu-compile/bin/pip install "jax[cuda12]==0.10.2" "flax==0.12.8" -e .
@@ -23,24 +23,24 @@ flow, three for the decoding loop, two to five for the vocoder. With `--small` t
 layers, the segment 128 codes, the flow three layers, and the vocoder is tiny: widths, and so the
 kinds of kernels, stay. A step of n layers has a + n b kernels; `--gpt_layers` gives other n.
 
-For each stage it prints: seconds to compile; bytes of arguments, results (and how much of them lies
-in place of an argument: donated) and scratch; custom calls; how often `.tf32` stands in the machine
-code (PTX), and tensor core instructions; what goes by way of the host. Then for what lies outside
-of loops, and for one turn of each loop: kernels, products, copies, conditionals; operations and
-bytes (of an array that is sliced or updated in place, the slice alone); launches, and how many lie
-in command buffers (CUDA graphs); the least time by bandwidth and arithmetic, and with launches; the
-kernels that move most. A copy of a cache is not always an op named `copy`: look for
-`input_transpose_fusion` and `input_concatenate_fusion` with megabytes in a turn of a loop.
+For each stage it prints: seconds to compile; bytes of arguments, results (and how many of them
+reuse a donated argument) and scratch; custom calls; the number of `.tf32` in the machine code (PTX)
+and of tensor core instructions; what passes through the host. Then, outside of loops and for one
+iteration of each loop: kernels, matrix products, copies, conditionals; operations and bytes (of an
+array that is sliced or updated in place, only the slice); launches, and how many of them are in
+command buffers (CUDA graphs); the lower bound of the time by bandwidth and arithmetic, without and
+with launches; the kernels that move most. A copy of a cache is not always an op named `copy`: look
+for `input_transpose_fusion` and `input_concatenate_fusion` with megabytes in an iteration.
 
-With `--recipes` it compiles training steps in place of stages, one for each bucket (of the recipe,
+With `--recipes` it compiles training steps instead of stages, one for each bucket (of the recipe,
 or `--buckets`), with the recipe's own batch, on clips that fill their bucket; `--set
-batch.pieces=2` changes a recipe. What is asked then is memory: the sum of arguments, results and
-scratch is what a step holds at once, and it is set beside the device's memory, of which JAX takes
-three quarters unless `XLA_PYTHON_CLIENT_MEM_FRACTION` says otherwise.
+batch.pieces=2` changes a recipe. The question then is memory: arguments, results and scratch
+together are what a step holds at once, printed beside the device's memory, of which JAX takes three
+quarters unless `XLA_PYTHON_CLIENT_MEM_FRACTION` is set.
 
-It cannot tell which form of a product wins on a device, which times them (`--triton on` makes
-every product a Triton fusion, `off` leaves it to cuBLAS: the truth lies between), nor cuDNN's
-scratch memory, nor whether results are right. Exit code: 1 if a stage fails to compile.
+It cannot predict which kernel autotuning would choose for a matrix product (`--triton on` makes
+every product a Triton fusion, `off` leaves it to cuBLAS: the truth is between), nor cuDNN's scratch
+memory, nor whether results are right. Exit code: 1 if a stage fails to compile.
 """
 
 import argparse
@@ -53,11 +53,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-# This tree's package before an installed one.
-sys.path[:0] = [str(ROOT), str(ROOT / "tools"), str(ROOT / "benchmarks")]
-
-import record  # noqa: E402
+from benchmarks import record
 
 STAGES = (
     *("semantic_encoder", "speaker_latents", "emotion_vector", "quantize", "style_encoder"),
@@ -72,12 +68,19 @@ SMALL_CODES = 128
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.compile_for_gpu",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--target", default="h200", help="h200, h100, a100, rtx4090, or a textproto's path")
     add("--stages", nargs="+", choices=STAGES + KERNELS, help="(by default all but the kernels)")
-    add("--recipes", nargs="+", metavar="NAME", help="training steps of these, in place of stages")
+    add(
+        "--recipes",
+        nargs="+",
+        metavar="NAME",
+        help="compile training steps of these instead of stages",
+    )
     add("--buckets", nargs="+", type=float, help="seconds of the rows of a batch (the recipe's)")
     add("--set", nargs="+", default=[], metavar="PATH=VALUE", help="changes of the recipes")
     add("--small", action="store_true", help="few layers and codes, for a check in a minute or two")
@@ -89,7 +92,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--codes", type=int, help="of the segment, 50 are a second (500; 128 with --small)")
     add("--prompt", type=float, default=15.0, help="seconds (15)")
     add("--steps", type=int, default=25, help="of the flow (25)")
-    add("--window", type=int, help="codes that slots have room for (256; 128 with --small)")
+    add("--window", type=int, help="codes that a slot can hold (256; 128 with --small)")
     add("--gpt_layers", type=int, help="fewer layers of the GPT")
     add("--triton", choices=("on", "off"), default="off", help="products as Triton fusions (off)")
     add("--flags", default="", help="more XLA_FLAGS")
@@ -123,25 +126,25 @@ def lacking() -> str | None:
     found = record.versions(("jax", "jaxlib", *record.PLUGINS))
     plugins = {name: version for name, version in found.items() if name.endswith("-plugin")}
     if not plugins:
-        return 'there is no plugin for CUDA: install "jax[cuda12]" or "jax[cuda13]"'
+        return 'no CUDA plugin is installed: install "jax[cuda12]" or "jax[cuda13]"'
     jaxlib = metadata.version("jaxlib")
     if jaxlib not in plugins.values():
-        told = ", ".join(f"{name} {version}" for name, version in plugins.items())
-        return f"a plugin must be of its jaxlib's version ({jaxlib}), installed is {told}"
+        installed = ", ".join(f"{name} {version}" for name, version in plugins.items())
+        return f"a plugin must have jaxlib's version ({jaxlib}), installed is {installed}"
     return None
 
 
 def compile_all(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
-    """Compiles the stages in turn, and tells each as it is done.
+    """Compiles the stages in turn, and prints each as it is done.
 
     Raises:
-        FileNotFoundError: for a target that there is not.
-        InputError: for a configuration that there is not, or that takes no fused attention.
+        FileNotFoundError: for an unknown target.
+        InputError: for an unknown configuration, or one that fused attention cannot serve.
     """
     # Not at the top: JAX must find its environment prepared.
-    from gpu import counting
-    from gpu.devices import target_device
-    from gpu.lowering import Lowering, Shapes
+    from tools.gpu import counting
+    from tools.gpu.devices import target_device
+    from tools.gpu.lowering import Lowering, Shapes
 
     names = [field.name for field in dataclasses.fields(Shapes)]
     shapes = Shapes(**{name: getattr(args, name) for name in names})
@@ -160,7 +163,8 @@ def compile_all(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
         if module is not None and stage in KERNELS:
             one["assembled"] = counting.assembled(dump, args.target)
         print(
-            counting.told(f"{stage} ({tag})", one, module, dump, args.target, args.top), flush=True
+            counting.format_stage(f"{stage} ({tag})", one, module, dump, args.target, args.top),
+            flush=True,
         )
         if args.dump and module is not None:
             args.dump.mkdir(parents=True, exist_ok=True)
@@ -176,18 +180,17 @@ def compile_all(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
 
 
 def compile_recipes(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
-    """Compiles a step of each recipe and bucket in turn, and tells each as it is done.
+    """Compiles a step of each recipe and bucket in turn, and prints each as it is done.
 
     Raises:
-        FileNotFoundError: for a target that there is not.
-        InputError: for a recipe or a key of one that there is not.
+        FileNotFoundError: for an unknown target.
+        InputError: for an unknown recipe, or an unknown key of one.
     """
     # Not at the top: JAX must find its environment prepared.
-    from gpu import counting, devices, training
-
     from indextts_jax.config import bundled_config
+    from tools.gpu import counting, devices, training
 
-    device, room = devices.target_device(args.target), devices.device_memory(args.target)
+    device, capacity = devices.target_device(args.target), devices.device_memory(args.target)
     pairs = (word.partition("=") for word in args.set)
     changes = {key: value for key, _, value in pairs}
     config = bundled_config(args.config)
@@ -197,7 +200,7 @@ def compile_recipes(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
         "flags": args.flags,
         "config": args.config,
         "changes": changes,
-        "device_memory": room,
+        "device_memory": capacity,
         "steps": {},
     }
     for name in args.recipes:
@@ -208,7 +211,7 @@ def compile_recipes(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
             )
             one |= {"rows": step.rows(bucket), "pieces": step.recipe.batch.pieces}
             title = f"{name}, {one['rows']} rows of {bucket:g} s ({args.target})"
-            print(counting.memory_told(title, one, room), flush=True)
+            print(counting.format_memory(title, one, capacity), flush=True)
             if args.dump and module is not None:
                 args.dump.mkdir(parents=True, exist_ok=True)
                 path = args.dump / f"{name}_{bucket:g}_{args.target}.hlo.txt"

@@ -1,13 +1,14 @@
 """Writes what the PyTorch reference computes for your own checkpoint, voice and text.
 
-    python tools/dump_reference.py --src checkpoints/ --dst golden --speaker voice.wav \\
-        --emotion sad.wav --text "The weather is fine today."
+    reference/bin/python -m tools.dump_reference --src checkpoints/ --dst golden \\
+        --speaker voice.wav --emotion sad.wav --text "The weather is fine today."
 
 The result is a golden directory: the prompts, `tensors/*.npz` by stage, what was chosen
 (`recipe.json`), and how it was made (`about.json`: versions, hashes of the published files, times).
 `python -m indextts_jax.validate --checkpoint DIR --golden DIR` compares this program with it.
 
-It runs where the reference is installed, not this program. An environment for it:
+It runs from the root of the project in an environment that holds the reference; this program need
+not be installed there. To make one:
 
     python3.11 -m venv reference
     reference/bin/pip install torch==2.13.0 transformers==5.2.0 numpy scipy librosa soundfile \\
@@ -17,8 +18,8 @@ It runs where the reference is installed, not this program. An environment for i
 (Without CUDA, torchaudio 2.11 may fail to load its `lib/_torchaudio.abi3.so`: remove that file,
 nothing here uses it.)
 
-The text goes to the tokenizer as it stands: write numbers and dates in words. Only the
-reference's own modules compute; each is loaded when its stage comes, and freed after it.
+The text goes to the tokenizer unchanged: write numbers and dates in words. Only the reference's own
+modules compute; each is loaded for its stage and freed after it.
 """
 
 import argparse
@@ -31,7 +32,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from golden.project import InputError
+from indextts_jax.errors import InputError
 
 TEXT = "Hello world, this is a test of the system."
 INSTALL = "see the top of tools/dump_reference.py for the environment"
@@ -50,7 +51,7 @@ PACKAGES = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; gives 0, 2 for bad input, 1 for a failure, 130 if interrupted."""
+    """Runs the command; returns 0, 2 for bad input, 1 for a failure, 130 if interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: it cleans up
     try:
         return _dump(_arguments(argv))
@@ -74,23 +75,29 @@ def _complain(message: str, code: int) -> int:
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.dump_reference",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--src", type=Path, required=True, help="folder of the published files")
+    add("--src", type=Path, required=True, help="directory of the published files")
     add("--dst", type=Path, required=True, help="golden directory to write")
     add("--speaker", type=Path, help="recording of the voice")
     add("--emotion", type=Path, help="recording of the emotion (by default the speaker's)")
     add("--text", default=TEXT, help=f"what is said (by default {TEXT!r})")
     add("--device", default="cpu", help="cpu, cuda or cuda:N (by default cpu)")
-    add("--stages", default="all", help="stages by name, with commas; those before come with them")
+    add(
+        "--stages",
+        default="all",
+        help="stages by name, with commas; the stages they need are added",
+    )
     add("--codes", type=int, default=48, help="most codes of a search (by default 48)")
     add("--steps", type=int, default=25, help="steps of the whole flow (by default 25)")
     add("--seed", type=int, default=0, help="of noise and draws (by default 0)")
-    add("--inputs", type=Path, help="a golden directory whose choices and prompts are used again")
+    add("--inputs", type=Path, help="a golden directory whose choices and prompts are reused")
     add("--force", action="store_true", help="replace --dst if it is a golden directory")
     for model in ("w2v_bert", "semantic_codec", "campplus", "bigvgan"):
-        add(f"--{model}", metavar="PATH", help="this model, where it lies outside --src")
+        add(f"--{model}", metavar="PATH", help="path of this model, if not in --src")
     return parser.parse_args(argv)
 
 
@@ -105,22 +112,22 @@ def _dump(args: argparse.Namespace) -> int:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
     versions = _versions()
-    torch, dump, values, reference, run = _modules()
-    if args.stages != "all" and (unknown := set(args.stages.split(",")) - set(values.STAGES)):
+    torch, directory, table, modules, recorder = _modules()
+    if args.stages != "all" and (unknown := set(args.stages.split(",")) - set(table.STAGES)):
         raise InputError(
-            f"--stages: unknown {', '.join(sorted(unknown))}; there are {', '.join(values.STAGES)}"
+            f"--stages: unknown {', '.join(sorted(unknown))}; there are {', '.join(table.STAGES)}"
         )
-    stages = values.closure(values.STAGES if args.stages == "all" else args.stages.split(","))
+    stages = table.closure(table.STAGES if args.stages == "all" else args.stages.split(","))
     _prepare(torch, args.device)
     models = ("w2v_bert", "semantic_codec", "campplus", "bigvgan")
-    request = dump.Request(
-        files=reference.Files(args.src, {model: getattr(args, model) for model in models}),
+    request = directory.Request(
+        files=modules.Files(args.src, {model: getattr(args, model) for model in models}),
         speaker=speaker,
         emotion=emotion,
         text=args.text,
         device=args.device,
         stages=stages,
-        limits=run.Limits(
+        limits=recorder.Limits(
             codes=args.codes,
             sampled=min(args.codes, 32),
             logits=None,
@@ -132,7 +139,7 @@ def _dump(args: argparse.Namespace) -> int:
         versions=versions,
     )
     start = time.perf_counter()
-    dump.write(request, args.dst, force=args.force, on_stage=_Progress(len(stages) + 1))
+    directory.write(request, args.dst, force=args.force, on_stage=_Progress(len(stages) + 1))
     size = sum(path.stat().st_size for path in args.dst.rglob("*") if path.is_file())
     print(f"{args.dst}: {len(stages)} stages, {size / 1e6:.1f} MB", end="")
     print(f", {time.perf_counter() - start:.0f} s")
@@ -155,14 +162,17 @@ class _Progress:
 
 
 def _modules() -> list[Any]:
-    """Torch and our modules over the reference.
+    """Torch and our modules on top of the reference.
 
     Raises:
         InputError: if the reference, or something it needs, is not installed.
     """
-    names = ("torch", "golden.dump", "golden.values", "golden.reference", "golden.run")
+    ours = ("golden.directory", "golden.table", "modules", "golden.recorder")
     try:
-        return [importlib.import_module(name) for name in names]
+        return [
+            importlib.import_module(name)
+            for name in ("torch", *(f"tools.reference.{name}" for name in ours))
+        ]
     except ImportError as error:
         raise InputError(
             f"the PyTorch reference cannot be imported here: {error}; install it with "
@@ -204,7 +214,7 @@ def _versions() -> dict[str, str]:
 
 
 def _prepare(torch: Any, device: str) -> None:
-    """Makes products of float32 numbers exact, and sees that the device is there."""
+    """Turns TF32 off, and checks that the device exists."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -1,25 +1,25 @@
-"""What an NVIDIA GPU says about this project: correctness, then speed, within some minutes.
+"""Checks this project on an NVIDIA GPU within some minutes: correctness, then speed.
 
-    python tools/gpu_check.py --minutes 9 --output gpu_check
-    python tools/gpu_check.py --minutes 9 --output more --only float16 --cache compiled
-    python tools/gpu_check.py --platform cpu --config tiny --minutes 3 --output trial
+    python -m tools.gpu_check --minutes 9 --output gpu_check
+    python -m tools.gpu_check --minutes 9 --output more --only float16 --cache compiled
+    python -m tools.gpu_check --platform cpu --config tiny --minutes 3 --output trial
 
-In order of value: the device (a plain error if JAX does not see it: never a CPU in its place); both
+Most important first: the device (an error if JAX does not see it; a CPU never replaces it); both
 golden sets in float32, plain and with fused attention; then, at the published sizes with random
 weights made on the device, first call and steady speed of codes, flow, vocoder and 10 s of speech,
-continuous batching, the kernels of a decoding step, in bfloat16, float32 and float16. Each is set
-beside the floor by the bandwidth and matrix peak measured in the same run.
+continuous batching, and the kernels of a decoding step, in bfloat16, float32 and float16. Each time
+is compared with the lower bound from the bandwidth and matrix peak measured in the same run.
 
-`OUTPUT/result.json` grows with every part; the last line printed is the same. Keep it as
-`benchmarks/results/DATE_gpu_check_DEVICE.json`. A part begins only if the time that it is thought
-to take is left (`--list` tells), so what was not reached is listed as such; a part that fails,
-crashes or hangs is listed by its error, and the others go on. Validation takes at most two fifths
-of the time. Logs of the child processes and the profiler's traces lie beside the result. Compiled
-programs are not kept, so that first calls tell what compiling costs; with `--cache DIR` they are,
-and a second run gets further.
+`OUTPUT/result.json` is written after every part; the last line printed is the same. Keep it as
+`benchmarks/results/DATE_gpu_check_DEVICE.json`. A part begins only if its estimated time is left
+(`--list` prints the estimates); parts without time are listed as not reached. A part that fails,
+crashes or hangs is listed with its error, and the others go on. Validation takes at most two fifths
+of the time. Logs of the child processes and the profiler's traces are beside the result. Compiled
+programs are not kept, so first calls include compiling; `--cache DIR` keeps them, and a second run
+gets further.
 
 Exit code: 0 if every part that ran is right, 1 if one failed, 2 without the device or for bad
-input. An interrupt (or SIGTERM) ends the child processes; what is known by then is told.
+input. After an interrupt (or SIGTERM) the child processes end and the results so far are printed.
 
 What the machine needs. No network, no published weights. Python 3.12, an NVIDIA driver, and JAX
 with a plugin of the same version (jax, jaxlib, jax-cuda13-plugin and jax-cuda13-pjrt 0.11.2, for
@@ -39,7 +39,7 @@ etils, humanize, prometheus-client, protobuf, psutil, simplejson, tensorstore an
 with wadler-lindig. Then on the machine with the GPU:
 
     pip install --no-index --no-deps --target site wheels/*.whl
-    PYTHONPATH=site python tools/gpu_check.py --minutes 9
+    PYTHONPATH=site python -m tools.gpu_check --minutes 9
 """
 
 import argparse
@@ -53,13 +53,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "benchmarks")]
-
-import record  # noqa: E402
-from gpu import parts as plan  # noqa: E402
-from gpu.options import CONFIGS, Options  # noqa: E402
-from gpu.schedule import (  # noqa: E402
+from benchmarks import record
+from tools import ROOT
+from tools.gpu import parts as plan
+from tools.gpu.options import CONFIGS, Options
+from tools.gpu.schedule import (
     DONE,
     FAILED,
     NOT_REACHED,
@@ -77,7 +75,9 @@ STATES = {DONE: "done", FAILED: "FAILED", NOT_REACHED: "not reached"}
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.gpu_check",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--minutes", type=float, default=9.0, help="for everything (by default 9)")
@@ -97,12 +97,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     every = [part.name for lane in lanes for part in lane]
     for word in args.only:
         if not any(word in name for name in every):
-            parser.error(f"--only: no part has {word!r} in its name; --list tells them all")
+            parser.error(f"--only: no part has {word!r} in its name; --list prints them all")
     return args
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """What the child processes are told."""
+    """The options that the child processes get."""
     return Options(
         platform=args.platform,
         config=args.config,
@@ -113,7 +113,7 @@ def options_of(args: argparse.Namespace) -> Options:
 
 
 def listing(args: argparse.Namespace) -> str:
-    """The parts that would run, with what each is thought to take, and the sum so far."""
+    """The parts that would run, with the estimate of each, and the sum so far."""
     first, lanes, speeds = planned(options_of(args), args.only)
     lines = [f"{first.estimate:5.0f} s  {first.name}"]
     for lane in lanes:
@@ -130,12 +130,17 @@ def starter(options: Options) -> Callable[[str], Child]:
     output = Path(options.output)
 
     def start(lane: str) -> Child:
-        paths = [ROOT, ROOT / "tools", ROOT / "benchmarks", os.environ.get("PYTHONPATH", "")]
+        paths = [ROOT, os.environ.get("PYTHONPATH", "")]
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(str(p) for p in paths if p))
         if lane.startswith("validate"):
             # Several processes share the device: none may take most of its memory at once.
             environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-        command = [sys.executable, "-m", "gpu.worker", json.dumps(dataclasses.asdict(options))]
+        command = [
+            sys.executable,
+            "-m",
+            "tools.gpu.worker",
+            json.dumps(dataclasses.asdict(options)),
+        ]
         return Child(command, output / f"{lane.replace(' ', '_')}.log", environment)
 
     return start
@@ -164,8 +169,8 @@ class Session:
             child.end()
 
     @contextlib.contextmanager
-    def heeding_signals(self) -> Iterator[None]:
-        """Whoever ends this process ends its children: none may hold the device after it."""
+    def handling_signals(self) -> Iterator[None]:
+        """Ends the children with this process: none may hold the device after it."""
         numbers = (signal.SIGTERM, signal.SIGINT)
         before = [signal.signal(number, self.interrupt) for number in numbers]
         try:
@@ -186,21 +191,21 @@ def check(args: argparse.Namespace, session: Session) -> dict[str, Any]:
     }
     del found["settings"]["output"]  # a path of this machine
 
-    def tell(outcome: dict[str, Any]) -> None:
+    def report(outcome: dict[str, Any]) -> None:
         found["parts"].append(outcome)
         found["interrupted"] = session.interrupted
         record.write(args.output / "result.json", found)
         print(line(outcome), file=sys.stderr, flush=True)
 
     first, validations, speeds = planned(options, args.only)
-    run_side_by_side([[first]], budget, start, tell, 1)
+    run_side_by_side([[first]], budget, start, report, 1)
     (opened,) = found["parts"]
     if opened["status"] != DONE:
         return found
     found["device"] = opened["result"]["device"]
     share = Budget(VALIDATION_SHARE * 60 * args.minutes, whole=budget)
-    run_side_by_side(validations, share, start, tell, args.processes)
-    run_side_by_side([speeds], budget, start, tell, 1)
+    run_side_by_side(validations, share, start, report, args.processes)
+    run_side_by_side([speeds], budget, start, report, 1)
     return found
 
 
@@ -224,13 +229,13 @@ SHOWN = (
 
 
 def line(outcome: dict[str, Any]) -> str:
-    """One part, for a screen."""
+    """One part as a line."""
     result = outcome.get("result", {})
     shown = [(name, result[name]) for name in SHOWN if name in result]
-    told = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in shown)
+    numbers = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in shown)
     error = " ".join(outcome.get("error", "").split())[:300]
     state = STATES.get(outcome["status"], outcome["status"])
-    return f"{outcome['part']:42} {state:12} {outcome.get('seconds', 0):7.1f} s  {told}{error}"
+    return f"{outcome['part']:42} {state:12} {outcome.get('seconds', 0):7.1f} s  {numbers}{error}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -240,7 +245,7 @@ def main(argv: list[str] | None = None) -> int:
         print(listing(args))
         return 0
     session = Session(args)
-    with session.heeding_signals():
+    with session.handling_signals():
         found = check(args, session)
     states = [outcome["status"] for outcome in found["parts"]]
     print("\n".join(map(line, found["parts"])))

@@ -1,15 +1,15 @@
-"""Judges recordings of known texts: word errors, likeness to a speaker, estimated quality.
+"""Judges recordings of known texts: word errors, speaker similarity, estimated quality.
 
-    python tools/judge_speech.py --manifest results.jsonl --asr whisper-base \\
+    python -m tools.judge_speech --manifest results.jsonl --asr whisper-base \\
         --speaker eres2net.ckpt --dnsmos --output judged.json
 
 A line of the manifest is an object with `audio` and `text`, and with `prompt` (a recording of the
-speaker) for the likeness; paths are relative to the manifest. Give at least one judge. Needs the
-extra `judge`; `docs/judging.md` says where the networks come from. What judges is read from local
-files: nothing is downloaded.
+speaker) for the similarity; paths are relative to the manifest. Give at least one judge. Needs the
+extra `judge`; `docs/judging.md` says where the networks come from. They are read from local files:
+nothing is downloaded.
 
-The table goes to the terminal; `--output` gets the same numbers and those of every clip. Exits with
-2 for bad input.
+Prints a table; `--output` writes the same numbers and those of every clip. Exits with 2 for bad
+input.
 """
 
 import argparse
@@ -60,15 +60,15 @@ def read_manifest(path: Path) -> list[dict[str, str]]:
             clip["prompt"] = str(path.parent / data["prompt"])
         clips.append(clip)
     if not clips:
-        raise InputError(f"{path} names no clips")
+        raise InputError(f"{path} lists no clips")
     return clips
 
 
 def open_panel(args: argparse.Namespace) -> Panel:
-    """The judges that are asked for.
+    """The judges that the arguments name.
 
     Raises:
-        InputError: for none, or files that are not there or hold something else.
+        InputError: if there are none, or a file is missing or of another kind.
     """
     if not (args.asr or args.speaker or args.dnsmos):
         raise InputError("give at least one judge: --asr, --speaker or --dnsmos")
@@ -100,13 +100,13 @@ def text_of(found: Sequence[Judged]) -> str:
         rows.append(["speaker similarity", f"{values['similarity']:.3f}"])
     if "quality" in values:
         rows.append(["DNSMOS OVRL", f"{values['quality']:.2f}"])
-    told = table(("what", "value"), rows)
+    text = table(("what", "value"), rows)
     worst = sorted((one for one in found if one.words), key=_errors, reverse=True)
     for one in worst[:WORST]:
         if one.words and one.words.errors:
-            told += f"\n\n{one.audio}: {one.words.errors} of {one.words.words} words"
-            told += f"\n  text   {one.text}\n  heard  {one.heard}"
-    return told
+            text += f"\n\n{one.audio}: {one.words.errors} of {one.words.words} words"
+            text += f"\n  text   {one.text}\n  heard  {one.heard}"
+    return text
 
 
 def _errors(one: Judged) -> tuple[float, int]:
@@ -117,10 +117,12 @@ def _errors(one: Judged) -> tuple[float, int]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Reads the arguments, judges, prints the table."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.judge_speech",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--manifest", required=True, type=Path, help="JSON lines: audio, text")
-    parser.add_argument("--asr", type=Path, help="folder of a Whisper model (CTranslate2)")
+    parser.add_argument("--asr", type=Path, help="directory of a Whisper model (CTranslate2)")
     parser.add_argument("--speaker", type=Path, help="checkpoint of ERes2Net")
     parser.add_argument("--dnsmos", action="store_true", help="estimate the quality")
     parser.add_argument("--language", default="en", help="of the texts; default en")

@@ -1,11 +1,11 @@
 """Runs every notebook from top to bottom on the small model of the tests.
 
-    python tools/run_notebooks.py
-    python tools/run_notebooks.py quickstart
+    python -m tools.run_notebooks
+    python -m tools.run_notebooks quickstart
 
-One cell of each, tagged "parameters", is replaced: it says what is downloaded, and where things
-lie. All else is what a reader runs. Nothing is installed, downloaded, or written to the notebooks;
-the work is done in a temporary folder. It needs the extra `test`.
+One cell of each, tagged "parameters", is replaced: it sets what is downloaded, and paths. The rest
+is what a reader runs. Nothing is installed, downloaded, or written to the notebooks; they run in a
+temporary directory. It needs the extra `test`.
 """
 
 import argparse
@@ -20,7 +20,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-ROOT = Path(__file__).resolve().parent.parent
+from tools import ROOT
+
 NOTEBOOKS = ROOT / "notebooks"
 TINY = ROOT / "tests" / "data" / "tiny"
 SPEAKER = ROOT / "indextts_jax" / "data" / "demo_speaker.wav"  # of 3 s
@@ -28,8 +29,8 @@ WORDS = ROOT / "tests" / "data" / "qwen" / "tiny"
 TIMEOUT = 600  # seconds for a cell
 TAG = "parameters"
 
-# What the cells say here; the names are those of the notebooks. `published` is a copy of the small
-# model's files, in the folder that a notebook runs in.
+# The replaced cells by notebook. `published` is a copy of the small model's files in the directory
+# where a notebook runs.
 PARAMETERS = {
     "quickstart": f"""
 DOWNLOAD = False
@@ -94,7 +95,7 @@ def prepared(path: Path) -> nbformat.NotebookNode:
 
 
 def execute(path: Path, folder: Path) -> float:
-    """Runs a notebook in a folder; gives the seconds that it took.
+    """Runs a notebook in a directory; returns its seconds.
 
     Raises:
         CellExecutionError: if a cell fails.
@@ -119,18 +120,20 @@ def execute(path: Path, folder: Path) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the notebooks that are named, or all; the exit code is 1 if one fails."""
+    """Runs the named notebooks, or all; the exit code is 1 if one fails."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.run_notebooks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = sorted(PARAMETERS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
     chosen = parser.parse_args(argv).names or names
     if unknown := set(chosen) - set(names):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    # What the cells call `python` is this one.
+    # Cells that call `python` get this interpreter.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    # As in the default run of the tests: nearly all of the time is compiling.
+    # As in the tests: nearly all of the time is compiling.
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     with tempfile.TemporaryDirectory(prefix="indextts_jax_notebooks_") as folder:
         os.environ["INDEXTTS_JAX_CACHE"] = str(Path(folder) / "cache")

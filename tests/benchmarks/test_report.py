@@ -1,21 +1,14 @@
 """The text for the README."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import plot
-import report
-
+from benchmarks import plot, report
 from indextts_jax.errors import InputError
 
 MACHINE = {"processor": "Abacus", "cores": 2, "python": "3.11"}
 
 
-def test_a_comparison_names_both_sides_and_their_ratio():
+def test_comparison_names_both_sides_and_ratio():
     side = {"median": 4.0, "spread": 0.5, "seconds": [4.0, 4.0]}
     stage = {"theirs": side, "ours": {**side, "median": 3.0}, "ratio": 0.75}
     about = {"torch": "2.13", "transformers": "5.2", "jax": "0.10", "flax": "0.12"}
@@ -56,16 +49,16 @@ def spoken(dtype="float32", repeats=1, batch=1, characters=7):
 
 
 @pytest.mark.parametrize(
-    ("repeats", "time", "told"), [(1, "4 s", "1 run after"), (2, "4 ± 0.5 s", "2 runs after")]
+    ("repeats", "time", "message"), [(1, "4 s", "1 run after"), (2, "4 ± 0.5 s", "2 runs after")]
 )
-def test_one_run_has_no_spread(repeats, time, told):
+def test_single_run_has_no_spread(repeats, time, message):
     text = report.run(spoken(repeats=repeats))
-    assert told in text
+    assert message in text
     start = f"| 7 characters | 5 s | 2.0 s | {time} | 9.0 s (5.0) | 2 |"
     assert f"{start} 25.0 (3.0 GB/s) | 1.5 | codes 2.0 | 1.0 GB |" in text
 
 
-def test_bars_of_two_dtypes_are_called_by_them():
+def test_bars_of_two_dtypes_are_labelled():
     (one,), two = (
         [text for text, _ in plot.bars(runs)]
         for runs in ([spoken()], [spoken(), spoken("bfloat16")])
@@ -79,18 +72,18 @@ def test_throughput_is_of_one_text_and_dtype():
     assert plot.throughput([*runs, spoken(batch=8)]) == [(1, 0.5), (4, 2.0)]
 
 
-def test_what_others_published_is_called_so():
+def test_published_figures_are_labelled():
     assert report.published().startswith("Published by others")
 
 
-def test_only_what_stands_between_the_marks_is_replaced(tmp_path):
+def test_only_text_between_marks_is_replaced(tmp_path):
     path = tmp_path / "README.md"
     path.write_text(f"one\n{report.START}\nold\n{report.END}\ntwo\n")
     report.put("new", path)
     assert path.read_text() == f"one\n{report.START}\nnew\n{report.END}\ntwo\n"
 
 
-def test_a_file_without_the_marks_stays(tmp_path):
+def test_file_without_marks_is_unchanged(tmp_path):
     path = tmp_path / "README.md"
     path.write_text("one\n")
     with pytest.raises(InputError, match="has no lines"):

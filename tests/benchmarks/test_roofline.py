@@ -1,15 +1,9 @@
 """The counts of the roofline, against those that were verified with a counter of operations."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import roofline
-from roofline import Cost, Peak
-
+from benchmarks import roofline
+from benchmarks.roofline import Cost, Peak
 from indextts_jax.config import bundled_config
 
 PUBLISHED = bundled_config("indextts2")
@@ -114,13 +108,13 @@ def test_the_whole_of_ten_seconds():
     assert total.flops / 2 == pytest.approx(9.15e12, rel=2e-3)
 
 
-def test_a_batch_reads_the_weights_once():
+def test_batch_reads_weights_once():
     one, many = (roofline.step(PUBLISHED, 100, 3, 4, rows) for rows in (1, 16))
     assert many.flops == 16 * one.flops
     assert many.bytes < 3 * one.bytes
 
 
-def test_a_floor_is_the_longer_time():
+def test_floor_is_longer_time():
     peak = Peak(flops=100.0, bandwidth=10.0)
     assert peak.floor(Cost(flops=200.0, bytes=10.0)) == 2
     assert peak.floor(Cost(flops=100.0, bytes=50.0)) == 5

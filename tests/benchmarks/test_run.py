@@ -1,36 +1,29 @@
 """The benchmark of this program: what is asked for, what is counted, and a run of it."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import cells
-import roofline
-import run
-from roofline import Peak
-
+from benchmarks import measurements, roofline, run
+from benchmarks.roofline import Peak
 from indextts_jax.config import RunConfig, bundled_config
 
 PUBLISHED = bundled_config("indextts2")
 
 
-def _request(**more) -> cells.Request:
+def _request(**more) -> measurements.Request:
     settings = {"characters": 28, "text": "", "prompt": 5.0, "steps": 25, "beams": 3}
-    return cells.Request(**{**settings, **more})
+    return measurements.Request(**{**settings, **more})
 
 
-def test_batches_are_timed_with_the_first_prompt_alone():
+def test_batches_use_first_prompt_only():
     args = run.arguments(["--random", "tiny", "--texts", "7,16", "--batch", "1,4,16"])
     first, second = (run.requests(args, prompt) for prompt in args.prompts)
     assert [(one.characters, one.rows) for one in first] == [(7, 1), (16, 1), (80, 4), (80, 16)]
     assert [(one.characters, one.rows) for one in second] == [(7, 1), (16, 1)]
 
 
-def test_the_length_of_the_text_decides_how_many_codes_there_are():
+def test_text_length_sets_number_of_codes():
     assert _request().settings.max_codes == 100
     assert _request(codes=7).settings.max_codes == 7
 
@@ -41,10 +34,10 @@ def no_weights(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_weights")
-def test_floors_add_up_what_each_step_takes():
+def test_floors_sum_over_steps():
     """At a bandwidth without end, the time of all multiply-adds."""
     peaks = {"float32": Peak(flops=1e9, bandwidth=float("inf"))}
-    least = cells.floors(PUBLISHED, RunConfig(), _request(prompt=10.0), 60, 500, peaks)
+    least = measurements.floors(PUBLISHED, RunConfig(), _request(prompt=10.0), 60, 500, peaks)
     flow = roofline.velocity(PUBLISHED, 861 + 860, 4).flops * 25
     assert least["flow"] == pytest.approx(
         (flow + roofline.regulator(PUBLISHED, 500, 860, 4).flops) / 1e9
@@ -54,10 +47,10 @@ def test_floors_add_up_what_each_step_takes():
 
 
 @pytest.mark.usefixtures("no_weights")
-def test_a_batch_costs_more_work_and_no_more_weights():
+def test_batch_adds_work_and_no_weights():
     peaks = {"float32": Peak(flops=1e15, bandwidth=1e9)}
-    one = cells.floors(PUBLISHED, RunConfig(), _request(), 10, 100, peaks)["codes"]
-    many = cells.floors(PUBLISHED, RunConfig(), _request(rows=16), 10, 100, peaks)["codes"]
+    one = measurements.floors(PUBLISHED, RunConfig(), _request(), 10, 100, peaks)["codes"]
+    many = measurements.floors(PUBLISHED, RunConfig(), _request(rows=16), 10, 100, peaks)["codes"]
     assert one < many < 2 * one
 
 
@@ -67,7 +60,7 @@ def test_bad_input_is_one_line(capsys):
 
 
 @pytest.mark.nightly
-def test_a_quick_run_of_the_tiny_sizes(tmp_path, capsys):
+def test_quick_run_of_tiny_sizes(tmp_path, capsys):
     path = tmp_path / "run.json"
     assert run.main(["--random", "tiny", "--quick", "--steps", "2", "--json", str(path)]) == 0
     found = json.loads(path.read_text())

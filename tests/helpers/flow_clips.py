@@ -18,7 +18,7 @@ KNOWN = ("loss", "condition")
 
 @functools.cache
 def reference() -> dict[str, np.ndarray]:
-    """Rows, draws, and what the PyTorch reference gives for them (`tools/make_flow_golden.py`)."""
+    """Rows, draws, and what the PyTorch reference gives for them (`tools/make/flow_losses.py`)."""
     with np.load(support.DATA / "training" / "flow.npz") as arrays:
         return {name: arrays[name] for name in arrays.files}
 

@@ -1,7 +1,7 @@
 """Damaged inputs for the readers of files, drawn at random, and what a reader may do with them.
 
 A reader may read, or refuse with one line. It may not crash, hang, run anything, or take more
-memory than there is. `tools/fuzz.py` runs the same for minutes.
+memory than there is. `tools/check/fuzz.py` runs the same for minutes.
 """
 
 import functools

@@ -15,7 +15,7 @@ COMPONENTS = ("conditioning", "gpt", "training_heads")
 
 @functools.cache
 def reference():
-    """The clips, and the losses of the PyTorch reference (`tools/make_training_golden.py`)."""
+    """The clips, and the losses of the PyTorch reference (`tools/make/gpt_losses.py`)."""
     with np.load(support.DATA / "training/gpt.npz") as arrays:
         return {name: arrays[name] for name in arrays.files}
 

@@ -1,7 +1,7 @@
 """How the notebooks are made; `tools/run_notebooks.py` runs them."""
 
 import ast
-import importlib.util
+import importlib
 import json
 import re
 from pathlib import Path
@@ -49,14 +49,7 @@ def assigned(tree: ast.Module) -> set[str]:
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
     pytest.importorskip("nbclient")
-    spec = importlib.util.spec_from_file_location(
-        "run_notebooks", ROOT / "tools" / "run_notebooks.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("tools.run_notebooks")
 
 
 def test_these_are_all(tool: ModuleType) -> None:

@@ -10,13 +10,10 @@ import jax
 import pytest
 
 from indextts_jax.config import bundled_config
+from tools import compile_for_gpu
+from tools.gpu import counting, devices, hlo_report, lowering, thunks, training
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "benchmarks")]
-
-import compile_for_gpu  # noqa: E402
-from gpu import counting, devices, hlo_report, lowering, thunks, training  # noqa: E402
-
 HLO = """\
 HloModule jit_run, is_scheduled=true, input_output_alias={ {0}: (0, {}, may-alias) }
 
@@ -82,7 +79,7 @@ body:
 """
 
 
-def test_what_a_turn_of_a_loop_does() -> None:
+def test_loop_body_kernels_and_bytes() -> None:
     outside, turn = hlo_report.Module(HLO).bodies()
     assert [kernel.name for kernel in outside.kernels] == ["copy.1"]
     assert (turn.trips, turn.depth, len(turn.condition)) == (5, 1, 1)
@@ -94,35 +91,35 @@ def test_what_a_turn_of_a_loop_does() -> None:
     assert kernels["put"].written == 4 * 8  # a row in place, not the whole array
 
 
-def test_what_is_donated_and_called() -> None:
+def test_module_donations_and_custom_calls() -> None:
     module = hlo_report.Module(HLO)
     assert module.aliased == 1
     assert module.targets == {"__cublas$gemm": 1}
     assert module.host_calls == []
 
 
-def test_products_without_the_highest_precision_are_seen() -> None:
+def test_float32_product_without_highest_precision_is_inexact() -> None:
     (_, turn) = hlo_report.Module(HLO.replace("HIGHEST", "DEFAULT")).bodies()
     assert not next(kernel for kernel in turn.kernels if kernel.name == "dot").exact
 
 
-def test_launches_in_command_buffers_are_counted_apart() -> None:
+def test_launches_in_command_buffers_are_counted_separately() -> None:
     program, loop = thunks.launches(THUNKS)
     assert (sum(program.kinds.values()), program.graphs) == (2, [])
     assert (sum(loop.kinds.values()), loop.graphs, loop.condition) == (3, [2], 1)
     assert loop.alone == 1
 
 
-def test_every_stage_that_can_be_asked_for_can_be_lowered() -> None:
+def test_every_stage_can_be_lowered() -> None:
     assert set(compile_for_gpu.STAGES + compile_for_gpu.KERNELS) == set(lowering.STAGES)
 
 
-def test_an_unknown_target_is_named() -> None:
+def test_unknown_target_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="a100, h100, h200, rtx4090 or a textproto's path"):
         devices.target_device("h900")
 
 
-def test_without_wheels_there_is_one_clear_line(
+def test_missing_wheels_are_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     versions = {"jax": "0.10.2", "jaxlib": "0.12.0", "jax-cuda12-plugin": "0.10.2"}
@@ -141,11 +138,11 @@ def test_without_wheels_there_is_one_clear_line(
     compile_for_gpu.lacking() is not None,
     reason=f"compiling for GPUs needs the CUDA wheels: {compile_for_gpu.lacking()}",
 )
-def test_a_stage_is_compiled(tmp_path: Path) -> None:
+def test_stage_compiles(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     flags = ["--small", "--stages", "vq2emb", "attend_filled", "--json", str(path)]
     done = subprocess.run(
-        [sys.executable, "tools/compile_for_gpu.py", *flags],
+        [sys.executable, "-m", "tools.compile_for_gpu", *flags],
         cwd=ROOT,
         env=dict(os.environ),
         capture_output=True,
@@ -162,7 +159,7 @@ def test_a_stage_is_compiled(tmp_path: Path) -> None:
     assert any("registers" in line for line in kernel["assembled"])
 
 
-def test_a_step_of_a_recipe_is_lowered_from_shapes_alone() -> None:
+def test_recipe_step_lowers_from_shapes() -> None:
     config = bundled_config("tiny")
     step = training.Step.of("gpt_lora", config, {"batch.seconds": "40"})
     assert step.rows(step.buckets[-1]) == 2
@@ -173,9 +170,9 @@ def test_a_step_of_a_recipe_is_lowered_from_shapes_alone() -> None:
     assert not any(leaf.donated for leaf in jax.tree.leaves((frozen, batch)))
 
 
-def test_what_a_step_holds_is_told_beside_the_device_s_memory() -> None:
-    room = devices.device_memory("rtx4090")
+def test_step_memory_is_compared_with_device() -> None:
+    capacity = devices.device_memory("rtx4090")
     sizes = {"argument": 10 * 10**9, "temp": 2 * 10**9, "output": 8 * 10**9, "alias": 8 * 10**9}
     assert counting.held(sizes) == 12 * 10**9
-    told = counting.memory_told("gpt_lora", {"bytes": sizes, "seconds": 1.0}, room)
-    assert "12.00 GB together, 47% of the device's 25.39 GB" in told
+    text = counting.format_memory("gpt_lora", {"bytes": sizes, "seconds": 1.0}, capacity)
+    assert "12.00 GB together, 47% of the device's 25.39 GB" in text

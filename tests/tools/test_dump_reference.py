@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import support
 
-TOOL = Path(__file__).parents[2] / "tools" / "dump_reference.py"
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("indextts") is not None, reason="the reference is installed here"
@@ -20,14 +20,18 @@ def refused(*arguments: str) -> str:
     """Runs the tool, which must refuse; gives its one line."""
     environment = {**os.environ, "PYTHONPATH": ""}
     done = subprocess.run(
-        [sys.executable, str(TOOL), *arguments], capture_output=True, text=True, env=environment
+        [sys.executable, "-m", "tools.dump_reference", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     return line
 
 
-def test_without_the_reference_it_says_what_to_install(tmp_path: Path) -> None:
+def test_missing_reference_names_the_install_command(tmp_path: Path) -> None:
     line = refused(
         f"--src={support.CHECKPOINTS}",
         f"--dst={tmp_path / 'golden'}",
@@ -38,7 +42,7 @@ def test_without_the_reference_it_says_what_to_install(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_prompt_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_prompt_is_named(tmp_path: Path) -> None:
     arguments = (f"--src={tmp_path}", f"--dst={tmp_path / 'golden'}")
     assert "give --speaker FILE" in refused(*arguments)
     assert "nowhere.wav: no such file" in refused(*arguments, "--speaker=nowhere.wav")

@@ -12,24 +12,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import golden_copies
 import numpy as np
 import pytest
 import support
 
+from benchmarks import roofline
+from importers.library import import_checkpoint
+from indextts_jax.validation.loading import OneByOne
+from tools import gpu_check
+from tools.gpu import correctness, parts, schedule, speed, step_profile, worker
+from tools.gpu.options import Options
+from tools.gpu.outcomes import DoesNotApply
+from tools.gpu.parts import Part
+from tools.gpu.schedule import Budget, Child
+
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "benchmarks")]
-
-import golden_copies  # noqa: E402
-import gpu_check  # noqa: E402
-import roofline  # noqa: E402
-from gpu import correctness, parts, schedule, speed, step_profile, worker  # noqa: E402
-from gpu.options import Options  # noqa: E402
-from gpu.outcomes import DoesNotApply  # noqa: E402
-from gpu.parts import Part  # noqa: E402
-from gpu.schedule import Budget, Child  # noqa: E402
-
-from importers.library import import_checkpoint  # noqa: E402
-from indextts_jax.validation.loading import OneByOne  # noqa: E402
 
 
 class Hand:
@@ -63,48 +61,48 @@ class Actor:
 
 def played(seconds: float, *plays: Part) -> tuple[list[dict[str, Any]], list[Actor]]:
     """The outcomes of parts within a budget, and the children that it took."""
-    clock, actors, told = Hand(), [], []
+    clock, actors, reported = Hand(), [], []
 
     def start(lane: str) -> Any:
         actors.append(Actor(clock))
         return actors[-1]
 
-    schedule.run_lane("lane", plays, Budget(seconds, clock), start, told.append)
-    return told, actors
+    schedule.run_lane("lane", plays, Budget(seconds, clock), start, reported.append)
+    return reported, actors
 
 
-def test_a_part_begins_only_if_its_time_is_left() -> None:
-    told, _ = played(
+def test_part_begins_only_with_its_time_left() -> None:
+    reported, _ = played(
         100,
         Part("first", "done", (70,), 50),
         Part("long", "done", (1,), 40),
         Part("short", "done", (1,), 20),
     )
-    assert [one["status"] for one in told] == ["done", "not reached", "done"]
-    assert told[1]["error"] == "needs about 40 s, 30 s were left"
+    assert [one["status"] for one in reported] == ["done", "not reached", "done"]
+    assert reported[1]["error"] == "needs about 40 s, 30 s were left"
 
 
-def test_a_part_that_is_cut_off_by_the_end_of_all_time_was_not_reached() -> None:
-    told, _ = played(100, Part("one", "done", (500,), 50), Part("two", "done", (1,), 1))
-    assert [one["status"] for one in told] == ["not reached", "not reached"]
+def test_part_cut_off_by_budget_counts_as_not_reached() -> None:
+    reported, _ = played(100, Part("one", "done", (500,), 50), Part("two", "done", (1,), 1))
+    assert [one["status"] for one in reported] == ["not reached", "not reached"]
 
 
-def test_a_crash_and_a_hang_lose_one_part_each() -> None:
-    told, actors = played(
+def test_crash_and_hang_lose_one_part_each() -> None:
+    reported, actors = played(
         10_000,
         Part("crashes", "crash", (1,), 1),
         Part("hangs", "done", (5_000,), 10),
         Part("fails", "failed", (1,), 1),
         Part("works", "done", (1,), 1),
     )
-    assert [one["status"] for one in told] == ["failed", "failed", "failed", "done"]
-    assert told[0]["error"] == "the process ended with -11"
-    assert told[1]["error"] == "no answer within 150 s"
+    assert [one["status"] for one in reported] == ["failed", "failed", "failed", "done"]
+    assert reported[0]["error"] == "the process ended with -11"
+    assert reported[1]["error"] == "no answer within 150 s"
     assert len(actors) == 3  # one more after the crash, one more after the hang
     assert actors[-1].ended
 
 
-def test_a_share_ends_with_the_whole() -> None:
+def test_share_ends_with_whole_budget() -> None:
     clock = Hand()
     whole = Budget(100, clock)
     share = Budget(40, clock, whole)
@@ -113,8 +111,8 @@ def test_a_share_ends_with_the_whole() -> None:
     assert share.left == 0
 
 
-def test_a_child_that_is_ended_because_of_an_interrupt_has_not_failed() -> None:
-    budget, told = Budget(100, Hand()), []
+def test_interrupted_child_has_not_failed() -> None:
+    budget, reported = Budget(100, Hand()), []
 
     class Interrupted(Actor):
         def ask(self, part: Part, seconds: float) -> dict[str, Any]:
@@ -122,8 +120,8 @@ def test_a_child_that_is_ended_because_of_an_interrupt_has_not_failed() -> None:
             raise ChildProcessError("the process ended with -9")
 
     plays = [Part("first", "done", (1,), 1), Part("second", "done", (1,), 1)]
-    schedule.run_lane("lane", plays, budget, lambda lane: Interrupted(Hand()), told.append)
-    assert [(one["status"], one["error"]) for one in told] == [
+    schedule.run_lane("lane", plays, budget, lambda lane: Interrupted(Hand()), reported.append)
+    assert [(one["status"], one["error"]) for one in reported] == [
         ("not reached", "interrupted"),
         ("not reached", "needs about 1 s, 0 s were left"),
     ]
@@ -147,7 +145,7 @@ def start(tmp_path: Path) -> Callable[[str], Child]:
     return lambda lane: Child(command, tmp_path / f"{lane}.log", dict(os.environ))
 
 
-def test_children_that_die_and_hang_are_told_apart(start: Callable[[str], Child]) -> None:
+def test_dead_and_hanging_children_differ(start: Callable[[str], Child]) -> None:
     child = start("one")
     assert child.ask(Part("", "done"), 20) == {"status": "done"}
     with pytest.raises(ChildProcessError, match="ended with 7; its log ends: it went wrong"):
@@ -157,13 +155,13 @@ def test_children_that_die_and_hang_are_told_apart(start: Callable[[str], Child]
 
 
 def test_lanes_run_side_by_side(start: Callable[[str], Child]) -> None:
-    told: list[dict[str, Any]] = []
+    reported: list[dict[str, Any]] = []
     lanes = [[Part(f"{n}", "done")] for n in range(3)]
-    schedule.run_side_by_side(lanes, Budget(20), start, told.append, 3)
-    assert {one["part"] for one in told} == {"0", "1", "2"}
+    schedule.run_side_by_side(lanes, Budget(20), start, reported.append, 3)
+    assert {one["part"] for one in reported} == {"0", "1", "2"}
 
 
-def test_an_error_is_an_outcome() -> None:
+def test_error_is_an_outcome() -> None:
     def refuse() -> dict[str, Any]:
         raise DoesNotApply("no kernels here")
 
@@ -174,16 +172,16 @@ def test_an_error_is_an_outcome() -> None:
     assert failed == {"status": "failed", "error": "ZeroDivisionError: division by zero"}
 
 
-def test_every_part_is_of_a_function_that_there_is(tmp_path: Path) -> None:
+def test_every_part_has_a_function(tmp_path: Path) -> None:
     table = worker.functions(Options(output=str(tmp_path)))
     every = [parts.device_part(), *itertools.chain(*parts.validations()), *parts.speeds((8, 32))]
     assert {part.function for part in every} == table.keys()
     assert len({part.name for part in every}) == len(every)
 
 
-def test_a_cpu_does_not_take_the_place_of_a_gpu(tmp_path: Path) -> None:
+def test_cpu_does_not_replace_gpu(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "tools/gpu_check.py", "--output", str(tmp_path)],
+        [sys.executable, "-m", "tools.gpu_check", "--output", str(tmp_path)],
         cwd=ROOT,
         env=dict(os.environ, JAX_PLATFORMS="cpu"),
         capture_output=True,
@@ -213,7 +211,7 @@ class Here:
         pass
 
 
-def test_a_run_on_a_cpu(
+def test_run_on_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The device, comparisons, one that needs a GPU, and a file that is damaged."""
@@ -240,7 +238,7 @@ def test_a_run_on_a_cpu(
     assert report["device"] == "CPU"
 
 
-def test_too_little_time_is_told_part_by_part(tmp_path: Path) -> None:
+def test_too_little_time_is_reported_by_part(tmp_path: Path) -> None:
     args = gpu_check.arguments(["--minutes", "0.01", "--output", str(tmp_path)])
     report = gpu_check.check(args, gpu_check.Session(args))
     assert [one["status"] for one in report["parts"]] == ["not reached"]
@@ -257,7 +255,7 @@ def test_bad_input_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
         assert complaint in capsys.readouterr().err
 
 
-def test_the_parts_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_prints_parts(capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu_check.main(["--list", "--only", "vocoder", "tiny fused cfm"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "    5 s  device",
@@ -268,8 +266,8 @@ def test_the_parts_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_an_interrupt_ends_the_children_and_tells_what_is_known(tmp_path: Path) -> None:
-    command = [sys.executable, "tools/gpu_check.py", "--output", str(tmp_path)]
+def test_interrupt_ends_children_and_reports_results(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tools.gpu_check", "--output", str(tmp_path)]
     environment = dict(os.environ, PYTHONSTARTUP="", PYTHONPATH=str(tmp_path))
     (tmp_path / "jax.py").write_text("import time; time.sleep(100)")  # a child that hangs
     with subprocess.Popen(
@@ -302,7 +300,7 @@ def test_codes_are_timed_and_profiled(tmp_path: Path, monkeypatch: pytest.Monkey
     assert step["top"][0]["us_per_step"] > 0
 
 
-def test_only_what_runs_at_every_step_is_of_the_step() -> None:
+def test_step_counts_only_what_runs_at_every_step() -> None:
     events = [step_profile.Event("prefill", 0, 500)]
     for n in range(4):
         events.append(step_profile.Event("dot", 1000 * n + 1000, 400))

@@ -1,21 +1,16 @@
 """The judge of recordings, with judges that are no networks."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-TOOLS = Path(__file__).parents[2] / "tools"
-sys.path.append(str(TOOLS))
-
-import judge_speech  # noqa: E402
-
-from indextts_jax.training.evaluation.judges import panel  # noqa: E402
-from indextts_jax.training.evaluation.judges.panel import Panel  # noqa: E402
-from indextts_jax.training.evaluation.judges.words import WordErrors  # noqa: E402
+from indextts_jax.training.evaluation.judges import panel
+from indextts_jax.training.evaluation.judges.panel import Panel
+from indextts_jax.training.evaluation.judges.words import WordErrors
+from tools import judge_speech
 
 
 @pytest.fixture
@@ -49,10 +44,10 @@ def test_numbers_and_the_worst_clips(
     monkeypatch.setattr(judge_speech, "open_panel", lambda args: judges)
     out = tmp_path / "judged.json"
     assert judge_speech.main(["--manifest", str(manifest), "--output", str(out)]) == 0
-    told = capsys.readouterr().out
+    text = capsys.readouterr().out
     for line in ("word error rate     16.67 %", "speaker similarity  1.000", "a.wav: 1 of 4 words"):
-        assert line in told
-    assert "b.wav:" not in told  # nothing is wrong with it
+        assert line in text
+    assert "b.wav:" not in text  # nothing is wrong with it
     found = json.loads(out.read_text())
     assert found["summary"]["clips"] == 2
     assert found["summary"]["wer"] == pytest.approx(1 / 6)
@@ -61,21 +56,21 @@ def test_numbers_and_the_worst_clips(
 
 
 @pytest.mark.parametrize(
-    ("lines", "argv", "told"),
+    ("lines", "argv", "text"),
     [
         ("{}", ["--dnsmos"], "results.jsonl, line 1: expected an object with audio and text"),
         ("\n[1", ["--dnsmos"], "results.jsonl, line 2: Expecting"),
-        ("", ["--dnsmos"], "results.jsonl names no clips"),
+        ("", ["--dnsmos"], "results.jsonl lists no clips"),
         ('{"audio": "a", "text": "b"}', [], "give at least one judge: --asr, --speaker or"),
         ('{"audio": "a", "text": "b"}', ["--asr", "none"], "there is no model.bin"),
         ('{"audio": "a", "text": "b"}', ["--speaker", "none"], "none: there is no such file"),
     ],
 )
-def test_what_is_wrong_is_one_line(
-    manifest: Path, lines: str, argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_bad_input_is_one_line(
+    manifest: Path, lines: str, argv: list[str], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest.write_text(lines)
     assert judge_speech.main(["--manifest", str(manifest), *argv]) == 2
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1
-    assert told in error[0]
+    assert text in error[0]

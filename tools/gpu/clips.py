@@ -44,7 +44,7 @@ class Clips:
         config: ModelConfig,
         tokens_per_second: float = TOKENS_PER_SECOND,
     ) -> "Clips":
-        """So many clips of one length."""
+        """That many clips of one length."""
         made = (clip(n, seconds, config, tokens_per_second) for n in range(count))
         return cls(tuple(made), config)
 

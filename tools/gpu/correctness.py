@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import record
-from gpu.options import Options
-from gpu.outcomes import DoesNotApply, Wrong
-from gpu.parts import GOLDEN_SETS
 
+from benchmarks import record
 from importers.library import import_checkpoint
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import devices
@@ -31,29 +28,32 @@ from indextts_jax.validation.report import (
     run_stage,
 )
 from indextts_jax.validation.stages import STAGES
+from tools.gpu.options import Options
+from tools.gpu.outcomes import DoesNotApply, Wrong
+from tools.gpu.parts import GOLDEN_SETS
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 SETS = {name: DATA / name for name in GOLDEN_SETS}
 
 
 def open_device(options: Options) -> jax.Device:
-    """The device that was asked for, and never another.
+    """The requested device, never another.
 
     Raises:
-        InputError: if JAX does not see it; with JAX's own warnings, as that a plugin is older than
-            its jaxlib, and the versions of both.
+        InputError: if JAX does not see it; with JAX's own warnings (a plugin that is older than
+            its jaxlib, say) and the versions of both.
     """
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             device = devices.choose(options.platform)
         except InputError as error:
             found = record.versions(("jax", "jaxlib", *record.PLUGINS))
-            said = "; ".join(" ".join(str(one.message).split()) for one in heard)
+            said = "; ".join(" ".join(str(one.message).split()) for one in caught)
             raise InputError(
-                f"{error}; a plugin must be of its jaxlib's version, installed are "
+                f"{error}; a plugin must have jaxlib's version, installed are "
                 f"{', '.join(f'{name} {version}' for name, version in found.items())}"
-                + (f"; JAX said: {said}" if said else "")
+                + (f"; JAX's warnings: {said}" if said else "")
             ) from error
     if options.cache:
         jax.config.update("jax_compilation_cache_dir", options.cache)
@@ -80,7 +80,7 @@ def device(options: Options) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Fused:
-    """Gives the models of another loader, with fused attention."""
+    """Loads the models of another loader with fused attention."""
 
     load: OneByOne
 
@@ -124,7 +124,7 @@ def validate(options: Options, name: str, form: str, file: str) -> dict[str, Any
 
     Raises:
         Wrong: with the arrays that differ.
-        DoesNotApply: where there is no fused attention.
+        DoesNotApply: if the device has no fused attention.
     """
     chosen = open_device(options)
     fused = form == "fused"

@@ -1,4 +1,4 @@
-"""Compiles a lowered stage, counts what the program does, and sets it beside a device's figures."""
+"""Compiles a lowered stage, counts what the program does, and estimates its time on a device."""
 
 import os
 import re
@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from gpu.hlo_report import Body, Kernel, Module
-from gpu.thunks import Launches, launches
 
-# What a device reaches: bytes a second; operations a second of halves, of exact float32, of TF32
-# (dense).
+from tools.gpu.hlo_report import Body, Kernel, Module
+from tools.gpu.thunks import Launches, launches
+
+# What a device reaches: bytes a second; dense operations a second in half precision, in exact
+# float32, in TF32.
 PEAKS = {
     "h200": (4.3e12, 790e12, 55e12, 390e12),
     "h100": (3.0e12, 700e12, 55e12, 350e12),
     "a100": (1.8e12, 280e12, 17e12, 140e12),
     "rtx4090": (0.92e12, 150e12, 60e12, 75e12),
 }
-# Seconds, guessed: a launch; one in a CUDA graph; asking the host whether a loop goes on.
+# Seconds, estimated: a launch; one in a CUDA graph; the host's check whether a loop continues.
 LAUNCH, IN_GRAPH, STOP = 2.5e-6, 1.3e-6, 12e-6
 CAPABILITIES = {"a100": "sm_80", "rtx4090": "sm_89"}  # of ptxas; the others are sm_90a
 
@@ -42,7 +43,7 @@ def compiled_stage(
         lowered = lower()
         lowering = time.perf_counter() - start
         made = lowered.compile()
-    except Exception as error:  # whatever JAX or XLA raise: it is the result
+    except Exception as error:  # the error is the result
         traceback.print_exc()
         return {"error": f"{type(error).__name__}: {str(error)[:2000]}"}, None
     seconds = time.perf_counter() - start
@@ -84,7 +85,7 @@ def assembled(dump: Path, target: str) -> list[str]:
 
 
 def bodies(module: Module, dump: Path, target: str) -> list[dict[str, Any]]:
-    """Figures of what lies outside of loops, then of a turn of each loop."""
+    """Figures of the code outside of loops, then of one iteration of each loop."""
     return [_figures(body, run, target) for body, run in _with_launches(module, dump)]
 
 
@@ -99,13 +100,13 @@ def _with_launches(module: Module, dump: Path) -> list[tuple[Body, Launches | No
 
 
 def _figures(body: Body, run: Launches | None, target: str) -> dict[str, Any]:
-    bandwidth, halves, exact, tf32 = PEAKS.get(target, PEAKS["h200"])
+    bandwidth, half, exact, tf32 = PEAKS.get(target, PEAKS["h200"])
 
     def work(kernel: Kernel) -> float:
         if "f32" in kernel.kinds:
             speed = exact if kernel.exact else tf32
         else:
-            speed = halves if kernel.kinds else exact
+            speed = half if kernel.kinds else exact
         return max(kernel.bytes / bandwidth, kernel.flops / speed)
 
     loop = body.depth > 0
@@ -140,10 +141,10 @@ def _moved_as_fusions(body: Body) -> float:
     return sum(k.bytes for k in body.kernels if any(name in k.name for name in names))
 
 
-def told(
+def format_stage(
     title: str, one: dict[str, Any], module: Module | None, dump: Path, target: str, top: int
 ) -> str:
-    """A stage, for a screen; `top` kernels of each loop, by bytes."""
+    """A stage as lines of text; `top` kernels of each loop, by bytes."""
     if module is None:
         return f"\n== {title}: FAILS: {one['error']}"
     sizes = {name: _bytes(count) for name, count in one["bytes"].items()}
@@ -152,7 +153,7 @@ def told(
         f"   arguments {sizes['argument']}, results {sizes['output']} of which {sizes['alias']} in "
         f"place of arguments, scratch {sizes['temp']}",
         f"   {one['custom_calls']}; tf32 {one['tf32']}, tensor core instructions "
-        f"{one['tensor_core_instructions']}, by way of the host: {one['host_calls'] or 'nothing'}",
+        f"{one['tensor_core_instructions']}, through the host: {one['host_calls'] or 'nothing'}",
         *(f"   {line}" for line in one.get("assembled", [])),
     ]
     for body, run in _with_launches(module, dump):
@@ -162,17 +163,17 @@ def told(
     return "\n".join(lines)
 
 
-def memory_told(title: str, one: dict[str, Any], room: int) -> str:
-    """What a program holds at once beside the memory of the device, for a screen."""
+def format_memory(title: str, one: dict[str, Any], capacity: int) -> str:
+    """The memory that a program holds at once, beside that of the device, as lines of text."""
     if "error" in one:
         return f"\n== {title}: FAILS: {one['error']}"
     sizes = one["bytes"]
     total = held(sizes)
     return (
         f"\n== {title}: {one['seconds']} s to compile\n   arguments {_bytes(sizes['argument'])}, "
-        f"scratch {_bytes(sizes['temp'])}, results that lie in place of no argument "
+        f"scratch {_bytes(sizes['temp'])}, results that reuse no argument "
         f"{_bytes(sizes['output'] - sizes['alias'])}: {_bytes(total)} together, "
-        f"{total / room:.0%} of the device's {_bytes(room)}"
+        f"{total / capacity:.0%} of the device's {_bytes(capacity)}"
     )
 
 
@@ -182,13 +183,13 @@ def held(sizes: Mapping[str, int]) -> int:
 
 
 def _body_lines(body: Body, one: dict[str, Any], top: int) -> list[str]:
-    turns = f"a turn of {one['loop']} ({one['trips'] or 'open'} turns)"
+    iteration = f"one iteration of {one['loop']} (of {one['trips'] or 'an open number'})"
     launched = ""  # XLA dumps no sequence of a program with hardly a launch
     if one["launches"] is not None:
         graphs = f"{one['in_graphs']} in {one['graphs']} graphs"
         launched = f"; launched {one['launches']}, of which {graphs}"
     lines = [
-        f"   {'outside of loops' if one['loop'] is None else turns}: {one['kernels']} kernels "
+        f"   {'outside of loops' if one['loop'] is None else iteration}: {one['kernels']} kernels "
         f"({one['products']} products, {one['copies']} copies of {_bytes(one['copied'])}, "
         f"{_bytes(one['transposed_or_concatenated'])} in transposes and concatenations, "
         f"{one['conditionals']} conditionals, {one['condition']} in the condition); "

@@ -1,4 +1,4 @@
-"""Devices that are not there: their descriptions are data, in `targets/`."""
+"""Devices that need not be present: their descriptions are data, in `targets/`."""
 
 import re
 from pathlib import Path

@@ -8,8 +8,8 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from gpu.hlo_text import Instruction, instruction
-from gpu.hlo_text import flops as flops_of
+from tools.gpu.hlo_text import Instruction, instruction
+from tools.gpu.hlo_text import flops as flops_of
 
 FREE = {
     "parameter",
@@ -51,10 +51,10 @@ class Kernel:
 
 @dataclasses.dataclass
 class Body:
-    """What runs in turn: the program outside of its loops, or one turn of a loop."""
+    """A sequence of kernels: the program outside of its loops, or one loop iteration."""
 
     name: str
-    trips: int | None  # none: it ends when its condition says so
+    trips: int | None  # None if only its condition ends it
     depth: int
     kernels: list[Kernel]
     condition: list[Kernel]
@@ -86,7 +86,7 @@ class Module:
 
     @property
     def aliased(self) -> int:
-        """Results that lie where an argument was."""
+        """The number of results that reuse a donated argument."""
         head = self.text.split("\n", 1)[0]
         found = re.search(r"input_output_alias=\{(.*?)\},? ?(?:entry_|alias_|buffer|$)", head)
         return found[1].count("alias") if found else head.count("-alias)")
@@ -145,7 +145,7 @@ class Module:
                     "true_computation", "false_computation"
                 )
                 parts = []
-                for branch in names:  # the cheapest counts: what is rare lies in the others
+                for branch in names:  # the cheapest counts: the others run rarely
                     part = Body(branch, 1, depth, [], [], 0)
                     self._fill(branch, part, depth, [])
                     parts.append(part)

@@ -22,7 +22,7 @@ from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.settings import SamplingConfig
 
 PREFIX = 80  # keys of conditioning and text in the kernel that is compiled alone
-KERNEL_ROOM = 512  # codes that its cache has room for
+KERNEL_CODES = 512  # capacity of its cache
 ENCODER_RATE = 16_000  # Hz, of what the encoders hear
 
 
@@ -39,7 +39,7 @@ class Shapes:
     codes: int = 500  # of the segment; 50 are a second
     prompt: float = 15.0  # seconds
     steps: int = 25  # of the flow
-    window: int = 256  # codes that slots have room for
+    window: int = 256  # codes that a slot can hold
     gpt_layers: int | None = None
 
 
@@ -142,8 +142,8 @@ class Lowering:
     @property
     def span(self) -> int:
         """Mel frames of prompt and segment together, padded."""
-        heard = int(self.shapes.prompt * self.config.mel.sample_rate) // self.config.mel.hop
-        return flow_size(self.buckets, heard + self._frames, self._frames)
+        prompt = int(self.shapes.prompt * self.config.mel.sample_rate) // self.config.mel.hop
+        return flow_size(self.buckets, prompt + self._frames, self._frames)
 
     @property
     def _frames(self) -> int:
@@ -262,7 +262,7 @@ class Lowering:
     def filled(self) -> Any:
         """The decoding loop's Pallas kernel alone."""
         heads, beams = self.config.gpt.heads, self.shapes.beams
-        width, room = self.config.gpt.width // heads, KERNEL_ROOM * beams
+        width, capacity = self.config.gpt.width // heads, KERNEL_CODES * beams
         one = self.array(1, heads, beams, width, dtype=self.half)
 
         def run(query: Any, key: Any, value: Any, *caches: Any) -> Any:
@@ -273,8 +273,8 @@ class Lowering:
             keys = self.array(1, heads, width, size, dtype=self.half)
             return keys, self.array(1, heads, size, width, dtype=self.half), self.integers(1)
 
-        allowed = self.array(1, beams, room, dtype="bool")
-        return _alone(run, one, one, one, *entries(PREFIX), *entries(room), allowed)
+        allowed = self.array(1, beams, capacity, dtype="bool")
+        return _alone(run, one, one, one, *entries(PREFIX), *entries(capacity), allowed)
 
 
 def _alone(function: Callable[..., Any], *arrays: Any) -> Any:

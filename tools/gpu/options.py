@@ -13,7 +13,7 @@ class Options:
     config: str = "published"
     output: str
     repeats: int = 5
-    cache: str | None = None  # folder of compiled programs, kept between runs
+    cache: str | None = None  # directory of compiled programs, reused by later runs
 
     @property
     def codes(self) -> int:

@@ -4,11 +4,11 @@ from typing import Any
 
 
 class DoesNotApply(Exception):
-    """A part that makes no sense here, and is no fault: fused attention on a CPU, for instance."""
+    """A part that does not apply here, such as fused attention on a CPU; not a failure."""
 
 
 class Wrong(Exception):
-    """A part that ran to its end and found numbers that are not right; they are kept."""
+    """A part that finished and found wrong numbers, which it carries."""
 
     def __init__(self, message: str, result: dict[str, Any]):
         super().__init__(message)

@@ -36,8 +36,8 @@ class Part:
 
 
 # Seconds on an H200 with 16 cores: guesses from what compiling took on slower cores, as nothing
-# was measured when they were written. The results tell what each part took. A part after another
-# that compiled the same programs costs less: an utterance follows flow and vocoder.
+# was measured when they were written. The results hold what each part took. A part that follows
+# another with the same programs costs less: an utterance follows flow and vocoder.
 ESTIMATES = {
     "validate": 12,
     "peaks": 8,
@@ -52,7 +52,7 @@ ESTIMATES = {
 
 
 def device_part() -> Part:
-    """The first part, without which there are no others."""
+    """The first part, which all others need."""
     return Part(DEVICE, "device", (), 5)
 
 
@@ -70,7 +70,7 @@ def validations() -> list[list[Part]]:
 
 
 def speeds(batches: tuple[int, ...]) -> list[Part]:
-    """Times at the full sizes, which one process takes in turn."""
+    """Measurements at the full sizes, one after another in one process."""
 
     def part(what: str, dtype: str, form: str = PLAIN, *more: int) -> Part:
         name = " ".join(map(str, (what, *more, dtype, form)))

@@ -17,15 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gpu.parts import Part
+from tools.gpu.parts import Part
 
 DONE, FAILED, SKIPPED, NOT_REACHED = "done", "failed", "does not apply", "not reached"
-TAIL = 1500  # characters of a dead child's log that are kept
+TAIL = 1500  # characters of a dead child's log that are reported
 
 
 @dataclasses.dataclass
 class Budget:
-    """Seconds until everything must be over; a share of another ends with it at the latest."""
+    """Seconds until everything must end; a share of another budget ends no later than that one."""
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
@@ -45,11 +45,11 @@ class Budget:
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody wants an end now."""
+        """Whether the work was asked to end now."""
         return self._stopped or (self.whole is not None and self.whole.stopped)
 
     def stop(self) -> None:
-        """Leaves no more time."""
+        """Asks the work to end now."""
         self._stopped = True
 
 
@@ -80,7 +80,7 @@ class Child:
         self._lines.put(None)
 
     def ask(self, part: Part, seconds: float) -> dict[str, Any]:
-        """The answer; `TimeoutError` and `ChildProcessError` say that this child is no more."""
+        """The answer; after `TimeoutError` or `ChildProcessError` this child has ended."""
         assert self._process.stdin is not None
         request = {"function": part.function, "arguments": part.arguments}
         try:
@@ -101,25 +101,27 @@ class Child:
         return answer
 
     def end(self) -> None:
-        """Ends the process, whatever it does."""
+        """Kills the process."""
         with contextlib.suppress(OSError):
             self._process.kill()
         self._process.wait()
 
 
 Start = Callable[[str], Child]  # of a lane's name
-Tell = Callable[[dict[str, Any]], None]
+Report = Callable[[dict[str, Any]], None]
 
 
-def run_lane(name: str, parts: Sequence[Part], budget: Budget, start: Start, tell: Tell) -> None:
-    """Each part in turn, as far as there is time; `tell` is given every outcome at once."""
+def run_lane(
+    name: str, parts: Sequence[Part], budget: Budget, start: Start, report: Report
+) -> None:
+    """Each part in turn, as far as there is time; `report` gets every outcome as it comes."""
     child: Child | None = None
     try:
         for part in parts:
             left = budget.left
             if left < part.estimate:
                 why = f"needs about {part.estimate:.0f} s, {max(left, 0):.0f} s were left"
-                tell({"part": part.name, "status": NOT_REACHED, "error": why})
+                report({"part": part.name, "status": NOT_REACHED, "error": why})
                 continue
             begun = budget.clock()
             try:
@@ -127,7 +129,7 @@ def run_lane(name: str, parts: Sequence[Part], budget: Budget, start: Start, tel
                 outcome = child.ask(part, min(part.limit, left))
             except TimeoutError as error:
                 child = None
-                # Out of time altogether is not the part's fault.
+                # The whole budget ended, which is not the part's failure.
                 late = left <= part.limit
                 outcome = {"status": NOT_REACHED if late else FAILED, "error": str(error)}
             except ChildProcessError as error:
@@ -138,25 +140,25 @@ def run_lane(name: str, parts: Sequence[Part], budget: Budget, start: Start, tel
             except OSError as error:
                 outcome = {"status": FAILED, "error": f"{type(error).__name__}: {error}"}
             seconds = round(budget.clock() - begun, 2)
-            tell({"part": part.name, "seconds": seconds, **outcome})
+            report({"part": part.name, "seconds": seconds, **outcome})
     finally:
         if child is not None:
             child.end()
 
 
 def run_side_by_side(
-    lanes: Sequence[Sequence[Part]], budget: Budget, start: Start, tell: Tell, processes: int
+    lanes: Sequence[Sequence[Part]], budget: Budget, start: Start, report: Report, processes: int
 ) -> None:
-    """Lanes at once, so many at most; the first to raise is heard when all have ended."""
+    """Runs lanes in up to `processes` processes; the first error is raised when all have ended."""
     lock = threading.Lock()
 
-    def tell_in_turn(outcome: dict[str, Any]) -> None:
+    def report_locked(outcome: dict[str, Any]) -> None:
         with lock:
-            tell(outcome)
+            report(outcome)
 
     with ThreadPoolExecutor(max(1, processes)) as pool:
         runs = [
-            pool.submit(run_lane, lane[0].name, lane, budget, start, tell_in_turn)
+            pool.submit(run_lane, lane[0].name, lane, budget, start, report_locked)
             for lane in lanes
             if lane
         ]

@@ -12,26 +12,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cells
 import jax
 import jax.numpy as jnp
-import models
 import numpy as np
-import roofline
-import slots
-import timing
-from gpu import step_profile
-from gpu.correctness import open_device
-from gpu.options import Options
-from gpu.outcomes import DoesNotApply, Wrong
-from sides import ours
-from work import CODES_PER_SECOND, PROMPT_STAGES, Work, inputs
 
+from benchmarks import measurements, models, record, roofline, slots
+from benchmarks.workers import ours
+from benchmarks.workload import CODES_PER_SECOND, PROMPT_STAGES, Work, inputs
 from indextts_jax.engine import acoustic, decoding, seeds
 from indextts_jax.runtime import devices
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.precision import check_kernels
 from indextts_jax.utils.stopwatch import Clock
+from tools.gpu import step_profile
+from tools.gpu.correctness import open_device
+from tools.gpu.options import Options
+from tools.gpu.outcomes import DoesNotApply, Wrong
 
 SPEAKING = ("gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
 ANALYSIS = ("semantic_encoder", "semantic_codec", "style_encoder", "conditioning")
@@ -52,9 +48,9 @@ class Speed:
         return chosen
 
     @functools.cached_property
-    def compilations(self) -> cells.Compilations:
+    def compilations(self) -> measurements.Compilations:
         """What the compiler takes."""
-        return cells.Compilations()
+        return measurements.Compilations()
 
     @functools.cache  # noqa: B019  (the worker has one, to its end)
     def random(self, dtype: str, analysis: bool = False) -> Model:
@@ -100,7 +96,7 @@ class Speed:
         model, weights = self.model(dtype, form)
         work = self.work(self.options.codes if name == "codes" else self.options.utterance)
         run = ours.call(name, model, work, inputs(name, work, ours.sizes(model.config)))
-        times, found = cells.timed(
+        times, found = measurements.timed(
             lambda: jax.block_until_ready(run()), self.options.repeats, self.compilations
         )
         (array,) = found.values()
@@ -136,10 +132,12 @@ class Speed:
         """The least that these stages (or all) take by the measured peaks, and the ratio to it."""
         dtypes = {model.run.compute_dtype(name) for name in ("gpt", "dit", "vocoder")}
         peaks = {dtype: self.peak(dtype) for dtype in dtypes}
-        request = cells.Request(
+        request = measurements.Request(
             characters=0, text="", prompt=work.prompt, steps=work.steps, beams=work.beams, rows=rows
         )
-        least = cells.floors(model.config, model.run, request, work.tokens, work.codes, peaks)
+        least = measurements.floors(
+            model.config, model.run, request, work.tokens, work.codes, peaks
+        )
         floor = sum(least[name] for name in names or least)
         return {"floor": floor, "over_floor": seconds / floor}
 
@@ -181,14 +179,14 @@ class Speed:
             spent.append(clock.seconds)
             return wave
 
-        times, wave = cells.timed(once, self.options.repeats, self.compilations)
+        times, wave = measurements.timed(once, self.options.repeats, self.compilations)
         result = {
             "weights_seconds": weights,
             "audio": work.seconds,
             **times,
             "real_time_factor": times["median"] / work.seconds,
             "stages": {
-                name: timing.summary([one[name] for one in spent[1:]])["median"]
+                name: record.summary([one[name] for one in spent[1:]])["median"]
                 for name in spent[0]
             },
             **self.against_floor(times["median"], model, work),
@@ -208,7 +206,7 @@ class Speed:
         first = time.perf_counter() - start
         compiling = self.compilations.seconds - before
         rounds = [decode(rows) for _ in range(self.options.repeats)]
-        times = timing.summary([seconds for _, seconds in rounds])
+        times = record.summary([seconds for _, seconds in rounds])
         count = rounds[0][0]
         return {
             "weights_seconds": weights,
@@ -228,7 +226,7 @@ class Speed:
         found: dict[str, Any] = {}
         for name in PROMPT_STAGES:
             run = ours.call(name, model, work, inputs(name, work, ours.sizes(model.config)))
-            found[name], _ = cells.timed(
+            found[name], _ = measurements.timed(
                 lambda run=run: jax.block_until_ready(run()),
                 self.options.repeats,
                 self.compilations,

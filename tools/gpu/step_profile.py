@@ -1,4 +1,4 @@
-"""What a trace of JAX's profiler tells about one step of a loop: kernels and their time."""
+"""Kernels and times of one step of a loop, from a trace of JAX's profiler."""
 
 import collections
 import dataclasses
@@ -26,7 +26,7 @@ def events(path: Path) -> dict[str, list[Event]]:
     found: dict[str, list[Event]] = {}
     for plane in gpus or planes:
         for line in plane.lines:
-            # Other lines of a GPU's plane (steps, modules, operations) tell the same once more.
+            # Other lines of a GPU's plane (steps, modules, operations) repeat the same events.
             if line.name.startswith("Stream") if gpus else "xla" in line.name.lower():
                 made = [Event(e.name, e.start_ns, e.duration_ns) for e in line.events]
                 found.setdefault(plane.name, []).extend(made)
@@ -36,7 +36,7 @@ def events(path: Path) -> dict[str, list[Event]]:
 def summary(ran: list[Event], steps: int) -> dict[str, Any]:
     """The kernels that run at every step: how often, how long, and how busy the device is.
 
-    What ran less often than there are steps lies outside of the loop, and is told as one number.
+    What ran less often than there are steps is outside of the loop, and is reported as one number.
     If the driver records a CUDA graph as one, it counts as one kernel here.
     """
     by_name: dict[str, list[Event]] = collections.defaultdict(list)
@@ -72,7 +72,7 @@ def _microseconds(found: list[Event]) -> float:
 
 
 def read(folder: Path, steps: int) -> dict[str, Any]:
-    """The newest trace below a folder.
+    """Summarises the newest trace below a directory.
 
     Raises:
         FileNotFoundError: if there is none.

@@ -1,4 +1,4 @@
-"""What XLA launches, and what of it lies in command buffers (CUDA graphs), from its own dump.
+"""Counts what XLA launches, in and outside of command buffers (CUDA graphs), from its own dump.
 
 The dump is `*thunk_sequence_after_thunk_passes.txt`; nothing here needs JAX.
 """
@@ -10,7 +10,7 @@ import re
 
 @dataclasses.dataclass
 class Launches:
-    """Of one sequence of thunks: the program's, or one turn of a loop's."""
+    """Launches of one sequence of thunks: of the program, or of one loop iteration."""
 
     name: str
     kinds: collections.Counter[str]

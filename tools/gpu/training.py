@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from gpu.clips import TOKENS_PER_SECOND, Clips
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.models.components import COMPONENTS, TRAINING, structure
@@ -18,6 +17,7 @@ from indextts_jax.training.loop.state import leaves_of
 from indextts_jax.training.objectives import registry
 from indextts_jax.training.objectives.base import Objective
 from indextts_jax.training.recipe import Recipe, load_recipe
+from tools.gpu.clips import TOKENS_PER_SECOND, Clips
 
 RECIPES = ("gpt_lora", "gpt_full", "flow_lora", "flow_full", "vocoder_full")
 
@@ -82,12 +82,12 @@ class Step:
         return collate(self._objective(), clips, chosen, self.recipe, 0)
 
     def _setup(self, batch: Any) -> Setup:
-        """The run before its first step, of shapes in place of arrays."""
+        """The run before its first step, with shapes for arrays."""
         objective, made = self._objective(), {}
         names = objective.components
         params = {name: structure(name, self.config).expected for name in names}
-        halves = {name: structure(name, self.config, "bfloat16").expected for name in names}
-        tables = {p for p, leaf in leaves_of(halves)[0].items() if leaf.dtype == jnp.float32}
+        half = {name: structure(name, self.config, "bfloat16").expected for name in names}
+        tables = {p for p, leaf in leaves_of(half)[0].items() if leaf.dtype == jnp.float32}
         here = Placement.on(jax.local_devices(backend="cpu")[:1])
 
         def begin(params: Any) -> Any:

@@ -1,6 +1,6 @@
 """The child process of a check: it holds the device, takes parts by name, answers with results.
 
-    python -m gpu.worker '{"platform": "cuda", "config": "published", ...}'
+    python -m tools.gpu.worker '{"platform": "cuda", "config": "published", ...}'
 
 One line of JSON in for each part, one out. Whatever else is printed goes to standard error.
 """
@@ -12,11 +12,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from gpu import correctness, speed
-from gpu.options import Options
-from gpu.outcomes import DoesNotApply, Wrong
-
 from indextts_jax.errors import InputError
+from tools.gpu import correctness, speed
+from tools.gpu.options import Options
+from tools.gpu.outcomes import DoesNotApply, Wrong
 
 Function = Callable[..., dict[str, Any]]
 

@@ -1,10 +1,11 @@
-"""Takes a build of `train --recipe mini/all` to another machine, and back.
+"""Moves a build of `train --recipe mini/all` to another machine, and back.
 
-    python tools/voice/carry.py pack voice training_state
-    python tools/voice/carry.py unpack training_state voice
+    python -m tools.voice.carry pack voice training_state
+    python -m tools.voice.carry unpack training_state voice
 
-A state is small enough to be committed: the last model in float16 and, of the run in work, the
-weights. After `unpack` the same command of `train` goes on; see `training/from_scratch/carry.py`.
+The packed state is small enough to be committed: the last model in float16, and the weights of the
+run in progress. After `unpack` the same `train` command continues; see
+`training/from_scratch/carry.py`.
 """
 
 import argparse
@@ -19,7 +20,9 @@ from indextts_jax.training.from_scratch.description import bundled_builds, load_
 
 def main() -> int:
     """Reads the flags, packs or unpacks, says what there is."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.voice.carry", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("action", choices=["pack", "unpack"])
     parser.add_argument("src", type=Path)
     parser.add_argument("dst", type=Path)

@@ -1,11 +1,11 @@
 """Speaks sentences with espeak-ng, a formant synthesizer, to teach spelling and alignment.
 
-    python tools/voice/formant_speech.py --hours 2 --dst formant sentences.txt more.txt
+    python -m tools.voice.formant_speech --hours 2 --dst formant sentences.txt more.txt
 
-Writes wav files and `manifest.jsonl`. Each sentence is spoken in another voice each time it comes
-round, at another speed and pitch, which depend on nothing but its number: the same command makes
-the same files, and files that are there are not made again. Needs the program espeak-ng (GPL), of
-which nothing becomes part of the voice: what it speaks is for stages that hear words, not timbre.
+Writes wav files and `manifest.jsonl`. Each time a sentence is spoken it gets another voice, speed
+and pitch, which depend only on the clip's number: the same command makes the same files, and skips
+those that exist. Needs the program espeak-ng (GPL). Nothing of it becomes part of the voice: its
+speech trains only stages that learn words, not timbre.
 """
 
 import argparse
@@ -41,7 +41,7 @@ SEED = 2
 
 
 def clips(sentences: list[str]) -> Iterator[tuple[int, str, str, int, int]]:
-    """Number, text, voice, words a minute and pitch of one clip after the other, for ever."""
+    """Number, text, voice, words a minute and pitch of one clip after another, without end."""
     number = 0
     while True:
         order = random.Random(SEED + number).sample(range(len(sentences)), len(sentences))
@@ -53,7 +53,7 @@ def clips(sentences: list[str]) -> Iterator[tuple[int, str, str, int, int]]:
 
 
 def speak(path: Path, text: str, voice: str, speed: int, pitch: int) -> float:
-    """Writes one clip; gives its seconds."""
+    """Writes one clip; returns its seconds."""
     if not path.is_file():
         partial = path.with_suffix(".part")
         command = ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(partial)]
@@ -64,14 +64,16 @@ def speak(path: Path, text: str, voice: str, speed: int, pitch: int) -> float:
 
 def main() -> int:
     """Reads the flags and speaks until there is enough."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.voice.formant_speech", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("sentences", type=Path, nargs="+", help="text files, a sentence a line")
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--dst", type=Path, required=True)
-    parser.add_argument("--without", type=Path, help="sentences that are never spoken")
+    parser.add_argument("--without", type=Path, help="text file of sentences to leave out")
     args = parser.parse_args()
     if shutil.which("espeak-ng") is None:
-        print("error: there is no program espeak-ng; install it first", file=sys.stderr)
+        print("error: the program espeak-ng is not installed", file=sys.stderr)
         return 2
     held = set(args.without.read_text("utf-8").splitlines()) if args.without else set()
     lines = [line for path in args.sentences for line in path.read_text("utf-8").splitlines()]

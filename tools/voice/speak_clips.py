@@ -1,14 +1,14 @@
-"""Speaks what a voice is judged on: whole, or with true parts in the place of some stages.
+"""Speaks the clips that a voice is judged on, whole or with real inputs for some stages.
 
-    python tools/voice/speak_clips.py full --checkpoint voice --texts heldout.txt \\
+    python -m tools.voice.speak_clips full --checkpoint voice --texts heldout.txt \\
         --prompts clips.jsonl --seeds 3 --dst spoken
-    python tools/voice/speak_clips.py vocoder --checkpoint voice --prompts clips.jsonl --dst spoken
-    python tools/voice/speak_clips.py flow --checkpoint voice --prompts clips.jsonl --dst spoken
+    python -m tools.voice.speak_clips vocoder --checkpoint voice --prompts clips.jsonl --dst spoken
+    python -m tools.voice.speak_clips flow --checkpoint voice --prompts clips.jsonl --dst spoken
 
 `full` speaks each text with the next of the prompts, `vocoder` makes clips from their own mel,
 `flow` from their own codes with another clip of the speaker as prompt. Writes wav files and
-`results.jsonl` (audio, text, prompt), which `tools/judge_speech.py` reads, and says how many of the
-utterances stopped by themselves, and in what time.
+`results.jsonl` (audio, text, prompt), which `tools.judge_speech` reads, and prints how many of the
+utterances stopped by themselves, and the time taken.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class Clip(NamedTuple):
 
 
 class Spoken(NamedTuple):
-    """What came out."""
+    """One spoken clip."""
 
     name: str
     samples: np.ndarray
@@ -123,14 +123,16 @@ def true_codes(model: Model, path: Path) -> np.ndarray:
 
 def main() -> int:
     """Reads the flags, speaks, writes what was spoken."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.voice.speak_clips", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("stage", choices=["full", "vocoder", "flow"])
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument(
         "--prompts", type=Path, required=True, help="manifest: audio, text, speaker"
     )
     parser.add_argument("--texts", type=Path, help="for full: a text a line")
-    parser.add_argument("--clips", type=int, help="of the prompts, so many; all by default")
+    parser.add_argument("--clips", type=int, help="use only so many of the prompts")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--dst", type=Path, required=True)

@@ -18,7 +18,7 @@ from importers.table import flatten
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.models.components import COMPONENTS
 
-TOOLS = Path(__file__).parents[3] / "tools"
+ROOT = Path(__file__).parents[3]
 FOLDER = "INDEXTTS_JAX_FULL_SIZE"  # an empty folder with 25 GB free
 
 
@@ -39,8 +39,15 @@ def test_full_size_comes_back_array_for_array():
     folder = Path(os.environ[FOLDER])
     src, model = folder / "published", folder / "model"
     if not src.exists():
-        command = [sys.executable, TOOLS / "make_full_size.py", src, "--without", "qwen"]
-        subprocess.run(command, check=True)
+        command = [
+            sys.executable,
+            "-m",
+            "tools.make.full_size",
+            src.absolute(),
+            "--without",
+            "qwen",
+        ]
+        subprocess.run(command, check=True, cwd=ROOT)
     if not model.exists():
         import_checkpoint(src, model)
     published(model, folder / "again", src)

@@ -1,0 +1,200 @@
+"""Writes what the pages take from other files: recorded results, and the list of public names.
+
+    python docs/_generate.py           # writes
+    python docs/_generate.py --check   # exit code 1 if a page is out of date
+
+Each text stands between the lines `<!-- generated -->` and `<!-- /generated -->` of its page. Only
+the standard library is used, and nothing of the package is imported.
+"""
+
+import ast
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+RESULTS = ROOT / "benchmarks" / "results"
+START, END = "<!-- generated -->", "<!-- /generated -->"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def number(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def place(found: dict[str, Any]) -> str:
+    """Date, versions and commit of a result, for the line below its table."""
+    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("jax", "flax"))
+    return f"{found['date']}; {versions}; commit {found['commit'][:7]}"
+
+
+def compiled(target: str, results: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """What the compiler says about one GPU: a row for each stage and loop of each result."""
+    rows = []
+    for _, found in results:
+        shapes = found["shapes"]
+        attention = "own kernels" if shapes["fused_attention"] else "plain"
+        for stage, of in found["stages"].items():
+            for body in of["bodies"]:
+                steps = body["trips"] or ("as many as there are codes" if body["loop"] else "once")
+                rows.append(
+                    [
+                        stage,
+                        shapes["dtype"],
+                        attention,
+                        steps if body["loop"] else "once",
+                        body["launches"],
+                        number(body["bytes"] / 1e6),
+                        number(body["floor"] * 1e3),
+                        number(body["seconds"] * 1e3),
+                    ]
+                )
+    rows.sort(key=lambda row: [found_at(str(row[0])), str(row[3])])
+    first = results[0][1]
+    shapes = first["shapes"]
+    header = ("stage", "dtype", "attention", "steps", "launches", "MB", "floor, ms", "estimate, ms")
+    about = (
+        f"{place(first)}. Sizes of {shapes['config']}"
+        f"{', small shapes' if shapes['small'] else ''}: {shapes['beams']} beams, "
+        f"{shapes['text']} text tokens, {shapes['codes']} codes, "
+        f"prompt {number(shapes['prompt'])} s, {shapes['steps']} steps of the flow."
+    )
+    return (
+        f"### Compiled for {target.upper()}, not run\n\n"
+        "Counted from compiled programs, for each step of a loop. Times are **estimates** from "
+        f"bytes and operations; nothing was run.\n\n{table(header, rows)}\n\n{about}"
+    )
+
+
+def found_at(stage: str) -> int:
+    """The place of a stage in the flow of data; unknown ones come last."""
+    order = ("decode", "slots8", "latents", "flow", "vocoder")
+    return order.index(stage) if stage in order else len(order)
+
+
+def compared(name: str, found: dict[str, Any]) -> str:
+    """An earlier commit against a later one."""
+    rows = [
+        [
+            stage,
+            f"{time['median']:.2f}",
+            f"{min(time['ratios']):.2f} to {max(time['ratios']):.2f}",
+            f"{statistics.median(time['old_to_old']):.2f}",
+            f"{min(time['old_to_old']):.2f} to {max(time['old_to_old']):.2f}",
+        ]
+        for stage, time in found["times"].items()
+    ]
+    header = ("stage", "new to old, median", "range", "old to old, median", "range")
+    earlier = found.get("earlier", found["commit"])[:7]
+    return (
+        f"### Against the earlier commit {earlier}\n\n"
+        "Ratios of times on the tiny set, in turn; "
+        "the ratios of old to old show how much times vary.\n\n"
+        f"{table(header, rows)}\n\n"
+        f"{name.split('_')[0]}; {name.split(earlier + '_')[-1].replace('_', ' ')}; "
+        f"{found['pairs']} pairs; "
+        f"{found['equal_samples']} of {found['utterances']} utterances with equal samples, "
+        f"{found['equal_codes']} with equal codes."
+    )
+
+
+def results() -> str:
+    """A section for each kind of result that has a table, and a list of all files."""
+    read = {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))
+    }
+    kinds = {
+        name: found.get("kind") or ("compare_trees" if "pairs" in found else "unknown")
+        for name, found in read.items()
+    }
+    sections = []
+    builds = [(name, read[name]) for name, kind in kinds.items() if kind == "compile_for_gpu"]
+    for target in sorted({found["target"] for _, found in builds}):
+        sections.append(
+            compiled(target, [(name, found) for name, found in builds if found["target"] == target])
+        )
+    sections += [compared(n, read[n]) for n, kind in kinds.items() if kind == "compare_trees"]
+    rows = [
+        [f"`{name}.json`", kinds[name], found.get("device", "")] for name, found in read.items()
+    ]
+    files = table(("file", "kind", "device"), rows)
+    return "\n\n".join([*sections, f"### All files\n\n{files}"])
+
+
+def homes() -> dict[str, str]:
+    """The module of each public name, from `indextts_jax/__init__.pyi`."""
+    stub = ast.parse((ROOT / "indextts_jax" / "__init__.pyi").read_text("utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    return {name.name: str(node.module) for node in imports for name in node.names}
+
+
+def definition(module: str, name: str) -> ast.stmt | None:
+    """Where a public name is defined: in the module that the stub names, or imported there."""
+    path = ROOT / Path(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return node
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return node
+        imported = isinstance(node, ast.ImportFrom) and name in {a.name for a in node.names}
+        if imported and node.module and not node.level:
+            return definition(node.module, name)
+    return None
+
+
+def names() -> str:
+    """A table of the public names with the first sentence of their docstrings."""
+    rows = []
+    for name, module in sorted(homes().items()):
+        node = definition(module, name)
+        kind, text = "constant", ""
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            kind = "class" if isinstance(node, ast.ClassDef) else "function"
+            text = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
+        elif isinstance(node, ast.Assign):
+            text = f"`{ast.unparse(node.value)}`"
+        rows.append([f"`{name}`", kind, text.replace("|", "\\|"), f"`{module}`"])
+    return table(("name", "kind", "what it is", "module"), rows)
+
+
+GENERATED: dict[str, Callable[[], str]] = {"performance.md": results, "reference.md": names}
+
+
+def pages() -> Iterator[tuple[Path, str, str]]:
+    """Each page with generated text: its path, its text as it is, and as it should be."""
+    for name, make in GENERATED.items():
+        path = DOCS / name
+        now = path.read_text("utf-8")
+        before, start, rest = now.partition(START)
+        _, end, after = rest.partition(END)
+        if not (start and end):
+            raise SystemExit(f"error: {path} has no lines {START} and {END}")
+        yield path, now, f"{before}{START}\n\n{make()}\n\n{END}{after}"
+
+
+def main(words: Sequence[str]) -> int:
+    """Writes the pages; with --check only says which are out of date."""
+    if set(words) - {"--check"}:
+        print(f"error: unexpected {' '.join(words)}; only --check is known", file=sys.stderr)
+        return 2
+    old = [(path, new) for path, now, new in pages() if now != new]
+    for path, new in old:
+        if "--check" not in words:
+            path.write_text(new, "utf-8")
+        print(f"{'out of date' if '--check' in words else 'wrote'}: {path.relative_to(ROOT)}")
+    return 1 if old and "--check" in words else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
