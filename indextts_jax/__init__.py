@@ -7,8 +7,8 @@
     speech = tts.speak("Good morning.", anna, settings=Settings(), seed=0)
     speech.save("morning.wav")
 
-The public names are listed in `__init__.pyi` and imported on first use: importing JAX takes seconds,
-and a command that only prints its help should not wait for it.
+The public names are listed in `__init__.pyi` and imported on first use: importing JAX takes
+seconds, and a command that only prints its help should not wait for it.
 """
 
 import ast
@@ -17,7 +17,7 @@ import pathlib
 
 
 def _homes() -> dict[str, str]:
-    """Maps each public name to its module (`lazy_loader` does this for one package; we have two)."""
+    """The module of each public name (`lazy_loader` does this for one package; we have two)."""
     stub = ast.parse(pathlib.Path(__file__).with_suffix(".pyi").read_text("utf-8"))
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
     return {name.name: str(node.module) for node in imports for name in node.names}

@@ -38,7 +38,7 @@ def commands() -> dict[str, str]:
 
 
 def main(argv: list[str]) -> int:
-    """Prints the list of commands; any argument but a request for help is an error (exit code 2)."""
+    """Prints the list of commands; an argument other than a request for help is an error."""
     listed = commands()
     width = max(map(len, listed))
     lines = [f"  {name:<{width}}  {does}" for name, does in listed.items()]

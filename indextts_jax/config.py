@@ -1,7 +1,7 @@
 """Sizes and settings of the model: frozen dataclasses, read strictly from YAML or JSON data.
 
-Sizes have no defaults: the file must give all of them. An unknown, missing or ill-typed key raises an
-error that names its path.
+Sizes have no defaults: the file must give all of them. An unknown, missing or ill-typed key raises
+an error that names its path.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ COMPUTE_DTYPES = (*DTYPES, INT8)
 LOW_PRECISION = ("gpt", "length_regulator", "dit", "vocoder", "text_emotion")
 """Components that may compute in a dtype other than float32."""
 
-# Bucket sizes in mel frames. Small steps limit padding: in SPANS (prompt and segment together) to 1/16
-# from 512 frames on, in FRAMES (one of the two) to 1/7 up to 2,048 frames.
+# Bucket sizes in mel frames. Small steps limit padding: in SPANS (prompt and segment together) to
+# 1/16 from 512 frames on, in FRAMES (one of the two) to 1/7 up to 2,048 frames.
 _SHORT = (*range(128, 512, 64), *range(512, 768, 32))
 FRAMES = (
     *_SHORT,
@@ -394,8 +394,8 @@ class TextEmotionConfig:
             )
         if self.reply_tokens >= self.positions:
             raise ConfigError(
-                f"text_emotion.reply_tokens {self.reply_tokens} leaves no positions for a prompt in "
-                f"text_emotion.positions {self.positions}"
+                f"text_emotion.reply_tokens {self.reply_tokens} leaves no positions for a prompt "
+                f"in text_emotion.positions {self.positions}"
             )
         if not self.buckets or list(self.buckets) != sorted(set(self.buckets)):
             raise ConfigError(f"text_emotion.buckets must ascend, got {self.buckets}")
@@ -500,10 +500,10 @@ class BucketConfig:
 class RunConfig:
     """How a model is run: precision, kernels and padded lengths.
 
-    The stages after the analysis of the prompt compute in `dtype` (None: float32). The prompt encoders
-    stay in float32: they run once per prompt, and small errors there change the codes. With int8 the
-    GPT kernels have 8 bits and everything else runs in bfloat16. With `fused_attention`, attention in
-    decoding and in the flow uses kernels for NVIDIA GPUs.
+    The stages after the analysis of the prompt compute in `dtype` (None: float32). The prompt
+    encoders stay in float32: they run once per prompt, and small errors there change the codes.
+    With int8 the GPT kernels have 8 bits and everything else runs in bfloat16. With
+    `fused_attention`, attention in decoding and in the flow uses kernels for NVIDIA GPUs.
     """
 
     dtype: str | None = None

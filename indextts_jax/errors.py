@@ -7,8 +7,8 @@ class InputError(ValueError):
     """Bad input: a file, a flag, a text or a setting.
 
     The message says what was expected, what was found and where. The commands print it without a
-    traceback and exit with code 2. `fields` are words of the message that name settings: if a command
-    has a flag of that name, it shows the flag instead (`--steps must be at least 1`).
+    traceback and exit with code 2. `fields` are words of the message that name settings: if a
+    command has a flag of that name, it shows the flag instead (`--steps must be at least 1`).
     """
 
     def __init__(self, message: str = "", *fields: str):

@@ -34,7 +34,11 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("checkpoint", None, "Checkpoint to export instead of a run.", **own)
     adapter_flags.define(own)
     choice(
-        "to", None, list(TARGETS), "What to write: our checkpoint, the published files, or an adapter.", **own
+        "to",
+        None,
+        list(TARGETS),
+        "What to write: our checkpoint, the published files, or an adapter.",
+        **own,
     )
     text(
         "base",

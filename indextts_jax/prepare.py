@@ -150,11 +150,23 @@ def define(flags: absl_flags.FlagValues) -> None:
     number("max_seconds", limits.max_seconds, "Longest clip (s).", **own)
     number("max_silence", trim.longest, "Longest silence left as it is at either end (s).", **own)
     number("keep_silence", trim.kept, "Length to which longer silence is cut (s).", **own)
-    switch("allow_unknown", False, "Keep texts with pieces that the tokenizer does not know.", **own)
-    whole("min_clips", limits.min_clips, "Smallest number of clips in the set.", lower_bound=1, **own)
-    number("min_minutes", limits.min_minutes, "Smallest amount of speech in the set (minutes).", lower_bound=0.0, **own)
+    switch(
+        "allow_unknown", False, "Keep texts with pieces that the tokenizer does not know.", **own
+    )
+    whole(
+        "min_clips", limits.min_clips, "Smallest number of clips in the set.", lower_bound=1, **own
+    )
+    number(
+        "min_minutes",
+        limits.min_minutes,
+        "Smallest amount of speech in the set (minutes).",
+        lower_bound=0.0,
+        **own,
+    )
     text("glossary", None, "YAML file of terms and their readings, as for synth.", **own)
-    switch("text_compat", False, "Normalize texts as the PyTorch release does, as for synth.", **own)
+    switch(
+        "text_compat", False, "Normalize texts as the PyTorch release does, as for synth.", **own
+    )
     switch("dry_run", False, "Check everything, estimate time and disk, write nothing.", **own)
     absl_flags.DEFINE_enum(
         "device", "auto", list(devices.PLATFORMS), "Where the networks run.", **own
@@ -215,8 +227,8 @@ def _prototypes(flags: Any) -> int:
     """Writes a checkpoint with emotion prototypes made from labelled clips."""
     if flags.manifest or flags.config or not flags.checkpoint or not flags.dst:
         raise InputError(
-            "--prototypes needs --checkpoint DIR and --dst DIR (the checkpoint to write), and neither "
-            "--manifest nor --config",
+            "--prototypes needs --checkpoint DIR and --dst DIR (the checkpoint to write), and "
+            "neither --manifest nor --config",
             "prototypes",
         )
     labels = prototypes.read_labels(Path(flags.prototypes))

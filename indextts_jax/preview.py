@@ -28,7 +28,9 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string(
         "checkpoint", None, "Directory made by python -m indextts_jax.import.", **own
     )
-    absl_flags.DEFINE_string("tokenizer", None, "Tokenizer file (bpe.model), instead of a checkpoint.", **own)
+    absl_flags.DEFINE_string(
+        "tokenizer", None, "Tokenizer file (bpe.model), instead of a checkpoint.", **own
+    )
     absl_flags.DEFINE_integer(
         "segment_tokens", usual.segment_tokens, "Longest segment, in text tokens.", **own
     )

@@ -53,7 +53,10 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("audio", None, "Output of python -m indextts_jax.synth (WAV, FLAC, OGG or MP3).", **own)
     text("checkpoint", None, "Checkpoint that it was made with.", **own)
     absl_flags.DEFINE_multi_string(
-        "adapter", [], "Adapter that it was made with; repeat the flag for several, in order.", **own
+        "adapter",
+        [],
+        "Adapter that it was made with; repeat the flag for several, in order.",
+        **own,
     )
     text("speaker", None, "Recording of the voice; by default the one beside the output.", **own)
     text("voice", None, "Saved voice of that recording, instead of --speaker.", **own)
@@ -131,13 +134,13 @@ def main(flags: Any) -> None:
         saved = store.read_record(store.voice_path(flags.voice))
         if saved.source.sha256 != made.speaker.sha256:
             raise InputError(
-                f"voice {flags.voice!r} was made from {saved.source.name}, but {audio} was made with "
-                f"{made.speaker.name}"
+                f"voice {flags.voice!r} was made from {saved.source.name}, but {audio} was made "
+                f"with {made.speaker.name}"
             )
         if saved.start != made.speaker_start:
             raise InputError(
-                f"voice {flags.voice!r} uses {saved.source.name} from second {saved.start:g} on, but "
-                f"{audio} was made with the excerpt from second {made.speaker_start:g} on"
+                f"voice {flags.voice!r} uses {saved.source.name} from second {saved.start:g} on, "
+                f"but {audio} was made with the excerpt from second {made.speaker_start:g} on"
             )
     else:
         recording = _recording(flags.speaker, made.speaker, audio, "speaker")

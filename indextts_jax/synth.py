@@ -100,7 +100,10 @@ def define(flags: absl_flags.FlagValues) -> None:
         "seed", 0, "Random seed; the same seed gives the same waveform.", **own
     )
     absl_flags.DEFINE_bool(
-        "demo", False, "Use a small built-in model with random weights; it sounds like noise.", **own
+        "demo",
+        False,
+        "Use a small built-in model with random weights; it sounds like noise.",
+        **own,
     )
     settings_flags.define(flags)
     text("max_memory", None, "Limit on device memory, for example 8GB.", **own)
@@ -147,8 +150,8 @@ def _main(flags: Any, stdout: Any) -> int:
             text_flags.show_notices(script)
         if len(script.segments) >= MANY_SEGMENTS:
             say(
-                f"{len(script.segments):,} segments of at most {tts.longest_segment(settings):.0f} s "
-                "of audio each; the file is written when all are done"
+                f"{len(script.segments):,} segments of at most {tts.longest_segment(settings):.0f} "
+                "s of audio each; the file is written when all are done"
             )
         if speaker is None:
             voice = store.load_voice(tts.model, store.voice_path(flags.voice))

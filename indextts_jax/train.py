@@ -96,13 +96,17 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
     boolean("ignore_bars", False, "Continue after a stage that misses its thresholds.", **own)
     text("stop_after", None, "Save and stop after this time, for example 2h45m.", **own)
-    boolean("dry_run", False, "Only report what would train, and the memory and time needed.", **own)
+    boolean(
+        "dry_run", False, "Only report what would train, and the memory and time needed.", **own
+    )
     absl_flags.DEFINE_multi_string(
         "sample_prompt", [], "Recording whose voice speaks the samples; repeatable.", **own
     )
     text("guard", None, "Prepared data on which the model must not get worse.", **own)
     text("judge_asr", None, "Directory of a Whisper model, for the word errors of samples.", **own)
-    text("judge_speaker", None, "ERes2Net checkpoint, for the speaker similarity of samples.", **own)
+    text(
+        "judge_speaker", None, "ERes2Net checkpoint, for the speaker similarity of samples.", **own
+    )
     boolean("judge_quality", False, "Estimate the quality of samples with DNSMOS.", **own)
     text("judge_language", "en", "Language of the samples, for --judge_asr.", **own)
     boolean("tensorboard", False, "Write TensorBoard events too (extra: train).", **own)

@@ -68,7 +68,9 @@ def define(flags: absl_flags.FlagValues) -> None:
         **own,
     )
     absl_flags.DEFINE_bool("verbose", False, "Show the worst element of each failing array.", **own)
-    text("dump", None, "Directory to write this program's own arrays to, in the same format.", **own)
+    text(
+        "dump", None, "Directory to write this program's own arrays to, in the same format.", **own
+    )
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
 
 

@@ -77,7 +77,9 @@ def main(flags: Any) -> None:
     cache_folder.enable_compilation_cache()
     programs = executables.active()
     if programs is None:
-        raise InputError(f"compiled programs cannot be stored: set {cache_folder.CACHE} to a writable directory")
+        raise InputError(
+            f"compiled programs cannot be stored: set {cache_folder.CACHE} to a writable directory"
+        )
     config = None
     if flags.checkpoint is not None:
         run, sizes = settings_flags.run_config(flags), open_checkpoint(flags.checkpoint).config

@@ -27,7 +27,9 @@ def define(own: dict[str, Any]) -> None:
             absl_flags.DEFINE_float(flag, None, words, **own)
         else:
             absl_flags.DEFINE_string(flag, None, words, **own)
-    absl_flags.DEFINE_bool(FROM_TEXT, False, "Read the emotion from the text that is spoken.", **own)
+    absl_flags.DEFINE_bool(
+        FROM_TEXT, False, "Read the emotion from the text that is spoken.", **own
+    )
 
 
 def parse(flags: Any, text: str) -> Emotion:

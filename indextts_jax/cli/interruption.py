@@ -76,7 +76,8 @@ def interruptible() -> Iterator[None]:
     def dropped(event: Any) -> None:
         kinds = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}
         if event.exc_type not in kinds:
-            # Orbax's writers raise this in the event loop of a failed save, which is reported anyway.
+            # Orbax's writers raise this in the event loop of a failed save, which is reported
+            # anyway.
             if str(event.exc_value) != "Event loop is closed":
                 hook(event)
             return
@@ -97,8 +98,8 @@ def interruptible() -> Iterator[None]:
 def abandonable() -> Iterator[None]:
     """Lets both signals end the process even while a compiled program runs.
 
-    Only for work that writes nothing to disk: if the exception is not raised within `GRACE` seconds,
-    the process exits without cleanup.
+    Only for work that writes nothing to disk: if the exception is not raised within `GRACE`
+    seconds, the process exits without cleanup.
     """
     if not _in_main_thread():
         yield
@@ -140,7 +141,9 @@ def postponed(note: Callable[[str], None]) -> Iterator[Callable[[], int | None]]
     def handle(number: int, frame: FrameType | None) -> None:
         came.append(number)
         if len(came) == 1:
-            note("stopping after this step, with a save; a second signal stops at once, without one")
+            note(
+                "stopping after this step, with a save; a second signal stops at once, without one"
+            )
         elif number == signal.SIGTERM:
             raise Terminated
         else:

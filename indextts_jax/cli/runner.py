@@ -42,7 +42,10 @@ def _plain_warnings() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.showwarning = show
-        for category in (TextWarning, PromptWarning):  # commands show these before they load a model
+        for category in (
+            TextWarning,
+            PromptWarning,
+        ):  # commands show these before they load a model
             warnings.simplefilter("ignore", category)
         yield
 
@@ -164,8 +167,8 @@ def execute(
         number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
         return _complain(explain_signal(number), INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output has closed the pipe. Redirecting stdout avoids a second error when
-        # Python flushes it at exit.
+        # The reader of our output has closed the pipe. Redirecting stdout avoids a second error
+        # when Python flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     except (

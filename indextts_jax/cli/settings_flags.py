@@ -45,7 +45,9 @@ def define(flags: absl_flags.FlagValues) -> None:
     number(
         "repetition_penalty", sampling.repetition_penalty, "Penalty on codes used before.", **own
     )
-    number("length_penalty", sampling.length_penalty, "Exponent of the length in beam scores.", **own)
+    number(
+        "length_penalty", sampling.length_penalty, "Exponent of the length in beam scores.", **own
+    )
     whole("max_codes", None, "Longest segment, in codes.", lower_bound=1, **own)
     whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
     whole("steps", usual.steps, "Flow steps.", lower_bound=1, **own)

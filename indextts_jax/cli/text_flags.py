@@ -30,13 +30,19 @@ def define(flags: absl_flags.FlagValues) -> None:
     usual = TextSettings()
     absl_flags.DEFINE_alias("max_segment_tokens", "segment_tokens", **own)
     absl_flags.DEFINE_bool(
-        "text_compat", usual.compat, "Normalize text as the PyTorch release does, errors included.", **own
+        "text_compat",
+        usual.compat,
+        "Normalize text as the PyTorch release does, errors included.",
+        **own,
     )
     absl_flags.DEFINE_string(
         "glossary", None, "YAML file of terms and their readings (zh and en).", **own
     )
     absl_flags.DEFINE_bool(
-        "strict_text", usual.strict, "Reject a text with pieces that the tokenizer does not know.", **own
+        "strict_text",
+        usual.strict,
+        "Reject a text with pieces that the tokenizer does not know.",
+        **own,
     )
     absl_flags.DEFINE_integer(
         "quick_tokens",

@@ -31,7 +31,7 @@ class PromptTokenizer:
             self.tokenizer: Any = tokenizers.Tokenizer.from_str(data.decode("utf-8"))
         except Exception as error:  # the package raises nothing narrower
             raise InputError(
-                f"not a tokenizer.json of the tokenizers package: {' '.join(str(error).split())[:160]}"
+                f"not a tokenizer.json file: {' '.join(str(error).split())[:160]}"
             ) from error
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()

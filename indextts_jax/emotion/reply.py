@@ -16,7 +16,8 @@ CALM = EMOTIONS.index("calm")
 # Keys under which a reply may name one emotion instead of giving all weights.
 NAMING = ("emotion", "emotion_label", "label", "情感", "情绪")
 
-# The model confuses melancholy with sadness: the reference swaps the two if the text has such a word.
+# The model confuses melancholy with sadness: the reference swaps the two if the text has such a
+# word.
 MELANCHOLIC_WORDS = (
     "低落",
     "melancholy",

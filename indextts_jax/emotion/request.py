@@ -33,8 +33,9 @@ class Emotion:
         Emotion(text="overjoyed")
 
     There are three sources: a text (`text`), eight weights in the order of `EMOTIONS`, and a
-    recording (`prompt`, a path or the result of `IndexTTS.emotion`). As in the reference, text takes
-    precedence over weights, and weights over a recording; `unused` names options without effect.
+    recording (`prompt`, a path or the result of `IndexTTS.emotion`). As in the reference, text
+    takes precedence over weights, and weights over a recording; `unused` names options without
+    effect.
 
     Raises:
         InputError: for invalid numbers or an empty text.

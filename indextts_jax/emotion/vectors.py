@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 def merge_emotion(
     base: Float[Array, "b d"], emotion: Float[Array, "b d"], alpha: ArrayLike
 ) -> Float[Array, "b d"]:
-    """Interpolates from the speaker's emotion vector (alpha 0) to the emotion prompt's (1) and beyond.
+    """Interpolates from the speaker's emotion vector (alpha 0) to the emotion prompt's (1) or beyond.
 
     `alpha` is one number, or one per row.
 
@@ -54,7 +54,8 @@ def random_rows(groups: Sequence[int], generator: random.Random) -> tuple[int, .
     return tuple(generator.randint(0, rows - 1) for rows in groups)
 
 
-# Factor of each emotion in the reference's web interface: less for those that easily sound overdone.
+# Factor of each emotion in the reference's web interface: less for those that easily sound
+# overdone.
 BIAS = (0.9375, 0.875, 1.0, 1.0, 0.9375, 0.9375, 0.6875, 0.5625)
 MOST = 0.8  # of the sum of the weights there: the rest is the voice's own emotion
 

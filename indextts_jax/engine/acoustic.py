@@ -58,7 +58,7 @@ class CodeRows(NamedTuple):
 def condition_rows(
     model: Model, lines: Sequence[Line], text_size: int | None = None
 ) -> tuple[Float[Array, "b l d"], Float[Array, "b d"], Int[Array, "b t"], Int[Array, " b"]]:
-    """Conditioning latents, emotion vectors, padded text tokens and their counts, a row per line."""
+    """Conditioning latents, emotion vectors, padded text tokens and their counts, by line."""
     lengths = [len(line.tokens) for line in lines]
     size = text_size or bucket(max(lengths), model.buckets.text)
     text = np.concatenate([pad(np.asarray([line.tokens], np.int32), size) for line in lines])

@@ -35,8 +35,8 @@ Decoded = Iterator[tuple[T, Int[np.ndarray, " n"], bool]]
 class Queue(Generic[T]):
     """The items to decode, and how to get their inputs.
 
-    `take` returns the next waiting item, or None. Items may be put back into the queue while a decoder
-    runs.
+    `take` returns the next waiting item, or None. Items may be put back into the queue while a
+    decoder runs.
     """
 
     take: Callable[[], T | None]
@@ -72,8 +72,8 @@ def decode_in_turn(
 class SlotDecoder(Generic[T]):
     """Decodes a queue in parallel slots and yields codes as rows complete.
 
-    `numbers` gives an item's sampling settings, by default common ones. The host waits for the device
-    once per item, not once per code.
+    `numbers` gives an item's sampling settings, by default common ones. The host waits for the
+    device once per item, not once per code.
     """
 
     def __init__(

@@ -131,9 +131,9 @@ def deliver(
 ) -> Iterator[tuple[int, int, Part]]:
     """Yields the parts of scripts as they are ready, each with its request and segment index.
 
-    At most `settings.batch` segments are spoken at once. With `in_order` the parts come in text order,
-    each as early as possible; otherwise full groups run first. The schedule does not depend on timing:
-    the same requests give the same bits.
+    At most `settings.batch` segments are spoken at once. With `in_order` the parts come in text
+    order, each as early as possible; otherwise full groups run first. The schedule does not depend
+    on timing: the same requests give the same bits.
 
     A segment with faults is retried with the next seed, `settings.retries` times at most (a segment
     without any code at least `EMPTY_TRIES` times). The last attempt is used, with its faults.
@@ -170,7 +170,9 @@ class _Delivery:
         self.progress = progress or (lambda done, of: None)
         self.decoded: dict[int, list[tuple[QueuedSegment, np.ndarray, tuple[Fault, ...]]]] = {}
         self.waiting: list[DecodedSegment] = []
-        self.held: dict[tuple[int, int], Part] = {}  # in order: parts that are ready before their turn
+        self.held: dict[
+            tuple[int, int], Part
+        ] = {}  # in order: parts that are ready before their turn
         self.before: dict[str, float] = {}
 
     def parts(self) -> Iterator[tuple[int, int, Part]]:

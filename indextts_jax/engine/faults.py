@@ -1,7 +1,7 @@
 """Faults of a synthesized segment: no end, not finite, too short, too long, clipped.
 
-On short texts the model may fail to stop, or stop at once. So codes beyond the time that any speaker
-needs are cut off, and a segment without codes is always retried.
+On short texts the model may fail to stop, or stop at once. So codes beyond the time that any
+speaker needs are cut off, and a segment without codes is always retried.
 """
 
 import dataclasses
@@ -41,8 +41,8 @@ def length_faults(
     """Faults in the length of a segment, at the model's own speed.
 
     `expected` is the time in seconds that a fast and a slow speaker need for its text; `truncated`
-    says that the limit of the settings was reached before a stop code, `cut` that the codes were cut
-    off at `runaway_limit`.
+    says that the limit of the settings was reached before a stop code, `cut` that the codes were
+    cut off at `runaway_limit`.
     """
     between = f"its text takes {expected[0]:.1f} to {expected[1]:.1f} s to say"
     if cut:

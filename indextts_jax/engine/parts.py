@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]  # called with segments done, segments in 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One segment's samples in [-1, 1], with the silence around it; concatenated, parts are the whole."""
+    """One segment's samples in [-1, 1], with the silence around it; parts are concatenated."""
 
     samples: Float32[np.ndarray, " n"]
     segment: Segment

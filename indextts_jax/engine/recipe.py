@@ -30,7 +30,7 @@ _NOT_SPEAKING = ("text_emotion",)  # its result, the emotion weights, is in the 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A request with its recordings by name and hash, what it was run on, and a hash of the samples."""
+    """A request, its recordings by name and hash, where it ran, and a hash of the samples."""
 
     format: int
     created: str  # UTC, ISO 8601

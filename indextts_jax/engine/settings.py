@@ -53,8 +53,8 @@ class Settings:
     def sampling_up_to(self, max_codes: int) -> SamplingConfig:
         """The sampling settings, with a limit on the number of codes.
 
-        The start code is excluded. The reference may sample it, and then fails: the codec has no such
-        entry.
+        The start code is excluded. The reference may sample it, and then fails: the codec has no
+        such entry.
         """
         return dataclasses.replace(self.sampling, max_codes=max_codes, start_code=False)
 

@@ -235,7 +235,7 @@ class IndexTTS:
         *,
         in_order: bool,
     ) -> Generator[Part, None, None]:
-        """The parts in text order. Unless `in_order`, a batch finishes before its parts are yielded."""
+        """The parts in text order; unless `in_order`, all are made before the first is yielded."""
         settings = request.settings or self.settings
         prepare = self._prepare(request, settings)
 
@@ -295,9 +295,9 @@ class IndexTTS:
                 speech.save(f"{number}.wav")
 
         All requests share their settings: those given here, or those of the requests, which must
-        agree. A request's codes are the same as alone, its samples the same up to rounding. The same
-        requests with the same settings give the same bits. `progress` counts the segments of all
-        requests; to cancel, stop iterating.
+        agree. A request's codes are the same as alone, its samples the same up to rounding. The
+        same requests with the same settings give the same bits. `progress` counts the segments of
+        all requests; to cancel, stop iterating.
 
         Raises:
             InputError, ReplyError: as `speak`, naming the request.
@@ -354,9 +354,9 @@ class IndexTTS:
         The same seed (by default 0) gives the same waveform.
 
         The emotion is the voice's own by default, or an `Emotion`, or an emotion prompt. A warning
-        names options of it that have no effect. A `TextWarning` reports problems of the text: pieces
-        that the tokenizer does not know, syllables that do not exist. `on_stage` and `progress` are
-        those of `stream`.
+        names options of it that have no effect. A `TextWarning` reports problems of the text:
+        pieces that the tokenizer does not know, syllables that do not exist. `on_stage` and
+        `progress` are those of `stream`.
 
         Raises:
             InputError: for unusable input, or input beyond the model's limits.

@@ -126,9 +126,9 @@ def fit(
     """Settings and a run configuration that fit `limit` bytes on the default device.
 
     The batch is reduced first, then the capacity for codes (down to `seconds` of speech, which the
-    longest segment needs), then, unless a dtype is requested, the precision. The prompt encoders are
-    assumed to be released before the other components are loaded; `analyses` says whether they are
-    needed at all, `frames` is the length of the prompt.
+    longest segment needs), then, unless a dtype is requested, the precision. The prompt encoders
+    are assumed to be released before the other components are loaded; `analyses` says whether they
+    are needed at all, `frames` is the length of the prompt.
 
     Raises:
         InputError: if nothing fits; the message gives the smallest need.

@@ -39,7 +39,8 @@ class SpeechPlan:
 def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool) -> SpeechPlan:
     """The plan of a script.
 
-    The memory is known if the largest programs were compiled before, or if `compiles` allows that now.
+    The memory is known if the largest programs were compiled before, or if `compiles` allows that
+    now.
     """
     durations = [segment.duration for segment in script.segments]
     silence = script.lead + sum(segment.pause for segment in script.segments)

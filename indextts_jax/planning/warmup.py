@@ -4,8 +4,9 @@
     warm_up(tts, anna)  # then no sentence compiles anything
     warm_up_prompts(tts)  # then no new prompt does
 
-Padded lengths limit the number of programs; these functions go through all of them. It is a dry run:
-stages are compiled and return zeros. Only the shapes of parameters are needed, so nothing is loaded.
+Padded lengths limit the number of programs; these functions go through all of them. It is a dry
+run: stages are compiled and return zeros. Only the shapes of parameters are needed, so nothing is
+loaded.
 """
 
 import functools
@@ -214,8 +215,7 @@ def word_steps(model: DryRunModel) -> list[Step]:
 
     sizes = sorted({min(size, most) for size in config.buckets})
     return [
-        Step(f"emotion from text of {size} tokens", functools.partial(read, size))
-        for size in sizes
+        Step(f"emotion from text of {size} tokens", functools.partial(read, size)) for size in sizes
     ]
 
 

@@ -25,8 +25,8 @@ ENCODER_RATE = 16000  # Hz, for everything but the prompt mel
 class Voice:
     """The analysis of a speaker prompt: all that speaking needs, for any number of sentences.
 
-    `base` is the emotion vector from the signal of the voice (resampled twice), `own` the one from the
-    signal of an emotion prompt (resampled once): nearly the same, but the reference uses both.
+    `base` is the emotion vector from the signal of the voice (resampled twice), `own` the one from
+    the signal of an emotion prompt (resampled once): nearly the same, but the reference uses both.
     `condition` is computed from `quantized`, and alone depends on the compute dtype.
     """
 

@@ -97,7 +97,9 @@ def fingerprint(model: Model) -> str:
         InputError: for a model that does not come from a checkpoint.
     """
     if model.provenance is None:
-        raise InputError("voices can be saved for imported checkpoints only, not for random weights")
+        raise InputError(
+            "voices can be saved for imported checkpoints only, not for random weights"
+        )
     return model.provenance.fingerprint(ANALYSIS)
 
 
@@ -108,7 +110,9 @@ def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
         InputError: for a voice without a recording, or a path that cannot be written.
     """
     if voice.source is None:
-        raise InputError("the voice does not come from a recording: only voices of recordings can be saved")
+        raise InputError(
+            "the voice does not come from a recording: only voices of recordings can be saved"
+        )
     arrays = {name: np.asarray(getattr(voice, name)) for name in _ARRAYS}
     arrays["mel"] = np.ascontiguousarray(arrays["mel"][:, : voice.frames])
     arrays["quantized"] = np.ascontiguousarray(arrays["quantized"][:, : voice.codes])
@@ -146,7 +150,8 @@ def load_voice(model: Model, path: str | Path) -> Voice:
     """A voice from its file, for the model that made it.
 
     Raises:
-        InputError: if it is not a voice, damaged, of another format, or made with another checkpoint.
+        InputError: if it is not a voice, damaged, of another format, or made with another
+        checkpoint.
     """
     record, arrays = _open(Path(path))
     if record.checkpoint != (ours := fingerprint(model)):
