@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 def merge_emotion(
     base: Float[Array, "b d"], emotion: Float[Array, "b d"], alpha: ArrayLike
 ) -> Float[Array, "b d"]:
-    """Interpolates from the speaker's emotion vector (alpha 0) to the emotion prompt's (1) or beyond.
+    """Interpolates from the speaker's emotion vector (alpha 0) to the prompt's (1), or beyond.
 
     `alpha` is one number, or one per row.
 

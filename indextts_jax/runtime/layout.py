@@ -26,9 +26,9 @@ def to_device_layout(
 def _gpt(params: Params, platform: str, eight_bits: bool) -> Params:
     """Unstacks the layers; on a CPU also transposes kernels to one contiguous row per output.
 
-    Unstacked, because a `lax.scan` over stacked layers copies each layer's kernels in every
-    decoding step. The head is never quantised: small differences there change which code is
-    sampled.
+    Unstacked, because XLA copies a slice of a stacked array on every use (see `layers.stack`), that
+    is, in every decoding step. The head is never quantised: small differences there change which
+    code is sampled.
     """
 
     def place(name: str, layer: jax.Array) -> jax.Array | Streamed | Quantized:

@@ -128,7 +128,7 @@ def test_ctrl_c_saves_and_ends_with_130(tmp_path: Path) -> None:
     assert process.returncode == 130, error
     assert "stopping after this step, with a save" in error
     assert "interrupted" in out
-    assert "go on with: python -m indextts_jax.train --dst run --resume" in out
+    assert "resume with: python -m indextts_jax.train --dst run --resume" in out
     (*_, last) = steps_in(tmp_path / "run")
     assert 3 <= last < 100_000
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]

@@ -1,4 +1,4 @@
-"""What is wrong with a spoken segment."""
+"""Faults of synthesized segments."""
 
 import numpy as np
 import pytest
