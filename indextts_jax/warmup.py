@@ -133,7 +133,7 @@ def _steps(
     model: DryRunModel, settings: Settings, voice: str | None, speaker: str | None
 ) -> Iterator[Step]:
     if voice is not None and speaker is not None:
-        raise InputError("--speaker and --voice exclude each other: give one")
+        raise InputError("--speaker and --voice are mutually exclusive")
     if voice is None:
         yield from prompt_steps(model) if speaker is None else ()
     for one in _voices(model, voice, speaker):

@@ -138,7 +138,10 @@ def test_a_plan_is_told() -> None:
     [
         (["--text=a"], "give --checkpoint DIR"),
         (["--checkpoint=x"], "give --text or --text_file"),
-        (["--checkpoint=x", "--text=a", "--calibrate"], "--calibrate needs either --speaker or --voice"),
+        (
+            ["--checkpoint=x", "--text=a", "--calibrate"],
+            "--calibrate needs either --speaker or --voice",
+        ),
         (["--checkpoint=x", "--text=a", "--max_memory=much"], "is not a memory size"),
         (["--checkpoint=none", "--text=a"], "none does not exist"),
     ],
