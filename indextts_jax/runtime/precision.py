@@ -52,5 +52,5 @@ def place_params(
             "float32" if device.platform == "cpu" else "bfloat16"
         )  # for everything except the kernels
     wanted = cast(name, params, config, dtype)
-    params.clear()  # frees each array as it is converted, so that none is held twice
+    params.clear()  # drops the stored arrays, so that none is held in two layouts at once
     return to_device_layout(name, wanted, device.platform, eight_bits=eight)

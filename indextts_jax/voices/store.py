@@ -30,7 +30,7 @@ from indextts_jax.utils.hashing import FileHash, hash_arrays, now
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 from indextts_jax.voices.analysis import Voice, prompt_condition
 
-FORMAT = 2  # of a voice file; those of format 1 came from checkpoints of format 1
+FORMAT = 2  # of a voice file; format 1 belongs to checkpoints of format 1
 FOLDER = "INDEXTTS_JAX_VOICES"
 ENDING = ".safetensors"
 _NAME = re.compile(r"\w[\w .-]{0,99}")

@@ -196,7 +196,10 @@ SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
         (["--checkpoint=x", SPEAKER], "give --text or --text_file"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--text_file=b"], "are mutually exclusive"),
         (["--checkpoint=x", "--text=a"], "give --speaker"),
-        (["--checkpoint=x", SPEAKER, "--text=a", "--voice=b"], "--speaker and --voice exclude"),
+        (
+            ["--checkpoint=x", SPEAKER, "--text=a", "--voice=b"],
+            "--speaker and --voice are mutually exclusive",
+        ),
         (["--checkpoint=x", "--text=a", "--voice=nobody"], "voice .*nobody.* does not exist"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--speed=3"], "--speed must be 0.5 to 2.0"),
         (["--demo", "--speed=2", "--duration=1"], "--speed and --duration are mutually exclusive"),

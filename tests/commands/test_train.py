@@ -200,7 +200,7 @@ def test_the_loss_may_choose_although_judges_are_there(
         ((*NEW, "--set=steps"), "--set steps: expected PATH=VALUE"),
         ((*NEW, "--set=steps=many"), "steps: expected int"),
         ((*NEW, "--stop_after=soon"), "--stop_after: expected a time such as 2h45m"),
-        ((*NEW, "--devices=99"), "--devices 99: there"),
+        ((*NEW, "--devices=99"), "--devices 99: only"),
         (("--recipe=nope", "--data=data", "--dst=run"), "nope: expected a .yaml file, or one of"),
         (("--recipe=toy.yaml", "--data=none", "--dst=run"), "none holds no prepared data"),
         ((*NEW, "--guard=none"), "none holds no prepared data"),

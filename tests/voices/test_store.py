@@ -205,5 +205,5 @@ def test_a_missing_voice_lists_those_that_are(
 ) -> None:
     monkeypatch.setenv(store.FOLDER, str(tmp_path))
     store.voice_path("anna").touch()
-    with pytest.raises(InputError, match=r"no voice .*bob.*by name: anna"):
+    with pytest.raises(InputError, match=r"voice .*bob.* does not exist; saved voices: anna"):
         store.read_record(store.voice_path("bob"))
