@@ -7,8 +7,8 @@
     speech = tts.speak("Good morning.", anna, settings=Settings(), seed=0)
     speech.save("morning.wav")
 
-The public names are those of `__init__.pyi`. Each is imported when it is first asked for: importing
-JAX takes seconds, and a command that only shows its flags must not wait for it.
+The public names are listed in `__init__.pyi` and imported on first use: importing JAX takes
+seconds, and a command that only prints its help should not wait for it.
 """
 
 import ast

@@ -22,9 +22,10 @@ ORDER = (
 
 
 def commands() -> dict[str, str]:
-    """Every command with what it does, in the order in which one meets them.
+    """Each command with its summary, in the order in which a newcomer needs them.
 
-    A command is a module whose first line says so; no module is imported for that.
+    A command is a module whose docstring begins with its name. Modules are parsed, not imported:
+    importing JAX takes seconds.
     """
     found = {}
     for path in Path(__file__).parent.glob("*.py"):
@@ -37,7 +38,7 @@ def commands() -> dict[str, str]:
 
 
 def main(argv: list[str]) -> int:
-    """Prints the commands; anything but a call for help is an error."""
+    """Prints the list of commands; an argument other than a request for help is an error."""
     listed = commands()
     width = max(map(len, listed))
     lines = [f"  {name:<{width}}  {does}" for name, does in listed.items()]

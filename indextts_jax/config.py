@@ -1,7 +1,7 @@
 """Sizes and settings of the model: frozen dataclasses, read strictly from YAML or JSON data.
 
-Sizes have no defaults: a file says them all. A key that is unknown, missing or ill-typed raises,
-naming its path.
+Sizes have no defaults: the file must give all of them. An unknown, missing or ill-typed key raises
+an error that names its path.
 """
 
 import dataclasses
@@ -13,14 +13,14 @@ from indextts_jax.utils import strict_yaml
 from indextts_jax.utils.strict_data import ConfigError, from_data
 
 DTYPES = ("float32", "bfloat16", "float16")
-INT8 = "int8"  # of the GPT: kernels in 8 bits
+INT8 = "int8"  # GPT kernels in 8 bits, everything else in half precision
 COMPUTE_DTYPES = (*DTYPES, INT8)
 
 LOW_PRECISION = ("gpt", "length_regulator", "dit", "vocoder", "text_emotion")
-"""The components that may compute in another dtype than float32."""
+"""Components that may compute in a dtype other than float32."""
 
-# Short steps, so that little of a flow is padding: at most a sixteenth of 512 frames or more of
-# prompt and segment together, a seventh of those of one of them up to 2,048.
+# Bucket sizes in mel frames. Small steps limit padding: in SPANS (prompt and segment together) to
+# 1/16 from 512 frames on, in FRAMES (one of the two) to 1/7 up to 2,048 frames.
 _SHORT = (*range(128, 512, 64), *range(512, 768, 32))
 FRAMES = (
     *_SHORT,
@@ -31,9 +31,9 @@ FRAMES = (
 )
 SPANS = (*_SHORT, *range(768, 2048, 64), *range(2048, 3072, 128), *range(3072, 4097, 256))
 
-PROMPT_SECONDS = 15.0  # of a recording that are used, in every release so far
+PROMPT_SECONDS = 15.0  # used of a prompt recording, in every release so far
 
-# The order of the eight weights, everywhere.
+# The order of the eight emotion weights, everywhere.
 EMOTIONS = (
     "happy",
     "angry",
@@ -72,7 +72,7 @@ class MelConfig:
     hop: int  # samples
     mels: int
     fmin: float  # Hz
-    fmax: float | None  # Hz; none is half the sample rate
+    fmax: float | None  # Hz; None: half the sample rate
 
     def __post_init__(self) -> None:
         _positive("mel", self, "sample_rate", "n_fft", "window", "hop", "mels")
@@ -90,7 +90,7 @@ class SemanticEncoderConfig:
     heads: int
     feed_forward: int
     kernel: int  # depthwise convolution, frames
-    left: int  # farthest key position to the left that is told apart
+    left: int  # key positions farther to the left share one distance embedding
     right: int  # the same to the right
     norm_eps: float
 
@@ -210,7 +210,7 @@ class ConditioningConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EmotionPrototypesConfig:
-    """Rows of emotion vectors, chosen by style vector, one group an emotion."""
+    """Stored emotion vectors, one group per emotion, chosen by style vector."""
 
     groups: tuple[int, ...]  # rows of each emotion
     style: int
@@ -286,7 +286,7 @@ class WaveNetConfig:
 
     layers: int
     kernel: int
-    dilation: int  # layer j has this to the power j, frames
+    dilation: int  # frames; layer j has this to the power j
 
     def __post_init__(self) -> None:
         _positive("dit.wavenet", self, *(f.name for f in dataclasses.fields(self)))
@@ -334,12 +334,12 @@ class VocoderConfig:
             if not dilations or min(dilations) < 1:
                 raise ConfigError(f"vocoder.block_dilations must be positive, got {dilations}")
         if self.outer_kernel < 1 or not self.block_kernels:
-            raise ConfigError("vocoder.outer_kernel and vocoder.block_kernels must be there")
+            raise ConfigError("vocoder.outer_kernel and vocoder.block_kernels must not be empty")
         if len(self.rates) != len(self.kernels):
             raise ConfigError("vocoder.rates and vocoder.kernels differ in length")
         if len(self.block_kernels) != len(self.block_dilations):
             raise ConfigError("vocoder.block_kernels and vocoder.block_dilations differ in length")
-        if self.channels >> len(self.rates) < 1:  # an odd count is halved downwards
+        if self.channels >> len(self.rates) < 1:  # integer halving rounds down
             raise ConfigError(
                 f"vocoder.channels {self.channels} cannot be halved {len(self.rates)} times"
             )
@@ -367,7 +367,7 @@ class VocoderConfig:
 class TextEmotionConfig:
     """Qwen3: a text to a reply that names its emotions."""
 
-    vocabulary: int  # rows of the embedding, which is the output head too
+    vocabulary: int  # rows of the embedding, which is also the output head
     width: int
     layers: int
     heads: int
@@ -379,7 +379,7 @@ class TextEmotionConfig:
     rotary_base: float
     stops: tuple[int, ...]  # tokens that end a reply
     reply_tokens: int  # of the longest reply
-    buckets: tuple[int, ...]  # padded lengths of a prompt; past the last, its multiples
+    buckets: tuple[int, ...]  # padded lengths of a prompt; beyond the last, its multiples
 
     def __post_init__(self) -> None:
         names = [f.name for f in dataclasses.fields(self) if f.name != "stops"]
@@ -394,8 +394,8 @@ class TextEmotionConfig:
             )
         if self.reply_tokens >= self.positions:
             raise ConfigError(
-                f"text_emotion.reply_tokens {self.reply_tokens} leaves no room for a prompt in "
-                f"text_emotion.positions {self.positions}"
+                f"text_emotion.reply_tokens {self.reply_tokens} leaves no positions for a prompt "
+                f"in text_emotion.positions {self.positions}"
             )
         if not self.buckets or list(self.buckets) != sorted(set(self.buckets)):
             raise ConfigError(f"text_emotion.buckets must ascend, got {self.buckets}")
@@ -403,7 +403,7 @@ class TextEmotionConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LimitsConfig:
-    """What the release keeps to; position tables may hold less, and then that counts."""
+    """Limits of the release. A shorter position table lowers the limit to its length."""
 
     prompt_seconds: float  # of a recording; the rest is not used
     segment_tokens: int  # text tokens in a segment
@@ -415,7 +415,7 @@ class LimitsConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """What a model is: its version, its rates and every size. How it is run is a `RunConfig`."""
+    """A model's version, rates and sizes. `RunConfig` says how it is run."""
 
     version: str  # of IndexTTS
     codes_per_second: int
@@ -460,7 +460,7 @@ class ModelConfig:
         marks = {self.gpt.start_code, self.gpt.stop_code}
         downwards = range(
             self.gpt.code_vocabulary - 1, -1, -1
-        )  # a set of a damaged size is endless
+        )  # lazily: a damaged config may give a huge vocabulary
         last = next((code for code in downwards if code not in marks), 0)
         if last >= self.semantic_codec.codes:
             problems.append(
@@ -470,7 +470,7 @@ class ModelConfig:
         groups = len(self.emotion_prototypes.groups)
         if groups != len(EMOTIONS):
             problems.append(
-                f"emotion_prototypes.groups has {groups} groups, expected {len(EMOTIONS)}, one an "
+                f"emotion_prototypes.groups has {groups} groups, expected {len(EMOTIONS)}, one per "
                 "emotion"
             )
         if problems:
@@ -479,13 +479,13 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BucketConfig:
-    """Padded lengths, so that a new sentence rarely compiles; past the last, its multiples."""
+    """Padded lengths, so that a new sentence rarely compiles; beyond the last, its multiples."""
 
     text: tuple[int, ...] = (32, 64, 128, 256, 384, 512)  # text tokens of a segment
     features: tuple[int, ...] = (128, 256, 384, 512, 640, 768)  # semantic features of a prompt
     codes: tuple[int, ...] = (64, 128, 256, 512, 1024, 1536)  # of a segment, in the latent pass
     frames: tuple[int, ...] = FRAMES  # mel frames of a prompt, or of a segment
-    spans: tuple[int, ...] = SPANS  # mel frames of prompt and segment; none: as `frames`
+    spans: tuple[int, ...] = SPANS  # mel frames of prompt and segment; empty: as `frames`
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -498,12 +498,12 @@ class BucketConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """How a model is run, whatever it is.
+    """How a model is run: precision, kernels and padded lengths.
 
-    The stages after the prompt's analysis compute in `dtype`, float32 if none is asked for; the
-    encoders of the prompt stay in float32, because they run once a prompt, and small errors there
-    choose other codes. With int8 the kernels of the GPT have 8 bits, and the rest runs in bfloat16.
-    With `fused_attention`, attention of decoding and flow runs in kernels for NVIDIA GPUs.
+    The stages after the analysis of the prompt compute in `dtype` (None: float32). The prompt
+    encoders stay in float32: they run once per prompt, and small errors there change the codes.
+    With int8 the GPT kernels have 8 bits and everything else runs in bfloat16. With
+    `fused_attention`, attention in decoding and in the flow uses kernels for NVIDIA GPUs.
     """
 
     dtype: str | None = None
@@ -517,7 +517,7 @@ class RunConfig:
             )
 
     def compute_dtype(self, component: str) -> str:
-        """What a component computes in."""
+        """The dtype in which a component computes."""
         if self.dtype is None or component not in LOW_PRECISION:
             return "float32"
         return "bfloat16" if self.dtype == INT8 and component != "gpt" else self.dtype
@@ -530,7 +530,7 @@ def _lookup(config: Any, path: str) -> Any:
 
 
 def load_config(path: str | Path) -> ModelConfig:
-    """The configuration in a YAML file of our own schema (see `configs/`)."""
+    """Reads the configuration from a YAML file in our own schema (see `configs/`)."""
     try:
         data = strict_yaml.parse(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -542,7 +542,7 @@ def load_config(path: str | Path) -> ModelConfig:
 
 
 def bundled_config(name: str) -> ModelConfig:
-    """The configuration `name` that comes with the package: `indextts2` or `tiny`."""
+    """The configuration `name` bundled with the package: `indextts2` or `tiny`."""
     package = Path(__file__).parent
-    inside = package / "configs"  # of a wheel; a source tree has the directory beside the package
+    inside = package / "configs"  # in a wheel; a source tree has it beside the package
     return load_config((inside if inside.is_dir() else package.parent / "configs") / f"{name}.yaml")

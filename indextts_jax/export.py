@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.export`: a run to a checkpoint, published files, or an adapter."""
+"""`python -m indextts_jax.export`: writes a run as a checkpoint, published files or an adapter."""
 
 import dataclasses
 from typing import Any
@@ -26,36 +26,40 @@ EXAMPLES = (
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command: one for each field of `ExportOptions`, and those of adapters."""
+    """Defines a flag for each field of `ExportOptions`, and those of adapters."""
     own: dict[str, Any] = {"flag_values": flags}
     text, choice = absl_flags.DEFINE_string, absl_flags.DEFINE_enum
-    text("run", None, "Folder of a run of python -m indextts_jax.train.", **own)
-    absl_flags.DEFINE_integer("step", None, "Of the run; by default its best.", **own)
-    text("checkpoint", None, "Checkpoint to export instead.", **own)
+    text("run", None, "Directory of a run of python -m indextts_jax.train.", **own)
+    absl_flags.DEFINE_integer("step", None, "Step of the run; by default its best.", **own)
+    text("checkpoint", None, "Checkpoint to export instead of a run.", **own)
     adapter_flags.define(own)
     choice(
-        "to", None, list(TARGETS), "A checkpoint of ours, published files, or an adapter.", **own
+        "to",
+        None,
+        list(TARGETS),
+        "What to write: our checkpoint, the published files, or an adapter.",
+        **own,
     )
     text(
         "base",
         None,
-        "Folder of published files that give what is not ours (heads for training, unused layers); "
-        "without it, zeros.",
+        "Directory of published files, for the arrays that our checkpoints do not hold (training "
+        "heads, unused layers); without it they are zeros.",
         **own,
     )
-    text("dst", None, "Folder to write.", **own)
-    choice("format", OURS, list(FORMATS), "Of an adapter: ours, or that of PEFT.", **own)
+    text("dst", None, "Directory to write.", **own)
+    choice("format", OURS, list(FORMATS), "Format of an adapter: ours or PEFT's.", **own)
     choice(
         "dtype",
         None,
         list(DTYPES),
-        "Stored dtype of a checkpoint's weights or an adapter's factors; by default as it is.",
+        "Stored dtype of a checkpoint's weights or an adapter's factors; by default unchanged.",
         **own,
     )
     text(
         "settings",
         None,
-        "YAML file of what a checkpoint speaks with by default, for instance steps: 10.",
+        "YAML file of the checkpoint's default settings for speech, for example steps: 10.",
         **own,
     )
     absl_flags.DEFINE_bool("force", False, "Replace an earlier export at --dst.", **own)
@@ -63,14 +67,14 @@ def define(flags: absl_flags.FlagValues) -> None:
         text(
             auxiliary.flag,
             None,
-            f"Folder or file of {auxiliary.repository}, if it is not where it belongs in --base.",
+            f"Directory or file of {auxiliary.repository}, if not at its usual place in --base.",
             **own,
         )
-    text(WORDS, None, f"Folder of the text-to-emotion model, if not {FOLDER} in --base.", **own)
+    text(WORDS, None, f"Directory of the text-to-emotion model, if not {FOLDER} in --base.", **own)
 
 
 def main(flags: Any) -> None:
-    """Reads the flags, exports, says what was written."""
+    """Exports, and prints what was written."""
     for flag in ("to", "dst"):
         if not getattr(flags, flag):
             raise InputError(f"give --{flag}")
@@ -81,17 +85,17 @@ def main(flags: Any) -> None:
 
 
 def _source(flags: Any) -> Source:
-    """The best step of a run, or a checkpoint with the adapters that are asked for.
+    """Opens a run at --step or its best step, or a checkpoint with the requested adapters.
 
     Raises:
         InputError: if neither is given, or both.
     """
     if bool(flags.checkpoint) == bool(flags.run):
-        raise InputError("give --run DIR, a run of training, or --checkpoint DIR")
+        raise InputError("give --run DIR (a training run) or --checkpoint DIR")
     if flags.run:
         if flags.adapter:
-            raise InputError("--adapter belongs to --checkpoint: a run has its own")
-        # Training brings much that other exports do without.
+            raise InputError("--adapter needs --checkpoint: a run has its own adapters")
+        # Imported here: training pulls in packages that the other exports do not need.
         from indextts_jax.training.trained import open_run
 
         run = open_run(flags.run, flags.step)
@@ -105,7 +109,7 @@ def _source(flags: Any) -> Source:
             run.notes,
         )
     if flags.step is not None:
-        raise InputError("--step belongs to --run")
+        raise InputError("--step needs --run")
     return open_source(flags.checkpoint, adapter_flags.read(flags))
 
 
@@ -114,7 +118,7 @@ if __name__ == "__main__":
         main,
         define,
         name="export",
-        summary="a run to a checkpoint, published files, or an adapter.",
+        summary="writes a run as a checkpoint, published files or an adapter.",
         common=COMMON,
         examples=EXAMPLES,
     )

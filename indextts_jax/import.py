@@ -6,7 +6,7 @@ from importers import command
 from indextts_jax.cli import runner
 
 if __name__ == "__main__":
-    jax.config.update("jax_platforms", "cpu")  # nothing is computed: no accelerator is taken
+    jax.config.update("jax_platforms", "cpu")  # nothing is computed, so no accelerator is claimed
     runner.run(
         command.main,
         command.define,

@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.plan`: what a text will take, before it is spoken."""
+"""`python -m indextts_jax.plan`: estimates time and memory for a text before it is spoken."""
 
 import dataclasses
 import json
@@ -40,36 +40,35 @@ COMMON = (
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     text = absl_flags.DEFINE_string
-    text("text_file", None, "File (UTF-8) with what to say.", **own)
-    text("text", None, "What to say.", **own)
-    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
-    text("max_memory", None, "Device memory, for instance 8GB, as synth takes it.", **own)
+    text("text_file", None, "Text file (UTF-8) to speak.", **own)
+    text("text", None, "Text to speak.", **own)
+    text("checkpoint", None, "Directory made by python -m indextts_jax.import.", **own)
+    text("max_memory", None, "Limit on device memory, as for synth, for example 8GB.", **own)
     absl_flags.DEFINE_bool(
         "calibrate",
         False,
-        "Speak as many segments as go at once to measure the speed, with --speaker or --voice, and "
-        "compile the largest programs to learn their memory.",
+        "Measure the speed by speaking one batch of segments (with --speaker or --voice), and "
+        "compile the largest programs to find the memory that they need.",
         **own,
     )
-    text("speaker", None, "Recording of a voice, to calibrate with.", **own)
-    text("voice", None, "Kept voice, to calibrate with.", **own)
+    text("speaker", None, "Recording of a voice, for --calibrate.", **own)
+    text("voice", None, "Saved voice, for --calibrate.", **own)
     settings_flags.define(flags)
-    absl_flags.DEFINE_bool("json", False, "Print everything as JSON, for machines.", **own)
+    absl_flags.DEFINE_bool("json", False, "Print everything as JSON.", **own)
 
 
 def main(flags: Any) -> None:
-    """Prints what the text will take.
+    """Prints the estimate.
 
     Raises:
-        InputError: if there is no text or no checkpoint, or for a text that is refused.
+        InputError: if text or checkpoint is missing, or the text is rejected.
     """
     if flags.checkpoint is None:
         raise InputError("give --checkpoint DIR (made by python -m indextts_jax.import)")
     if flags.calibrate and (flags.speaker is None) == (flags.voice is None):
-        raise InputError("--calibrate needs --speaker or --voice, one of them")
+        raise InputError("--calibrate needs either --speaker or --voice")
     text = text_flags.given_text(flags)
     run = settings_flags.run_config(flags)
     limit = None if flags.max_memory is None else parse_size(flags.max_memory)
@@ -108,7 +107,7 @@ if __name__ == "__main__":
         main,
         define,
         name="plan",
-        summary="what a text will take, before it is spoken.",
+        summary="estimates time and memory for a text before it is spoken.",
         common=COMMON,
         examples=EXAMPLES,
     )

@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.prepare`: recordings and texts to the features that training reads.
+"""`python -m indextts_jax.prepare`: computes the features for training from recordings and texts.
 
 The library's part is in `training/data`.
 """
@@ -88,7 +88,6 @@ EXAMPLES = (
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     limits, trim, job = Limits(), Trim(), Job(dst=Path())
     text, number, whole = (
@@ -101,70 +100,86 @@ def define(flags: absl_flags.FlagValues) -> None:
         "manifest",
         None,
         "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, a directory, LJSpeech; "
-        "replay.jsonl@0.15 takes part in 15 % of the epochs",
+        "replay.jsonl@0.15 is used in 15 % of the epochs.",
         **own,
     )
     absl_flags.DEFINE_list(
-        "columns", [], f"Other names of columns: text=sentence. Ours: {', '.join(COLUMNS)}.", **own
+        "columns", [], f"Columns of other names: text=sentence. Ours: {', '.join(COLUMNS)}.", **own
     )
-    switch("one_speaker", False, "All clips without a speaker are by the same one.", **own)
+    switch("one_speaker", False, "Clips without a speaker all have the same one.", **own)
     whole(
         "speaker_from_path",
         0,
-        "Take the speaker from the directory so many steps above the recording.",
+        "Take the speaker from the name of the directory this many levels above the recording.",
         lower_bound=0,
         **own,
     )
-    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
+    text("checkpoint", None, "Directory made by python -m indextts_jax.import.", **own)
     text(
-        "config", None, "Instead: sizes (a bundled name or a .yaml), to train from scratch.", **own
+        "config",
+        None,
+        "Instead of --checkpoint: sizes (a bundled name or a .yaml), to train from scratch.",
+        **own,
     )
     text("tokenizer", None, "With --config: a SentencePiece model.", **own)
-    text("make_tokenizer", None, "With --config: make a tokenizer, char or unigram.", **own)
-    whole("pieces", 1000, "Most pieces of the tokenizer that is made.", lower_bound=8, **own)
+    text("make_tokenizer", None, "With --config: train a tokenizer, char or unigram.", **own)
+    whole("pieces", 1000, "Largest vocabulary of the new tokenizer.", lower_bound=8, **own)
     text(
         "prototypes",
         None,
-        "Instead: a table of audio, emotion, speaker; writes a checkpoint with emotions of these.",
+        "Instead of --manifest: a table of audio, emotion, speaker; writes a checkpoint with "
+        "emotion prototypes made from it.",
         **own,
     )
-    text("dst", None, "Folder to write; one that is there is brought up to date.", **own)
+    text("dst", None, "Directory to write; an existing one is updated.", **own)
     absl_flags.DEFINE_list(
         "for", ["gpt", "flow"], f"Recipes to prepare for: {', '.join(features.RECIPES)}.", **own
     )
-    switch("own_prompts", False, "Clips of speakers with one clip are their own prompt.", **own)
+    switch("own_prompts", False, "Use a clip as its own prompt if its speaker has no other.", **own)
     whole("validation", None, "Clips to hold out; by default 2 %.", lower_bound=0, **own)
     whole("seed", job.seed, "Chooses which clips are held out.", **own)
     number(
         "max_rejected",
         0.2,
-        "Exit with 3, before anything is made, if a larger share is rejected.",
+        "Exit with code 3, before anything is written, if a larger share of rows is rejected.",
         lower_bound=0.0,
         upper_bound=1.0,
         **own,
     )
-    number("min_seconds", limits.min_seconds, "Shortest clip.", **own)
-    number("max_seconds", limits.max_seconds, "Longest clip.", **own)
-    number("max_silence", trim.longest, "Silence at an end that may stay (s).", **own)
-    number("keep_silence", trim.kept, "What is left of longer silence (s).", **own)
-    switch("allow_unknown", False, "Keep texts with what the tokenizer does not know.", **own)
-    whole("min_clips", limits.min_clips, "Fewest clips of a set.", lower_bound=1, **own)
-    number("min_minutes", limits.min_minutes, "Least speech of a set.", lower_bound=0.0, **own)
-    text("glossary", None, "YAML file with terms and how they are read, as for synth.", **own)
-    switch("text_compat", False, "Read texts as the PyTorch release does, as for synth.", **own)
+    number("min_seconds", limits.min_seconds, "Shortest clip (s).", **own)
+    number("max_seconds", limits.max_seconds, "Longest clip (s).", **own)
+    number("max_silence", trim.longest, "Longest silence left as it is at either end (s).", **own)
+    number("keep_silence", trim.kept, "Length to which longer silence is cut (s).", **own)
+    switch(
+        "allow_unknown", False, "Keep texts with pieces that the tokenizer does not know.", **own
+    )
+    whole(
+        "min_clips", limits.min_clips, "Smallest number of clips in the set.", lower_bound=1, **own
+    )
+    number(
+        "min_minutes",
+        limits.min_minutes,
+        "Smallest amount of speech in the set (minutes).",
+        lower_bound=0.0,
+        **own,
+    )
+    text("glossary", None, "YAML file of terms and their readings, as for synth.", **own)
+    switch(
+        "text_compat", False, "Normalize texts as the PyTorch release does, as for synth.", **own
+    )
     switch("dry_run", False, "Check everything, estimate time and disk, write nothing.", **own)
     absl_flags.DEFINE_enum(
         "device", "auto", list(devices.PLATFORMS), "Where the networks run.", **own
     )
     number("batch_seconds", job.batch_seconds, "Seconds of audio in a batch.", **own)
-    whole("workers", job.workers, "Threads that decode and measure.", lower_bound=1, **own)
+    whole("workers", job.workers, "Threads that decode and check recordings.", lower_bound=1, **own)
 
 
 def main(flags: Any) -> int:
-    """Checks, shows the report, makes what is missing.
+    """Checks the clips, prints the report and computes the missing features.
 
     Raises:
-        InputError: for flags, manifests or a set that cannot be used.
+        InputError: for unusable flags, manifests or data sets.
     """
     if flags.prototypes is not None:
         return _prototypes(flags)
@@ -209,11 +224,11 @@ def main(flags: Any) -> int:
 
 
 def _prototypes(flags: Any) -> int:
-    """Writes a checkpoint with emotion prototypes of labelled clips."""
+    """Writes a checkpoint with emotion prototypes made from labelled clips."""
     if flags.manifest or flags.config or not flags.checkpoint or not flags.dst:
         raise InputError(
-            "--prototypes goes with --checkpoint DIR and --dst DIR (the checkpoint to write), and "
-            "with neither --manifest nor --config",
+            "--prototypes needs --checkpoint DIR and --dst DIR (the checkpoint to write), and "
+            "neither --manifest nor --config",
             "prototypes",
         )
     labels = prototypes.read_labels(Path(flags.prototypes))
@@ -225,7 +240,7 @@ def _prototypes(flags: Any) -> int:
     with (
         abandonable(),
         jax.default_device(device),
-        count_bar("Listening", "clip", leave=False, disable=None) as show,
+        count_bar("Analysing", "clip", leave=False, disable=None) as show,
     ):
         model = load_model(flags.checkpoint, components=prototypes.COMPONENTS, lazy=True)
         made = prototypes.make(model, labels, show)
@@ -243,12 +258,12 @@ def _job(flags: Any) -> Job:
     if not flags.manifest:
         raise InputError("give --manifest, at least once")
     if not flags.dst:
-        raise InputError("give --dst DIR, where the prepared data goes")
+        raise InputError("give --dst DIR, the directory for the prepared data")
     if bool(flags.checkpoint) == bool(flags.config):
         raise InputError("give --checkpoint DIR, or --config NAME to train from scratch")
     for name in ("tokenizer", "make_tokenizer"):
         if getattr(flags, name) is not None and not flags.config:
-            raise InputError(f"--{name} goes with --config: a checkpoint has its tokenizer")
+            raise InputError(f"--{name} needs --config: a checkpoint has its own tokenizer")
     job = Job(
         dst=Path(flags.dst),
         recipes=tuple(dict.fromkeys(getattr(flags, "for"))),
@@ -295,7 +310,7 @@ def _reading(flags: Any, job: Job) -> Reading:
 def _model_facts(
     flags: Any, clips: Sequence[Clip], job: Job
 ) -> tuple[ModelConfig, Tokenizer | None]:
-    """Sizes and tokenizer, without any array; no tokenizer where nothing reads texts."""
+    """Configuration and tokenizer, without arrays; no tokenizer if no recipe reads texts."""
     if flags.checkpoint:
         saved = open_checkpoint(flags.checkpoint)
         return saved.config, Tokenizer(saved.tokenizer)
@@ -304,7 +319,7 @@ def _model_facts(
         config = load_config(name) if name.endswith((".yaml", ".yml")) else bundled_config(name)
     except FileNotFoundError as error:
         raise InputError(
-            f"--config {name}: there is no such configuration; give a bundled name such as tiny, "
+            f"--config {name}: no such configuration; give a bundled name such as tiny, "
             "or a path that ends in .yaml"
         ) from error
     return config, _tokenizer(flags, clips, job) if job.reads else None
@@ -312,7 +327,7 @@ def _model_facts(
 
 def _tokenizer(flags: Any, clips: Sequence[Clip], job: Job) -> Tokenizer:
     if flags.tokenizer is not None and flags.make_tokenizer is not None:
-        raise InputError("--tokenizer and --make_tokenizer exclude each other: give one")
+        raise InputError("--tokenizer and --make_tokenizer are mutually exclusive")
     if flags.tokenizer is not None:
         return Tokenizer(flags.tokenizer)
     if flags.make_tokenizer is None:
@@ -339,7 +354,7 @@ if __name__ == "__main__":
         main,
         define,
         name="prepare",
-        summary="recordings and texts to the features that training reads.",
+        summary="computes the features for training from recordings and texts.",
         common=COMMON,
         groups=GROUPS,
         examples=EXAMPLES,

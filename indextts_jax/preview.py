@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.preview`: what will be read of a text, without a model run."""
+"""`python -m indextts_jax.preview`: shows how a text will be read, without running a model."""
 
 import json
 import textwrap
@@ -21,27 +21,28 @@ WIDTH = 96
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     usual = TextSettings()
-    absl_flags.DEFINE_string("text", None, "What to say.", **own)
-    absl_flags.DEFINE_string("text_file", None, "File (UTF-8) with what to say.", **own)
+    absl_flags.DEFINE_string("text", None, "Text to speak.", **own)
+    absl_flags.DEFINE_string("text_file", None, "Text file (UTF-8) to speak.", **own)
     absl_flags.DEFINE_string(
-        "checkpoint", None, "Folder made by python -m indextts_jax.import.", **own
+        "checkpoint", None, "Directory made by python -m indextts_jax.import.", **own
     )
-    absl_flags.DEFINE_string("tokenizer", None, "A tokenizer file alone (bpe.model).", **own)
+    absl_flags.DEFINE_string(
+        "tokenizer", None, "Tokenizer file (bpe.model), instead of a checkpoint.", **own
+    )
     absl_flags.DEFINE_integer(
         "segment_tokens", usual.segment_tokens, "Longest segment, in text tokens.", **own
     )
     text_flags.define(flags)
-    absl_flags.DEFINE_bool("json", False, "Print everything as JSON, for machines.", **own)
+    absl_flags.DEFINE_bool("json", False, "Print everything as JSON.", **own)
 
 
 def main(flags: Any) -> None:
-    """Prints what will be read.
+    """Prints the normalized text, its segments and pauses.
 
     Raises:
-        InputError: if there is no text or no tokenizer, or for a text that is refused.
+        InputError: if text or tokenizer is missing, or the text is rejected.
     """
     frontend = TextFrontend(_tokenizer(flags), text_flags.reading(flags))
     script = frontend.prepare(text_flags.given_text(flags))
@@ -50,21 +51,21 @@ def main(flags: Any) -> None:
         return
     for line in _report(script):
         say(line)
-    text_flags.tell(script)
+    text_flags.show_notices(script)
 
 
 def _tokenizer(flags: Any) -> Tokenizer:
     if (flags.checkpoint is None) == (flags.tokenizer is None):
-        raise InputError("give --checkpoint DIR, or --tokenizer FILE (bpe.model): one of them")
+        raise InputError("give either --checkpoint DIR or --tokenizer FILE (bpe.model)")
     if flags.tokenizer is not None:
         return Tokenizer(flags.tokenizer)
-    from indextts_jax.checkpoint.reading import open_checkpoint  # seconds, which --tokenizer saves
+    from indextts_jax.checkpoint.reading import open_checkpoint  # takes seconds
 
     return Tokenizer(open_checkpoint(flags.checkpoint).tokenizer)
 
 
 def _report(script: Script) -> list[str]:
-    lines = [textwrap.fill(script.normalised, WIDTH) or "nothing to say"]
+    lines = [textwrap.fill(script.normalised, WIDTH) or "nothing to speak"]
     if script.lead:
         lines += ["", f"{script.lead:g} s of silence"]
     for number, segment in enumerate(script.segments, 1):
@@ -111,7 +112,7 @@ if __name__ == "__main__":
         main,
         define,
         name="preview",
-        summary="what will be read, without a model.",
+        summary="shows how a text will be read, without running a model.",
         common=COMMON,
         examples=EXAMPLES,
     )

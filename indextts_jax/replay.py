@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.replay`: makes an output again from the recipe in it.
+"""`python -m indextts_jax.replay`: reproduces an output from the recipe stored in it.
 
 python -m indextts_jax.replay out.flac --checkpoint indextts2 --speaker voice.wav
 """
@@ -48,27 +48,29 @@ EXAMPLES = (
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     text = absl_flags.DEFINE_string
-    text("audio", None, "Output of python -m indextts_jax.synth (WAV, FLAC or OGG, MP3).", **own)
-    text("checkpoint", None, "The checkpoint that it was made with.", **own)
+    text("audio", None, "Output of python -m indextts_jax.synth (WAV, FLAC, OGG or MP3).", **own)
+    text("checkpoint", None, "Checkpoint that it was made with.", **own)
     absl_flags.DEFINE_multi_string(
-        "adapter", [], "The adapters that it was made with, in order.", **own
+        "adapter",
+        [],
+        "Adapter that it was made with; repeat the flag for several, in order.",
+        **own,
     )
-    text("speaker", None, "The recording of the voice; by default, of its name beside it.", **own)
-    text("voice", None, "The kept voice of that recording, instead.", **own)
-    text("emotion", None, "The recording of the emotion; by default, of its name beside it.", **own)
-    text("output", None, "File to write; by default only whether it is equal is told.", **own)
+    text("speaker", None, "Recording of the voice; by default the one beside the output.", **own)
+    text("voice", None, "Saved voice of that recording, instead of --speaker.", **own)
+    text("emotion", None, "Recording of the emotion; by default the one beside the output.", **own)
+    text("output", None, "File to write; by default the new samples are only compared.", **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
-    absl_flags.DEFINE_bool("show", False, "Only show the recipe.", **own)
+    absl_flags.DEFINE_bool("show", False, "Only print the recipe.", **own)
 
 
 def _recording(given: str | None, wanted: FileHash, beside: Path, flag: str) -> Path:
     """The recording with the wanted hash.
 
     Raises:
-        InputError: if it is another, or not found.
+        InputError: if it is not found, or its hash differs.
     """
     places = [Path(given)] if given else [beside.parent / wanted.name, Path(wanted.name)]
     found = next((place for place in places if place.is_file()), None)
@@ -76,75 +78,75 @@ def _recording(given: str | None, wanted: FileHash, beside: Path, flag: str) -> 
         raise InputError(
             f"{given}: No such file"
             if given
-            else f"there is no {wanted.name} beside {beside}: give --{flag}, the recording with "
-            f"the SHA-256 {wanted.sha256[:12]}..."
+            else f"{wanted.name} was not found beside {beside}: give --{flag}, the recording with "
+            f"SHA-256 {wanted.sha256[:12]}..."
         )
     if (sha256 := hash_file(found).sha256) != wanted.sha256:
         raise InputError(
-            f"{found} is another recording than {beside} was made with ({wanted.name}): expected "
-            f"the SHA-256 {wanted.sha256[:12]}..., got {sha256[:12]}..."
+            f"{found} is not the recording that {beside} was made with ({wanted.name}): expected "
+            f"SHA-256 {wanted.sha256[:12]}..., got {sha256[:12]}..."
         )
     return found
 
 
 def _adapters(paths: Sequence[str], made: Recipe, audio: Path) -> tuple[AppliedAdapter, ...]:
-    """The adapters of a recipe, as strong as they were.
+    """The adapters of a recipe, with their recorded strengths.
 
     Raises:
-        InputError: if others are given, or too few, or too many.
+        InputError: if the adapters given are others, too few or too many.
     """
     if len(paths) != len(made.adapters):
         names = ", ".join(f"{one.name} ({one.digest[:12]})" for one in made.adapters)
         raise InputError(
             f"{audio} was made with {len(made.adapters)} adapters{f': {names}' if names else ''}; "
-            f"--adapter gives {len(paths)}"
+            f"got {len(paths)} from --adapter"
         )
     found = []
     for path, wanted in zip(paths, made.adapters, strict=True):
         adapter = read_adapter(path)
         if adapter.record.digest != wanted.digest:
             raise InputError(
-                f"{path} is another adapter than {audio} was made with ({wanted.name}): expected "
-                f"the SHA-256 {wanted.digest[:12]}..., got {adapter.record.digest[:12]}..."
+                f"{path} is not the adapter that {audio} was made with ({wanted.name}): expected "
+                f"SHA-256 {wanted.digest[:12]}..., got {adapter.record.digest[:12]}..."
             )
         found.append(AppliedAdapter(adapter, wanted.strength))
     return tuple(found)
 
 
 def main(flags: Any) -> None:
-    """Reads the recipe, speaks again, compares."""
+    """Speaks again from the recipe and compares the samples."""
     if flags.audio is None:
-        raise InputError("give the audio file to make again")
+        raise InputError("give the audio file to reproduce")
     audio = Path(flags.audio)
     made = recipe.from_comment(read_comment(audio), str(audio))
     if flags.show:
         print(format_recipe(made))
         return
     if flags.checkpoint is None:
-        raise InputError("give --checkpoint, the one that it was made with")
+        raise InputError(f"give --checkpoint, the checkpoint that {audio} was made with")
     if flags.speaker and flags.voice:
-        raise InputError("--speaker and --voice exclude each other: give one")
+        raise InputError("--speaker and --voice are mutually exclusive")
     adapters = _adapters(flags.adapter, made, audio)
     if flags.output is not None:
         check_output(flags.output)
     recording = None
     if flags.voice:
-        kept = store.read_record(store.voice_path(flags.voice))
-        if kept.source.sha256 != made.speaker.sha256:
+        saved = store.read_record(store.voice_path(flags.voice))
+        if saved.source.sha256 != made.speaker.sha256:
             raise InputError(
-                f"the voice {flags.voice} is of {kept.source.name}, another recording than {audio} "
-                f"was made with ({made.speaker.name})"
+                f"voice {flags.voice!r} was made from {saved.source.name}, but {audio} was made "
+                f"with {made.speaker.name}"
             )
-        if kept.start != made.speaker_start:
+        if saved.start != made.speaker_start:
             raise InputError(
-                f"the voice {flags.voice} is of {kept.source.name} from second {kept.start:g} on, "
-                f"but {audio} was made with what begins at second {made.speaker_start:g}"
+                f"voice {flags.voice!r} uses {saved.source.name} from second {saved.start:g} on, "
+                f"but {audio} was made with the excerpt from second {made.speaker_start:g} on"
             )
     else:
         recording = _recording(flags.speaker, made.speaker, audio, "speaker")
-    asked, prompt = made.emotion.prompt, None
-    if isinstance(asked, EmotionPrompt) and asked.source is not None:
-        prompt = _recording(flags.emotion, asked.source, audio, "emotion")
+    recorded, prompt = made.emotion.prompt, None
+    if isinstance(recorded, EmotionPrompt) and recorded.source is not None:
+        prompt = _recording(flags.emotion, recorded.source, audio, "emotion")
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
@@ -155,7 +157,7 @@ def main(flags: Any) -> None:
             tts = IndexTTS.open(flags.checkpoint, run, adapters=adapters)
         if (ours := recipe.fingerprint(tts.model)) != made.checkpoint:
             raise InputError(
-                f"{audio} was made with another checkpoint: expected the fingerprint "
+                f"{audio} was made with another checkpoint: expected fingerprint "
                 f"{made.checkpoint[:12]}, {flags.checkpoint} has {ours[:12]}"
             )
         if recording is None:
@@ -163,8 +165,8 @@ def main(flags: Any) -> None:
         else:
             voice = tts.voice(recording, clock, excerpt=made.speaker_start)
         emotion = None
-        if isinstance(asked, EmotionPrompt) and prompt is not None:
-            emotion = tts.emotion(prompt, clock, excerpt=asked.start)
+        if isinstance(recorded, EmotionPrompt) and prompt is not None:
+            emotion = tts.emotion(prompt, clock, excerpt=recorded.start)
         request = made.request(voice, emotion)
         tts.release_encoders()
         with clock.stage("loading"):
@@ -188,7 +190,7 @@ if __name__ == "__main__":
         main,
         define,
         name="replay",
-        summary="makes an output again from the recipe in it.",
+        summary="reproduces an output from the recipe stored in it.",
         common=COMMON,
         positional=POSITIONAL,
         examples=EXAMPLES,

@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.show`: what is in a checkpoint, and what is odd or damaged."""
+"""`python -m indextts_jax.show`: shows what a checkpoint holds, and what looks wrong in it."""
 
 import json
 from typing import Any
@@ -32,24 +32,23 @@ EXAMPLES = ("show indextts2", "show indextts2 --verify", "show indextts2 --stats
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     absl_flags.DEFINE_string(
-        "checkpoint", None, "Folder made by python -m indextts_jax.import.", **own
+        "checkpoint", None, "Directory made by python -m indextts_jax.import.", **own
     )
     absl_flags.DEFINE_bool("verify", False, "Check the hash of every file.", **own)
     absl_flags.DEFINE_bool(
-        "stats", False, "Statistics of every array; those that look odd are marked.", **own
+        "stats", False, "Print statistics of every array; those that look wrong are marked.", **own
     )
-    absl_flags.DEFINE_list("components", None, "Look at these alone; by default at all.", **own)
-    absl_flags.DEFINE_bool("json", False, "Print everything as JSON, for machines.", **own)
+    absl_flags.DEFINE_list("components", None, "Only these components; by default all.", **own)
+    absl_flags.DEFINE_bool("json", False, "Print everything as JSON.", **own)
 
 
 def main(flags: Any) -> None:
-    """Prints what the flags ask for; what is damaged is raised at the end.
+    """Prints the requested sections; damage raises at the end, after everything was printed.
 
     Raises:
-        InputError: if there is no such checkpoint or component, or if it is damaged.
+        InputError: if the checkpoint or a component is missing or damaged.
     """
     if not flags.checkpoint:
         raise InputError("name a checkpoint: python -m indextts_jax.show CHECKPOINT")
@@ -85,20 +84,20 @@ def main(flags: Any) -> None:
 def _verify(
     saved: Checkpoint, found: list[ComponentPart], problems: dict[str, list[str]], *, quiet: bool
 ) -> dict[str, bool]:
-    """Whether each component is as recorded; what is not is added to the problems."""
+    """Whether each component matches its recorded hashes; differences are added to `problems`."""
     whole = {}
-    if not quiet:  # opening the checkpoint compared them
-        say(f"{', '.join(file.name for file in saved.provenance.files)}: every hash is right")
+    if not quiet:  # opening the checkpoint compared these hashes
+        say(f"{', '.join(file.name for file in saved.provenance.files)}: all hashes match")
     with stage_bar("Verifying") as on_stage:
         for part in found:
             name = part.record.name
-            told = set(problems[name])
+            known = set(problems[name])
             wrong = damages(saved, part.record, on_stage)
-            problems[name] += [problem for problem in wrong if problem not in told]
+            problems[name] += [problem for problem in wrong if problem not in known]
             whole[name] = not problems[name]
             if not quiet:
                 files = f"{len(part.record.files)} files, {format_bytes(stored_bytes(part))}"
-                say(f"{name}: {'every hash is right' if whole[name] else 'DAMAGED'} ({files})")
+                say(f"{name}: {'all hashes match' if whole[name] else 'DAMAGED'} ({files})")
     return whole
 
 
@@ -120,7 +119,7 @@ if __name__ == "__main__":
         main,
         define,
         name="show",
-        summary="what is in a checkpoint, and what is odd in it.",
+        summary="shows what a checkpoint holds, and what looks wrong in it.",
         common=COMMON,
         positional=POSITIONAL,
         examples=EXAMPLES,

@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.synth`: a text and a recording of a voice to an audio file."""
+"""`python -m indextts_jax.synth`: speaks a text in a given voice and writes an audio file."""
 
 import contextlib
 import dataclasses
@@ -80,14 +80,13 @@ MANY_SEGMENTS = 20
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     text = absl_flags.DEFINE_string
-    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
+    text("checkpoint", None, "Directory made by python -m indextts_jax.import.", **own)
     adapter_flags.define(own)
-    text("text", None, "What to say.", **own)
-    text("text_file", None, "File (UTF-8) with what to say.", **own)
-    text("voice", None, "Voice kept by python -m indextts_jax.voice, instead of --speaker.", **own)
+    text("text", None, "Text to speak.", **own)
+    text("text_file", None, "Text file (UTF-8) to speak.", **own)
+    text("voice", None, "Voice saved by python -m indextts_jax.voice, instead of --speaker.", **own)
     text("speaker", None, "Recording of the voice; 15 s of it are used.", **own)
     prompt_flags.define(own)
     text(
@@ -98,13 +97,16 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
     emotion_flags.define(own)
     absl_flags.DEFINE_integer(
-        "seed", 0, "Drives everything random; the same seed gives the same waveform.", **own
+        "seed", 0, "Random seed; the same seed gives the same waveform.", **own
     )
     absl_flags.DEFINE_bool(
-        "demo", False, "Speak with a small built-in model of random weights: noise.", **own
+        "demo",
+        False,
+        "Use a small built-in model with random weights; it sounds like noise.",
+        **own,
     )
     settings_flags.define(flags)
-    text("max_memory", None, "Device memory to keep within, for instance 8GB.", **own)
+    text("max_memory", None, "Limit on device memory, for example 8GB.", **own)
     absl_flags.DEFINE_enum(
         "sample_format",
         None,
@@ -116,8 +118,8 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def main(flags: Any) -> int:
-    """Reads the flags, speaks, writes the file; the exit code says if the speech has faults."""
-    # Where samples go to standard output, what is printed goes elsewhere.
+    """Speaks and writes the file; returns 3 if the speech has faults."""
+    # With samples on standard output, messages go to standard error.
     stdout = sys.stdout
     quiet = contextlib.redirect_stdout(sys.stderr) if flags.output == STDOUT else None
     with quiet or contextlib.nullcontext():
@@ -145,11 +147,11 @@ def _main(flags: Any, stdout: Any) -> int:
         with clock.stage("loading"):
             tts, settings, run = _open(flags, text, settings, speaker or flags.emotion, on_stage)
             script = tts.script(text, settings)
-            text_flags.tell(script)
+            text_flags.show_notices(script)
         if len(script.segments) >= MANY_SEGMENTS:
             say(
-                f"{len(script.segments):,} segments, each of {tts.longest_segment(settings):.0f} s "
-                "of audio at most; the file is written when all are spoken"
+                f"{len(script.segments):,} segments of at most {tts.longest_segment(settings):.0f} "
+                "s of audio each; the file is written when all are done"
             )
         if speaker is None:
             voice = store.load_voice(tts.model, store.voice_path(flags.voice))
@@ -161,7 +163,7 @@ def _main(flags: Any, stdout: Any) -> int:
         request = Request(
             text=text, voice=voice, emotion=emotion, seed=flags.seed, settings=settings
         )
-        tts.release_encoders()  # before the others are there
+        tts.release_encoders()  # frees memory before the other components are loaded
         with clock.stage("loading"):
             tts.fetch()
         before = executables.seconds_spent()
@@ -180,17 +182,17 @@ def _main(flags: Any, stdout: Any) -> int:
         speech.save(flags.output, flags.sample_format, comment)
     show_faults(speech)
     if reading is not None:
-        print(f"Emotion of the words: {reading}")
+        print(f"Emotion read from the text: {reading}")
     print(report(speech, clock.seconds | speech.seconds, flags.output))
     faulty = any(segment.faults for segment in speech.segments)
     return runner.FAULTY if faulty and not flags.demo else 0
 
 
 def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
-    """Text, settings, emotion and speaker prompt, as far as they can be judged without the model.
+    """Text, settings, emotion and speaker prompt, validated as far as possible without the model.
 
     Raises:
-        InputError: if one is missing, or they do not go together.
+        InputError: if one is missing, or they cannot be combined.
     """
     if bool(flags.checkpoint) == flags.demo:
         raise InputError(
@@ -200,7 +202,7 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
     if flags.demo and flags.adapter:
         raise InputError("--adapter needs --checkpoint: the built-in model has none")
     text = text_flags.text_to_speak(flags, demo.DEMO_TEXT if flags.demo else None)
-    settings = settings_flags.settings(flags)  # before the checkpoint: for what it refuses
+    settings = settings_flags.settings(flags)  # validates before the checkpoint is opened
     emotion = emotion_flags.parse(flags, text)
     speaker = prompt_flags.speaker(flags, demo.demo_speaker() if flags.demo else None)
     if flags.output != STDOUT:
@@ -208,7 +210,8 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
     beginning(flags.prompt_excerpt)
     if flags.prompt_excerpt != FIRST and speaker is None and flags.emotion is None:
         raise InputError(
-            f"--prompt_excerpt is for recordings: the voice {flags.voice} has its own excerpt"
+            f"--prompt_excerpt needs a recording; voice {flags.voice!r} was saved with its excerpt "
+            "already chosen"
         )
     if not flags.demo:
         usual = settings_of(open_checkpoint(flags.checkpoint).settings)
@@ -219,7 +222,7 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
 def _open(
     flags: Any, text: str, settings: Settings, prompt: Any, on_stage: Callable[[str], None]
 ) -> tuple[IndexTTS, Settings, RunConfig]:
-    """The model, whose components come as they are used; what fits the memory of settings."""
+    """The model, its components loaded on first use, and settings that fit --max_memory."""
     run = settings_flags.run_config(flags)
     if flags.demo:
         return IndexTTS(demo.demo_model(run)), settings, run
@@ -248,7 +251,7 @@ if __name__ == "__main__":
         main,
         define,
         name="synth",
-        summary="a text and a voice to an audio file.",
+        summary="speaks a text in a given voice and writes an audio file.",
         common=COMMON,
         groups=GROUPS,
         examples=EXAMPLES,

@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.train`: trains a model on prepared data; stops and goes on exactly.
+"""`python -m indextts_jax.train`: trains a model on prepared data; a stopped run resumes exactly.
 
 python -m indextts_jax.train --recipe gpt_lora --data clips --checkpoint indextts2 --dst runs/anna
 python -m indextts_jax.train --dst runs/anna --resume
@@ -68,7 +68,6 @@ TERMINATED = 128 + signal.SIGTERM  # exit code
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     text, boolean = absl_flags.DEFINE_string, absl_flags.DEFINE_bool
     names = ", ".join([*bundled(), *bundled_builds()])
@@ -76,53 +75,57 @@ def define(flags: absl_flags.FlagValues) -> None:
     text(
         "data",
         None,
-        "Folder made by python -m indextts_jax.prepare; for a model from nothing "
-        f"({', '.join(bundled_builds())}) manifests by name: speech=a.jsonl,formant=b.jsonl.",
+        "Directory made by python -m indextts_jax.prepare; to train from scratch "
+        f"({', '.join(bundled_builds())}), manifests by name: speech=a.jsonl,formant=b.jsonl.",
         **own,
     )
-    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
-    text("dst", None, "Folder of the run.", **own)
-    boolean("resume", False, "Go on with the run in --dst, from its last save.", **own)
+    text("checkpoint", None, "Directory made by python -m indextts_jax.import.", **own)
+    text("dst", None, "Directory of the run.", **own)
+    boolean("resume", False, "Resume the run in --dst from its last save.", **own)
     absl_flags.DEFINE_multi_string(
-        "set", [], "A value of the recipe by path: optimizer.rate=5e-5; repeats.", **own
+        "set", [], "Recipe value to override, by path: optimizer.rate=5e-5; repeatable.", **own
     )
     boolean(
         "weights_only",
         False,
-        f"With --resume: from {weights.FILE} in --dst, without moments.",
+        f"With --resume: start from {weights.FILE} in --dst, with a new optimizer state.",
         **own,
     )
     absl_flags.DEFINE_float(
-        "scale", 1.0, "Of the length of every stage of a model from nothing.", lower_bound=0, **own
+        "scale", 1.0, "From scratch: factor on the length of every stage.", lower_bound=0, **own
     )
-    boolean("ignore_bars", False, "Go on after a stage whose figures are not good enough.", **own)
-    text("stop_after", None, "Save and end after this time, for instance 2h45m.", **own)
-    boolean("dry_run", False, "Only say what trains, and what memory and time it takes.", **own)
+    boolean("ignore_bars", False, "Continue after a stage that misses its thresholds.", **own)
+    text("stop_after", None, "Save and stop after this time, for example 2h45m.", **own)
+    boolean(
+        "dry_run", False, "Only report what would train, and the memory and time needed.", **own
+    )
     absl_flags.DEFINE_multi_string(
-        "sample_prompt", [], "Recording that samples are spoken with; repeats.", **own
+        "sample_prompt", [], "Recording whose voice speaks the samples; repeatable.", **own
     )
-    text("guard", None, "Prepared data that the model must not get worse on.", **own)
-    text("judge_asr", None, "Folder of a Whisper model: word errors of samples.", **own)
-    text("judge_speaker", None, "Checkpoint of ERes2Net: how like the prompt samples are.", **own)
-    boolean("judge_quality", False, "Estimate the quality of samples by DNSMOS.", **own)
-    text("judge_language", "en", "Language that samples are in, for --judge_asr.", **own)
+    text("guard", None, "Prepared data on which the model must not get worse.", **own)
+    text("judge_asr", None, "Directory of a Whisper model, for the word errors of samples.", **own)
+    text(
+        "judge_speaker", None, "ERes2Net checkpoint, for the speaker similarity of samples.", **own
+    )
+    boolean("judge_quality", False, "Estimate the quality of samples with DNSMOS.", **own)
+    text("judge_language", "en", "Language of the samples, for --judge_asr.", **own)
     boolean("tensorboard", False, "Write TensorBoard events too (extra: train).", **own)
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     absl_flags.DEFINE_integer(
-        "devices", 1, "Devices that share the rows of a batch; 0 is all.", lower_bound=0, **own
+        "devices", 1, "Number of devices to split a batch over; 0 for all.", lower_bound=0, **own
     )
 
 
 def main(flags: Any) -> int:
-    """Trains until the recipe's steps are done, the time is up, or a signal comes.
+    """Trains until the recipe's steps are done, the time is up, or a signal arrives.
 
     Raises:
-        InputError: for a recipe, data or a checkpoint that cannot be used.
+        InputError: for an unusable recipe, data or checkpoint.
     """
     if flags.dst is None:
-        raise InputError("give --dst, the folder of the run")
+        raise InputError("give --dst, the directory of the run")
     if flags.weights_only and not flags.resume:
-        raise InputError("weights_only goes with --resume", "weights_only")
+        raise InputError("weights_only needs --resume", "weights_only")
     judges = None if flags.dry_run else _judges(flags)  # before minutes of compiling
     folder = Path(flags.dst)
     limit = None if flags.stop_after is None else stop.seconds_of(flags.stop_after)
@@ -143,7 +146,7 @@ def main(flags: Any) -> int:
 
 
 def _build(flags: Any, folder: Path, deadline: stop.Deadline) -> int:
-    """A model from nothing: every stage that is not done yet."""
+    """Trains a model from scratch: runs every stage that is not done yet."""
     build = load_build(flags.recipe)
     pairs = [word.partition("=") for word in (flags.data or "").split(",")]
     manifests = {name: path for name, _, path in pairs if path}
@@ -162,12 +165,12 @@ def _build(flags: Any, folder: Path, deadline: stop.Deadline) -> int:
     if ended.stopped is None:
         say(f"all {len(ended.done)} stages are done: {plan.model}")
     else:
-        say(f"stage {ended.stopped} is not finished; the same command goes on")
+        say(f"stage {ended.stopped} is not finished; run the same command to continue")
     return ended.code
 
 
 def _what(flags: Any, folder: Path) -> tuple[Recipe, str, str | None]:
-    """Recipe, data and checkpoint, from the flags or, for one that goes on, from the run."""
+    """Recipe, data and checkpoint, from the flags or, with --resume, from the run's record."""
     changes = {}
     for word in flags.set:
         key, equals, value = word.partition("=")
@@ -176,11 +179,11 @@ def _what(flags: Any, folder: Path) -> tuple[Recipe, str, str | None]:
         changes[key] = value
     if not flags.resume:
         if flags.recipe is None or flags.data is None:
-            raise InputError("give --recipe and --data, or --resume to go on with a run")
+            raise InputError("give --recipe and --data, or --resume to continue a run")
         return load_recipe(flags.recipe, changes), flags.data, flags.checkpoint
     before = folders.read_record(folder) if folders.is_run(folder) else None
     if before is None:
-        folders.read_recipe(folder)  # says what is missing
+        folders.read_recipe(folder)  # raises, naming what is missing
         raise AssertionError
     if flags.recipe is not None:
         wanted = load_recipe(flags.recipe, changes)
@@ -194,7 +197,7 @@ def _devices(platform: str, count: int) -> list[jax.Device]:
     first = devices.choose(platform)
     every = jax.devices(first.platform)
     if count > len(every):
-        raise InputError(f"devices {count}: there are {len(every)}", "devices")
+        raise InputError(f"devices {count}: only {len(every)} available", "devices")
     return every[: count or len(every)]
 
 
@@ -221,15 +224,15 @@ def _train(
     say(f"Training {counts} parameters on {len(session.batches.rows)} clips")
     if session.left_out:
         warn(
-            f"{session.left_out} clips are left out: they lack features of this recipe; prepare "
-            "the data again with --for set to it"
+            f"{session.left_out} clips are skipped: they lack features of this recipe; prepare "
+            "the data again with --for set to this recipe"
         )
     if session.validation is None:
-        warn("there are no validation rows: no save is the best, and nothing ends early")
-    with postponed(warn) as came:
+        warn("there are no validation rows: no save is marked as best, and early stopping is off")
+    with postponed(warn) as signal_received:
 
-        def asked() -> str | None:
-            number = came()
+        def stop_reason() -> str | None:
+            number = signal_received()
             if number is not None:
                 return "terminated" if number == signal.SIGTERM else "interrupted"
             return deadline()
@@ -239,7 +242,7 @@ def _train(
             session,
             resume=flags.resume,
             weights=weights.read_weights(folder / weights.FILE) if flags.weights_only else None,
-            asked=asked,
+            asked=stop_reason,
             measures=_measures(flags, folder, source, session, judges),
             report=lambda: report.write(folder),
             listeners=_listeners(folder) if flags.tensorboard else (),
@@ -248,14 +251,14 @@ def _train(
         )
         say(f"ended after step {ending.step}: {ending.reason}")
         if ending.asked:
-            say(f"go on with: python -m indextts_jax.train --dst {flags.dst} --resume")
-        if not ending.asked or came() is None:
+            say(f"resume with: python -m indextts_jax.train --dst {flags.dst} --resume")
+        if not ending.asked or signal_received() is None:
             return 0
-        return TERMINATED if came() == signal.SIGTERM else INTERRUPTED
+        return TERMINATED if signal_received() == signal.SIGTERM else INTERRUPTED
 
 
 def _judges(flags: Any) -> Panel:
-    """The judges that are asked for."""
+    """The requested judges."""
     speaker = flags.judge_speaker
     return Panel(
         recogniser=Recogniser(flags.judge_asr, flags.judge_language) if flags.judge_asr else None,
@@ -268,7 +271,7 @@ def _judges(flags: Any) -> Panel:
 def _measures(
     flags: Any, folder: Path, source: Source, session: Session, judges: Panel
 ) -> list[Measure]:
-    """Samples and the guard, as far as they are asked for."""
+    """The requested measures: samples and the guard."""
     found: list[Measure] = []
     recipe = session.recipe
     if flags.guard is not None:
@@ -278,7 +281,7 @@ def _measures(
     speaks = recipe.evaluation.samples and flags.sample_prompt and source.saved is not None
     if judges and not speaks:
         raise InputError(
-            "judges judge samples: give --checkpoint, --sample_prompt RECORDING, and a recipe with "
+            "judges need samples: give --checkpoint, --sample_prompt RECORDING, and a recipe with "
             "evaluation.samples",
             "sample_prompt",
         )
@@ -292,7 +295,7 @@ def _measures(
         return found
     for path in flags.sample_prompt:
         if not Path(path).is_file():
-            raise InputError(f"sample_prompt {path}: there is no such file", "sample_prompt")
+            raise InputError(f"sample_prompt {path}: file not found", "sample_prompt")
     found.append(
         Samples(
             run=folder,
@@ -320,7 +323,7 @@ if __name__ == "__main__":
         main,
         define,
         name="train",
-        summary="trains a model on prepared data; stops and goes on exactly.",
+        summary="trains a model on prepared data; a stopped run resumes exactly.",
         common=COMMON,
         examples=EXAMPLES,
     )

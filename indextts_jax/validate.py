@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.validate`: this program against recorded arrays of the reference."""
+"""`python -m indextts_jax.validate`: compares this program with recorded reference arrays."""
 
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,10 @@ HEADER = (
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     text, number = absl_flags.DEFINE_string, absl_flags.DEFINE_float
-    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
-    text("golden", None, "Folder with tensors/*.npz, speaker.wav and emotion.wav.", **own)
+    text("checkpoint", None, "Directory made by python -m indextts_jax.import.", **own)
+    text("golden", None, "Directory with tensors/*.npz, speaker.wav and emotion.wav.", **own)
     absl_flags.DEFINE_enum("component", "all", [*CHOICES, "all"], "What to validate.", **own)
     number(
         "atol",
@@ -61,15 +60,17 @@ def define(flags: absl_flags.FlagValues) -> None:
         lower_bound=0.0,
         **own,
     )
-    text("certificate", None, "JSON file to write the outcome to.", **own)
+    text("certificate", None, "JSON file to write the results to.", **own)
     absl_flags.DEFINE_bool(
         "same_files",
         True,
-        "Refuse golden values that were recorded from other files than the checkpoint's.",
+        "Reject golden values that were recorded from other files than the checkpoint's.",
         **own,
     )
-    absl_flags.DEFINE_bool("verbose", False, "Show where each failure is worst.", **own)
-    text("dump", None, "Folder to write this program's own arrays to, in the same form.", **own)
+    absl_flags.DEFINE_bool("verbose", False, "Show the worst element of each failing array.", **own)
+    text(
+        "dump", None, "Directory to write this program's own arrays to, in the same format.", **own
+    )
     absl_flags.DEFINE_enum("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
 
 
@@ -85,7 +86,7 @@ def line(row: Comparison, verbose: bool) -> str:
 
 
 def main(flags: Any) -> int:
-    """Prints a line for every array, and the certificate; the exit code is 1 if an array fails."""
+    """Prints a line per array and the certificate; returns 1 if an array fails."""
     if not flags.checkpoint or not flags.golden:
         raise InputError("give --checkpoint DIR and --golden DIR")
     golden = Golden(flags.golden)
@@ -139,7 +140,7 @@ if __name__ == "__main__":
         main,
         define,
         name="validate",
-        summary="this program against recorded arrays of the reference.",
+        summary="compares this program with recorded reference arrays.",
         common=COMMON,
         examples=EXAMPLES,
     )

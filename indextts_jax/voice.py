@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.voice`: keeps the analysis of a recording under a name.
+"""`python -m indextts_jax.voice`: saves the analysis of a recording as a named voice.
 
 python -m indextts_jax.voice create --checkpoint indextts2 --speaker clip.wav --name anna
 python -m indextts_jax.voice list
@@ -34,15 +34,14 @@ ACTIONS = ("create", "list", "show", "delete")
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     text, choice = absl_flags.DEFINE_string, absl_flags.DEFINE_enum
     choice("action", None, list(ACTIONS), "What to do: create, list, show or delete.", **own)
     text("name", None, f"Name of the voice, or a path that ends in {store.ENDING}.", **own)
-    text("speaker", None, "Recording of the voice, to create one.", **own)
-    text("checkpoint", None, "Folder made by python -m indextts_jax.import, to create one.", **own)
+    text("speaker", None, "Recording of the voice, for create.", **own)
+    text("checkpoint", None, "Directory made by python -m indextts_jax.import, for create.", **own)
     prompt_flags.define(own)
-    absl_flags.DEFINE_bool("force", False, "Replace a voice of the same name.", **own)
+    absl_flags.DEFINE_bool("force", False, "Replace an existing voice of this name.", **own)
     choice("device", "auto", list(devices.PLATFORMS), "Where to analyse.", **own)
 
 
@@ -52,7 +51,7 @@ def _create(flags: Any, path: Path) -> None:
     if path.exists() and not flags.force:
         raise InputError(f"{path} exists already; --force replaces it")
     if not Path(flags.speaker).is_file():
-        raise InputError(f"{flags.speaker}: there is no such file; expected a recording of a voice")
+        raise InputError(f"{flags.speaker}: file not found; expected a recording of a voice")
     start = prompt_flags.excerpt_start(flags.speaker, flags.prompt_excerpt)
     device = devices.choose(flags.device)
     print(f"Using device: {devices.describe(device)}")
@@ -95,21 +94,20 @@ def _show(path: Path) -> None:
         f"{path}: {path.stat().st_size / 1e6:.2f} MB, undamaged\n"
         f"recording   {record.source.name}, {record.source.size:,} bytes, "
         f"SHA-256 {record.source.sha256}\n"
-        f"heard       second {record.start:.1f} to {record.start + record.heard:.1f}\n"
+        f"excerpt     second {record.start:.1f} to {record.start + record.heard:.1f}\n"
         f"checkpoint  {record.checkpoint}\n"
         f"created     {record.created}"
     )
 
 
 def main(flags: Any) -> None:
-    """Does what the flags say with the kept voices."""
     if flags.action is None:
-        raise InputError(f"say what to do: {', '.join(ACTIONS)}")
+        raise InputError(f"give an action: {', '.join(ACTIONS)}")
     if flags.action == "list":
         _list()
         return
     if not flags.name:
-        raise InputError(f"{flags.action} which voice? give --name")
+        raise InputError(f"give --name, the voice to {flags.action}")
     path = store.voice_path(flags.name)
     if flags.action == "create":
         _create(flags, path)
@@ -119,7 +117,7 @@ def main(flags: Any) -> None:
         path.unlink()
         print(f"deleted {path}")
     else:
-        raise InputError(f"there is no voice {path}; voices by name: {store.listed()}")
+        raise InputError(f"voice {path} does not exist; saved voices: {store.listed()}")
 
 
 if __name__ == "__main__":
@@ -127,7 +125,7 @@ if __name__ == "__main__":
         main,
         define,
         name="voice",
-        summary="keeps voices by name: create, list, show, delete.",
+        summary="saves named voices: create, list, show, delete.",
         common=COMMON,
         positional=POSITIONAL,
         examples=EXAMPLES,

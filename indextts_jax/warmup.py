@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.warmup`: compiles everything before the first request; packs it.
+"""`python -m indextts_jax.warmup`: compiles all programs before the first request; packs them.
 
 The library's part, `warm_up` and `warm_up_prompts`, is in `planning/warmup.py`.
 """
@@ -44,41 +44,42 @@ EXAMPLES = (
     "warmup --checkpoint indextts2 --voice anna --pack programs.zip",
     "warmup --checkpoint indextts2 --unpack programs.zip",
 )
-TRUST = "compiled programs are code: unpack only what comes from people you trust"
+TRUST = "compiled programs are executable code: unpack only files from people you trust"
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     text = absl_flags.DEFINE_string
-    text("checkpoint", None, "Folder made by python -m indextts_jax.import.", **own)
-    text("voice", None, "Only for this kept voice; by default for prompts of any length.", **own)
+    text("checkpoint", None, "Directory made by python -m indextts_jax.import.", **own)
+    text("voice", None, "Only for this saved voice; by default for prompts of any length.", **own)
     text("speaker", None, "Only for this recording of a voice.", **own)
-    text("pack", None, "File (.zip) to write all programs to, at the end.", **own)
-    text("unpack", None, "File (.zip) to take programs from, before all.", **own)
+    text("pack", None, "File (.zip) to write all programs to, as the last step.", **own)
+    text("unpack", None, "File (.zip) to read programs from, as the first step.", **own)
     settings_flags.define(flags)
 
 
 def main(flags: Any) -> None:
-    """Takes in a pack, compiles, writes a pack: what of this is asked for.
+    """Unpacks, compiles and packs programs, as the flags request.
 
     Raises:
-        InputError: for a checkpoint, a voice or a pack that cannot be used.
+        InputError: for an unusable checkpoint, voice or pack.
     """
     if flags.checkpoint is None and not (flags.pack or flags.unpack):
         raise InputError("give --checkpoint DIR, or --pack FILE or --unpack FILE")
     for flag in ("pack", "unpack"):
         path = getattr(flags, flag)
         if path is not None and Path(path).suffix.lower() != ".zip":
-            raise InputError(f"--{flag} {path}: expected a name that ends in .zip")
+            raise InputError(f"--{flag} {path}: expected a file name ending in .zip")
     if flags.unpack is not None and not Path(flags.unpack).is_file():
-        raise InputError(f"--unpack {flags.unpack}: there is no such file")
+        raise InputError(f"--unpack {flags.unpack}: file not found")
     device = devices.choose(flags.device)
     say(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
-    kept = executables.active()
-    if kept is None:
-        raise InputError(f"compiled programs cannot be kept: set {cache_folder.CACHE} to a folder")
+    programs = executables.active()
+    if programs is None:
+        raise InputError(
+            f"compiled programs cannot be stored: set {cache_folder.CACHE} to a writable directory"
+        )
     config = None
     if flags.checkpoint is not None:
         run, sizes = settings_flags.run_config(flags), open_checkpoint(flags.checkpoint).config
@@ -87,22 +88,22 @@ def main(flags: Any) -> None:
         config = config_key(sizes, run)
     if flags.unpack is not None:
         warn(TRUST)
-        came = executable_pack.unpack(kept, device, Path(flags.unpack), config)
-        say(f"{came.path}: {came.programs} programs, SHA-256 {came.sha256}")
+        unpacked = executable_pack.unpack(programs, device, Path(flags.unpack), config)
+        say(f"{unpacked.path}: {unpacked.programs} programs, SHA-256 {unpacked.sha256}")
     if flags.checkpoint is not None and (flags.unpack is None or flags.pack is not None):
         with jax.default_device(device):
-            _compile(flags, kept)
+            _compile(flags, programs)
     if flags.pack is not None:
-        made = executable_pack.pack(kept, device, Path(flags.pack), config)
+        made = executable_pack.pack(programs, device, Path(flags.pack), config)
         say(f"{made.path}: {made.programs} programs, {made.bytes / 1e6:.1f} MB")
         say(f"SHA-256 {made.sha256}")
 
 
-def _compile(flags: Any, kept: ExecutableStore) -> None:
-    """Compiles what is asked for, with a line for each program."""
+def _compile(flags: Any, programs: ExecutableStore) -> None:
+    """Compiles all steps and prints a line for each program."""
     usual = settings_of(open_checkpoint(flags.checkpoint).settings)
     settings, run = settings_flags.settings(flags, usual), settings_flags.run_config(flags)
-    start, counts, now = time.perf_counter(), {True: 0, False: 0}, ["what the others need", ""]
+    start, counts, now = time.perf_counter(), {True: 0, False: 0}, ["all steps", ""]
 
     def notice(program: Executable) -> None:
         counts[program.kept] += 1
@@ -111,7 +112,7 @@ def _compile(flags: Any, kept: ExecutableStore) -> None:
 
     with stage_bar("Compiling") as on_stage:
         on_stage("listing")
-        kept.notice = notice
+        programs.notice = notice
         model = dry_run_model(load_model(flags.checkpoint, run, lazy=True))
         steps = list(_steps(model, settings, flags.voice, flags.speaker))
         if flags.voice is None and flags.speaker is None:
@@ -120,11 +121,11 @@ def _compile(flags: Any, kept: ExecutableStore) -> None:
             now[:] = step.what, f" ({len(steps) - number} steps left)"
             on_stage("".join(now))
             step.do()
-            kept.forget()
-    kept.notice = lambda program: None
+            programs.forget()
+    programs.notice = lambda program: None
     say(
         f"{counts[False]} programs compiled, {counts[True]} from the cache, in "
-        f"{time.perf_counter() - start:.0f} s; they are in {kept.folder}"
+        f"{time.perf_counter() - start:.0f} s; they are in {programs.folder}"
     )
 
 
@@ -132,7 +133,7 @@ def _steps(
     model: DryRunModel, settings: Settings, voice: str | None, speaker: str | None
 ) -> Iterator[Step]:
     if voice is not None and speaker is not None:
-        raise InputError("--speaker and --voice exclude each other: give one")
+        raise InputError("--speaker and --voice are mutually exclusive")
     if voice is None:
         yield from prompt_steps(model) if speaker is None else ()
     for one in _voices(model, voice, speaker):
@@ -142,7 +143,7 @@ def _steps(
 
 
 def _word_steps(flags: Any) -> list[Step]:
-    """For a checkpoint that reads emotion from words."""
+    """Steps for emotion from text, if the checkpoint can read it."""
     if COMPONENT not in open_checkpoint(flags.checkpoint).components:
         return []
     reader = load_model(
@@ -152,7 +153,7 @@ def _word_steps(flags: Any) -> list[Step]:
 
 
 def _voices(model: DryRunModel, voice: str | None, speaker: str | None) -> Sequence[Voice]:
-    """Voices to speak with, all zeros."""
+    """Voices to compile for; only their shapes matter."""
     if voice is not None:
         return [store.load_voice(model, store.voice_path(voice))]
     if speaker is not None:
@@ -167,7 +168,7 @@ if __name__ == "__main__":
         main,
         define,
         name="warmup",
-        summary="compiles everything before the first request; packs it.",
+        summary="compiles all programs before the first request; packs them.",
         common=COMMON,
         examples=EXAMPLES,
     )

@@ -1,7 +1,7 @@
-"""Features of a signal, on the host: what the encoders and the flow read.
+"""Features of a signal, computed on the host: the inputs of the encoders and of the flow.
 
-NumPy, in the precision of the reference: a change of 1e-4 in the semantic features is audible in
-the cloned voice, and the quiet cells of a spectrum amplify every rounding.
+In NumPy, with the precision of the reference: a change of 1e-4 in the semantic features is audible
+in the cloned voice, and quiet cells of a spectrum amplify every rounding.
 """
 
 import functools
@@ -19,7 +19,7 @@ BANDS, LOW, HIGH = 80, 20.0, 8000.0  # Hz
 PRE_EMPHASIS = 0.97
 FLOOR = 2.0**-23  # float32 epsilon: the smallest energy
 VARIANCE_EPS = 1e-7
-PAD_VALUE = 1.0  # of the frame that completes the last pair
+PAD_VALUE = 1.0  # fills the frame that completes the last pair
 POVEY_POWER = 0.85  # of a symmetric Hann window
 
 
@@ -28,8 +28,8 @@ def _kaldi_mel(hertz: float) -> float:
 
 
 def _frames(signal: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, "f k"]:
-    """Overlapping views of the whole frames; no frame reaches past an end."""
-    if len(signal) < FRAME + HOP:  # a variance over time needs two
+    """Overlapping views of the complete frames; nothing is padded."""
+    if len(signal) < FRAME + HOP:  # a variance over time needs two frames
         raise InputError(
             f"{len(signal)} samples at {SAMPLE_RATE} Hz are too few: expected {FRAME + HOP} or more"
         )
@@ -38,7 +38,7 @@ def _frames(signal: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, "f k"]:
 
 @functools.cache
 def _semantic_bank() -> Float64[np.ndarray, "k m"]:
-    """Triangles that are linear on Kaldi's mel scale, one column a band, not normalised."""
+    """Triangles that are linear on Kaldi's mel scale, one column per band, not normalised."""
     corners = np.linspace(_kaldi_mel(LOW), _kaldi_mel(HIGH), BANDS + 2)
     left, centre, right = corners[:-2], corners[1:-1], corners[2:]
     hertz = np.arange(FFT // 2 + 1) * (SAMPLE_RATE / FFT)
@@ -48,7 +48,7 @@ def _semantic_bank() -> Float64[np.ndarray, "k m"]:
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
-    """The array, which every call shares, made read-only."""
+    """Makes an array read-only, because all calls share it."""
     array.flags.writeable = False
     return array
 
@@ -58,36 +58,38 @@ def semantic_features(
 ) -> tuple[Float32[np.ndarray, "t d"], Int32[np.ndarray, " t"]]:
     """Pairs of normalised filter-bank frames of a 16 kHz signal, and their mask.
 
-    With an odd number of frames the last pair is half padding, and its mask is 0 although it holds
-    a real frame: it stays a row.
+    A quirk of the reference: with an odd number of frames the last pair is half padding, and its
+    mask is 0 although it holds a real frame.
 
     Raises:
-        InputError: if the signal has no two frames.
+        InputError: if the signal is shorter than two frames.
 
     Source: `SeamlessM4TFeatureExtractor` of transformers.
     """
     frames = _frames(signal.astype(np.float64) * 2.0**15)
     frames = frames - frames.mean(axis=1, keepdims=True)
-    frames[:, 1:] -= PRE_EMPHASIS * frames[:, :-1]  # the window is zero at the first sample
+    frames[:, 1:] -= (
+        PRE_EMPHASIS * frames[:, :-1]
+    )  # the first sample needs no update: the window is zero there
     spectrum = np.fft.rfft(frames * np.hanning(FRAME) ** POVEY_POWER, FFT)
-    # The reference stores complex64: leaving that out costs 6e-7.
+    # The reference stores complex64; without this rounding the result differs by 6e-7.
     power = np.abs(spectrum.astype(np.complex64), dtype=np.float64) ** 2
     energy = np.maximum(FLOOR, _semantic_bank().T @ power.T)
-    # Frames run along the contiguous axis, so that sums over time are pairwise: sequential ones
-    # are 3e-6 off.
+    # Memory order: with frames on the contiguous axis NumPy sums over time pairwise, as the
+    # reference does. Sequential sums differ by 3e-6.
     bands = np.log(energy).astype(np.float32)  # m f
     mean = bands.mean(axis=1, keepdims=True)
     deviation = np.sqrt(bands.var(axis=1, ddof=1, keepdims=True) + np.float32(VARIANCE_EPS))
     normal = ((bands - mean) / deviation).T
     count = len(normal)
     padded = np.pad(normal, ((0, count % 2), (0, 0)), constant_values=PAD_VALUE)
-    mask = (np.arange(1, count + 1, 2) < count).astype(np.int32)  # of each pair's second frame
+    mask = (np.arange(1, count + 1, 2) < count).astype(np.int32)  # mask of each pair's second frame
     return np.ascontiguousarray(padded).reshape(-1, 2 * BANDS), mask
 
 
 @functools.cache
 def _style_window() -> Float32[np.ndarray, " k"]:
-    """The Povey window as the reference's float32 steps give it."""
+    """The Povey window, with the reference's roundings to float32."""
     angle = np.arange(FRAME, dtype=np.float32) * np.float32(2 * math.pi / (FRAME - 1))
     cosine = np.cos(angle.astype(np.float64)).astype(np.float32)
     hann = np.float32(0.5) - np.float32(0.5) * cosine
@@ -97,7 +99,7 @@ def _style_window() -> Float32[np.ndarray, " k"]:
 
 @functools.cache
 def _style_bank() -> Float32[np.ndarray, "k m"]:
-    """The triangles of `_semantic_bank` as the reference's float32 steps give them."""
+    """The triangles of `_semantic_bank`, with the reference's roundings to float32."""
     step = np.float32((_kaldi_mel(HIGH) - _kaldi_mel(LOW)) / (BANDS + 1))
     first, band = np.float32(_kaldi_mel(LOW)), np.arange(BANDS, dtype=np.float32)
     left, centre, right = (first + (band + np.float32(k)) * step for k in range(3))
@@ -110,10 +112,10 @@ def _style_bank() -> Float32[np.ndarray, "k m"]:
 
 
 def frame_means(frames: Float32[np.ndarray, "f k"]) -> Float32[np.ndarray, "f 1"]:
-    """Means of the frames, added up in float32 in the order of PyTorch's kernel on x86.
+    """Means of the frames, summed in float32 in the order of PyTorch's kernel on x86.
 
-    Four sums of eight lanes each run in turn through the frame; then the four are added, then the
-    lanes.
+    Four accumulators of eight lanes take vectors of the frame in turn; then the four are added,
+    then the lanes.
     """
     vectors = frames.reshape(len(frames), -1, 8).swapaxes(0, 1)
     whole = len(vectors) // 4 * 4
@@ -126,26 +128,27 @@ def frame_means(frames: Float32[np.ndarray, "f k"]) -> Float32[np.ndarray, "f 1"
 def filter_bank(signal: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, "f m"]:
     """Log energies in 80 bands of a 16 kHz signal in [-1, 1].
 
-    The samples are not scaled: quiet ones reach the floor, and have to.
+    The samples are not scaled to 16 bits, so quiet cells reach the floor, as in the reference.
 
-    What comes before the transform is in float32, with the reference's roundings: they decide the
-    quiet cells. In float64 the worst of them is twice as far from the reference, on real speech.
+    Everything before the transform is in float32, with the reference's roundings, which determine
+    the quiet cells: in float64 the worst cell differs twice as much from the reference, on real
+    speech.
 
     Raises:
-        InputError: if the signal has no two frames.
+        InputError: if the signal is shorter than two frames.
 
     Source: `torchaudio.compliance.kaldi.fbank`, without dither and energy.
     """
     frames = _frames(signal)
     frames = frames - frame_means(frames)
-    frames[:, 1:] -= np.float32(PRE_EMPHASIS) * frames[:, :-1]  # as above
+    frames[:, 1:] -= np.float32(PRE_EMPHASIS) * frames[:, :-1]  # as in `semantic_features`
     windowed = (frames * _style_window()).astype(np.float64)
     power = np.abs(np.fft.rfft(windowed, FFT)) ** 2
     return np.log(np.maximum(FLOOR, power @ _style_bank())).astype(np.float32)
 
 
 def centred(frames: Float32[np.ndarray, "f m"]) -> Float32[np.ndarray, "f m"]:
-    """The frames less their mean over time: what the style encoder reads."""
+    """The frames minus their mean over time: the input of the style encoder."""
     return (frames - frames.mean(axis=0, dtype=np.float64)).astype(np.float32)
 
 
@@ -168,7 +171,7 @@ def _hertz_to_slaney(hertz: float) -> float:
 
 @functools.cache
 def mel_bank(cfg: MelConfig) -> Float64[np.ndarray, "k m"]:
-    """Triangles that are linear in hertz and of equal area, one column a band; read-only."""
+    """Triangles that are linear in hertz and of equal area, one column per band; read-only."""
     top = cfg.sample_rate / 2 if cfg.fmax is None else cfg.fmax
     mels = np.linspace(_hertz_to_slaney(cfg.fmin), _hertz_to_slaney(top), cfg.mels + 2)
     corners = _slaney_to_hertz(mels)
@@ -179,7 +182,7 @@ def mel_bank(cfg: MelConfig) -> Float64[np.ndarray, "k m"]:
     return _frozen(bank)
 
 
-MAGNITUDE_EPS = 1e-9  # under the root
+MAGNITUDE_EPS = 1e-9  # added under the square root
 MEL_FLOOR = 1e-5
 
 
@@ -187,7 +190,7 @@ def log_mel(signal: Float32[np.ndarray, " n"], cfg: MelConfig) -> Float32[np.nda
     """The log-mel spectrogram of a signal at the config's rate: `n // hop` frames at 4 * hop.
 
     Raises:
-        InputError: if the signal is too short to be reflected at its ends.
+        InputError: if the signal is too short for reflection padding.
 
     Source: `mel_spectrogram` of the PyTorch release.
     """

@@ -1,4 +1,4 @@
-"""Recordings in, and resampling."""
+"""Reading recordings, and resampling."""
 
 import functools
 import math
@@ -12,12 +12,12 @@ from jaxtyping import Float32, Int
 from indextts_jax.config import PROMPT_SECONDS
 from indextts_jax.errors import InputError
 
-MIN_SECONDS = 0.5  # of a prompt; the features need 0.035 s, a voice needs more
-RATES = (4_000, 768_000)  # Hz, of a prompt
+MIN_SECONDS = 0.5  # of a prompt; the features need 0.035 s, but a voice needs more
+RATES = (4_000, 768_000)  # Hz, accepted for a prompt
 SILENT = 1e-4  # of full scale: three steps of a 16-bit recording
-LOUDEST = 16.0  # of full scale; recordings in floating point do exceed 1
-BLOCK = 2**24  # numbers that are decoded at once
-SUPPORT = 8192  # samples at the lower rate; soxr HQ was seen to look 1000 ahead
+LOUDEST = 16.0  # of full scale; recordings in floating point may exceed 1
+BLOCK = 2**24  # numbers decoded at once
+SUPPORT = 8192  # samples at the lower rate; measured: soxr HQ looks 1000 samples ahead
 
 
 def load_audio(
@@ -25,13 +25,14 @@ def load_audio(
 ) -> Float32[np.ndarray, " n"]:
     """`seconds` of a recording from second `start` on: mono, in [-1, 1] as stored.
 
-    Reads WAV, FLAC, OGG, MP3 and what else libsndfile knows. Channels are averaged before the
-    resampling to `sample_rate`, and the cut comes after it; of a long file no more is decoded than
-    the cut needs.
+    Reads WAV, FLAC, OGG, MP3 and other formats of libsndfile. As in the reference, channels are
+    averaged before resampling to `sample_rate`, and the signal is cut after it; of a long file no
+    more is decoded than needed.
 
     Raises:
-        InputError: for a file that is missing, no audio, shorter than `MIN_SECONDS`, silent, of a
-            sample rate out of `RATES`, or that holds NaN, infinity, or a number above `LOUDEST`.
+        InputError: for a file that is missing, not audio, shorter than `MIN_SECONDS`, silent, with
+        a
+            sample rate outside `RATES`, or with NaN, infinity, or a number above `LOUDEST`.
 
     Source: `IndexTTS2._load_and_cut_audio` of the PyTorch release; `librosa.load`.
     """
@@ -41,8 +42,8 @@ def load_audio(
         signal = soxr_resample(mono, native, sample_rate)
     except (ValueError, RuntimeError) as error:
         raise InputError(
-            f"{path} has a sample rate of {native} Hz, which cannot be brought to {sample_rate} Hz:"
-            f" {error}"
+            f"{path} has a sample rate of {native} Hz, which cannot be resampled to "
+            f"{sample_rate} Hz: {error}"
         ) from error
     return signal[: int(seconds * sample_rate)]
 
@@ -50,7 +51,7 @@ def load_audio(
 def load_as_stored(
     path: str | Path, seconds: float = PROMPT_SECONDS, start: float = 0.0
 ) -> tuple[Float32[np.ndarray, " n"], int]:
-    """What `load_audio` hears, at the recording's own sample rate, and that rate.
+    """The part that `load_audio` uses, at the recording's own sample rate, and that rate.
 
     Raises:
         InputError: as `load_audio`.
@@ -62,7 +63,7 @@ def load_as_stored(
 def _read(
     path: Path, seconds: float, sample_rate: int, start: float
 ) -> tuple[Float32[np.ndarray, " n"], int]:
-    """The channels' mean as far as `seconds` at `sample_rate` need it, and the file's own rate."""
+    """The mean of the channels, as long as `seconds` at `sample_rate` need, and the file's rate."""
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is not a file: expected a recording (WAV, FLAC, OGG or MP3)")
     try:
@@ -82,20 +83,25 @@ def _read(
                 file.seek(min(round(start * native), file.frames))
             ahead = seconds + SUPPORT / min(native, sample_rate)
             parts, loudest = _mixed(file, math.ceil(ahead * native), path, start)
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in `.raw`
+    except (
+        soundfile.SoundFileError,
+        TypeError,
+    ) as error:  # TypeError: soundfile, for a name ending in `.raw`
         raise InputError(
             f"{path} is not audio that can be read (WAV, FLAC, OGG or MP3): "
             f"{getattr(error, 'error_string', error)}"
         ) from error
     mono = np.concatenate(parts)
     if len(mono) < MIN_SECONDS * native:
-        length = len(mono) * 100 // native / 100  # never rounded up to what is asked for
+        length = (
+            len(mono) * 100 // native / 100
+        )  # rounded down, so that it never shows the required length
         held = f"holds {length} s from second {start:g} on" if start else f"is {length} s long"
         raise InputError(f"{path} {held}; a prompt needs at least {MIN_SECONDS} s")
     if np.ptp(mono) < 2 * SILENT:
         why = "its channels cancel each other" if loudest > 2 * SILENT else "it is silent"
         raise InputError(
-            f"{path} holds no sound in the {min(seconds, len(mono) / native):g} s that are heard "
+            f"{path} has no sound in the {min(seconds, len(mono) / native):g} s that are used "
             f"({why}): expected a recording of a voice"
         )
     return mono, native
@@ -104,9 +110,9 @@ def _read(
 def _mixed(
     file: soundfile.SoundFile, frames: int, path: Path, start: float
 ) -> tuple[list[Float32[np.ndarray, " n"]], float]:
-    """The channels' mean in blocks, and the widest range of a channel in one of them.
+    """The mean of the channels in blocks, and the widest range of a channel in a block.
 
-    A file of a thousand channels is mixed without holding them all.
+    Blocks limit the memory for files with many channels.
     """
     parts, loudest = [np.zeros(0, np.float32)], 0.0
     size = max(BLOCK // file.channels, 1)
@@ -114,7 +120,7 @@ def _mixed(
         channels = file.read(min(size, frames), dtype="float32", always_2d=True)
         if not len(channels):
             break
-        odd = ~(np.abs(channels) <= LOUDEST).all(axis=1)  # also where it is no number
+        odd = ~(np.abs(channels) <= LOUDEST).all(axis=1)  # true for NaN, too
         if odd.any():
             first = int(np.argmax(odd))
             place = start + (sum(map(len, parts)) + first) / file.samplerate
@@ -131,9 +137,9 @@ def _mixed(
 def soxr_resample(
     signal: Float32[np.ndarray, " n"], rate_in: int, rate_out: int
 ) -> Float32[np.ndarray, " k"]:
-    """The signal at another rate, by soxr in its quality HQ, of `ceil(n * rate_out / rate_in)`.
+    """The signal at another rate, by soxr in quality HQ: `ceil(n * rate_out / rate_in)` samples.
 
-    soxr rounds its own length to the nearest integer, so zero or one zero follows.
+    soxr rounds the length to the nearest integer, so up to one zero is appended, as in librosa.
 
     Source: `librosa.resample`, with the type `soxr_hq`.
     """
@@ -154,14 +160,14 @@ ROLLOFF = 0.99  # cutoff, as a share of the lower Nyquist frequency
 def _sinc_taps(
     rate_in: int, rate_out: int
 ) -> tuple[Float32[np.ndarray, "j k"], Int[np.ndarray, " j"], int]:
-    """The taps of each of the `j` output phases, the input sample of the first tap, the reach.
+    """The taps of each of the `j` output phases, the input sample of the first tap, and the reach.
 
-    The rates have no common factor. Samples count from `reach` before the first input sample.
+    The rates must be coprime. Input samples are counted from `reach` before the first.
     """
     cutoff = ROLLOFF * min(rate_in, rate_out)
     reach = math.ceil(LOWPASS_WIDTH * rate_in / cutoff)
-    # The reference rounds this one term to float32. In float64 the quiet cells of the features
-    # move by 1e-3.
+    # The reference rounds this one term to float32. In float64 quiet cells of the features change
+    # by 1e-3.
     phase = np.arange(rate_out, dtype=np.float32) / np.float32(rate_out)
     offset = np.arange(-reach, reach + rate_in) / rate_in
     crossings = np.clip(
@@ -176,10 +182,10 @@ def _sinc_taps(
 
 
 def resampled_length(samples: int, rate_in: int, rate_out: int) -> int:
-    """Samples out of `resample`: the quotient is rounded to float32 before it is rounded up.
+    """Samples that `resample` returns.
 
-    From 90 569 samples at 22 050 Hz on, the reference is now and then one sample short of exact
-    arithmetic.
+    A quirk of the reference: the quotient is rounded to float32 before it is rounded up, so from
+    90 569 samples at 22 050 Hz on the result is sometimes one sample short.
     """
     common = math.gcd(rate_in, rate_out)
     return math.ceil(np.float32(rate_out // common * samples / (rate_in // common)))
@@ -188,7 +194,7 @@ def resampled_length(samples: int, rate_in: int, rate_out: int) -> int:
 def resample(
     signal: Float32[np.ndarray, " n"], rate_in: int, rate_out: int
 ) -> Float32[np.ndarray, " k"]:
-    """The signal at another rate, by a windowed sinc; it is no stand-in for `load_audio`'s.
+    """The signal at another rate by a windowed sinc; not the resampler of `load_audio`.
 
     Source: `torchaudio.transforms.Resample` with its defaults.
     """
@@ -201,8 +207,8 @@ def resample(
     )
     start = period * (rate_in // common) + first[phase]
     padded = np.pad(signal.astype(np.float64), (reach, reach + rate_in // common + taps.shape[1]))
-    # One tap after the other, each product and sum rounded to float32 at once: so does a fused
-    # multiply-add in PyTorch's convolution, and from 1.2 s on every sample was the same.
+    # Tap by tap, with product and sum rounded to float32 together: this is what the fused multiply-
+    # add in PyTorch's convolution does. From 1.2 s on, every sample is equal to the reference.
     result = np.zeros(len(start), np.float32)
     for k, column in enumerate(taps.T):
         result = (result + padded[start + k] * column[phase]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Waveforms out: WAV, FLAC, OGG and MP3 by the ending of the name, with a comment in each."""
+"""Writing waveforms: WAV, FLAC, OGG and MP3 by file ending, each with a comment."""
 
 import io
 import struct
@@ -14,11 +14,11 @@ from indextts_jax.errors import Failure, InputError
 from indextts_jax.utils.atomic import write_whole
 
 PCM_16_PEAK = 32767
-STDOUT = "-"  # as the name of an output: raw 16-bit samples on standard output
+STDOUT = "-"  # output name for raw 16-bit samples on standard output
 
 
 class Encoding(NamedTuple):
-    """A kind of file: its name and its sample formats, by libsndfile's names, the default first."""
+    """A file format: libsndfile's names of the container and its sample formats, default first."""
 
     container: str
     subtypes: tuple[str, ...]
@@ -37,7 +37,7 @@ def encoding(path: str | Path, subtype: str | None = None) -> tuple[str, str]:
     """Container and sample format of an output, by its ending.
 
     Raises:
-        InputError: for another ending, or a sample format that the container has not.
+        InputError: for an unknown ending, or a sample format that the container does not support.
     """
     ending = Path(path).suffix.lower()
     if ending not in ENCODINGS:
@@ -48,13 +48,13 @@ def encoding(path: str | Path, subtype: str | None = None) -> tuple[str, str]:
         return container, subtypes[0]
     if subtype not in subtypes:
         raise InputError(
-            f"{path}: {container} files have no samples of {subtype}, but {', '.join(subtypes)}"
+            f"{path}: {container} files cannot hold {subtype} samples; use {', '.join(subtypes)}"
         )
     return container, subtype
 
 
 def quantized(samples: Float[np.ndarray, " n"], subtype: str) -> np.ndarray:
-    """Samples in [-1, 1] (clipped) as they are handed to the encoder.
+    """Samples (clipped to [-1, 1]) in the form that the encoder takes.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release, for the scale of 16-bit samples.
     """
@@ -62,7 +62,7 @@ def quantized(samples: Float[np.ndarray, " n"], subtype: str) -> np.ndarray:
     if subtype == "PCM_16":
         return np.rint(clipped * PCM_16_PEAK).astype(np.int16)
     if subtype == "PCM_24":
-        # libsndfile takes the upper 24 of 32 bits.
+        # libsndfile uses the upper 24 of 32 bits.
         return np.rint(clipped.astype(np.float64) * (2**23 - 1)).astype(np.int32) << 8
     return clipped
 
@@ -74,7 +74,7 @@ def encode(
     subtype: str,
     comment: str = "",
 ) -> bytes:
-    """A whole mono file. The comment (ASCII) is put where players look for one.
+    """The bytes of a mono file, with the comment (ASCII) where players look for it.
 
     Raises:
         ValueError: for samples that are not finite, or a comment that is not ASCII.
@@ -93,7 +93,7 @@ def encode(
 
 
 def _with_info(wav: bytes, comment: str) -> bytes:
-    """A WAV file with a LIST chunk of INFO at its end: libsndfile's own drops long comments."""
+    """Appends a LIST INFO chunk to a WAV file; libsndfile itself drops long comments."""
     text = comment.encode("ascii") + b"\0"
     padded = text + b"\0" * (len(text) % 2)
     entry = b"ICMT" + struct.pack("<I", len(text)) + padded
@@ -103,11 +103,10 @@ def _with_info(wav: bytes, comment: str) -> bytes:
 
 
 def check_output(path: str | Path, subtype: str | None = None) -> None:
-    """Raises what writing there would raise, before the work is done.
+    """Checks, before the work is done, that an output can be written.
 
     Raises:
-        InputError: for a kind of file that is not written, a folder, or a path that cannot be
-            written.
+        InputError: for an unsupported format, a directory, or a path that cannot be written.
     """
     encoding(path, subtype)
     path = Path(path)
@@ -118,8 +117,8 @@ def check_output(path: str | Path, subtype: str | None = None) -> None:
         while not folder.exists():
             folder = folder.parent
         if not folder.is_dir():
-            raise InputError(f"{path} cannot be written: {folder} is not a folder")
-        with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell
+            raise InputError(f"{path} cannot be written: {folder} is not a directory")
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone are not reliable
             pass
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
@@ -132,12 +131,12 @@ def write_audio(
     subtype: str | None = None,
     comment: str = "",
 ) -> None:
-    """Writes samples in [-1, 1] (clipped) as a mono file, whole or not at all.
+    """Writes samples (clipped to [-1, 1]) as a mono file, atomically.
 
-    The ending says which kind; an existing file is replaced, missing folders are made.
+    The ending selects the format; an existing file is replaced, missing directories are created.
 
     Raises:
-        InputError: for another kind of file or sample format, or a path that cannot be written.
+        InputError: for an unsupported format or sample format, or a path that cannot be written.
         Failure: if writing fails, as on a full disk.
         ValueError: for samples that are not finite, or a comment that is not ASCII.
     """
@@ -151,7 +150,7 @@ def write_audio(
 
 
 def read_comment(path: str | Path) -> str:
-    """The comment of a file that `encode` made, or another; empty without one.
+    """The comment of an audio file; empty if it has none.
 
     Raises:
         InputError: if the file cannot be read as audio.
@@ -164,12 +163,12 @@ def read_comment(path: str | Path) -> str:
     try:
         return read_comment_of(data)
     except soundfile.SoundFileError as error:
-        told = getattr(error, "error_string", error)
-        raise InputError(f"{path} is not audio that can be read: {told}") from error
+        reason = getattr(error, "error_string", error)
+        raise InputError(f"{path} is not audio that can be read: {reason}") from error
 
 
 def read_comment_of(data: bytes) -> str:
-    """`read_comment` of the bytes of a file.
+    """As `read_comment`, from the bytes of a file.
 
     Raises:
         soundfile.SoundFileError: if they cannot be read as audio.
@@ -181,7 +180,7 @@ def read_comment_of(data: bytes) -> str:
 
 
 def _info(wav: bytes) -> str:
-    """The comment in a RIFF file's LIST chunk."""
+    """The comment in the LIST chunk of a RIFF file."""
     place = 12
     while place + 8 <= len(wav):
         name, size = wav[place : place + 4], struct.unpack_from("<I", wav, place + 4)[0]

@@ -1,4 +1,4 @@
-"""What is heard of a long recording, and what is wrong with a prompt."""
+"""The excerpt of a long recording, and warnings about the quality of a prompt."""
 
 import math
 from pathlib import Path
@@ -12,17 +12,17 @@ from indextts_jax.audio.io import load_as_stored
 from indextts_jax.config import PROMPT_SECONDS
 from indextts_jax.errors import InputError
 
-SHORT = 2.0  # seconds; under it a voice is a guess
-QUIET = -40.0  # dB of full scale: the level of a prompt's louder parts
+SHORT = 2.0  # seconds; a shorter prompt hardly defines a voice
+QUIET = -40.0  # dB relative to full scale, of the louder parts of a prompt
 SILENT = -60.0
 CLIPPED = 0.001  # share of samples at full scale
-STEP = 0.1  # seconds between the places where an excerpt may begin
+STEP = 0.1  # seconds between candidate starts of an excerpt
 FIRST, LOUDEST = "first", "loudest"  # excerpts, besides a number of seconds
 _BLOCK = 1 << 16  # samples read at once
 
 
 class Excerpt(NamedTuple):
-    """What is heard of a recording: from which second on, and what a person should know of it."""
+    """The used part of a recording: the second at which it begins, and warnings about it."""
 
     start: float
     warnings: tuple[str, ...]  # each a line that names the recording
@@ -31,12 +31,13 @@ class Excerpt(NamedTuple):
 def excerpt_of(
     path: str | Path, excerpt: str | float = FIRST, seconds: float = PROMPT_SECONDS
 ) -> Excerpt:
-    """The part of a recording that is heard, where it is longer than `seconds`.
+    """The part to use of a recording that is longer than `seconds`.
 
-    `excerpt` is `first`, `loudest` (the part of most energy), or the second where it begins.
+    `excerpt` is `first`, `loudest` (the part with the most energy), or the second at which it
+    begins.
 
     Raises:
-        InputError: for another word, or a recording that cannot be a prompt.
+        InputError: for another word, or a recording that cannot be used as a prompt.
     """
     start = loudest(path, seconds) if excerpt == LOUDEST else beginning(excerpt)
     found = prompt_warnings(*load_as_stored(path, seconds, start))
@@ -44,10 +45,10 @@ def excerpt_of(
 
 
 def beginning(excerpt: str | float) -> float:
-    """The second where an excerpt begins; 0 for one that has to be looked for.
+    """The second at which an excerpt begins; 0 for `first` and `loudest`.
 
     Raises:
-        InputError: if it is none.
+        InputError: for another word, or a number that is negative or not finite.
     """
     if excerpt in (FIRST, LOUDEST):
         return 0.0
@@ -57,19 +58,19 @@ def beginning(excerpt: str | float) -> float:
         start = math.nan
     if not 0 <= start < math.inf:
         raise InputError(
-            f"an excerpt is {FIRST}, {LOUDEST}, or the second where it begins, got {excerpt!r}"
+            f"an excerpt must be {FIRST}, {LOUDEST}, or the second where it begins, got {excerpt!r}"
         )
     return start
 
 
 def prompt_warnings(signal: Float32[np.ndarray, " n"], sample_rate: int) -> list[str]:
-    """What a person should know about a prompt: each a clause, such as `it is only 1.20 s long`."""
+    """Warnings about a prompt, each a clause such as `it is only 1.20 s long`."""
     found = []
     if len(signal) < SHORT * sample_rate:
         found.append(f"it is only {len(signal) / sample_rate:.2f} s long; 5 to 15 s are better")
     level = loudness(signal, sample_rate)
     if level < SILENT:
-        found.append(f"it is likely silence: its loudest parts are at {level:.0f} dB")
+        found.append(f"it is probably silent: its loudest parts are at {level:.0f} dB")
     elif level < QUIET:
         found.append(f"it is very quiet: its loudest parts are at {level:.0f} dB")
     full = float(np.mean(np.abs(signal) >= 0.999))
@@ -87,9 +88,9 @@ def loudness(signal: Float32[np.ndarray, " n"], sample_rate: int) -> float:
 
 
 def loudest(path: str | Path, seconds: float) -> float:
-    """Where the excerpt of most energy begins, in seconds; 0 for a recording that is no longer.
+    """The second at which the excerpt with the most energy begins; 0 for a shorter recording.
 
-    The file is read once, in blocks; what is not finite counts as silence here.
+    The file is read once, in blocks; values that are not finite count as silence here.
 
     Raises:
         InputError: if the file cannot be read as audio.

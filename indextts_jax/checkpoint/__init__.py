@@ -1,1 +1,1 @@
-"""Checkpoints on disk. The one folder that imports Orbax."""
+"""Checkpoints on disk. The only package that imports Orbax."""

@@ -1,12 +1,12 @@
-"""Adapters on disk: low-rank changes of some kernels of a checkpoint (LoRA).
+"""Adapters on disk: low-rank changes (LoRA) to some kernels of a checkpoint.
 
     write_adapter("anna", {"gpt": tree}, alpha=32.0, base=checkpoint.provenance)
     adapter = read_adapter("anna")
     adapter.trees["gpt"]["blocks"]["attention"]["qkv"]["kernel"]["down"]
 
-A folder with two files: the factors (`adapter.safetensors`, named by the dotted path of the kernel,
-`.down` or `.up` after it), and what they belong to (`adapter.json`). A change is
-`alpha / rank * down @ up`; stacked kernels have stacked factors.
+An adapter is a directory with two files: the factors (`adapter.safetensors`, named by the dotted
+path of the kernel plus `.down` or `.up`), and their record (`adapter.json`). A change is `alpha /
+rank * down @ up`; stacked kernels have stacked factors.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ RECORD, ARRAYS = "adapter.json", "adapter.safetensors"
 DOWN, UP = "down", "up"  # (..., in, rank) and (..., rank, out)
 ADAPTED = ("gpt", "dit")  # components whose kernels may be changed
 LICENCE = (
-    "made from the published IndexTTS-2 weights, whose bilibili Model Use License holds for it too"
+    "made from the published IndexTTS-2 weights, whose bilibili Model Use License also covers it"
 )
 
 
@@ -47,7 +47,7 @@ class BaseComponent:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AdapterRecord:
-    """What an adapter says about itself."""
+    """The metadata of an adapter."""
 
     format: int
     created: str  # UTC, ISO 8601
@@ -55,7 +55,7 @@ class AdapterRecord:
     rank: int
     alpha: float
     paths: tuple[str, ...]  # of the kernels
-    recipe: str  # that it was trained with
+    recipe: str  # of its training
     licence: str
     versions: tuple[Version, ...]
     digest: str  # SHA-256 of its arrays
@@ -68,7 +68,7 @@ class Adapter:
     path: Path
     record: AdapterRecord
     trees: Mapping[str, Params]
-    """By component, nested as its parameters, with `down` and `up` in the place of each kernel."""
+    """By component, nested like its parameters, with `down` and `up` instead of each kernel."""
 
     @property
     def scale(self) -> float:
@@ -77,12 +77,12 @@ class Adapter:
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder looks like an adapter of this program."""
+    """Whether a directory looks like an adapter of this program."""
     return (folder / RECORD).is_file() and (folder / ARRAYS).is_file()
 
 
 def licence_of(base: Provenance) -> str:
-    """The line on the licence of what is made from a checkpoint; empty if it is our own."""
+    """The licence note for what is made from a checkpoint; empty without published sources."""
     return LICENCE if base.sources else ""
 
 
@@ -95,15 +95,15 @@ def make_adapter(
     recipe: str = "",
     dtype: str | None = None,
 ) -> Adapter:
-    """An adapter of factors that have just been trained; nothing is written.
+    """An adapter in memory, from trained factors; nothing is written.
 
     Args:
-        path: what it is called.
-        trees: as in `Adapter`, but numbers as keys may be words.
+        path: its path, for its name and messages.
+        trees: as in `Adapter`, but integer keys may be strings.
         alpha: the scale times the rank.
         base: of the checkpoint that it was trained on.
-        recipe: the name of what it was trained with.
-        dtype: of the factors; by default their own.
+        recipe: name of the training recipe.
+        dtype: of the factors; by default unchanged.
 
     Raises:
         InputError: if the factors do not fit each other, or the base lacks a component.
@@ -141,10 +141,10 @@ def write_adapter(
     dtype: str | None = None,
     force: bool = False,
 ) -> AdapterRecord:
-    """Writes an adapter, whole or not at all; see `make_adapter`. `force` replaces one.
+    """Writes an adapter atomically; see `make_adapter`. `force` replaces an existing one.
 
     Raises:
-        InputError: if the destination is taken, or the factors do not fit.
+        InputError: if the destination exists, or the factors do not fit.
     """
     made = make_adapter(path, trees, alpha=alpha, base=base, recipe=recipe, dtype=dtype)
     target = Path(path).absolute()
@@ -160,15 +160,15 @@ def write_adapter(
 
 
 def read_adapter(path: str | Path) -> Adapter:
-    """An adapter from its folder.
+    """Reads an adapter from its directory.
 
     Raises:
-        InputError: if there is none, or one that is damaged or of another format.
+        InputError: if it is missing, damaged or of another format.
     """
     folder = Path(path)
     if not is_adapter(folder):
         kind = "is not an adapter" if folder.exists() else "does not exist"
-        raise InputError(f"{path} {kind}: expected a folder with {RECORD} and {ARRAYS}")
+        raise InputError(f"{path} {kind}: expected a directory with {RECORD} and {ARRAYS}")
     record = _read_record(folder / RECORD)
     try:
         flat = _arrays((folder / ARRAYS).read_bytes())
@@ -176,7 +176,7 @@ def read_adapter(path: str | Path) -> Adapter:
         raise InputError(f"{folder / ARRAYS} is damaged: {error!s:.120}") from error
     if (found := hash_arrays(flat)) != record.digest:
         raise InputError(
-            f"{folder / ARRAYS} is damaged: expected arrays with the SHA-256 "
+            f"{folder / ARRAYS} is damaged: expected arrays with SHA-256 "
             f"{record.digest[:12]}, got {found[:12]}"
         )
     if _kernels(flat, str(folder)) != record.paths:
@@ -185,7 +185,7 @@ def read_adapter(path: str | Path) -> Adapter:
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file; the library's own reader knows no bfloat16."""
+    """The arrays of a safetensors file; its NumPy reader does not support bfloat16."""
     kinds = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
     return {
         name: np.frombuffer(part["data"], kinds[part["dtype"]]).reshape(part["shape"])
@@ -214,10 +214,10 @@ def _read_record(path: Path) -> AdapterRecord:
 
 
 def _kernels(flat: Mapping[str, np.ndarray], where: str) -> tuple[str, ...]:
-    """The kernels that are changed, sorted.
+    """The paths of the changed kernels, sorted.
 
     Raises:
-        InputError: for a factor without its other one, or of another rank; for a component that
+        InputError: for a factor without its counterpart, or of another rank; for a component that
             cannot be adapted.
     """
     paths = sorted({name.rpartition(".")[0] for name in flat})
@@ -226,9 +226,9 @@ def _kernels(flat: Mapping[str, np.ndarray], where: str) -> tuple[str, ...]:
     for path in paths:
         down, up = flat.get(f"{path}.{DOWN}"), flat.get(f"{path}.{UP}")
         if path.split(".")[0] not in ADAPTED:
-            problems.append(f"{path} is no kernel of {' or '.join(ADAPTED)}")
+            problems.append(f"{path} is not a kernel of {' or '.join(ADAPTED)}")
         elif down is None or up is None or len(flat) != 2 * len(paths):
-            problems.append(f"{path} has no pair of {DOWN} and {UP}")
+            problems.append(f"{path} does not have both {DOWN} and {UP}")
         elif down.ndim < 2 or down.shape[:-2] != up.shape[:-2] or down.shape[-1] != up.shape[-2]:
             problems.append(f"{path}: {DOWN} {down.shape} does not fit {UP} {up.shape}")
         else:
@@ -249,7 +249,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Params]:
-    """Arrays by dotted path as nested dictionaries; numbers as keys are numbers."""
+    """Nests arrays given by dotted path; numeric keys become integers."""
     tree: dict[str, Any] = {}
     for name, array in flat.items():
         *parents, last = (int(key) if key.isdigit() else key for key in name.split("."))

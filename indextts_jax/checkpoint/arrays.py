@@ -1,6 +1,6 @@
-"""Trees of arrays that are no model: the state of a training run, in an Orbax directory.
+"""Trees of arrays that are not a model, such as the state of a training run, in an Orbax directory.
 
-The caller says where, and sees to it that a directory appears as a whole.
+The caller must ensure that the directory appears atomically.
 """
 
 from collections.abc import Mapping
@@ -18,26 +18,28 @@ from indextts_jax.utils.atomic import await_writers
 
 
 def write_arrays(folder: Path, trees: Mapping[str, Any]) -> None:
-    """Writes nested dicts of arrays, by name, into a folder that is not there yet.
+    """Writes nested dicts of arrays, by name, into a new directory.
 
     Raises:
-        CheckpointError: if that fails; what was written so far may be there.
+        CheckpointError: if writing fails; a partial directory may remain.
     """
     context = ocp.Context()
-    context.array.saving.use_compression = False  # a tenth less space for twice the time
+    context.array.saving.use_compression = (
+        False  # it saves a tenth of the space and doubles the time
+    )
     try:
         with quiet(), context:
             ocp.save_checkpointables(folder.absolute(), dict(trees))
-    except Exception as error:  # Orbax raises whatever its storage layers do
+    except Exception as error:  # Orbax passes on any error of its storage layers
         await_writers(folder.parent)
         raise CheckpointError(f"cannot write {folder}: {reason_of(error)}") from error
 
 
 def read_arrays(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """The trees in a folder; `expected` gives shapes, dtypes and shardings.
+    """The trees in a directory; `expected` gives shapes, dtypes and shardings.
 
     Raises:
-        CheckpointMismatch: naming every array that differs, or saying what cannot be read.
+        CheckpointMismatch: naming every array that differs or cannot be read.
     """
     folder = folder.absolute()
     with quiet():
@@ -56,22 +58,22 @@ def read_arrays(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
             return dict(ocp.load_checkpointables(folder, dict(expected)))
         except CheckpointMismatch:
             raise
-        except Exception as error:  # Orbax raises whatever its storage layers do
+        except Exception as error:  # Orbax passes on any error of its storage layers
             words = " ".join(str(error).split())[:300]
             raise CheckpointMismatch(folder, [f"it cannot be read: {words}"]) from error
 
 
 def read_all(folder: Path) -> dict[str, Any]:
-    """The trees in a folder as NumPy arrays, whatever they are.
+    """All trees in a directory as NumPy arrays.
 
     Raises:
-        CheckpointMismatch: saying what cannot be read.
+        CheckpointMismatch: naming what cannot be read.
     """
     folder = folder.absolute()
     with quiet():
         try:
             held = ocp.checkpointables_metadata(folder).metadata
-        except Exception as error:  # Orbax raises whatever its storage layers do
+        except Exception as error:  # Orbax passes on any error of its storage layers
             words = " ".join(str(error).split())[:300]
             raise CheckpointMismatch(folder, [f"it cannot be read: {words}"]) from error
     device = jnp.zeros(()).sharding

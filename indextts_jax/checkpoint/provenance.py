@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from: sources, versions, and the hash of every file in it."""
+"""The provenance of a checkpoint: sources, versions, and the hash of every file in it."""
 
 import dataclasses
 import hashlib
@@ -18,24 +18,24 @@ FILE = "provenance.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ComponentRecord:
-    """One component as it was saved."""
+    """The record of a saved component."""
 
     name: str
     parameters: int  # numbers in its arrays
     bytes: int  # of its arrays
     files: tuple[FileHash, ...]
-    digest: str = ""  # SHA-256 of its arrays, however they lie in files; older programs kept none
+    digest: str = ""  # SHA-256 of its arrays, independent of the files; older programs stored none
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """All that a checkpoint says about itself."""
+    """The metadata of a checkpoint."""
 
     format: int
     created: str  # UTC, ISO 8601
     dtype: str  # of the stored weights; stored tables are float32
-    sources: tuple[FileHash, ...]  # published files, by their paths below the source folder
-    ignored: tuple[str, ...]  # names passed over by --ignore
+    sources: tuple[FileHash, ...]  # published files, by path in the source directory
+    ignored: tuple[str, ...]  # names skipped by --ignore
     versions: tuple[Version, ...]
     files: tuple[FileHash, ...]  # configuration and tokenizer
     components: tuple[ComponentRecord, ...]
@@ -44,29 +44,29 @@ class Provenance:
         """A hash of the arrays of some components: equal weights, equal fingerprint.
 
         Raises:
-            InputError: for a checkpoint that does not know them.
+            InputError: if the checkpoint has no digests of them.
         """
         digests = {record.name: record.digest for record in self.components if record.digest}
         wanted = sorted(names)
         if unknown := [name for name in wanted if name not in digests]:
             raise InputError(
-                f"the checkpoint keeps no digest of {', '.join(unknown)}: import the model again"
+                f"the checkpoint has no digest of {', '.join(unknown)}: import the model again"
             )
         text = json.dumps([[name, digests[name]] for name in wanted])
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write(folder: Path, record: Provenance) -> None:
-    """Writes the record into a checkpoint's folder."""
+    """Writes the record into a checkpoint's directory."""
     text = json.dumps(to_data(record), indent=1, ensure_ascii=False)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def read(folder: Path) -> Provenance:
-    """The record in a checkpoint's folder.
+    """Reads the record in a checkpoint's directory.
 
     Raises:
-        InputError: if it is damaged, or of another format than this program reads.
+        InputError: if it is damaged, or of a format that this program does not read.
     """
     path = folder / FILE
     try:
@@ -75,7 +75,7 @@ def read(folder: Path) -> Provenance:
         raise InputError(f"{path} is damaged: {error!s:.120}") from error
     found = data.get("format") if isinstance(data, dict) else None
     if type(found) is not int:
-        raise InputError(f"{path} is damaged: it names no format")
+        raise InputError(f"{path} is damaged: the format is missing")
     if found < FORMAT:
         raise InputError(
             f"{folder} is a checkpoint of format {found}, from an older program; import it again: "

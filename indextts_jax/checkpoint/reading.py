@@ -1,10 +1,10 @@
-"""Opens and loads checkpoints: one Orbax directory a model, one checkpointable a component.
+"""Opens and loads checkpoints: one Orbax directory per model, one checkpointable per component.
 
     saved = open_checkpoint("indextts2")
     params = saved.load(["gpt"])["gpt"]
 
-Beside the arrays lie the configuration, the tokenizer and the provenance with the hash of every
-file. `writing.py` saves them.
+The directory also holds the configuration, the tokenizer, and the provenance with the hash of every
+file. `writing.py` saves checkpoints.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ from indextts_jax.utils import hashing
 
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.model"
-EMOTION_TOKENIZER = "text_emotion_tokenizer.json"  # where there is that component
-SETTINGS = "settings.yaml"  # where a model speaks best with others than the reference's
+EMOTION_TOKENIZER = "text_emotion_tokenizer.json"  # only with that component
+SETTINGS = "settings.yaml"  # only if the model's defaults differ from the reference's
 INDEX, MARKER = "_CHECKPOINT_METADATA", "orbax.checkpoint"
 
 
 class CheckpointMismatch(InputError):
-    """Everything in which a checkpoint differs from what it should hold, gathered."""
+    """A checkpoint differs from its records or its configuration; all differences are listed."""
 
     def __init__(self, path: Path, problems: Sequence[str]):
         self.problems = tuple(problems)
@@ -51,12 +51,12 @@ class Checkpoint:
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Names of the components that it holds."""
+        """Names of its components."""
         return tuple(record.name for record in self.provenance.components)
 
     @property
     def settings(self) -> bytes | None:
-        """The file of the settings that this model speaks with unless others are given, if any."""
+        """The file of the model's default settings, or None."""
         if SETTINGS not in {record.name for record in self.provenance.files}:
             return None
         return (self.path / SETTINGS).read_bytes()
@@ -75,11 +75,11 @@ class Checkpoint:
     def load(self, names: Iterable[str] | None = None, *, verify: bool = True) -> dict[str, Params]:
         """Parameters by component, in the stored dtypes, on the default device.
 
-        `verify` compares the hash of every file that is read, first.
+        With `verify`, the hash of every file is checked first.
 
         Raises:
-            InputError: if a component is not in the checkpoint, is damaged, or does not fit the
-                configuration; every array that differs is named.
+            InputError: if a component is missing, damaged, or does not fit the configuration;
+                naming every array that differs.
         """
         wanted = self.components if names is None else tuple(names)
         self.require(wanted, sizes=verify)
@@ -88,18 +88,18 @@ class Checkpoint:
         return {name: self._load(name) for name in wanted}
 
     def require(self, names: Iterable[str], *, sizes: bool = True) -> None:
-        """Makes sure that components are there, and their files as long as recorded; reads nothing.
+        """Checks that components exist and their files have the recorded sizes; reads no contents.
 
         Raises:
             InputError: naming every component that was not imported.
-            CheckpointMismatch: naming every folder or file that is missing or of another size.
+            CheckpointMismatch: naming every directory or file that is missing or of another size.
         """
         wanted = tuple(names)
         missing = [name for name in wanted if name not in self.components]
         if untrained := [name for name in missing if name in TRAINED]:
             raise InputError(
-                f"{self.path} has no {', '.join(untrained)}: python -m indextts_jax.export writes "
-                "it, of a run that trains it"
+                f"{self.path} has no {', '.join(untrained)}: train it, then write it with python "
+                "-m indextts_jax.export"
             )
         if missing:
             raise InputError(
@@ -112,7 +112,7 @@ class Checkpoint:
             if record.name not in wanted:
                 continue
             if not folder.is_dir():
-                problems.append(f"missing: the folder {record.name}")
+                problems.append(f"missing: the directory {record.name}")
             elif sizes:
                 problems += hashing.differences(folder, record.files, hashes=False)
         if problems:
@@ -133,17 +133,17 @@ class Checkpoint:
             raise CheckpointMismatch(self.path, problems)
 
     def stored(self) -> dict[str, dict[str, jax.ShapeDtypeStruct]]:
-        """Shapes and dtypes by component and dotted path, as they are; no arrays are read.
+        """Stored shapes and dtypes by component and dotted path; no arrays are read.
 
-        A component whose arrays cannot be told is left out.
+        Components without metadata are left out.
 
         Raises:
-            CheckpointMismatch: if nothing can be told.
+            CheckpointMismatch: if the metadata cannot be read.
         """
         with quiet():
             try:
                 held = ocp.checkpointables_metadata(self.path).metadata
-            except Exception as error:  # Orbax raises whatever its storage layers do
+            except Exception as error:  # Orbax passes on any error of its storage layers
                 raise self._unreadable(", ".join(self.components), error) from error
         return {
             name: {
@@ -171,20 +171,20 @@ class Checkpoint:
                 return ocp.load_checkpointables(self.path, {name: abstract})[name]
             except CheckpointMismatch:
                 raise
-            except Exception as error:  # Orbax raises whatever its storage layers do
+            except Exception as error:  # Orbax passes on any error of its storage layers
                 raise self._unreadable(name, error) from error
 
 
 def _held(path: Path, name: str) -> Any:
-    """What Orbax says of one component's arrays; none if it is no part of the directory."""
+    """Orbax's metadata of one component's arrays; None if it is not part of the directory."""
     try:
-        return ocp.metadata(path, name).metadata  # without a look at all the others
-    except Exception:  # Orbax raises whatever its storage layers do
+        return ocp.metadata(path, name).metadata  # faster: reads only this component's
+    except Exception:  # Orbax passes on any error of its storage layers
         return ocp.checkpointables_metadata(path).metadata.get(name)
 
 
 def leaves_by_path(tree: Any, prefix: str) -> dict[str, Any]:
-    """Leaves by dotted path; numbers as keys are read back as words."""
+    """Leaves by dotted path; Orbax returns integer keys as strings, which this hides."""
     if not isinstance(tree, Mapping):
         return {prefix: tree}
     flat: dict[str, Any] = {}
@@ -194,9 +194,9 @@ def leaves_by_path(tree: Any, prefix: str) -> dict[str, Any]:
 
 
 def compare_trees(name: str, held: Any, expected: Params) -> list[str]:
-    """Every array that the checkpoint lacks, has besides, or has in another shape or dtype."""
+    """Every array that is missing, unexpected, or has another shape or dtype."""
     if held is None:
-        return [f"missing: {name} is no part of the Orbax directory"]
+        return [f"missing: {name} is not part of the Orbax directory"]
     ours, theirs = leaves_by_path(expected, name), leaves_by_path(held, name)
     problems = [f"missing: {path} {ours[path].shape}" for path in ours if path not in theirs]
     problems += [f"unexpected: {path}" for path in theirs if path not in ours]
@@ -210,7 +210,7 @@ def compare_trees(name: str, held: Any, expected: Params) -> list[str]:
 
 
 def is_checkpoint(folder: Path) -> bool:
-    """Whether a folder looks like a checkpoint of this program."""
+    """Whether a directory looks like a checkpoint of this program."""
     return not _lacking(folder)
 
 
@@ -219,18 +219,18 @@ def _lacking(folder: Path) -> list[str]:
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
-    """The checkpoint in a folder: its configuration, tokenizer and provenance, but no arrays.
+    """Opens a checkpoint: its configuration, tokenizer and provenance, but no arrays.
 
     Raises:
-        InputError: if the folder holds none, or one that is damaged or of another format.
+        InputError: if the directory is not a checkpoint, or is damaged or of another format.
     """
     folder = Path(path).absolute()
     if not folder.is_dir():
-        kind = "is no folder" if folder.exists() else "does not exist"
+        kind = "is not a directory" if folder.exists() else "does not exist"
         raise InputError(f"{path} {kind}; python -m indextts_jax.import makes a checkpoint")
     if lacking := _lacking(folder):
         raise InputError(
-            f"{path} is no checkpoint (it has no {lacking[0]}); python -m indextts_jax.import "
+            f"{path} is not a checkpoint ({lacking[0]} is missing); python -m indextts_jax.import "
             "makes one from the published files"
         )
     record = provenance.read(folder)
@@ -246,9 +246,9 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps Orbax from logging tracebacks of errors that are reported properly.
+    """Stops Orbax from logging tracebacks of errors that we report ourselves.
 
-    By a filter of its own each time: threads that come and go would restore each other's level.
+    With a new filter each time, as concurrent threads would restore each other's log level.
     """
     logger = logging.getLogger("absl")
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself, for people.
+"""A human-readable summary of a checkpoint.
 
 print(describe_checkpoint("indextts2"))
 """
@@ -13,14 +13,14 @@ from indextts_jax.utils.text_table import table
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointSummary:
-    """What a checkpoint says about itself; `str` gives it as a table."""
+    """The metadata of a checkpoint; `str` formats it as a table."""
 
     path: Path
     provenance: Provenance
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Names of what it holds."""
+        """Names of its components."""
         return tuple(record.name for record in self.provenance.components)
 
     @property
@@ -30,7 +30,7 @@ class CheckpointSummary:
 
     @property
     def bytes(self) -> int:
-        """Of all arrays."""
+        """Bytes of all arrays."""
         return sum(record.bytes for record in self.provenance.components)
 
     def __str__(self) -> str:
@@ -52,10 +52,10 @@ class CheckpointSummary:
 
 
 def describe_checkpoint(path: str | Path) -> CheckpointSummary:
-    """What a checkpoint says about itself; no array is read.
+    """The summary of a checkpoint; no arrays are read.
 
     Raises:
-        InputError: if the folder holds none, or one that is damaged.
+        InputError: if the directory is not a checkpoint, or is damaged.
     """
     saved = open_checkpoint(path)
     return CheckpointSummary(saved.path, saved.provenance)

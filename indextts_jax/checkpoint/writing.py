@@ -1,4 +1,4 @@
-"""Saves checkpoints: component by component, whole or not at all."""
+"""Saves checkpoints atomically, one component at a time."""
 
 import json
 import math
@@ -46,14 +46,14 @@ from indextts_jax.utils.strict_data import to_data
 
 
 class CheckpointError(Failure):
-    """A checkpoint that cannot be written; the message says where and why."""
+    """Raised when a checkpoint cannot be written; the message says where and why."""
 
 
 def check_destination(path: str | Path, *, force: bool = False) -> None:
-    """Makes sure that a checkpoint may be written there.
+    """Checks that a checkpoint may be written to a path.
 
     Raises:
-        InputError: if the place is taken; with `force`, if it is by something else.
+        InputError: if the path exists; with `force`, if it is not a checkpoint.
     """
     check_free(Path(path).absolute(), force=force, ours=is_checkpoint)
 
@@ -73,17 +73,17 @@ def save(
     base: Checkpoint | None = None,
     kept: Sequence[str] = (),
 ) -> Provenance:
-    """Writes a checkpoint; components are taken, and written, one after the other, then `sources`.
+    """Writes a checkpoint; consumes and writes `components` one by one, then consumes `sources`.
 
-    With `base`, a checkpoint at the same place, the components `kept` are taken over from there:
-    their files, which are checked first, get a second name, and no array is copied.
+    With `base`, a checkpoint at the same path, the components `kept` are reused: their files are
+    verified and hard-linked, so no array is copied.
 
-    Everything is written beside the destination, which then appears at once. Whatever stops this
-    function leaves nothing behind; what a killed one left is removed by the next.
+    Everything is written beside the destination, which is then renamed into place. A failure or a
+    signal leaves nothing behind; remains of a killed process are removed by the next one.
 
     Raises:
-        InputError: if the destination is taken (with `force`: by something else than a checkpoint),
-            cannot be written to, or is being written by another process.
+        InputError: if the destination exists (with `force`: and is not a checkpoint), cannot be
+            written, or is being written by another process.
         CheckpointError: if writing fails.
     """
     target = Path(path).absolute()
@@ -134,7 +134,7 @@ def save(
 
 
 def _take_over(base: Checkpoint, kept: Sequence[str], model: Path) -> dict[str, Any]:
-    """Gives the files of some components a second name; Orbax's index with these alone."""
+    """Hard-links the files of some components; returns Orbax's index of these."""
     index = json.loads((base.path / INDEX).read_text(encoding="utf-8"))
     handlers = index.get("item_handlers", {})
     for name in kept:
@@ -146,9 +146,9 @@ def _take_over(base: Checkpoint, kept: Sequence[str], model: Path) -> dict[str, 
 
 
 def _check_whole(model: Path, record: Provenance, config: ModelConfig, kept: Sequence[str]) -> None:
-    """Makes sure that an assembled checkpoint holds all its components, and new ones as expected.
+    """Checks that an assembled checkpoint has all its components, and the new ones as expected.
 
-    Those that were taken over are the same files as before.
+    Reused components are the same files as before and need no check.
     """
     with quiet():
         held = ocp.checkpointables_metadata(model).metadata
@@ -178,7 +178,7 @@ def _record(folder: Path, name: str, params: Params) -> ComponentRecord:
 def _save_component(
     stage: Path, model: Path, name: str, params: Params, index: dict[str, Any]
 ) -> dict[str, Any]:
-    """Saves one component alone and moves it in with the others; the index of all so far."""
+    """Saves one component and moves it to the others; returns the index of all so far."""
     part = stage / "parts" / name
     part.parent.mkdir(exist_ok=True)
     failure: list[BaseException] = []
@@ -186,7 +186,7 @@ def _save_component(
 
     def run() -> None:
         context = ocp.Context()
-        # It would save a tenth of the space, and take twice the time and half as much memory more.
+        # Compression saves a tenth of the space, but doubles the time and adds half the memory.
         context.array.saving.use_compression = False
         try:
             with context:
@@ -196,8 +196,8 @@ def _save_component(
         finally:
             done.set()
 
-    # In a thread of its own, so that a signal never leaves writers behind: they are waited for.
-    # (`Thread.join` takes a thread for finished once it was interrupted.)
+    # In its own thread, so that after a signal we can still wait for the writers. (Not with
+    # `Thread.join`: once interrupted, it takes the thread for finished.)
     thread = threading.Thread(target=run, name=f"save {name}")
     with quiet():
         try:
@@ -218,7 +218,7 @@ def _save_component(
 
 
 def reason_of(error: BaseException) -> str:
-    """The system's own words where Orbax quotes its number, else Orbax's, on one line."""
+    """The system's message if Orbax quotes an error number, else Orbax's, on one line."""
     said = " ".join(str(error).split())
     number = re.search(r"os_error_code='(\d+)'", said)
     posix = os.name == "posix"

@@ -1,4 +1,4 @@
-"""The flags of adapters, for commands that speak with them or export what they make."""
+"""Flags for adapters, for commands that speak with them or export the merged model."""
 
 from typing import Any
 
@@ -12,20 +12,20 @@ FLAGS = (ADAPTER, STRENGTH)
 
 
 def define(own: dict[str, Any]) -> None:
-    """The flags; `own` has the flag values that they belong to."""
+    """Defines the flags on a command's flag values, given as `own`."""
     absl_flags.DEFINE_multi_string(
-        ADAPTER, [], "Adapter (LoRA) to merge into the model; several with several flags.", **own
+        ADAPTER, [], "Adapter (LoRA) to merge into the model; repeat the flag for several.", **own
     )
     absl_flags.DEFINE_multi_float(
-        STRENGTH, [1.0], "Of each adapter: 1 as it was trained, 0 not at all.", **own
+        STRENGTH, [1.0], "Strength of each adapter: 1 as trained, 0 for no effect.", **own
     )
 
 
 def read(flags: Any) -> tuple[AppliedAdapter, ...]:
-    """The adapters that are asked for.
+    """The requested adapters.
 
     Raises:
-        InputError: for one that cannot be read, or strengths that belong to none.
+        InputError: for an adapter that cannot be read, or strengths without an adapter.
     """
     if not flags.adapter:
         if flags[STRENGTH].present:

@@ -1,4 +1,4 @@
-"""The flags of the emotion: how they go together, and what they ask of `speak`."""
+"""Flags for the emotion, which combinations are valid, and the `Emotion` that they describe."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ FLAGS = (*(name.removeprefix("--") for name in NAMES.values()), FROM_TEXT)
 
 
 def define(own: dict[str, Any]) -> None:
-    """A flag for each field of `Emotion`, on the values of a command."""
+    """Defines a flag for each field of `Emotion` on a command's flag values."""
     for name, field in OPTIONS.items():
         flag, words = NAMES[name].removeprefix("--"), field.metadata["help"]
         if name == "weights":
@@ -27,17 +27,19 @@ def define(own: dict[str, Any]) -> None:
             absl_flags.DEFINE_float(flag, None, words, **own)
         else:
             absl_flags.DEFINE_string(flag, None, words, **own)
-    absl_flags.DEFINE_bool(FROM_TEXT, False, "Read the emotion from what is spoken.", **own)
+    absl_flags.DEFINE_bool(
+        FROM_TEXT, False, "Read the emotion from the text that is spoken.", **own
+    )
 
 
 def parse(flags: Any, text: str) -> Emotion:
-    """The emotion that the flags ask for, of a text to be spoken.
+    """The emotion requested by the flags, for a text to be spoken.
 
     Raises:
-        InputError: if one of them would have no effect, or is no number.
+        InputError: if a flag would have no effect, or is not a number.
     """
     if flags.emotion_text is not None and flags.emotion_from_text:
-        raise InputError("--emotion_text and --emotion_from_text exclude each other: give one")
+        raise InputError("--emotion_text and --emotion_from_text are mutually exclusive")
     given = {name: flags[flag.removeprefix("--")].value for name, flag in NAMES.items()}
     given["weights"] = _weights(given["weights"])
     names = dict(NAMES)
@@ -47,7 +49,7 @@ def parse(flags: Any, text: str) -> Emotion:
     if emotion.unused:
         raise InputError(explain_unused(emotion, names))
     if emotion.text is not None and flags.demo:
-        raise InputError(f"the demo has no model that reads emotion from words ({NAMES['text']})")
+        raise InputError(f"the demo model cannot read emotion from text ({NAMES['text']})")
     return emotion
 
 
@@ -61,18 +63,18 @@ def _weights(words: list[str] | None) -> list[float] | None:
 
 
 def read_words(flags: Any, emotion: Emotion, clock: Clock) -> Reading | None:
-    """The emotion in the words, if it is asked for; the model is let go before others are loaded.
+    """The emotion read from text, if requested; the reader is freed before other models are loaded.
 
     Raises:
-        InputError: if the checkpoint has no such model.
+        InputError: if the checkpoint has no text-to-emotion model.
         ReplyError: if its reply cannot be understood.
     """
     if emotion.text is None:
         return None
-    with clock.stage("loading (words)"):
+    with clock.stage("loading (emotion)"):
         reader = EmotionReader.load(flags.checkpoint, flags.dtype)
-    with clock.stage("emotion from words"):
+    with clock.stage("emotion from text"):
         reading = reader.read(emotion.text)
     if reading.nothing:
-        warn(f"no emotion was found in the words ({reading.reply!r:.80}): calm is taken")
+        warn(f"no emotion was found in the text ({reading.reply!r:.80}): using calm")
     return reading

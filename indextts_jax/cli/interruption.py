@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM: heard at every moment, and never as a traceback.
+"""Ctrl-C and SIGTERM: acted on at any moment, and never shown as a traceback.
 
-Python alone is not enough: it drops what a handler raises inside its garbage collector, and while a
-compiled program runs it calls no handler at all.
+Python alone is not enough: it drops exceptions that a handler raises inside the garbage collector,
+and it runs no handler while a compiled program is running.
 """
 
 import _thread
@@ -16,22 +16,22 @@ from types import FrameType
 from typing import Any, NoReturn
 
 INTERRUPTED = 130  # exit code
-GRACE = 2.0  # seconds that Python is given before a compiled program is abandoned
+GRACE = 2.0  # seconds that Python has to react before a compiled program is abandoned
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(BaseException):
-    """SIGTERM, raised in the main thread, so that whatever is half done is cleaned up."""
+    """SIGTERM as an exception in the main thread, so that partial work is cleaned up."""
 
 
 def explain_signal(number: int) -> str:
-    """The line that a user is shown."""
+    """The message for a user."""
     word = "terminated" if number == signal.SIGTERM else "interrupted"
     return f"{word}: nothing was left half-written"
 
 
 def _end(number: int) -> NoReturn:
-    """Ends the process now; only where nothing is being written."""
+    """Exits at once; only safe while nothing is being written."""
     clear = "\r\033[K" if sys.stderr.isatty() else ""
     sys.stderr.write(f"{clear}error: {explain_signal(number)}\n")
     sys.stderr.flush()
@@ -43,7 +43,7 @@ def _in_main_thread() -> bool:
 
 
 def _send(number: signal.Signals) -> None:
-    """The signal once more; where the system can, so that it ends a wait of the main thread."""
+    """Sends the signal again; `pthread_kill`, if available, also ends a wait of the main thread."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
@@ -52,9 +52,9 @@ def _send(number: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Both signals raise in the main thread, again and again until the exception gets through.
+    """Makes both signals raise in the main thread, repeatedly until the exception gets through.
 
-    A signal that the process was told to ignore stays ignored.
+    A signal that the process ignores stays ignored.
     """
     if not _in_main_thread():
         yield
@@ -76,7 +76,8 @@ def interruptible() -> Iterator[None]:
     def dropped(event: Any) -> None:
         kinds = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}
         if event.exc_type not in kinds:
-            # Orbax's writers say this to the loop of a save that failed, which is told by itself.
+            # Orbax's writers raise this in the event loop of a failed save, which is reported
+            # anyway.
             if str(event.exc_value) != "Event loop is closed":
                 hook(event)
             return
@@ -95,10 +96,10 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def abandonable() -> Iterator[None]:
-    """Lets both signals end the process although a compiled program runs.
+    """Lets both signals end the process even while a compiled program runs.
 
-    For work that has nothing on disk: where the exception is not raised in `GRACE` seconds, the
-    process ends without any cleaning up.
+    Only for work that writes nothing to disk: if the exception is not raised within `GRACE`
+    seconds, the process exits without cleanup.
     """
     if not _in_main_thread():
         yield
@@ -127,9 +128,9 @@ def abandonable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def postponed(note: Callable[[str], None]) -> Iterator[Callable[[], int | None]]:
-    """The first signal is only noted, so that work can end at a good place; a second one raises.
+    """Defers the first signal, so that work can stop at a safe point; a second one raises.
 
-    Gives the function that says which signal came; `note` gets a line as it comes.
+    Yields a function that returns the first signal, or None; `note` gets a message when it arrives.
     """
     if not _in_main_thread():
         yield lambda: None
@@ -140,7 +141,9 @@ def postponed(note: Callable[[str], None]) -> Iterator[Callable[[], int | None]]
     def handle(number: int, frame: FrameType | None) -> None:
         came.append(number)
         if len(came) == 1:
-            note("stopping after this step, with a save; once more stops at once, without")
+            note(
+                "stopping after this step, with a save; a second signal stops at once, without one"
+            )
         elif number == signal.SIGTERM:
             raise Terminated
         else:

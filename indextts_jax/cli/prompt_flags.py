@@ -1,4 +1,4 @@
-"""The flags of recordings: which part of one is used, and what is wrong with it."""
+"""Flags for prompt recordings: which excerpt is used, and warnings about its quality."""
 
 from pathlib import Path
 from typing import Any
@@ -14,40 +14,40 @@ EXCERPT = "prompt_excerpt"
 
 
 def define(own: dict[str, Any]) -> None:
-    """The flag of the excerpt, on the values of a command."""
+    """Defines the flag of the excerpt on a command's flag values."""
     absl_flags.DEFINE_string(
         EXCERPT,
         FIRST,
-        "Which 15 s of a longer recording are used: first, loudest, or the second to begin at.",
+        "Which 15 s of a longer recording to use: first, loudest, or the second to begin at.",
         **own,
     )
 
 
 def excerpt_start(recording: str | Path, excerpt: str, output: str | None = None) -> float:
-    """The second from which on a recording is used; what may spoil it is shown as warnings.
+    """The second at which the used part of a recording begins; prints warnings about its quality.
 
     Raises:
-        InputError: for a recording that cannot be a prompt, or that the output would replace.
+        InputError: for an unusable recording, or one that the output would overwrite.
     """
     found = excerpt_of(recording, excerpt)
     if output is not None and Path(output).exists() and Path(output).samefile(recording):
-        raise InputError(f"--output {output} is the recording itself: it is not replaced")
+        raise InputError(f"--output {output} would overwrite the recording")
     for line in found.warnings:
         warn(line)
     return found.start
 
 
 def speaker(flags: Any, default: Path | None = None) -> str | Path | None:
-    """The recording of the voice; none for a kept voice.
+    """The recording of the voice; None for a saved voice.
 
     Raises:
-        InputError: if there are both, or none, or the kept voice cannot be read.
+        InputError: if both or neither are given, or the saved voice cannot be read.
     """
     if flags.voice is not None:
         if flags.speaker is not None:
-            raise InputError("--speaker and --voice exclude each other: give one")
+            raise InputError("--speaker and --voice are mutually exclusive")
         store.read_record(store.voice_path(flags.voice))  # before the model is loaded
         return None
     if flags.speaker is None and default is None:
-        raise InputError("give --speaker, a recording of the voice, or --voice, a kept one")
+        raise InputError("give --speaker (a recording) or --voice (a saved voice)")
     return flags.speaker or default

@@ -5,8 +5,8 @@ def main(flags): ...
 if __name__ == "__main__":
     runner.run(main, define, name="import", summary="...", common=("src",), examples=("...",))
 
-With `positional=("src",)` a word without a flag is the value of --src, too; `groups` puts flags
-under headings of the help.
+With `positional=("src",)`, a word without a flag is the value of --src; `groups` puts flags under
+headings in the help.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from indextts_jax.cli.terminal import warn
 from indextts_jax.errors import Failure, InputError, PromptWarning, TextWarning
 
 BAD_INPUT, FAILURE = 2, 1
-FAULTY = 3  # it was done, but what came out has faults, which were told
+FAULTY = 3  # finished, but the result has faults, which were reported
 TRACEBACK = "INDEXTTS_JAX_TRACEBACK"
 PYTHON = "python -m indextts_jax."
 WIDTH, LABEL = 100, 28  # columns of the help, and of its labels
@@ -35,21 +35,24 @@ WIDTH, LABEL = 100, 28  # columns of the help, and of its labels
 
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Shows the library's warnings as one line, without the place in the source."""
+    """Shows the library's warnings as one line, without the source location."""
 
     def show(message: Warning | str, *place: Any, **more: Any) -> None:
         warn(str(message))
 
     with warnings.catch_warnings():
         warnings.showwarning = show
-        for told_early in (TextWarning, PromptWarning):  # by the command, before it loads a model
-            warnings.simplefilter("ignore", told_early)
+        for category in (
+            TextWarning,
+            PromptWarning,
+        ):  # commands show these before they load a model
+            warnings.simplefilter("ignore", category)
         yield
 
 
 @dataclasses.dataclass(frozen=True)
 class Help:
-    """What `--help` says of a command; it fits a screen."""
+    """The help page of a command; the common flags fit on a screen."""
 
     name: str
     summary: str
@@ -59,7 +62,7 @@ class Help:
     examples: Sequence[str] = ()  # what follows `python -m indextts_jax.`
 
     def page(self, values: absl_flags.FlagValues, *, full: bool) -> str:
-        """The text: of the common flags, or of all."""
+        """The page with the common flags, or with all."""
         every = [key for key in values if key not in ("help", "helpfull", "?")]
         grouped = {key for keys in self.groups.values() for key in keys}
         front = [key for key in self.common if key not in grouped]
@@ -75,18 +78,18 @@ class Help:
         hidden = [f"--{key}" for keys in groups.values() for key in keys if key in every]
         hidden = [key for key in hidden if key[2:] not in self.common]
         if hidden and not full:
-            told = f"More flags, with --helpfull: {', '.join(hidden)}"
-            lines += ["", *textwrap.wrap(told, WIDTH, break_on_hyphens=False)]
+            more = f"More flags, with --helpfull: {', '.join(hidden)}"
+            lines += ["", *textwrap.wrap(more, WIDTH, break_on_hyphens=False)]
         if self.examples:
             lines += ["", "Examples:", *(f"  {PYTHON}{example}" for example in self.examples)]
         return "\n".join(lines)
 
 
 def _entry(flag: absl_flags.Flag) -> list[str]:
-    """The lines of one flag: what to write, what it does, and what holds without it."""
+    """The lines of one flag: its form, its description and its default."""
     words, choices = str(flag.help), "|".join(getattr(flag.parser, "enum_values", None) or ())
     if choices:
-        words = words.removeprefix(f"<{choices}>: ")  # which absl puts there
+        words = words.removeprefix(f"<{choices}>: ")  # added by absl
     if flag.boolean:
         label = f"--[no]{flag.name}" if flag.default else f"--{flag.name}"
     else:
@@ -107,13 +110,13 @@ def parse(
     define: Callable[[absl_flags.FlagValues], None],
     positional: Sequence[str] = (),
 ) -> absl_flags.FlagValues:
-    """The flags of one command, on values of its own; words without a flag go to `positional`.
+    """Parses one command's flags into values of its own; words without a flag fill `positional`.
 
     Raises:
-        InputError: for an unknown flag, a bad value, or a word that belongs to no flag.
+        InputError: for an unknown flag, a bad value, or an unexpected word.
     """
     values = absl_flags.FlagValues()
-    values.set_gnu_getopt(True)  # flags may stand behind words
+    values.set_gnu_getopt(True)  # flags may follow positional words
     define(values)
     for flag in ("help", "helpfull"):
         absl_flags.DEFINE_bool(flag, False, "Shows the flags.", flag_values=values)
@@ -143,11 +146,10 @@ def execute(
     examples: Sequence[str] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Runs a command and gives its exit code: what the command gives, by default 0.
+    """Runs a command and returns its exit code.
 
-    It is 2 for bad input, 1 for a failure, 130 for Ctrl-C.
-
-    With the environment variable INDEXTTS_JAX_TRACEBACK set, errors also show where they arose.
+    The code is what the command returns (by default 0), 2 for bad input, 1 for a failure, 130 for
+    Ctrl-C. With the environment variable INDEXTTS_JAX_TRACEBACK set, errors also print a traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     flags: Collection[str] = ()
@@ -155,8 +157,8 @@ def execute(
         with interruptible(), _plain_warnings():
             asked = any(word in ("-h", "-help", "--help") for word in words)
             if asked or "--helpfull" in words:
-                told_of = Help(name, summary, common, positional, groups or {}, examples)
-                sys.stdout.write(told_of.page(parse([], define), full=not asked) + "\n")
+                shown = Help(name, summary, common, positional, groups or {}, examples)
+                sys.stdout.write(shown.page(parse([], define), full=not asked) + "\n")
                 return 0
             values = parse(words, define, positional)
             flags = set(values)
@@ -165,7 +167,8 @@ def execute(
         number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
         return _complain(explain_signal(number), INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output has gone; pointing it elsewhere keeps the exit from complaining.
+        # The reader of our output has closed the pipe. Redirecting stdout avoids a second error
+        # when Python flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     except (
@@ -178,7 +181,7 @@ def execute(
         return _complain(_message(error, flags), BAD_INPUT)
     except Failure as error:
         return _complain(_message(error), FAILURE)
-    except Exception as error:  # the last line of defence: a user is shown one line, and a way on
+    except Exception as error:  # last resort: one line, and how to get the traceback
         return _complain(
             f"{type(error).__name__}: {_message(error)} (set {TRACEBACK}=1 to see where)", FAILURE
         )
@@ -217,7 +220,7 @@ def run(
     groups: Mapping[str, Sequence[str]] | None = None,
     examples: Sequence[str] = (),
 ) -> NoReturn:
-    """Runs a command with the arguments of the process, and ends the process."""
+    """Runs a command with the process's arguments and exits with its code."""
     sys.exit(
         execute(
             main,

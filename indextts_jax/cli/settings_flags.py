@@ -1,4 +1,4 @@
-"""The flags of `Settings` and of `RunConfig`, once for every command that speaks or plans to."""
+"""Flags for `Settings` and `RunConfig`, shared by all commands that speak or plan to."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ RUN = ("device", "dtype", "fused_attention", "batch")
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags, with the reference's values where they are not given."""
+    """Defines the flags; the defaults are the reference's."""
     own: dict[str, Any] = {"flag_values": flags}
     usual, sampling = Settings(), SamplingConfig()
     number, whole, switch, choice = (
@@ -37,46 +37,48 @@ def define(flags: absl_flags.FlagValues) -> None:
         absl_flags.DEFINE_bool,
         absl_flags.DEFINE_enum,
     )
-    whole("beams", sampling.beams, "Beams of the search for codes.", lower_bound=1, **own)
-    switch("greedy", False, "Take the likeliest codes: nothing is drawn.", **own)
-    number("temperature", sampling.temperature, "Temperature of the draws.", **own)
-    whole("top_k", sampling.top_k, "Draw from so many codes; 0 for all.", lower_bound=0, **own)
-    number("top_p", sampling.top_p, "Draw from this share of probability.", **own)
+    whole("beams", sampling.beams, "Beam width of the code search.", lower_bound=1, **own)
+    switch("greedy", False, "Take the most likely codes; no sampling.", **own)
+    number("temperature", sampling.temperature, "Sampling temperature.", **own)
+    whole("top_k", sampling.top_k, "Sample from this many codes; 0 for all.", lower_bound=0, **own)
+    number("top_p", sampling.top_p, "Sample from this share of probability.", **own)
     number(
         "repetition_penalty", sampling.repetition_penalty, "Penalty on codes used before.", **own
     )
-    number("length_penalty", sampling.length_penalty, "Exponent of length in beams.", **own)
+    number(
+        "length_penalty", sampling.length_penalty, "Exponent of the length in beam scores.", **own
+    )
     whole("max_codes", None, "Longest segment, in codes.", lower_bound=1, **own)
     whole("segment_tokens", None, "Longest segment, in text tokens.", lower_bound=1, **own)
-    whole("steps", usual.steps, "Steps of the flow.", lower_bound=1, **own)
-    number("guidance", usual.guidance, "Guidance of the flow; 0 for none.", lower_bound=0.0, **own)
+    whole("steps", usual.steps, "Flow steps.", lower_bound=1, **own)
+    number("guidance", usual.guidance, "Flow guidance; 0 for none.", lower_bound=0.0, **own)
     text_flags.define(flags)
     number("speed", 1.0, "Speed of speech, 0.5 to 2.", **own)
-    number("duration", None, "Seconds that the whole is to last, pauses included.", **own)
-    whole("retries", 0, "Further tries for a segment with faults, each with the next seed.", **own)
-    whole("batch", 1, "Segments of a long text that are spoken at once.", lower_bound=1, **own)
+    number("duration", None, "Duration of the whole output in seconds, pauses included.", **own)
+    whole("retries", 0, "Retries for a segment with faults, each with the next seed.", **own)
+    whole("batch", 1, "Segments of a long text to speak at once.", lower_bound=1, **own)
     choice("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     choice(
         "dtype",
         None,
         list(COMPUTE_DTYPES),
-        "Numbers to compute with; by default float32.",
+        "Precision to compute in; by default float32.",
         **own,
     )
-    switch("fused_attention", False, "On NVIDIA GPUs: attention in kernels.", **own)
+    switch("fused_attention", False, "On NVIDIA GPUs: fused attention kernels.", **own)
 
 
 def settings(flags: Any, usual: Settings | None = None) -> Settings:
-    """How to speak, as the flags say; where one is not given, as `usual` says.
+    """The settings from the flags; `usual` gives the values of flags that are not set.
 
     Raises:
-        InputError: for settings that cannot be, or something wrong with the glossary.
+        InputError: for invalid settings or a bad glossary.
     """
     usual = usual or Settings()
 
     def value(name: str, instead: Any) -> Any:
         flag = flags[name]
-        # A flag's second name sets the value alone.
+        # absl: setting a flag by its alias does not clear `using_default_value`.
         given = not flag.using_default_value or flag.value != flag.default
         return flag.value if given else instead
 
@@ -109,5 +111,5 @@ def settings(flags: Any, usual: Settings | None = None) -> Settings:
 
 
 def run_config(flags: Any) -> RunConfig:
-    """How to run the model, as the flags say."""
+    """The run configuration from the flags."""
     return RunConfig(dtype=flags.dtype, fused_attention=flags.fused_attention)

@@ -1,4 +1,4 @@
-"""What a command prints of speech that was made: faults, seconds by stage, real-time factor."""
+"""What a command prints about its speech: faults, seconds by stage, real-time factor."""
 
 from collections.abc import Mapping
 
@@ -23,14 +23,14 @@ def report(speech: Speech, seconds: Mapping[str, float], output: str) -> str:
 
 
 def show_faults(speech: Speech) -> None:
-    """A warning for each segment that is not as it should be, a line for each that was tried."""
+    """Warns of each segment with faults, and prints a line for each that needed retries."""
     for number, segment in enumerate(speech.segments, 1):
         tries = f" after {segment.tries} tries" if segment.tries > 1 else ""
         if segment.faults:
             faults = format_faults(segment.faults)
             warn(f"segment {number}{tries}: {faults}; {_advice(segment)}")
         elif tries:
-            say(f"segment {number} is without faults{tries}")
+            say(f"segment {number} has no faults{tries}")
 
 
 def _advice(segment: Segment) -> str:

@@ -1,4 +1,4 @@
-"""What the commands show: a bar with the stage and the time, and plain tables."""
+"""Terminal output of the commands: progress bars, result lines and warnings."""
 
 import contextlib
 import sys
@@ -8,15 +8,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-TICK = 0.5  # seconds between two looks at the clock
+TICK = 0.5  # seconds between two updates of the clock
 
 
 @contextlib.contextmanager
 def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
-    """A line with the running stage and the seconds so far; gives the function that names a stage.
+    """A line with the running stage and the elapsed time; yields the callback that names a stage.
 
-    A stage is one compiled program, which tells nothing while it runs: the clock shows that it
-    does.
+    A stage is one compiled program, which reports no progress: the clock shows that it is running.
     """
     stop = threading.Event()
     with tqdm(
@@ -25,7 +24,7 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
         bar_format="{desc}: {elapsed} {postfix}",
         file=sys.stderr,
         leave=False,
-        disable=None,  # where nobody watches
+        disable=None,  # tqdm: off where stderr is not a terminal
     ) as bar:
 
         def tick() -> None:
@@ -43,10 +42,10 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
 
 @contextlib.contextmanager
 def count_bar(title: str, unit: str, **options: Any) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar of work that can be counted; gives the function that is called as work is done.
+    """A progress bar for countable work; yields its callback, called with done, total, description.
 
-    Its arguments are how much is done, of how much, and what is being done. The bar appears with
-    the first call: an error before it stands alone. `options` are tqdm's.
+    The bar appears with the first call, so that an earlier error is printed alone. `options` are
+    tqdm's.
     """
     with contextlib.ExitStack() as stack:
         bar: tqdm | None = None
@@ -69,5 +68,5 @@ def say(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Shows something that a user should know, and that stops nothing."""
+    """Prints a warning, above a bar if there is one."""
     tqdm.write(f"warning: {message}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The flags that say how a text is read, for every command that reads one."""
+"""Flags for reading a text, shared by all commands that read one."""
 
 from pathlib import Path
 from typing import Any
@@ -25,23 +25,29 @@ MAX_TEXT = 10_000_000  # characters; a long novel has a third of that
 
 
 def define(flags: absl_flags.FlagValues) -> None:
-    """The flags; --segment_tokens is there already."""
+    """Defines the flags; the command itself defines --segment_tokens first."""
     own: dict[str, Any] = {"flag_values": flags}
     usual = TextSettings()
     absl_flags.DEFINE_alias("max_segment_tokens", "segment_tokens", **own)
     absl_flags.DEFINE_bool(
-        "text_compat", usual.compat, "Read as the PyTorch release does, faults included.", **own
+        "text_compat",
+        usual.compat,
+        "Normalize text as the PyTorch release does, errors included.",
+        **own,
     )
     absl_flags.DEFINE_string(
-        "glossary", None, "YAML file with terms and how they are read (zh and en).", **own
+        "glossary", None, "YAML file of terms and their readings (zh and en).", **own
     )
     absl_flags.DEFINE_bool(
-        "strict_text", usual.strict, "Refuse a text with what the tokenizer does not know.", **own
+        "strict_text",
+        usual.strict,
+        "Reject a text with pieces that the tokenizer does not know.",
+        **own,
     )
     absl_flags.DEFINE_integer(
         "quick_tokens",
         usual.quick_tokens,
-        "Segments that begin before so many tokens hold half: the first sound comes earlier.",
+        "Halve segments that begin before this many tokens, so that the first sound comes earlier.",
         **own,
     )
     absl_flags.DEFINE_float(
@@ -50,19 +56,19 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def glossary(flags: Any) -> Glossary | None:
-    """The glossary that is asked for.
+    """The requested glossary.
 
     Raises:
-        InputError: if there is something wrong with it.
+        InputError: if it cannot be read.
     """
     return Glossary.load(flags.glossary) if flags.glossary else None
 
 
 def reading(flags: Any) -> TextSettings:
-    """What the flags say, for a front end without a model.
+    """Text settings from the flags, for a front end without a model.
 
     Raises:
-        InputError: if there is something wrong with them, or with the glossary.
+        InputError: for invalid settings or a bad glossary.
     """
     return TextSettings(
         compat=flags.text_compat,
@@ -74,21 +80,21 @@ def reading(flags: Any) -> TextSettings:
     )
 
 
-def tell(script: Script) -> None:
-    """Warns of what is odd about a text.
+def show_notices(script: Script) -> None:
+    """Prints warnings about a text.
 
     Raises:
-        InputError: if the tokenizer knows nothing of it.
+        InputError: if the tokenizer knows no piece of it.
     """
     for line in text_notices(script):
         warn(line)
 
 
 def read_text(path: Path) -> str:
-    """What a text file holds.
+    """The contents of a text file.
 
     Raises:
-        InputError: if it is no UTF-8, or too long.
+        InputError: if it is not UTF-8, or too long.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -103,7 +109,7 @@ def read_text(path: Path) -> str:
 def given_text(flags: Any) -> str:
     """The text of --text or of --text_file, one of which must be given."""
     if (flags.text is None) == (flags.text_file is None):
-        raise InputError("give --text or --text_file, one of them")
+        raise InputError("give either --text or --text_file")
     return str(flags.text) if flags.text is not None else read_text(Path(flags.text_file))
 
 
@@ -111,10 +117,10 @@ def text_to_speak(flags: Any, default: str | None = None) -> str:
     """The text of --text or of --text_file, or else the default.
 
     Raises:
-        InputError: if there are both, or none, or nothing to speak.
+        InputError: if both or neither are given, or the text is empty.
     """
     if flags.text is not None and flags.text_file is not None:
-        raise InputError("--text and --text_file exclude each other: give one")
+        raise InputError("--text and --text_file are mutually exclusive")
     if flags.text_file is not None:
         text, name = read_text(Path(flags.text_file)), f"{flags.text_file} is empty"
     elif flags.text is not None:
@@ -122,7 +128,7 @@ def text_to_speak(flags: Any, default: str | None = None) -> str:
     elif default is not None:
         return default
     else:
-        raise InputError("nothing to say: give --text or --text_file")
+        raise InputError("no text: give --text or --text_file")
     if not text.strip():
         raise InputError(f"{name}: there is nothing to speak")
     return text

@@ -1,1 +1,1 @@
-"""Which emotion is asked for, and the vector that the GPT is given for it."""
+"""The requested emotion, and the emotion vector that conditions the GPT."""

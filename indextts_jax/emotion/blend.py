@@ -1,4 +1,4 @@
-"""The emotion vector that the GPT is given."""
+"""The emotion vector that conditions the GPT."""
 
 import random
 
@@ -23,9 +23,9 @@ OWN = Emotion()
 def emotion_vector(
     model: Model, voice: Voice, emotion: Emotion = OWN, seed: int = 0
 ) -> Float[Array, "1 d"]:
-    """The vector of an emotion whose words were read, and whose recording was analysed, before.
+    """The vector of an emotion whose text or recording has already been analysed.
 
-    The seed draws the stored vectors, one an emotion, where that is asked for.
+    With `emotion.random`, the seed picks the stored vector of each emotion.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """

@@ -1,4 +1,4 @@
-"""What the text-to-emotion model is given: its prompt, and the tokens of it."""
+"""The input of the text-to-emotion model: its prompt and tokenizer."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from indextts_jax.errors import InputError
 
 SYSTEM = "文本情感分类"
 END = "<|endoftext|>"  # between the turns of a prompt
-THOUGHT = "</think>"  # what comes before the last of these in a reply is not looked at
+THOUGHT = "</think>"  # a reply up to the last of these is ignored
 
 
 def prompt_of(text: str) -> str:
-    """What the model is given for a text; special tokens spelled in the text count as such.
+    """The model's prompt for a text; special tokens spelled out in the text act as such.
 
     Source: the chat template of `qwen0.6bemo4-merge/`, with the messages of `QwenEmotion`.
     """
@@ -21,7 +21,7 @@ class PromptTokenizer:
     """The tokenizer of the text-to-emotion model, from the data of a `tokenizer.json`.
 
     Raises:
-        InputError: if the data is no such file.
+        InputError: if the data is not such a file.
     """
 
     def __init__(self, data: bytes):
@@ -31,26 +31,24 @@ class PromptTokenizer:
             self.tokenizer: Any = tokenizers.Tokenizer.from_str(data.decode("utf-8"))
         except Exception as error:  # the package raises nothing narrower
             raise InputError(
-                f"no tokenizer of the tokenizers package: {' '.join(str(error).split())[:160]}"
+                f"not a tokenizer.json file: {' '.join(str(error).split())[:160]}"
             ) from error
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
 
     @property
     def size(self) -> int:
-        """The largest id and one."""
+        """The largest id plus one."""
         return max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def id(self, token: str) -> int | None:
-        """The id of a token by its spelling."""
         return self.tokenizer.token_to_id(token)
 
     def ids(self, text: str) -> list[int]:
-        """The tokens of a prompt."""
         return self.tokenizer.encode(text).ids
 
     def text(self, ids: list[int]) -> str:
-        """A reply in words: what follows its thoughts, without special tokens."""
+        """Decodes a reply, without its thoughts and without special tokens."""
         thought = self.id(THOUGHT)
         if thought is not None and thought in ids:
             ids = ids[len(ids) - ids[::-1].index(thought) :]

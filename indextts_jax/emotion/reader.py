@@ -1,4 +1,4 @@
-"""Emotion from words: a description, or the text itself, to eight weights.
+"""Emotion from text: eight weights from a description, or from the text that is spoken.
 
 reader = EmotionReader.load("indextts2")
 reader.read("I can hardly believe it!").weights
@@ -27,11 +27,11 @@ COMPONENT = "text_emotion"
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """What the model says of a text."""
+    """The emotion that the model found in a text."""
 
     weights: tuple[float, ...]  # in the order of `EMOTIONS`; their sum may be above one
-    reply: str  # in its own words
-    nothing: bool  # it found no emotion: calm was set to one
+    reply: str  # raw reply of the model
+    nothing: bool  # no emotion was found: calm was set to one
 
     def __str__(self) -> str:
         """The weights that are not zero, by name."""
@@ -56,35 +56,35 @@ class EmotionReader:
         saved = open_checkpoint(path)
         if COMPONENT not in saved.components:
             raise InputError(
-                f"{path} has no {COMPONENT}, which reads emotion from words; add it: python -m "
+                f"{path} has no {COMPONENT}, which reads emotion from text; add it: python -m "
                 f"indextts_jax.import --components {COMPONENT} --src DIR --dst {path} (DIR: the "
-                "published files, or their folder qwen0.6bemo4-merge)"
+                "published files, or their directory qwen0.6bemo4-merge)"
             )
         model = load_model(path, RunConfig(dtype=dtype), components=(COMPONENT,))
         return cls(model, PromptTokenizer(saved.emotion_tokenizer))
 
     def read(self, text: str) -> Reading:
-        """The emotions of a text, or of a description of them.
+        """The emotion of a text, or of a description of an emotion.
 
         Raises:
-            InputError: if the text is blank, or longer than the model can read.
-            ReplyError: if the model's reply has no end, or cannot be read.
+            InputError: if the text is blank, or too long for the model.
+            ReplyError: if the model's reply does not end, or cannot be read.
 
         Source: `QwenEmotion.inference` of the PyTorch release.
         """
         if not text.strip():
-            raise InputError("the emotion text is empty: give words to read the emotion from")
+            raise InputError("the emotion text is empty: give a text to read the emotion from")
         given = self.reply(self.tokenizer.ids(prompt_of(text)))
         words = self.tokenizer.text(given)
         values, nothing = read_reply(words, text)
         return Reading(values, words, nothing)
 
     def reply(self, prompt: list[int]) -> list[int]:
-        """The reply's tokens, without the one that ends it.
+        """The tokens of the reply, without the stop token.
 
         Raises:
-            InputError: if the prompt is longer than the model can read.
-            ReplyError: if the reply has no end.
+            InputError: if the prompt is too long for the model.
+            ReplyError: if the reply does not end.
         """
         config = self._config
         most = config.positions - config.reply_tokens
@@ -101,7 +101,7 @@ class EmotionReader:
         tokens = np.asarray(result.tokens)[: int(result.length)].tolist()
         if not bool(result.ended):
             raise ReplyError(
-                f"the emotion model's reply has no end after {config.reply_tokens} tokens: "
+                f"the emotion model's reply did not end after {config.reply_tokens} tokens: "
                 f"{self.tokenizer.text(tokens)[:120]!r}"
             )
         return tokens

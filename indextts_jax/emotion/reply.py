@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 from indextts_jax.config import EMOTIONS
 from indextts_jax.errors import Failure
 
-# What the model calls the emotions, in the order of `EMOTIONS`.
+# The model's labels of the emotions, in the order of `EMOTIONS`.
 LABELS = ("高兴", "愤怒", "悲伤", "恐惧", "反感", "低落", "惊讶", "自然")
 SAD, MELANCHOLIC = LABELS[EMOTIONS.index("sad")], LABELS[EMOTIONS.index("melancholic")]
 CALM = EMOTIONS.index("calm")
 
-# Keys under which a reply may name one emotion instead of weighing all.
+# Keys under which a reply may name one emotion instead of giving all weights.
 NAMING = ("emotion", "emotion_label", "label", "情感", "情绪")
 
-# The model takes melancholy for sadness: a text that has one of these words means the other.
+# The model confuses melancholy with sadness: the reference swaps the two if the text has such a
+# word.
 MELANCHOLIC_WORDS = (
     "低落",
     "melancholy",
@@ -26,7 +27,7 @@ MELANCHOLIC_WORDS = (
     "gloomy",
 )
 
-MOST = 1.2  # of a weight; the model may say more
+MOST = 1.2  # of a weight; larger ones are clipped
 
 _NUMBERED = re.compile(r'([^\s":.,]+?)"?\s*:\s*([\d.]+)')
 _OWN = {label: label for label in LABELS} | dict(zip(EMOTIONS, LABELS, strict=True))
@@ -37,7 +38,7 @@ class ReplyError(Failure):
 
 
 class Weights(NamedTuple):
-    """What a reply says, in the order of `EMOTIONS`."""
+    """The weights of a reply, in the order of `EMOTIONS`."""
 
     values: tuple[float, ...]
     nothing: bool  # no weight was above zero: calm was set to one
@@ -56,7 +57,7 @@ def _label(value: Any) -> str | None:
 
 
 def _content(reply: str) -> Any:
-    """The reply as JSON, or, where it is none, the numbers that follow words in it."""
+    """The reply as JSON, or, if it is not JSON, its `word: number` pairs."""
     try:
         return json.loads(reply)
     except (ValueError, RecursionError):
@@ -70,7 +71,7 @@ def _content(reply: str) -> Any:
 
 
 def _weighed(content: Any) -> dict[str, Any]:
-    """The content by label; emotions that are named instead of weighed have one."""
+    """The weights by label; an emotion that is only named gets weight one."""
     found = (
         {label: content[label] for label in LABELS if label in content}
         if isinstance(content, dict)
@@ -88,17 +89,17 @@ def _weighed(content: Any) -> dict[str, Any]:
 
 
 def read_reply(reply: str, text: str) -> Weights:
-    """The eight weights that a reply to a text stands for, each from 0 to `MOST`.
+    """The eight weights in a reply to a text, each from 0 to `MOST`.
 
     Raises:
-        ReplyError: if a weight is no number, or the reply is none of what it should be.
+        ReplyError: if a weight is not a number, or the reply has no known form.
 
     Source: `QwenEmotion.inference` of the PyTorch release.
     """
     content = _content(reply)
     if any(word in text.lower() for word in MELANCHOLIC_WORDS):
         if not isinstance(content, dict):
-            raise ReplyError(f"the emotion model's reply weighs nothing: {_shown(reply)}")
+            raise ReplyError(f"the emotion model's reply has no weights: {_shown(reply)}")
         sad, melancholic = content.get(SAD, 0.0), content.get(MELANCHOLIC, 0.0)
         content = content | {SAD: melancholic, MELANCHOLIC: sad}
     weighed = _weighed(content)

@@ -1,6 +1,6 @@
-"""The emotion of a request: what is asked for, what goes before what, whether it fits together.
+"""The emotion of a request: its options, their precedence, and which combinations are valid.
 
-This is the one place that decides it; flags, recipes and help are made from its fields.
+All rules are here; flags, recipes and help texts are generated from its fields.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ def _source(help: str) -> Any:
 
 
 def _option(default: Any, used_by: tuple[str, ...], needs: str, help: str) -> Any:
-    """A field that some sources use, and in words what it needs; a source is used by itself."""
+    """A field, the sources that use it, and what it needs in words; a source has no `used_by`."""
     metadata = {"used_by": used_by, "needs": needs, "help": help}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -32,18 +32,19 @@ class Emotion:
         Emotion(weights=(0, 0, 0, 0, 0, 0, 0.7, 0))
         Emotion(text="overjoyed")
 
-    There are three sources: words (`text`), eight weights in the order of `EMOTIONS`, and a
-    recording (`prompt`, a path or what `IndexTTS.emotion` gives). Words go before weights, weights
-    before a recording, as in the reference; `unused` names what then has no effect.
+    There are three sources: a text (`text`), eight weights in the order of `EMOTIONS`, and a
+    recording (`prompt`, a path or the result of `IndexTTS.emotion`). As in the reference, text
+    takes precedence over weights, and weights over a recording; `unused` names options without
+    effect.
 
     Raises:
-        InputError: for numbers or words that cannot be used.
+        InputError: for invalid numbers or an empty text.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
 
-    text: str | None = _source("Words to read the emotion from.")
-    weights: Sequence[float] | None = _source(f"Eight: {','.join(EMOTIONS)}.")
+    text: str | None = _source("Text to read the emotion from.")
+    weights: Sequence[float] | None = _source(f"Eight weights: {','.join(EMOTIONS)}.")
     prompt: str | Path | EmotionPrompt | None = _source(  # noqa: RUF009
         "Recording of an emotion, in any voice."
     )
@@ -51,26 +52,26 @@ class Emotion:
         None,
         ("text", "weights", "prompt"),
         "an emotion prompt, weights or text",
-        "Share of the emotion, 0 to 1 (by default 1; 0.6 suits words).",
+        "Strength of the emotion, 0 to 1 (by default 1; 0.6 suits text).",
     )
     random: bool = _option(
         False,
         ("text", "weights"),
         "emotion weights or text",
-        "Draw the stored voices behind weights or words by the seed; by default those are taken "
-        "that are most like the speaker.",
+        "Pick the stored voices behind weights or text by the seed; by default, those most like "
+        "the speaker.",
     )
     bias: bool = _option(
         False,
         ("weights",),
         "emotion weights",
-        "Tone weights down as the web interface of the reference does, to 0.8 in all.",
+        "Reduce weights as the web interface of the reference does, to a sum of 0.8.",
     )
 
     def __post_init__(self) -> None:
         if self.text is not None and not self.text.strip():
             raise InputError(
-                "emotion_text is empty: give words to read the emotion from", "emotion_text"
+                "emotion_text is empty: give a text to read the emotion from", "emotion_text"
             )
         if self.alpha is not None and not math.isfinite(self.alpha):
             raise InputError(
@@ -87,13 +88,13 @@ class Emotion:
 
     @property
     def source(self) -> str | None:
-        """The field that the emotion comes from; none for the voice's own."""
+        """The field that the emotion comes from; None for the voice's own."""
         sources = (name for name, field in OPTIONS.items() if not field.metadata["used_by"])
         return next((name for name in sources if getattr(self, name) is not None), None)
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The given fields that have no effect beside the source."""
+        """The fields that are set but have no effect with this source."""
         source = self.source
         given = (name for name, field in OPTIONS.items() if getattr(self, name) != field.default)
         return tuple(
@@ -103,7 +104,7 @@ class Emotion:
         )
 
     def effective(self) -> "Emotion":
-        """The same emotion without what has no effect."""
+        """The same emotion without the fields that have no effect."""
         defaults: dict[str, Any] = {name: OPTIONS[name].default for name in self.unused}
         return dataclasses.replace(self, **defaults)
 
@@ -113,10 +114,10 @@ NAMES = {name: f"emotion_{name}" for name in OPTIONS} | {"prompt": "the emotion 
 
 
 def explain_unused(emotion: Emotion, names: Mapping[str, str] = NAMES) -> str:
-    """What has no effect, and why, in one line; empty if everything has."""
+    """Which options have no effect and why, in one line; empty if all have an effect."""
     return "; ".join(
         f"{names[name]} needs {needs}"
         if (needs := OPTIONS[name].metadata["needs"])
-        else f"{names[name]} is not used beside {names[emotion.source or '']}"
+        else f"{names[name]} is ignored because {names[emotion.source or '']} is set"
         for name in emotion.unused
     )

@@ -1,4 +1,4 @@
-"""Arithmetic of emotion vectors: the blend with an emotion prompt, and eight weights."""
+"""Arithmetic of emotion vectors: blending with an emotion prompt, and the eight weights."""
 
 import random
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 def merge_emotion(
     base: Float[Array, "b d"], emotion: Float[Array, "b d"], alpha: ArrayLike
 ) -> Float[Array, "b d"]:
-    """Between the speaker's emotion vector (alpha 0) and the emotion prompt's (1), or beyond.
+    """Interpolates from the speaker's emotion vector (alpha 0) to the prompt's (1), or beyond.
 
-    `alpha` is one number, or one a row.
+    `alpha` is one number, or one per row.
 
     Source: `UnifiedVoice.merge_emovec` of the PyTorch release.
     """
@@ -23,9 +23,9 @@ def merge_emotion(
 def mix_weighted(
     weighted: Float[Array, "b d"], weights: Float[Array, "b g"], emotion: Float[Array, "b d"]
 ) -> Float[Array, "b d"]:
-    """The weighted prototypes, and of `emotion` what the weights leave of one.
+    """The weighted prototypes plus `emotion` times one minus the sum of the weights.
 
-    Weights may sum to more than one: that much of `emotion` is then taken away.
+    The weights may sum to more than one: `emotion` then has a negative factor.
 
     Source: `IndexTTS2.infer` of the PyTorch release.
     """
@@ -33,10 +33,10 @@ def mix_weighted(
 
 
 def scale_weights(weights: Sequence[float], alpha: float) -> tuple[float, ...]:
-    """The weights times `alpha`, which is held within 0 and 1, cut after four decimals.
+    """The weights times `alpha` (clipped to 0 to 1), truncated to four decimals.
 
-    The product is taken in double precision and cut towards zero, as it falls: 0.7 by 0.1 gives
-    0.0699. An alpha of one leaves the weights as they are.
+    As in the reference, the product in double precision is truncated towards zero: 0.7 times 0.1
+    gives 0.0699. An alpha of one leaves the weights unchanged.
 
     Source: `IndexTTS2.infer` of the PyTorch release.
     """
@@ -47,16 +47,17 @@ def scale_weights(weights: Sequence[float], alpha: float) -> tuple[float, ...]:
 
 
 def random_rows(groups: Sequence[int], generator: random.Random) -> tuple[int, ...]:
-    """A row of each emotion's prototypes, drawn uniformly, counted from the emotion's first.
+    """A uniformly random row of each emotion's prototypes, counted from the emotion's first.
 
     Source: `IndexTTS2.infer` of the PyTorch release, with `use_random`.
     """
     return tuple(generator.randint(0, rows - 1) for rows in groups)
 
 
-# Of each emotion in the reference's web interface: less of those that easily sound overdone.
+# Factor of each emotion in the reference's web interface: less for those that easily sound
+# overdone.
 BIAS = (0.9375, 0.875, 1.0, 1.0, 0.9375, 0.9375, 0.6875, 0.5625)
-MOST = 0.8  # of the sum of weights there: the rest stays the voice's own
+MOST = 0.8  # of the sum of the weights there: the rest is the voice's own emotion
 
 
 def normalize_weights(weights: Sequence[float], *, bias: bool = True) -> tuple[float, ...]:

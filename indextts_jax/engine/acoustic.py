@@ -1,7 +1,7 @@
-"""From finished codes to samples, of any number of rows: a segment alone is a batch of one.
+"""From finished codes to samples, for any number of rows; a single segment is a batch of one.
 
-A row's samples are, to rounding, those that it has alone: all that random numbers depend on is its
-own key, and padding changes nothing.
+Up to rounding, a row's samples do not depend on the other rows: its noise comes from its own key,
+and padding changes nothing.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from indextts_jax.voices.analysis import Voice
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """What one segment is spoken from."""
+    """The inputs of one segment: text tokens, voice and emotion vector."""
 
     tokens: Sequence[int]
     voice: Voice
@@ -34,12 +34,12 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class SynthesisRow:
-    """A segment's codes without the stop code, and the mel frames that they are to fill."""
+    """A segment's codes, without the stop code, and the number of mel frames to make from them."""
 
     line: Line
     codes: Int[np.ndarray, " n"]
     frames: int
-    key: Key[Array, ""] | None = None  # of the flow's noise; none where the noise is given
+    key: Key[Array, ""] | None = None  # of the flow's noise; None if the noise is given
 
     @property
     def span(self) -> int:
@@ -48,17 +48,17 @@ class SynthesisRow:
 
 
 class CodeRows(NamedTuple):
-    """Rows of finished codes with what the GPT makes of them, padded."""
+    """Rows of finished codes with the GPT's latents, padded."""
 
     lengths: Int[Array, " b"]
     latents: Float[Array, "b s w"]
-    sequence: Float[Array, "b s d"]  # what the length regulator stretches
+    sequence: Float[Array, "b s d"]  # input of the length regulator
 
 
 def condition_rows(
     model: Model, lines: Sequence[Line], text_size: int | None = None
 ) -> tuple[Float[Array, "b l d"], Float[Array, "b d"], Int[Array, "b t"], Int[Array, " b"]]:
-    """Conditioning latents, emotions and padded text tokens with their numbers, a row a line."""
+    """Conditioning latents, emotion vectors, padded text tokens and their counts, by line."""
     lengths = [len(line.tokens) for line in lines]
     size = text_size or bucket(max(lengths), model.buckets.text)
     text = np.concatenate([pad(np.asarray([line.tokens], np.int32), size) for line in lines])
@@ -75,12 +75,12 @@ def encode_rows(model: Model, rows: Sequence[SynthesisRow]) -> CodeRows:
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
-    spread = _spread(model, rows)
+    shard = _sharder(model, rows)
     counts = [len(row.codes) for row in rows]
     size = bucket(max(counts), model.buckets.codes)
     padded = np.concatenate([pad(np.asarray(row.codes, np.int32)[None], size) for row in rows])
-    codes, lengths = spread((jnp.asarray(padded), jnp.asarray(counts, jnp.int32)))
-    speaker, emotion, text, texts = spread(condition_rows(model, [row.line for row in rows]))
+    codes, lengths = shard((jnp.asarray(padded), jnp.asarray(counts, jnp.int32)))
+    speaker, emotion, text, texts = shard(condition_rows(model, [row.line for row in rows]))
     latents = stages.code_latents(model, speaker, emotion, text, texts, codes, lengths)
     return CodeRows(lengths, latents, stages.code_sequence(model, codes, latents))
 
@@ -106,11 +106,11 @@ def mel_of_rows(
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
-    spread = _spread(model, rows)
-    frames = spread(jnp.asarray([row.frames for row in rows], jnp.int32))
+    shard = _sharder(model, rows)
+    frames = shard(jnp.asarray([row.frames for row in rows], jnp.int32))
     size = bucket(max(row.frames for row in rows), model.buckets.frames)
     condition = stages.regulate(model, coded.sequence, coded.lengths, frames, size=size)
-    prompt_mel, prompt_condition, prompt_frames, style = spread(_prompts(rows))
+    prompt_mel, prompt_condition, prompt_frames, style = shard(_prompts(rows))
     mel = stages.guided_mel(
         model,
         noise,
@@ -129,25 +129,25 @@ def mel_of_rows(
 def synthesize(
     model: Model, rows: Sequence[SynthesisRow], settings: Settings, clock: Clock
 ) -> list[Float32[np.ndarray, " n"]]:
-    """Each row's samples, from its finished codes; they are not clipped."""
+    """Each row's samples from its finished codes, not clipped."""
     mel = model.config.mel
     with clock.stage("latents"):
         coded = jax.block_until_ready(encode_rows(model, rows))
     with clock.stage("flow"):
-        keys = _spread(model, rows)(jnp.stack([row.key for row in rows if row.key is not None]))
+        keys = _sharder(model, rows)(jnp.stack([row.key for row in rows if row.key is not None]))
         noise = stages.flow_noise(keys, flow_frames(model, rows), mel.mels)
         mels, _ = mel_of_rows(
             model, rows, coded, noise, steps=settings.steps, guidance=settings.guidance
         )
         jax.block_until_ready(mels)
     with clock.stage("vocoder"):
-        frames = _spread(model, rows)(jnp.asarray([row.frames for row in rows], jnp.int32))
+        frames = _sharder(model, rows)(jnp.asarray([row.frames for row in rows], jnp.int32))
         waves = np.asarray(stages.vocode(model, mels, frames))
     return [wave[: row.frames * mel.hop] for wave, row in zip(waves, rows, strict=True)]
 
 
-def _spread(model: Model, rows: Sequence[SynthesisRow]) -> Any:
-    """What shards arrays of so many rows over the devices of a model."""
+def _sharder(model: Model, rows: Sequence[SynthesisRow]) -> Any:
+    """A function that shards arrays with these rows over the devices of a model."""
     return functools.partial(shard_rows, mesh_of(model), len(rows))
 
 
@@ -165,7 +165,7 @@ def _prompts(
 
 
 def _padded(arrays: Sequence[Float[Array, "1 f c"]]) -> Float[Array, "b f c"]:
-    """Arrays of several lengths with zeros up to the longest."""
+    """Concatenates arrays, padded with zeros to the longest."""
     size = max(array.shape[1] for array in arrays)
     return jnp.concatenate(
         [

@@ -1,7 +1,7 @@
-"""The codes of a queue of segments: one after the other, or many side by side in slots.
+"""Decodes a queue of segments to codes: one after the other, or many in parallel slots.
 
-Both decoders give the same codes. One row runs as one program from prefix to last code; slots stop
-whenever a row is complete, and the next segment takes its place.
+Both decoders give the same codes. A single row runs as one program from prefix to last code; slots
+stop whenever a row is complete, and the next segment takes its slot.
 """
 
 import dataclasses
@@ -23,7 +23,9 @@ from indextts_jax.sampling.slots import Slots
 from indextts_jax.utils.stopwatch import Clock
 
 T = TypeVar("T")
-ROOM = 2  # a cache shrinks when the longest row fills less than one part in so many of the smaller
+# The KV cache shrinks only if the longest row fills less than 1 / HYSTERESIS of the smaller size:
+# otherwise it would soon grow again.
+HYSTERESIS = 2
 
 Decoded = Iterator[tuple[T, Int[np.ndarray, " n"], bool]]
 """Items with their codes, and whether the limit came before a stop code."""
@@ -31,10 +33,10 @@ Decoded = Iterator[tuple[T, Int[np.ndarray, " n"], bool]]
 
 @dataclasses.dataclass(frozen=True)
 class Queue(Generic[T]):
-    """What is decoded, and from what.
+    """The items to decode, and how to get their inputs.
 
-    `take` gives the next item that waits, or none. An item that comes back into the queue while a
-    decoder runs is taken like any other.
+    `take` returns the next waiting item, or None. Items may be put back into the queue while a
+    decoder runs.
     """
 
     take: Callable[[], T | None]
@@ -60,7 +62,7 @@ def search_line(
 def decode_in_turn(
     model: Model, queue: Queue[T], sampling: SamplingConfig, clock: Clock
 ) -> Decoded[T]:
-    """The codes of one item after the other."""
+    """Decodes one item after the other."""
     while (item := queue.take()) is not None:
         with clock.stage("codes"):
             found = search_line(model, queue.line(item), sampling, queue.key(item))
@@ -68,10 +70,10 @@ def decode_in_turn(
 
 
 class SlotDecoder(Generic[T]):
-    """Runs what a queue holds through slots, and gives codes as they are complete.
+    """Decodes a queue in parallel slots and yields codes as rows complete.
 
-    `numbers` are those of an item's sampling, by default common ones. There is one wait for the
-    device for each item, none for a code.
+    `numbers` gives an item's sampling settings, by default common ones. The host waits for the
+    device once per item, not once per code.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class SlotDecoder(Generic[T]):
         self.window = self.sizes[0]
 
     def codes(self) -> Decoded[T]:
-        """Each item with its codes."""
+        """Yields each item with its codes."""
         strategy = self.sampling.strategy
         state = stages.empty_slots(
             self.model,
@@ -121,7 +123,7 @@ class SlotDecoder(Generic[T]):
                 yield item, ids[:count], bool(truncated)
 
     def _filled(self, state: Slots) -> Slots:
-        """The state with requests in all slots, as far as there are any."""
+        """Fills free slots with waiting items."""
         free = [place for place, item in enumerate(self.held) if item is None]
         coming = []
         for place in free:
@@ -129,7 +131,7 @@ class SlotDecoder(Generic[T]):
                 break
             self.held[place] = item
             coming.append(place)
-        # All at once, or one by one: two programs do for any number.
+        # Either all slots at once or one at a time, so that two compiled programs cover all cases.
         groups = [coming] if len(coming) == self.size else [[place] for place in coming]
         for group in groups:
             items = [item for place in group if (item := self.held[place]) is not None]
@@ -150,9 +152,9 @@ class SlotDecoder(Generic[T]):
         return state
 
     def _resized(self, state: Slots, longest: int) -> Slots:
-        """The state with a cache that the longest row fits in with its next codes."""
+        """Resizes the cache to fit the longest row and its next codes."""
         least = next(size for size in self.sizes if longest < size)
-        if least > self.window or (least < self.window and longest * ROOM < least):
+        if least > self.window or (least < self.window and longest * HYSTERESIS < least):
             self.window = least
             cache = stages.resize_slots(self.model, state.cache, window=least)
             state = state._replace(cache=cache)

@@ -1,7 +1,7 @@
 """The scheduler: scripts in, parts out, one segment after the other or many at once.
 
-Segments wait as text. As they come, longest first, they take a row of the loop over codes; one that
-is finished makes room for the next. Flow and vocoder then run on groups of about the same length.
+Queued segments are text only. They enter the decoding loop longest first; a finished row frees its
+slot for the next segment. Flow and vocoder then run on groups of similar length.
 """
 
 import collections
@@ -30,7 +30,7 @@ from indextts_jax.voices.analysis import Voice
 
 @dataclasses.dataclass(frozen=True)
 class ScriptRequest:
-    """A request as the scheduler takes it: its text read, its emotion a vector."""
+    """A request ready for the scheduler: its text cut into segments, its emotion a vector."""
 
     script: Script
     voice: Voice
@@ -40,43 +40,39 @@ class ScriptRequest:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class QueuedSegment:
-    """A segment that waits for its codes."""
+    """A segment waiting to be decoded."""
 
     request: int
     index: int  # in its script
     attempt: int = 0
 
     def spoken(self, requests: Sequence[ScriptRequest]) -> Spoken:
-        """The text."""
         return requests[self.request].script.segments[self.index]
 
     def seed(self, requests: Sequence[ScriptRequest]) -> int:
-        """The seed of this try."""
         return next_seed(requests[self.request].seed, self.attempt)
 
     def line(self, requests: Sequence[ScriptRequest]) -> Line:
-        """What the stages take."""
         request = requests[self.request]
         return Line(self.spoken(requests).ids, request.voice, request.emotion)
 
 
 @dataclasses.dataclass(frozen=True)
 class DecodedSegment:
-    """A segment with its codes, which waits for its samples."""
+    """A segment with its codes, waiting to be synthesized."""
 
-    queued: QueuedSegment  # its last try
+    queued: QueuedSegment  # its last attempt
     codes: Int[np.ndarray, " n"]
     faults: tuple[Fault, ...]
     frames: int
-    synthesized: int = 0  # times that it was
+    synthesized: int = 0  # attempts that gave samples with faults
 
     @property
     def place(self) -> tuple[int, int]:
-        """Whose it is, and which."""
+        """Index of its request, and its index in the script."""
         return self.queued.request, self.queued.index
 
     def row(self, requests: Sequence[ScriptRequest]) -> SynthesisRow:
-        """What the stages take."""
         attempt = self.queued.attempt + self.synthesized
         seed = next_seed(requests[self.queued.request].seed, attempt)
         key = segment_keys(seed, self.queued.index)[1]
@@ -84,14 +80,14 @@ class DecodedSegment:
 
 
 def row_count(waiting: int, batch: int) -> int:
-    """How many rows run together: all that may, else a power of two, so that few programs do."""
+    """Rows to run together: a full batch, else a power of two, so that few shapes are compiled."""
     return batch if waiting >= batch else 1 << (waiting.bit_length() - 1)
 
 
 def slot_count(waiting: int, batch: int, mesh: Mesh | None = None) -> int:
-    """How many rows decode together: no more than asked for, nor much more than are needed.
+    """Slots to decode in: the next power of two that holds what is waiting, at most `batch`.
 
-    Several devices get the same number each.
+    With several devices the number is rounded up, so that each gets the same.
     """
     size = min(batch, 1 << (waiting - 1).bit_length())
     return size if mesh is None else -(-size // mesh.size) * mesh.size
@@ -105,10 +101,10 @@ def next_group(
     first: tuple[int, int] | None,
     last: bool,
 ) -> list[int]:
-    """Which of those that wait are synthesized now, together; none to wait for more.
+    """Indices of the segments to synthesize together now; empty to wait for more.
 
-    A group has one padded length of its flow (`sizes`). Its turn comes when it is full; when it
-    holds the segment `first`, which is waited for; or, when no more come, the longest `last`.
+    A group shares one padded flow length (`sizes`). It runs when it is full or contains the segment
+    `first`, which must be delivered next; if no more segments will come (`last`), the longest runs.
     """
     groups = collections.defaultdict(list)
     for number, size in enumerate(sizes):
@@ -133,14 +129,14 @@ def deliver(
     *,
     in_order: bool = False,
 ) -> Iterator[tuple[int, int, Part]]:
-    """The parts of scripts, each with the numbers of its request and segment, as they are ready.
+    """Yields the parts of scripts as they are ready, each with its request and segment index.
 
-    At most `settings.batch` segments are spoken at once. In order, the parts come as in the texts,
-    the first as soon as it is there; otherwise full groups go first. Nothing depends on how long
-    anything takes: the same requests give the same bits.
+    At most `settings.batch` segments are spoken at once. With `in_order` the parts come in text
+    order, each as early as possible; otherwise full groups run first. The schedule does not depend
+    on timing: the same requests give the same bits.
 
-    A segment with faults is tried again with the next seed, as often as the settings allow (if it
-    gave no code at all, a few times anyway); the last try counts, and keeps its faults.
+    A segment with faults is retried with the next seed, `settings.retries` times at most (a segment
+    without any code at least `EMPTY_TRIES` times). The last attempt is used, with its faults.
 
     Raises:
         InputError: for a duration that cannot be met.
@@ -149,7 +145,7 @@ def deliver(
 
 
 class _Delivery:
-    """What `deliver` holds between two parts."""
+    """The state of `deliver` between two parts."""
 
     def __init__(
         self,
@@ -174,14 +170,16 @@ class _Delivery:
         self.progress = progress or (lambda done, of: None)
         self.decoded: dict[int, list[tuple[QueuedSegment, np.ndarray, tuple[Fault, ...]]]] = {}
         self.waiting: list[DecodedSegment] = []
-        self.held: dict[tuple[int, int], Part] = {}  # in order: what came too early
+        self.held: dict[
+            tuple[int, int], Part
+        ] = {}  # in order: parts that are ready before their turn
         self.before: dict[str, float] = {}
 
     def parts(self) -> Iterator[tuple[int, int, Part]]:
         self.progress(0, self.count)
         rows = self._decoder()
         while True:
-            # The default device is a thread's own setting, and between two parts the caller's.
+            # The default device is thread-local, and between two parts it is the caller's.
             with jax.default_device(self.model.device):
                 one = next(rows, None)
                 if one is not None:
@@ -201,7 +199,7 @@ class _Delivery:
                 return
 
     def _decoder(self) -> Decoded[QueuedSegment]:
-        """Codes of what is in the queue, as long as it holds something."""
+        """Decodes the queue until it is empty."""
         requests, settings = self.requests, self.settings
         queue = Queue(
             take=self._take,
@@ -226,7 +224,7 @@ class _Delivery:
     def _note_codes(
         self, segment: QueuedSegment, ids: Int[np.ndarray, " n"], truncated: bool
     ) -> None:
-        """Sends a segment on to its samples, or back into the queue for another try."""
+        """Passes a segment on to synthesis, or back into the queue for a retry."""
         kept, faults, again = judge(
             self.model,
             segment.spoken(self.requests),
@@ -251,7 +249,7 @@ class _Delivery:
         together.clear()
 
     def _releasable(self) -> Iterator[tuple[int, int]]:
-        """What may be handed out now."""
+        """Places of the parts that may be yielded now."""
         if self.order is None:
             yield from list(self.held)
             return
@@ -260,7 +258,7 @@ class _Delivery:
             yield place
 
     def _synthesized(self, *, last: bool) -> list[tuple[tuple[int, int], Part]] | None:
-        """The parts of the next group, without those that are to be tried again."""
+        """Synthesizes the next group; returns its parts, without those to be retried."""
         prompts = [self.requests[one.queued.request].voice.frames for one in self.waiting]
         sizes = [
             flow_size(self.model.buckets, frames + one.frames, one.frames)
@@ -300,7 +298,7 @@ class _Delivery:
         return made
 
     def _waves(self, group: Sequence[DecodedSegment]) -> list[Float32[np.ndarray, " n"]]:
-        """The samples of a group; none of a segment without codes."""
+        """The samples of a group; empty for a segment without codes."""
         rows = [one.row(self.requests) for one in group if len(one.codes)]
         waves: list[Float32[np.ndarray, " n"]] = []
         while rest := rows[len(waves) :]:

@@ -1,7 +1,7 @@
-"""What is wrong with a spoken segment: no end, no numbers, too short, too long, too loud.
+"""Faults of a synthesized segment: no end, not finite, too short, too long, clipped.
 
-A short text is where a model goes astray: it does not stop, or stops at once. So codes past any
-speaker's time are cut off, and a segment that gives none is always tried again.
+On short texts the model may fail to stop, or stop at once. So codes beyond the time that any
+speaker needs are cut off, and a segment without codes is always retried.
 """
 
 import dataclasses
@@ -12,62 +12,62 @@ from jaxtyping import Float32, Int
 
 from indextts_jax.text.frontend import Spoken
 
-CLIPPED = 0.001  # share of samples beyond full scale that is heard as distortion
+CLIPPED = 0.001  # share of samples beyond full scale that is audible as distortion
 HASTY, SLUGGISH = 0.5, 2.0  # shares of the time that fast and slow speakers take
-GRACE = 1.0  # seconds that any segment may last, and may last longer
-VANISHED = 0.25  # share of a fast speaker's time under which even a single word is not said
-TOKEN_CODES = 12  # that each text token may take, even where its syllables cannot be counted
-EMPTY_TRIES = 3  # further tries for a segment without a single code, whatever the settings say
-FADE = 0.005  # seconds over which a segment comes out of silence, and goes into it
-PATTERN = 25  # codes of the longest pattern whose repetition is looked for
+GRACE = 1.0  # seconds of tolerance at both limits
+VANISHED = 0.25  # share of a fast speaker's time below which even a single word is incomplete
+TOKEN_CODES = 12  # codes allowed per text token, even where its syllables cannot be counted
+EMPTY_TRIES = 3  # retries of a segment without a single code, whatever the settings
+FADE = 0.005  # seconds of fade next to silence
+PATTERN = 25  # codes of the longest pattern that `longest_repeat` looks for
 
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong: a word for programs, a clause for people."""
+    """A detected problem: machine-readable `kind` and human-readable `message`."""
 
     kind: str  # endless, runaway, empty, short, long, not_finite, clipped
     message: str
 
 
 def runaway_limit(spoken: Spoken, codes_per_second: int) -> int:
-    """Codes of a segment past which nothing of its text can be left to say."""
+    """Number of codes by which all of a segment's text must have been spoken."""
     return max(spoken.most_codes(codes_per_second), TOKEN_CODES * len(spoken.ids))
 
 
 def length_faults(
     seconds: float, expected: tuple[float, float], *, truncated: bool, cut: bool = False
 ) -> tuple[Fault, ...]:
-    """What is wrong with a segment's length at the model's own speed.
+    """Faults in the length of a segment, at the model's own speed.
 
-    `expected` is how many seconds a fast and a slow speaker take for its text; `truncated` says
-    that no stop code came before the limit of the settings, `cut` that it was cut off at
-    `runaway_limit`.
+    `expected` is the time in seconds that a fast and a slow speaker need for its text; `truncated`
+    says that the limit of the settings was reached before a stop code, `cut` that the codes were
+    cut off at `runaway_limit`.
     """
     between = f"its text takes {expected[0]:.1f} to {expected[1]:.1f} s to say"
     if cut:
         return (
-            Fault("runaway", f"it went on after {seconds:.1f} s, and was cut there; {between}"),
+            Fault("runaway", f"it did not stop by {seconds:.1f} s and was cut there; {between}"),
         )
     if truncated:
-        return (Fault("endless", f"no end came within {seconds:.1f} s of audio"),)
+        return (Fault("endless", f"no stop code came within {seconds:.1f} s of audio"),)
     if seconds <= 0:
         return (Fault("empty", "nothing was said"),)
     if expected[1] <= 0:
         return ()  # a text whose syllables cannot be counted
     if seconds < max(HASTY * expected[0] - GRACE, VANISHED * expected[0]):
-        return (Fault("short", f"it lasts only {seconds:.2g} s, and {between}"),)
+        return (Fault("short", f"it lasts only {seconds:.2g} s, but {between}"),)
     if seconds > SLUGGISH * expected[1] + GRACE:
-        return (Fault("long", f"it lasts {seconds:.1f} s, and {between}"),)
+        return (Fault("long", f"it lasts {seconds:.1f} s, but {between}"),)
     return ()
 
 
 def sample_faults(wave: Float32[np.ndarray, " n"]) -> tuple[Fault, ...]:
-    """What is wrong with a segment's samples, which are not clipped yet."""
+    """Faults in a segment's samples, before they are clipped."""
     found = []
     if bad := float(np.mean(~np.isfinite(wave))):
         found.append(
-            Fault("not_finite", f"{bad:.1%} of its samples are no finite numbers, and are silent")
+            Fault("not_finite", f"{bad:.1%} of its samples are not finite and were silenced")
         )
     if (beyond := float(np.mean(np.abs(wave) > 1))) > CLIPPED:
         found.append(Fault("clipped", f"{beyond:.1%} of its samples are beyond full scale"))
@@ -75,9 +75,9 @@ def sample_faults(wave: Float32[np.ndarray, " n"]) -> tuple[Fault, ...]:
 
 
 def longest_repeat(codes: Int[np.ndarray, " n"]) -> int:
-    """Codes of the longest stretch that is one pattern over and over; 0 where none comes twice.
+    """Codes in the longest run of one repeated pattern; 0 if no pattern repeats.
 
-    A model that has lost its place in the text repeats itself: one code, or a syllable.
+    A model that has lost its place in the text repeats a code or a syllable.
     """
     longest = 0
     for period in range(1, min(PATTERN, len(codes) // 2) + 1):
@@ -90,14 +90,14 @@ def longest_repeat(codes: Int[np.ndarray, " n"]) -> int:
 
 
 def playable(wave: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
-    """The samples within [-1, 1]; what is not finite is silent."""
+    """The samples clipped to [-1, 1]; values that are not finite become silence."""
     return np.clip(np.where(np.isfinite(wave), wave, np.float32(0)), -1, 1)
 
 
 def faded(
     wave: Float32[np.ndarray, " n"], sample_rate: int, *, start: bool, end: bool
 ) -> Float32[np.ndarray, " n"]:
-    """The samples, out of and into silence without a click."""
+    """The samples with a fade-in and a fade-out, so that they join silence without a click."""
     size = min(round(FADE * sample_rate), len(wave) // 2)
     if not size:
         return wave

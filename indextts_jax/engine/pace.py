@@ -1,4 +1,4 @@
-"""How many mel frames a text is given: the reference's rate, a speed, or a duration."""
+"""How many mel frames a text gets: by the reference's rate, a speed, or a duration."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ SLOWEST, FASTEST = 0.5, 2.0  # the length regulator was trained at 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """The wish: a speed (1 is the model's own), or seconds for the whole output."""
+    """The requested timing: a speed (1 is the model's own), or seconds for the whole output."""
 
     speed: float = 1.0
     duration: float | None = None
@@ -26,17 +26,17 @@ class Timing:
         if not 0 < self.duration < math.inf:
             raise InputError(f"duration must be above 0 s, got {self.duration}", "duration")
         if self.speed != 1:
-            raise InputError("speed and duration exclude each other: give one", "speed", "duration")
+            raise InputError("speed and duration are mutually exclusive", "speed", "duration")
 
 
 def frames_of(codes: Sequence[int], timing: Timing, silence: int, config: ModelConfig) -> list[int]:
     """Mel frames for each segment, from the number of its codes.
 
-    `silence` is the number of samples between and behind segments: a duration counts them. The
-    samples of the whole then differ from the duration by less than half a frame.
+    `silence` is the number of silent samples between and after segments; a duration includes them.
+    The whole then differs from the duration by less than half a frame.
 
     Raises:
-        InputError: for a duration that asks for less than half, or more than double the speed.
+        InputError: for a duration that needs less than half or more than double the speed.
     """
     rate, sample_rate, hop = config.frames_per_code, config.mel.sample_rate, config.mel.hop
     if timing.duration is None:
@@ -55,7 +55,7 @@ def frames_of(codes: Sequence[int], timing: Timing, silence: int, config: ModelC
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:
-    """Whole numbers in proportion to the weights that sum to the total: largest remainders."""
+    """Integers in proportion to the weights, with this total, by the largest-remainder method."""
     exact = [total * weight / sum(weights) for weight in weights]
     shares = [math.floor(share) for share in exact]
     order = sorted(range(len(weights)), key=lambda i: shares[i] - exact[i])

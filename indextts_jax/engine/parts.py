@@ -1,4 +1,4 @@
-"""Parts of speech: frames, silences, faults and further tries."""
+"""Parts of the output: frames, silences, faults and retries."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -21,12 +21,12 @@ from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.frontend import Script, Spoken
 
-Progress = Callable[[int, int], None]  # segments that are done, of how many
+Progress = Callable[[int, int], None]  # called with segments done, segments in all
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One segment's samples with the silence around it, in [-1, 1]; parts join without a gap."""
+    """One segment's samples in [-1, 1], with the silence around it; parts are concatenated."""
 
     samples: Float32[np.ndarray, " n"]
     segment: Segment
@@ -34,14 +34,16 @@ class Part:
 
 
 def _silences(model: Model, script: Script) -> list[int]:
-    """Samples of silence behind each segment."""
+    """Samples of silence after each segment."""
     return [int(model.config.mel.sample_rate * spoken.pause) for spoken in script.segments]
 
 
 def frames_for(
     model: Model, script: Script, counts: Sequence[int], settings: Settings
 ) -> list[int]:
-    """Mel frames for segments of so many codes: of all, or with a speed of any of them.
+    """Mel frames for segments with these numbers of codes.
+
+    With a duration `counts` must cover all segments of the script; with a speed, any of them.
 
     Raises:
         InputError: for a duration that cannot be met.
@@ -72,9 +74,9 @@ def judge(
     *,
     truncated: bool,
 ) -> tuple[Int[np.ndarray, " k"], tuple[Fault, ...], bool]:
-    """The codes that are kept of a try (from 0), what is wrong with them, and whether to try again.
+    """The usable codes of an attempt (counted from 0), their faults, and whether to retry.
 
-    `truncated` says that the limit came before a stop code.
+    `truncated` says that the limit was reached before a stop code.
     """
     mel, most = model.config.mel, runaway_limit(spoken, model.config.codes_per_second)
     cut, ids = len(ids) > most, ids[:most]

@@ -1,4 +1,4 @@
-"""What an output was made with: written into it, and enough to make it again."""
+"""Recipes: what an output was made with, stored in its file, and sufficient to reproduce it."""
 
 import dataclasses
 import hashlib
@@ -23,14 +23,14 @@ from indextts_jax.utils.hashing import FileHash, Version
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 from indextts_jax.voices.analysis import EmotionPrompt, Voice
 
-FORMAT = 3  # a program reads its own and older ones
-_MARK = "indextts_jax "  # begins the comment
-_UNHEARD = ("text_emotion",)  # weights that are read from words are in the recipe themselves
+FORMAT = 3  # a program reads its own format and older ones
+_MARK = "indextts_jax "  # prefix of the comment
+_NOT_SPEAKING = ("text_emotion",)  # its result, the emotion weights, is in the recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A request, with its recordings by name and hash; what answered it; a hash of the answer."""
+    """A request, its recordings by name and hash, where it ran, and a hash of the samples."""
 
     format: int
     created: str  # UTC, ISO 8601
@@ -38,18 +38,18 @@ class Recipe:
     device: str
     checkpoint: str  # fingerprint of the components that speak
     adapters: tuple[AdapterUse, ...] = ()  # merged into them, in this order
-    dtype: str | None  # as asked for; none is float32, in format 1 what the checkpoint said
+    dtype: str | None  # as requested; None: float32 (format 1: the checkpoint's own)
     fused_attention: bool = False
     samples: str  # SHA-256 of the float32 samples
     text: str
     speaker: FileHash
-    speaker_start: float = 0.0  # the second of the recording from which on it was heard
+    speaker_start: float = 0.0  # second of the recording at which the excerpt begins
     emotion: Emotion
     seed: int
     settings: Settings
 
     def request(self, voice: Voice, prompt: EmotionPrompt | None) -> Request:
-        """The request once more, with its recordings analysed."""
+        """Rebuilds the request, given its analysed recordings."""
         emotion = dataclasses.replace(self.emotion, prompt=prompt)
         return Request(
             text=self.text, voice=voice, emotion=emotion, seed=self.seed, settings=self.settings
@@ -60,11 +60,11 @@ def fingerprint(model: Model) -> str:
     """The fingerprint of the components that speak.
 
     Raises:
-        InputError: for a model that came from no checkpoint.
+        InputError: for a model that does not come from a checkpoint.
     """
     if model.provenance is None:
         raise InputError("random weights have no fingerprint")
-    return model.provenance.fingerprint(name for name in COMPONENTS if name not in _UNHEARD)
+    return model.provenance.fingerprint(name for name in COMPONENTS if name not in _NOT_SPEAKING)
 
 
 def hash_samples(samples: Float32[np.ndarray, " n"]) -> str:
@@ -79,20 +79,20 @@ def write_down(
     device: jax.Device,
     dtype: str | None,
 ) -> Recipe:
-    """The recipe of samples that have just been made.
+    """The recipe of samples that were just made.
 
     Raises:
-        InputError: for a voice or an emotion that came from no recording.
+        InputError: for a voice or an emotion prompt without a recording.
     """
     emotion = request.emotion.effective()
     if isinstance(emotion.prompt, EmotionPrompt):
         if emotion.prompt.source is None:
-            raise InputError("an emotion that came from no recording has no recipe")
+            raise InputError("an emotion prompt without a recording cannot be put into a recipe")
         emotion = dataclasses.replace(
             emotion, prompt=dataclasses.replace(emotion.prompt, vector=None)
         )
     if request.voice.source is None:
-        raise InputError("a voice that came from no recording has no recipe")
+        raise InputError("a voice without a recording cannot be put into a recipe")
     return Recipe(
         format=FORMAT,
         created=hashing.now(),
@@ -125,7 +125,7 @@ def to_comment(recipe: Recipe) -> str:
 
 
 def _of_format_1(data: dict[str, Any]) -> dict[str, Any]:
-    """A recipe as version 0.1 first wrote it, with the request apart and its emotion in pieces."""
+    """Converts a format 1 recipe, with a nested request and its emotion as separate fields."""
     request = dict(data["request"])
     prompt = request.pop("emotion", None)
     start = request.pop("emotion_start", 0.0)
@@ -143,11 +143,11 @@ def from_comment(comment: str, where: str) -> Recipe:
     """The recipe in the comment of an audio file called `where`.
 
     Raises:
-        InputError: if there is none, or one that this program cannot read.
+        InputError: if there is none, or this program cannot read it.
     """
     if not comment.startswith(_MARK):
         raise InputError(
-            f"{where} does not say what it was made with: this program wrote no recipe"
+            f"{where} holds no recipe: it does not come from python -m indextts_jax.synth"
         )
     try:
         data: Any = json.loads(comment.removeprefix(_MARK))
@@ -155,7 +155,7 @@ def from_comment(comment: str, where: str) -> Recipe:
         raise InputError(f"{where}: its recipe is damaged: {error!s:.120}") from error
     found = data.get("format") if isinstance(data, dict) else None
     if type(found) is not int:
-        raise InputError(f"{where}: its recipe is damaged: it names no format")
+        raise InputError(f"{where}: its recipe is damaged: the format is missing")
     if found > FORMAT:
         raise InputError(
             f"{where}: its recipe has format {found}, from a newer program; this one reads up to "
@@ -166,7 +166,7 @@ def from_comment(comment: str, where: str) -> Recipe:
         if not isinstance(terms, dict | None):
             raise ConfigError("glossary: expected terms and readings")
         recipe = from_data(Recipe, _of_format_1(data) if found == 1 else data)
-    except (InputError, KeyError, TypeError, ValueError) as error:  # or settings that cannot be
+    except (InputError, KeyError, TypeError, ValueError) as error:  # or invalid settings
         raise InputError(f"{where}: its recipe is damaged: {error!s:.200}") from error
     if terms is None:
         return recipe

@@ -1,4 +1,4 @@
-"""A recipe for people."""
+"""Recipes as human-readable text."""
 
 import dataclasses
 from typing import Any
@@ -12,7 +12,7 @@ from indextts_jax.voices.analysis import EmotionPrompt
 
 
 def _changed(settings: Settings) -> str:
-    """The settings that are not the usual ones."""
+    """The settings that differ from the defaults."""
 
     def flat(data: Any, path: str = "") -> dict[str, Any]:
         if not isinstance(data, dict):
@@ -22,10 +22,10 @@ def _changed(settings: Settings) -> str:
 
     plain = dataclasses.replace(settings, glossary=None)
     ours, usual = flat(to_data(plain)), flat(to_data(Settings()))
-    told = [f"{key} {value}" for key, value in ours.items() if value != usual[key]]
+    shown = [f"{key} {value}" for key, value in ours.items() if value != usual[key]]
     if settings.glossary is not None:
-        told.append(f"glossary of {len(settings.glossary.terms)}")
-    return ", ".join(told) or "the usual ones"
+        shown.append(f"glossary of {len(settings.glossary.terms)}")
+    return ", ".join(shown) or "the defaults"
 
 
 def _excerpt(source: FileHash, start: float) -> str:
@@ -34,23 +34,23 @@ def _excerpt(source: FileHash, start: float) -> str:
 
 
 def _emotion(emotion: Emotion) -> str:
-    """The options of an emotion that are given."""
-    told = []
+    """The options of an emotion that were set."""
+    shown = []
     for name, option in OPTIONS.items():
         value = getattr(emotion, name)
         if isinstance(value, EmotionPrompt) and value.source is not None:
-            told.append(_excerpt(value.source, value.start))
+            shown.append(_excerpt(value.source, value.start))
         elif isinstance(value, tuple):
-            told.append(", ".join(f"{number:g}" for number in value))
+            shown.append(", ".join(f"{number:g}" for number in value))
         elif value is True:
-            told.append(name)
+            shown.append(name)
         elif value != option.default:
-            told.append(f"{name} {value}")
-    return "; ".join(told)
+            shown.append(f"{name} {value}")
+    return "; ".join(shown)
 
 
 def format_recipe(made: Recipe) -> str:
-    """The recipe for people."""
+    """The recipe as human-readable text."""
     emotion = _emotion(made.emotion)
     return "\n".join(
         [

@@ -10,10 +10,10 @@ from indextts_jax.voices.analysis import Voice
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """All that speech is made from. The same request gives the same waveform.
+    """All inputs of speech: the same request gives the same waveform.
 
     Raises:
-        InputError: for a seed that has no random key of its own.
+        InputError: for a seed out of range.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Random keys of segments and of further tries."""
+"""Random keys of segments and of retries."""
 
 import jax
 from jaxtyping import Array, Key
@@ -7,17 +7,17 @@ from indextts_jax.errors import InputError
 
 
 def next_seed(seed: int, attempt: int) -> int:
-    """The seed of a further try."""
+    """The seed of an attempt (0 is the first)."""
     return (seed + attempt) % 2**32 if attempt else seed
 
 
 def check_seed(seed: int) -> None:
-    """Makes sure that a seed has a key of its own.
+    """Checks the range of a seed.
 
     Raises:
-        InputError: if it has not.
+        InputError: if it is not from 0 to 2**32 - 1.
     """
-    if not 0 <= seed < 2**32:  # JAX would take another one in silence
+    if not 0 <= seed < 2**32:  # JAX would silently use another seed
         raise InputError(f"the seed must be 0 to {2**32 - 1}, got {seed}")
 
 
@@ -25,7 +25,7 @@ def segment_keys(seed: int, index: int) -> tuple[Key[Array, ""], Key[Array, ""]]
     """The random keys of one segment: of its codes, and of the flow's noise.
 
     Raises:
-        InputError: for a seed that has no key of its own.
+        InputError: for a seed out of range.
     """
     check_seed(seed)
     codes, noise = jax.random.split(jax.random.fold_in(jax.random.key(seed), index))

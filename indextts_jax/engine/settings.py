@@ -1,4 +1,4 @@
-"""How to speak: the settings of a request, and the limits that a model sets to them."""
+"""How to speak: the settings of a request, and a model's limits on them."""
 
 import dataclasses
 import functools
@@ -22,24 +22,24 @@ class Settings:
     """How to speak; the defaults are the reference's."""
 
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
-    max_codes: int | None = None  # new codes in a segment; by default as many as the model holds
-    segment_tokens: int | None = None  # likewise, text tokens
+    max_codes: int | None = None  # new codes in a segment; None: the model's limit
+    segment_tokens: int | None = None  # text tokens in a segment; None: the model's limit
     steps: int = 25  # of the flow
     guidance: float = 0.7  # of the flow, 0 for none
     pause: float = PAUSE  # seconds
-    quick_tokens: int = 0  # segments that begin before so many text tokens hold half as many
-    text_compat: bool = False  # read as the reference does, faults included
-    glossary: Glossary | None = None  # how terms are read
-    strict_text: bool = False  # refuse a text with what the tokenizer does not know
+    quick_tokens: int = 0  # segments that begin before this many text tokens are half as long
+    text_compat: bool = False  # normalize as the reference does, errors included
+    glossary: Glossary | None = None  # readings of terms
+    strict_text: bool = False  # reject a text with pieces that the tokenizer does not know
     timing: Timing = dataclasses.field(default_factory=Timing)
-    retries: int = 0  # further tries for a segment with faults, each with the next seed
-    batch: int = 1  # segments that are spoken at once, at most
+    retries: int = 0  # for a segment with faults, each with the next seed
+    batch: int = 1  # segments spoken at once, at most
 
     def __post_init__(self) -> None:
         usual = SamplingConfig()
         own = (self.sampling.max_codes, self.sampling.start_code)
         if own != (usual.max_codes, usual.start_code):
-            raise InputError("max_codes and start_code are not set in Settings.sampling")
+            raise InputError("max_codes and start_code cannot be set in Settings.sampling")
         if self.steps < 1:
             raise InputError(f"steps must be at least 1, got {self.steps}", "steps")
         if not 0 <= self.guidance < float("inf"):
@@ -48,17 +48,18 @@ class Settings:
             raise InputError(f"retries must be 0 or more, got {self.retries}", "retries")
         if self.batch < 1:
             raise InputError(f"batch must be at least 1, got {self.batch}", "batch")
-        self.reading(segment_tokens=1)  # for what it refuses
+        self.reading(segment_tokens=1)  # checks the text settings
 
     def sampling_up_to(self, max_codes: int) -> SamplingConfig:
-        """How codes are chosen, so many at most.
+        """The sampling settings, with a limit on the number of codes.
 
-        The reference may draw the start code, for which the codec has no entry, and then fails.
+        The start code is excluded. The reference may sample it, and then fails: the codec has no
+        such entry.
         """
         return dataclasses.replace(self.sampling, max_codes=max_codes, start_code=False)
 
     def reading(self, segment_tokens: int) -> TextSettings:
-        """How the text is read and cut, with segments of at most so many text tokens."""
+        """The settings for reading a text, with segments of at most this many text tokens."""
         return TextSettings(
             compat=self.text_compat,
             segment_tokens=segment_tokens,
@@ -71,12 +72,12 @@ class Settings:
 
 @functools.lru_cache(maxsize=16)
 def settings_of(text: bytes | None, where: str = "settings.yaml") -> Settings:
-    """The settings that a model speaks with unless others are given: the reference's, or its own.
+    """A model's default settings: the reference's, overridden by its settings file.
 
-    `text` is YAML in the form of `Settings`; what it leaves out stays as the reference has it.
+    `text` is YAML in the form of `Settings`; omitted keys have the reference's values.
 
     Raises:
-        ConfigError: for a key that there is not, or a value that cannot be.
+        ConfigError: for an unknown key or an invalid value.
     """
     usual = Settings()
     if text is None:
@@ -94,7 +95,7 @@ def settings_of(text: bytes | None, where: str = "settings.yaml") -> Settings:
 
 
 def _merged(usual: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """`usual` with the values of `given`, at every depth."""
+    """`usual` with the values of `given`, merged at every depth."""
     result = dict(usual)
     for key, value in given.items():
         inner = usual.get(key)
@@ -103,13 +104,13 @@ def _merged(usual: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def limit(name: str, wish: int | None, usual: int, holds: int) -> int:
-    """A limit that the position tables hold; a larger wish is an error."""
-    if wish is None:
+def limit(name: str, requested: int | None, usual: int, holds: int) -> int:
+    """A limit within the position tables; a larger request is an error."""
+    if requested is None:
         return min(usual, holds)
-    if not 1 <= wish <= holds:
-        raise InputError(f"{name} must be 1 to {holds} for this model, got {wish}")
-    return wish
+    if not 1 <= requested <= holds:
+        raise InputError(f"{name} must be 1 to {holds} for this model, got {requested}")
+    return requested
 
 
 def max_codes_of(model: Model, settings: Settings) -> int:
@@ -118,7 +119,7 @@ def max_codes_of(model: Model, settings: Settings) -> int:
     return limit("max_codes", settings.max_codes, model.config.limits.segment_codes, holds)
 
 
-def segment_limit(model: Model, wish: int | None) -> int:
+def segment_limit(model: Model, requested: int | None) -> int:
     """Text tokens in a segment, at most."""
     holds = model.config.gpt.max_text_tokens
-    return limit("the segment length", wish, model.config.limits.segment_tokens, holds)
+    return limit("the segment length", requested, model.config.limits.segment_tokens, holds)

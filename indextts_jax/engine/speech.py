@@ -1,4 +1,4 @@
-"""What speaking gives: samples, and how they came about."""
+"""The result of speaking: samples, and how they were made."""
 
 import base64
 import dataclasses
@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from indextts_jax.audio.output import encode, write_audio
 from indextts_jax.engine.faults import Fault, format_faults
 
-PLAYED = 10_000_000  # bytes of a WAV file that a notebook takes in; nearly four minutes
+PLAYED = 10_000_000  # bytes of the largest WAV file embedded in a notebook; nearly four minutes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Segment:
     text_tokens: int
     codes: int
     frames: int
-    truncated: bool  # no stop code came before the limit: the end may be missing
-    tries: int = 1  # seeds that were needed
-    faults: tuple[Fault, ...] = ()  # what is wrong with it all the same
-    repeat: int = 0  # codes of the longest stretch that is one pattern over and over
+    truncated: bool  # the limit was reached before a stop code: the end may be missing
+    tries: int = 1  # attempts, each with its own seed
+    faults: tuple[Fault, ...] = ()  # of the last attempt
+    repeat: int = 0  # codes in the longest run of one repeated pattern
 
 
 @dataclasses.dataclass(frozen=True)
 class Speech:
-    """A waveform in [-1, 1], mono, with what it was made of."""
+    """A mono waveform in [-1, 1], with its segments and timings."""
 
     samples: Float32[np.ndarray, " n"]
     sample_rate: int  # Hz
@@ -47,30 +47,30 @@ class Speech:
         return sum(self.seconds.values()) / self.duration
 
     def save(self, path: str | Path, subtype: str | None = None, comment: str = "") -> None:
-        """Writes a WAV, FLAC, OGG or MP3 file by its ending, whole or not at all.
+        """Writes a WAV, FLAC, OGG or MP3 file by its ending, atomically.
 
         `subtype` is the format of the samples (PCM_16, PCM_24, FLOAT; see `audio.output`).
         """
         write_audio(path, self.samples, self.sample_rate, subtype, comment)
 
     def player(self) -> str:
-        """A player as HTML, with the sound in it; faults are told beside it.
+        """An HTML player with the audio embedded and the faults listed below.
 
-        What lasts longer than `PLAYED` says is not put into a page: that is told instead.
+        Audio above `PLAYED` is not embedded; a note says so.
         """
-        told = (
+        caption = (
             f"{self.duration:.2f} s, {len(self.segments)} segment{'s' * (len(self.segments) > 1)}"
         )
         for number, segment in enumerate(self.segments, 1):
             if segment.faults:
-                told += f"<br>segment {number}: {html.escape(format_faults(segment.faults))}"
+                caption += f"<br>segment {number}: {html.escape(format_faults(segment.faults))}"
         if not np.isfinite(self.samples).all():
-            return f"<div>no sound: the samples are not finite ({told})</div>"
+            return f"<div>no sound: the samples are not finite ({caption})</div>"
         if 2 * len(self.samples) > PLAYED:
-            return f"<div>too long to be played here: save it with .save() ({told})</div>"
+            return f"<div>too long to be played here: save it with .save() ({caption})</div>"
         data = encode(self.samples, self.sample_rate, "WAV", "PCM_16")
         source = f"data:audio/wav;base64,{base64.b64encode(data).decode('ascii')}"
-        return f'<div><audio controls src="{source}"></audio><br>{told}</div>'
+        return f'<div><audio controls src="{source}"></audio><br>{caption}</div>'
 
     def _repr_html_(self) -> str:
         """The player, as notebooks show the value of a cell."""

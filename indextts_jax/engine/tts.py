@@ -1,4 +1,4 @@
-"""From a text and a voice to a waveform: the whole path as plain calls."""
+"""From a text and a voice to a waveform: the public API."""
 
 import dataclasses
 import functools
@@ -33,7 +33,7 @@ from indextts_jax.utils.stopwatch import Clock, StageCallback
 from indextts_jax.voices.analysis import EmotionPrompt, Voice, analyse_emotion, analyse_voice
 
 
-@functools.lru_cache(maxsize=2)  # a text is looked at before it is spoken
+@functools.lru_cache(maxsize=2)  # a text is checked before it is spoken: normalize it once
 def _prepared(frontend: TextFrontend, text: str) -> Script:
     return frontend.prepare(text)
 
@@ -63,8 +63,8 @@ class IndexTTS:
     ) -> "IndexTTS":
         """The model of an imported checkpoint, with adapters merged into it; see `load_model`.
 
-        With `reads_emotion`, also the one that reads emotion from words (2.4 GB in float32). With
-        `devices`, each of them holds the model, and they share the rows of batches.
+        With `reads_emotion`, also the model that reads emotion from text (2.4 GB in float32). With
+        `devices`, each of them holds the model, and batches are sharded over them.
         """
         reader = EmotionReader.load(path, dtype) if reads_emotion else None
         run = RunConfig(dtype=dtype, fused_attention=fused_attention)
@@ -79,20 +79,20 @@ class IndexTTS:
         *,
         adapters: Sequence[AppliedAdapter] = (),
     ) -> "IndexTTS":
-        """As `load`, with least memory: each component is loaded as it is first used.
+        """As `load`, with the least memory: each component is loaded on first use.
 
-        `release_encoders` and `fetch` then make room between the prompts and the speech.
+        `release_encoders` and `fetch` free and load components between analysis and speech.
         """
         return cls(load_model(path, run, lazy=True, adapters=adapters))
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second (Hz) of all that is spoken."""
+        """Sample rate of the speech, in Hz."""
         return self.model.config.mel.sample_rate
 
     @property
     def settings(self) -> Settings:
-        """How it speaks where a call gives no settings: the checkpoint's, or the reference's."""
+        """Settings used when a call gives none: the checkpoint's, or the reference's."""
         return settings_of(self.model.settings)
 
     def voice(
@@ -100,12 +100,12 @@ class IndexTTS:
     ) -> Voice:
         """The analysis of a speaker prompt (WAV, FLAC, OGG or MP3).
 
-        Of a recording that is longer than 15 s, the `excerpt` is heard: `first`, as the reference
-        has it, `loudest`, the 15 s of most energy, or those from a second on. What may spoil the
-        voice (clipping, a low level, silence, few seconds) is told by a `PromptWarning`.
+        Of a recording longer than 15 s only the `excerpt` is used: `first` (as in the reference),
+        `loudest` (the 15 s with the most energy), or the second at which it begins. A
+        `PromptWarning` reports clipping, a low level, silence or too few seconds.
 
         Raises:
-            InputError: for a recording that cannot be a prompt.
+            InputError: for a recording that cannot be used as a prompt.
         """
         start = self._excerpt_start(path, excerpt)
         with jax.default_device(self.model.device):
@@ -119,27 +119,27 @@ class IndexTTS:
         excerpt: str | float = FIRST,
         voice: Voice | None = None,
     ) -> EmotionPrompt:
-        """The analysis of an emotion prompt, for `Emotion`; the rest is as with `voice`.
+        """The analysis of an emotion prompt, for `Emotion`; otherwise as `voice`.
 
-        Where the recording is that of `voice`, its vector is there already.
+        If the recording is that of `voice`, its vector is reused.
         """
         start = self._excerpt_start(path, excerpt)
         with jax.default_device(self.model.device):
             return analyse_emotion(self.model, path, clock, start, voice)
 
     def _excerpt_start(self, path: str | Path, excerpt: str | float) -> float:
-        """The second where the excerpt of a prompt begins; warns of what may spoil it."""
+        """The second at which the excerpt of a prompt begins; warns about its quality."""
         found = excerpt_of(path, excerpt, self.model.config.limits.prompt_seconds)
         for line in found.warnings:
             notify(line, PromptWarning)
         return found.start
 
     def release_encoders(self) -> None:
-        """Frees the memory of what only prompts need; the next prompt loads it again."""
+        """Frees the components that only analyse prompts; the next prompt loads them again."""
         self.model.release(ENCODERS)
 
     def fetch(self) -> None:
-        """Loads what speaking needs now, rather than as it is first used."""
+        """Loads the components for speaking now, rather than on first use."""
         self.model.fetch(SPEAKING)
 
     def mel(self, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, "f m"]:
@@ -147,7 +147,7 @@ class IndexTTS:
         return log_mel(np.asarray(samples, np.float32), self.model.config.mel)
 
     def read_emotion(self, text: str) -> Reading:
-        """The eight weights that a text, or a description of an emotion, stands for.
+        """The eight emotion weights of a text, or of a description of an emotion.
 
         Raises:
             InputError: if the model was loaded without `reads_emotion`, or cannot read the text.
@@ -173,10 +173,10 @@ class IndexTTS:
         return [list(segment.ids) for segment in script.segments]
 
     def script(self, text: str, settings: Settings | None = None) -> Script:
-        """What will be read of a text: words, segments, pauses, and what is odd about it.
+        """How a text will be read: words, segments, pauses and warnings.
 
         Raises:
-            InputError: if nothing in the text can be spoken, or it is refused.
+            InputError: if nothing in the text can be spoken, or it is rejected.
         """
         settings = settings or self.settings
         size = segment_limit(self.model, settings.segment_tokens)
@@ -186,7 +186,7 @@ class IndexTTS:
         return script
 
     def check(self, text: str, settings: Settings) -> None:
-        """Makes sure, before any long work, that `speak` will not refuse a text.
+        """Checks, before any long work, that `speak` will accept a text.
 
         Raises:
             InputError: as `speak` would.
@@ -199,7 +199,7 @@ class IndexTTS:
         return max_codes_of(self.model, settings) / self.model.config.codes_per_second
 
     def unknown(self, text: str) -> list[str]:
-        """The pieces of a text that the tokenizer does not know: they are not spoken as written."""
+        """The pieces of a text that the tokenizer does not know; they are not spoken as written."""
         return [unknown.piece for unknown in self.script(text).unknown]
 
     def stream(
@@ -214,12 +214,12 @@ class IndexTTS:
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[Part, None, None]:
-        """The parts of `speak`, segment by segment, each as soon as it is spoken.
+        """Yields the parts of `speak`, segment by segment, each as soon as it is ready.
 
-        What cannot be done is refused at once; all work is done as the parts are asked for.
-        `progress` gets how many segments of how many are done, `on_stage` the name of each stage as
-        it begins. To cancel, stop iterating, or raise in either. With `settings.timing.duration`
-        the first part waits for the codes of all segments.
+        Invalid requests raise at once; the work is done lazily, as the parts are iterated.
+        `progress` is called with the segments done and in all, `on_stage` with the name of each
+        stage as it begins. To cancel, stop iterating, or raise in either callback. With
+        `settings.timing.duration` the first part waits for the codes of all segments.
 
         Raises:
             InputError, ReplyError: as `speak`.
@@ -235,14 +235,14 @@ class IndexTTS:
         *,
         in_order: bool,
     ) -> Generator[Part, None, None]:
-        """The parts in order; or with the settings' batch, as they are ready."""
+        """The parts in text order; unless `in_order`, all are made before the first is yielded."""
         settings = request.settings or self.settings
         prepare = self._prepare(request, settings)
 
         def parts() -> Generator[Part, None, None]:
             clock = Clock(on_stage)
             job = prepare(clock)
-            # One segment at a time, none gains by going out of turn.
+            # With one segment at a time, reordering gains nothing.
             ordered = in_order or settings.batch == 1
             many = deliver(self.model, [job], settings, clock, progress, in_order=ordered)
             if not ordered:
@@ -252,7 +252,7 @@ class IndexTTS:
         return parts()
 
     def _prepare(self, request: Request, settings: Settings) -> Callable[[Clock], ScriptRequest]:
-        """What makes the work of a request; the request itself is refused here if it must be."""
+        """Validates a request; returns the function that prepares it for the scheduler."""
         if request.emotion.unused:
             notify(explain_unused(request.emotion))
         emotion = request.emotion.effective()
@@ -265,13 +265,13 @@ class IndexTTS:
         def job(clock: Clock) -> ScriptRequest:
             chosen = emotion
             if emotion.text is not None:
-                with clock.stage("emotion from words"):
+                with clock.stage("emotion from text"):
                     weights = self.read_emotion(emotion.text).weights
                 chosen = dataclasses.replace(emotion, text=None, weights=weights)
             elif isinstance(emotion.prompt, str | Path):
                 analysed = self.emotion(emotion.prompt, clock, voice=request.voice)
                 chosen = dataclasses.replace(emotion, prompt=analysed)
-            # The default device is a thread's own setting: the model's decides, whichever asks.
+            # The default device is thread-local: use the model's in any thread.
             with jax.default_device(self.model.device):
                 vector = emotion_vector(self.model, request.voice, chosen, request.seed)
             return ScriptRequest(script, request.voice, vector, request.seed)
@@ -286,18 +286,18 @@ class IndexTTS:
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[tuple[int, Speech], None, None]:
-        """Speeches of many requests, each with its number, as soon as it is there.
+        """Yields the speech of many requests, each with its index, as soon as it is ready.
 
-        `settings.batch` segments are spoken at once, whichever requests they belong to:
+        `settings.batch` segments are spoken at once, across requests:
 
             lines = [Request(text=text, voice=anna, seed=n) for n, text in enumerate(texts)]
             for number, speech in tts.stream_many(lines, settings=Settings(batch=16)):
                 speech.save(f"{number}.wav")
 
-        The settings are common: those given here, or else those of the requests, which must agree.
-        The codes of a request are those that it has alone, its samples to rounding. The same
-        requests with the same settings give the same bits. `progress` counts the segments of all;
-        to cancel, stop iterating.
+        All requests share their settings: those given here, or those of the requests, which must
+        agree. A request's codes are the same as alone, its samples the same up to rounding. The
+        same requests with the same settings give the same bits. `progress` counts the segments of
+        all requests; to cancel, stop iterating.
 
         Raises:
             InputError, ReplyError: as `speak`, naming the request.
@@ -333,7 +333,7 @@ class IndexTTS:
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> list[Speech]:
-        """The speech of each request, in their order; see `stream_many`."""
+        """The speech of each request, in order; see `stream_many`."""
         many = self.stream_many(requests, settings=settings, on_stage=on_stage, progress=progress)
         return [speech for _, speech in sorted(many, key=lambda found: found[0])]
 
@@ -349,17 +349,17 @@ class IndexTTS:
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Speech:
-        """A text in a voice, or a request (which has its own emotion, settings and seed).
+        """Speaks a text in a voice, or a request (which has its own emotion, settings and seed).
 
-        The same seed (0, if none is given) gives the same waveform.
+        The same seed (by default 0) gives the same waveform.
 
-        The emotion is the voice's own, or what an `Emotion` says, or an emotion prompt. What of it
-        has no effect is named by a warning. What is odd about the text (pieces that the tokenizer
-        does not know, syllables that do not exist) is named by a `TextWarning`. `on_stage` and
+        The emotion is the voice's own by default, or an `Emotion`, or an emotion prompt. A warning
+        names options of it that have no effect. A `TextWarning` reports problems of the text:
+        pieces that the tokenizer does not know, syllables that do not exist. `on_stage` and
         `progress` are those of `stream`.
 
         Raises:
-            InputError: for what exceeds the model's tables or cannot be used.
+            InputError: for unusable input, or input beyond the model's limits.
             Failure: if the model says nothing at all.
             ReplyError: if the emotion model's reply cannot be understood.
         """
@@ -370,7 +370,7 @@ class IndexTTS:
         return self._joined(parts)
 
     def _joined(self, parts: Sequence[Part]) -> Speech:
-        """The speech of its parts."""
+        """Concatenates parts to a speech."""
         seconds: dict[str, float] = {}
         for part in parts:
             for stage, spent in part.seconds.items():
@@ -381,7 +381,7 @@ class IndexTTS:
 
 
 def _request(what: str | Request, voice: Voice | None, **options: Any) -> Request:
-    """The request that the arguments of `speak` stand for."""
+    """The request described by the arguments of `speak`."""
     given = {name: option for name, option in options.items() if option is not None}
     if isinstance(what, Request):
         if voice is not None or given:

@@ -1,1 +1,1 @@
-"""Before the first request: memory, time, and compilation ahead."""
+"""Before the first request: memory, time, and ahead-of-time compilation."""

@@ -1,4 +1,4 @@
-"""A model whose stages are compiled instead of run."""
+"""Dry run: a model whose stages are compiled instead of run."""
 
 import functools
 import math
@@ -13,10 +13,10 @@ from indextts_jax.runtime.parameters import Parameters
 
 
 class DryRunModel(Model):
-    """A model whose stages are compiled instead of run, and give zeros of the right shapes."""
+    """A model whose stages are compiled instead of run; they return zeros of the right shapes."""
 
     def run_stage(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
-        """Zeros in the place of the result of a stage, which is compiled."""
+        """Compiles a stage and returns zeros instead of its result."""
         stage = self.stage(component, function, **static)
         arguments = (self.params[component], *arrays)
         leaves, tree = jax.tree.flatten(arguments)
@@ -41,7 +41,7 @@ class DryRunModel(Model):
 
     @functools.cached_property
     def needs(self) -> dict[str, int]:
-        """Bytes that the largest program of each stage needs besides the parameters."""
+        """Bytes that the largest program of each stage needs in addition to the parameters."""
         return {}
 
     @functools.cached_property
@@ -56,13 +56,13 @@ class DryRunModel(Model):
         arguments: tuple[Any, ...],
         static: dict[str, Any],
     ) -> tuple[Any, int]:
-        """The shapes of what comes out of a stage, which is ready from now on; its bytes."""
+        """Compiles a stage; returns the shapes of its results and the bytes that it needs."""
         name = program_name(self, component, function, static)
         if (kept := executables.active()) is not None and name is not None:
             program = kept.get(name, stage, arguments, self.device)
             return program.call.out_info, _needed(program.record.memory)
         lowered = stage.lower(*arguments)
-        made = lowered.compile()  # kept by JAX, for the call with arrays of these shapes
+        made = lowered.compile()  # cached by JAX for the call with arrays of these shapes
         return lowered.out_info, _needed(executables.memory_of(made))
 
 
@@ -79,6 +79,6 @@ def _shape(leaf: Any) -> tuple[Any, ...]:
 
 
 def dry_run_model(model: Model) -> DryRunModel:
-    """The model for a dry run; what is not in memory is not loaded for it."""
+    """The model for a dry run; components that are not in memory are not loaded."""
     params = model.params.shapes if isinstance(model.params, Parameters) else model.params
     return DryRunModel(model.config, params, model.tokenizer, model.provenance, model.run)

@@ -1,10 +1,10 @@
-"""Device memory: what a request needs of it, and settings that keep within a limit.
+"""Device memory: how much a request needs, and settings that fit a limit.
 
     found = fit("indextts2", parse_size("8GB"), Settings(batch=16))
     tts = IndexTTS.open("indextts2", found.run)
     tts.speak(text, anna, settings=found.settings)
 
-The figures are those of the compiler: the largest programs are compiled to ask for them.
+The figures come from the compiler: the largest programs are compiled and analysed.
 """
 
 import dataclasses
@@ -30,26 +30,24 @@ from indextts_jax.planning.warmup import (
 )
 from indextts_jax.runtime.model import Model, load_model
 
-HALF = "bfloat16"  # holds every number that float32 does: no segment is lost by the choice
+HALF = "bfloat16"  # has the range of float32: no segment overflows
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]I?|)B?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """Bytes of device memory at the worst moment."""
+    """Peak bytes of device memory."""
 
     parameters: int  # of the components that are used
-    program: int  # of the largest program: scratch, results, and arrays that it is given
+    program: int  # of the largest program: scratch, results and arguments
     largest: str  # which program that is
 
     @property
     def total(self) -> int:
-        """All of it."""
         return self.parameters + self.program
 
     def __str__(self) -> str:
-        """For people."""
         return (
             f"{gigabytes(self.total)} ({gigabytes(self.parameters)} of parameters, "
             f"{gigabytes(self.program)} for {self.largest})"
@@ -58,7 +56,7 @@ class Need:
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What was chosen, and what it needs."""
+    """The chosen settings, and the memory that they need."""
 
     run: RunConfig
     settings: Settings
@@ -66,20 +64,20 @@ class Fit:
 
 
 def gigabytes(size: int) -> str:
-    """Bytes for people."""
+    """Bytes in human-readable form."""
     return f"{size / 1e9:.2f} GB" if size >= 10**8 else f"{size / 1e6:.0f} MB"
 
 
 def parse_size(text: str) -> int:
-    """Bytes from words like 8GB, 512 MiB.
+    """Bytes of a size like 8GB or 512 MiB.
 
     Raises:
-        InputError: if it is no size.
+        InputError: if it is not a size.
     """
     found = _SIZE.fullmatch(text.strip())
     size = float(found[1]) * _UNITS[found[2].upper()] if found else 0
     if not size >= 1:
-        raise InputError(f"{text!r} is no size of memory: expected one like 8GB or 512MiB")
+        raise InputError(f"{text!r} is not a memory size: expected one like 8GB or 512MiB")
     return int(size)
 
 
@@ -90,9 +88,9 @@ def parameters(model: DryRunModel, names: tuple[str, ...] = SPEAKING) -> int:
 
 
 def speaking_need(model: DryRunModel, settings: Settings, frames: int | None = None) -> Need:
-    """What speaking needs, when the prompt's encoders are gone.
+    """Memory for speaking, after the prompt encoders were released.
 
-    `frames` are the mel frames of the speaker prompt, by default the most.
+    `frames` is the number of mel frames of the speaker prompt, by default the largest.
     """
     voice = blank_voices(model)[-1] if frames is None else blank_voice(model, frames)
     model.needs.clear()
@@ -103,7 +101,7 @@ def speaking_need(model: DryRunModel, settings: Settings, frames: int | None = N
 
 
 def analysis_need(model: DryRunModel) -> Need:
-    """What the analysis of the longest prompt needs, before anything else is loaded."""
+    """Memory for analysing the longest prompt, before other components are loaded."""
     model.needs.clear()
     prompt_steps(model)[-1].do()
     return _worst(model, ANALYSING)
@@ -125,23 +123,23 @@ def fit(
     seconds: float = 0.0,
     on_stage: Callable[[str], None] = lambda what: None,
 ) -> Fit:
-    """Settings and a way to run that keep within so many bytes on the default device.
+    """Settings and a run configuration that fit `limit` bytes on the default device.
 
-    Of what is asked, the batch is given up first, then the room for codes (down to `seconds` of
-    speech, which the longest segment surely needs), then, without a dtype that is asked for, full
-    precision. The prompt's encoders are taken to be released before the other components are
-    loaded; `analyses` says whether they are needed at all, `frames` are those of the prompt.
+    The batch is reduced first, then the capacity for codes (down to `seconds` of speech, which the
+    longest segment needs), then, unless a dtype is requested, the precision. The prompt encoders
+    are assumed to be released before the other components are loaded; `analyses` says whether they
+    are needed at all, `frames` is the length of the prompt.
 
     Raises:
-        InputError: if nothing fits; the message says what the least would be.
+        InputError: if nothing fits; the message gives the smallest need.
     """
     least: Need | None = None
-    asked = run or RunConfig()
-    model = load_model(checkpoint, asked, lazy=True)
+    requested = run or RunConfig()
+    model = load_model(checkpoint, requested, lazy=True)
     least_codes = round(seconds * model.config.codes_per_second)
-    for one, kind in _candidates(model, settings or Settings(), asked, least_codes):
+    for one, kind in _candidates(model, settings or Settings(), requested, least_codes):
         dry = dry_run_model(load_model(checkpoint, kind, lazy=True))
-        need = Need(parameters(dry), 0, "what has not been looked at")
+        need = Need(parameters(dry), 0, "programs not yet examined")
         if need.total <= limit:
             on_stage(f"memory of {_choice(model, one, kind)}")
             need = speaking_need(dry, one, frames)
@@ -152,7 +150,7 @@ def fit(
         if least is None or need.total < least.total:
             least = need
     raise InputError(
-        f"max_memory {gigabytes(limit)} is not enough: the least is {least}", "max_memory"
+        f"max_memory {gigabytes(limit)} is too small; this needs at least {least}", "max_memory"
     )
 
 
@@ -161,7 +159,7 @@ def _candidates(
 ) -> Iterator[tuple[Settings, RunConfig]]:
     most = max_codes_of(model, settings)
     smaller = [n for n in model.buckets.codes if max(1, least_codes) <= n < most]
-    batches = list(_halves(settings.batch))
+    batches = list(_halvings(settings.batch))
     runs = [run]
     if run.dtype is None:
         runs.append(dataclasses.replace(run, dtype=HALF))
@@ -171,7 +169,7 @@ def _candidates(
             yield dataclasses.replace(settings, batch=batch, max_codes=limit), kind
 
 
-def _halves(number: int) -> Iterator[int]:
+def _halvings(number: int) -> Iterator[int]:
     while number:
         yield number
         number //= 2
@@ -184,5 +182,5 @@ def _choice(model: Model, settings: Settings, run: RunConfig) -> str:
 
 
 def format_fit(fit: Fit, model: Model) -> str:
-    """What was picked, in a line."""
+    """The choice in one line."""
     return f"picked {_choice(model, fit.settings, fit.run)}: {fit.need}"

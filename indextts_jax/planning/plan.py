@@ -1,4 +1,4 @@
-"""What a request will take: memory and time, and how they are shown."""
+"""Estimates of memory and time for a request."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ from indextts_jax.text.frontend import Script
 
 @dataclasses.dataclass(frozen=True)
 class SpeechPlan:
-    """What is known before a text is spoken; what is not known is none."""
+    """What is known before a text is spoken; unknown fields are None."""
 
     device: str
     dtype: str
@@ -29,7 +29,7 @@ class SpeechPlan:
 
     @property
     def seconds(self) -> tuple[float, float, float] | None:
-        """Of compute: usual, least, most; none without a measured speed."""
+        """Compute time: usual, least, most; None without a measured speed."""
         if self.speed is None:
             return None
         usual, least, most = self.audio
@@ -39,7 +39,8 @@ class SpeechPlan:
 def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool) -> SpeechPlan:
     """The plan of a script.
 
-    Its memory is known if the largest programs were compiled before, or `compiles` allows it now.
+    The memory is known if the largest programs were compiled before, or if `compiles` allows that
+    now.
     """
     durations = [segment.duration for segment in script.segments]
     silence = script.lead + sum(segment.pause for segment in script.segments)
@@ -58,7 +59,7 @@ def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool
                 speaking = speaking_need(model, settings)
                 analysis = analysis_need(model)
             except NotCompiled:
-                pass  # what is known stays; the rest is told to be unknown
+                pass  # the rest is reported as unknown
     return SpeechPlan(
         device=devices.describe(tts.model.device),
         dtype=model.run.compute_dtype("gpt"),
@@ -73,7 +74,7 @@ def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool
 
 
 def format_plan(plan: SpeechPlan) -> list[str]:
-    """The plan for people."""
+    """The plan as human-readable lines."""
 
     def span(values: tuple[float, float, float]) -> str:
         usual, least, most = map(_time, values)
@@ -81,22 +82,22 @@ def format_plan(plan: SpeechPlan) -> list[str]:
 
     if plan.seconds is None or plan.speed is None:
         spent = (
-            "not known: nothing was spoken here yet with this model, dtype, batch, beams and "
-            "steps; synth measures while it speaks, --calibrate does now"
+            "unknown: this device has not yet spoken with this model, dtype, batch, beams and "
+            "steps; synth measures while it speaks, --calibrate measures now"
         )
     else:
         spent = (
             f"{span(plan.seconds)}, without compilation: {plan.speed.factor:.2f} s for a second of "
             f"audio in {plan.speed.runs} run{'s' * (plan.speed.runs != 1)}"
         )
-    unknown = "not known: the programs are not compiled yet; warmup or --calibrate does it"
+    unknown = "unknown: the programs are not compiled yet; warmup and --calibrate compile them"
     return [
         f"device    {plan.device}, {plan.dtype}, batch {plan.batch}",
         f"segments  {plan.segments:,} with {plan.text_tokens:,} text tokens",
         f"audio     {span(plan.audio)}",
         f"time      {spent}",
         f"memory    {plan.speaking or unknown}",
-        *([f"          the prompt before that: {plan.analysis}"] if plan.analysis else []),
+        *([f"          for analysing the prompt first: {plan.analysis}"] if plan.analysis else []),
     ]
 
 

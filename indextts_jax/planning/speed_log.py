@@ -1,4 +1,4 @@
-"""How fast this device speaks, as measured while it spoke: kept in the cache folder.
+"""How fast this device speaks, measured while it speaks and stored in the cache directory.
 
 note(SpeedSetting.of(model, settings, device, segments=9), audio=12.3, compute=4.5)
 speed = known(SpeedSetting.of(model, settings, device, segments=200))
@@ -27,19 +27,19 @@ from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 from indextts_jax.voices.analysis import Voice
 
 FILE = "speeds.json"
-KEPT = 20  # measurements of a setting, the latest
-SHORTEST = 0.2  # seconds of audio that tell anything
+KEPT = 20  # latest measurements stored per setting
+SHORTEST = 0.2  # seconds of audio; shorter runs are too noisy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SpeedSetting:
-    """What the time depends on besides the text."""
+    """Everything that the speed depends on, except the text."""
 
     device: str
     machine: str
     config: str
     dtype: str
-    batch: int  # segments that were spoken at once
+    batch: int  # segments spoken at once
     beams: int
     steps: int
     guided: bool
@@ -48,7 +48,7 @@ class SpeedSetting:
     def of(
         cls, model: Model, settings: Settings, device: jax.Device, *, segments: int
     ) -> "SpeedSetting":
-        """That of a model and its settings on a device; few segments do not fill a batch."""
+        """The setting of a model on a device; fewer segments than the batch do not fill it."""
         here = environment(device)
         return cls(
             device=here.device,
@@ -72,7 +72,7 @@ class Measurement:
 
 
 class Speed(NamedTuple):
-    """What the measurements say: seconds of compute for a second of audio."""
+    """Statistics of the measurements: seconds of compute per second of audio."""
 
     factor: float  # the median
     least: float
@@ -86,7 +86,7 @@ def path() -> Path:
 
 
 def measurements() -> list[Measurement]:
-    """All that are kept; none where the file is missing or damaged."""
+    """All stored measurements; empty if the file is missing or damaged."""
     try:
         data = json.loads(path().read_text("utf-8"))
         return [from_data(Measurement, one) for one in data["measured"]]
@@ -95,7 +95,7 @@ def measurements() -> list[Measurement]:
 
 
 def note(setting: SpeedSetting, *, audio: float, compute: float) -> None:
-    """Keeps a measurement; one that says nothing, or cannot be written, is dropped."""
+    """Stores a measurement; one that is too short, or cannot be written, is dropped."""
     if audio < SHORTEST or compute <= 0:
         return
     before = measurements()
@@ -103,12 +103,12 @@ def note(setting: SpeedSetting, *, audio: float, compute: float) -> None:
     others = [one for one in before if one.setting != setting]
     now = Measurement(setting=setting, audio=round(audio, 3), compute=round(compute, 3))
     data = {"measured": [to_data(one) for one in [*others, *same, now]]}
-    with contextlib.suppress(OSError, RuntimeError):  # it is only needed for estimates
+    with contextlib.suppress(OSError, RuntimeError):  # only estimates need it
         atomic.write_whole(path(), json.dumps(data, indent=1).encode())
 
 
 def known(setting: SpeedSetting) -> Speed | None:
-    """The speed in a setting; none if it was never measured."""
+    """The speed in a setting; None if it was never measured."""
     factors = [one.compute / one.audio for one in measurements() if one.setting == setting]
     if not factors:
         return None
@@ -116,13 +116,13 @@ def known(setting: SpeedSetting) -> Speed | None:
 
 
 def note_speech(tts: IndexTTS, settings: Settings, speech: Speech, *, compiling: float) -> None:
-    """Keeps the speed of speech; `compiling` are the seconds of it until programs were ready."""
+    """Stores the speed of speech; `compiling` is the time in it spent on loading programs."""
     setting = SpeedSetting.of(tts.model, settings, tts.model.device, segments=len(speech.segments))
     note(setting, audio=speech.duration, compute=sum(speech.seconds.values()) - compiling)
 
 
 def measure(tts: IndexTTS, voice: Voice, texts: Sequence[str], settings: Settings) -> None:
-    """Speaks texts twice, as many at once as settings say, and keeps the time of the second."""
+    """Speaks texts twice, in the batches of `settings`, and stores the time of the second run."""
     requests = [Request(text=text, voice=voice, settings=settings) for text in texts]
     for _ in range(2):
         start = time.perf_counter()

@@ -1,11 +1,12 @@
-"""Compiles everything that a request may need, before the first one comes.
+"""Compiles everything that a request may need, before the first one.
 
     anna = tts.voice("anna.wav")
     warm_up(tts, anna)  # then no sentence compiles anything
     warm_up_prompts(tts)  # then no new prompt does
 
-Padded lengths make the programs few: these functions walk through all of them. Nothing is spoken:
-the stages are compiled, and give zeros. Only shapes of parameters are needed, so nothing is loaded.
+Padded lengths limit the number of programs; these functions go through all of them. It is a dry
+run: stages are compiled and return zeros. Only the shapes of parameters are needed, so nothing is
+loaded.
 """
 
 import functools
@@ -44,14 +45,14 @@ from indextts_jax.voices.analysis import (
 
 
 class Step(NamedTuple):
-    """A part of a warm-up."""
+    """A step of a warm-up: its description and its work."""
 
     what: str
     do: Callable[[], object]
 
 
 def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
-    """A number of codes for each way in which a segment's lengths may be padded."""
+    """One number of codes for each combination of padded lengths of a segment."""
     buckets = model.buckets
     first: dict[tuple[int, ...], int] = {}
     for count in range(1, max_codes_of(model, settings) + 1):
@@ -62,16 +63,16 @@ def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
 
 
 def spoken_frames(model: Model, count: int, settings: Settings) -> int:
-    """Frames of so many codes; for a duration, which depends on the text, those of speed 1."""
+    """Frames for a number of codes; for a duration, which depends on the text, those at speed 1."""
     timing = Timing(speed=settings.timing.speed)
     return frames_of([count], timing, 0, model.config)[0]
 
 
 def text_lengths(model: Model, settings: Settings) -> list[int]:
-    """A number of text tokens for each way in which a segment's text may be padded."""
+    """One number of text tokens for each padded length of a segment's text."""
     most = segment_limit(model, settings.segment_tokens)
-    rungs = {bucket(count, model.buckets.text) for count in range(1, most + 1)}
-    return sorted(min(rung, most) for rung in rungs)
+    sizes = {bucket(count, model.buckets.text) for count in range(1, most + 1)}
+    return sorted(min(size, most) for size in sizes)
 
 
 def warm_up(
@@ -83,9 +84,9 @@ def warm_up(
 ) -> None:
     """Compiles what `speak` may need with this voice and these settings, whatever the text.
 
-    Another voice of about the same length, another seed, temperature or emotion needs nothing
-    else; other beams, flow steps, batch, speed or `max_codes` do, and so do guidance 0, typical
-    sampling, and a duration that is asked for. `on_stage` is told what is being compiled.
+    Another voice of about the same length, another seed, temperature or emotion needs no further
+    compilation. Other beams, flow steps, batch, speed or `max_codes`, guidance 0, typical sampling
+    and a requested duration do. `on_stage` is called with a description of what is being compiled.
     """
     _go(tts.model, all_steps(dry_run_model(tts.model), voice, settings or Settings()), on_stage)
 
@@ -99,7 +100,7 @@ def _go(model: Model, steps: Sequence[Step], on_stage: StageCallback | None) -> 
 
 
 def all_steps(model: DryRunModel, voice: Voice, settings: Settings) -> list[Step]:
-    """What speaking may need: segments one by one, and several at once where settings say so."""
+    """Steps for speaking: segments one by one, and in batches if the settings say so."""
     steps = speech_steps(model, voice, settings)
     if settings.batch > 1:
         steps += batch_steps(model, voice, settings)
@@ -109,7 +110,7 @@ def all_steps(model: DryRunModel, voice: Voice, settings: Settings) -> list[Step
 def speech_steps(
     model: DryRunModel, voice: Voice, settings: Settings, *, largest: bool = False
 ) -> list[Step]:
-    """What speaking may need with this voice and these settings, or only what is largest of it."""
+    """Steps for speaking with this voice and these settings; with `largest` only the largest."""
     lengths = text_lengths(model, settings)[-1 if largest else 0 :]
     zeros = EmotionPrompt(voice.own)
     weights = (0.0,) * len(EMOTIONS)
@@ -134,7 +135,7 @@ def speech_steps(
 def sound_steps(
     model: DryRunModel, voice: Voice, settings: Settings, rows: Sequence[int], *, largest: bool
 ) -> list[Step]:
-    """What synthesizing so many rows at once may need, or only what is largest of it."""
+    """Steps for synthesizing these numbers of rows at once; with `largest` only the largest."""
     counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
     if largest:
         counts, lengths = [max_codes_of(model, settings)], lengths[-1:]
@@ -157,7 +158,7 @@ def sound_steps(
 
 
 def prompt_signals(model: Model) -> Iterator[tuple[Signals, np.ndarray]]:
-    """Silent signals of a speaker prompt, one for each way in which its lengths may be padded."""
+    """Silent speaker prompts, one for each combination of padded lengths."""
     cfg, buckets = model.config.mel, model.buckets
     longest = model.config.limits.prompt_seconds
     seen = set()
@@ -182,7 +183,7 @@ def prompt_signals(model: Model) -> Iterator[tuple[Signals, np.ndarray]]:
 
 
 def prompt_steps(model: DryRunModel) -> list[Step]:
-    """What analysing a prompt may need."""
+    """Steps for analysing a prompt."""
 
     def analyse(signals: Signals, emotion: np.ndarray) -> None:
         analyse_signals(model, signals, emotion)
@@ -197,12 +198,12 @@ def prompt_steps(model: DryRunModel) -> list[Step]:
 
 
 def warm_up_prompts(tts: IndexTTS, *, on_stage: StageCallback | None = None) -> None:
-    """Compiles what `voice` and `emotion` may need, whatever the length of the prompt."""
+    """Compiles what `voice` and `emotion` may need, for prompts of any length."""
     _go(tts.model, prompt_steps(dry_run_model(tts.model)), on_stage)
 
 
 def word_steps(model: DryRunModel) -> list[Step]:
-    """What reading emotion from words may need; nothing for a model that cannot."""
+    """Steps for reading emotion from text; empty for a model that cannot."""
     config = model.config.text_emotion
     if config is None:
         return []
@@ -212,10 +213,9 @@ def word_steps(model: DryRunModel) -> list[Step]:
         length = jnp.asarray(1, jnp.int32)
         stages.emotion_reply(model, jnp.zeros(size, jnp.int32), length)
 
-    sizes = sorted({min(rung, most) for rung in config.buckets})
+    sizes = sorted({min(size, most) for size in config.buckets})
     return [
-        Step(f"emotion from words of {size} tokens", functools.partial(read, size))
-        for size in sizes
+        Step(f"emotion from text of {size} tokens", functools.partial(read, size)) for size in sizes
     ]
 
 
@@ -223,12 +223,12 @@ def blank_voices(model: DryRunModel) -> list[Voice]:
     """A voice of zeros for each padded length of a speaker prompt."""
     cfg = model.config
     most = int(cfg.limits.prompt_seconds * cfg.mel.sample_rate) // cfg.mel.hop
-    rungs = sorted({bucket(frames, model.buckets.frames) for frames in range(1, most + 1)})
-    return [blank_voice(model, min(rung, most)) for rung in rungs]
+    sizes = sorted({bucket(frames, model.buckets.frames) for frames in range(1, most + 1)})
+    return [blank_voice(model, min(size, most)) for size in sizes]
 
 
 def blank_voice(model: DryRunModel, frames: int) -> Voice:
-    """A voice of zeros whose prompt has so many mel frames."""
+    """A voice of zeros whose prompt has this many mel frames."""
     cfg, size = model.config, bucket(frames, model.buckets.frames)
     codes = max(1, frames * cfg.mel.hop * cfg.codes_per_second // cfg.mel.sample_rate)
 
@@ -252,7 +252,7 @@ def blank_voice(model: DryRunModel, frames: int) -> Voice:
 def batch_steps(
     model: DryRunModel, voice: Voice, settings: Settings, *, largest: bool = False
 ) -> list[Step]:
-    """What speaking several segments at once may need with voices of this length."""
+    """Steps for speaking several segments at once, with voices of this length."""
     batch = settings.batch
     sizes = sorted({slot_count(waiting, batch) for waiting in range(1, batch + 1)})
     rows = sorted({row_count(waiting, batch) for waiting in range(1, batch + 1)})

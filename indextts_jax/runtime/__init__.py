@@ -1,1 +1,1 @@
-"""How networks run here: parameters on a device, compiled stages, kept executables."""
+"""How networks run: parameters on a device, compiled stages, stored executables."""

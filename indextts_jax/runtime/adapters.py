@@ -1,7 +1,7 @@
-"""Adapters at work: merged into the parameters of a component as it is loaded.
+"""Adapters, merged into the parameters of a component when it is loaded.
 
-A kernel W becomes W + strength * scale * down @ up, in float32, before it is cast to the dtype that
-is computed in; nothing is left of the adapter at run time. Strength 0 leaves W as it is.
+A kernel W becomes W + strength * scale * down @ up in float32, before it is cast to the compute
+dtype, so an adapter costs nothing at run time. Strength 0 leaves W unchanged.
 """
 
 import dataclasses
@@ -18,12 +18,12 @@ from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import Params, structure
 
-MOST = 10.0  # of a strength: past it there is no speech, and a typing error is likely
+MOST = 10.0  # largest strength: beyond it speech breaks down, and a typing error is likely
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AdapterUse:
-    """An adapter by its name and hash, and how strong it was."""
+    """The record of an adapter that was used: its name, hash and strength."""
 
     name: str
     digest: str  # SHA-256 of its arrays
@@ -32,7 +32,7 @@ class AdapterUse:
 
 @dataclasses.dataclass(frozen=True)
 class AppliedAdapter:
-    """An adapter and how strong it is: 1 as it was trained, 0 not at all."""
+    """An adapter and its strength: 1 as trained, 0 for no effect."""
 
     adapter: Adapter
     strength: float = 1.0
@@ -46,17 +46,18 @@ class AppliedAdapter:
 
     @property
     def use(self) -> AdapterUse:
-        """What is written down of it."""
+        """The record of it, for recipes."""
         adapter = self.adapter
         name = adapter.path.resolve().name
         return AdapterUse(name=name, digest=adapter.record.digest, strength=self.strength)
 
 
 def load_adapter(path: str | Path, strength: float = 1.0) -> AppliedAdapter:
-    """An adapter for `IndexTTS.load`: a folder made by `python -m indextts_jax.export`.
+    """An adapter for `IndexTTS.load`, from a directory made by `python -m indextts_jax.export`.
 
     Raises:
-        InputError: if the folder holds none, or one that is damaged; for a strength out of range.
+        InputError: if the directory holds no adapter, or a damaged one; for a strength out of
+        range.
     """
     return AppliedAdapter(read_adapter(path), strength)
 
@@ -65,7 +66,7 @@ def read_all(paths: Sequence[str | Path], strengths: Sequence[float]) -> list[Ap
     """Adapters with their strengths: one number for all, or one for each.
 
     Raises:
-        InputError: for an adapter that cannot be read, or another number of strengths.
+        InputError: for an adapter that cannot be read, or a wrong number of strengths.
     """
     if len(strengths) not in (1, len(paths)):
         raise InputError(
@@ -79,11 +80,11 @@ def read_all(paths: Sequence[str | Path], strengths: Sequence[float]) -> list[Ap
 
 
 def check(adapters: Iterable[AppliedAdapter], saved: Checkpoint) -> None:
-    """Makes sure that adapters were made for a checkpoint.
+    """Checks that adapters were made for a checkpoint.
 
     Raises:
-        InputError: naming what the adapter was made for, and what the checkpoint has; for a kernel
-            that the model does not have, or has in another shape.
+        InputError: naming the base of the adapter and that of the checkpoint; for a kernel that the
+            model does not have, or has in another shape.
     """
     held = {record.name: record.digest for record in saved.provenance.components}
     for applied in adapters:
@@ -91,8 +92,8 @@ def check(adapters: Iterable[AppliedAdapter], saved: Checkpoint) -> None:
         for base in adapter.record.base:
             if base.digest != held.get(base.name):
                 raise InputError(
-                    f"the adapter {adapter.path} was made for another base: expected the "
-                    f"{base.name} with the SHA-256 {base.digest[:12]}, {saved.path} has "
+                    f"the adapter {adapter.path} was made for another base: expected "
+                    f"{base.name} with SHA-256 {base.digest[:12]}, {saved.path} has "
                     f"{held.get(base.name, 'none')[:12]}"
                 )
         for name, tree in adapter.trees.items():
@@ -101,9 +102,9 @@ def check(adapters: Iterable[AppliedAdapter], saved: Checkpoint) -> None:
 
 
 def merge(name: str, params: Params, adapters: Iterable[AppliedAdapter]) -> Params:
-    """A component's parameters with its adapters in their kernels, which are then float32.
+    """A component's parameters with its adapters merged; changed kernels are float32.
 
-    The other arrays, and without adapters all, are those that were given.
+    All other arrays are returned as they are.
     """
     for applied in adapters:
         tree = applied.adapter.trees.get(name)
@@ -114,7 +115,7 @@ def merge(name: str, params: Params, adapters: Iterable[AppliedAdapter]) -> Para
 
 
 def _walk(tree: Mapping[Any, Any], params: Any, visit: Any, path: str) -> Any:
-    """`params` with `visit(kernel, change, path)` for each kernel that `tree` changes."""
+    """Replaces each kernel that `tree` changes by `visit(kernel, change, path)`."""
     if tree.keys() == {DOWN, UP}:
         return visit(params, tree, path)
     result = dict(params) if isinstance(params, Mapping) else {}

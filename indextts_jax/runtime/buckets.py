@@ -1,4 +1,4 @@
-"""Padded lengths: a short ladder of static shapes, so that a new sentence rarely compiles."""
+"""Buckets: a few padded lengths (static shapes), so that a new sentence rarely compiles."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ import numpy as np
 from indextts_jax.config import BucketConfig, ModelConfig, RunConfig
 
 
-def bucket(length: int, ladder: Sequence[int]) -> int:
-    """The smallest rung that holds `length`; past the last rung, its smallest multiple."""
-    for rung in ladder:
-        if length <= rung:
-            return rung
-    return -(-length // ladder[-1]) * ladder[-1]
+def bucket(length: int, sizes: Sequence[int]) -> int:
+    """The smallest bucket that holds `length`; beyond the last one, its smallest multiple."""
+    for size in sizes:
+        if length <= size:
+            return size
+    return -(-length // sizes[-1]) * sizes[-1]
 
 
 def flow_size(buckets: BucketConfig, span: int, frames: int) -> int:
-    """Frames that the flow runs on, for `span` of prompt and segment, of which `frames` are new."""
+    """Padded frames of the flow, for `span` frames of prompt and segment, `frames` of them new."""
     return max(bucket(span, buckets.spans or buckets.frames), bucket(frames, buckets.frames))
 
 
 def pad(array: Any, size: int, axis: int = 1) -> np.ndarray:
-    """The array with zeros after it, so that `axis` has `size` entries."""
+    """The array padded with zeros at the end, so that `axis` has `size` entries."""
     array = np.asarray(array)
     widths = [(0, 0)] * array.ndim
     widths[axis] = (0, size - array.shape[axis])

@@ -1,4 +1,4 @@
-"""Where compiled programs are kept between runs."""
+"""The directory where compiled programs are stored between runs."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ CACHE = "INDEXTTS_JAX_CACHE"
 
 
 def cache_directory() -> Path:
-    """The folder of compiled programs: INDEXTTS_JAX_CACHE, else in the user's cache folder."""
+    """The cache directory: INDEXTTS_JAX_CACHE, else one in the user's cache directory."""
     if chosen := os.environ.get(CACHE):
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
@@ -26,20 +26,20 @@ def cache_directory() -> Path:
 
 
 def enable_compilation_cache() -> Path | None:
-    """Keeps compiled programs between runs; none, with a warning, where nothing can be written."""
+    """Stores compiled programs between runs; warns and returns None if that is not possible."""
     try:
         folder = cache_directory() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home directory
         warnings.warn(
-            f"compiled programs are not kept, their folder cannot be written ({error}); "
-            f"set {CACHE} to another folder",
+            f"compiled programs are not stored: their directory cannot be written ({error}); "
+            f"set {CACHE} to another directory",
             stacklevel=2,
         )
         return None
-    # The stages' programs are kept by ourselves; JAX keeps the small ones between them.
+    # We store the programs of stages ourselves; JAX's own cache stores the small ones in between.
     jax.config.update("jax_compilation_cache_dir", str(folder / "small"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     executables.activate(folder)

@@ -1,4 +1,4 @@
-"""What compiled programs depend on besides the model: the machine, the versions, this program."""
+"""What compiled programs depend on, apart from the model: machine, versions, source code."""
 
 import dataclasses
 import functools
@@ -14,17 +14,17 @@ import jaxlib
 from indextts_jax.utils.hashing import digest
 from indextts_jax.utils.strict_data import to_data
 
-# The code that compiled programs are made of; a stage that lies elsewhere is not kept.
+# Packages whose code is compiled; programs of functions from elsewhere are not stored.
 FOLDERS = ("layers", "models", "sampling", "runtime")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """Where a compiled program runs: anywhere else it is made anew."""
+    """The environment of a compiled program; in any other it is compiled again."""
 
-    device: str  # its kind, for instance NVIDIA H200
-    platform: str  # cpu, gpu or tpu, with the version of the driver's side
-    machine: str  # of a CPU: architecture, model, and a hash of what it can do
+    device: str  # kind of device, for example NVIDIA H200
+    platform: str  # cpu, gpu or tpu, with the platform version
+    machine: str  # of a CPU: architecture, model, and a hash of its features
     jax: str
     jaxlib: str
     project: str  # version of this program
@@ -33,11 +33,11 @@ class Environment:
 
     @property
     def key(self) -> str:
-        """A short name for all of it."""
+        """A short hash of all fields."""
         return digest(to_data(self))[:16]
 
     def differences(self, other: "Environment") -> list[str]:
-        """In what `other` differs from this one, in words."""
+        """The fields in which `other` differs from this one, in words."""
         names = [field.name for field in dataclasses.fields(self)]
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
         return [
@@ -69,7 +69,7 @@ def _version() -> str:
 
 @functools.cache
 def source() -> str:
-    """A hash of the code that programs are made of."""
+    """A hash of the source code of compiled programs."""
     sums = hashlib.sha256()
     root = Path(__file__).parents[1]
     for path in sorted(path for name in FOLDERS for path in (root / name).rglob("*.py")):
@@ -80,8 +80,8 @@ def source() -> str:
 
 @functools.cache
 def _processor() -> str:
-    """What a program compiled for this processor relies on, as far as the system tells."""
-    name, can = platform.processor(), ""
+    """The processor's architecture, model and features, as far as the system reports them."""
+    name, features = platform.processor(), ""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -91,5 +91,5 @@ def _processor() -> str:
         if key.strip() == "model name":
             name = value.strip()
         elif key.strip() in ("flags", "Features"):
-            can = " ".join(sorted(value.split()))
-    return f"{platform.machine()} {name} {digest(can)[:8]}"
+            features = " ".join(sorted(value.split()))
+    return f"{platform.machine()} {name} {digest(features)[:8]}"

@@ -1,7 +1,7 @@
 """Compiled programs in one file, for machines of the same kind with the same versions.
 
-Programs are machine code. Nothing of a pack is run as it is taken in, and every program is compared
-with the hash that it carries; but what is kept is run later: take packs only from people you trust.
+Programs are machine code. Unpacking runs nothing and checks the hash in each program's header, but
+stored programs run later: unpack only files from people you trust.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _MOST = 1 << 31  # bytes of one file
 
 
 class Pack(NamedTuple):
-    """What went into a pack, or came out of it."""
+    """A pack that was written or read."""
 
     path: Path
     programs: int
@@ -43,10 +43,10 @@ class Pack(NamedTuple):
 
 
 def pack(kept: ExecutableStore, device: jax.Device, path: Path, config: str | None = None) -> Pack:
-    """Writes the programs for a device, of one configuration or of all; replaces what is there.
+    """Writes the programs for a device, of one configuration or of all; replaces an existing file.
 
     Raises:
-        InputError: if there are none, or the file cannot be written.
+        InputError: if there are no programs, or the file cannot be written.
     """
     here = environment(device)
     found = sorted((kept.folder / here.key).glob(f"{config or '*'}/*{ENDING}"))
@@ -75,13 +75,13 @@ def pack(kept: ExecutableStore, device: jax.Device, path: Path, config: str | No
 def unpack(
     kept: ExecutableStore, device: jax.Device, path: Path, config: str | None = None
 ) -> Pack:
-    """Takes the programs of a pack into the cache; nothing of them is run.
+    """Copies the programs of a pack into the cache, without running any.
 
     Raises:
         InputError: if the pack is damaged, or made for another device, versions or configuration.
     """
     here = environment(device)
-    no_pack = f"{path} is no pack of compiled programs"
+    no_pack = f"{path} is not a pack of compiled programs"
     try:
         with zipfile.ZipFile(path) as archive:
             wrong = [
@@ -91,12 +91,12 @@ def unpack(
             ]
             contents = {} if wrong else {name: archive.read(name) for name in archive.namelist()}
     except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, zlib.error) as error:
-        # RuntimeError is how zipfile refuses encryption, and compression that it does not know.
+        # zipfile raises RuntimeError for encryption, and for unknown compression.
         raise InputError(f"{no_pack}: {error}") from error
-    except OSError as error:  # of the file, or of a damaged offset before its beginning
+    except OSError as error:  # also for a damaged offset before the beginning of the file
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     if wrong:
-        raise InputError(f"{no_pack}: it holds {wrong[0]!r:.80}, which is no program's file")
+        raise InputError(f"{no_pack}: it holds {wrong[0]!r:.80}, which is not a program file")
     try:
         manifest = json.loads(contents.pop(MANIFEST))
         made_by = manifest["format"]
@@ -106,10 +106,12 @@ def unpack(
     if there is None:
         raise InputError(f"{no_pack}: it has format {made_by!r:.20}, expected {FORMAT}")
     if differ := here.differences(there):
-        raise InputError(f"{path} was made for another place: {'; '.join(differ)}")
+        raise InputError(f"{path} was made in another environment: {'; '.join(differ)}")
     programs = [name for name in contents if name.endswith(ENDING)]
     for name in programs:
-        head, _, body = contents[name].partition(b"\n")  # the first line has the hash of the rest
+        head, _, body = contents[name].partition(
+            b"\n"
+        )  # the header line holds the hash of the rest
         if f'"sha256": "{hashlib.sha256(body).hexdigest()}"'.encode() not in head:
             raise InputError(f"{path} is damaged: the SHA-256 of {name} is not the recorded one")
     configs = sorted({name.split("/")[1] for name in programs})

@@ -1,8 +1,8 @@
-"""Compiled programs kept between runs: they are loaded as they are, not traced or lowered again.
+"""A store of compiled programs: loaded from disk, they are not traced or lowered again.
 
-The commands activate a store in the cache folder (`cache_folder.enable_compilation_cache`);
-`Model.run_stage` then looks there first. A program's file is machine code: one that others made is
-to be trusted as a program is.
+The commands activate a store in the cache directory (`cache_folder.enable_compilation_cache`);
+`Model.run_stage` then looks there first. A program's file is machine code: load only files that you
+would trust as a program.
 """
 
 import contextlib
@@ -33,11 +33,11 @@ _NEVER = 1e9  # seconds
 
 
 class NotCompiled(LookupError):
-    """A program that is not in the store, where nothing may be compiled."""
+    """Raised when a compiled program is missing and compiling is disabled."""
 
 
 class Name(NamedTuple):
-    """Which program: a stage of a model."""
+    """The name of a program: a stage of a model."""
 
     config: str  # hash of the configuration
     component: str
@@ -47,7 +47,7 @@ class Name(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """Bytes of device memory, as the compiler tells them."""
+    """Bytes of device memory, as reported by the compiler."""
 
     arguments: int
     results: int
@@ -57,20 +57,20 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ExecutableRecord:
-    """What a program's file says about itself."""
+    """The header of a program's file."""
 
     format: int
     component: str
     function: str
     static: str
-    shapes: str  # of the arrays besides the parameters
+    shapes: str  # of the arrays, without the parameters
     seconds: float  # of tracing and compiling
     memory: Memory | None
     sha256: str  # of what follows
 
     @property
     def stage(self) -> str:
-        """For people."""
+        """The stage in human-readable form."""
         return f"{self.component} {self.function.rpartition('.')[2]}"
 
 
@@ -87,16 +87,16 @@ Notice = Callable[[Executable], None]
 
 
 class ExecutableStore:
-    """The programs of one folder; threads that ask for the same one at once get the same."""
+    """The programs in one directory; concurrent threads share each program."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.notice: Notice = lambda program: None
-        """Is told of each program as it becomes ready."""
+        """Called with each program as it becomes ready."""
         self.compiles = True
-        """Whether a program that is not there is made; else `NotCompiled` is raised."""
+        """Whether to compile missing programs; if not, `NotCompiled` is raised."""
         self.spent = 0.0
-        """Seconds until programs were ready, all together."""
+        """Total seconds spent on loading and compiling programs."""
         self._ready: dict[Hashable, Executable] = {}
         self._lock = threading.Lock()
         self._environments: dict[jax.Device, Environment] = {}
@@ -105,13 +105,13 @@ class ExecutableStore:
     def get(
         self, name: Name, stage: jax.stages.Wrapped, arguments: tuple[Any, ...], device: jax.Device
     ) -> Executable:
-        """The program of a stage for arguments (or their shapes) of these shapes."""
+        """The program of a stage for the shapes of these arguments (arrays or shapes)."""
         leaves, tree = jax.tree.flatten(arguments)
         kinds = tuple(map(_kind, leaves))
         place = (name, device, tree, kinds)
         program = self._ready.get(place)
         if program is None:
-            # One lock for all: XLA compiles on every core as it is.
+            # One lock for all programs: XLA already compiles on every core.
             with self._lock:
                 program = self._ready.get(place)
                 if program is None:
@@ -122,12 +122,12 @@ class ExecutableStore:
         return program
 
     def forget(self) -> None:
-        """Lets go of all programs; they stay in the folder."""
+        """Drops all programs from memory; they stay on disk."""
         with self._lock:
             self._ready.clear()
 
     def place(self, device: jax.Device, config: str) -> Path:
-        """The folder of a configuration's programs for a device."""
+        """The directory of a configuration's programs for a device."""
         if device not in self._environments:
             self._environments[device] = environment(device)
         return self.folder / self._environments[device].key / config
@@ -177,8 +177,8 @@ class ExecutableStore:
             call = serialize_executable.deserialize_and_load(
                 code, taken, given, backend=device.client, execution_devices=[device]
             )
-        except Exception as error:  # whatever XLA or pickle raise at what they cannot read
-            self._warn(f"{path} cannot be used and is made anew ({_line(error)})")
+        except Exception as error:  # XLA and pickle raise many types
+            self._warn(f"{path} cannot be loaded and is compiled again ({_line(error)})")
             return None
         return call, record
 
@@ -191,8 +191,8 @@ class ExecutableStore:
     ) -> ExecutableRecord:
         try:
             body = pickle.dumps(serialize_executable.serialize(compiled))
-        except Exception as error:  # a backend that cannot, or a program that holds constants
-            self._warn(f"{record.component} {record.function} is not kept ({_line(error)})")
+        except Exception as error:  # a backend without support, or a program that holds constants
+            self._warn(f"{record.component} {record.function} is not stored ({_line(error)})")
             return record
         record = dataclasses.replace(record, sha256=hashlib.sha256(body).hexdigest())
         head = json.dumps(to_data(record)).encode()
@@ -203,7 +203,7 @@ class ExecutableStore:
                 atomic.write_whole(description, text.encode())
             atomic.write_whole(path, b"\n".join([head, body]))
         except OSError as error:
-            self._warn(f"compiled programs are not kept: {path.parent}: {error.strerror}")
+            self._warn(f"compiled programs are not stored: {path.parent}: {error.strerror}")
         return record
 
     def _warn(self, message: str) -> None:
@@ -213,7 +213,7 @@ class ExecutableStore:
 
 
 def read_file(path: Path) -> tuple[ExecutableRecord, bytes]:
-    """A program's record and its content, seen to be undamaged; nothing of it is run.
+    """A program's header and content, after a check of its hash; nothing is run.
 
     Raises:
         ValueError: if it is damaged.
@@ -222,7 +222,7 @@ def read_file(path: Path) -> tuple[ExecutableRecord, bytes]:
     try:
         record = from_data(ExecutableRecord, json.loads(head))
     except (ConfigError, RecursionError, ValueError) as error:
-        raise ValueError("its head is damaged") from error
+        raise ValueError("its header is damaged") from error
     if record.format != _FORMAT:
         raise ValueError(f"it has format {record.format}, expected {_FORMAT}")
     if hashlib.sha256(body).hexdigest() != record.sha256:
@@ -231,22 +231,23 @@ def read_file(path: Path) -> tuple[ExecutableRecord, bytes]:
 
 
 def memory_of(compiled: jax.stages.Compiled) -> Memory | None:
-    """What the compiler says of a program's memory; none where it says nothing."""
-    told = compiled.memory_analysis()
-    if told is None:
+    """The compiler's memory analysis of a program; None if the backend has none."""
+    analysis = compiled.memory_analysis()
+    if analysis is None:
         return None
     return Memory(
-        arguments=told.argument_size_in_bytes,
-        results=told.output_size_in_bytes - told.alias_size_in_bytes,
-        scratch=told.temp_size_in_bytes,
-        code=told.generated_code_size_in_bytes,
+        arguments=analysis.argument_size_in_bytes,
+        results=analysis.output_size_in_bytes - analysis.alias_size_in_bytes,
+        scratch=analysis.temp_size_in_bytes,
+        code=analysis.generated_code_size_in_bytes,
     )
 
 
 def _compile(stage: jax.stages.Wrapped, arguments: tuple[Any, ...]) -> jax.stages.Compiled:
-    # XLA for CPU writes programs without their code where they came from JAX's own cache (jaxlib
-    # 0.10.2: `Function ... not found` when run). So these are never written there, and not found
-    # where the same program was compiled without a store: their keys have metadata besides.
+    # On CPU, an executable that JAX loaded from its own cache is serialized without its code
+    # (jaxlib 0.10.2: `Function ... not found` when it runs). So JAX must not cache our programs
+    # (the minimum compile time), nor find them if they were compiled without a store (metadata in
+    # the cache key).
     apart = {
         "jax_persistent_cache_min_compile_time_secs": _NEVER,
         "jax_compilation_cache_include_metadata_in_key": True,
@@ -273,7 +274,7 @@ _active: ExecutableStore | None = None
 
 
 def activate(folder: Path | None) -> ExecutableStore | None:
-    """Keeps programs, and facts of them, in a folder from now on; none: as JAX does by itself."""
+    """Stores programs, and facts about them, in a directory from now on; None: use JAX alone."""
     global _active
     _active = None if folder is None else ExecutableStore(folder)
     disk_cache.keep_in(folder, f"{source()} flax {importlib.metadata.version('flax')}")
@@ -281,18 +282,18 @@ def activate(folder: Path | None) -> ExecutableStore | None:
 
 
 def active() -> ExecutableStore | None:
-    """The store that is in use."""
+    """The active store."""
     return _active
 
 
 def seconds_spent() -> float:
-    """Seconds so far until programs were ready, all together."""
+    """Total seconds spent so far on loading and compiling programs."""
     return _active.spent if _active is not None else 0.0
 
 
 @contextlib.contextmanager
 def compiling(allowed: bool) -> Iterator[None]:
-    """Where it is not allowed, a program that the store lacks raises `NotCompiled`."""
+    """Within this context, unless `allowed`, a missing program raises `NotCompiled`."""
     store = _active
     before = store.compiles if store is not None else True
     try:
@@ -305,12 +306,12 @@ def compiling(allowed: bool) -> Iterator[None]:
 
 
 def single_device(arguments: Any) -> jax.Device | None:
-    """The device that all arrays lie on, or may be put on; none if they lie on several."""
+    """The one device that holds all arrays, or may hold them; None if there are several."""
     found = None
     for leaf in jax.tree.leaves(arguments):
         sharding = getattr(leaf, "sharding", None)
         if sharding is None:
-            continue  # of NumPy
+            continue  # a NumPy array
         if sharding.num_devices > 1:
             return None
         if found is None or getattr(leaf, "committed", True):

@@ -1,4 +1,4 @@
-"""What lies within the stages, compiled for validation alone."""
+"""Intermediate results of the stages, compiled for validation only."""
 
 from jaxtyping import Array, Bool, Float, Float32, Int
 
@@ -11,7 +11,7 @@ from indextts_jax.sampling.generate import replay
 def hidden_states(
     model: Model, features: Float[AnyArray, "b t c"], mask: Bool[AnyArray, "b t"]
 ) -> Float[Array, "states b t d"]:
-    """The states of the semantic encoder before its first layer and after each."""
+    """The hidden states of the semantic encoder before its first layer and after each layer."""
     return model.run_stage("semantic_encoder", "hidden_states", features, mask)
 
 
@@ -25,33 +25,33 @@ def encode_semantic(
 def style_head(
     model: Model, banks: Float[AnyArray, "b t m"], lengths: Int[AnyArray, " b"]
 ) -> Float[Array, "b t c"]:
-    """What the two-dimensional head of the style encoder gives."""
+    """The output of the two-dimensional head of the style encoder."""
     return model.run_stage("style_encoder", "head", banks, lengths)
 
 
 def encode_speaker(
     model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
 ) -> tuple[Float[Array, "b u c"], Bool[Array, "b u"]]:
-    """Frames of the speaker conformer, and the mask of those that count."""
+    """Frames of the speaker conformer, and the mask of the valid ones."""
     return model.run_stage("conditioning", "encode_speaker", semantic, lengths)
 
 
 def encode_emotion(
     model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
 ) -> tuple[Float[Array, "b u c"], Bool[Array, "b u"]]:
-    """Frames of the emotion conformer, and the mask of those that count."""
+    """Frames of the emotion conformer, and the mask of the valid ones."""
     return model.run_stage("conditioning", "encode_emotion", semantic, lengths)
 
 
 def emotion_summary(
     model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
 ) -> Float[Array, "b c"]:
-    """The one latent of the emotion perceiver."""
+    """The single latent of the emotion perceiver."""
     return model.run_stage("conditioning", "emotion_summary", semantic, lengths)
 
 
 def prototype_rows(model: Model, style: Float[AnyArray, "b s"]) -> Int[Array, "b g"]:
-    """In each emotion, the stored voice nearest to a style vector."""
+    """For each emotion, the row of the stored voice nearest to a style vector."""
     return model.run_stage("emotion_prototypes", "rows", style)
 
 
@@ -65,7 +65,7 @@ def conditioning_rows(
 def without_special(
     model: Model, text: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]
 ) -> tuple[Int[Array, "b t"], Int[Array, " b"]]:
-    """The text tokens that are neither start nor stop, moved together, and their numbers."""
+    """The text tokens without start and stop, moved together, and their counts."""
     return model.run_stage("gpt", "without_special", text, lengths)
 
 
@@ -76,7 +76,7 @@ def prefix(
     text: Int[AnyArray, "b t"],
     text_lengths: Int[AnyArray, " b"],
 ) -> tuple[Float32[Array, "b p w"], Int[Array, " b"]]:
-    """Conditioning and text as the GPT reads them, and how many rows count."""
+    """The GPT's input before the codes (conditioning and text), and the number of valid rows."""
     return model.run_stage("gpt", "prefix", latents, emotion, text, text_lengths)
 
 
@@ -88,7 +88,7 @@ def replay_logits(
     text_lengths: Int[AnyArray, " b"],
     codes: Int[AnyArray, "b s"],
 ) -> Float32[Array, "b s v"]:
-    """The logits of each code, when the codes are given beforehand."""
+    """The logits at each code, with given codes (teacher forcing)."""
     return model.run_stage("gpt", replay, latents, emotion, text, text_lengths, codes)
 
 
@@ -101,7 +101,7 @@ def velocity(
     condition: Float[AnyArray, "b f c"],
     lengths: Int[AnyArray, " b"],
 ) -> Float[Array, "b f m"]:
-    """The velocity of the flow's state `x` at a time for each row."""
+    """The velocity of the flow's state `x`, at one time per row."""
     return model.run_stage("dit", "velocity", x, prompt, times, style, condition, lengths)
 
 

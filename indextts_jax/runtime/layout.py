@@ -1,6 +1,7 @@
-"""Device layout: parameters in the form in which a device reads them fastest.
+"""Device layout: parameters in the layout that a device reads fastest.
 
-Networks take either form. What runs once for a prompt or a segment stays as it is stored.
+Networks accept both the stored layout and this one. Only the GPT and the DiT are converted: the
+other components run once per prompt or segment.
 """
 
 import jax
@@ -13,9 +14,9 @@ from indextts_jax.models.components import Params
 def to_device_layout(
     name: str, params: Params, platform: str, *, eight_bits: bool = False
 ) -> Params:
-    """A component's parameters in the layout for a platform; those given are consumed on the way.
+    """A component's parameters in the layout for a platform; `params` is modified.
 
-    `eight_bits` rounds kernels of the GPT's layers; no other component has that form.
+    `eight_bits` quantises the kernels of the GPT's layers; no other component supports it.
     """
     if name == "gpt":
         return _gpt(params, platform, eight_bits)
@@ -23,9 +24,11 @@ def to_device_layout(
 
 
 def _gpt(params: Params, platform: str, eight_bits: bool) -> Params:
-    """Unstacked layers; on a CPU, kernels with a row for each output.
+    """Unstacks the layers; on a CPU also transposes kernels to one contiguous row per output.
 
-    The head is never rounded to 8 bits: which code is drawn depends on small differences there.
+    Unstacked, because XLA copies a slice of a stacked array on every use (see `layers.stack`), that
+    is, in every decoding step. The head is never quantised: small differences there change which
+    code is sampled.
     """
 
     def place(name: str, layer: jax.Array) -> jax.Array | Streamed | Quantized:
@@ -41,10 +44,10 @@ def _gpt(params: Params, platform: str, eight_bits: bool) -> Params:
 
 
 def _dit(params: Params) -> Params:
-    """Unstacked layers."""
+    """Unstacks the layers."""
     stacks = [params[name] for name in ("blocks", "skips") if name in params]
     layers = params["wavenet"].get("layers", {})
-    if "conv" in layers:  # else its layers differ, and are stored one by one
+    if "conv" in layers:  # otherwise the layers differ in shape and are stored one by one
         stacks.append(layers)
     for stack in stacks:
         unstack(stack)

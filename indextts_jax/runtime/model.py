@@ -40,9 +40,9 @@ def compiled(
 ) -> jax.stages.Wrapped:
     """One stage as a jitted function of parameters and arrays.
 
-    `function` is a method of the component by name, or a function of the bound module (a loop);
-    keywords are static. Products of float32 numbers are exact, on every device. Threads that ask
-    for the same stage at once get the same function, so that it is compiled once.
+    `function` is the name of a method of the component, or a function of the bound module (a loop);
+    keywords are static. float32 products have full precision on every device (no TF32). Concurrent
+    threads get the same function, so that it is compiled once.
     """
     with _building:
         return _jitted(config, component, function, fused_attention, **static)
@@ -65,25 +65,25 @@ def _jitted(
         with jax.default_matmul_precision("highest"):
             return call(*leading, *arrays, **static)
 
-    given_away = getattr(function, "donated", ())  # arrays that the result takes the place of
-    return jax.jit(run, donate_argnums=tuple(1 + number for number in given_away))
+    donated = getattr(function, "donated", ())  # arrays whose buffers the result reuses
+    return jax.jit(run, donate_argnums=tuple(1 + number for number in donated))
 
 
 def program_name(
     model: "Model", component: str, function: str | Callable[..., Any], static: Mapping[str, Any]
 ) -> executables.Name | None:
-    """What a stage's programs are called in the cache; none for a function without a name."""
+    """The name of a stage's programs in the cache; None for a function without a stable name."""
     called = function if isinstance(function, str) else _qualified(function)
     settings = repr(sorted(static.items()))
     if called is None or " at 0x" in settings:
         return None
-    if component in OPTIONAL:  # `config_key` says nothing of it
+    if component in OPTIONAL:  # `config_key` leaves it out
         settings += f" {digest(to_data(getattr(model.config, component)))[:16]}"
     return executables.Name(config_key(model.config, model.run), component, called, settings)
 
 
 def _qualified(function: Callable[..., Any]) -> str | None:
-    """Its name, if it is code that the cache knows."""
+    """The qualified name of a function whose source is part of the environment, else None."""
     name, module = getattr(function, "__qualname__", "<"), getattr(function, "__module__", "")
     known = [f"indextts_jax.{part}" for part in FOLDERS]
     if "<" in name or not any(module == part or module.startswith(f"{part}.") for part in known):
@@ -93,9 +93,10 @@ def _qualified(function: Callable[..., Any]) -> str | None:
 
 @functools.cache
 def config_key(config: ModelConfig, run: RunConfig) -> str:
-    """A hash of what programs depend on besides the shapes and dtypes of their arrays.
+    """A hash of what programs depend on, apart from the shapes and dtypes of their arrays.
 
-    Optional components are left out: a checkpoint that gets one later keeps its programs.
+    Optional components are left out, so that adding one to a checkpoint does not invalidate
+    programs.
     """
     without: dict[str, Any] = dict.fromkeys(OPTIONAL)
     return digest([to_data(dataclasses.replace(config, **without)), run.fused_attention])[:16]
@@ -103,18 +104,18 @@ def config_key(config: ModelConfig, run: RunConfig) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Parameters by component, in their compute dtypes, and what is needed to run them.
+    """Parameters by component, in their compute dtypes, and everything needed to run them.
 
-    Nothing in it changes between calls, so threads may share it.
+    Calls do not change it, so threads may share it.
     """
 
     config: ModelConfig
-    params: Mapping[str, Any]  # of Params; a check of the values at run time would load them
+    params: Mapping[str, Any]  # to Params; typed Any, as a run-time type check would load them
     tokenizer: Tokenizer
-    provenance: Provenance | None = None  # of the checkpoint that it came from
+    provenance: Provenance | None = None  # of its checkpoint
     run: RunConfig = dataclasses.field(default_factory=RunConfig)
-    adapters: tuple[AdapterUse, ...] = ()  # that were merged into the parameters
-    settings: bytes | None = None  # YAML: what to speak with unless others are given
+    adapters: tuple[AdapterUse, ...] = ()  # merged into the parameters
+    settings: bytes | None = None  # YAML: default settings
 
     @property
     def buckets(self) -> BucketConfig:
@@ -123,10 +124,10 @@ class Model:
 
     @property
     def device(self) -> jax.Device:
-        """Where the parameters lie."""
+        """The device that holds the parameters."""
         device = getattr(
             self.params, "device", None
-        )  # of `Parameters`: nothing is loaded to know it
+        )  # `Parameters` knows it without loading anything
         if device is not None:
             return device
         (device, *_) = jax.tree.leaves(dict(self.params))[0].devices()
@@ -135,7 +136,7 @@ class Model:
     def run_stage(
         self, component: str, function: str | Callable[..., Any], *arrays: Any, **static: Any
     ) -> Any:
-        """The result of one compiled stage, for the typed functions of `stages` alone."""
+        """Runs one compiled stage; only the typed functions of `stages` should call this."""
         stage = self.stage(component, function, **static)
         arguments = (self.params[component], *arrays)
         if (kept := executables.active()) is not None:
@@ -146,7 +147,7 @@ class Model:
         return stage(*arguments)
 
     def verify(self, names: Iterable[str]) -> None:
-        """Makes sure that components that may be loaded later are undamaged.
+        """Checks the files of components that may be loaded later.
 
         Raises:
             CheckpointMismatch: naming every file that is missing or damaged.
@@ -155,14 +156,14 @@ class Model:
             self.params.verify(names)
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Loads components now, rather than as they are first used."""
+        """Loads components now, rather than on first use."""
         for name in names:
             self.params[name]
 
     def release(self, names: Iterable[str]) -> None:
-        """Forgets the parameters of components; where they are used again, they are loaded again.
+        """Frees the parameters of components; they are loaded again on next use.
 
-        Only of a model that was loaded from a checkpoint.
+        No effect unless the model was loaded from a checkpoint.
         """
         if isinstance(self.params, Parameters):
             self.params.release(names)
@@ -194,11 +195,11 @@ def load_model(
 ) -> Model:
     """The model of an imported checkpoint, on the default device, with adapters if there are any.
 
-    A `lazy` model loads each component as it is first used.
+    A `lazy` model loads each component on first use.
 
     Raises:
         InputError: if the checkpoint is missing, damaged, or does not fit its configuration; if the
-            device has no fused attention; for an adapter that was made for another checkpoint.
+            device does not support fused attention; for an adapter of another checkpoint.
     """
     saved, run = reading.open_checkpoint(path), run or RunConfig()
     if run.fused_attention:
@@ -208,11 +209,11 @@ def load_model(
     if saved.provenance.ignored:
         passed_over = ", ".join(saved.provenance.ignored)
         warnings.warn(f"{path} was imported with --ignore {passed_over}", stacklevel=2)
-    saved.require(names)  # of all, before the first is read
+    saved.require(names)  # check all before loading the first
     adapting.check(adapters, saved)
     params = Parameters(saved, run, names, adapters=adapters)
     if not lazy:
-        for name in names:  # one after the other: stored and cast arrays lie in memory together
+        for name in names:  # one by one: while loading, stored and cast arrays are both in memory
             params[name]
     uses = tuple(applied.use for applied in adapters)
     tokenizer = Tokenizer(saved.tokenizer)

@@ -1,4 +1,4 @@
-"""Parameters by component, loaded from a checkpoint as they are first used."""
+"""Parameters by component, loaded from a checkpoint on first use."""
 
 import functools
 import threading
@@ -16,11 +16,11 @@ from indextts_jax.runtime.precision import place_params
 
 
 class Parameters(Mapping[str, Params]):
-    """The components of a checkpoint as they are computed with; each is loaded as it is used.
+    """The components of a checkpoint in compute dtype and device layout, each loaded on first use.
 
-    Where `room` (bytes) is short, those used least recently are forgotten. `on_load` gets each
-    name. `adapters` are merged into what is loaded; they must fit (see `adapters.check`). Threads
-    may share it.
+    With a limit `room` (bytes), the least recently used are freed before another is loaded.
+    `on_load` is called with each name. `adapters` are merged in; they must fit (see
+    `adapters.check`). Threads may share it.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class Parameters(Mapping[str, Params]):
     ):
         self._saved, self._run, self._names = saved, run, tuple(names)
         self._room, self._on_load, self._adapters = room, on_load, tuple(adapters)
-        self._held: dict[str, Params] = {}  # the one used last is the last
+        self._held: dict[str, Params] = {}  # in order of last use
         self.verified: set[str] = set()
-        """Those whose files were compared with their hashes."""
+        """Components whose files were compared with their hashes."""
         self._lock = threading.Lock()
         (self.device,) = jnp.zeros(()).devices()  # the default one, which a context may set
-        """Where they are loaded to."""
+        """The device to load to."""
 
     def __getitem__(self, name: str) -> Params:
         if name not in self._names:
             raise KeyError(name)
-        with self._lock:  # threads wait for the one that loads
+        with self._lock:  # one thread loads, others wait
             params = self._held.pop(name, None)
             if params is None:
                 while self._held and self._room is not None and self._size() > self._room:
@@ -91,18 +91,18 @@ class Parameters(Mapping[str, Params]):
 
     @functools.cached_property
     def shapes(self) -> "Shapes":
-        """The same without loading anything."""
+        """The shapes of all components, without loading any."""
         return Shapes(self)
 
     def release(self, names: Iterable[str]) -> None:
-        """Forgets components: their memory is free when nothing else holds them."""
+        """Drops components; their memory is freed once nothing else refers to them."""
         with self._lock:
             for name in names:
                 self._held.pop(name, None)
 
 
 class Shapes(Mapping[str, Params]):
-    """Parameters as far as they are in memory, and the shapes of the others."""
+    """Parameters of components in memory, and only the shapes of the others."""
 
     def __init__(self, params: Parameters):
         self._params, self.device = params, params.device

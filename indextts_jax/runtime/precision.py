@@ -1,4 +1,4 @@
-"""Compute dtypes and kernels: what a component is computed with."""
+"""Compute dtypes, and the check for fused attention kernels."""
 
 import jax
 
@@ -17,10 +17,10 @@ def cast(name: str, params: Params, config: ModelConfig, dtype: str) -> Params:
 
 
 def check_kernels(config: ModelConfig, device: jax.Device) -> None:
-    """Makes sure that attention of decoding and flow can run in kernels on a device.
+    """Checks that a device can run fused attention in decoding and in the flow.
 
     Raises:
-        InputError: for a device or a head width that there is no kernel for.
+        InputError: for a device or a head width without a kernel.
     """
     if (lack := devices.lacks_kernels(device)) is not None:
         raise InputError(f"fused attention needs {lack}")
@@ -40,15 +40,17 @@ def place_params(
     run: RunConfig,
     device: jax.Device | None = None,
 ) -> Params:
-    """A component's parameters as they are computed with; `params` is emptied on the way.
+    """A component's parameters in compute dtype and device layout; `params` is emptied.
 
-    The device is the one that they lie on, which shapes alone do not tell.
+    `device` is the one that holds them; it must be given if `params` are only shapes.
     """
     if device is None:
         (device, *_) = jax.tree.leaves(params)[0].devices()
     dtype = run.compute_dtype(name)
     if eight := dtype == INT8:
-        dtype = "float32" if device.platform == "cpu" else "bfloat16"  # of all but the kernels
+        dtype = (
+            "float32" if device.platform == "cpu" else "bfloat16"
+        )  # for everything except the kernels
     wanted = cast(name, params, config, dtype)
-    params.clear()  # no array is held in two layouts at once
+    params.clear()  # drops the stored arrays, so that none is held in two layouts at once
     return to_device_layout(name, wanted, device.platform, eight_bits=eight)

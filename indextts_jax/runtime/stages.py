@@ -1,7 +1,7 @@
-"""Every compiled stage as one typed function of a model and arrays.
+"""Every compiled stage as a typed function of a model and arrays.
 
-Arrays are padded to buckets by the caller; each stage compiles once for each padded shape. What
-only validation looks at is in `inner_stages`.
+The caller pads arrays to buckets; each stage is compiled once per padded shape. Intermediate
+results for validation are in `inner_stages`.
 """
 
 from typing import Any
@@ -36,19 +36,19 @@ def semantic_features(
 def quantize(
     model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
 ) -> tuple[Int[Array, "b t"], Float[Array, "b t d"]]:
-    """Codes of semantic features, and the features that stand for them."""
+    """Codes of semantic features, and the codes' features."""
     return model.run_stage("semantic_codec", "quantize", semantic, lengths)
 
 
 def embed_codes(model: Model, codes: Int[AnyArray, "b s"]) -> Float[Array, "b s d"]:
-    """The features that stand for codes."""
+    """The features of codes."""
     return model.run_stage("semantic_codec", "vq2emb", codes)
 
 
 def spell(
     model: Model, embedded: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
 ) -> Float[Array, "b t v"]:
-    """Logits of the letters that codes voice, from the features that stand for them."""
+    """Logits of the letters spoken at each code, from the codes' features."""
     return model.run_stage("ctc_head", "spell", embedded, lengths)
 
 
@@ -76,14 +76,14 @@ def emotion_vector(
 def nearest_prototypes(
     model: Model, style: Float[AnyArray, "b s"], weights: Float[AnyArray, "b g"]
 ) -> Float[Array, "b w"]:
-    """The weighted sum of the stored emotion vectors that suit a style vector."""
+    """The weighted sum of the stored emotion vectors nearest to a style vector."""
     return model.run_stage("emotion_prototypes", "__call__", style, weights)
 
 
 def mix_prototypes(
     model: Model, weights: Float[AnyArray, "b g"], rows: Int[AnyArray, "b g"]
 ) -> Float[Array, "b w"]:
-    """The weighted sum of given stored emotion vectors, one an emotion."""
+    """The weighted sum of the given stored emotion vectors, one per emotion."""
     return model.run_stage("emotion_prototypes", "mix", weights, rows)
 
 
@@ -103,7 +103,7 @@ def search_codes(
     *,
     strategy: Strategy,
 ) -> Generated:
-    """The codes of each row, in one program; see `generate`."""
+    """The codes of each row, in one compiled program; see `generate`."""
     arrays = (latents, emotion, text, text_lengths, source, numbers)
     return model.run_stage("gpt", generate, *arrays, strategy=strategy)
 
@@ -111,7 +111,7 @@ def search_codes(
 def empty_slots(
     model: Model, numbers: Numbers, *, slots: int, text_size: int, window: int, strategy: Strategy
 ) -> Slots:
-    """Slots for requests that decode side by side; see `sampling.slots`."""
+    """Slots for decoding in parallel; see `sampling.slots`."""
     return model.run_stage(
         "gpt",
         slot_loop.empty,
@@ -137,25 +137,27 @@ def fill_slots(
     strategy: Strategy,
     mesh: Mesh | None = None,
 ) -> Slots:
-    """The slots with new requests at these places; `state` is given away."""
+    """The slots with new requests at these places; `state` is donated."""
     arrays = (state, places, latents, emotion, text, text_lengths, keys, numbers)
-    return model.run_stage("gpt", slot_loop.insert, *arrays, strategy=strategy, **_spread(mesh))
+    return model.run_stage(
+        "gpt", slot_loop.insert, *arrays, strategy=strategy, **_mesh_option(mesh)
+    )
 
 
 def run_slots(
     model: Model, state: Slots, *, strategy: Strategy, mesh: Mesh | None = None
 ) -> tuple[Slots, Stop]:
-    """The slots after steps until some are complete or full; `state` is given away."""
-    return model.run_stage("gpt", slot_loop.run, state, strategy=strategy, **_spread(mesh))
+    """Decodes until some slot is complete or the cache is full; `state` is donated."""
+    return model.run_stage("gpt", slot_loop.run, state, strategy=strategy, **_mesh_option(mesh))
 
 
 def resize_slots(model: Model, cache: CodeCache, *, window: int) -> CodeCache:
-    """The cache of the slots with room for so many codes."""
+    """The cache of the slots with capacity for `window` codes."""
     return model.run_stage("gpt", slot_loop.resize, cache, window=window)
 
 
-def _spread(mesh: Mesh | None) -> dict[str, Mesh]:
-    # Left out on one device, where the compiled program has no such argument.
+def _mesh_option(mesh: Mesh | None) -> dict[str, Mesh]:
+    # Omitted on one device, so that the names of stored programs do not change.
     return {} if mesh is None else {"mesh": mesh}
 
 
@@ -176,12 +178,12 @@ def code_latents(
 def code_sequence(
     model: Model, codes: Int[AnyArray, "b s"], latents: Float[AnyArray, "b s w"]
 ) -> Float[Array, "b s d"]:
-    """What the length regulator stretches: the codes' features and the projected latents."""
+    """The input of the length regulator: the codes' features plus the projected latents."""
     return embed_codes(model, codes) + project_latents(model, latents)
 
 
 def project_latents(model: Model, latents: Float[AnyArray, "b s w"]) -> Float[Array, "b s d"]:
-    """Latents in the width of the semantic features."""
+    """Latents, projected to the width of the semantic features."""
     return model.run_stage("length_regulator", "project", latents)
 
 
@@ -193,7 +195,7 @@ def regulate(
     *,
     size: int,
 ) -> Float[Array, "b {size} c"]:
-    """A sequence at code rate as the condition of so many frames in each row, padded to `size`."""
+    """A sequence at code rate, stretched to `frames` frames per row and padded to `size`."""
     arrays = (sequence, lengths, frames)
     return model.run_stage("length_regulator", "__call__", *arrays, size=size)
 
@@ -211,8 +213,8 @@ def guided_mel(
     steps: int,
     guidance: float,
 ) -> Float[Array, "b t m"]:
-    """The mel of the target out of the flow; another guidance above 0 compiles nothing."""
-    # Prompts as long as the noise: then the large program does not depend on their own padding.
+    """The mel of the target by the flow; changing a guidance above 0 does not recompile."""
+    # Pad prompts to the length of the noise, so that the flow's program does not depend on theirs.
     prompts = (_widened(a, noise.shape[1]) for a in (prompt_mel, prompt_condition))
     arrays = map(jnp.asarray, (noise, *prompts, prompt_lengths, condition, lengths, style))
     if guidance > 0:
@@ -222,12 +224,12 @@ def guided_mel(
 
 
 def _widened(array: Float[AnyArray, "b p c"], size: int) -> Float[Array, "b f c"]:
-    """The array with zeros up to so many frames, or as it is if it has more."""
+    """The array padded with zeros to `size` frames; unchanged if it is longer."""
     return jnp.pad(jnp.asarray(array), ((0, 0), (0, max(0, size - array.shape[1])), (0, 0)))
 
 
 def guided_flow(dit: DiT, guidance: Float[Array, ""], *arrays: Any, steps: int) -> jax.Array:
-    """`continue_mel` with the guidance as an array: another value compiles nothing."""
+    """`continue_mel` with the guidance as an array, so that another value does not recompile."""
     return continue_mel(dit, *arrays, steps=steps, guidance=guidance)
 
 

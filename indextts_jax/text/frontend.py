@@ -1,4 +1,4 @@
-"""From a text to segments of text tokens, each with the silence that follows: all that is read."""
+"""From a text to segments of text tokens, each with the silence that follows it."""
 
 import dataclasses
 import math
@@ -17,20 +17,20 @@ from indextts_jax.text.segments import WORD, split_segments
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.text.unknown import Unknown, find_unknown
 
-_SHORT = 16  # pieces: a text this short gets a full stop, without which the model may not stop
+_SHORT = 16  # pieces; without a full stop after a text this short, the model may not stop
 _ENDED = re.compile(r"""[.!?…,]['"]*\s*$""")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """How a text is read and cut."""
+    """How a text is normalised and cut into segments."""
 
-    compat: bool = False  # as the PyTorch reference does, faults included
+    compat: bool = False  # as the PyTorch reference does, errors included
     segment_tokens: int = 120  # at most
-    quick_tokens: int = 0  # segments that begin before as many hold half
+    quick_tokens: int = 0  # segments that begin before this many tokens are half as long
     pause: float = 0.2  # seconds of silence between segments
     glossary: Glossary | None = None
-    strict: bool = False  # refuse what the tokenizer does not know
+    strict: bool = False  # reject pieces that the tokenizer does not know
 
     def __post_init__(self) -> None:
         if self.segment_tokens < 1:
@@ -47,7 +47,7 @@ class TextSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Spoken:
-    """One segment."""
+    """One segment of a script."""
 
     ids: tuple[int, ...]
     pieces: tuple[str, ...]
@@ -55,16 +55,16 @@ class Spoken:
 
     @property
     def text(self) -> str:
-        """What is said, in the tokenizer's words."""
+        """The text that the pieces spell."""
         return "".join(self.pieces).replace(WORD, " ").strip()
 
     @property
     def duration(self) -> Duration:
-        """The seconds that it may take."""
+        """The estimated duration."""
         return duration(self.text)
 
     def most_codes(self, codes_per_second: int) -> int:
-        """Codes past which it surely runs away: three times the slowest speaker's, and 3 s."""
+        """Codes that only a runaway exceeds: three times a slow speaker's time, plus 3 s."""
         return math.ceil(codes_per_second * (3 * self.duration.most + 3))
 
 
@@ -76,11 +76,11 @@ class Script:
     segments: tuple[Spoken, ...]
     lead: float  # seconds of silence before the first segment
     unknown: tuple[Unknown, ...]
-    warnings: tuple[str, ...]  # one line each; the unknown is not among them
+    warnings: tuple[str, ...]  # one line each, without the unknown pieces
 
     @property
     def known(self) -> bool:
-        """Whether the tokenizer knows anything of what is to be said."""
+        """Whether the tokenizer knows at least one piece that can be spoken."""
         unknown = {item.piece for item in self.unknown}
         pieces = {piece.strip(WORD) for segment in self.segments for piece in segment.pieces}
         return any(_sayable(piece) for piece in pieces - unknown)
@@ -97,11 +97,12 @@ class TextFrontend:
     settings: TextSettings = dataclasses.field(default_factory=TextSettings)
 
     def prepare(self, text: str) -> Script:
-        """The script of a text; one that has nothing to say has no segments.
+        """The script of a text; without speakable text it has no segments.
 
         Raises:
-            InputError: for a pause that cannot be read, a text that is not Unicode or, with
-                `strict`, what the tokenizer does not know, each with its place.
+            InputError: for an invalid pause, a text that is not Unicode or, with `strict`, pieces
+            that
+                the tokenizer does not know, each with its place.
         """
         _check_unicode(text)
         lead, parts = 0.0, []
@@ -131,7 +132,7 @@ class TextFrontend:
     def _normalise(self, text: str, usual: str | None) -> tuple[str, list[str]]:
         glossary = self.settings.glossary
         if self.settings.compat:
-            # A text of one character goes to the tokenizer as it is.
+            # The reference passes a single character to the tokenizer unchanged.
             plain = len(text.strip()) == 1
             return (text if plain else normalise_as_reference(text, glossary)), []
         words, warnings = normalise(
@@ -160,7 +161,7 @@ class TextFrontend:
 
 
 def _sayable(text: str) -> bool:
-    """Whether there is more than blanks and punctuation."""
+    """Whether there is anything besides spaces and punctuation."""
     return any(unicodedata.category(c)[0] not in "PZC" for c in text)
 
 

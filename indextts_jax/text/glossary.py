@@ -1,4 +1,4 @@
-"""Terms and their readings, as a user gives them."""
+"""User-defined terms and their readings."""
 
 import dataclasses
 import re
@@ -15,7 +15,7 @@ Readings = Mapping[Language, str]
 
 @dataclasses.dataclass(frozen=True)
 class Glossary:
-    """How terms are read: a reading for each language, or none where the term stays as it is."""
+    """Readings of terms by language; without a reading the term stays as it is."""
 
     terms: Mapping[str, Readings] = dataclasses.field(default_factory=dict, hash=False)
 
@@ -24,7 +24,7 @@ class Glossary:
         """A glossary of terms with one reading (a string) or one for each language (zh, en).
 
         Raises:
-            InputError: for a term or a reading of another kind, named with its term.
+            InputError: for a term or a reading of the wrong type, named with its term.
         """
         return cls(
             {_term(key, where): _readings(key, value, where) for key, value in terms.items()}
@@ -35,7 +35,7 @@ class Glossary:
         """The glossary of a YAML file.
 
         Raises:
-            InputError: if the file cannot be read as one.
+            InputError: if the file cannot be read as a glossary.
         """
         try:
             content = strict_yaml.parse(Path(path).read_text(encoding="utf-8-sig"))
@@ -52,13 +52,13 @@ class Glossary:
         return cls.of(content, str(path))
 
     def longest_first(self) -> list[tuple[str, Readings]]:
-        """The terms, so that one within another comes after it."""
+        """The terms, longest first, so that a term comes before those contained in it."""
         return sorted(self.terms.items(), key=lambda item: (-len(item[0]), item[0]))
 
     def apply_as_reference(self, text: str, language: Language) -> str:
         """The text with its terms replaced one after the other, anywhere and in any case.
 
-        A reading can so be rewritten by a shorter term.
+        A shorter term can rewrite the reading of a longer one: a quirk of the reference.
 
         Source: `TextNormalizer.apply_glossary` of the PyTorch release.
         """

@@ -1,4 +1,4 @@
-"""A text in words, each sentence in the language that it is written in."""
+"""Text normalisation: a text in words, each sentence in its own language."""
 
 import re
 from collections.abc import Callable
@@ -29,19 +29,21 @@ _FUNCTION_WORDS = frozenset(
         *("have", "had", "will", "would", "can", "could", "does", "did", "says", "said", "means"),
     ]
 )
-# Where a sentence surely ends; an English one after a word too long for an abbreviation, or where
-# the script changes.
+# Where a sentence certainly ends; an English one after a word too long to be an abbreviation, or
+# where the script changes.
 _SENTENCE = re.compile(
     r"(?<=[。！？\n])|(?<=[a-z]{4}[.!?])(?<!approx\.)(?<!dept\.)(?=\s)"
     r"|(?<=[A-Za-z0-9][.!?])(?=\s+[\u3400-\u9fff])|(?<=[\u3400-\u9fff][.!?])(?=\s)"
 )
 _FIGURE = re.compile(r"[0-9āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
 _STRETCH = re.compile(r"(?s:.{1,800}$|.{400,800}(?<=[\s，、；,;])|.{1,800})")
-_QUOTED = r"(?:[^\s,.;:!?'\"()]|(?<=\d)[.,:](?=\d))*"  # what an ideograph is written together with
+_QUOTED = (
+    r"(?:[^\s,.;:!?'\"()]|(?<=\d)[.,:](?=\d))*"  # characters written together with an ideograph
+)
 
 
 class Normalised(NamedTuple):
-    """A text in words, and what was noticed on the way."""
+    """A text in words, and warnings."""
 
     text: str
     warnings: tuple[str, ...]
@@ -50,10 +52,10 @@ class Normalised(NamedTuple):
 def normalise(
     text: str, glossary: Glossary | None = None, usual: Language | None = None
 ) -> Normalised:
-    """The text as it is to be said.
+    """The text in words, as it will be spoken.
 
-    Each sentence is read in its own language; one without letters in the `usual` one, by default
-    that of the text. A pronunciation that does not exist is named in the warnings.
+    Each sentence is read in its own language, a sentence without letters in the `usual` one (by
+    default that of the whole text). The warnings name pronunciations that do not exist.
     """
     warnings: list[str] = []
     usual = usual or language_of(text) or "zh"
@@ -62,7 +64,7 @@ def normalise(
         for part in _sentences(tidy(text), _whole_terms(glossary))
     ]
     joined = "".join(parts)
-    for _ in range(2):  # three full stops become three dots, and these one mark
+    for _ in range(2):  # three Chinese full stops become three dots, and those one ellipsis
         joined = map_characters(joined, chinese=False)
     joined = without_accents(joined)
     return Normalised(re.sub(r" {2,}", " ", joined).strip(), tuple(dict.fromkeys(warnings)))
@@ -71,8 +73,8 @@ def normalise(
 def language_of(text: str) -> Language | None:
     """The language of a sentence, or None if it has no letters.
 
-    Ideographs make it Chinese, names and words of other languages in between notwithstanding; but
-    an English sentence may quote a few.
+    Ideographs make it Chinese, even with names and words of other languages in between; but an
+    English sentence may quote a few.
     """
     ideographs = len(_IDEOGRAPH.findall(text))
     words = _LATIN.findall(_ADDRESS.sub("", text))
@@ -88,7 +90,7 @@ def language_of(text: str) -> Language | None:
 
 
 def _sentences(text: str, terms: re.Pattern[str] | None) -> list[str]:
-    """The sentences, cut in no term; one without end in stretches: no rule looks far."""
+    """The sentences, never cut within a term; very long ones in stretches."""
     within = iter([match.span() for match in terms.finditer(text)] if terms else [])
     sentences, start, term = [], 0, next(within, None)
     for end in [match.start() for match in _SENTENCE.finditer(text)] + [len(text)]:

@@ -1,4 +1,4 @@
-"""Pauses that the writer asks for: `[pause 0.8s]`."""
+"""Pauses written in the text: `[pause 0.8s]`."""
 
 import re
 from typing import NamedTuple
@@ -9,11 +9,11 @@ LONGEST = 60.0  # seconds
 _PAUSE = re.compile(r"[\[［]\s*pause\b([^\[\]［］\n]*)[\]］]", re.IGNORECASE)
 _OPEN = re.compile(r"[\[［]\s*pause[\s:=]*\d[\d.]*\s*\w{0,7}(?!\s*[\w.\]］])", re.IGNORECASE)
 _LENGTH = re.compile(r"[\s:=]*(\d+(?:\.\d*)?|\.\d+)\s*(s|sec|secs|second|seconds|ms|秒)?\s*", re.I)
-_USUAL = 0.5  # seconds, of a `[pause]` that does not say
+_USUAL = 0.5  # seconds, of a `[pause]` without a length
 
 
 class TextPart(NamedTuple):
-    """A stretch of text, and the pause asked for behind it: None where the text ends."""
+    """A part of a text and the pause after it in seconds; None at the end of the text."""
 
     text: str
     pause: float | None
@@ -23,8 +23,7 @@ def split_pauses(text: str) -> list[TextPart]:
     """The text cut at its pauses.
 
     Raises:
-        InputError: for a pause whose length cannot be read, whose bracket is open, or that is over
-            a minute.
+        InputError: for a pause with an invalid length, an open bracket, or more than a minute.
     """
     parts, place = [], 0
     for match in _PAUSE.finditer(text):

@@ -1,20 +1,20 @@
-"""Pieces of a long text in segments that are synthesised one by one."""
+"""Cuts the pieces of a long text into segments, each synthesised in one pass."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-WORD = "▁"  # begins a piece that begins a word
+WORD = "▁"  # prefix of a piece that begins a word
 SENTENCE_ENDS = ".!?…。！？"
 CLAUSE_ENDS = ",;:，；：、"
 _CLOSERS = "'\"”’)]}》」』】）"  # may follow a mark without hiding it
 
-# What a cut costs by where it is: behind a sentence nothing, within a clause only where the clause
-# is too long for a segment.
+# Cost of a cut by its place: none after a sentence; within a clause so high that it is only chosen
+# if the clause is too long for a segment.
 _SENTENCE, _CLAUSE, _FORCED = 0.0, 1.0, 100.0
-_SEGMENT = 2.0  # a segment more
-_CHAINS = 16  # looked at behind each cut
-_UNEVEN = 10.0  # one under half of its neighbour
+_SEGMENT = 2.0  # cost of each segment
+_CHAINS = 16  # candidates examined at each cut
+_UNEVEN = 10.0  # cost of a segment shorter than half of its neighbour
 
 Word = list[str]
 
@@ -27,13 +27,12 @@ class _Cut(NamedTuple):
 def split_segments(pieces: Sequence[str], limit: int = 120, quick: int = 0) -> list[list[str]]:
     """The pieces in runs of at most `limit`, none of them empty.
 
-    As few as may be, cut at sentence ends, or at commas and their like where the parts are more
-    even so: none is under half of its neighbour if such a cut avoids it. A clause that is too long
-    is cut between words, a word that is too long anywhere. A mark counts only where a word ends, so
-    `3.14` stays whole.
+    The runs are as few as possible and cut at sentence ends, or at commas and the like if that
+    makes them more even: no run is shorter than half of its neighbour if such a cut avoids it. A
+    clause that is too long is cut between words, a word that is too long anywhere. A mark counts
+    only at the end of a word, so `3.14` stays whole.
 
-    A segment that begins before `quick` pieces have gone by holds half as much, so that the first
-    sound comes early.
+    Segments that begin before `quick` pieces are half as long, so that the first sound comes early.
     """
     if limit < 1:
         raise ValueError(f"a segment must hold at least one piece, got a limit of {limit}")
@@ -43,16 +42,16 @@ def split_segments(pieces: Sequence[str], limit: int = 120, quick: int = 0) -> l
     if len(pieces) <= (small if quick else limit):
         return [list(pieces)] if pieces else []
 
-    def room(start: int) -> int:
+    def capacity(start: int) -> int:
         return small if start < quick else limit
 
-    cuts = _thinned(list(_cuts(pieces, room)), limit // 16, room)
-    places = _cheapest(cuts, room, quick)
+    cuts = _thinned(list(_cuts(pieces, capacity)), limit // 16, capacity)
+    places = _cheapest(cuts, capacity, quick)
     return [list(pieces[a:b]) for a, b in itertools.pairwise(places)]
 
 
-def _cuts(pieces: Sequence[str], room: Callable[[int], int]) -> Iterator[_Cut]:
-    """Where the pieces may be cut, the beginning and the end included."""
+def _cuts(pieces: Sequence[str], capacity: Callable[[int], int]) -> Iterator[_Cut]:
+    """Places where the pieces may be cut, including start and end."""
     yield _Cut(0, 0.0)
     start = place = 0
     ends: list[int] = []  # of the words since the last cut
@@ -62,63 +61,63 @@ def _cuts(pieces: Sequence[str], room: Callable[[int], int]) -> Iterator[_Cut]:
         cost = _cost(word)
         if cost is None and place < len(pieces):
             continue
-        yield from _within(start, ends, room(start))
+        yield from _within(start, ends, capacity(start))
         yield _Cut(place, _SENTENCE if cost is None or place == len(pieces) else cost)
         start, ends = place, []
 
 
-def _within(start: int, ends: list[int], room: int) -> Iterator[_Cut]:
-    """Cuts that a clause may need because it is too long: between words, and in long words."""
-    if ends[-1] - start <= room:
+def _within(start: int, ends: list[int], capacity: int) -> Iterator[_Cut]:
+    """Cuts within a clause that is too long: between words, and in long words."""
+    if ends[-1] - start <= capacity:
         return
     for end in ends:
-        if end - start > room:
+        if end - start > capacity:
             yield from (_Cut(place, 2 * _FORCED) for place in range(start + 1, end))
         if end < ends[-1]:
             yield _Cut(end, _FORCED)
         start = end
 
 
-def _thinned(cuts: list[_Cut], gap: int, room: Callable[[int], int]) -> list[_Cut]:
-    """The cuts without most of those that crowd together; the better one of two stays."""
+def _thinned(cuts: list[_Cut], gap: int, capacity: Callable[[int], int]) -> list[_Cut]:
+    """Drops most cuts that are closer than `gap`; of two, the cheaper one stays."""
     kept = [cuts[0]]
     for i in range(1, len(cuts) - 1):
         crowded = cuts[i].place - kept[-1].place < gap
         if not crowded:
             kept.append(cuts[i])
         elif cuts[i].cost < kept[-1].cost and len(kept) > 1:
-            if cuts[i].place - kept[-2].place <= room(kept[-2].place):
+            if cuts[i].place - kept[-2].place <= capacity(kept[-2].place):
                 kept[-1] = cuts[i]
             else:
                 kept.append(cuts[i])
-        elif cuts[i + 1].place - kept[-1].place > room(kept[-1].place):
+        elif cuts[i + 1].place - kept[-1].place > capacity(kept[-1].place):
             kept.append(cuts[i])
     return [*kept, cuts[-1]]
 
 
-def _cheapest(cuts: list[_Cut], room: Callable[[int], int], quick: int) -> list[int]:
-    """The cuts to take: over all chains of segments that fit, the one that costs least.
+def _cheapest(cuts: list[_Cut], capacity: Callable[[int], int], quick: int) -> list[int]:
+    """The places to cut at: the cheapest chain of segments that fit, by dynamic programming.
 
-    The innermost loop is most of the work of a long text, so it calls nothing.
+    The innermost loop takes most of the time for a long text, so it calls no functions.
     """
     places = [cut.place for cut in cuts]
-    rooms = [room(place) for place in places]
-    # best[i, j]: the cost of a chain whose last segment runs from cut i to cut j, and the cut
-    # before i; ending[j]: cost, i and length of the segments that end at cut j, the best last.
+    capacities = [capacity(place) for place in places]
+    # best[i, j]: cost of the best chain whose last segment runs from cut i to cut j, and the cut
+    # before i. ending[j]: cost, i and length of the segments that end at cut j, the best last.
     best: dict[tuple[int, int], tuple[float, int]] = {}
     ending: list[list[tuple[float, int, int]]] = [[(0.0, -1, 0)]]
     first = 0
     for j in range(1, len(cuts)):
-        while places[j] - places[first] > max(rooms[first], rooms[-1]):
+        while places[j] - places[first] > max(capacities[first], capacities[-1]):
             first += 1
         found = []
         for i in range(first, j):
             size = places[j] - places[i]
-            if size > rooms[i]:
+            if size > capacities[i]:
                 continue
             least, before = float("inf"), -1
             for cost, h, other in ending[i][-_CHAINS:]:
-                # Those of a quick start are meant to be uneven, and the first has no neighbour.
+                # Quick-start segments are uneven on purpose, and the first has no neighbour.
                 if h >= 0 and places[h] >= quick:
                     small, large = (size, other) if size < other else (other, size)
                     cost += (large - small) / (100 * large)
@@ -150,7 +149,7 @@ def _words(pieces: Sequence[str]) -> list[Word]:
 
 
 def _cost(word: Word) -> float | None:
-    """What a cut behind a word costs, or None where there should be none."""
+    """Cost of a cut after a word, or None if there should be no cut."""
     text = "".join(word).rstrip(_CLOSERS)
     if text.endswith(tuple(SENTENCE_ENDS)):
         return _SENTENCE

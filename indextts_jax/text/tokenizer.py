@@ -1,4 +1,4 @@
-"""Text to text tokens: CJK characters apart, upper case, SentencePiece."""
+"""Text to text tokens: CJK characters separated, upper case, SentencePiece."""
 
 import hashlib
 import re
@@ -9,7 +9,7 @@ import sentencepiece
 
 from indextts_jax.errors import InputError
 
-# Characters that stand alone. The block of full-width ASCII (U+FF01-FF64) is not among them.
+# Characters that are separated. As in the reference, full-width ASCII (U+FF01-FF64) is not.
 _CJK = re.compile(
     "(["
     "\u1100-\u11ff"  # Hangul Jamo
@@ -22,13 +22,13 @@ _CJK = re.compile(
     "])"
 )
 
-_WORD = "\u2581"  # SentencePiece's mark of where a word begins
+_WORD = "\u2581"  # SentencePiece's mark for the start of a word
 
 
 def split_cjk(text: str, upper: bool = True) -> str:
-    """The text with every CJK character set apart by spaces, in upper case unless told otherwise.
+    """The text with spaces around every CJK character, by default in upper case.
 
-    White space within what is not CJK stays as it is.
+    Other white space stays as it is.
 
     Source: `tokenize_by_CJK_char` of the PyTorch release.
     """
@@ -37,9 +37,9 @@ def split_cjk(text: str, upper: bool = True) -> str:
 
 
 class Tokenizer:
-    """A SentencePiece model, which gives the pieces of a text and their ids.
+    """A SentencePiece model: the pieces of a text and their ids.
 
-    `model` holds the model's bytes, to be stored beside the weights that were trained with it.
+    `model` holds the bytes of the model, which are stored beside the weights trained with it.
 
     Source: `TextTokenizer` of the PyTorch release.
     """
@@ -62,7 +62,7 @@ class Tokenizer:
 
     @property
     def sha256(self) -> str:
-        """The hash of the model: text tokens mean nothing to another one."""
+        """The hash of the model: token ids are only valid with this one."""
         return hashlib.sha256(self.model).hexdigest()
 
     @property
@@ -71,12 +71,13 @@ class Tokenizer:
         return int(self._processor.unk_id())
 
     def pieces(self, text: str) -> list[str]:
-        """The pieces of a text, none of an empty one.
+        """The pieces of a text; empty for an empty text.
 
-        A text of one character goes to SentencePiece as it is, so a lone `a` stays lower case.
+        As in the reference, a single character goes to SentencePiece unchanged: `a` stays lower
+        case.
 
         Raises:
-            InputError: for a text that has no UTF-8 form.
+            InputError: for a text that cannot be encoded in UTF-8.
         """
         try:
             text.encode()
@@ -86,11 +87,11 @@ class Tokenizer:
         return list(self._processor.encode(plain, out_type=str))
 
     def ids(self, pieces: Sequence[str]) -> list[int]:
-        """The id of each piece, looked up by its text; that of `<unk>` for what is unknown."""
+        """The id of each piece; that of `<unk>` for unknown pieces."""
         return [int(self._processor.piece_to_id(piece)) for piece in pieces]
 
     def spelled(self, ids: Sequence[int]) -> list[str]:
-        """What each id stands for in a text, a word mark as a space; nothing for `<unk>`."""
+        """The text of each id, with spaces for word marks; empty for `<unk>` and control tokens."""
         processor = self._processor
         plain = [int(number) for number in ids]
         silent = (processor.is_unknown, processor.is_control, processor.is_byte)
@@ -106,7 +107,7 @@ class Tokenizer:
         return self.ids(self.pieces(text))
 
     def unknown(self, text: str) -> list[str]:
-        """The pieces of a text that the vocabulary lacks, in order, as often as they come."""
+        """The pieces of a text that the vocabulary lacks, in order, with repetitions."""
         pieces = self.pieces(text)
         return [p for p, i in zip(pieces, self.ids(pieces), strict=True) if i == self.unknown_id]
 

@@ -1,4 +1,4 @@
-"""What a tokenizer cannot represent, and where in the text it stands."""
+"""Pieces that a tokenizer cannot represent, and their places in the text."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,15 +6,15 @@ from typing import NamedTuple
 from indextts_jax.text.tokenizer import Tokenizer
 
 WORD = "▁"
-_AHEAD = 20_000  # characters: a segment's worth and more, so that a long text costs no more
+_AHEAD = 20_000  # characters to search, more than a segment: limits the time for a long text
 
 
 class Unknown(NamedTuple):
     """A piece that the tokenizer does not know."""
 
     piece: str
-    place: int | None  # characters before it in the text, where it stands there as it is
-    line: int | None  # from 1, likewise
+    place: int | None  # characters before it; None if the text does not contain it literally
+    line: int | None  # from 1
     column: int | None
 
     def __str__(self) -> str:
@@ -45,14 +45,14 @@ def find_unknown(
             start = text.rfind("\n", 0, at) + 1
             found.append(Unknown(shown, at, line, at - start + 1))
             place = at
-            # The next one of the same kind stands behind this one.
+            # Search for the next equal piece after this one.
             place += len(shown)
             line += text.count("\n", at, place)
     return tuple(found)
 
 
 def _find(text: str, piece: str, start: int) -> int | None:
-    """Where the piece stands from `start` on, in the case of the text or not."""
+    """The place of the piece at or after `start`, also in lower case or capitalised."""
     for form in dict.fromkeys((piece, piece.lower(), piece.capitalize())):
         at = text.find(form, start, start + _AHEAD)
         if at >= 0:

@@ -1,4 +1,4 @@
-"""Code that could stand in any project.
+"""General-purpose code.
 
-Admission rule: no JAX, no model, useful elsewhere.
+It does not import JAX, knows nothing about models, and would be useful in other projects.
 """

@@ -1,4 +1,4 @@
-"""Folders and files that appear at once, or not at all: written beside, then renamed."""
+"""Atomic writing of files and directories: written beside the destination, then renamed."""
 
 import contextlib
 import os
@@ -19,13 +19,12 @@ _PREVIOUS = "previous"  # what a replaced destination is called for a moment
 
 @contextlib.contextmanager
 def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """An empty folder beside `target`, for this process alone, and removed whatever happens.
+    """A new empty directory beside `target`, exclusive to this process and always removed.
 
-    `ours` says of an existing destination
-    whether `force` may replace it.
+    `ours` says whether `force` may replace an existing destination.
 
     Raises:
-        InputError: if the destination is taken, cannot be written to, or is being written.
+        InputError: if the destination exists, cannot be written, or is being written.
     """
     made = _make_parents(target)
     stage = target.parent / f".{target.name}.partial"
@@ -33,7 +32,7 @@ def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Itera
         lock = target.parent / f".{target.name}.lock"
         with locked(lock, f"another process is writing {target}"):
             try:
-                # What a killed process left goes; what it was replacing comes back first.
+                # Clean up after a killed process: restore what it was replacing, remove the rest.
                 _restore(stage, target)
                 if stage.exists():
                     shutil.rmtree(stage)
@@ -41,36 +40,36 @@ def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Itera
                 check_free(target, force=force, ours=ours)
                 yield stage
             finally:
-                _restore(stage, target)  # if it fails, the next process tries again
+                _restore(stage, target)  # if it fails, the next process will do it
                 _remove(stage)
     except BaseException:
-        for folder in made:  # deepest first; one that others use by now is not empty
+        for folder in made:  # deepest first; a directory in use by others is not empty and stays
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
 
 
 def put_in_place(stage: Path, finished: Path, target: Path) -> None:
-    """Renames a finished folder to its destination, swapping out what is there."""
+    """Renames a finished directory to its destination, moving an existing one aside."""
     if os.path.lexists(target):
-        target.rename(stage / _PREVIOUS)  # `staging` puts it back if nothing takes its place
+        target.rename(stage / _PREVIOUS)  # `staging` restores it if the next rename fails
     finished.rename(target)
 
 
 def link_folder(source: Path, target: Path) -> None:
-    """A folder of the same files under second names, or, where there can be none, of copies."""
+    """Copies a directory by hard links, or by copying where links are not possible."""
 
     def link(old: str, new: str) -> None:
         try:
             os.link(old, new)
-        except OSError:  # no such names in this file system, or too many of them
+        except OSError:  # hard links not supported, or too many
             shutil.copy2(old, new)
 
     shutil.copytree(source, target, copy_function=link)
 
 
 def persistently(step: Callable[[], bool]) -> None:
-    """Repeats a step until it gives true, even if interrupted, and only then is interrupted."""
+    """Repeats a step until it returns True, even if interrupted; then raises the interrupt."""
     interruption: BaseException | None = None
     finished = False
     while not finished:
@@ -78,24 +77,24 @@ def persistently(step: Callable[[], bool]) -> None:
             finished = step()
         except Exception:
             raise
-        except BaseException as error:  # what signals raise
+        except BaseException as error:  # KeyboardInterrupt and the like
             interruption = error
     if interruption is not None:
         raise interruption
 
 
 def check_free(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> None:
-    """Makes sure that a folder may appear there, or, with `force`, replace what `ours` says.
+    """Checks that the destination is free or, with `force`, one that `ours` accepts.
 
     Raises:
-        InputError: if it may not.
+        InputError: if it is not.
     """
     if not os.path.lexists(target):
         return
     if not force:
         raise InputError(f"{target} exists already; --force replaces it")
     if target.is_symlink() or not target.is_dir() or not (ours(target) or _is_empty(target)):
-        raise InputError(f"{target} exists and is no checkpoint: it is not replaced")
+        raise InputError(f"{target} exists and is not a checkpoint: it is not replaced")
 
 
 def _is_empty(folder: Path) -> bool:
@@ -103,7 +102,7 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _make_parents(target: Path) -> list[Path]:
-    """Makes the folders above the destination; gives those that were not there, deepest first."""
+    """Creates the parent directories; returns those that were missing, deepest first."""
     missing = [folder for folder in target.parents if not folder.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -114,10 +113,10 @@ def _make_parents(target: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path, busy: str) -> Iterator[None]:
-    """Holds a lock file, which is removed afterwards; the system frees it if the process dies.
+    """Holds a lock file and removes it afterwards; if the process dies, the system frees the lock.
 
     Raises:
-        InputError: if another process holds it (`busy` is the message), or it cannot be made.
+        InputError: if another process holds it (with the message `busy`), or it cannot be created.
     """
     lock = filelock.FileLock(path)
     try:
@@ -126,19 +125,19 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         yield
     finally:
         if lock.is_locked:
-            with contextlib.suppress(OSError):  # Windows removes no open file: `release` does
-                path.unlink()  # before the release: the name may be another process's afterwards
+            with contextlib.suppress(OSError):  # Windows cannot remove an open file; `release` does
+                path.unlink()  # before the release: afterwards it may be another process's file
             lock.release()
 
 
 def _acquired(lock: filelock.BaseFileLock, path: Path, busy: str) -> bool:
-    """Whether the lock is held; if not, its file was just removed, and one should try again."""
+    """Whether the lock was acquired; if not, its file was just removed: the caller must retry."""
     try:
         file = path.open("ab")
     except OSError as error:
         raise InputError(f"cannot write to {path.parent}: {error.strerror}") from error
-    # While it is open, no new file gets its number: if the name still has that number afterwards,
-    # the lock was taken on this file, and not on one that its holder removed meanwhile.
+    # While the file is open, no new file gets its inode number. If the name still has that number
+    # afterwards, the lock is on this file, not on one that its holder removed in the meantime.
     with file:
         refused, same = None, False
         try:
@@ -157,14 +156,14 @@ def _acquired(lock: filelock.BaseFileLock, path: Path, busy: str) -> bool:
 
 
 def _restore(stage: Path, target: Path) -> None:
-    """Puts a replaced checkpoint back, if nothing has taken its place."""
+    """Restores a destination that was moved aside, if nothing has replaced it."""
     previous = stage / _PREVIOUS
     if previous.is_dir() and not os.path.lexists(target):
         previous.rename(target)
 
 
 def _remove(stage: Path) -> None:
-    """Removes the staging folder, again if something was still being written there."""
+    """Removes the staging directory; retries while something is still being written there."""
     pauses = iter([0.1] * 50)
 
     def removed() -> bool:
@@ -178,10 +177,10 @@ def _remove(stage: Path) -> None:
 
 
 def await_writers(folder: Path) -> None:
-    """Waits until nothing below a folder has changed for `QUIET` seconds.
+    """Waits until nothing in a directory has changed for `QUIET` seconds.
 
-    When a save fails, Orbax does not wait for its other writers, and what they make anew after the
-    folder was removed would stay.
+    When a save fails, Orbax does not wait for its other writers; they would create files again
+    after the directory was removed.
     """
     end, before = time.monotonic() + PATIENCE, None
     while time.monotonic() < end and (now := _state(folder)) != before:
@@ -190,20 +189,20 @@ def await_writers(folder: Path) -> None:
 
 
 def _state(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of everything below a folder."""
+    """Size and modification time of everything in a directory."""
     found = {}
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = os.path.join(place, name)
-            with contextlib.suppress(OSError):  # gone meanwhile
+            with contextlib.suppress(OSError):  # removed in the meantime
                 status = os.stat(path)
                 found[path] = (status.st_size, status.st_mtime_ns)
     return found
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file beside its path and renames it; a failure or a signal leaves nothing."""
-    path = Path(os.path.realpath(path))  # a link stays one
+    """Writes a file beside its path, then renames it; a failure or a signal leaves nothing."""
+    path = Path(os.path.realpath(path))  # follow a symbolic link
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent / f".{secrets.token_hex(8)}.partial"
     try:

@@ -1,4 +1,4 @@
-"""Plain facts that take long to find, kept between runs."""
+"""A disk cache for small results that are slow to compute."""
 
 import contextlib
 import json
@@ -9,23 +9,23 @@ from typing import Any
 from indextts_jax.utils import atomic
 from indextts_jax.utils.hashing import digest
 
-FACTS = "facts"  # the subfolder of what `remembered` keeps
+FACTS = "facts"  # subdirectory of the results
 
 _folder: Path | None = None
 _version = ""
 
 
 def keep_in(folder: Path | None, version: str = "") -> None:
-    """Keeps facts in a folder from now on; none: not at all.
+    """Sets the cache directory; None disables the cache.
 
-    `version` stands for all that they depend on besides their keys, such as a hash of the source.
+    `version` covers everything that results depend on apart from their keys, such as a source hash.
     """
     global _folder, _version
     _folder, _version = folder, version
 
 
 def remembered(topic: str, key: object, make: Callable[[], Any]) -> Any:
-    """Plain data that takes long to find and depends on code and `key` alone, kept between runs."""
+    """The result of `make` (JSON data that depends only on the code and `key`), cached on disk."""
     if _folder is None:
         return make()
     path = _folder / FACTS / f"{digest([topic, key, _version])[:32]}.json"
@@ -34,8 +34,8 @@ def remembered(topic: str, key: object, make: Callable[[], Any]) -> Any:
         if found["asked"] == [topic, key]:
             return found["answer"]
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or damaged: it is made again
+        pass  # missing or damaged: compute it again
     answer = make()
-    with contextlib.suppress(OSError):  # a folder that cannot be written costs time, no result
+    with contextlib.suppress(OSError):  # an unwritable directory only costs time
         atomic.write_whole(path, json.dumps({"asked": [topic, key], "answer": answer}).encode())
     return answer

@@ -1,4 +1,4 @@
-"""SHA-256 of files, folders, arrays and plain data; versions of packages."""
+"""SHA-256 of files, directories, arrays and plain data; versions of packages."""
 
 import dataclasses
 import datetime
@@ -43,18 +43,18 @@ def versions() -> tuple[Version, ...]:
         try:
             return importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            return "unknown"  # run from a source tree that was never installed
+            return "unknown"  # a source tree that is not installed
 
     return tuple(Version(package=name, version=version(name)) for name in packages)
 
 
 def now() -> str:
-    """The time, as a checkpoint records it."""
+    """The current time in UTC, ISO 8601."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def hash_file(path: Path, name: str | None = None) -> FileHash:
-    """A file's size and SHA-256; `name` is what it is called in the record."""
+    """A file's size and SHA-256; `name` is its name in the record."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         size = os.fstat(file.fileno()).st_size
@@ -62,13 +62,13 @@ def hash_file(path: Path, name: str | None = None) -> FileHash:
 
 
 def hash_folder(folder: Path) -> tuple[FileHash, ...]:
-    """The hash of every file below a folder, by path."""
+    """The hash of every file in a directory, by path."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return tuple(hash_file(path, path.relative_to(folder).as_posix()) for path in paths)
 
 
 def hash_arrays(params: Mapping[Any, Any]) -> str:
-    """SHA-256 of a tree of arrays: their paths, dtypes, shapes and numbers."""
+    """SHA-256 of a tree of arrays: their paths, dtypes, shapes and values."""
     digest = hashlib.sha256()
 
     def add(tree: Mapping[Any, Any], path: str) -> None:
@@ -86,7 +86,7 @@ def hash_arrays(params: Mapping[Any, Any]) -> str:
 
 
 def differences(folder: Path, records: Iterable[FileHash], *, hashes: bool = True) -> list[str]:
-    """What is missing, or is not as recorded, below a folder; without `hashes`, by size alone."""
+    """Files that are missing or differ from their records; without `hashes`, compared by size."""
     problems = []
     for record in records:
         path = folder / record.name

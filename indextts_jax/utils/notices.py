@@ -1,14 +1,14 @@
-"""What users of the library should know, and what stops nothing: Python warnings."""
+"""Warnings for users of the library, as Python warnings."""
 
 import sys
 import types
 import warnings
 
-_BETWEEN = ("indextts_jax", "jaxtyping", "beartype")  # the last two check shapes, in tests
+_BETWEEN = ("indextts_jax", "jaxtyping", "beartype")  # the last two check shapes in tests
 
 
 def notify(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warns at the line outside of this package that led here."""
+    """Warns, with the source location of the caller outside this package."""
     level = 1
     frame: types.FrameType | None = sys._getframe()
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _BETWEEN:

@@ -1,4 +1,4 @@
-"""Seconds by stage, and a place for a progress bar to look."""
+"""Seconds by stage, with a callback for progress bars."""
 
 import contextlib
 import time
@@ -8,16 +8,16 @@ StageCallback = Callable[[str], None]
 
 
 class Clock:
-    """Adds up the seconds of named stages; tells `on_stage` the name of a stage as it begins."""
+    """Adds up the seconds of named stages; calls `on_stage` with the name of each as it begins."""
 
     def __init__(self, on_stage: StageCallback | None = None):
         self.seconds: dict[str, float] = {}
-        self.label = ""  # what `on_stage` is told besides, for instance which of several segments
+        self.label = ""  # suffix of the name passed to `on_stage`, for example ` 2/5`
         self._on_stage = on_stage
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times what runs inside; the caller waits for the device there."""
+        """Times the block; the caller must wait for the device inside it."""
         if self._on_stage is not None:
             self._on_stage(name + self.label)
         start = time.perf_counter()

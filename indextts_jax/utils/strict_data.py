@@ -1,4 +1,4 @@
-"""Dataclasses from plain data and back: strict, every problem with its path."""
+"""Strict conversion between dataclasses and plain data; every problem names its path."""
 
 import contextlib
 import dataclasses
@@ -17,10 +17,10 @@ class ConfigError(InputError):
 
 
 def from_data(kind: type[T], data: Any, path: str = "") -> T:
-    """The dataclass `kind` filled from plain data; unknown, missing or ill-typed keys raise.
+    """The dataclass `kind` filled from plain data.
 
     Raises:
-        ConfigError: naming the path of every key that is wrong.
+        ConfigError: naming the path of every unknown, missing or ill-typed key.
     """
     where = path or kind.__name__
     if not isinstance(data, Mapping):

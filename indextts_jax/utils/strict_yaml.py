@@ -1,4 +1,4 @@
-"""YAML as plain data, and no more of it than settings need."""
+"""A safe subset of YAML, read as plain data."""
 
 import re
 from collections import Counter
@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
-MAX_DEPTH = 30  # of settings in settings
+MAX_DEPTH = 30  # of nested mappings and lists
 
 
 class _Loader(yaml.SafeLoader):
-    """No aliases, which can stand for endless data, no key twice, no deep nesting."""
+    """Rejects aliases (which can expand without limit), duplicate keys and deep nesting."""
 
     depth = 0
 
@@ -18,7 +18,7 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f"an alias{self.peek_event().start_mark}")
         self.depth += 1
-        if self.depth > MAX_DEPTH:  # the time that PyYAML takes grows with the square of it
+        if self.depth > MAX_DEPTH:  # PyYAML's time grows with the square of the depth
             raise yaml.YAMLError(f"nested too deep{self.peek_event().start_mark}")
         try:
             return super().compose_node(parent, index)
@@ -33,24 +33,24 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.2 writes a number as 1e-1, where PyYAML wants 1.0e-1.
+# YAML 1.2 accepts numbers like 1e-1; PyYAML (YAML 1.1) only 1.0e-1.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+"), list("-+0123456789")
 )
 
 
 def parse(text: str) -> Any:
-    """What a YAML text says: dicts, lists, words, numbers.
+    """The plain data of a YAML text: dicts, lists, strings, numbers.
 
     Raises:
-        ValueError: on one line, for what is no YAML, an alias, or a key that comes twice.
+        ValueError: with a message of one line, for invalid YAML, an alias, or a duplicate key.
     """
     try:
         return yaml.load(text, _Loader)
     except (
         yaml.YAMLError,
         RecursionError,
-        # What PyYAML raises for a tag that does not fit its value, such as `!!timestamp x`.
+        # PyYAML raises these for a tag that does not fit its value, such as `!!timestamp x`.
         ValueError,
         TypeError,
         LookupError,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows in columns: words to the left, numbers to the right."""
+    """Formats rows in columns: words left-aligned, numbers right-aligned."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [
         max(len(line[column]) for line in [list(header), *cells]) for column in range(len(header))

@@ -1,1 +1,1 @@
-"""From a recording to a voice, and voices that are kept."""
+"""From a recording to a voice, and voices saved on disk."""

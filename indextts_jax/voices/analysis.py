@@ -18,16 +18,16 @@ from indextts_jax.runtime.model import Model
 from indextts_jax.utils.hashing import FileHash, hash_file
 from indextts_jax.utils.stopwatch import Clock
 
-ENCODER_RATE = 16000  # Hz, of everything but the prompt mel
+ENCODER_RATE = 16000  # Hz, for everything but the prompt mel
 
 
 @dataclasses.dataclass(frozen=True)
 class Voice:
-    """What is kept of a speaker prompt: all that speaking needs, for any number of sentences.
+    """The analysis of a speaker prompt: all that speaking needs, for any number of sentences.
 
-    `base` is the emotion vector on the route of the voice (resampled twice), `own` the one on the
-    route of an emotion prompt: nearly the same, and the reference tells them apart.
-    `condition` is made of `quantized`, and the only one that depends on the compute dtype.
+    `base` is the emotion vector from the signal of the voice (resampled twice), `own` the one from
+    the signal of an emotion prompt (resampled once): nearly the same, but the reference uses both.
+    `condition` is computed from `quantized`, and alone depends on the compute dtype.
     """
 
     latents: Float[Array, "1 l d"]
@@ -39,28 +39,28 @@ class Voice:
     frames: int
     quantized: Float[Array, "1 t e"]  # features of the prompt's codes, padded to a bucket
     codes: int
-    source: FileHash | None = None  # the recording; none for signals that came from no file
-    start: float = 0.0  # the second of it from which on it was heard
+    source: FileHash | None = None  # the recording; None for signals without a file
+    start: float = 0.0  # second at which the used excerpt begins
 
 
 @dataclasses.dataclass(frozen=True)
 class EmotionPrompt:
-    """What is kept of a recording of an emotion."""
+    """The analysis of a recording of an emotion."""
 
-    vector: Float[Array, "1 d"] | None  # none in a recipe, which only names the recording
+    vector: Float[Array, "1 d"] | None  # None in a recipe, which only names the recording
     source: FileHash | None = None  # the recording
-    start: float = 0.0  # the second of it from which on it was heard
+    start: float = 0.0  # second at which the used excerpt begins
 
 
 class Signals(NamedTuple):
-    """A speaker prompt's signals: at the rate of the mel, and from it at that of the encoders."""
+    """A speaker prompt at the rate of the mel, and resampled from that to the encoders' rate."""
 
     wide: Float32[np.ndarray, " n"]
     narrow: Float32[np.ndarray, " k"]
 
 
 class Parts(NamedTuple):
-    """What is met on the way to a `Voice`, padded; `length` semantic features are valid."""
+    """Intermediate results of a `Voice`, padded; `length` semantic features are valid."""
 
     semantic: Float[Array, "1 t d"]
     length: Int[Array, " 1"]
@@ -69,7 +69,7 @@ class Parts(NamedTuple):
 
 
 def speaker_signals(path: str | Path, config: ModelConfig, start: float = 0.0) -> Signals:
-    """The two signals of a speaker prompt from a second on; the second is made of the first."""
+    """The signals of a speaker prompt that begins at second `start`."""
     rate = config.mel.sample_rate
     wide = load_audio(path, rate, config.limits.prompt_seconds, start)
     return Signals(wide, resample(wide, rate, ENCODER_RATE))
@@ -108,10 +108,10 @@ def prompt_condition(
 def analyse_signals(
     model: Model, signals: Signals, emotion: Float32[np.ndarray, " e"]
 ) -> tuple[Voice, Parts]:
-    """The analysis of a speaker prompt's signals, and what was met on the way.
+    """The analysis of a speaker prompt's signals, and its intermediate results.
 
-    `emotion` is the same clip, loaded as an emotion prompt is: directly at 16 kHz. Of a recording
-    at the rate of the mel both routes give the same samples, which are then analysed once.
+    `emotion` is the same clip, loaded as an emotion prompt is: directly at 16 kHz. If the recording
+    has the rate of the mel, both signals are equal and are analysed once.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
@@ -140,7 +140,7 @@ def analyse_signals(
 def analyse_voice(
     model: Model, path: str | Path, clock: Clock | None = None, start: float = 0.0
 ) -> Voice:
-    """The analysis of a speaker prompt, which is heard from second `start` on."""
+    """The analysis of a speaker prompt, used from second `start` on."""
     with (clock or Clock()).stage("speaker prompt"):
         signals = speaker_signals(path, model.config, start)
         own = load_audio(path, ENCODER_RATE, model.config.limits.prompt_seconds, start)
@@ -158,8 +158,7 @@ def analyse_emotion(
 ) -> EmotionPrompt:
     """The analysis of an emotion prompt, which is loaded directly at 16 kHz.
 
-    It is heard from second `start` on. What `voice` knows of its own recording is not analysed
-    again.
+    It is used from second `start` on. If it is the recording of `voice`, its vector is reused.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """

@@ -1,10 +1,10 @@
-"""Voices kept on disk: a speaker prompt's analysis as one small safetensors file.
+"""Voices saved on disk: the analysis of a speaker prompt as one small safetensors file.
 
     save_voice(model, tts.voice("anna.wav"), voice_path("anna"))
     anna = load_voice(model, voice_path("anna"))
 
-What depends on the compute dtype is not kept: the condition is made again from the codes' features
-by one call, so a kept voice gives the samples that its recording gives, in every dtype.
+What depends on the compute dtype is not saved: one call recomputes the condition from the codes'
+features. So a saved voice gives the same samples as its recording, in every dtype.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from indextts_jax.utils.hashing import FileHash, hash_arrays, now
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 from indextts_jax.voices.analysis import Voice, prompt_condition
 
-FORMAT = 2  # of a voice file; those of format 1 came from checkpoints of format 1
+FORMAT = 2  # of a voice file; format 1 belongs to checkpoints of format 1
 FOLDER = "INDEXTTS_JAX_VOICES"
 ENDING = ".safetensors"
 _NAME = re.compile(r"\w[\w .-]{0,99}")
@@ -40,19 +40,19 @@ _ARRAYS = {"latents": 3, "base": 2, "own": 2, "style": 2, "mel": 3, "quantized":
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class VoiceRecord:
-    """What a voice file says about itself."""
+    """The metadata of a voice file."""
 
     format: int
     created: str  # UTC, ISO 8601
     source: FileHash  # the recording
-    heard: float  # seconds of it
-    start: float = 0.0  # the second of it from which on it was heard
+    heard: float  # seconds of it that were used
+    start: float = 0.0  # second at which the used excerpt begins
     checkpoint: str  # fingerprint of the components that analysed it
     digest: str  # SHA-256 of the arrays
 
 
 def directory() -> Path:
-    """The folder of voices by name: INDEXTTS_JAX_VOICES, else in the user's data folder."""
+    """The directory of named voices: INDEXTTS_JAX_VOICES, else one in the user's data directory."""
     if chosen := os.environ.get(FOLDER):
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
@@ -65,23 +65,23 @@ def directory() -> Path:
 
 
 def voice_path(name: str) -> Path:
-    """The file of a voice: its name in the folder of voices, or a path ending in `.safetensors`.
+    """The file of a voice, given its name or a path ending in `.safetensors`.
 
     Raises:
-        InputError: for a name that cannot be a file's everywhere.
+        InputError: for a name that is not a valid file name on every system.
     """
     if name.endswith(ENDING):
         return Path(name)
     if not _NAME.fullmatch(name) or name[-1] in " .":
         raise InputError(
-            f"{name!r} is no name for a voice: expected letters, digits, spaces, '.', '-' and '_', "
-            f"or a path that ends in {ENDING}"
+            f"{name!r} is not a valid voice name: expected letters, digits, spaces, '.', '-' and "
+            f"'_', or a path ending in {ENDING}"
         )
     return directory() / f"{name}{ENDING}"
 
 
 def names() -> list[str]:
-    """The voices in the folder of voices, by name."""
+    """The names of all saved voices."""
     return sorted(path.name.removesuffix(ENDING) for path in directory().glob(f"*{ENDING}"))
 
 
@@ -91,24 +91,28 @@ def listed() -> str:
 
 
 def fingerprint(model: Model) -> str:
-    """What a voice file calls the checkpoint that made it.
+    """The fingerprint of the components that analyse a voice.
 
     Raises:
-        InputError: for a model that came from no checkpoint.
+        InputError: for a model that does not come from a checkpoint.
     """
     if model.provenance is None:
-        raise InputError("voices are kept for imported checkpoints only, not for random weights")
+        raise InputError(
+            "voices can be saved for imported checkpoints only, not for random weights"
+        )
     return model.provenance.fingerprint(ANALYSIS)
 
 
 def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
-    """Writes a voice, whole or not at all; an existing file is replaced.
+    """Writes a voice atomically; an existing file is replaced.
 
     Raises:
-        InputError: for a voice that came from no recording, or a path that cannot be written.
+        InputError: for a voice without a recording, or a path that cannot be written.
     """
     if voice.source is None:
-        raise InputError("the voice comes from no recording: only recordings' voices are kept")
+        raise InputError(
+            "the voice does not come from a recording: only voices of recordings can be saved"
+        )
     arrays = {name: np.asarray(getattr(voice, name)) for name in _ARRAYS}
     arrays["mel"] = np.ascontiguousarray(arrays["mel"][:, : voice.frames])
     arrays["quantized"] = np.ascontiguousarray(arrays["quantized"][:, : voice.codes])
@@ -129,15 +133,15 @@ def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
 
 
 def packed(arrays: Mapping[str, np.ndarray], record: VoiceRecord) -> bytes:
-    """A voice file."""
+    """The bytes of a voice file."""
     return safetensors.numpy.save(dict(arrays), metadata={_KEY: json.dumps(to_data(record))})
 
 
 def read_record(path: str | Path) -> VoiceRecord:
-    """What a voice file says about itself.
+    """The metadata of a voice file.
 
     Raises:
-        InputError: if it is no voice, damaged, or of another format.
+        InputError: if it is not a voice, damaged, or of another format.
     """
     return _open(Path(path))[0]
 
@@ -146,7 +150,8 @@ def load_voice(model: Model, path: str | Path) -> Voice:
     """A voice from its file, for the model that made it.
 
     Raises:
-        InputError: if it is no voice, damaged, of another format, or made with another checkpoint.
+        InputError: if it is not a voice, damaged, of another format, or made with another
+        checkpoint.
     """
     record, arrays = _open(Path(path))
     if record.checkpoint != (ours := fingerprint(model)):
@@ -172,7 +177,7 @@ def load_voice(model: Model, path: str | Path) -> Voice:
 
 
 def _check_format(path: Path, data: object) -> None:
-    """Refuses a voice of another format; what else is wrong with its record shows later."""
+    """Rejects a voice of another format; the other fields are checked later."""
     found = data.get("format") if isinstance(data, dict) else None
     if type(found) is not int or found == FORMAT:
         return
@@ -191,17 +196,17 @@ def _check_format(path: Path, data: object) -> None:
 
 def _open(path: Path) -> tuple[VoiceRecord, Mapping[str, np.ndarray]]:
     if not path.is_file():
-        raise InputError(f"there is no voice {path}; voices by name: {listed()}")
+        raise InputError(f"voice {path} does not exist; saved voices: {listed()}")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             text = (file.metadata() or {}).get(_KEY)
             if text is None:
-                raise InputError(f"{path} is no voice of this program")
+                raise InputError(f"{path} is not a voice file of this program")
             data = json.loads(text)
             _check_format(path, data)
             record = from_data(VoiceRecord, data)
             if missing := set(_ARRAYS) - set(file.keys()):
-                raise InputError(f"{path} is damaged: it has no {', '.join(sorted(missing))}")
+                raise InputError(f"{path} is damaged: {', '.join(sorted(missing))} missing")
             arrays = {name: file.get_tensor(name) for name in _ARRAYS}
             for name, array in arrays.items():
                 rank = _ARRAYS[name]
@@ -214,5 +219,5 @@ def _open(path: Path) -> tuple[VoiceRecord, Mapping[str, np.ndarray]]:
     except (safetensors.SafetensorError, json.JSONDecodeError, ConfigError) as error:
         raise InputError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
     if hash_arrays(arrays) != record.digest:
-        raise InputError(f"{path} is damaged: its numbers are not those that were written")
+        raise InputError(f"{path} is damaged: the SHA-256 of its arrays is not the recorded one")
     return record, arrays

@@ -1,4 +1,4 @@
-"""Waveforms out."""
+"""Writing waveforms."""
 
 import io
 import os
@@ -65,7 +65,7 @@ def test_raw_samples_are_those_of_the_16_bit_file() -> None:
     [
         ("a.aac", None, "'.aac'"),
         ("a", None, "ends in ''"),
-        ("a.ogg", "FLOAT", "OGG files have no samples of FLOAT, but VORBIS"),
+        ("a.ogg", "FLOAT", "OGG files cannot hold FLOAT samples; use VORBIS"),
         ("a.flac", "FLOAT", "PCM_16, PCM_24"),
     ],
 )
@@ -175,7 +175,7 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path: Path) -> 
     for name, message in [
         ("speech.aac", "expected one of .wav, .flac, .ogg, .mp3"),
         ("folder.wav", "is not a file"),
-        ("file/out.wav", "is not a folder"),
+        ("file/out.wav", "is not a directory"),
     ]:
         with pytest.raises(InputError, match=message):
             check_output(tmp_path / name)
@@ -188,7 +188,7 @@ def test_an_output_in_a_folder_that_is_yet_to_be_made_is_fine(tmp_path: Path) ->
 
 
 def test_an_unknown_format_of_samples_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="have no samples of PCM_99, but PCM_16"):
+    with pytest.raises(InputError, match="cannot hold PCM_99 samples; use PCM_16"):
         write_audio(tmp_path / "out.wav", np.zeros(5, np.float32), 22050, "PCM_99")
 
 

@@ -29,10 +29,10 @@ def test_speech_with_long_pauses_is_not_called_quiet() -> None:
     [
         (noise(1.5, 0.1), ["only 1.50 s long"]),
         (noise(5, 0.004), ["very quiet: its loudest parts are at -47 dB"]),
-        (noise(5, 1e-5), ["likely silence"]),
-        (np.zeros(5 * RATE, np.float32), ["likely silence: its loudest parts are at -120 dB"]),
+        (noise(5, 1e-5), ["probably silent"]),
+        (np.zeros(5 * RATE, np.float32), ["probably silent: its loudest parts are at -120 dB"]),
         (np.clip(noise(5, 0.5), -1, 1), ["clipped: 4."]),
-        (noise(0.6, 1e-5), ["only 0.60 s long", "likely silence"]),
+        (noise(0.6, 1e-5), ["only 0.60 s long", "probably silent"]),
     ],
 )
 def test_what_is_wrong_is_said(signal: np.ndarray, words: list[str]) -> None:
@@ -70,7 +70,7 @@ def test_the_excerpt_is_the_first_unless_asked_otherwise(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("excerpt", ["best", "", "-1", -0.5, "nan", "inf"])
 def test_another_excerpt_is_refused(tmp_path: Path, excerpt: str | float) -> None:
-    with pytest.raises(InputError, match="an excerpt is first, loudest, or the second"):
+    with pytest.raises(InputError, match="an excerpt must be first, loudest, or the second"):
         excerpt_of(tmp_path / "a.wav", excerpt)
 
 

@@ -92,11 +92,11 @@ def test_an_adapter_is_replaced_with_force_alone(written):
     [
         (
             lambda tree: tree.update(vocoder={"kernel": pair()}),
-            "vocoder.kernel is no kernel",
+            "vocoder.kernel is not a kernel",
         ),
         (
             lambda tree: tree["dit"]["skips"][0]["kernel"].pop("up"),
-            "dit.skips.0.kernel has no pair of down and up",
+            "dit.skips.0.kernel does not have both down and up",
         ),
         (
             lambda tree: tree["dit"]["skips"].update({0: {"kernel": pair(rank=3)}}),
@@ -137,7 +137,7 @@ def other_numbers(folder):
         (lambda folder: (folder / adapters.ARRAYS).unlink(), "is not an adapter"),
         (lambda folder: (folder / adapters.RECORD).write_text("{"), "is damaged"),
         (lambda folder: (folder / adapters.ARRAYS).write_bytes(b"x" * 99), "is damaged"),
-        (other_numbers, "expected arrays with the SHA-256"),
+        (other_numbers, "expected arrays with SHA-256"),
         (lambda folder: rewrite(folder, lambda data: data.pop("alpha")), "missing key alpha"),
         (lambda folder: rewrite(folder, lambda data: data.update(rank=0)), "rank 0"),
         (lambda folder: rewrite(folder, lambda data: data.update(format=9)), "adapter of format 9"),

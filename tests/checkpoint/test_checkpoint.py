@@ -174,8 +174,8 @@ def test_nothing_but_the_checkpoint_is_left(tmp_path):
     ("text", "match"),
     [
         ("{", "provenance.json is damaged"),
-        ("[]", "names no format"),
-        ('{"format": "1"}', "names no format"),
+        ("[]", "the format is missing"),
+        ('{"format": "1"}', "the format is missing"),
         ('{"format": 2}', "missing key created"),
         ("[" * 99999, "provenance.json is damaged"),
     ],
@@ -227,7 +227,7 @@ def test_a_flipped_byte_is_found_and_the_file_named(model):
         (lambda folder: shutil.rmtree(folder / "ocdbt.process_0"), "semantic_codec cannot be read"),
         (
             lambda folder: (folder / "_METADATA").write_text("{"),
-            "is no part of the Orbax directory",
+            "is not part of the Orbax directory",
         ),
     ],
 )
@@ -282,7 +282,7 @@ def test_force_replaces_nothing_else(tmp_path):
     (tmp_path / "thesis" / "chapter").write_text("words")
     (tmp_path / "link").symlink_to(tmp_path / "thesis")
     for name in ("thesis", "link", "thesis/chapter"):
-        with pytest.raises(InputError, match="is no checkpoint: it is not replaced"):
+        with pytest.raises(InputError, match="is not a checkpoint: it is not replaced"):
             write(tmp_path / name, force=True)
     assert (tmp_path / "thesis" / "chapter").read_text() == "words"
 
@@ -408,7 +408,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
     (stage / "model" / "gpt").mkdir(parents=True)
     (stage / "parts" / "x.orbax-checkpoint-tmp").mkdir(parents=True)
     (stage / "file").write_text("")
-    refused(stage, "is no checkpoint")
+    refused(stage, "is not a checkpoint")
     write(tmp_path / "model", names=["emotion_prototypes"])
     assert leftovers(tmp_path, "model") == []
 

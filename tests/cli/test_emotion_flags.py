@@ -56,10 +56,10 @@ def test_every_combination_is_taken_whole_or_refused(given):
 @pytest.mark.parametrize(
     ("names", "line"),
     [
-        (("text", "weights"), "--emotion_weights is not used beside --emotion_text"),
-        (("from_text", "prompt"), "--emotion is not used beside --emotion_from_text"),
-        (("weights", "prompt"), "--emotion is not used beside --emotion_weights"),
-        (("text", "from_text"), "--emotion_text and --emotion_from_text exclude each other"),
+        (("text", "weights"), "--emotion_weights is ignored because --emotion_text is set"),
+        (("from_text", "prompt"), "--emotion is ignored because --emotion_from_text is set"),
+        (("weights", "prompt"), "--emotion is ignored because --emotion_weights is set"),
+        (("text", "from_text"), "--emotion_text and --emotion_from_text are mutually exclusive"),
         (("alpha",), "--emotion_alpha needs an emotion prompt, weights or text"),
         (("prompt", "random"), "--emotion_random needs emotion weights or text"),
         (("text", "bias"), "--emotion_bias needs emotion weights"),
@@ -78,5 +78,5 @@ def test_blank_words_are_refused():
 
 def test_the_demo_reads_no_emotion():
     flags = runner.parse(["--demo", FLAGS["text"]], synth.define)
-    with pytest.raises(InputError, match="the demo has no model"):
+    with pytest.raises(InputError, match="the demo model cannot read emotion from text"):
         emotion_flags.parse(flags, "Good night.")

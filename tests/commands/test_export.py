@@ -32,7 +32,7 @@ run_export = functools.partial(damage.run, export)
     [
         (["--dst=a"], "give --to"),
         (["--to=checkpoint"], "give --dst"),
-        (["--to=checkpoint", "--dst=a"], "give --run DIR, a run of training, or --checkpoint DIR"),
+        (["--to=checkpoint", "--dst=a"], "give --run DIR (a training run) or --checkpoint DIR"),
         (["--to=checkpoint", "--dst=a", "--run=b", "--checkpoint=c"], "give --run DIR"),
         (["--to=checkpoint", "--dst=a", "--base=b", "--checkpoint=c"], "--base belongs to"),
         (
@@ -44,7 +44,7 @@ run_export = functools.partial(damage.run, export)
             "--bigvgan: there is no base",
         ),
         (["--to=published", "--dst=a", "--run=b", "--adapter=c"], "a run has its own"),
-        (["--to=published", "--dst=a", "--checkpoint=b", "--step=3"], "--step belongs to --run"),
+        (["--to=published", "--dst=a", "--checkpoint=b", "--step=3"], "--step needs --run"),
         (["--to=published", "--dst=a", "--checkpoint=b"], "b does not exist"),
         (
             ["--to=published", "--dst=a", "--checkpoint=b", "--adapter_strength=0.5"],
@@ -52,7 +52,7 @@ run_export = functools.partial(damage.run, export)
         ),
         (
             ["--to=published", "--dst=a", "--checkpoint=b", "--adapter=c"],
-            "c does not exist: expected a folder with adapter.json",
+            "c does not exist: expected a directory with adapter.json",
         ),
     ],
 )
@@ -188,7 +188,7 @@ def test_speech_with_an_adapter_is_replayed_with_that_adapter_alone(
     assert "was made with 1 adapters: anna" in capsys.readouterr().err
     other = adapter(tmp_path / "other", seed=1)
     assert run_replay(*again, "--adapter", other) == runner.BAD_INPUT
-    assert "is another adapter than" in capsys.readouterr().err
+    assert "is not the adapter that" in capsys.readouterr().err
     assert run_replay(*again, "--adapter", anna) == 0
     assert run_replay(one, "--show") == 0
     assert "adapter     anna (" in capsys.readouterr().out

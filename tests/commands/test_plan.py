@@ -88,8 +88,8 @@ def test_what_is_not_known_is_said_plainly(tts: IndexTTS) -> None:
     made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
     assert (made.segments, made.speed, made.seconds, made.speaking) == (1, None, None, None)
     told = "\n".join(format_plan(made))
-    assert "time      not known: nothing was spoken here yet" in told
-    assert "memory    not known: the programs are not compiled yet" in told
+    assert "time      unknown: this device has not yet spoken" in told
+    assert "memory    unknown: the programs are not compiled yet" in told
 
 
 def test_the_time_is_that_of_the_audio_at_the_measured_speed(tts: IndexTTS) -> None:
@@ -138,8 +138,11 @@ def test_a_plan_is_told() -> None:
     [
         (["--text=a"], "give --checkpoint DIR"),
         (["--checkpoint=x"], "give --text or --text_file"),
-        (["--checkpoint=x", "--text=a", "--calibrate"], "--calibrate needs --speaker or --voice"),
-        (["--checkpoint=x", "--text=a", "--max_memory=much"], "is no size of memory"),
+        (
+            ["--checkpoint=x", "--text=a", "--calibrate"],
+            "--calibrate needs either --speaker or --voice",
+        ),
+        (["--checkpoint=x", "--text=a", "--max_memory=much"], "is not a memory size"),
         (["--checkpoint=none", "--text=a"], "none does not exist"),
     ],
 )

@@ -104,7 +104,7 @@ def test_speech_without_texts_does_for_a_vocoder(
     ("change", "words"),
     [
         (["--dst="], "give --dst DIR"),
-        (["--config=huge"], "--config huge: there is no such configuration"),
+        (["--config=huge"], "--config huge: no such configuration"),
         (["--config="], "give --checkpoint DIR, or --config NAME"),
         (["--for=voice"], "--for: 'voice' is no recipe; expected some of gpt, conditioning"),
         (["--for=gpt"], "needs semantic_encoder, semantic_codec, conditioning: give --checkpoint"),
@@ -139,7 +139,7 @@ def test_prototypes_are_made_of_a_checkpoint(
     labels = tmp_path / "labels.csv"
     labels.write_text("audio,emotion\na.wav,happy\nb.wav,bored\n")
     assert run(f"--prototypes={labels}") == runner.BAD_INPUT
-    assert "--prototypes goes with --checkpoint DIR and --dst DIR" in capsys.readouterr().err
+    assert "--prototypes needs --checkpoint DIR and --dst DIR" in capsys.readouterr().err
     given = (f"--prototypes={labels}", "--checkpoint=none", f"--dst={tmp_path / 'new'}")
     assert run(*given) == runner.BAD_INPUT
     told = capsys.readouterr().err

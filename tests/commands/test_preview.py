@@ -85,8 +85,8 @@ def test_a_file_is_read(run, tmp_path):
     ("argv", "message"),
     [
         (["--tokenizer", TOKENIZER], "give --text or --text_file"),
-        (["--text", "a"], "give --checkpoint DIR, or --tokenizer FILE"),
-        (["--text", "a", "--tokenizer", "x", "--checkpoint", "y"], "one of them"),
+        (["--text", "a"], "give either --checkpoint DIR or --tokenizer FILE"),
+        (["--text", "a", "--tokenizer", "x", "--checkpoint", "y"], "give either"),
         (["--text", "a", "--checkpoint", "nowhere"], "nowhere does not exist"),
         (["--text", "a", "--tokenizer", TOKENIZER, "--segment_tokens", "0"], "at least 1"),
         (["--text_file", "nowhere", "--tokenizer", TOKENIZER], "nowhere: No such file"),

@@ -1,4 +1,4 @@
-"""An output made again from the recipe in it."""
+"""An output reproduced from the recipe stored in it."""
 
 import dataclasses
 import functools
@@ -92,10 +92,10 @@ def test_a_recipe_of_format_1_is_read() -> None:
 @pytest.mark.parametrize(
     ("comment", "message"),
     [
-        ("", "this program wrote no recipe"),
-        ("made by hand", "this program wrote no recipe"),
+        ("", "holds no recipe"),
+        ("made by hand", "holds no recipe"),
         ("indextts_jax {", "its recipe is damaged"),
-        ("indextts_jax []", "names no format"),
+        ("indextts_jax []", "the format is missing"),
         ('indextts_jax {"format": 99}', "format 99, from a newer program"),
         ('indextts_jax {"format": 1}', "its recipe is damaged"),
         ('indextts_jax {"format": 2}', "missing key"),
@@ -182,7 +182,7 @@ def test_the_same_part_of_a_recording_is_heard_again(
     monkeypatch.setattr(store, "read_record", lambda path: kept)
     capsys.readouterr()
     assert run("part.flac", "--checkpoint=tiny", "--voice=anna") == runner.BAD_INPUT
-    assert "from second 0 on, but part.flac was made with what begins at second 0.5" in (
+    assert "from second 0 on, but part.flac was made with the excerpt from second 0.5 on" in (
         capsys.readouterr().err
     )
 
@@ -202,7 +202,7 @@ def test_other_prompts_and_checkpoints_are_refused(
 ) -> None:
     other = f"--speaker={support.TINY / 'emotion.wav'}"
     assert run("out.flac", "--checkpoint=tiny", other) == runner.BAD_INPUT
-    assert "emotion.wav is another recording than out.flac" in capsys.readouterr().err
+    assert "emotion.wav is not the recording that out.flac" in capsys.readouterr().err
     monkeypatch.setattr(recipe, "fingerprint", lambda model: "f" * 64)
     assert run("out.flac", "--checkpoint=tiny") == runner.BAD_INPUT
     assert "out.flac was made with another checkpoint" in capsys.readouterr().err
@@ -223,7 +223,7 @@ def test_samples_that_differ_are_a_failure(
     [
         ([], "give the audio file"),
         (["none.flac"], "none.flac cannot be read"),
-        (["speaker.wav"], "this program wrote no recipe"),
+        (["speaker.wav"], "holds no recipe"),
         (["out.flac"], "give --checkpoint"),
         (["out.flac", "--checkpoint=tiny", "--speaker=none.wav"], "none.wav: No such file"),
         (["out.flac", "--checkpoint=tiny", "--output=a.xyz"], "a.xyz ends in"),
@@ -239,7 +239,7 @@ def test_bad_input_is_one_line_and_code_2(
 
 
 def test_the_description_tells_what_is_not_usual() -> None:
-    assert "settings    the usual ones\n" in format_recipe(made(Settings()))
+    assert "settings    the defaults\n" in format_recipe(made(Settings()))
     terms = Glossary.of({"C++": "C plus plus"})
     odd = Settings(steps=7, timing=Timing(speed=1.5), glossary=terms)
     assert "settings    steps 7, timing.speed 1.5, glossary of 1\n" in format_recipe(made(odd))

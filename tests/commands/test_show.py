@@ -111,7 +111,7 @@ def test_both_dtypes_of_a_component_are_named(run, tmp_path):
 
 def test_a_tokenizer_that_is_none_is_told(run, tmp_path):
     write(tmp_path / "model", tokenizer=b"pieces")
-    assert "6 bytes that are no SentencePiece model" in run(tmp_path / "model")[1]
+    assert "6 bytes that are not a SentencePiece model" in run(tmp_path / "model")[1]
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def largest(folder):
 def test_right_hashes_are_told_by_component(run, sound):
     code, out, err = run(sound, "--verify")
     assert (code, err) == (0, "")
-    assert out.count("every hash is right") == len(NAMES) + 1
-    assert "config.yaml, tokenizer.model: every hash is right" in out
+    assert out.count("all hashes match") == len(NAMES) + 1
+    assert "config.yaml, tokenizer.model: all hashes match" in out
 
 
 def test_a_flipped_byte_is_found_in_its_component_alone(run, model):
@@ -154,7 +154,7 @@ def test_a_flipped_byte_is_found_in_its_component_alone(run, model):
     code, out, err = run(model, "--verify")
     assert code == runner.BAD_INPUT
     assert "semantic_codec: DAMAGED" in out
-    assert out.count("every hash is right") == len(NAMES)
+    assert out.count("all hashes match") == len(NAMES)
     assert f"damaged: {path}" in err
 
 
@@ -184,7 +184,7 @@ def test_arrays_that_are_not_those_that_were_saved_are_told(run, model):
     assert run(model, "--stats")[0] == 0
     code, _, err = run(model, "--stats", "--verify")
     assert code == runner.BAD_INPUT
-    assert "arrays of semantic_codec are not those that were saved" in err
+    assert "arrays of semantic_codec differ from those that were saved" in err
 
 
 # Statistics.

@@ -150,7 +150,7 @@ def test_words_speak_as_the_weights_that_they_stand_for(
 ) -> None:
     options = ("--emotion_alpha=0.5", "--emotion_random", "--wav_subtype=FLOAT")
     assert speak(worded, *options, "--emotion_text=The train leaves at nine.") in SPOKEN
-    assert "Emotion of the words: calm 1\n" in capsys.readouterr().out
+    assert "Emotion read from the text: calm 1\n" in capsys.readouterr().out
     worded_wave, _ = soundfile.read("output.wav")
     assert speak(worded, *options, "--emotion_weights=0,0,0,0,0,0,0,1") in SPOKEN
     weighted_wave, _ = soundfile.read("output.wav")
@@ -182,7 +182,7 @@ def test_a_segment_without_an_end_is_told_by_a_warning_and_the_exit_code(
         speak(checkpoint, "--output=a.wav", "--max_codes=2", "--greedy", "--beams=1")
         == runner.FAULTY
     )
-    assert "warning: segment 1: no end came within" in capsys.readouterr().err
+    assert "warning: segment 1: no stop code came within" in capsys.readouterr().err
 
 
 SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
@@ -194,12 +194,15 @@ SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
         ([], "give --checkpoint DIR .* or --demo"),
         (["--demo", "--checkpoint=x"], "give --checkpoint DIR .* or --demo"),
         (["--checkpoint=x", SPEAKER], "give --text or --text_file"),
-        (["--checkpoint=x", SPEAKER, "--text=a", "--text_file=b"], "exclude each other"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--text_file=b"], "are mutually exclusive"),
         (["--checkpoint=x", "--text=a"], "give --speaker"),
-        (["--checkpoint=x", SPEAKER, "--text=a", "--voice=b"], "--speaker and --voice exclude"),
-        (["--checkpoint=x", "--text=a", "--voice=nobody"], "there is no voice .*nobody"),
+        (
+            ["--checkpoint=x", SPEAKER, "--text=a", "--voice=b"],
+            "--speaker and --voice are mutually exclusive",
+        ),
+        (["--checkpoint=x", "--text=a", "--voice=nobody"], "voice .*nobody.* does not exist"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--speed=3"], "--speed must be 0.5 to 2.0"),
-        (["--demo", "--speed=2", "--duration=1"], "--speed and --duration exclude each other"),
+        (["--demo", "--speed=2", "--duration=1"], "--speed and --duration are mutually exclusive"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--emotion_weights=a,b"], "must be numbers"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--temperature=0"], "temperature must be above"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--top_p=2"], "top_p must be from 0 to 1"),
@@ -207,7 +210,7 @@ SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
         (["--checkpoint=x", SPEAKER, "--text=a", "--device=abacus"], "device"),
         (["--checkpoint=x", SPEAKER, "--text=a"], "x"),
         (["--demo", "--emotion_alpha=1"], "needs an emotion"),
-        (["--demo", "--prompt_excerpt=best"], "an excerpt is first, loudest, or the second"),
+        (["--demo", "--prompt_excerpt=best"], "an excerpt must be first, loudest, or the second"),
         (["--demo", "--prompt_excerpt=60"], "demo_speaker.wav holds 0.0 s from second 60 on"),
     ],
 )

@@ -128,7 +128,7 @@ def test_ctrl_c_saves_and_ends_with_130(tmp_path: Path) -> None:
     assert process.returncode == 130, error
     assert "stopping after this step, with a save" in error
     assert "interrupted" in out
-    assert "go on with: python -m indextts_jax.train --dst run --resume" in out
+    assert "resume with: python -m indextts_jax.train --dst run --resume" in out
     (*_, last) = steps_in(tmp_path / "run")
     assert 3 <= last < 100_000
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
@@ -200,7 +200,7 @@ def test_the_loss_may_choose_although_judges_are_there(
         ((*NEW, "--set=steps"), "--set steps: expected PATH=VALUE"),
         ((*NEW, "--set=steps=many"), "steps: expected int"),
         ((*NEW, "--stop_after=soon"), "--stop_after: expected a time such as 2h45m"),
-        ((*NEW, "--devices=99"), "--devices 99: there"),
+        ((*NEW, "--devices=99"), "--devices 99: only"),
         (("--recipe=nope", "--data=data", "--dst=run"), "nope: expected a .yaml file, or one of"),
         (("--recipe=toy.yaml", "--data=none", "--dst=run"), "none holds no prepared data"),
         ((*NEW, "--guard=none"), "none holds no prepared data"),

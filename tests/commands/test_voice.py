@@ -67,14 +67,14 @@ def test_a_damaged_voice_is_still_listed(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "say what to do: create, list, show, delete"),
+        ([], "give an action: create, list, show, delete"),
         (["sing"], "create"),
-        (["create"], "create which voice"),
+        (["create"], "give --name, the voice to create"),
         (["create", "anna"], "give --speaker RECORDING and --checkpoint"),
-        (["create", "anna", "--speaker=none.wav", "--checkpoint=x"], "none.wav: there is no such"),
-        (["create", "a/b", "--speaker=none.wav", "--checkpoint=x"], "no name for a voice"),
-        (["show", "bob"], "no voice .*bob.*: none yet"),
-        (["delete", "bob"], "no voice .*bob"),
+        (["create", "anna", "--speaker=none.wav", "--checkpoint=x"], "none.wav: file not found"),
+        (["create", "a/b", "--speaker=none.wav", "--checkpoint=x"], "not a valid voice name"),
+        (["show", "bob"], "voice .*bob.* does not exist; saved voices: none yet"),
+        (["delete", "bob"], "voice .*bob.* does not exist"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

@@ -131,7 +131,7 @@ def test_a_reply_without_an_end_is_an_error(reader):
     section = dataclasses.replace(reader.model.config.text_emotion, reply_tokens=9)
     config = dataclasses.replace(reader.model.config, text_emotion=section)
     hasty = EmotionReader(Model(config, reader.model.params, reader.model.tokenizer), tokenizer())
-    with pytest.raises(ReplyError, match="no end after 9 tokens"):
+    with pytest.raises(ReplyError, match="did not end after 9 tokens"):
         hasty.read("The train leaves at nine.")
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a spoken segment."""
+"""Faults of synthesized segments."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_each_fault_of_samples_is_found() -> None:
 
 def test_the_line_says_what_was_expected_and_what_came() -> None:
     line = format_faults(length_faults(9.5, (2.0, 4.0), truncated=False))
-    assert line == "it lasts 9.5 s, and its text takes 2.0 to 4.0 s to say"
+    assert line == "it lasts 9.5 s, but its text takes 2.0 to 4.0 s to say"
 
 
 def test_a_fade_touches_only_the_edge_that_meets_silence() -> None:

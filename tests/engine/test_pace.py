@@ -57,7 +57,7 @@ def test_a_duration_out_of_reach_says_what_is_in_reach(seconds: float) -> None:
         ({"speed": float("nan")}, "speed"),
         ({"duration": 0.0}, "duration must be above 0"),
         ({"duration": float("inf")}, "duration"),
-        ({"speed": 1.5, "duration": 3.0}, "exclude each other"),
+        ({"speed": 1.5, "duration": 3.0}, "are mutually exclusive"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_refused(wish: dict[str, float], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Parts of a script: frames, silences, faults and further tries."""
+"""Parts of a script: frames, silences, faults and retries."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Settings that keep within a limit of device memory."""
+"""Settings that fit a limit of device memory."""
 
 import dataclasses
 from typing import Any
@@ -34,7 +34,7 @@ def test_sizes_are_read(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "GB", "eight", "-8GB", "0GB", "8TB!", "0.1"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="is no size of memory: expected one like 8GB"):
+    with pytest.raises(InputError, match="is not a memory size: expected one like 8GB"):
         parse_size(text)
 
 
@@ -88,7 +88,7 @@ def test_what_is_given_up_comes_in_order(
 
 
 def test_a_dtype_that_is_asked_for_stays(made_up: list[str]) -> None:
-    with pytest.raises(InputError, match=r"max_memory 0 MB is not enough: the least is"):
+    with pytest.raises(InputError, match=r"max_memory 0 MB is not enough: this needs at least"):
         fit("x", 120, WISH, RunConfig(dtype="float32"))
 
 
@@ -97,7 +97,7 @@ def test_a_text_that_needs_its_codes_keeps_them(made_up: list[str]) -> None:
 
 
 def test_nothing_is_compiled_where_the_parameters_alone_are_too_much(made_up: list[str]) -> None:
-    with pytest.raises(InputError, match="the least is"):
+    with pytest.raises(InputError, match="this needs at least"):
         fit("x", 40, WISH)
     assert made_up == []
 

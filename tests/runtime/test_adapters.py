@@ -139,7 +139,7 @@ def test_an_adapter_for_the_checkpoint_is_accepted():
 
 def test_another_base_is_refused_naming_both():
     applied = AppliedAdapter(of_gpt("blocks.attention.qkv"))
-    message = "anna was made for another base: expected the gpt .* 0{12}, base has f{12}"
+    message = "anna was made for another base: expected gpt .* 0{12}, base has f{12}"
     with pytest.raises(InputError, match=message):
         check([applied], saved("f" * 64))
     with pytest.raises(InputError, match="base has none"):

@@ -38,5 +38,5 @@ def test_a_cache_that_cannot_be_written_is_a_warning(
     occupied = tmp_path / "file"
     occupied.write_text("")
     monkeypatch.setenv(cache_folder.CACHE, str(occupied))
-    with pytest.warns(UserWarning, match="compiled programs are not kept"):
+    with pytest.warns(UserWarning, match="compiled programs are not stored"):
         assert cache_folder.enable_compilation_cache() is None

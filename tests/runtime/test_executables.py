@@ -1,4 +1,4 @@
-"""Compiled programs kept between runs."""
+"""Compiled programs stored between runs."""
 
 import contextlib
 import dataclasses
@@ -112,7 +112,7 @@ def test_a_damaged_program_is_told_and_made_again(filled: Path, damage: str) -> 
     else:
         content[:5] = b"?????"
     path.write_bytes(content)
-    with pytest.warns(UserWarning, match="cannot be used and is made anew"):
+    with pytest.warns(UserWarning, match="cannot be loaded and is compiled again"):
         assert not made(filled).kept
     assert made(filled).kept
 
@@ -211,9 +211,9 @@ def _newer(manifest: Any, entries: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (_other_jax, f"made for another place: jax '0.0.1', here '{jax.__version__}'"),
+        (_other_jax, f"made in another environment: jax '0.0.1', here '{jax.__version__}'"),
         (_other_device, "device 'NVIDIA Abacus', here 'cpu'"),
-        (_escape, "evil.program', which is no program's file"),
+        (_escape, "evil.program', which is not a program file"),
         (_damage, "is damaged: the SHA-256 of programs/"),
         (_lack, "has no programs .* it has those of none"),
         (_newer, f"it has format 99, expected {executable_pack.FORMAT}"),
@@ -243,7 +243,7 @@ def test_a_pack_that_was_damaged_on_its_way_is_refused(filled: Path, tmp_path: P
             kept = {file.read_bytes() for file in (tmp_path / "other").rglob("*.program")}
             assert kept == {file_of(filled).read_bytes()}
     path.write_bytes(sound[: len(sound) // 2])
-    with pytest.raises(InputError, match="is no pack"):
+    with pytest.raises(InputError, match="is not a pack"):
         executable_pack.unpack(ExecutableStore(tmp_path / "other"), DEVICE, path)
 
 
@@ -257,7 +257,7 @@ def test_a_pack_of_another_configuration_is_refused_by_name(filled: Path, tmp_pa
 
 def test_what_is_no_pack_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cache.zip").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="is no pack of compiled programs"):
+    with pytest.raises(InputError, match="is not a pack of compiled programs"):
         executable_pack.unpack(ExecutableStore(tmp_path / "o"), DEVICE, tmp_path / "cache.zip")
 
 

@@ -119,7 +119,7 @@ def test_pinyin_that_does_not_exist_is_named():
     script = prepare("这个字念ZHUNG4，不念xing2。")
 
     assert script.warnings == (
-        "ZHUNG4 is not a pinyin syllable with a tone; it is read as it is written",
+        "ZHUNG4 is not a pinyin syllable with a tone; it is read as written",
     )
 
 

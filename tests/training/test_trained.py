@@ -158,7 +158,9 @@ def test_the_head_that_aligns_outlives_its_run(
 
 
 def test_a_checkpoint_without_the_head_says_what_makes_it(checkpoint: Path) -> None:
-    with pytest.raises(InputError, match=r"has no ctc_head: .*export writes it, of a run"):
+    with pytest.raises(
+        InputError, match=r"has no ctc_head: .*train it, then write it with .*export"
+    ):
         load_model(checkpoint, components=["ctc_head"])
 
 

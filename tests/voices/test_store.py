@@ -1,4 +1,4 @@
-"""Voices kept on disk."""
+"""Voices saved on disk."""
 
 import dataclasses
 from pathlib import Path
@@ -127,7 +127,7 @@ def test_weights_from_no_checkpoint_keep_no_voices(tts: IndexTTS, kept: Path) ->
 
 
 def test_a_voice_from_no_recording_is_not_kept(tts: IndexTTS, voice: Voice, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="comes from no recording"):
+    with pytest.raises(InputError, match="does not come from a recording"):
         store.save_voice(tts.model, dataclasses.replace(voice, source=None), tmp_path / "a")
     assert not any(tmp_path.iterdir())
 
@@ -154,10 +154,10 @@ def damage(data: bytes, how: str) -> bytes:
     ("how", "message"),
     [
         ("cut", "is damaged"),
-        ("flipped", "its numbers are not those that were written"),
+        ("flipped", "the SHA-256 of its arrays is not the recorded one"),
         ("newer", "format 9, from a newer program"),
         ("older", r"format 1, .*: python -m indextts_jax.voice create \S+ --checkpoint DIR --sp"),
-        ("other", "is no voice of this program"),
+        ("other", "is not a voice file of this program"),
         ("typo", "haerd"),
         ("text", "is damaged"),
     ],
@@ -196,7 +196,7 @@ def test_voices_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     "name", ["", "../a", "a/b", "a\\b", ".a", "a.", " a", "a\n", "con:", "x" * 101]
 )
 def test_a_name_that_is_no_file_s_everywhere_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="is no name for a voice"):
+    with pytest.raises(InputError, match="is not a valid voice name"):
         store.voice_path(name)
 
 
@@ -205,5 +205,5 @@ def test_a_missing_voice_lists_those_that_are(
 ) -> None:
     monkeypatch.setenv(store.FOLDER, str(tmp_path))
     store.voice_path("anna").touch()
-    with pytest.raises(InputError, match=r"no voice .*bob.*by name: anna"):
+    with pytest.raises(InputError, match=r"voice .*bob.* does not exist; saved voices: anna"):
         store.read_record(store.voice_path("bob"))

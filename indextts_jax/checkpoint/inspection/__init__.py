@@ -1,1 +1,1 @@
-"""What lies in a checkpoint, array by array: behind the command `show`."""
+"""Inspection of a checkpoint, array by array, for the command `show`."""

@@ -1,4 +1,4 @@
-"""What is odd about an array, in words: broken, untrained, or worth a look."""
+"""Marks arrays that look broken, untrained or odd, with the reason."""
 
 import dataclasses
 import math
@@ -11,23 +11,23 @@ from indextts_jax.checkpoint.inspection.measure import Shape, Statistics
 BROKEN, UNTRAINED, ODD = "broken", "untrained", "odd"
 KINDS = (BROKEN, UNTRAINED, ODD)
 
-# What each role starts from before training; arrays of other names start from random numbers.
+# Initial value by role; arrays of other names are initialised randomly.
 INITIAL = {"scale": 1.0, "var": 1.0, "bias": 0.0, "mean": 0.0, "alpha": 0.0, "beta": 0.0}
-ANY_CONSTANT = "gamma"  # starts from a number of the architect's choice
+ANY_CONSTANT = "gamma"  # initialised with a constant that depends on the architecture
 
-# A trained kernel's deviation is near 1 / sqrt(inputs); these are far beyond what training does.
+# Limits on deviation * sqrt(inputs), which is near 1 for a trained kernel.
 SMALL_SPREAD, LARGE_SPREAD = 1e-3, 1e2
 LARGEST, LARGEST_STATISTIC = 1e4, 1e8  # magnitudes; a statistic is a mean or a variance
 OUTLIER = 1e4  # times the median magnitude
 MANY_ZEROS, MANY_DENORMAL = 0.5, 0.01
-ENOUGH, ENOUGH_FOR_SHAPE, ENOUGH_FOR_NORMAL = 64, 1000, 10_000  # numbers, to judge by
-NORMAL_START = 0.02  # deviation that transformers starts from
+ENOUGH, ENOUGH_FOR_SHAPE, ENOUGH_FOR_NORMAL = 64, 1000, 10_000  # least sizes for a verdict
+NORMAL_START = 0.02  # initial deviation in transformers
 SHOWN = 5  # slices that are named
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mark:
-    """One thing that is odd: its kind, and the reason in words."""
+    """A problem of an array: its kind, and the reason in words."""
 
     kind: str
     reason: str
@@ -36,9 +36,9 @@ class Mark:
 def marks(
     name: str, dimensions: Sequence[int], found: Statistics, shape: Shape, *, table: bool
 ) -> list[Mark]:
-    """Everything odd about an array of this name; `table` says that it is stored, not trained."""
+    """All marks of an array of this name; `table` says that it is a constant, not trained."""
     if not found.size:
-        return [Mark(BROKEN, "has no numbers")]
+        return [Mark(BROKEN, "is empty")]
     marked = list(_not_finite(found))
     if not found.finite:
         return marked
@@ -84,7 +84,7 @@ def _slices(name: str, dimensions: Sequence[int], shape: Shape) -> Iterator[Mark
     for index, value in shape.constant_slices:
         by_value.setdefault(value, []).append(index)
     for value, indices in by_value.items():
-        # A matrix may well have a dead row; a layer of many has no business being constant.
+        # A matrix may have a dead row, but a whole layer of a stack should not be constant.
         layers = len(dimensions) > 2 or name in INITIAL
         kind = UNTRAINED if INITIAL.get(name) == value else BROKEN if layers else ODD
         yield Mark(
@@ -136,7 +136,7 @@ def _magnitudes(
 
 
 def _inputs(dimensions: Sequence[int]) -> list[int]:
-    """Inputs of each output of a kernel: as it stands, and if its first axis is that of layers."""
+    """Inputs per output of a kernel: unstacked, and with a leading axis of layers."""
     return [max(1, math.prod(dimensions[start:-1])) for start in (0, 1)]
 
 

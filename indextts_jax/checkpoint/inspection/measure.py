@@ -1,4 +1,4 @@
-"""Statistics of an array, taken piece by piece: memory does not grow with its size."""
+"""Statistics of an array, computed in blocks so that memory does not grow with its size."""
 
 import dataclasses
 import hashlib
@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-PIECE = 2**20  # numbers looked at together
-SAMPLE = 2**16  # numbers that the median is taken of
+PIECE = 2**20  # numbers per block
+SAMPLE = 2**16  # numbers sampled for the median
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Statistics:
-    """Counts, and moments of the finite numbers; these are NaN where there are none."""
+    """Counts, and moments of the finite numbers; NaN if there are none."""
 
     size: int
     nan: int
     inf: int
     zeros: int
-    denormal: int  # numbers so small that they have lost digits
+    denormal: int  # numbers too small for full precision
     mean: float
     deviation: float
     low: float
@@ -32,19 +32,18 @@ class Statistics:
 
     @property
     def share_of_zeros(self) -> float:
-        """From 0 to 1."""
         return self.zeros / self.size if self.size else 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """How the numbers of an array are distributed; what takes a second look at them."""
+    """The distribution of an array's numbers; computed in a second pass."""
 
     kurtosis: float  # 0 for a normal distribution, -1.2 for a uniform one
     median: float  # of the magnitudes, of a sample
     whole: bool  # whether all are whole numbers
     constant_slices: tuple[tuple[int, float], ...]  # along the first axis: one number throughout
-    equal_slices: tuple[tuple[int, int], ...]  # other ones equal to an earlier, with that one
+    equal_slices: tuple[tuple[int, int], ...]  # pairs of a slice and an earlier equal one
 
 
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -56,7 +55,7 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
 def measure(array: np.ndarray) -> Statistics:
     """The statistics of an array of any floating dtype."""
     counts = dict.fromkeys(("nan", "inf", "zeros", "denormal"), 0)
-    # Of float16 small numbers are no sign of anything: its normal ones end at 6e-5.
+    # Denormal float16 numbers are common (below 6e-5) and not suspicious.
     tiny = 0.0 if array.dtype == np.float16 else float(np.finfo(np.float32).tiny)
     total, low, high = 0.0, math.inf, -math.inf
     for piece in _pieces(array):
@@ -84,7 +83,7 @@ def measure(array: np.ndarray) -> Statistics:
 
 
 def _power_sum(array: np.ndarray, mean: float, power: int) -> float:
-    """The sum of the finite numbers' distances from the mean, to a power."""
+    """The sum over the finite numbers of their distance from the mean, to a power."""
     with np.errstate(over="ignore"):
         return sum(
             float(((piece[np.isfinite(piece)] - mean) ** power).sum()) for piece in _pieces(array)
@@ -92,12 +91,12 @@ def _power_sum(array: np.ndarray, mean: float, power: int) -> float:
 
 
 def shape(array: np.ndarray, found: Statistics) -> Shape:
-    """How the numbers of a measured array are distributed."""
+    """The distribution of the numbers of a measured array."""
     kurtosis = math.nan
     if found.finite and found.deviation > 0:
         fourth = _power_sum(array, found.mean, 4) / found.finite
         kurtosis = fourth / found.deviation**4 - 3 if found.deviation**4 > 0 else math.nan
-    step = -(-array.size // SAMPLE) | 1  # odd: no multiple of a common row length
+    step = -(-array.size // SAMPLE) | 1  # odd, so that it is not a multiple of a common row length
     sample = np.abs(array.reshape(-1)[::step].astype(np.float64))
     sample = sample[np.isfinite(sample)]
     constant, equal = _slices(array) if array.ndim > 1 and array.shape[0] > 1 else ((), ())

@@ -1,4 +1,4 @@
-"""What `show` prints of a checkpoint, for people and for machines."""
+"""The output of `show`: human-readable and as JSON."""
 
 import collections
 import contextlib
@@ -18,13 +18,13 @@ from indextts_jax.utils.strict_data import to_data
 from indextts_jax.utils.text_table import table
 
 WIDTH = 100
-NAMED = 8  # marked arrays that the last line names
-MARKS = {BROKEN: "!", UNTRAINED: "?"}  # in the table; the rest is worth a look: ~
+NAMED = 8  # marked arrays named in the last line
+MARKS = {BROKEN: "!", UNTRAINED: "?"}  # signs in the table; ~ for odd arrays
 STATISTICS = ("mean", "deviation", "zeros", "NaN", "inf", "lowest", "highest")
 
 
 def page(saved: Checkpoint, found: list[ComponentPart], names: tuple[str, ...]) -> str:
-    """Everything that needs no arrays."""
+    """The page of everything that can be shown without reading arrays."""
     record = saved.provenance
     versions = ", ".join(f"{v.package} {v.version}" for v in record.versions)
     rows: list[tuple[object, ...]] = []
@@ -72,7 +72,7 @@ def _tokenizer(saved: Checkpoint) -> str:
     size = f"{len(saved.tokenizer):,} bytes"
     with contextlib.suppress(InputError):
         return f"{Tokenizer(saved.tokenizer).size:,} pieces, {size}"
-    return f"{size} that are no SentencePiece model"
+    return f"{size} that are not a SentencePiece model"
 
 
 def _wrapped(title: str, text: str) -> str:
@@ -80,7 +80,7 @@ def _wrapped(title: str, text: str) -> str:
 
 
 def format_bytes(size: int) -> str:
-    """A size in its best unit."""
+    """A size in a suitable unit."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= scale:
             return f"{size / scale:.1f} {unit}"
@@ -133,18 +133,18 @@ def summary(arrays: list[Measured]) -> str:
     count = collections.Counter(kind for a in arrays for kind in {m.kind for m in a.marks})
     if not count:
         return f"{len(arrays):,} arrays: none looks broken or untrained"
-    told = [f"{count[kind]:,} {kind}" for kind in KINDS if count[kind]]
+    counts = [f"{count[kind]:,} {kind}" for kind in KINDS if count[kind]]
     worst = sorted(
         (array for array in arrays if array.marks),
         key=lambda array: min(KINDS.index(mark.kind) for mark in array.marks),
     )
     names = ", ".join(array.path for array in worst[:NAMED])
     more = ", ..." if len(worst) > NAMED else ""
-    return f"{len(arrays):,} arrays; marked: {', '.join(told)}: {names}{more}"
+    return f"{len(arrays):,} arrays; marked: {', '.join(counts)}: {names}{more}"
 
 
 def checkpoint_data(saved: Checkpoint, found: list[ComponentPart]) -> dict[str, Any]:
-    """Everything that needs no arrays, for JSON."""
+    """Everything that can be shown without reading arrays, as JSON data."""
     record = to_data(saved.provenance)
     keys = ("format", "created", "dtype", "versions", "sources", "ignored")
     return {
@@ -171,7 +171,7 @@ def _part_data(part: ComponentPart) -> dict[str, Any]:
 
 
 def array_data(array: Measured) -> dict[str, Any]:
-    """The statistics of one array, for JSON."""
+    """The statistics of one array as JSON data."""
     found = dataclasses.asdict(array.found)
     return {
         "array": array.path,

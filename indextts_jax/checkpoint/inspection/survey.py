@@ -1,4 +1,4 @@
-"""What a checkpoint holds: from its records, from its files, and from its arrays one by one."""
+"""Surveys a checkpoint: its records, its files, and its arrays one by one."""
 
 import collections
 import dataclasses
@@ -15,22 +15,22 @@ from indextts_jax.checkpoint.reading import Checkpoint, CheckpointMismatch, leav
 from indextts_jax.models.components import structure
 from indextts_jax.utils import hashing
 
-StageCallback = Callable[[str], None]  # is told what is being looked at
+StageCallback = Callable[[str], None]  # called with a description of the current item
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ComponentPart:
-    """A component as it lies in the checkpoint."""
+    """A component as stored in the checkpoint."""
 
     record: ComponentRecord
     arrays: int
     dtypes: tuple[str, ...]
-    problems: tuple[str, ...]  # files that are missing or of another size; arrays that are no more
+    problems: tuple[str, ...]  # files that are missing or of another size; missing arrays
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Measured:
-    """An array with its statistics, and what is odd about it."""
+    """An array with its statistics and marks."""
 
     path: str  # with the component's name
     shape: tuple[int, ...]
@@ -40,7 +40,7 @@ class Measured:
 
 
 def parts(saved: Checkpoint, names: tuple[str, ...]) -> Iterator[ComponentPart]:
-    """The components; neither hashes nor arrays are read."""
+    """The components, without checking hashes or reading arrays."""
     failure: tuple[str, ...] = ()
     stored: dict[str, dict[str, jax.ShapeDtypeStruct]] = {}
     try:
@@ -61,7 +61,7 @@ def parts(saved: Checkpoint, names: tuple[str, ...]) -> Iterator[ComponentPart]:
         held = stored.get(record.name, {})
         if not held and not problems:
             problems = list(failure) or [
-                f"missing: {record.name} is no part of the Orbax directory"
+                f"missing: {record.name} is not part of the Orbax directory"
             ]
         dtypes = collections.Counter(str(array.dtype) for array in held.values())
         ordered = tuple(dtype for dtype, _ in dtypes.most_common())
@@ -69,7 +69,7 @@ def parts(saved: Checkpoint, names: tuple[str, ...]) -> Iterator[ComponentPart]:
 
 
 def damages(saved: Checkpoint, record: ComponentRecord, on_stage: StageCallback) -> list[str]:
-    """What in a component's files is not as recorded; every byte of them is read."""
+    """Differences between a component's files and their records; reads every byte."""
     problems = []
     for file in record.files:
         on_stage(f"{record.name}: {file.size / 1e6:,.0f} MB")
@@ -80,12 +80,12 @@ def damages(saved: Checkpoint, record: ComponentRecord, on_stage: StageCallback)
 def measured(
     saved: Checkpoint, record: ComponentRecord, on_stage: StageCallback, *, digest: bool
 ) -> Iterator[Measured]:
-    """The arrays of a component, one after the other; the component is in memory meanwhile.
+    """Yields the arrays of a component with statistics; the component stays in memory meanwhile.
 
-    With `digest`, the arrays' own hash is compared first.
+    With `digest`, the hash of the arrays is checked first.
 
     Raises:
-        CheckpointMismatch: if they cannot be read, or are not those that were saved.
+        CheckpointMismatch: if they cannot be read, or differ from those that were saved.
     """
     name = record.name
     on_stage(f"{name}: reading")
@@ -95,20 +95,20 @@ def measured(
         on_stage(f"{name}: hash of its arrays")
         if hashing.hash_arrays(params) != record.digest:
             raise CheckpointMismatch(
-                saved.path, [f"arrays of {name} are not those that were saved"]
+                saved.path, [f"arrays of {name} differ from those that were saved"]
             )
-    # With weights in another dtype, the tables are what stays float32.
-    halved = leaves_by_path(structure(name, saved.config, "bfloat16").expected, name)
+    # Stored tables are the arrays that stay float32 in half precision.
+    half = leaves_by_path(structure(name, saved.config, "bfloat16").expected, name)
     for path, array in leaves_by_path(params, name).items():
         on_stage(path)
         found = measure(array)
-        last, table = path.rsplit(".", 1)[-1], halved[path].dtype == np.float32
+        last, table = path.rsplit(".", 1)[-1], half[path].dtype == np.float32
         marked = marks(last, array.shape, found, shape(array, found), table=table)
         yield Measured(path, array.shape, str(array.dtype), found, tuple(marked))
 
 
 def sizes(data: Any, prefix: str = "") -> list[str]:
-    """The settings in a section of the configuration, one a line: `layers 24`."""
+    """The values in a section of the configuration, such as `layers 24`."""
     if not isinstance(data, dict):
         text = " ".join(map(str, data)) if isinstance(data, list) else str(data)
         return [f"{prefix} {text}"]

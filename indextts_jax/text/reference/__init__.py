@@ -1,1 +1,1 @@
-"""Reading as the PyTorch release reads, faults included (`--text_compat`)."""
+"""Normalisation exactly as in the PyTorch release, errors included (`--text_compat`)."""

@@ -1,4 +1,4 @@
-"""A text as the PyTorch reference normalises it."""
+"""Normalises a text as the PyTorch reference does."""
 
 import re
 
@@ -21,9 +21,10 @@ _EMAIL = re.compile(r"[A-Za-z0-9]+@[A-Za-z0-9]+\.[A-Za-z]+\n?")
 
 
 def is_chinese(text: str) -> bool:
-    """Whether the reference takes the Chinese route: for an ideograph, for no letter, for pinyin.
+    """Whether the reference normalises a text as Chinese.
 
-    A text that is one plain e-mail address takes it, too.
+    It does if the text has an ideograph, no letter, or pinyin with tones, and (a quirk) if it is a
+    plain e-mail address.
 
     Source: `TextNormalizer.use_chinese` of the PyTorch release.
     """
@@ -36,10 +37,10 @@ def is_chinese(text: str) -> bool:
 
 
 def normalise_as_reference(text: str, glossary: Glossary | None = None) -> str:
-    """The text as the reference would hand it to its tokenizer.
+    """The text as the reference passes it to its tokenizer.
 
-    The agreement is that of `wetext` with the older grammar that the reference pins; the tests list
-    where they part.
+    The agreement is limited by `wetext`, whose grammar is newer than the one that the reference
+    pins; the tests list the differences.
 
     Source: `TextNormalizer.normalize` of the PyTorch release.
     """
@@ -58,7 +59,7 @@ def _chinese(text: str) -> str:
     try:
         text = verbalise_as_reference(text, "zh")
     except ValueError:
-        return ""  # as there: what has no reading is not said at all
+        return ""  # as in the reference: text without a reading is dropped
     return restore_terms(pinyin.restore(names.restore(text)))
 
 

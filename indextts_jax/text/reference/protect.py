@@ -1,4 +1,4 @@
-"""Spans that the grammars must not touch: taken out of a text before, put back after."""
+"""Spans that the grammars must not change: replaced by placeholders before, restored after."""
 
 import re
 from collections.abc import Callable
@@ -12,20 +12,20 @@ _HYPHEN = "<H>"
 
 
 class Protected:
-    """Placeholders in a text and what they stand for; `restore` puts it back."""
+    """Placeholders in a text and the spans that they replace; `restore` puts them back."""
 
     def __init__(self, spans: dict[str, str], change: Callable[[str], str] = str):
         self._spans, self._change = spans, change
 
     def restore(self, text: str) -> str:
-        """The text with each placeholder replaced by what it stands for."""
+        """The text with each placeholder replaced by its span."""
         for placeholder, span in self._spans.items():
             text = text.replace(placeholder, self._change(span))
         return text
 
 
 def protect_markup(text: str) -> tuple[str, Protected]:
-    """A text whose `<word|pronunciation>` are placeholders of letters, and what they stand for.
+    """Replaces each `<word|pronunciation>` by a placeholder of letters.
 
     Source: `TextNormalizer` of the PyTorch release.
     """
@@ -40,7 +40,7 @@ def protect_markup(text: str) -> tuple[str, Protected]:
 
 
 def protect_terms(text: str) -> str:
-    """A text whose words with hyphens (`GPT-5-nano`) have a placeholder for each hyphen.
+    """Replaces each hyphen within a word (`GPT-5-nano`) by a placeholder.
 
     Source: `TextNormalizer.save_tech_terms` of the PyTorch release.
     """
@@ -50,22 +50,23 @@ def protect_terms(text: str) -> str:
 
 
 def restore_terms(text: str) -> str:
-    """The text with the hyphens of `protect_terms` back, and no blanks around them."""
+    """Restores the hyphens of `protect_terms`, without spaces around them."""
     return re.sub(rf"\s*{_HYPHEN}\s*", "-", text)
 
 
 def protect_pinyin(text: str) -> tuple[str, Protected]:
-    """A text whose syllables with tones are placeholders; they come back as `respell` has them.
+    """Replaces syllables with tones by placeholders; `restore` spells them as `respell` does.
 
-    Source: `TextNormalizer.save_pinyin_tones` of the PyTorch release, longest syllable first (there
-    the order is that of a set, which differs from run to run).
+    Longest syllable first; the reference has the order of a set, which differs from run to run.
+
+    Source: `TextNormalizer.save_pinyin_tones` of the PyTorch release.
     """
     found = {match[0] for match in TONED.finditer(text)}
     return _replace(text, sorted(found, key=lambda s: (-len(s), s)), "<pinyin_{}>", respell)
 
 
 def protect_names(text: str) -> tuple[str, Protected]:
-    """A text whose foreign names (`克里斯托弗·诺兰`) are placeholders, and what they stand for.
+    """Replaces foreign names (`克里斯托弗·诺兰`) by placeholders.
 
     Source: `TextNormalizer.save_names` of the PyTorch release.
     """

@@ -1,4 +1,4 @@
-"""Segments of text tokens as the PyTorch reference cuts them."""
+"""Cuts text tokens into segments as the PyTorch reference does."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ _QUOTES = ("'", "▁'")
 def split_as_reference(
     pieces: Sequence[str], limit: int = 120, quick: int = 0, *, quote_twice: bool = True
 ) -> list[list[str]]:
-    """The pieces in runs of about `limit`, the first ones half as long until `quick` have gone by.
+    """The pieces in runs of about `limit`; runs that begin before `quick` pieces are half as long.
 
-    A quotation mark after a sentence comes twice, at the end of a run and at the start of the next,
-    unless `quote_twice` is false.
+    A quirk of the reference: a quotation mark after a sentence appears twice, at the end of a run
+    and at the start of the next, unless `quote_twice` is false.
 
     Source: `TextTokenizer.split_segments` of the PyTorch release.
     """

@@ -1,1 +1,1 @@
-"""How things are read: numbers, units, dates, names, by language."""
+"""Reading rules by language: numbers, units, dates, names."""

@@ -1,4 +1,4 @@
-"""Punctuation as the tokenizer knows it."""
+"""Maps punctuation to the marks that the tokenizer knows."""
 
 import re
 
@@ -21,7 +21,7 @@ _DOLLAR = re.compile(r"\$|" + _PATTERN.pattern)
 def map_characters(text: str, *, chinese: bool) -> str:
     """The text with its punctuation replaced by the few marks that the tokenizer knows.
 
-    On the Chinese route a dollar sign that no amount took becomes a full stop.
+    In Chinese text a dollar sign without an amount becomes a full stop, as in the reference.
 
     Source: `TextNormalizer.char_rep_map` and `zh_char_rep_map` of the PyTorch release.
     """

@@ -1,4 +1,4 @@
-"""English contractions that are written out before anything is read."""
+"""Expands English contractions before other rules apply."""
 
 import re
 
@@ -6,7 +6,7 @@ _WITH_IS = re.compile(r"(what|where|who|which|how|here|there|it|he|she|that|this
 
 
 def expand_is(text: str) -> str:
-    """The text with `it's`, `what's` and their like as `it is`, even at the end of a longer word.
+    """Expands `it's`, `what's` and the like to `it is`, even at the end of a longer word (a quirk).
 
     Source: `TextNormalizer.normalize` of the PyTorch release, its first step.
     """
@@ -21,5 +21,5 @@ _WHOLE = re.compile(rf"(?<![A-Za-z]){_WITH_IS.pattern}\b", re.IGNORECASE | re.AS
 
 
 def expand_words(text: str) -> str:
-    """The text with `it's` as `it is`, and `it's been` as `it has been`; `rabbit's` stays."""
+    """Expands `it's` to `it is`, and `it's been` to `it has been`; `rabbit's` stays."""
     return _WHOLE.sub(r"\1 is", _HAS.sub(r"\1 has", text))

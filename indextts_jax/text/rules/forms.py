@@ -1,4 +1,4 @@
-"""Characters that stand for others: raised and lowered figures, fractions, Roman numerals."""
+"""Replaces special forms of characters: superscripts, fractions, Roman numerals, full width."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ from indextts_jax.text.rules.verbalise import Language
 _INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x2060, 0xFEFF])
 _SPACES = dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x205F], " ")
 _GROUPED = re.compile(r"(?<=\d)[\u2009\u202f](?=\d{3}(?!\d))")
-# Full-width letters and digits, and signs that stand between them; the punctuation stays.
+# Full-width letters and digits, and signs between them; punctuation stays.
 _FULL_WIDTH = {
     code: code - 0xFEE0
     for code in (
@@ -44,9 +44,9 @@ _LETTERS = str.maketrans(
 
 
 def plain_forms(text: str, language: Language) -> str:
-    """The text with such characters written in ASCII: `½` as 1/2, `10³` as 10^3, `H₂O` as H2O.
+    """The text with special forms in ASCII: `½` as 1/2, `10³` as 10^3, `H₂O` as H2O.
 
-    `m²` and `m³` stay, as they are units.
+    `m²` and `m³` stay, because they are units.
     """
     text = _MICRO.sub("µ", text.translate(_LOWERED))
     text = _FRACTION.sub(_fraction, text)
@@ -56,9 +56,9 @@ def plain_forms(text: str, language: Language) -> str:
 
 
 def tidy(text: str) -> str:
-    """The text without invisible characters, with the usual blanks and half-width figures.
+    """The text without invisible characters, with plain spaces and half-width digits.
 
-    Of mark-up for the eye (HTML's, Markdown's) the words stay.
+    HTML and Markdown mark-up is removed; its words stay.
     """
     text = _TAG.sub(_tag, text.translate(_BRACKETS))
     text = _BULLET.sub("", _EMPHASIS.sub(r"\2", text))
@@ -71,7 +71,7 @@ def _tag(match: re.Match[str]) -> str:
 
 
 def without_accents(text: str) -> str:
-    """The text with `é` as e and `ß` as ss: the tokenizer knows no accents."""
+    """The text with `é` as e and `ß` as ss: the tokenizer does not know accents."""
 
     def base(match: re.Match[str]) -> str:
         return unicodedata.normalize("NFD", match[0])[0].translate(_LETTERS)

@@ -1,7 +1,7 @@
-"""What the rules leave to the grammars of `wetext`, handed over in pieces.
+"""Passes what the rules leave to the grammars of `wetext`, in small pieces.
 
-A grammar takes milliseconds for a sentence, and more than its share for a long one: it sees only
-what it has to read, with a few characters around.
+A grammar takes milliseconds per sentence, and its time grows faster than the length. So it gets
+only the parts that it has to read, with a few characters around them.
 """
 
 import re
@@ -11,7 +11,7 @@ from indextts_jax.text.rules.spans import PLACE
 from indextts_jax.text.rules.verbalise import Language, verbalise
 
 _BREAK = "，。、；！？\n"
-# Figures, whatever stands between them, and what may be their unit.
+# Digits, what is between them, and a possible unit after them.
 _CHINESE = re.compile(
     rf"[^\d{_BREAK}]{{0,6}}\d(?:[^{_BREAK}]{{0,8}}\d){{0,40}}[^\d{_BREAK}]{{0,8}}", re.ASCII
 )
@@ -20,7 +20,7 @@ _CLAUSE = re.compile(rf"[^{_BREAK}]{{1,200}}")
 
 
 def by_grammar(text: str, language: Language) -> str:
-    """The text with its figures and signs in words; in Chinese with simplified characters."""
+    """The text with digits and signs in words; Chinese in simplified characters."""
     parts = PLACE.split(text)
     places = PLACE.findall(text)
     read = _in_chinese if language == "zh" else _in_english
@@ -42,7 +42,7 @@ def _in_english(text: str) -> str:
 
 
 def _simplified(text: str) -> bool:
-    """Whether nothing needs simplifying: the old national character set has no traditional ones."""
+    """Whether all characters are simplified: GB 2312 has no traditional ones."""
     try:
         text.encode("gb2312")
     except UnicodeEncodeError:

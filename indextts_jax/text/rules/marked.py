@@ -1,4 +1,4 @@
-"""Readings that the writer gives in the text: pinyin, and `<word|pronunciation>`."""
+"""Readings given in the text: pinyin, and `<word|pronunciation>`."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from indextts_jax.text.rules.pinyin import TONED, nearly, spell
 from indextts_jax.text.rules.spans import MARKUP, Settled
 
 _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
-# A run of syllables, each with its tone; nothing of a longer word or number around it.
+# A run of syllables with tones that is not part of a longer word or number.
 _RUN = re.compile(r"(?<![A-Za-z0-9.-])(?:[A-Za-züÜ]{1,6}[1-5])+(?![A-Za-z0-9.%-])")
 _SYLLABLE = re.compile(r"[A-Za-züÜ]{1,6}[1-5]")
 _ONE_LETTER_NAME = re.compile(r"[A-Z][1-5]")
@@ -15,10 +15,10 @@ _LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+")
 
 
 def settle_marked(text: str, settled: Settled, warn: Callable[[str], None]) -> str:
-    """The text with its pinyin settled, and its mark-up replaced by the pronunciation it names.
+    """The text with its pinyin settled, and its mark-up replaced by the given pronunciation.
 
-    In a text without ideographs only a run of two syllables, or a text of nothing else, is pinyin:
-    `A100`, `SHA1` and `U2` are names there. What looks like a syllable and is none is named.
+    In a text without ideographs, pinyin needs a run of two syllables, or a text of nothing else:
+    `A100`, `SHA1` and `U2` are names there. `warn` gets a line for each invalid syllable.
     """
 
     def marked(match: re.Match[str]) -> str:
@@ -29,9 +29,7 @@ def settle_marked(text: str, settled: Settled, warn: Callable[[str], None]) -> s
             return settled.keep(" ".join(filter(None, spelt)) if len(spelt) > 1 else f"{spelt[0]}")
         if not _LATIN.search(word) and not _IDEOGRAPH.search(word):
             return match[0]
-        warn(
-            f"{match[0]}: {pronunciation} is not pinyin with tones; {word} is read as it is written"
-        )
+        warn(f"{match[0]}: {pronunciation} is not pinyin with tones; {word} is read as written")
         return word
 
     text = MARKUP.sub(marked, text)
@@ -46,9 +44,7 @@ def settle_marked(text: str, settled: Settled, warn: Callable[[str], None]) -> s
             return settled.keep("".join(filter(None, spelt)))
         if chinese and (bad := [s for s, good in zip(syllables, spelt, strict=True) if not good]):
             for syllable in filter(lambda s: _meant(s, match), bad):
-                warn(
-                    f"{syllable} is not a pinyin syllable with a tone; it is read as it is written"
-                )
+                warn(f"{syllable} is not a pinyin syllable with a tone; it is read as written")
         return match[0]
 
     return _RUN.sub(toned, text)
@@ -67,7 +63,7 @@ def _is_pinyin(match: re.Match[str], syllables: list[str], chinese: bool, only: 
 
 
 def _meant(syllable: str, match: re.Match[str]) -> bool:
-    """Whether pinyin was meant: beside an ideograph, and all but a syllable."""
+    """Whether pinyin was intended: next to an ideograph, and almost a syllable."""
     around = match.string[max(0, match.start() - 1) : match.end() + 1]
     if not _IDEOGRAPH.search(around):
         return False

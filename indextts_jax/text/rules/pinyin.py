@@ -1,4 +1,4 @@
-"""Pinyin with a tone digit, as it is written in a text to say how a word is read."""
+"""Pinyin with tone digits, written in a text to give the reading of a word."""
 
 import re
 
@@ -10,7 +10,7 @@ _FINAL = (
 TONED = re.compile(rf"(?<![a-z])(?:{_INITIAL}?{_FINAL}|ng|er)[1-5]", re.IGNORECASE | re.ASCII)
 _U_AFTER_JQX = re.compile(r"^([jqx])[uü](n|e|an)?(?=[1-5])", re.IGNORECASE)
 
-# Which finals stand after which initial in standard Chinese, ü written v.
+# Valid finals after each initial in standard Chinese; ü is written v.
 _VELAR = "a e ai ei ao ou an en ang eng u ua uo uai ui uan un uang ong"
 _SYLLABLES = {
     "": "a o e ai ei ao ou an en ang eng er n ng m",
@@ -40,7 +40,7 @@ SYLLABLES = frozenset(
 
 
 def respell(syllable: str) -> str:
-    """The spelling that the vocabulary has: after j, q and x the vowel is V, and all is upper case.
+    """The spelling of the vocabulary: after j, q and x the vowel is V, and all is upper case.
 
     Other syllables stay as they are.
 
@@ -52,7 +52,7 @@ def respell(syllable: str) -> str:
 
 
 def spell(syllable: str) -> str | None:
-    """A syllable with its tone as the vocabulary spells it, or None if there is no such syllable.
+    """A syllable with its tone as the vocabulary spells it, or None if it is not a valid syllable.
 
     `xing2` is XING2, `nü3` NV3, `ju4` JV4.
     """
@@ -62,7 +62,7 @@ def spell(syllable: str) -> str | None:
 
 
 def nearly(letters: str) -> bool:
-    """Whether one letter more, fewer or other would make a syllable of the letters."""
+    """Whether the letters are one insertion, deletion or substitution away from a syllable."""
     word = letters.upper().replace("Ü", "V")
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]

@@ -1,4 +1,4 @@
-"""Readings that are settled: placeholders in a text, which later rules cannot take apart."""
+"""Settled readings: placeholders in a text, which later rules cannot change."""
 
 import functools
 import re
@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 MARKUP = re.compile(r"<[^|>\n]+\|[^>\n]+>")
 
-_FIRST = 0xF0000  # a private plane of Unicode: no writing system, no digit, no letter
+_FIRST = 0xF0000  # private plane of Unicode: neither a digit nor a letter to regular expressions
 _LAST = 0xFFFFD
 PLACE = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
 _WORD = re.compile(r"[A-Za-z0-9]")
 
 
 class Rule(NamedTuple):
-    """What is read in a special way, and how; a reading of None leaves it to other rules."""
+    """A pattern and its reading; a reading of None leaves the match to later rules."""
 
     pattern: re.Pattern[str]
     read: Callable[[re.Match[str]], str | None]
 
 
 def rule(pattern: str, read: Callable[[re.Match[str]], str | None], flags: int = 0) -> Rule:
-    """A rule with its pattern compiled; `\\d` and `\\w` are those of ASCII."""
+    """A rule with its pattern compiled; `\\d` and `\\w` match ASCII only."""
     return Rule(re.compile(pattern, flags | re.ASCII), read)
 
 
@@ -32,14 +32,14 @@ class Settled:
         self._readings: list[str] = []
 
     def keep(self, reading: str) -> str:
-        """The placeholder that stands for a reading."""
+        """Stores a reading and returns its placeholder."""
         if len(self._readings) > _LAST - _FIRST:
             return reading
         self._readings.append(reading)
         return chr(_FIRST + len(self._readings) - 1)
 
     def apply(self, rules: Iterable[Rule], text: str) -> str:
-        """The text with what the rules read replaced by placeholders, rule after rule."""
+        """Replaces what the rules read by placeholders, rule after rule."""
         for pattern, read in rules:
             text = pattern.sub(functools.partial(self._settle, read), text)
         return text
@@ -49,8 +49,8 @@ class Settled:
         return match[0] if reading is None else self.keep(reading)
 
     def restore(self, text: str) -> str:
-        """The text with its readings, set apart from Latin letters that they would run into."""
-        while PLACE.search(text):  # a reading may hold others
+        """Replaces placeholders by readings, with spaces towards adjacent Latin letters."""
+        while PLACE.search(text):  # a reading may contain others
             text = PLACE.sub(self._spaced, text)
         return text
 

@@ -1,4 +1,4 @@
-"""Signs that the tokenizer does not know and a reader says, Greek letters among them."""
+"""Names of symbols that the tokenizer does not know, such as Greek letters."""
 
 import re
 
@@ -50,7 +50,7 @@ _BULLET = re.compile(r"\s*[•‣▪●■◆◇○★☆※]\s*")
 
 
 def name_symbols(text: str, language: Language) -> str:
-    """The text with its lone Greek letters and its signs in words; Greek words stay as they are."""
+    """The text with single Greek letters and symbols in words; Greek words stay."""
     index = 1 if language == "zh" else 0
     greek = _GREEK_WORD.search(text)
 

@@ -1,4 +1,4 @@
-"""Pinyin whose tones are written above the vowels: nǐ hǎo."""
+"""Pinyin with tone marks above the vowels: nǐ hǎo."""
 
 import re
 import unicodedata
@@ -8,16 +8,16 @@ from indextts_jax.text.rules.pinyin import spell
 
 _TONES = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 _WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-zÀ-ÖØ-öø-ɏ'’]*[À-ÖØ-öø-ɏ][A-Za-zÀ-ÖØ-öø-ɏ'’]*(?![0-9])")
-_CLEAR = re.compile("[āēīōūǎěǐǒǔǖǘǚǜĀĒĪŌŪǍĚǏǑǓ]")  # hardly in words of other languages
+_CLEAR = re.compile("[āēīōūǎěǐǒǔǖǘǚǜĀĒĪŌŪǍĚǏǑǓ]")  # rare in other languages
 _LONGEST = 6  # letters of a syllable
-_WORD_LETTERS = 60  # more are no word
+_WORD_LETTERS = 60  # longest word that is examined
 
 
 def toned_words(text: str, chinese: bool, keep: Callable[[str], str]) -> str:
-    """The text with pinyin that has tone marks in the vocabulary's spelling: `nǐ` is NI3.
+    """Respells pinyin with tone marks as the vocabulary does: `nǐ` is NI3.
 
-    In an English text `café` and `Māori` stay: there every syllable has a tone, and one word of
-    the text a mark that other languages do not use.
+    In an English text `café` and `Māori` stay: every syllable must have a tone there, and at least
+    one word a mark that is rare in other languages.
     """
     if not _CLEAR.search(text) and not chinese:
         return text
@@ -36,9 +36,9 @@ def toned_words(text: str, chinese: bool, keep: Callable[[str], str]) -> str:
 
 
 def syllables(word: str, neutral: bool) -> list[str] | None:
-    """The syllables of a word in the vocabulary's spelling, or None where it is no pinyin.
+    """The syllables of a word in the vocabulary's spelling, or None if it is not pinyin.
 
-    One without a mark has the neutral tone, if `neutral` allows it; one syllable has its mark.
+    A syllable without a mark has the neutral tone, if `neutral` allows it; at least one has a mark.
     """
     letters: list[tuple[str, str]] = []
     for character in word:

@@ -1,6 +1,6 @@
-"""Signs of units and money, and how they are said."""
+"""Symbols of units and currencies, and their names."""
 
-# sign: (one, several)
+# sign: singular
 _METRIC = {
     "mm": "millimeter",
     "cm": "centimeter",
@@ -132,7 +132,7 @@ _IRREGULAR = {
     "㎞": ("kilometer", "kilometers"),
 }
 ENGLISH = {sign: (name, name + "s") for sign, name in _METRIC.items()} | _IRREGULAR
-# What an amount may be counted per, beside the units themselves.
+# Denominators of rates, in addition to the units themselves.
 PER = ("day", "week", "month", "year", "hour", "minute", "second", "night", "person", "dose")
 
 CHINESE = {
@@ -233,7 +233,7 @@ CHINESE = {
     "lb": "磅",
     "oz": "盎司",
 }
-# Said before the number: 每小时一百二十公里.
+# Spoken before the number: 每小时一百二十公里.
 CHINESE_RATES = {
     "km/h": ("每小时", "公里"),
     "m/s": ("每秒", "米"),
@@ -241,7 +241,7 @@ CHINESE_RATES = {
 }
 CHINESE_PERIODS = {"h": "小时", "s": "秒", "min": "分钟", "d": "天", "day": "天", "week": "周"}
 
-# sign: (one, several, hundredth, hundredths, Chinese)
+# sign: (singular, plural, hundredth, hundredths, Chinese)
 MONEY = {
     "$": ("dollar", "dollars", "cent", "cents", "美元"),
     "US$": ("dollar", "dollars", "cent", "cents", "美元"),
@@ -266,7 +266,7 @@ MONEY = {
 
 
 def english(sign: str) -> tuple[str, str]:
-    """One and several of a unit, which may be so much per another: `mg/kg`."""
+    """Singular and plural of a unit or a rate such as `mg/kg`."""
     if sign in ENGLISH:
         return ENGLISH[sign]
     above, _, below = (part.strip() for part in sign.partition("/"))
@@ -276,7 +276,7 @@ def english(sign: str) -> tuple[str, str]:
 
 
 def chinese(sign: str) -> str:
-    """The name of a unit, which may be so much per another: `mg/kg` is 毫克每千克."""
+    """The name of a unit or a rate: `mg/kg` is 毫克每千克."""
     if sign in CHINESE:
         return CHINESE[sign]
     above, _, below = (part.strip() for part in sign.partition("/"))

@@ -21,11 +21,11 @@ _DECADE = re.compile(r"\b1[0-9][2-9]0s\b")
 
 @functools.cache
 def _normalizer(language: Language) -> Any:
-    """The grammar of a language. The import reads 60 MB, so it waits until something needs it."""
+    """The grammar of a language; imported lazily, because the import reads 60 MB."""
     from wetext import Normalizer
 
-    # The reference's choice: no interjection and no final -r is taken away, traditional characters
-    # become simplified ones, full-width ones half-width.
+    # The reference's options: interjections and final -r are kept, traditional characters become
+    # simplified, full-width ones half-width.
     return Normalizer(
         lang=language,
         operator="tn",
@@ -37,25 +37,25 @@ def _normalizer(language: Language) -> Any:
 
 
 def verbalise(text: str, language: Language) -> str:
-    """The text with what is not words in words, as the grammar reads it.
+    """The text with everything in words, as the grammar reads it.
 
     Raises:
         ValueError: where the grammar finds no reading.
     """
     if not text.strip():
         return ""
-    with _LOCK:  # the grammars' own objects make no promise to threads
+    with _LOCK:  # the grammar objects are not documented as thread-safe
         try:
             return str(_normalizer(language).normalize(text))
-        except Exception as error:  # asserts and whatever the compiled part throws
+        except Exception as error:  # assertions, and errors of the compiled part
             raise ValueError(f"the {language} grammar has no reading for {text!r}") from error
 
 
 def verbalise_as_reference(text: str, language: Language) -> str:
-    """As `verbalise`, in the manner of the older grammar that the reference pins.
+    """As `verbalise`, but like the older grammar that the reference pins.
 
-    That one reads three digits without a unit, or five and more, one by one, knows no thousands
-    separators, and takes a bare hyphen for minus.
+    That grammar reads numbers of three, or of five and more digits without a unit digit by digit,
+    does not know thousands separators, and reads a bare hyphen as minus.
 
     Raises:
         ValueError: where the grammar finds no reading.
@@ -85,7 +85,7 @@ def _spell_bare_digits(text: str) -> str:
 
 
 def _bare_numbers(text: str, tagged: str) -> list[tuple[int, int]]:
-    """Where the grammar sees a number and nothing with it."""
+    """Spans where the grammar found a number without a unit."""
     numbers = []
     place = 0
     for token in _TOKEN.finditer(tagged):
@@ -100,7 +100,7 @@ def _bare_numbers(text: str, tagged: str) -> list[tuple[int, int]]:
 
 
 def _runs(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans that touch, as one."""
+    """Merges adjacent spans."""
     runs: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if runs and runs[-1][1] == start:
@@ -111,7 +111,7 @@ def _runs(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _one_thousand(output: str, text: str) -> str:
-    """The newer grammar says a bare `thousand` for 1,000 to 1,999."""
+    """Corrects the newer grammar, which reads 1,000 to 1,999 with a bare `thousand`."""
     if "thousand" in text.lower():
         return output
     words = output.split(" ")

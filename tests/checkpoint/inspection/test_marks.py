@@ -118,7 +118,7 @@ CASES = {
         UNTRAINED,
         "normal with deviation 0.02, as transformers initialises",
     ),
-    "nothing": ("kernel", np.zeros((0, 8)), BROKEN, "has no numbers"),
+    "nothing": ("kernel", np.zeros((0, 8)), BROKEN, "is empty"),
 }
 
 

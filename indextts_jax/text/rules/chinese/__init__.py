@@ -1,4 +1,4 @@
-"""Chinese: how it reads what the grammar would get wrong. `RULES` are tried in their order."""
+"""Chinese rules for what the grammar reads wrongly. `RULES` are applied in order."""
 
 from indextts_jax.text.rules.chinese import amounts, codes, dates, names, sums
 from indextts_jax.text.rules.spans import Rule

@@ -1,4 +1,4 @@
-"""Rules for Chinese: money, percentages, units and scores, where the grammar would get it wrong."""
+"""Chinese rules: money, percentages, units and scores that the grammar reads wrongly."""
 
 import re
 

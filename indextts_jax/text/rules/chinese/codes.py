@@ -1,4 +1,4 @@
-"""Rules for Chinese: numbers that are names, and are read digit by digit."""
+"""Chinese rules: numbers that are names, read digit by digit."""
 
 import re
 
@@ -13,7 +13,7 @@ ADDRESSES: list[Rule] = [
     for pattern in (EMAIL, URL, _FOLDERS, PATH, _UNDERSCORED)
 ]
 
-START = r"(?<![0-9.,])"  # a number begins, after a letter perhaps
+START = r"(?<![0-9.,])"  # start of a number, possibly after a letter
 NAME_START = r"(?<![A-Za-z0-9.])"
 END = r"(?![0-9])"
 _PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
@@ -32,7 +32,7 @@ _PHONES = (
     "电话|手机|座机|热线|拨打|拨|致电|传真|客服|联系方式|联系|呼叫|短信|号码|咨询|来电|报警|打"
     "|(?<![A-Za-z])(?:TEL|Tel|tel)"
 )
-# What is counted: after it a number is a quantity, whatever stands before.
+# Measure words: a number before one is a quantity, whatever precedes it.
 COUNTED = re.compile(
     r"\s*(?:[个人间次元块万亿年天条张名家位台件款种多余%页笔份分遍通倍米趟本岁层周月只架辆艘座所处节"
     r"亩吨克斤升平桌杯瓶盒箱包袋封部篇首场局轮圈步级秒度成折股字项票套副]|美元|公里|公斤|小时|左右|以上)"
@@ -127,7 +127,7 @@ RULES: list[Rule] = [
         r"|国道|省道|高校|院校|大学|工程|工作制))",
         _digits,
     ),
-    # Behind a part of a house a number is a door's.
+    # After a part of a building a number is that of a door.
     rule(
         rf"(?P<house>\d*(?:单元|号楼|[座栋幢]|楼))\s?(?P<door>\d{{3,4}})"
         rf"(?![\d.:：%万亿]|{COUNTED.pattern})",

@@ -1,4 +1,4 @@
-"""Rules for Chinese: years and decades; other dates, and times, are the grammar's."""
+"""Chinese rules: years and decades; the grammar reads other dates and times."""
 
 import re
 
@@ -13,7 +13,7 @@ _YEARLY = (
     r"|国庆|中秋|上半年|下半年|第[一二三四1-4]季度|\s?(?:Q[1-4]|H[12])(?![A-Za-z0-9])|元旦|春节|新春|年终"
     "|毕业|全国|全球|国际|世界|中国|最新|新款|财政"
 )
-# Before a number of years that has gone by, not the name of a year.
+# Before the number of a year within an era: it is read as a number, not digit by digit.
 _ERAS = (
     "康熙|雍正|乾隆|嘉庆|道光|咸丰|同治|光绪|宣统|顺治|洪武|永乐|嘉靖|万历|崇祯|贞观|开元|天宝|建安"
     "|民国|明治|大正|昭和|平成|令和"
@@ -60,7 +60,7 @@ def _half_day(match: re.Match[str]) -> str:
     return f"{half}{hour}点" + (f"{zero}{numbers.cardinal(int(minute))}分" if int(minute) else "")
 
 
-# 2024.3.5, before it is taken for the number of a version.
+# 2024.3.5, before the rules for version numbers.
 DOTTED = [
     rule(rf"{START}({_YEAR})\.(\d{{1,2}})\.(\d{{1,2}})(?![.\d])", _dotted),
     rule(rf"{START}(\d{{1,2}})\.(\d{{1,2}})\.({_YEAR})(?![.\d])", _day_first),
@@ -87,7 +87,7 @@ DOTTED = [
             + f"{numbers.decimal(m[5])}日"
         ),
     ),
-    # A time of day with its half in English.
+    # A time of day with am or pm.
     rule(
         r"(?<![\d.:])(1[0-2]|0?\d)(?::([0-5]\d))?\s?([aApP])\.?[mM](?![A-Za-z])\.?",
         lambda m: _half_day(m),

@@ -1,4 +1,4 @@
-"""Rules for Chinese: Latin letters with digits, and numbers beside Latin words."""
+"""Chinese rules: Latin letters with digits, and numbers next to Latin words."""
 
 import re
 
@@ -10,7 +10,7 @@ from indextts_jax.text.rules.spans import PLACE, Rule, rule
 _PLACE = PLACE.pattern[1:-1]
 _MEASURE = "个只条年月日号次元块台部人名岁天小件本张款种倍万亿千百位点分秒米克层楼页章节"
 
-# What a hyphen and a number follow in a name, where it is no minus.
+# Names followed by a hyphen and a number, where the hyphen is not a minus.
 _CRAFT = ("歼轰运直强苏图", "东风", "长征", "嫦娥", "神舟", "天宫", "红旗", "鹰击", "天问", "米格")
 
 
@@ -24,7 +24,7 @@ def _after_word(match: re.Match[str]) -> str | None:
 
 
 def _alone(match: re.Match[str]) -> str | None:
-    """A number that is all there is: a code if it has three digits, or five and more."""
+    """A text that is only a number: a code if it has three, five or more digits."""
     figures = match[2]
     if len(figures) < 3 or len(figures) == 4:
         return None
@@ -60,7 +60,7 @@ RULES: list[Rule] = [
         rf"{START}\d{{3,4}}(?=事件|大地震|地震|部队|惨案|事变|大促|购物节|晚会)",
         lambda m: numbers.digits(m[0], one="一" if m[0] in ("911", "918") else "幺"),
     ),
-    # The grammar takes these for telephone numbers, whatever is counted.
+    # The grammar always reads these as telephone numbers, even before a measure word.
     rule(
         rf"{START}(?<![-:：/])(?:110|112|114|119|120|122)(?=[\u4e00-\u9fff])"
         r"(?![来了]|报警|火警|急救|电话|热线|出警|救护|警|调度|指挥|平台|民警|接警|中心|[和或、])",

@@ -40,7 +40,7 @@ def _below_ten_thousand(number: int) -> str:
 
 
 def digits(text: str, one: str = "幺") -> str:
-    """The digits one by one, 1 as 幺 unless told otherwise; letters stay, the rest is left out."""
+    """The digits one by one, 1 as `one`; letters stay, other characters are dropped."""
     words = (_DIGITS[int(c)] if c.isdecimal() else c for c in text if c.isalnum())
     return "".join(one if word == "一" else word for word in words)
 

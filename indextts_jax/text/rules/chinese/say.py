@@ -1,4 +1,4 @@
-"""Chinese words for what is written in figures."""
+"""Chinese words for numbers, codes, units and money."""
 
 import re
 
@@ -26,7 +26,7 @@ _WESTERN_SCALES |= {"k": 10**3, "K": 10**3}
 
 
 def code(text: str) -> str:
-    """A code digit by digit, 1 as 幺; its letters stay, and nothing else of it."""
+    """A code digit by digit, 1 as 幺; letters stay, other characters are dropped."""
     return numbers.digits(re.sub(r"[^A-Za-z0-9转]", "", text))
 
 

@@ -1,4 +1,4 @@
-"""Rules for Chinese: powers, and signs of mathematics."""
+"""Chinese rules: powers and mathematical signs."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""English: how it reads what is not words. The rules of `RULES` are tried in their order."""
+"""English rules for everything that is not a word. `RULES` are applied in order."""
 
 from indextts_jax.text.rules.english import amounts, codes, dates, names, sums, words
 from indextts_jax.text.rules.spans import Rule

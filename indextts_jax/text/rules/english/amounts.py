@@ -1,4 +1,4 @@
-"""Rules for English: money, percentages, units, ordinals, fractions, ranges, scores, sums."""
+"""English rules: money, percentages, units, ordinals, fractions, ranges, scores, sums."""
 
 import re
 
@@ -74,14 +74,14 @@ def _score(match: re.Match[str]) -> str | None:
 
 
 def _range(match: re.Match[str]) -> str:
-    """`5-10` is a range, and `5 - 3` is none."""
+    """`5-10` is a range, `5 - 3` is a difference."""
     first, last = match[1].replace(",", ""), match[2].replace(",", "")
     minus = " - " in match[0] and float(first) > float(last)
     return f"{say.quantity(match[1])} {'minus' if minus else 'to'} {say.quantity(match[2])}"
 
 
 def _inches(match: re.Match[str]) -> bool:
-    """Whether the quotation mark closes nothing."""
+    """Whether the quotation mark stands for inches, not for the end of a quotation."""
     return match[0][-1] == "″" or match.string[: match.start()].count('"') % 2 == 0
 
 

@@ -1,4 +1,4 @@
-"""Rules for English: numbers that are names, and are read as such: telephones, rooms, orders."""
+"""English rules: numbers that are names, such as telephone, room and order numbers."""
 
 import re
 
@@ -46,7 +46,7 @@ _STREET = (
     "[\U000f0000-\U000ffffd]|(?:Street|Avenue|Lane|Road|Drive|Boulevard|Way|Court|Place|Square|Terrace"
     "|Parkway|Highway)\\b"
 )
-# After these a number is a code even where no "number" or "is" says so.
+# After these a number is a code even without "number" or "is" in between.
 _STRONG = (
     r"flight|train|combination|port|pin|pass|otp|zip|post|area|isbn|issn|ssn|ext|serial|badge|licen"
     r"|vin|id|codes?$"
@@ -73,7 +73,7 @@ def _between(text: str) -> str:
 def _code(match: re.Match[str]) -> str | None:
     word, between, text = match["word"], match["between"], match["code"]
     if not between and word[-1].isalpha():
-        return None  # one word with the digits: a name
+        return None  # the digits are part of the word: a name
     if re.fullmatch(r"[A-Za-z]+[ -]?[1-9]\d?", text):
         return f"{word}{_between(between)}{say.mixed(text)}"
     if text.isdecimal():

@@ -1,4 +1,4 @@
-"""Rules for English: dates, years, decades and times of day."""
+"""English rules: dates, years, decades and times of day."""
 
 import re
 
@@ -75,7 +75,7 @@ def _clock(match: re.Match[str]) -> str | None:
 
 
 def _stop(match: re.Match[str]) -> str:
-    """A full stop, where that of `p.m.` ends the sentence, too."""
+    """A full stop, if the one of `p.m.` also ends the sentence."""
     rest = match.string[match.end() :]
     ends = (match["half"] or "").endswith(".") and re.match(r"""["'”’)]*\s*($|\s[A-Z])""", rest)
     return "." if ends else ""

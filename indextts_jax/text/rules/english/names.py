@@ -1,4 +1,4 @@
-"""Rules for English: names of letters and digits, of products, kings and wars."""
+"""English rules: names with letters and digits; names of products, kings and wars."""
 
 import re
 

@@ -26,7 +26,7 @@ _TENS = ["_", "_", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "ei
 _SCALES = ("", " thousand", " million", " billion", " trillion", " quadrillion")
 NUMBER_WORDS = frozenset([*_ONES, *_TENS[2:], "hundred"])
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-# Up to 89, in the one way that is right; without `I`, which is a word.
+# Up to 89, only in the correct form; without `I`, which is a word.
 NUMERAL = r"(?=[IVXL]+\b)(?!I\b)(?>(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3}))"
 _ORDINALS = {
     "one": "first",
@@ -72,14 +72,14 @@ def _below_hundred(number: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """A place in an order: 21 is `twenty first`."""
+    """An ordinal number: 21 is `twenty first`."""
     *start, last = cardinal(number).split()
     last = last[:-1] + "ieth" if last.endswith("y") else _ORDINALS.get(last, last + "th")
     return " ".join([*start, last])
 
 
 def digits(text: str, zero: str = "zero") -> str:
-    """The digits one by one; what is no digit is left out."""
+    """The digits one by one; other characters are dropped."""
     return " ".join(_ONES[int(c)] if c != "0" else zero for c in text if c.isdecimal())
 
 
@@ -113,7 +113,7 @@ def pairs(text: str) -> str:
 
 
 def roman(numeral: str) -> int:
-    """The number that a Roman numeral means."""
+    """The value of a Roman numeral."""
     values = [_ROMAN[letter] for letter in numeral.upper()]
     return sum(-value if value < max(values[i:]) else value for i, value in enumerate(values))
 

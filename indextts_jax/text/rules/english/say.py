@@ -1,4 +1,4 @@
-"""English words for what is written in figures."""
+"""English words for numbers, codes, units, dates and money."""
 
 import re
 
@@ -47,18 +47,18 @@ _SIGNS = {
 
 
 def month(text: str) -> str:
-    """The month that a name or its first three letters mean."""
+    """The full name of a month, given the name or its first three letters."""
     return next(name for name in MONTHS if name[:3] == text[:3].lower())
 
 
 def quantity(text: str) -> str:
-    """A number in words, however it is written; one with a leading zero digit by digit."""
+    """A number in words; with a leading zero, digit by digit."""
     plain = text.lstrip("-−–+")
     return numbers.digits(plain) if re.fullmatch(r"0\d+", plain) else numbers.decimal(text)
 
 
 def number(text: str) -> str:
-    """A number that nothing explains: a very long one is no quantity."""
+    """A number without context: a very long one is read digit by digit."""
     plain = text.replace(",", "")
     long = 8 if not plain.endswith("000") else 16
     if plain.isdecimal() and "," not in text and len(plain) >= long:
@@ -127,7 +127,7 @@ def address(text: str) -> str:
 def money(sign: str, amount: str, scale: str | None = None, *, one_thing: bool = False) -> str:
     """An amount: `$3.50` is three dollars and fifty cents, `$3.5 million` three point five ...
 
-    With `one_thing` it is what a thing costs: a hundred dollar bill.
+    With `one_thing` it describes a noun: a hundred dollar bill.
     """
     one, several, cent, cents, _ = units.MONEY[sign]
     several = one if one_thing else several
@@ -180,7 +180,7 @@ def slash_date(first: str, second: str, year: str) -> str | None:
 
 
 def fraction(above: str, below: str) -> str | None:
-    """One half, three quarters, seven tenths; None for what is no usual fraction."""
+    """One half, three quarters, seven tenths; None if it is not a common fraction."""
     top, bottom = int(above), int(below)
     if (top, bottom) in ((9, 11), (50, 50), (20, 20)):
         return f"{numbers.cardinal(top)} {numbers.cardinal(bottom)}"

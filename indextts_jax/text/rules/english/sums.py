@@ -1,4 +1,4 @@
-"""Rules for English: powers, signs of mathematics, and the numbers that nothing else explains."""
+"""English rules: powers, mathematical signs, and numbers that no other rule reads."""
 
 import re
 
@@ -8,7 +8,7 @@ from indextts_jax.text.rules.english.amounts import NUMBER, SIGNED, UNIT
 from indextts_jax.text.rules.spans import PLACE, Rule, rule
 
 _PLACE = PLACE.pattern[1:-1]
-_LEFT = rf"(?<=[\w)\]{_PLACE}])"  # what a sign of two sides has on its left
+_LEFT = rf"(?<=[\w)\]{_PLACE}])"  # left operand of a binary sign
 _RIGHT = rf"(?=[-−]?[\w([{_PLACE}√π])"
 _EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
 
@@ -28,7 +28,7 @@ def _scientific(match: re.Match[str]) -> str | None:
     """`3.0e8 m/s` and `6.02×10^23`: a number times a power of ten, and perhaps its unit."""
     exponent, number = match["e"] or match["power"], match["number"]
     if match["e"] and "." not in number and exponent.isdecimal() and "E" in match[0]:
-        return None  # the name of something: 2E5
+        return None  # a name such as 2E5
     unit = f" {units.english(match['unit'])[1]}" if match["unit"] else ""
     minus = "minus " if match["sign"] else ""
     return f"{minus}{say.quantity(number)} times ten {_to_the(exponent)}{unit}"

@@ -1,4 +1,4 @@
-"""What English writes short and says in full: titles, addresses, signs between words."""
+"""English rules: abbreviations, titles, addresses, and signs between words."""
 
 import re
 
@@ -74,12 +74,12 @@ _DAYS = {
 _PARTS = {"ch": "chapter", "pt": "part"}
 _SINCE = {"est.": "established", "ca.": "circa", "c.": "circa", "born": "born", "b.": "born"}
 _SINCE |= {"d.": "died"}
-_ENDS = "etc|Inc|Ltd|Corp|Jr|Sr"  # often the last word: then the stop ends the sentence, too
-_PLACE = "\U000f0000-\U000ffffd"  # a reading that is settled
+_ENDS = "etc|Inc|Ltd|Corp|Jr|Sr"  # often the last word: then the full stop also ends the sentence
+_PLACE = "\U000f0000-\U000ffffd"  # placeholders of settled readings
 
 
 def _stop(match: re.Match[str], word: str) -> str:
-    """The word, with a full stop if the abbreviation's own ends the sentence."""
+    """The word, with a full stop if that of the abbreviation ends the sentence."""
     rest = match.string[match.end() :]
     return word + ("." if re.match(r"""["'”’)\]]*\s*$""", rest) else "")
 
@@ -147,7 +147,7 @@ def _initials(match: re.Match[str]) -> str:
     return _stop(match, letters) if match[0].endswith(".") else letters
 
 
-# After all else: a slash may stand in a unit, a sign in a sum.
+# Applied last: a slash may be part of a unit, a sign part of a sum.
 SIGNS: list[Rule] = [
     rule(r"(?<=[A-Za-z])\s?/\s?(?=[A-Za-z" + _PLACE + r"])", lambda m: " "),
     rule(rf"(?<=[{_PLACE}])\s?/\s?(?=[A-Za-z0-9{_PLACE}])", lambda m: ", "),
