@@ -58,10 +58,10 @@ class Importer:
         flags: Mapping[str, str | Path | None] | None = None,
         training: bool = False,
     ) -> "Importer":
-        """The model whose files lie in a folder; no array is read.
+        """The model whose files lie in a directory; no array is read.
 
         Args:
-            src: the folder.
+            src: the directory.
             dtype: what weights are stored in; stored tables stay float32.
             ignore: exact names of keys of `config.yaml`, and of arrays, that are passed over, and
                 of keys of models' own `config.json`, after `bigvgan.` or `w2v_bert.`.

@@ -38,7 +38,7 @@ PROBES = (
 
 
 def find_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
-    """The folder's template, or the one in `tokenizer_config.json`; none if there is neither.
+    """The directory's template, or the one in `tokenizer_config.json`; none if there is neither.
 
     Raises:
         SourceError: if it is no text.
@@ -116,14 +116,14 @@ PLAIN_TOKENS = (
 
 
 def find_folder(src: Path, flag: str | Path | None, published: str | None) -> Path | None:
-    """The model's folder: where the flag says, as `config.yaml` names it, or `src` itself.
+    """The model's directory: where the flag says, as `config.yaml` names it, or `src` itself.
 
     Raises:
-        SourceError: if the flag names no folder.
+        SourceError: if the flag names no directory.
     """
     if flag:
         if not Path(flag).is_dir():
-            raise SourceError(f"--{COMPONENT} {flag}: there is no such folder")
+            raise SourceError(f"--{COMPONENT} {flag}: there is no such directory")
         return Path(flag)
     names = [PurePosixPath(name).name for name in (published, FOLDER) if name]
     places = [*(src / name for name in names), src]
@@ -147,7 +147,7 @@ class Shards(dict[str, Tensor]):
 
 @dataclasses.dataclass(frozen=True)
 class TextEmotionImporter:
-    """The model's folder, checked as far as names, shapes, settings and template go."""
+    """The model's directory, checked as far as names, shapes, settings and template go."""
 
     folder: Path
     config: TextEmotionConfig
@@ -163,7 +163,7 @@ class TextEmotionImporter:
     def open(
         cls, folder: Path, *, dtype: str = "float32", ignore: Sequence[str] = ()
     ) -> "TextEmotionImporter":
-        """The model in a folder; no array is read.
+        """The model in a directory; no array is read.
 
         `ignore` names keys of its `config.json` and `generation_config.json`, and arrays, after
         `text_emotion.`.
@@ -260,7 +260,7 @@ def _open_weights(folder: Path) -> tuple[Shards, list[Path]]:
     problems, opened = [], {}
     for name in sorted(set(places.values())):
         if PurePosixPath(name).name != name or "\\" in name:
-            problems.append(f"{folder / INDEX}: {name!r:.80} lies outside the folder")
+            problems.append(f"{folder / INDEX}: {name!r:.80} lies outside the directory")
             continue
         try:
             opened[name] = open_tensors(folder / name)

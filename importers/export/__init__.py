@@ -1,1 +1,3 @@
-"""From a checkpoint back to the published files: tables read backwards, and what they drop."""
+"""From a checkpoint back to the published files: the import tables inverted, plus the arrays that
+import drops.
+"""

@@ -1,1 +1,2 @@
-"""The published files on the hub: what there is, what is here, and how the rest comes here."""
+"""The published files on the hub: the manifest, the check of a local directory, and the download.
+"""

@@ -1,4 +1,4 @@
-"""The folder of the text-to-emotion model (Qwen3): sizes, settings and the table of its arrays."""
+"""The directory of the text-to-emotion model (Qwen3): sizes, settings and the table of its arrays."""
 
 from collections.abc import Mapping
 from typing import Any

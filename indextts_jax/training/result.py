@@ -94,7 +94,7 @@ def read_result(run: str | Path, step: int | None = None) -> Result:
     """The save of a step, or the best; without evaluations the last.
 
     Raises:
-        InputError: for a folder that is not that of a run, or has no such save, or a damaged one.
+        InputError: for a directory that is not that of a run, or has no such save, or a damaged one.
     """
     run = Path(run)
     recipe, record, best = folders.read_recipe(run), folders.read_record(run), read_best(run)

@@ -24,7 +24,7 @@ def write_weights(run: str | Path, step: int | None = None) -> Path:
     """Writes the leaves of the best save, or of a step, in float16; what does not fit in float32.
 
     Raises:
-        InputError: for a folder without such a save.
+        InputError: for a directory without such a save.
     """
     result = read_result(run, step)
     arrays = {path: _narrow(np.asarray(leaf)) for path, leaf in result.leaves.items()}

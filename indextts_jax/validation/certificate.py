@@ -224,7 +224,7 @@ def check_writable(path: Path) -> None:
     if os.path.lexists(path) and not _is_certificate(path):
         raise InputError(f"{path} exists and is no certificate: it is not replaced")
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: the certificate cannot be written there")
+        raise InputError(f"{path.parent} is no directory: the certificate cannot be written there")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path.parent} cannot be written to")
 

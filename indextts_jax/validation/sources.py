@@ -24,7 +24,7 @@ def compare_sources(
 ) -> SourceComparison | None:
     """The comparison of the files behind some stages; none if the directory does not name any.
 
-    Files are told by their content; where folders lie differs from one machine to another.
+    Files are told by their content; where directories lie differs from one machine to another.
     """
     if golden.about is None:
         return None

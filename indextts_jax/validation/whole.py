@@ -111,12 +111,12 @@ def validate_checkpoint(
 ) -> Validation:
     """Compares this program with recorded arrays of the PyTorch reference, stage by stage.
 
-    `golden` is a folder made by `tools/dump_reference.py`, or `tests/data/tiny`; `component` limits
+    `golden` is a directory made by `tools/dump_reference.py`, or `tests/data/tiny`; `component` limits
     the work. Components are loaded one after the other, on the default device. `on_stage` is told
     what is at work. An array that differs is no error: see `Validation.passed`.
 
     Raises:
-        InputError: for a checkpoint or a folder that cannot be compared or, with `same_files`,
+        InputError: for a checkpoint or a directory that cannot be compared or, with `same_files`,
             values that were recorded from other files than the checkpoint's.
     """
     recorded = Golden(golden)

@@ -98,7 +98,7 @@ def _batch(
 
 
 def _try(batch: Sequence[Task], job: Job, config: ModelConfig, model: Model | None) -> float:
-    """Seconds that a batch takes, its arrays written to a folder that goes again."""
+    """Seconds that a batch takes, its arrays written to a directory that goes again."""
     # Each clip is its own prompt here: which one it is changes no time. What latents are made of
     # has to be there.
     needed = ("text", "codes", "conditioning", "emotion")

@@ -1,4 +1,4 @@
-"""What a folder of prepared data holds besides arrays: its settings, and a line for each row."""
+"""What a directory of prepared data holds besides arrays: its settings, and a line for each row."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.utils.atomic import write_whole
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
-FORMAT = 1  # of the folder
+FORMAT = 1  # of the directory
 SETTINGS, INDEX = "settings.json", "index.jsonl"
 SPLITS = ("train", "validation")
 
@@ -86,7 +86,7 @@ def check_feature(name: str, array: np.ndarray) -> None:
 
 
 def read_settings(folder: Path) -> DataSettings:
-    """The settings of a folder.
+    """The settings of a directory.
 
     Raises:
         InputError: if they are damaged, or of another format.
@@ -106,7 +106,7 @@ def read_settings(folder: Path) -> DataSettings:
 
 
 def read_index(folder: Path) -> tuple[tuple[Row, ...], dict[str, dict[str, str]]]:
-    """The rows of a folder, and for each id the names of its arrays by feature.
+    """The rows of a directory, and for each id the names of its arrays by feature.
 
     Raises:
         InputError: naming the line that is damaged.
@@ -138,7 +138,7 @@ def write_index(
     rows: Iterable[Row],
     names: Mapping[str, Mapping[str, str]],
 ) -> None:
-    """Writes settings and index, the index last: without it, a folder holds no prepared data.
+    """Writes settings and index, the index last: without it, a directory holds no prepared data.
 
     Raises:
         InputError: if they cannot be written.

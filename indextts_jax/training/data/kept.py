@@ -1,4 +1,4 @@
-"""What a folder was prepared with before, so that another preparation keeps what still holds.
+"""What a directory was prepared with before, so that another preparation keeps what still holds.
 
 An array's name is a hash of what it was made from. So a feature that is not asked for now is kept
 where its name would be the same today, and dropped where the audio, the text, the prompt or the
@@ -29,7 +29,7 @@ EXTENDED = {"alignment": ("text", "codes")}  # features of trained parts, and wh
 
 @dataclasses.dataclass(frozen=True)
 class Before:
-    """The index of a folder as it was."""
+    """The index of a directory as it was."""
 
     settings: DataSettings
     rows: Mapping[str, Row]  # by id
@@ -57,7 +57,7 @@ class Before:
 
 
 def read_before(folder: Path, config: ModelConfig) -> Before | None:
-    """What a folder holds; none if it is new, damaged, or of a model of other sizes."""
+    """What a directory holds; none if it is new, damaged, or of a model of other sizes."""
     if not (folder / INDEX).is_file() or not (folder / SETTINGS).is_file():
         return None
     try:

@@ -5,7 +5,7 @@
     data, made = write(found, job, config, tokenizer, model)
 
 `survey` runs no network and decides about every row; `write` makes what is not there yet, so a
-second run computes nothing. A folder that was prepared for other recipes keeps their features.
+second run computes nothing. A directory that was prepared for other recipes keeps their features.
 """
 
 import dataclasses

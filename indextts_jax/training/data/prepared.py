@@ -1,4 +1,4 @@
-"""A folder of prepared data: rows, and the features of each by name.
+"""A directory of prepared data: rows, and the features of each by name.
 
     with create("prepared", DataSettings()) as writer:
         writer.add(row, {"text": ids, "codes": codes})
@@ -53,7 +53,7 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Prepared":
-        """The data in a folder that `prepare` made.
+        """The data in a directory that `prepare` made.
 
         Raises:
             InputError: if there is none, or it is damaged or of another format.
@@ -77,7 +77,7 @@ class Prepared:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of all that training reads; the place of the folder and of the audio is not."""
+        """SHA-256 of all that training reads; the place of the directory and of the audio is not."""
         rows = [
             [{k: v for k, v in to_data(row).items() if k != "audio"}, dict(self.keys[row.id])]
             for row in self.rows
@@ -154,9 +154,9 @@ class Prepared:
 
 
 class Writer:
-    """Writes a folder of prepared data; `shards` may be filled before its rows are known.
+    """Writes a directory of prepared data; `shards` may be filled before its rows are known.
 
-    Nothing that can be opened appears before `close`. A folder that was prepared before keeps its
+    Nothing that can be opened appears before `close`. A directory that was prepared before keeps its
     arrays, and its rows are replaced.
     """
 
@@ -211,7 +211,7 @@ class Writer:
         self._keys[row.id] = dict(names)
 
     def close(self) -> Prepared:
-        """Writes what is not yet on disk, the index last, and opens the folder.
+        """Writes what is not yet on disk, the index last, and opens the directory.
 
         Raises:
             InputError: if it cannot be written.
@@ -234,10 +234,10 @@ def create(
 
 
 def extend(data: Prepared, feature: str, arrays: Mapping[str, np.ndarray]) -> Prepared:
-    """The data with one more feature, of the rows that `arrays` has by id; the folder is changed.
+    """The data with one more feature, of the rows that `arrays` has by id; the directory is changed.
 
     For features that are made of trained parts, such as `alignment` (`kept.py`: `EXTENDED`).
-    Preparing the folder again keeps them for rows whose text and codes are the same.
+    Preparing the directory again keeps them for rows whose text and codes are the same.
     """
     writer = Writer(data.folder, data.settings)
     for row in data.rows:

@@ -1,7 +1,7 @@
 """A build from one machine to another: the last model, and the run in work without its moments.
 
     pack(plan, "state")     # model/, run/ and state.json, some megabytes
-    unpack(plan, "state")   # elsewhere, into the plan's empty folder; the build then goes on
+    unpack(plan, "state")   # elsewhere, into the plan's empty directory; the build then goes on
 
 Prepared data is not in it: it is made again, and is the same. Going on is not exact: moments begin
 anew, and weights were rounded to float16.
@@ -79,10 +79,10 @@ def _pack_run(run: Path, step: int, target: Path) -> None:
 
 
 def unpack(plan: Plan, state: str | Path) -> Carried:
-    """Puts a state into the empty folder of a build.
+    """Puts a state into the empty directory of a build.
 
     Raises:
-        InputError: if there is no state, it is of another build, or the folder is not empty.
+        InputError: if there is no state, it is of another build, or the directory is not empty.
     """
     folder = Path(state)
     if not _is_state(folder):

@@ -31,7 +31,7 @@ LABELS = "neutral.csv"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A build with its folder and its manifests."""
+    """A build with its directory and its manifests."""
 
     build: Build
     dst: Path
@@ -45,7 +45,7 @@ class Plan:
         return self.dst / MODEL
 
     def run_of(self, stage: Stage) -> Path:
-        """The folder of a stage's run."""
+        """The directory of a stage's run."""
         return self.dst / RUNS / stage.name
 
     def model_after(self, stage: Stage) -> Path:
@@ -58,7 +58,7 @@ class Plan:
         return self.model_after(self.build.stages[place - 1]) if place else None
 
     def data_of(self, stage: Stage) -> Path:
-        """The folder of a stage's prepared data, which stages with the same options share."""
+        """The directory of a stage's prepared data, which stages with the same options share."""
         options = stage.data
         own = "_own" if options.own_prompts else ""
         return self.dst / DATA / ("_".join((*options.of, "for", *options.recipes)) + own)

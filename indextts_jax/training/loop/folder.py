@@ -1,4 +1,4 @@
-"""The folder of a run: what it was started with, and whether it may go on with what it is given.
+"""The directory of a run: what it was started with, and whether it may go on with what it is given.
 
 recipe.yaml       every number, resolved
 provenance.json   hashes of the base and the data, versions, devices
@@ -44,7 +44,7 @@ class RunRecord:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run."""
+    """Whether a directory is that of a run."""
     return (folder / RECIPE).is_file() and (folder / PROVENANCE).is_file()
 
 
@@ -56,7 +56,7 @@ def read_recipe(folder: Path) -> Recipe:
     """
     if not is_run(folder):
         raise InputError(
-            f"{folder} is not the folder of a run ({RECIPE} or {PROVENANCE} is missing)"
+            f"{folder} is not the directory of a run ({RECIPE} or {PROVENANCE} is missing)"
         )
     path = folder / RECIPE
     return recipes.parse_recipe(path.read_text("utf-8"), str(path))
@@ -82,7 +82,7 @@ def write_recipe(folder: Path, recipe: Recipe) -> None:
 
 
 def begin(folder: Path, recipe: Recipe, record: RunRecord) -> None:
-    """Makes the folder of a new run.
+    """Makes the directory of a new run.
 
     Raises:
         InputError: if there is something already.
@@ -90,7 +90,7 @@ def begin(folder: Path, recipe: Recipe, record: RunRecord) -> None:
     if is_run(folder):
         raise InputError(f"{folder} is a run already; --resume goes on with it, or choose another")
     if folder.exists() and (not folder.is_dir() or any(p.name != LOCK for p in folder.iterdir())):
-        raise InputError(f"{folder} exists and is not the folder of a run")
+        raise InputError(f"{folder} exists and is not the directory of a run")
     write_recipe(folder, recipe)
     _write(folder / PROVENANCE, json.dumps(to_data(record), indent=1) + "\n")
 
@@ -100,7 +100,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training in a folder, which is made if need be."""
+    """Keeps other processes from training in a directory, which is made if need be."""
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Saves of a run: `steps/<n>/`, each whole or not there, and `best.json`.
 
-A save is written by a thread into a folder beside, hashed, and renamed. Until then the older ones
+A save is written by a thread into a directory beside, hashed, and renamed. Until then the older ones
 stay, so that a full disk or a kill loses the steps since the last save and nothing else.
 """
 

@@ -88,7 +88,7 @@ def open_session(
     data: Prepared,
     devices: Sequence[jax.Device] | None = None,
 ) -> Session:
-    """Everything but the folder: rows in batches, parameters on the devices, step 0.
+    """Everything but the directory: rows in batches, parameters on the devices, step 0.
 
     Raises:
         InputError: for data that has no rows or lacks features, or a recipe that does not fit.
@@ -140,10 +140,10 @@ def train(
     say: Say = lambda line: None,
     warn: Say = lambda line: None,
 ) -> Ending:
-    """Trains in a folder, from step 0, from the last save, or from the step and leaves `weights`.
+    """Trains in a directory, from step 0, from the last save, or from the step and leaves `weights`.
 
     Raises:
-        InputError: if the folder is taken, or the run cannot go on with this session.
+        InputError: if the directory is taken, or the run cannot go on with this session.
         Failure: for a full disk, or gradients that stay without finite numbers.
     """
     folder = Path(folder)

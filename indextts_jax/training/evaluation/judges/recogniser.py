@@ -16,10 +16,10 @@ MOST_THREADS = 4
 
 
 class Recogniser:
-    """A recogniser from a local folder, on the CPU: the device is left to what is judged.
+    """A recogniser from a local directory, on the CPU: the device is left to what is judged.
 
     Raises:
-        InputError: for a folder that holds no such model, or without the package.
+        InputError: for a directory that holds no such model, or without the package.
     """
 
     def __init__(self, folder: str | Path, language: str = "en"):
