@@ -152,7 +152,7 @@ def _in_order(names: Sequence[str] | None, training: bool) -> tuple[str, ...]:
 
 
 def _planned(sources: Sources, components: Sequence[str]) -> list[Row]:
-    """The table rows of an import of these components: arrays read and dropped, bytes written."""
+    """The rows of the printed table: arrays read and dropped, and bytes written, by component."""
     rows = []
     for component in components:
         parts = sources.plans_of(component)

@@ -205,7 +205,7 @@ def _check_space(folder: Path, missing: Sequence[Place], remotes: Sequence[Remot
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
-            f"{folder} has {free / 1e9:.2f} GB free; the files need {needed / 1e9:.2f} GB more"
+            f"{folder} has {free / 1e9:.2f} GB free; another {needed / 1e9:.2f} GB are needed"
         )
 
 

@@ -45,7 +45,7 @@ def read(folder: Path) -> dict[str, Record]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged or of another version ({error!s:.80}): delete it; files are then "
-            "checked without the hashes it kept"
+            "checked without its hashes"
         ) from error
     return records
 

@@ -129,9 +129,8 @@ def readable(path: Path) -> None:
     elif path.suffix in _TORCH:
         file = MappedFile(path)
         if bytes(file.view(0, min(file.size, 4))) != b"PK\x03\x04":
-            from importers.formats.tensors import (
-                check_kind,
-            )  # imported late: it loads JAX, and is rarely needed
+            # Imported here: it loads JAX, and is rarely needed.
+            from importers.formats.tensors import check_kind
 
             check_kind(file)
         for entry in zips.entries(file).values():
@@ -140,6 +139,6 @@ def readable(path: Path) -> None:
         try:
             json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise SourceError(f"{path} is no JSON ({error!s:.80})") from error
+            raise SourceError(f"{path} is not JSON ({error!s:.80})") from error
     elif not path.stat().st_size:
         raise SourceError(f"{path}: the file is empty")

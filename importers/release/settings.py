@@ -222,7 +222,7 @@ class Published:
         # Quirk of the reference: the string "None" means no limit, anything else means 8000 Hz.
         if params.fmax not in ("None", 8000):
             raise ConfigError(
-                "s2mel.preprocess_params.spect_params.fmax must be the word None (half the sample "
+                "s2mel.preprocess_params.spect_params.fmax must be the text None (half the sample "
                 f"rate) or 8000, got {params.fmax!r:.80}"
             )
         return MelConfig(

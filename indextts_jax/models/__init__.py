@@ -1,1 +1,3 @@
-"""The networks, one file a component: arrays in, arrays out, no loops over time, no files."""
+"""The networks, one file a component: functions of arrays, without loops over time or access to
+files.
+"""
