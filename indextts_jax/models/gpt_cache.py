@@ -31,7 +31,7 @@ class CodeCache(NamedTuple):
     product with few queries.
     """
 
-    keys: tuple[tuple[Float[Array, "b h k s r"], ...], ...]  # one array for each layer, by piece
+    keys: tuple[tuple[Float[Array, "b h k s r"], ...], ...]  # by layer, then by block
     values: tuple[tuple[Float[Array, "b h s r k"], ...], ...]
 
     @property
@@ -57,7 +57,7 @@ class CodeCache(NamedTuple):
         """The cache with blocks of these capacities."""
 
         def resized(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
-            none = lax.slice_in_dim(arrays[0], 0, 0, axis=axis)  # an empty slice, to inherit the sharding
+            none = lax.slice_in_dim(arrays[0], 0, 0, axis=axis)  # keeps the sharding
             both = zip(sizes, (*arrays, *[none] * len(sizes)), strict=False)
             return tuple(_with_room(array, size, axis) for size, array in both)
 
@@ -96,7 +96,7 @@ def written_at(
 
     def write(piece: Array, entry: Array, index: Array, axis: int) -> Array:
         entry = jnp.expand_dims(entry, axis).astype(piece.dtype)
-        if len(pieces) > 1:  # every block is written, as a condition would copy it: others keep their entry
+        if len(pieces) > 1:    # other blocks get back the entry that they have
             size = piece.shape[axis]
             here = (index >= 0) & (index < size)
             index = jnp.clip(index, 0, size - 1)

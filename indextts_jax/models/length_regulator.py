@@ -85,7 +85,7 @@ class GroupNorm(nnx.Module):
         counts = jnp.maximum(lengths, 1).astype(jnp.float32)
 
         def mean(values: Float[Array, "b f c"]) -> Float[Array, "b 1 1"]:
-            # channels first, then frames: pairwise sums lose less precision
+            # channels first, then frames: nested sums lose less precision
             frames = jnp.where(mask, jnp.mean(values, axis=-1), 0.0)
             return (jnp.sum(frames, axis=-1) / counts)[:, None, None]
 

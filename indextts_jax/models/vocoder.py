@@ -65,7 +65,7 @@ class Vocoder(nnx.Module):
 
     def __init__(self, cfg: VocoderConfig, *, rngs: nnx.Rngs):
         self.rates = cfg.rates
-        self.mixed = len(cfg.block_kernels)  # parallel blocks of a stage, whose results are averaged
+        self.mixed = len(cfg.block_kernels)  # blocks of a stage, to average
         self.conv_pre = Conv1d(cfg.mels, cfg.channels, cfg.outer_kernel, rngs=rngs)
         ups, blocks, channels = [], [], cfg.channels
         for rate, kernel in zip(cfg.rates, cfg.kernels, strict=True):
