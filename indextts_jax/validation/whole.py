@@ -142,7 +142,7 @@ def _mention(record: Provenance, note: Callable[[str], None]) -> None:
         note(f"the checkpoint was imported with --ignore {', '.join(record.ignored)}")
     if record.dtype != DTYPE:
         note(
-            f"the checkpoint stores {record.dtype}: its weights are rounded, and differ from the "
+            f"the checkpoint stores {record.dtype}: its rounded weights differ from the "
             f"reference's by more than the tolerances; import with --dtype {DTYPE} to compare"
         )
 

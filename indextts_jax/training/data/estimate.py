@@ -41,7 +41,7 @@ class Estimate:
         short = "" if self.bytes < self.free else ": too little"
         compiling = f", and {_time(self.compiling)} to compile" if self.compiling else ""
         return (
-            f"to be made: features of {self.clips:,} clips\n"
+            f"to prepare: features of {self.clips:,} clips\n"
             f"time: about {_time(self.seconds)}{compiling} (from {self.tried} clips)\n"
             f"disk: {self.bytes / 1e6:,.1f} MB, {self.free / 1e9:,.1f} GB are free{short}"
         )

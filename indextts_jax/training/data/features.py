@@ -39,7 +39,8 @@ from indextts_jax.voices.analysis import ENCODER_RATE
 VERSION = 1  # of the feature code: a new version recomputes everything
 
 OF_CODES = {"latents", "alignment"}  # computed from codes, not from the recording
-HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")  # computed without a network
+# Features that need no network.
+HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")  
 NETWORKS: dict[str, tuple[str, ...]] = {
     "semantic": ("semantic_encoder",),
     "codes": ("semantic_encoder", "semantic_codec"),
@@ -82,7 +83,7 @@ def features_for(recipes: Iterable[str]) -> tuple[str, ...]:
     for name in recipes:
         if name not in RECIPES:
             raise InputError(
-                f"for: {name!r:.40} is no recipe; expected some of {', '.join(RECIPES)}", "for"
+                f"for: unknown recipe {name!r:.40}; expected some of {', '.join(RECIPES)}", "for"
             )
         wanted.update(RECIPES[name])
     if "latents" in wanted:

@@ -101,5 +101,5 @@ def make_tokenizer(texts: Iterable[str], kind: str, pieces: int) -> bytes:
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
-        raise InputError(f"no tokenizer can be made of the texts: {error!s:.200}") from error
+        raise InputError(f"cannot train a tokenizer on the texts: {error!s:.200}") from error
     return result.getvalue()

@@ -41,7 +41,7 @@ SHARDS = "shards"
 TOKENIZER = "tokenizer.model"  # the SentencePiece model of the text tokens
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # key of a lookup table
+@dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity: key of caches
 class Prepared:
     """Opened prepared data; safe to share between threads."""
 

@@ -27,7 +27,7 @@ from indextts_jax.voices import analysis
 
 NAME = "emotion_prototypes"
 WORDS = "text_emotion"  # the component with its own tokenizer
-COMPONENTS = ("semantic_encoder", "conditioning", "style_encoder")  # components that analyse the clips
+COMPONENTS = ("semantic_encoder", "conditioning", "style_encoder")  
 COMPONENTS_IN_ORDER = (*components.COMPONENTS, *components.OPTIONAL, *components.TRAINING)
 COLUMNS = ("audio", "emotion", "speaker")
 
@@ -61,7 +61,7 @@ def read_labels(path: Path) -> list[Label]:
         if not audio:
             problems.append(f"{record.place}: no audio")
         elif emotion not in EMOTIONS:
-            problems.append(f"{record.place}: emotion {emotion!r:.30} is none of the eight")
+            problems.append(f"{record.place}: emotion {emotion!r:.30} is not one of the eight")
         else:
             labels.append(Label(path.parent / audio, emotion, speaker))
     found = {label.emotion for label in labels}

@@ -1,4 +1,4 @@
-"""`report.md`: the evaluations of a run as a table, the best first, the base beside."""
+"""`report.md`: the evaluations of a run as a table, with the best and the base."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from indextts_jax.utils.atomic import write_whole
 FILE = "report.md"
 NOTES = {
     "gpt": "The GPT learns how something is said: rhythm, accent, stress. The timbre of the voice "
-    "comes from the flow and from the prompt: train `flow_lora` too, and speak with a prompt of "
+    "comes from the flow and the prompt: train `flow_lora` too, and synthesise with a prompt of "
     "the same speaker.",
     "flow": "The flow learns the timbre. How something is said comes from the GPT.",
 }
@@ -39,7 +39,7 @@ def report(
     terms = [
         name
         for name in dict.fromkeys(name for line in evaluations for name in line)
-        if name not in SIDE and "decile" not in name  # those are in the log
+        if name not in SIDE and "decile" not in name  # these are in the log
     ]
     judges = [name for name in JUDGES if any(name in _judged(line) for line in evaluations)]
     spoken = SAMPLES if any(line.get("samples") for line in evaluations) else ()
@@ -54,7 +54,7 @@ def report(
     if skipped:
         names = sorted({name for line in skipped for name in line["rows"]})
         told += [
-            f"{len(skipped)} steps were skipped, their gradients were not finite. Clips in them: "
+            f"{len(skipped)} steps were skipped because of non-finite gradients. Their clips: "
             f"{', '.join(names[:20])}{' ...' if len(names) > 20 else ''}.",
             "",
         ]
@@ -69,7 +69,7 @@ def _score(line: Mapping[str, Any]) -> float:
 
 def _verdict(best: Best) -> str:
     if best.best is None:
-        return "There is no evaluated save yet."
+        return "There are no evaluated saves yet."
     value = next(score.value for score in best.scores if score.step == best.best)
     told = f"The best save is that of step {best.best}: {best.metric} {value:.4f}"
     if best.base is None:
@@ -77,7 +77,7 @@ def _verdict(best: Best) -> str:
     if value >= best.base:
         return (
             f"{told}. **It is no better than the model before training ({best.base:.4f}):** this "
-            "run has not helped."
+            "run did not improve the model."
         )
     return f"{told}, {best.base - value:.4f} below the model before training ({best.base:.4f})."
 
@@ -123,7 +123,7 @@ def _number(value: Any) -> str:
 
 
 def _speakers(evaluations: Sequence[Mapping[str, Any]], best: Best) -> list[str]:
-    """The loss of each speaker: of the best step beside the base."""
+    """The loss of each speaker at the best step and for the base."""
     by_step = {line["step"]: line.get("speakers") or {} for line in evaluations}
     last = by_step.get(best.best if best.best is not None else 0, {})
     if len(last) < 2:
@@ -143,7 +143,7 @@ def _listening(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
     if not told:
         return []
     return [
-        "Samples that did not end by themselves, repeat, or are unusually short or long:",
+        "Samples that did not end with a stop code, repeat, or are unusually short or long:",
         "",
         *told,
         "",
