@@ -38,8 +38,7 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Fixed:
-    """A number that the reference hard-codes and no file holds, with its location in the reference.
-    """
+    """A number that is hard-coded in the reference, with its location there."""
 
     value: Any
     source: str

@@ -219,8 +219,7 @@ def plan(
     file: str,
     ignore: Sequence[str] = (),
 ) -> Plan:
-    """Resolves a table without reading values: each source is used once, each parameter filled
-    once.
+    """Resolves a table, without reading values: uses each source and fills each parameter once.
 
     Raises:
         ImportMismatch: with every array that is missing, unexpected, used twice or of the wrong

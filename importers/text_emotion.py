@@ -296,8 +296,7 @@ def _section(
 def _tokenizer_problems(
     data: bytes, settings: Mapping[str, Any], section: TextEmotionConfig | None
 ) -> list[str]:
-    """Problems with the tokenizer: invalid, or without tokens that the prompt and the model need.
-    """
+    """Problems with the tokenizer: invalid, or without required tokens."""
     problems = [
         f"tokenizer_config.json: {key} is {settings[key]!r}: only False is supported"
         for key in PLAIN_TOKENS

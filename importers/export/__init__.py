@@ -1,3 +1,1 @@
-"""From a checkpoint back to the published files: the import tables inverted, plus the arrays that
-import drops.
-"""
+"""Export: from a checkpoint to the published files, with inverted import tables."""

@@ -1,5 +1,4 @@
-"""The training head that a checkpoint may hold; without it, the base's head or zeros are written.
-"""
+"""The optional training head of a checkpoint; without it, the base's or zeros are written."""
 
 from importers.export.source import Source
 from importers.export.unapply import fills, unapply
@@ -14,8 +13,7 @@ ROWS = (
 
 
 def heads(source: Source, base: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """The head's arrays under their names in `gpt.pth`; none if the checkpoint lacks the component.
-    """
+    """The head's arrays by name in `gpt.pth`; empty if the checkpoint lacks the component."""
     if COMPONENT not in source.components:
         return {}
     params = {COMPONENT: source.load(COMPONENT)}

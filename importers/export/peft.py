@@ -35,8 +35,7 @@ class Module:
 def write_peft(
     folder: Path, adapter: Adapter, config: ModelConfig, dtype: str | None = None
 ) -> None:
-    """Writes an adapter of one component into an existing directory; `dtype` is that of its
-    factors.
+    """Writes an adapter of one component to an existing directory; `dtype` is for its factors.
 
     Raises:
         InputError: if it changes several components.

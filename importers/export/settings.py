@@ -117,7 +117,7 @@ def _s2mel(config: ModelConfig, content: tuple[int, int]) -> dict[str, Any]:
                 "hop_length": mel.hop,
                 "n_mels": mel.mels,
                 "fmin": mel.fmin,
-                "fmax": "None" if mel.fmax is None else mel.fmax,    # a string, not null
+                "fmax": "None" if mel.fmax is None else mel.fmax,  # a string, not null
             },
         },
         "dit_type": "DiT",

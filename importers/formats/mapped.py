@@ -9,8 +9,7 @@ from indextts_jax.errors import InputError
 
 
 class SourceError(InputError):
-    """A published file that cannot be read; the message says which, what was found and what to do.
-    """
+    """A published file cannot be read; the message names it, the problem and the remedy."""
 
 
 class MappedFile:

@@ -44,9 +44,7 @@ STORAGES = {
 
 
 class PickleError(ValueError):
-    """A pickle that is damaged, too large, or uses something that PyTorch's safe loader rejects
-    too.
-    """
+    """A pickle that is damaged, too large, or not allowed by PyTorch's safe loader either."""
 
 
 @dataclasses.dataclass(frozen=True)

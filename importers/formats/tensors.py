@@ -213,8 +213,7 @@ def _open_torch(file: MappedFile, part: str | None, optional: bool, ignore: set[
 
 
 def check_kind(file: MappedFile) -> None:
-    """Raises a message for files that are not in PyTorch's zip format: what they are, what to do.
-    """
+    """Raises an error for files that are not in PyTorch's zip format, with a remedy."""
     head = bytes(file.view(0, min(file.size, 512)))
     if head.startswith(b"PK\x03\x04"):
         return

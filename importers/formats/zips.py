@@ -12,9 +12,7 @@ _UTF8 = 1 << 11  # flag bit of names in UTF-8 instead of the original zip encodi
 
 
 class _Stream(io.RawIOBase):
-    """The mapped file for `zipfile`, which would otherwise read whatever size a damaged file
-    claims.
-    """
+    """The mapped file for `zipfile`, with a limit on the size that a damaged file claims."""
 
     def __init__(self, file: MappedFile):
         self.file, self.position = file, 0

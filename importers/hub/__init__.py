@@ -1,2 +1,1 @@
-"""The published files on the hub: the manifest, the check of a local directory, and the download.
-"""
+"""The published files on the hub: manifest, check of a local directory, download."""

@@ -41,10 +41,10 @@ def disagreement(place: Place, remote: Remote) -> str | None:
     of = f"{remote.name} of {remote.repository}"
     if None not in (place.size, remote.size) and place.size != remote.size:
         return f"{of} has {remote.size:,} bytes on the hub; {place.size:,} expected"
-    told = remote.etag or ""
-    if place.sha256 is not None and _SHA256.fullmatch(told) and told != place.sha256:
+    etag = remote.etag or ""
+    if place.sha256 is not None and _SHA256.fullmatch(etag) and etag != place.sha256:
         return (
-            f"{of} has different content on the hub (SHA-256 {told[:16]}..., "
+            f"{of} has different content on the hub (SHA-256 {etag[:16]}..., "
             f"{place.sha256[:16]}... expected)"
         )
     return None
@@ -131,18 +131,18 @@ def write(file: BinaryIO, block: bytes) -> None:
 
 def _verified(place: Place, remote: Remote, partial: Path) -> str:
     """The SHA-256 of a downloaded file; removes it if it is not the expected one."""
-    size, told = partial.stat().st_size, remote.etag or ""
+    size, etag = partial.stat().st_size, remote.etag or ""
     digest = hashlib.sha256()
     git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)  # git's hash of a file
-    by_git = _GIT_SHA1.fullmatch(told) is not None
+    by_git = _GIT_SHA1.fullmatch(etag) is not None
     hash_into(partial, [digest, git] if by_git else [digest], lambda count: None)
     found = digest.hexdigest()
     if remote.size is not None and size != remote.size:
         problem = f"{size:,} bytes were downloaded, {remote.size:,} expected"
-    elif _SHA256.fullmatch(told) and told != found:
-        problem = f"its SHA-256 is {found[:16]}..., the hub says {told[:16]}..."
-    elif by_git and told != git.hexdigest():
-        problem = f"its git hash is {git.hexdigest()[:16]}..., the hub says {told[:16]}..."
+    elif _SHA256.fullmatch(etag) and etag != found:
+        problem = f"its SHA-256 is {found[:16]}..., the hub says {etag[:16]}..."
+    elif by_git and etag != git.hexdigest():
+        problem = f"its git hash is {git.hexdigest()[:16]}..., the hub says {etag[:16]}..."
     elif place.size is not None and size != place.size:
         problem = f"{size:,} bytes were downloaded, {place.size:,} expected"
     elif place.sha256 is not None and place.sha256 != found:

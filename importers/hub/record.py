@@ -1,5 +1,4 @@
-"""What was downloaded: `downloaded.json` beside the files, so that a later check needs no network.
-"""
+"""What was downloaded: `downloaded.json`, so that a later check needs no network."""
 
 import dataclasses
 import json

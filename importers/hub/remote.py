@@ -99,23 +99,22 @@ class Hub:
 
         def ask() -> Remote:
             with self._explained(repository, name, revision):
-                told = self.package.get_hf_file_metadata(
+                metadata = self.package.get_hf_file_metadata(
                     self._url(repository, name, revision), endpoint=self.endpoint
                 )
-            if told.commit_hash is None and told.etag is None:
+            if metadata.commit_hash is None and metadata.etag is None:
                 raise DownloadError(
                     f"{self.endpoint} does not answer like a hub (no commit, no ETag for {name} of "
                     f"{repository}): is HF_ENDPOINT right, or does a proxy require a login?"
                 )
-            commit, etag = told.commit_hash, told.etag
-            return Remote(repository, name, commit or revision, commit, etag, told.size)
+            commit, etag = metadata.commit_hash, metadata.etag
+            return Remote(repository, name, commit or revision, commit, etag, metadata.size)
 
         return self.retry(ask, attempts=3)
 
     @contextlib.contextmanager
     def stream(self, remote: Remote, start: int) -> Iterator[tuple[int, Any]]:
-        """The bytes of a file from `start` on, in blocks, and the offset at which they actually
-        start.
+        """A file's bytes from `start` on, in blocks, and the offset at which they really start.
 
         A server without range support sends the file from its beginning.
 

@@ -99,8 +99,7 @@ SIZES: dict[str, dict[str, Size]] = {
 
 
 def check_multiplier(settings: Mapping[str, Any], config: PerceiverConfig) -> list[str]:
-    """Problems with the emotion perceiver's inner width, which follows from width and multiplier.
-    """
+    """Problems with the emotion perceiver's inner width (width times multiplier)."""
     multiplier = settings["gpt"]["emo_condition_module"]["perceiver_mult"]
     said = int(config.width * multiplier * 2 / 3) if math.isfinite(multiplier) else None
     if said == config.feed_forward:

@@ -1,5 +1,4 @@
-"""The directory of the text-to-emotion model (Qwen3): sizes, settings and the table of its arrays.
-"""
+"""The directory of the text-to-emotion model (Qwen3): sizes, settings and import table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -94,7 +93,7 @@ GREEDY: dict[str, tuple[Any, ...]] = {
     "constraints": (None,),
     "forced_decoder_ids": (None,),
     "token_healing": (False, None),
-    "cache_implementation": (None, "dynamic", "static"),    # a quantized one is inexact
+    "cache_implementation": (None, "dynamic", "static"),  # a quantized one is inexact
 }
 
 
@@ -150,8 +149,7 @@ def check_generation(generation: Mapping[str, Any]) -> list[str]:
 
 
 def check_head(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
-    """Problems with weight tying: the head may be missing only if it is tied to the embedding.
-    """
+    """Problems with weight tying: the head may be missing only if it is tied to the embedding."""
     if settings.get("tie_word_embeddings", False) or HEAD in tensors:
         return []
     return [f"tie_word_embeddings is not true, and there is no {HEAD}"]

@@ -101,8 +101,7 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
 
 
 def split_columns(*widths: int) -> Rule:
-    """Splits a matrix (out, in) over concatenated inputs into one (width, out) for each, in order.
-    """
+    """Splits a matrix (out, in) over concatenated inputs into one (width, out) for each."""
 
     def split(weight: Any) -> tuple[Any, ...]:
         if weight.shape[1] != sum(widths):

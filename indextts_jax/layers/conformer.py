@@ -119,8 +119,7 @@ class ConvolutionModule(nnx.Module):
 
 
 class ConformerBlock(nnx.Module):
-    """Attention, convolution and one full feed-forward block, with a norm before each and at the
-    end.
+    """Attention, convolution and one full feed-forward layer, each with a pre-norm; a final norm.
 
     The residual stream is float32 whatever the dtype of the weights.
 

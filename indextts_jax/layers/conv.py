@@ -69,8 +69,9 @@ class Conv1d(nnx.Module):
         )
 
     def _by_tap(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:
-        """One matrix product for each tap: on CPU, XLA has fast bfloat16 products, but runs
-        bfloat16 convolutions in float32.
+        """One matrix product for each tap.
+
+        On CPU, XLA has fast bfloat16 products, but runs bfloat16 convolutions in float32.
         """
         x = jnp.pad(x, ((0, 0), self.padding, (0, 0)))
         reach = self.dilation * (len(kernel) - 1)

@@ -57,8 +57,7 @@ class AntiAliasedSnake(nnx.Module):
     def __call__(
         self, x: Float[Array, "b n c"], lengths: Int[Array, " b"] | None
     ) -> Float32[Array, "b n c"]:
-        """Samples past a row's length are undefined; without lengths all are valid, as in training.
-        """
+        """Samples past a row's length are undefined; without lengths (training) all are valid."""
         if lengths is None:
             return _whole(x.astype(jnp.float32), *self._scales())
         size = x.shape[1]
@@ -103,9 +102,7 @@ def squared_sine(x: Float32[Array, "*b"]) -> Float32[Array, "*b"]:
 
 
 def doubled_sine(x: Float32[Array, "*b"]) -> Float32[Array, "*b"]:
-    """The sine of the doubled angle, which is the derivative of `squared_sine`, with the same
-    accuracy.
-    """
+    """The sine of the doubled angle, the derivative of `squared_sine`; equally accurate."""
     sine, even = _reduced_sine(x)
     double = 2 * sine * jnp.sqrt(1 - sine * sine)  # cos > 0 within pi / 4
     return jnp.where(even, double, -double)

@@ -33,8 +33,7 @@ class ConvTranspose1d(nnx.Module):
         return add_bias(y, self.bias[...]).astype(dtype)
 
     def _sub_pixel(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
-        """Sub-pixel form: a plain convolution with `rate` times the channels, reshaped to samples.
-        """
+        """Sub-pixel form: a plain convolution to `rate` times the channels, then a reshape."""
         taps, inputs, outputs = self.kernel.shape
         reach = taps // self.rate  # input samples that one output sample depends on
         kernel = self.kernel[...].reshape(reach, self.rate, inputs, outputs)[::-1]

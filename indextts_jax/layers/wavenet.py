@@ -101,9 +101,7 @@ class WaveNet(nnx.Module):
         return self.count * self.last.margin
 
     def modulation(self, t: Float[Array, "r d"]) -> Float[Array, "r j e"]:
-        """The terms that layers add before their gates: everything that depends on the time
-        embedding.
-        """
+        """The terms that layers add before their gates, which depend only on the time embedding."""
         rows, width = t.shape
         return self.condition(t).reshape(rows, -1, 2 * width).astype(jnp.float32)
 
@@ -132,8 +130,7 @@ class WaveNet(nnx.Module):
         drop: Drop = keep,
         remat: bool = False,
     ) -> Float[Array, "b f d"]:
-        """The same for training: stacked layers are scanned, with optional dropout of gated values.
-        """
+        """The same for training: stacked layers are scanned, with dropout of gated values."""
 
         def step(
             carry: tuple[Array, Array], inputs: tuple[Layer, Array, Array | int]

@@ -1,3 +1,1 @@
-"""The networks, one file a component: functions of arrays, without loops over time or access to
-files.
-"""
+"""The networks, one file per component: without loops over time and without file access."""

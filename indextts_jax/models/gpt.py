@@ -179,8 +179,7 @@ class GPT(nnx.Module):
 
     @property
     def in_pieces(self) -> bool:
-        """Whether code caches are split into blocks, of which a step reads only the first and those
-        with entries.
+        """Whether the KV cache of codes is split into blocks, so that a step skips empty ones.
 
         True for parameters in the CPU layout (`runtime.layout`). A GPU would probably wait for the
         host at every condition (not measured).
@@ -292,9 +291,7 @@ class GPT(nnx.Module):
     def _trunk(
         self, rows: Float32[Array, "b t d"]
     ) -> tuple[Float32[Array, "b t d"], tuple[Array, ...], tuple[Array, ...]]:
-        """The residual stream after the last block, without the final norms; keys and values by
-        layer.
-        """
+        """The residual stream before the final norms; keys and values by layer."""
         mask = jnp.tri(rows.shape[1], dtype=bool)
         x, keys, values = rows, [], []
         for block in self._blocks():
@@ -317,9 +314,7 @@ def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> A
 
 
 def head_logits(head: Linear, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
-    """Logits in float32, not rounded to the kernel's dtype, because sampling depends on small
-    differences.
-    """
+    """Logits, not rounded to the kernel's dtype: sampling depends on small differences."""
     y = product(hidden, head.kernel.get_value())
     assert head.bias is not None
     return y + head.bias[...].astype(jnp.float32)

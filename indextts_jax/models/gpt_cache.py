@@ -75,8 +75,10 @@ def _with_room(array: Array, size: int, axis: int) -> Array:
 
 
 def piece_sizes(size: int) -> list[int]:
-    """Block sizes of a cache for `size` codes: at least `FIRST_PIECE`, else half of everything
-    before, rounded down to a power of two.
+    """Block sizes of a KV cache for `size` codes.
+
+    A block is half as long as everything before it, rounded down to a power of two, but not shorter
+    than `FIRST_PIECE`.
     """
     sizes: list[int] = []
     while (start := sum(sizes)) < size:
@@ -96,7 +98,7 @@ def written_at(
 
     def write(piece: Array, entry: Array, index: Array, axis: int) -> Array:
         entry = jnp.expand_dims(entry, axis).astype(piece.dtype)
-        if len(pieces) > 1:    # other blocks get back the entry that they have
+        if len(pieces) > 1:  # other blocks get back the entry that they have
             size = piece.shape[axis]
             here = (index >= 0) & (index < size)
             index = jnp.clip(index, 0, size - 1)

@@ -113,8 +113,7 @@ def _kept_tokens(disturbance: Disturbance, size: int) -> Bool[Array, "b t"]:
 def _code_rows(
     gpt: GPT, codes: Int[Array, "b s"], late: Bool[Array, " b"] | None
 ) -> Float32[Array, "b s+1 d"]:
-    """Start and codes at positions 0, 1, 2, ..., or 0, 2, 3, ... (as in generation) in `late` rows.
-    """
+    """Start and codes at positions 0, 1, 2, ..., or 0, 2, 3, ... in `late` rows, as in generation."""
     inputs = jnp.pad(codes, ((0, 0), (1, 0)), constant_values=gpt.cfg.start_code)
     position = jnp.arange(inputs.shape[1])
     if late is not None:
@@ -195,9 +194,7 @@ def _causal_weights(
 
 
 def _mass(weights: Float32[Array, "b h t t"], focus: _Focus) -> Float32[Array, "b e s"]:
-    """The guided heads' attention from the positions that predict a code to the text tokens near
-    it.
-    """
+    """The guided heads' attention from positions that predict a code to nearby text tokens."""
     heads = weights[:, :GUIDED_HEADS]
     at_codes = jnp.take_along_axis(heads, focus.query[:, None, :, None], axis=2)
     tokens = at_codes[..., focus.first : focus.first + focus.near.shape[2]]

@@ -18,8 +18,7 @@ EPS = 1e-5  # epsilon of the group norms
 
 
 def target_length(codes: int, frames_per_code: float) -> int:
-    """The number of frames for a number of codes: truncated, in float32 arithmetic as in the
-    reference.
+    """Frames for a number of codes: truncated, in float32 arithmetic as in the reference.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
@@ -61,9 +60,7 @@ def rounded_ratio(
 def batch_nearest_indices(
     lengths: Int[Array, " b"], targets: Int[Array, " b"], size: int
 ) -> Int[Array, "b {size}"]:
-    """`nearest_indices` for each row's lengths, inside a compiled function; past the target, the
-    last index.
-    """
+    """`nearest_indices` of each row on the device; past a row's target, the last index."""
     lengths, targets = jnp.maximum(lengths, 1), jnp.maximum(targets, 1)
     guesses = lengths.astype(jnp.float32) / targets.astype(jnp.float32)
     ratios = rounded_ratio(lengths, targets, guesses)
@@ -97,9 +94,7 @@ class GroupNorm(nnx.Module):
 
 
 class Layer(nnx.Module):
-    """Convolution, normalisation and Mish at frame rate; ignores padding in its input, but its
-    output's padding is not zero.
-    """
+    """Convolution, normalisation and Mish at frame rate; the output's padding is not zero."""
 
     def __init__(self, cfg: LengthRegulatorConfig, *, rngs: nnx.Rngs):
         self.conv = Conv1d(cfg.width, cfg.width, cfg.kernel, rngs=rngs)

@@ -64,8 +64,7 @@ class BatchNorm(nnx.Module):
 
 
 class Conv2d(nnx.Module):
-    """A convolution over time and bands, without bias, zero-padded; the stride is over the bands.
-    """
+    """A zero-padded convolution over time and bands, without bias; the stride is over bands."""
 
     def __init__(self, inputs: int, outputs: int, size: int, *, stride: int = 1, rngs: nnx.Rngs):
         self.stride, self.border = stride, size // 2
@@ -85,8 +84,9 @@ class Conv2d(nnx.Module):
 
 
 def _clear(x: Float[Array, "b t m c"], mask: Bool[Array, "b t"]) -> Float[Array, "b t m c"]:
-    """Zeros past the end of rows: the shift of a batch norm would otherwise leak from the padding
-    into the last valid frames.
+    """Zeros past the end of rows.
+
+    The shift of a batch norm would otherwise leak from the padding into the last valid frames.
     """
     return jnp.where(mask[:, :, None, None], x, 0)
 
@@ -114,8 +114,7 @@ class ResidualBlock(nnx.Module):
 
 
 class Head(nnx.Module):
-    """Filter banks, as a one-channel image, to `head_width` channels with an eighth of the bands.
-    """
+    """Filter banks, as a one-channel image, to `head_width` channels and an eighth of the bands."""
 
     def __init__(self, cfg: StyleEncoderConfig, *, rngs: nnx.Rngs):
         width = cfg.head_width
@@ -151,8 +150,7 @@ def segment_means(
 
 
 class ContextMask(nnx.Module):
-    """A convolution over time whose channels are gated by the means of the segment and of the
-    whole.
+    """A convolution over time with channels gated by the means of segment and row.
 
     Source: `CAMLayer` of the PyTorch release.
     """

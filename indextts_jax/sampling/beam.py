@@ -135,8 +135,7 @@ def select(
 
 
 def finish(state: BeamState, length_penalty: Float32[Array, ""]) -> Generated:
-    """The best sequence of each row; rows that are not done first add their unfinished beams to the
-    store.
+    """The best sequence of each row, including the unfinished beams of rows that are not done.
 
     Source: `BeamSearchScorer.finalize` of transformers.
     """

@@ -61,7 +61,7 @@ def sample(
         x: Float[Array, "b f m"], inputs: tuple[Modulation, Float[Array, ""]]
     ) -> tuple[Float[Array, "b f m"], None]:
         modulation, dt = inputs
-        modulation = jax.tree.map(lambda table: table[None], modulation)    # r = 1
+        modulation = jax.tree.map(lambda table: table[None], modulation)  # r = 1
         if guided:
             both = dit.evaluate(jnp.concatenate([x, x]), base, modulation, lengths, rows)
             conditional, unconditional = jnp.split(both, 2)

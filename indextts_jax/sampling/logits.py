@@ -20,8 +20,7 @@ FEW = 128  # if top-k keeps no more than these, they are sorted instead of the w
 def repetition_penalty(
     scores: Float[Array, "n v"], seen: Bool[Array, "n v"], penalty: float | Float[Array, ""]
 ) -> Float[Array, "n v"]:
-    """Divides the scores of seen ids by the penalty, or multiplies them if negative, once per id.
-    """
+    """Divides scores of seen ids by the penalty, or multiplies negative ones, once per id."""
     penalised = jnp.where(scores < 0, scores * penalty, scores / penalty)
     return jnp.where(seen, penalised, scores)
 
@@ -29,8 +28,7 @@ def repetition_penalty(
 def typical(
     scores: Float[Array, "n v"], mass: float | Float[Array, ""], keep: int
 ) -> Float[Array, "n v"]:
-    """Typical sampling: keeps the ids whose surprisal is nearest to the entropy, up to a
-    probability of `mass`.
+    """Typical sampling: keeps a probability of `mass`, with surprisal nearest to the entropy.
 
     At least `keep` of them are kept.
 
@@ -81,8 +79,10 @@ def top_k_and_p(
     cut: float | Float[Array, ""],
     keep: int,
 ) -> Float[Array, "n v"]:
-    """`top_k`, then `top_p`. If `top_k` keeps few scores, only those are sorted: sorting the whole
-    vocabulary costs milliseconds per step on a CPU.
+    """`top_k`, then `top_p`.
+
+    If `top_k` keeps few scores, only those are sorted: sorting the whole vocabulary costs
+    milliseconds per step on a CPU.
     """
     rows = len(scores)
     return _filter(keep)(scores, jnp.broadcast_to(k, rows), jnp.broadcast_to(cut, rows))

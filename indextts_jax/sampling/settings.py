@@ -85,8 +85,7 @@ class SamplingConfig:
 
     @property
     def numbers(self) -> Numbers:
-        """The other settings as arrays; 1 - top_p is rounded to float32 once, as in the reference.
-        """
+        """The other settings as arrays; 1 - top_p is rounded once, as in the reference."""
         return Numbers(
             temperature=jnp.asarray(self.temperature, jnp.float32),
             top_k=jnp.asarray(min(self.top_k, np.iinfo(np.int32).max), jnp.int32),

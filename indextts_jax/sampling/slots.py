@@ -90,8 +90,7 @@ def _where(chosen: Bool[Array, " b"], new: Any, old: Any) -> Any:
 
 
 def prefix_size(gpt: GPT, text_size: int) -> int:
-    """Prefix length: latents, two speed rows, the text with start and stop, and the start code.
-    """
+    """Prefix length: latents, two speed rows, the text with start and stop, and the start code."""
     return gpt.cfg.conditioning_latents + 2 + text_size + 2 + 1
 
 

@@ -1,5 +1,4 @@
-"""The stages of validation: for each file of a golden directory, the function that computes its
-arrays.
+"""The stages of validation: how the arrays of each golden file are computed.
 
 A stage starts from its golden inputs and returns arrays in the reference's axis order.
 """

@@ -63,8 +63,7 @@ def run_validation(
     note: Callable[[str], None] = lambda message: None,
     row: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Validation:
-    """Compares everything that can be compared; `row` is called with each result, `note` with
-    remarks.
+    """Compares all that can be compared; calls `row` with each result, `note` with remarks.
 
     Raises:
         InputError: if nothing can be compared; see `Golden`, `OneByOne` and `require_same`.

@@ -95,9 +95,7 @@ def attend_filled(
 
 
 def _stages(query: Float[Array, "b h r k"]) -> int:
-    """Blocks being loaded at a time: fewer for wide rows, to fit devices with 99 KB of shared
-    memory.
-    """
+    """Blocks loaded at a time: fewer for wide rows, to fit into 99 KB of shared memory."""
     row = query.shape[3] * query.dtype.itemsize
     return 3 if row <= 256 else 2 if row <= 512 else 1
 
@@ -122,7 +120,7 @@ def _kernel(
     beams, width = query_ref.shape
     share = pl.program_id(2)
     # `queries` may exceed the number of beams, which Pallas rejects for a constant start of 0.
-    all_queries = pl.ds(0 * share, queries)  
+    all_queries = pl.ds(0 * share, queries)
     beam = jnp.arange(queries)
     there = beam < beams
     dot = functools.partial(

@@ -42,9 +42,7 @@ class Adapted:
         return self.base.dtype
 
     def change(self, x: Float[Array, "*b i"]) -> Float32[Array, "*b o"]:
-        """The term that the change adds to the product, in the dtype of A and B, with float32
-        accumulation.
-        """
+        """The change's part of the product, in the dtype of A and B, with float32 accumulation."""
         if self.keys is not None and self.rate > 0:
             x = dropout(x, self.keys, self.rate)
         for factor in (self.down, self.up):

@@ -22,9 +22,7 @@ Channels = Float32[Array, " c"]
 
 
 def filtered(x: Signal, taps: Float32[np.ndarray, " k"]) -> Other:
-    """An FIR filter as a sum of shifted slices, which XLA fuses with its neighbours, unlike a
-    convolution.
-    """
+    """A FIR filter as a sum of shifted slices, which XLA can fuse, unlike a convolution."""
     size = x.shape[1] - len(taps) + 1
     return sum(
         (lax.slice_in_dim(x, i, i + size, axis=1) * tap for i, tap in enumerate(taps)),
@@ -46,8 +44,7 @@ def repeated(x: Signal, before: int, after: int, first: Edge, last: Edge) -> Oth
 
 
 def _folded(x: Signal, before: int, size: int) -> tuple[Other, Edge, Edge]:
-    """Transpose of `repeated`: the gradient of the signal, and those of the two repeated samples.
-    """
+    """Transpose of `repeated`: gradients of the signal and of the two repeated samples."""
     first = jnp.sum(x[:, :before], axis=1, keepdims=True)
     last = jnp.sum(x[:, before + size :], axis=1, keepdims=True)
     return x[:, before : before + size], first, last

@@ -40,7 +40,7 @@ VERSION = 1  # of the feature code: a new version recomputes everything
 
 OF_CODES = {"latents", "alignment"}  # computed from codes, not from the recording
 # Features that need no network.
-HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")  
+HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")
 NETWORKS: dict[str, tuple[str, ...]] = {
     "semantic": ("semantic_encoder",),
     "codes": ("semantic_encoder", "semantic_codec"),

@@ -56,8 +56,7 @@ class Before:
 
 
 def read_before(folder: Path, config: ModelConfig) -> Before | None:
-    """Reads the earlier state; None if the directory is new, damaged, or of a model of other sizes.
-    """
+    """Reads the earlier state; None if new, damaged, or for a model of other sizes."""
     if not (folder / INDEX).is_file() or not (folder / SETTINGS).is_file():
         return None
     try:

@@ -143,11 +143,11 @@ def _with_kept(
     if not job.paired:
         settings = dataclasses.replace(settings, own_prompts=before.settings.own_prompts)
     if not job.reads and before.settings.tokenizer:
-        told = {
+        earlier = {
             name: getattr(before.settings, name)
             for name in ("tokenizer", "text_compat", "glossary")
         }
-        settings = dataclasses.replace(settings, **told)
+        settings = dataclasses.replace(settings, **earlier)
     wanted = [name for name in before.features if name not in job.features]
     direct = nameable(wanted, prints)
     pairs = Pairs(found.rows)

@@ -126,8 +126,7 @@ class Prepared:
         return self.shards[name]
 
     def with_features(self, features: Sequence[str]) -> "Prepared":
-        """The data restricted to rows with all of these features; other rows were prepared for
-        other recipes.
+        """The data restricted to rows with these features; others were prepared for other recipes.
 
         Raises:
             InputError: if there is none, naming a missing feature.
@@ -142,8 +141,7 @@ class Prepared:
         return dataclasses.replace(self, rows=rows)  # removed rows cannot be prompts
 
     def prompts(self, row: Row, rng: np.random.Generator) -> Row:
-        """Draws prompts: other clips of the speaker, of `PROMPT_SECONDS` (`pairs.py`), from the
-        same split.
+        """Draws prompts: other clips of the speaker, of `PROMPT_SECONDS`, from the same split.
 
         Raises:
             InputError: if the speaker has none and own prompts are not allowed.

@@ -27,7 +27,7 @@ from indextts_jax.voices import analysis
 
 NAME = "emotion_prototypes"
 WORDS = "text_emotion"  # the component with its own tokenizer
-COMPONENTS = ("semantic_encoder", "conditioning", "style_encoder")  
+COMPONENTS = ("semantic_encoder", "conditioning", "style_encoder")
 COMPONENTS_IN_ORDER = (*components.COMPONENTS, *components.OPTIONAL, *components.TRAINING)
 COLUMNS = ("audio", "emotion", "speaker")
 

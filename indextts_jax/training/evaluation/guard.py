@@ -43,18 +43,18 @@ class Guard:
         rise = loss - self.base
         values = {NAME: loss, f"{NAME}_rise": rise}
         limits = self.recipe
-        told = f"the guard's loss rose by {rise:.3f} from the base's {self.base:.3f}"
-        checks = [(rise, limits.guard_warn, limits.guard_stop, told)]
+        message = f"the guard's loss rose by {rise:.3f} from the base's {self.base:.3f}"
+        checks = [(rise, limits.guard_warn, limits.guard_stop, message)]
         if DIVERGENCE in found:
             kl = values[f"{NAME}_{DIVERGENCE}"] = float(found[DIVERGENCE])
-            told = f"the KL divergence from the base on guard clips is {kl:.3f} nats per code"
-            checks.append((kl, limits.guard_kl_warn, limits.guard_kl_stop, told))
+            message = f"the KL divergence from the base on guard clips is {kl:.3f} nats per code"
+            checks.append((kl, limits.guard_kl_warn, limits.guard_kl_stop, message))
         warnings = []
-        for value, warn, stop, told in checks:
+        for value, warn, stop, message in checks:
             if not math.isfinite(value) or value > stop:
-                return Measured(values, stop=f"{told}, more than {stop}")
+                return Measured(values, stop=f"{message}, more than {stop}")
             if value > warn:
-                warnings.append(told)
+                warnings.append(message)
         return Measured(values, warnings=tuple(warnings))
 
 

@@ -162,7 +162,7 @@ class Plan:
         if problems:
             raise Failure(
                 f"{stage.name}, step {best}: {'; '.join(problems)}; later stages cannot "
-                "mend this: train it for longer or on more speech, or --ignore_bars to go on"
+                "correct this: train longer or on more speech, or use --ignore_bars to continue"
             )
         return {name: float(figures[name]) for name in stage.bars}
 

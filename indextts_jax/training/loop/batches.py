@@ -35,9 +35,7 @@ def generator(seed: int, purpose: int, number: int) -> np.random.Generator:
 
 
 def rows_of(recipe: BatchRecipe, bucket: float) -> int:
-    """Rows per batch of a bucket: as many as its seconds allow, rounded to a multiple of
-    `multiple`.
-    """
+    """Rows per batch of a bucket: as many as its seconds allow, a multiple of `multiple`."""
     multiple = recipe.multiple or recipe.pieces
     return max(multiple, int(recipe.seconds / bucket) // multiple * multiple)
 

@@ -14,7 +14,7 @@ from indextts_jax.training.loop.state import State
 from indextts_jax.utils.text_table import table
 
 TIMED = 3  # timed steps
-LOOKED_AT = 50  # steps from which the share of each bucket is estimated
+LOOKED_AT = 50  # steps, to estimate the share of each bucket
 
 
 @dataclasses.dataclass(frozen=True)

@@ -152,9 +152,9 @@ def resumed_recipe(folder: Path, wanted: Recipe | None) -> Recipe:
     wanted = dataclasses.replace(wanted, batch=batch, steps=steps)
     if keys := recipes.changed_keys(before, wanted):
         old, new = recipes.flat(before), recipes.flat(wanted)
-        told = [f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys]
+        changes = [f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys]
         raise InputError(
-            f"{folder} cannot be resumed with another recipe ({'; '.join(told)}); only "
+            f"{folder} cannot be resumed with another recipe ({'; '.join(changes)}); only "
             f"{', '.join(recipes.FREE)} may change"
         )
     return wanted

@@ -56,9 +56,7 @@ def transformation(recipe: OptimizerRecipe) -> optax.GradientTransformation:
 
 
 def averaged(average: Leaves, params: Leaves, step: Any, decay: float) -> Leaves:
-    """Updates the moving average; its decay is smaller in the first steps, to forget the start
-    sooner.
-    """
+    """Updates the moving average; its decay is smaller in the first steps."""
     now = jnp.asarray(step, jnp.float32)
     keep = jnp.minimum(decay, (1 + now) / (10 + now))
     return jax.tree.map(lambda old, new: old + (1 - keep) * (new - old), average, params)

@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 class Measured:
     """Results of an evaluation besides the validation loss."""
 
-    values: dict[str, Any] = dataclasses.field(default_factory=dict)    # to log and report
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)  # to log and report
     score: float | None = None  # selects the best save, instead of the loss
     metric: str = LOSS  # description of `score`
     warnings: tuple[str, ...] = ()

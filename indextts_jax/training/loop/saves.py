@@ -137,8 +137,8 @@ def check_metric(run: Path, best: Best, metric: str) -> None:
     """
     if metric != best.metric and (best.scores or best.base is not None):
         raise InputError(
-            f"the best save of {run} is chosen by {best.metric}, and would now be by {metric}: "
-            "give the judges that the run began with, and the same evaluation.best"
+            f"the best save of {run} was chosen by {best.metric}, and would now be by {metric}: "
+            "use the judges and the evaluation.best that the run began with"
         )
 
 
@@ -153,9 +153,7 @@ def check_save(folder: Path) -> SaveRecord:
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is damaged: {error!s:.200}") from error
     if record.format != FORMAT:
-        raise InputError(
-            f"{folder} is a save of format {record.format}; expected {FORMAT}"
-        )
+        raise InputError(f"{folder} is a save of format {record.format}; expected {FORMAT}")
     if problems := hashing.differences(folder, record.files):
         raise CheckpointMismatch(folder, problems)
     return record

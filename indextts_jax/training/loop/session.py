@@ -140,8 +140,7 @@ def train(
     say: Say = lambda line: None,
     warn: Say = lambda line: None,
 ) -> Ending:
-    """Trains in a directory, from step 0, from the last save, or from `weights` (a step and
-    leaves).
+    """Trains in a directory, from step 0, the last save, or `weights` (a step and leaves).
 
     Raises:
         InputError: if the directory exists, or the run cannot be resumed with this session.
@@ -156,14 +155,14 @@ def train(
             session_recipe = folders.resumed_recipe(folder, session.recipe)
             folders.write_recipe(folder, session_recipe)
             if differing := folders.different_versions(before):
-                warn(f"the run began with {', '.join(differing)}: results may now differ by rounding")
+                warn(f"the run began with {', '.join(differing)}: results may differ")
         else:
             folders.begin(folder, session.recipe, record_of(session))
         saves = Saves(folder, session.recipe.saves)
         saves.tidy()
         if weights is not None:
             state = started_from(state, *weights)
-            warn(f"moments restart at step {weights[0]}: results differ from those of an uninterrupted run")
+            warn(f"moments restart at step {weights[0]}: the result will differ")
         elif resume and (found := steps_in(folder)):
             state = saves.load(found[-1], state)
             say(f"resuming from step {found[-1]}")

@@ -28,9 +28,7 @@ def sentence_key(text: str) -> str:
 
 
 def validation_count(clips: int) -> int:
-    """Default number of validation clips: 2 %, or 32 if that is less than a tenth of all, and at
-    least 8.
-    """
+    """Default number of validation clips: 2 %, or 32 if at most a tenth, and at least 8."""
     return max(round(SHARE * clips), min(USUAL, round(MOST * clips)), LEAST)
 
 

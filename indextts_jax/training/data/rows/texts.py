@@ -86,8 +86,9 @@ def left_over(spoken: str) -> str:
 
 
 def repeated_word(spoken: str) -> tuple[str, int]:
-    """The word with the most consecutive repetitions, a symptom of transcripts by a recogniser that
-    got stuck, and their number.
+    """The word with the most consecutive repetitions, and their number.
+
+    Many repetitions are a symptom of a recogniser that got stuck.
     """
     best, count, before = "", 0, ""
     longest = 0

@@ -118,8 +118,7 @@ def _masked(x: Map, steps: Int[Array, " b"]) -> Map:
 
 
 def _statistics(x: Map, steps: Int[Array, " b"]) -> Float[Array, "b e"]:
-    """Mean and standard deviation over the frames of each row, with channels and bands flattened.
-    """
+    """Mean and standard deviation over the frames of each row, by channel and band."""
     inside = (jnp.arange(x.shape[-1]) < steps[:, None])[:, None, None]
     count = steps[:, None, None, None]
     mean = jnp.sum(jnp.where(inside, x, 0), -1, keepdims=True) / count

@@ -87,7 +87,7 @@ class Panel:
         ours, theirs = self.embed(signal), self._known[prompt]
         if theirs is None:
             raise InputError(f"{prompt} is too short for a speaker comparison")
-        return 0.0 if ours is None else float(np.dot(ours, theirs))    # None: silent or too short
+        return 0.0 if ours is None else float(np.dot(ours, theirs))  # None: silent or too short
 
     @property
     def metric(self) -> str:

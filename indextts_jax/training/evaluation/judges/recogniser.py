@@ -11,7 +11,7 @@ from indextts_jax.training.evaluation.judges import packages
 from indextts_jax.training.evaluation.judges.words import FLAG
 
 # All are required: faster-whisper would download a missing tokenizer.
-FILES = ("model.bin", "config.json", "tokenizer.json")  
+FILES = ("model.bin", "config.json", "tokenizer.json")
 BEAMS = 5
 MOST_THREADS = 4
 

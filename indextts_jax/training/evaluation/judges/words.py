@@ -11,7 +11,7 @@ from indextts_jax.training.evaluation.judges import packages
 
 FLAG = "judge_asr"
 # Languages with character errors instead of word errors.
-BY_CHARACTER = ("zh", "ja", "yue", "th", "lo", "my", "ko")  
+BY_CHARACTER = ("zh", "ja", "yue", "th", "lo", "my", "ko")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -118,8 +118,8 @@ def _check(row: Row, seconds: float, sizes: Sizes) -> None:
     frames, codes = sizes.frames - sizes.prompt, sizes.codes
     if row.frames > frames or row.codes > codes:
         raise InputError(
-            f"clip {row.id} has {row.frames} mel frames and {row.codes} codes: in a bucket of "
-            f"{seconds:g} s there are at most {frames} and {codes}"
+            f"clip {row.id} has {row.frames} mel frames and {row.codes} codes: a bucket of "
+            f"{seconds:g} s allows at most {frames} and {codes}"
         )
     if row.codes < 1 or row.frames < 2:
         raise InputError(

@@ -58,7 +58,7 @@ class Draws(NamedTuple):
 
     noise: Float[Array, "b f m"]
     times: Float[Array, " b"]
-    conditional: Bool[Array, " b"]  # rows with prompt, style and condition (others are unconditional)
+    conditional: Bool[Array, " b"]  # others lose prompt, style and condition
     style: Float[Array, "b s"]  # noise on the style vectors, relative to their RMS
     dropout: Key[Array, " b"]
 

@@ -34,8 +34,7 @@ class FlowLoRA:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FlowOptions:
-    """Options of the flow's training; shares refer to rows, and the defaults are for fine-tuning.
-    """
+    """Options of the flow's training; shares are of rows; the defaults are for fine-tuning."""
 
     train: tuple[str, ...] | None = None  # of `TRAINED`; default: both, or none with `lora`
     lora: FlowLoRA | None = None
