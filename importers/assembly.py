@@ -1,4 +1,4 @@
-"""What an import takes from where: published files, and a checkpoint that is there already."""
+"""Which inputs an import reads: published files, and an existing checkpoint to add to."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from indextts_jax.utils.strict_data import to_data
 
 (WORDS,) = OPTIONAL  # a component with an importer of its own
 ALL = (*COMPONENTS, *OPTIONAL)
-NAMED = (*ALL, *TRAINING)  # those that can be asked for
+NAMED = (*ALL, *TRAINING)  # names that --components accepts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class ImportOptions:
 
     src: str | Path
     dst: str | Path | None = None
-    dtype: str | None = None  # float32, or that of a checkpoint that components are added to
+    dtype: str | None = None  # None: float32, or that of the checkpoint that is added to
     components: Sequence[str] | None = None
     training: bool = False
     ignore: Sequence[str] = ()
@@ -43,13 +43,13 @@ class ImportOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-    """The importers of what is asked for."""
+    """The importers of the requested components."""
 
     speech: Importer | None
     words: TextEmotionImporter | None
 
     def plans_of(self, component: str) -> list[tuple[Plan, Tree]]:
-        """What is read of each file for a component, and what that fills."""
+        """The import plan of each file that a component is read from."""
         if component == WORDS:
             assert self.words is not None
             return [(self.words.plan, self.words.expected)]
@@ -76,7 +76,7 @@ class Sources:
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Names passed over, as asked."""
+        """The --ignore names that were found and skipped."""
         return tuple(
             name
             for source in (self.speech, self.words)
@@ -99,10 +99,10 @@ def _speech_hashes(importer: Importer, components: Sequence[str]) -> Iterator[ha
 def base_of(
     target: Path, options: ImportOptions, components: Sequence[str]
 ) -> reading.Checkpoint | None:
-    """The checkpoint that the components are put into; none if a new one is made.
+    """The checkpoint that the components are added to, or None if a new one is made.
 
     Raises:
-        InputError: if it has them already, or if the destination is taken by something else.
+        InputError: if it has them already, or if the destination is something else.
     """
     if options.components is None or not reading.is_checkpoint(target):
         writing.check_destination(target, force=options.force)
@@ -122,9 +122,9 @@ def base_of(
 def open_sources(
     src: Path, options: ImportOptions, components: Sequence[str], dtype: str, alone: bool
 ) -> Sources:
-    """The importers of the components; that of the text-to-emotion model if its folder is there.
+    """The importers of the components; that of the text-to-emotion model if its directory exists.
 
-    With `alone`, the checkpoint holds what else is needed, and the folder of that model is enough.
+    With `alone`, the checkpoint holds everything else, so the directory of that model is enough.
     """
     of_words = [name for name in options.ignore if name.startswith(PREFIX)]
     ignore = [name for name in options.ignore if name not in of_words]
@@ -157,7 +157,7 @@ def open_sources(
             raise InputError(f"{error}\n  {way}") from error
     elif WORDS in components and options.components is not None:
         raise InputError(
-            f"{src} has no folder {FOLDER}, of the text-to-emotion model; name it with --{WORDS}"
+            f"{src} has no directory {FOLDER}, of the text-to-emotion model; name it with --{WORDS}"
         )
     elif unused := [*of_words, *(ignore if speech is None else [])]:
         raise InputError(f"--ignore {', '.join(unused)}: {WORDS} is not imported")
@@ -168,7 +168,7 @@ def config_of(sources: Sources, base: reading.Checkpoint | None) -> ModelConfig:
     """The configuration of the checkpoint.
 
     Raises:
-        InputError: if the files are not of the model that a checkpoint holds already.
+        InputError: if the files belong to another model than the one in the checkpoint.
     """
     own = base.config if base is not None else None
     if sources.speech is not None:
@@ -199,7 +199,7 @@ def save(
     arrays: Iterator[tuple[str, Tree]],
     components: Sequence[str],
 ) -> None:
-    """Writes the checkpoint, or the one with more components in the place of `base`."""
+    """Writes the checkpoint; with `base`, replaces that one by itself plus the new components."""
     kept = [name for name in base.components if name not in components] if base else []
     words = sources.words.tokenizer if sources.words is not None else None
     if words is None and base is not None and WORDS in kept:

@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.import`: published files in, a checkpoint out."""
+"""`python -m indextts_jax.import`: converts the published files to a checkpoint."""
 
 import dataclasses
 from typing import Any
@@ -12,7 +12,7 @@ from importers.text_emotion import FOLDER
 from indextts_jax.cli.terminal import count_bar
 from indextts_jax.config import DTYPES
 
-SUMMARY = "published PyTorch files to a checkpoint of this program."
+SUMMARY = "converts the published PyTorch files to a checkpoint of this program."
 COMMON = ("src", "dst", "dtype", "components", "ignore", "force", "dry_run")
 EXAMPLES = (
     "import --src checkpoints/ --dst indextts2",
@@ -25,15 +25,15 @@ def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command: one for each field of `ImportOptions`."""
     own: dict[str, Any] = {"flag_values": flags}
     text, words, switch = absl_flags.DEFINE_string, absl_flags.DEFINE_list, absl_flags.DEFINE_bool
-    text("src", None, "Folder of the published files: config.yaml, gpt.pth, s2mel.pth, ...", **own)
+    text("src", None, "Directory of the published files: config.yaml, gpt.pth, ...", **own)
     text(
         "dst",
         None,
-        f"Folder to write the checkpoint to (by default {library.DEFAULT_DST} in --src).",
+        f"Directory to write the checkpoint to (by default {library.DEFAULT_DST} in --src).",
         **own,
     )
     absl_flags.DEFINE_enum(
-        "dtype", DTYPES[0], list(DTYPES), "What weights are stored in; tables stay float32.", **own
+        "dtype", DTYPES[0], list(DTYPES), "Dtype of stored weights; tables stay float32.", **own
     )
     words(
         "components",
@@ -68,13 +68,13 @@ def define(flags: absl_flags.FlagValues) -> None:
         text(
             auxiliary.flag,
             None,
-            f"Folder or file of {auxiliary.repository}, if it is not where it belongs in --src.",
+            f"Directory or file of {auxiliary.repository}, if it is not where it belongs in --src.",
             **own,
         )
     text(
         WORDS,
         None,
-        f"Folder of the text-to-emotion model, if it is not {FOLDER} in --src.",
+        f"Directory of the text-to-emotion model, if it is not {FOLDER} in --src.",
         **own,
     )
 
@@ -84,7 +84,7 @@ def main(flags: absl_flags.FlagValues) -> None:
     given = {field.name: flags[field.name] for field in dataclasses.fields(ImportOptions)}
     values: dict[str, Any] = {name: flag.value for name, flag in given.items()}
     if given["dtype"].using_default_value:
-        values["dtype"] = None  # that of the checkpoint, where components are added to one
+        values["dtype"] = None  # the dtype of the checkpoint that components are added to
     with count_bar("Importing", " arrays") as show:
         imported = library.run(ImportOptions(**values), show)
     print(imported)

@@ -1,4 +1,4 @@
-"""Imports the published files from Python: options in, a checkpoint out."""
+"""Imports the published files from Python: converts them to a checkpoint."""
 
 import dataclasses
 import math
@@ -29,12 +29,12 @@ from indextts_jax.models.components import COMPONENTS, TRAINING
 from indextts_jax.utils.text_table import table
 
 DEFAULT_DST = "indextts_jax"  # below `src`
-Progress = Callable[[int, int, str], None]  # arrays read, arrays in all, component being read
+Progress = Callable[[int, int, str], None]  # arrays read, total arrays, component being read
 
 
 @dataclasses.dataclass
 class Row:
-    """What became of one component."""
+    """The result for one component."""
 
     component: str
     read: int  # arrays
@@ -46,7 +46,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-    """What became of an import; `str` gives the table that the command prints."""
+    """The result of an import; `str` gives the table that the command prints."""
 
     path: Path  # of the checkpoint
     rows: tuple[Row, ...]
@@ -76,19 +76,19 @@ def import_checkpoint(
     text_emotion: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Imported:
-    """Translates the published PyTorch files below `src` to a checkpoint at `dst`.
+    """Converts the published PyTorch files below `src` to a checkpoint at `dst`.
 
     By default that is the directory `indextts_jax` in `src`. Nothing is written unless everything
-    fits. The arguments are the flags of `python -m indextts_jax.import`: `dtype` is what weights
-    are stored in (float32), `components` imports only these, or adds them to a checkpoint,
-    `training` keeps what only training needs (the GPT's text head, as `training_heads`),
-    `ignore` passes over names, `force` replaces what is there, `dry_run` only checks; the next five
-    say where files of other repositories lie, if not where they belong. `progress` is called after
-    each array with the number of arrays read, the number of all, and the component being read.
+    matches. The arguments are the flags of `python -m indextts_jax.import`: `dtype` is that of
+    stored weights (default float32), `components` imports only these, or adds them to a checkpoint,
+    `training` keeps what only training needs (the GPT's text head, as `training_heads`), `ignore`
+    skips names, `force` replaces an existing checkpoint, `dry_run` only checks; the next five
+    locate files of other repositories that are not in their usual places. `progress` is called
+    after each array with the number of arrays read, the total, and the component being read.
 
     Raises:
-        InputError: for files that are missing, damaged or do not fit, each named with what is
-            wrong; for a destination that is taken, or too small a disk.
+        InputError: for files that are missing, damaged or do not match, with the reason for each;
+            for an existing destination, or a disk that is too small.
     """
     options = ImportOptions(
         src=src,
@@ -109,9 +109,9 @@ def import_checkpoint(
 
 
 def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
-    """Imports what the options say; see `import_checkpoint`."""
+    """Imports according to the options; see `import_checkpoint`."""
     if not options.src:
-        raise InputError("give --src DIR, the folder of the published files")
+        raise InputError("give --src DIR, the directory of the published files")
     if options.dtype not in (None, *DTYPES):
         raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r}")
     src = Path(options.src)
@@ -119,11 +119,11 @@ def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
     components = _in_order(options.components, options.training)
     base = None
     if not options.dry_run and src.resolve().is_relative_to(target.resolve()):
-        raise InputError(f"--src {src} lies in {target}, where the checkpoint is to be written")
+        raise InputError(f"--src {src} is inside {target}, where the checkpoint is to be written")
     if not options.dry_run or (options.components is not None and reading.is_checkpoint(target)):
         base = base_of(target, options, components)
     dtype = (options.dtype or DTYPES[0]) if base is None else base.provenance.dtype
-    # Only arrays' bytes are rearranged: no accelerator is needed.
+    # Arrays are only rearranged, so no accelerator is needed.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         sources = open_sources(src, options, components, dtype, alone=base is not None)
         if sources.words is None:
@@ -139,12 +139,12 @@ def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
 
 
 def _in_order(names: Sequence[str] | None, training: bool) -> tuple[str, ...]:
-    """The components asked for, in the order of the model."""
+    """The requested components, in the order of the model."""
     if names is None:
         return (*ALL, *TRAINING) if training else ALL
     if unknown := [name for name in names if name not in NAMED]:
         known = ", ".join(NAMED)
-        raise InputError(f"--components: unknown {', '.join(unknown)}; there are {known}")
+        raise InputError(f"--components: unknown {', '.join(unknown)}; expected some of {known}")
     if not names:
         raise InputError(f"--components names none of {', '.join(NAMED)}")
     wanted = (*names, *TRAINING) if training else names
@@ -152,7 +152,7 @@ def _in_order(names: Sequence[str] | None, training: bool) -> tuple[str, ...]:
 
 
 def _planned(sources: Sources, components: Sequence[str]) -> list[Row]:
-    """What importing these components reads, drops and writes."""
+    """The rows of the printed table: arrays read and dropped, and bytes written, by component."""
     rows = []
     for component in components:
         parts = sources.plans_of(component)
@@ -182,12 +182,12 @@ def _check_space(target: Path, needed: int) -> None:
 def _read_all(
     src: Path, sources: Sources, rows: Sequence[Row], progress: Progress
 ) -> Iterator[tuple[str, Tree]]:
-    """The components one after the other; of each, the time until the next is asked for.
+    """Reads the components one after the other, and notes the time of each.
 
-    Once one is wrong, the others are only read for what is wrong with them.
+    After the first problem, the others are read only to find further problems.
 
     Raises:
-        ImportMismatch: at the end, with everything that is wrong with any.
+        ImportMismatch: at the end, with all problems of all components.
     """
     done, total = 0, sum(row.read for row in rows)
     problems: list[str] = []
@@ -224,18 +224,18 @@ def _notes(
     held = {*components, *before}
     notes = []
     if sources.ignored:
-        notes.append(f"ignored, as asked: {', '.join(sources.ignored)}")
+        notes.append(f"ignored (--ignore): {', '.join(sources.ignored)}")
     if missing := [name for name in COMPONENTS if name not in held]:
-        notes.append(f"a part of the model: without {', '.join(missing)}")
+        notes.append(f"partial model, without {', '.join(missing)}")
     if WORDS not in held and options.components is None:
         notes.append(
-            f"without {WORDS} (emotion from words): there is no folder {FOLDER}; to add it later: "
+            f"without {WORDS} (emotion from text): directory {FOLDER} not found; to add it later: "
             f"python -m indextts_jax.import --components {WORDS} --src DIR --dst {target}"
         )
     if sources.words is not None:
         notes += sources.words.notes
     if kept := [name for name in before if name not in components]:
-        notes.append(f"kept as they were: {', '.join(kept)}")
+        notes.append(f"kept unchanged: {', '.join(kept)}")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""A rearrangement of arrays with the way back, so that a table can be read in both directions."""
+"""Invertible transforms of arrays, so that a table works for import and export."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """How arrays of a file become ours, and how ours become those of a file.
+    """A transform from a file's arrays to ours, and its inverse.
 
     Called with the source arrays, it gives one array, or a tuple with one for each target.
     `backward` is called with the target arrays, and gives one array, or a tuple with one for each
@@ -22,7 +22,7 @@ class Rule:
         return self.forward(*sources)
 
     def invert(self, targets: Sequence[Any], sources: int) -> tuple[Any, ...]:
-        """As many arrays of a file as are asked for, of ours (NumPy arrays).
+        """The given number of a file's arrays, from ours (NumPy arrays).
 
         Raises:
             ValueError: if the rule gives another number of arrays.
@@ -35,5 +35,5 @@ class Rule:
 
 
 def inverted_by(backward: Callable[..., Any]) -> Callable[[Callable[..., Any]], Rule]:
-    """Makes a rule of a function: the decorator's argument is its inverse."""
+    """Decorator that makes a rule from a function; the argument is its inverse."""
     return lambda forward: Rule(forward, backward)

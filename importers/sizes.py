@@ -1,4 +1,4 @@
-"""Where each size of our configuration comes from: a published key, or one named tensor.
+"""The source of each size in our configuration: a published key, or one named tensor.
 
     SIZES = {
         "width": Setting("gpt.model_dim"),
@@ -20,7 +20,7 @@ from importers.table import ImportMismatch, Tensor, nearest
 class Setting:
     """A size from `config.yaml` or from the model's own `config.json`, by its dotted key.
 
-    Several keys are given to `then` in order.
+    Several keys are passed to `then` in order.
     """
 
     key: str | tuple[str, ...]
@@ -38,7 +38,7 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Fixed:
-    """A number that the reference hard-codes and no file holds, with the place that says so."""
+    """A number that is hard-coded in the reference, with its location there."""
 
     value: Any
     source: str
@@ -54,10 +54,10 @@ def resolve(
     *,
     file: str,
 ) -> dict[str, Any]:
-    """Plain values of a table of sizes; `settings` holds the published keys, nested.
+    """Evaluates a table of sizes to plain values; `settings` holds the published keys, nested.
 
     Raises:
-        ImportMismatch: with every setting or tensor that is missing or of no use.
+        ImportMismatch: with every setting or tensor that is missing or unusable.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []

@@ -1,6 +1,6 @@
 """A published model as a whole: its configuration, the plan of every file, its components.
 
-importer = Importer.open(Path("checkpoints"))     # headers only; everything wrong raises here
+importer = Importer.open(Path("checkpoints"))     # reads headers only; raises all problems
 params = importer.read("gpt")                     # one component's arrays
 """
 
@@ -37,14 +37,14 @@ from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
 @dataclasses.dataclass(frozen=True)
 class Importer:
-    """A published model that was checked as far as names, shapes and settings go."""
+    """A published model whose names, shapes and settings have been checked."""
 
     located: Located
     config: ModelConfig
     dtype: str
     tensors: Mapping[str, Tensors]  # by file
     plans: Mapping[str, Plan]  # by file
-    expected: Mapping[str, Tree]  # by file: what it fills, by component
+    expected: Mapping[str, Tree]  # by file: the parameters it fills, by component
     ignored: tuple[str, ...]
     files: Mapping[str, File]
 
@@ -58,19 +58,19 @@ class Importer:
         flags: Mapping[str, str | Path | None] | None = None,
         training: bool = False,
     ) -> "Importer":
-        """The model whose files lie in a folder; no array is read.
+        """Opens the model in a directory; no array is read.
 
         Args:
-            src: the folder.
-            dtype: what weights are stored in; stored tables stay float32.
-            ignore: exact names of keys of `config.yaml`, and of arrays, that are passed over, and
-                of keys of models' own `config.json`, after `bigvgan.` or `w2v_bert.`.
-            flags: where auxiliary models lie, by name (see `locate`).
-            training: whether what only training needs is read, too.
+            src: the directory.
+            dtype: dtype of stored weights; tables stay float32.
+            ignore: exact names to skip: keys of `config.yaml`, arrays, and keys of models' own
+                `config.json` with the prefix `bigvgan.` or `w2v_bert.`.
+            flags: paths of auxiliary models by name (see `locate`).
+            training: whether to read what only training needs, too.
 
         Raises:
             SourceError: if files are missing or cannot be read.
-            ImportMismatch: with everything in which files, settings and model disagree.
+            ImportMismatch: with every disagreement between files, settings and model.
         """
         published, passed = read_published(locate_config(src, flags or {}), ignore)
         located = locate(src, published, flags or {})
@@ -111,14 +111,15 @@ class Importer:
 
     @property
     def tokenizer(self) -> bytes:
-        """The tokenizer's file."""
+        """Contents of the tokenizer's file."""
         return self.located.files["tokenizer"].read_bytes()
 
     def read(self, component: str, progress: Callable[[int], None] = lambda count: None) -> Tree:
-        """A component's parameters; `progress` is told how many arrays were read, as they are.
+        """A component's parameters; `progress` is called with the number of arrays read so far.
 
         Raises:
-            ImportMismatch: with every array that is not finite, or no copy of another as it should.
+            ImportMismatch: with every array that is not finite, or differs from one that it must
+                copy.
         """
         trees, problems = [], []
         for file in files_of(component):
@@ -146,8 +147,8 @@ class Importer:
     def plan_of(self, component: str, file: str) -> Plan:
         """The part of a file's plan that fills one component.
 
-        What is dropped counts to the component whose arrays begin with the same word, else to the
-        last of the file.
+        Dropped arrays count towards the component whose arrays begin with the same word, else
+        towards the file's last component.
         """
         whole, components = self.plans[file], self.files[file].components
         words = {
@@ -178,7 +179,7 @@ def _told_apart(error: ImportMismatch, file: str) -> list[str]:
 def _open_all(
     located: Located, published: Published, ignore: Sequence[str]
 ) -> tuple[dict[str, Tensors], dict[str, dict[str, Any]], set[str]]:
-    """Every file of arrays, opened; all settings by the name of their model; keys passed over."""
+    """Every file of arrays, opened; all settings by model name; ignored keys."""
     settings = {CONFIG: to_data(published)}
     tensors: dict[str, Tensors] = {}
     problems: list[str] = []
@@ -202,7 +203,7 @@ def _open_all(
 def _unsupported(
     located: Located, published: Published, settings: Mapping[str, dict[str, Any]]
 ) -> list[str]:
-    """What the settings ask for that this program does not do."""
+    """Settings that this program does not support."""
     problems = [*gpt.check_settings(settings[CONFIG]), *s2mel.check_settings(settings[CONFIG])]
     found = [f"{located.name('config')}: {problem}" for problem in problems]
     try:
@@ -225,11 +226,11 @@ def _sections(
     settings: Mapping[str, dict[str, Any]],
     tensors: Mapping[str, Tensors],
 ) -> tuple[dict[str, Any], list[str]]:
-    """The sections of our configuration, and what kept others from being had."""
+    """The sections of our configuration, and the problems that prevented others."""
     hints = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
     sections: dict[str, Any] = {}
     problems: list[str] = []
-    with contextlib.suppress(ConfigError):  # told by `_unsupported`
+    with contextlib.suppress(ConfigError):  # reported by `_unsupported`
         sections["mel"] = published.mel()
     for component in COMPONENTS:
         sized = SIZES[component]
@@ -247,7 +248,7 @@ def _sections(
 
 
 def _nested(values: Mapping[str, Any]) -> Any:
-    """Values by dotted name as nested data; numbers as names make a list."""
+    """Values by dotted name as nested data; names that are numbers make a list."""
     nested: dict[str, Any] = {}
     for name, value in values.items():
         *parents, last = name.split(".")
@@ -269,7 +270,7 @@ def _nested(values: Mapping[str, Any]) -> Any:
 def _wrong_rows(
     located: Located, sections: Mapping[str, Any], tensors: Mapping[str, Tensors]
 ) -> list[str]:
-    """Whether the two matrices have the rows that `emo_num` says."""
+    """Problems with the row counts of the two matrices, which `emo_num` states."""
     if "emotion_prototypes" not in sections:
         return []
     (speaker,), (emotion,) = tensors["spk_matrix"].values(), tensors["emo_matrix"].values()
@@ -283,7 +284,7 @@ def _disagreements(
     settings: Mapping[str, dict[str, Any]],
     tensors: Mapping[str, Tensors],
 ) -> list[str]:
-    """Where settings that no size is taken from are not what the arrays show."""
+    """Settings that disagree with the arrays, among those that no size is taken from."""
     layers = w2v_bert.check_layers(settings["w2v_bert"], tensors["w2v_bert"])
     found = [f"{located.name('w2v_bert_config')}: {problem}" for problem in layers]
     if "conditioning" in sections:
@@ -294,14 +295,14 @@ def _disagreements(
 
 
 def _tokenizer_problems(located: Located, published: Published) -> list[str]:
-    """Whether the tokenizer is one, and its ids are rows of the text embedding."""
+    """Problems with the tokenizer: not a SentencePiece model, or ids beyond the text embedding."""
     label = located.name("tokenizer")
     try:
         processor = sentencepiece.SentencePieceProcessor(
             model_proto=located.files["tokenizer"].read_bytes()
         )
     except (RuntimeError, OSError) as error:
-        return [f"{label}: no SentencePiece model ({' '.join(str(error).split())[:120]})"]
+        return [f"{label}: not a SentencePiece model ({' '.join(str(error).split())[:120]})"]
     pieces, ids = processor.get_piece_size(), published.gpt.number_text_tokens
     if pieces > ids:
         return [f"{label} has {pieces} pieces, but gpt.number_text_tokens is {ids}"]
@@ -309,9 +310,9 @@ def _tokenizer_problems(located: Located, published: Published) -> list[str]:
 
 
 def _whole(sections: Mapping[str, Any]) -> tuple[ModelConfig, list[str]]:
-    """The configuration of an imported model, with the rates and limits of its release.
+    """The complete configuration, with the rates and limits of the release.
 
-    If something is wrong, what; the configuration is then good for checking single files only.
+    Also the problems found; with any, the configuration only serves to check single files.
     """
     problems = []
     release = bundled_config("indextts2")

@@ -1,4 +1,4 @@
-"""The engine of every import: rows say where each array goes, drops what is left and why.
+"""The import engine: rows say where each array goes, drops which arrays are omitted and why.
 
     TABLE = [
         Row("blocks.qkv.kernel", "gpt.h.{layer}.attn.c_attn.weight"),  # {layer} is stacked
@@ -7,9 +7,9 @@
         Drop("text_head.weight", "inference has no use for the text head"),
     ]
 
-`{name}` stands for a number, `{name+1}` for that number plus one. A placeholder on both sides is
-one array each; one on the source side alone is stacked on a leading axis, as many as the target's
-leading axis holds. Dots in a target separate the keys of the parameter tree.
+`{name}` stands for a number, `{name+1}` for that number plus one. A placeholder on both sides means
+one array for each value; on the source side alone, the arrays are stacked on a leading axis, as
+many as the target's leading axis has. Dots in a target separate the keys of the parameter tree.
 """
 
 import dataclasses
@@ -28,11 +28,11 @@ from indextts_jax.errors import InputError, gathered
 
 Tree = dict[Any, Any]
 
-HINTED = 30  # missing arrays that get a hint: a file that is wrong as a whole needs none
+HINTED = 30  # most missing arrays with a hint: for a completely wrong file hints are useless
 
 
 class Tensor(Protocol):
-    """A named array of a source file, read only when asked."""
+    """A named array of a source file, read on demand."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -40,7 +40,7 @@ class Tensor(Protocol):
 
     @property
     def dtype(self) -> np.dtype:
-        """Its dtype in the file (bfloat16 is that of `ml_dtypes`)."""
+        """Its dtype in the file (bfloat16 from `ml_dtypes`)."""
 
     def read(self) -> np.ndarray:
         """The values, memory-mapped where the file allows."""
@@ -48,13 +48,13 @@ class Tensor(Protocol):
 
 @inverted_by(lambda array: array)
 def identity(array: Any) -> Any:
-    """The array as the file has it."""
+    """The array unchanged."""
     return array
 
 
 @dataclasses.dataclass(frozen=True)
 class AnyOf:
-    """Alternative spellings of one source, of which a file holds exactly one."""
+    """Alternative names of one source, of which a file has exactly one."""
 
     options: tuple[tuple[str, ...], ...]
 
@@ -63,9 +63,9 @@ class AnyOf:
 class Row:
     """Where one kind of array goes: sources, through the transform, to targets.
 
-    The transform gets the source arrays as arguments and gives one array, or a tuple with one for
-    each target. It is written with array methods or `__array_namespace__`, so that it also runs on
-    shapes alone. A `Rule` has an inverse too, which export needs.
+    The transform takes the source arrays as arguments and returns one array, or a tuple with one
+    for each target. It uses array methods or `__array_namespace__` only, so that it also runs on
+    abstract shapes. A `Rule` also has an inverse, which export needs.
     """
 
     target: str | tuple[str, ...]
@@ -75,9 +75,9 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Drop:
-    """One kind of array that is not wanted, and why.
+    """One kind of array that is not imported, and why.
 
-    With `same_as`, the array is a copy of that other one of the file, and must equal it.
+    With `same_as`, the array must equal that other array of the file.
     """
 
     source: str
@@ -86,7 +86,7 @@ class Drop:
 
 
 class ImportMismatch(InputError):
-    """Everything that is wrong with an import, gathered."""
+    """All problems of an import."""
 
     def __init__(self, file: str, problems: Sequence[str]):
         self.file = file
@@ -99,19 +99,19 @@ class Fill:
     """One target array (or several from one source) and the sources of its slices, in order."""
 
     targets: tuple[str, ...]
-    stack: tuple[int, ...]  # leading axes that are stacked
+    stack: tuple[int, ...]  # shape of the stacked leading axes
     sources: tuple[tuple[str, ...], ...]  # one tuple for each stacked slice
     transform: Callable[..., Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A table resolved against a file's names and shapes and a model's: nothing is open."""
+    """A table fully resolved against the names and shapes of a file and a model."""
 
     fills: tuple[Fill, ...]
     read: tuple[str, ...]
     dropped: dict[str, str]  # name -> reason
-    copies: dict[str, str]  # dropped name -> the name that it must equal
+    copies: dict[str, str]  # dropped name -> name of the array that it must equal
     ignored: tuple[str, ...]
 
 
@@ -146,18 +146,18 @@ def _matches(pattern: str, names: Sequence[str]) -> Iterator[dict[str, int]]:
                 for text, (_, plus) in zip(match.groups(), slots, strict=True)
             ]
             indices = dict(zip((slot for slot, _ in slots), found, strict=True))
-            # a placeholder used twice has one value, and none is negative
+            # a repeated placeholder must have one value, and values are not negative
             if _render(pattern, indices) == name and min(found, default=0) >= 0:
                 yield indices
 
 
 def matching(pattern: str, names: Sequence[str]) -> list[str]:
-    """The names that a pattern with placeholders stands for."""
+    """The names that match a pattern with placeholders."""
     return [_render(pattern, indices) for indices in _matches(pattern, names)]
 
 
 def flatten(tree: Tree, prefix: str = "") -> dict[str, Any]:
-    """A nested dict as one of dotted paths."""
+    """A nested dict flattened to dotted paths."""
     flat = {}
     for key, value in tree.items():
         path = f"{prefix}{key}"
@@ -166,7 +166,7 @@ def flatten(tree: Tree, prefix: str = "") -> dict[str, Any]:
 
 
 def nested_like(tree: Tree, flat: Mapping[str, Any], prefix: str = "") -> Tree:
-    """The values of dotted paths in the nesting, and with the keys, of `tree`."""
+    """Values by dotted path, nested like `tree` and with its keys."""
     return {
         key: nested_like(value, flat, f"{prefix}{key}.")
         if isinstance(value, dict)
@@ -176,7 +176,7 @@ def nested_like(tree: Tree, flat: Mapping[str, Any], prefix: str = "") -> Tree:
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """A hint at the most similar of the names, or nothing."""
+    """A hint naming the most similar name, or an empty string."""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
     return f" (nearest: {close[0]})" if close else ""
 
@@ -188,16 +188,16 @@ def _options(row: Row) -> tuple[tuple[str, ...], ...]:
 
 
 def _choose(row: Row, indices: Mapping[str, int], names: Mapping[str, Any]) -> list[str]:
-    """Rendered sources of the one spelling that the file holds, else of the likeliest."""
+    """The sources under the alternative names that the file has, else the most likely ones."""
     rendered = [[_render(p, indices) for p in option] for option in _options(row)]
     held = [sum(name in names for name in option) for option in rendered]
     return rendered[held.index(max(held))]
 
 
 def fills_of(row: Row, shapes: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[Fill]:
-    """What a row fills of a model's parameters, whose shapes are given by dotted path.
+    """The fills of a row; `shapes` are those of the model's parameters by dotted path.
 
-    Of alternative spellings of the sources, the one that `names` holds most of, else the first.
+    Of alternative source names, the alternative most present in `names` is used, else the first.
     """
     targets = (row.target,) if isinstance(row.target, str) else row.target
     for bound in _matches(targets[0], list(shapes)):
@@ -219,10 +219,11 @@ def plan(
     file: str,
     ignore: Sequence[str] = (),
 ) -> Plan:
-    """Resolves a table without reading a value: each source used once, each parameter filled once.
+    """Resolves a table, without reading values: uses each source and fills each parameter once.
 
     Raises:
-        ImportMismatch: with every missing, unexpected, doubly used or misshapen array.
+        ImportMismatch: with every array that is missing, unexpected, used twice or of the wrong
+            shape.
     """
     shapes = flatten(expected)
     problems: list[str] = []
@@ -285,7 +286,7 @@ def plan(
 def _misshapen(
     fill: Fill, tensors: Mapping[str, Tensor], shapes: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Says which slices of a fill have not the shape, or the kind, that the model expects."""
+    """Which slices of a fill do not have the shape, or the kind, that the model expects."""
     for sources in fill.sources:
         if any(name not in tensors for name in sources):
             continue  # reported as missing
@@ -310,7 +311,7 @@ def _misshapen(
 def _transformed(
     transform: Callable[..., Any], shapes: tuple[tuple[int, ...], ...]
 ) -> tuple[tuple[int, ...], ...]:
-    """The shapes that a transform makes of arrays of these shapes."""
+    """The shapes that a transform gives for arrays of these shapes."""
     if transform is identity:
         return shapes
     out = jax.eval_shape(transform, *(jax.ShapeDtypeStruct(s, np.float32) for s in shapes))
@@ -327,10 +328,10 @@ def read(
 ) -> Tree:
     """Carries out a plan: the parameter tree, in the dtypes of `expected`.
 
-    `progress` is told the number of source arrays read, after each of them.
+    `progress` is called after each source array with the number read so far.
 
     Raises:
-        ImportMismatch: with every array that holds NaN or infinity (before or after the cast to the
+        ImportMismatch: with every array with NaN or infinity (before or after the cast to the
             expected dtype), and every copy that differs.
     """
     shapes = flatten(expected)

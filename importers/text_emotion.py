@@ -1,6 +1,6 @@
 """The directory of the text-to-emotion model: its arrays, settings, tokenizer and chat template.
 
-The template must give the prompt that we build.
+The template must produce the prompt that we build.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from indextts_jax.utils.strict_data import ConfigError, from_data
 FILE = "chat_template.jinja"
 NAMED_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 
-# What a template might trim, escape, or take for something else.
+# Texts that a template might trim, escape or misinterpret.
 PROBES = (
     "今天天气真好。",
     "  two  spaces,\n\ta tab & <b>'\"</b> ",
@@ -38,10 +38,10 @@ PROBES = (
 
 
 def find_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
-    """The folder's template, or the one in `tokenizer_config.json`; none if there is neither.
+    """The template file, or the one in `tokenizer_config.json`, or None.
 
     Raises:
-        SourceError: if it is no text.
+        SourceError: if it is not text.
     """
     path = folder / FILE
     if path.is_file():
@@ -58,7 +58,7 @@ def _spelling(token: Any) -> Any:
 
 
 def render(template: str, text: str, settings: Mapping[str, Any]) -> str:
-    """What the template makes of an emotion text, rendered as transformers does, in a sandbox."""
+    """The template's prompt for an emotion text, rendered in a sandbox as transformers does."""
     import jinja2
     import jinja2.ext
     import jinja2.sandbox
@@ -87,11 +87,11 @@ def render(template: str, text: str, settings: Mapping[str, Any]) -> str:
 
 
 def check_template(template: str, settings: Mapping[str, Any]) -> list[str]:
-    """Where the template gives another string than our own prompt."""
+    """Problems with the template: prompts that differ from our own."""
     for probe in PROBES:
         try:
             given = render(template, probe, settings)
-        except Exception as error:  # a template may raise whatever it calls
+        except Exception as error:  # a template may raise anything
             kind = type(error).__name__
             return [f"the template cannot be rendered ({kind}: {str(error)[:120]})"]
         if given != (expected := prompt_of(probe)):
@@ -105,7 +105,7 @@ NEEDED = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_
 MAX_TOKENIZER = 64 * 2**20  # bytes; the published one has 11.4 million
 PREFIX = f"{COMPONENT}."  # of names in --ignore
 
-# What `tokenizer_config.json` may say that would give other tokens, or another text.
+# Keys of `tokenizer_config.json` that would change tokens or text.
 PLAIN_TOKENS = (
     "add_bos_token",
     "add_eos_token",
@@ -116,14 +116,14 @@ PLAIN_TOKENS = (
 
 
 def find_folder(src: Path, flag: str | Path | None, published: str | None) -> Path | None:
-    """The model's folder: where the flag says, as `config.yaml` names it, or `src` itself.
+    """The model's directory: from the flag, from `config.yaml`, or `src` itself.
 
     Raises:
-        SourceError: if the flag names no folder.
+        SourceError: if the flag's directory does not exist.
     """
     if flag:
         if not Path(flag).is_dir():
-            raise SourceError(f"--{COMPONENT} {flag}: there is no such folder")
+            raise SourceError(f"--{COMPONENT} {flag}: directory not found")
         return Path(flag)
     names = [PurePosixPath(name).name for name in (published, FOLDER) if name]
     places = [*(src / name for name in names), src]
@@ -133,21 +133,21 @@ def find_folder(src: Path, flag: str | Path | None, published: str | None) -> Pa
 
 
 class Shards(dict[str, Tensor]):
-    """The arrays of several files."""
+    """The arrays of several files as one mapping."""
 
     def __init__(self, files: Sequence[Tensors]):
         super().__init__({name: tensor for file in files for name, tensor in file.items()})
         self.files = files
 
     def release(self) -> None:
-        """Lets the system take back the memory of what was read."""
+        """Lets the system reclaim the memory of what was read."""
         for file in self.files:
             file.release()
 
 
 @dataclasses.dataclass(frozen=True)
 class TextEmotionImporter:
-    """The model's folder, checked as far as names, shapes, settings and template go."""
+    """The model's directory, after checks of names, shapes, settings and template."""
 
     folder: Path
     config: TextEmotionConfig
@@ -163,14 +163,14 @@ class TextEmotionImporter:
     def open(
         cls, folder: Path, *, dtype: str = "float32", ignore: Sequence[str] = ()
     ) -> "TextEmotionImporter":
-        """The model in a folder; no array is read.
+        """Opens the model in a directory; no array is read.
 
-        `ignore` names keys of its `config.json` and `generation_config.json`, and arrays, after
-        `text_emotion.`.
+        `ignore` has names to skip, with the prefix `text_emotion.`: keys of `config.json` and
+        `generation_config.json`, and arrays.
 
         Raises:
             SourceError: if files are missing or cannot be read.
-            ImportMismatch: with everything in which files, settings and model disagree.
+            ImportMismatch: with every disagreement between files, settings and model.
         """
         _check_files(folder)
         own, passed = read_settings(folder / "config.json", PREFIX, ignore)
@@ -205,17 +205,17 @@ class TextEmotionImporter:
         whole = dataclasses.replace(bundled_config("indextts2"), text_emotion=section)
         expected = structure(COMPONENT, whole, dtype).expected
         plan = table.plan(qwen.TABLE, shards, expected, file=str(folder), ignore=names)
-        notes = [] if template is not None else [f"{folder} has no chat template: ours is taken"]
+        notes = [] if template is not None else [f"{folder} has no chat template: using our own"]
         files = (*(folder / name for name in NEEDED), *paths)
         return cls(
             folder, section, data, shards, plan, expected, files, tuple(ignored), tuple(notes)
         )
 
     def read(self, progress: Callable[[int], None] = lambda count: None) -> Tree:
-        """The component's parameters; `progress` is told how many arrays were read, as they are.
+        """The component's parameters; `progress` is called with the number of arrays read so far.
 
         Raises:
-            ImportMismatch: with every array that is not finite, and a head that is not the
+            ImportMismatch: with every array that is not finite, and a head that differs from the
                 embedding.
         """
         try:
@@ -236,7 +236,7 @@ class TextEmotionImporter:
 
 
 def _check_files(folder: Path) -> None:
-    """Makes sure that the needed files are there, and the tokenizer's is of a size to read."""
+    """Checks that the required files exist and that the tokenizer's is not too large."""
     weights = [] if (folder / INDEX).is_file() else [WEIGHTS]
     missing = [name for name in (*NEEDED, *weights) if not (folder / name).is_file()]
     if missing:
@@ -250,7 +250,7 @@ def _check_files(folder: Path) -> None:
 
 
 def _open_weights(folder: Path) -> tuple[Shards, list[Path]]:
-    """The arrays, and the files that hold them or say where they are."""
+    """The arrays, and the weight and index files."""
     if (folder / WEIGHTS).is_file():
         return Shards([open_tensors(folder / WEIGHTS)]), [folder / WEIGHTS]
     index, _ = read_settings(folder / INDEX)
@@ -260,7 +260,7 @@ def _open_weights(folder: Path) -> tuple[Shards, list[Path]]:
     problems, opened = [], {}
     for name in sorted(set(places.values())):
         if PurePosixPath(name).name != name or "\\" in name:
-            problems.append(f"{folder / INDEX}: {name!r:.80} lies outside the folder")
+            problems.append(f"{folder / INDEX}: {name!r:.80} is outside the directory")
             continue
         try:
             opened[name] = open_tensors(folder / name)
@@ -269,7 +269,7 @@ def _open_weights(folder: Path) -> tuple[Shards, list[Path]]:
     for name, file in opened.items():
         said = {array for array, place in places.items() if place == name}
         problems += [f"{INDEX}: {array} is not in {name}" for array in sorted(said - set(file))]
-        problems += [f"{INDEX} does not place {array} in {name}" for array in set(file) - said]
+        problems += [f"{INDEX} does not list {array} in {name}" for array in set(file) - said]
     if problems:
         raise SourceError(gathered(f"reading the files of {folder}", problems))
     return Shards(list(opened.values())), [folder / INDEX, *(folder / name for name in opened)]
@@ -278,7 +278,7 @@ def _open_weights(folder: Path) -> tuple[Shards, list[Path]]:
 def _section(
     settings: Mapping[str, Any], tensors: Mapping[str, Tensor], problems: list[str]
 ) -> TextEmotionConfig | None:
-    """The sizes, or none, and then what is wrong with them."""
+    """The sizes, or None with the problems."""
     try:
         values = resolve(qwen.SIZES, settings, tensors, file="config.json")
         values |= {
@@ -296,9 +296,9 @@ def _section(
 def _tokenizer_problems(
     data: bytes, settings: Mapping[str, Any], section: TextEmotionConfig | None
 ) -> list[str]:
-    """Whether the tokenizer is one, and has the tokens that the prompt and the model need."""
+    """Problems with the tokenizer: invalid, or without required tokens."""
     problems = [
-        f"tokenizer_config.json: {key} is {settings[key]!r}: only False is implemented"
+        f"tokenizer_config.json: {key} is {settings[key]!r}: only False is supported"
         for key in PLAIN_TOKENS
         if settings.get(key)
     ]

@@ -1,7 +1,7 @@
-"""Array rules of the tables: from PyTorch's axis orders to ours, time before channels, and back.
+"""Array transforms: from PyTorch's axis orders to ours (time before channels), and back.
 
-Forwards, each is written with array methods alone, so that it runs on NumPy arrays and, for shapes,
-on abstract ones. Backwards, for export, there are always NumPy arrays.
+Forward transforms use array methods only, so that they run on NumPy arrays and, for shapes, on
+abstract arrays. Inverses, for export, always get NumPy arrays.
 """
 
 import dataclasses
@@ -40,12 +40,12 @@ def conv2d(weight: Any) -> Any:
 
 @inverted_by(lambda kernel: kernel.transpose(1, 2, 0))
 def conv_transpose1d(weight: Any) -> Any:
-    """A transposed convolution's (in, out, k) to (k, in, out), taps in the order of the file."""
+    """A transposed convolution's (in, out, k) to (k, in, out), taps in unchanged order."""
     return weight.transpose(2, 0, 1)
 
 
 def split_linear(parts: int) -> Rule:
-    """A fused (parts * out, in) to as many matrices (in, out), in order."""
+    """A fused (parts * out, in) to `parts` matrices (in, out), in order."""
 
     def split(weight: Any) -> tuple[Any, ...]:
         rows = weight.shape[0] // parts
@@ -57,7 +57,7 @@ def split_linear(parts: int) -> Rule:
 
 
 def weight_norm(prefix: str, name: str = "weight") -> AnyOf:
-    """The spellings of a weight under weight norm: old, new, and folded already."""
+    """The alternative names of a weight under weight norm: old, new, and already folded."""
     stem = f"{prefix}.{name}"
     return AnyOf(
         (
@@ -76,7 +76,7 @@ class Folded(Rule):
     """A rule for a weight that a file may hold as magnitude and direction."""
 
     def invert(self, targets: Sequence[Any], sources: int) -> tuple[Any, ...]:
-        """The weight, or its magnitude and its direction, whichever way the file spells it."""
+        """The weight, or its magnitude and direction, whichever the file stores."""
         (weight,) = super().invert(targets, 1)
         return (weight,) if sources == 1 else unfolded(weight)
 
@@ -84,7 +84,7 @@ class Folded(Rule):
 def unfolded(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Magnitude and direction of a weight; the direction is the weight itself.
 
-    A part that is all zeros has magnitude 0 and a direction of ones, whose norm is not 0.
+    An all-zero slice has magnitude 0 and a direction of ones, so that its norm is not 0.
     """
     axes = tuple(range(1, weight.ndim))
     norm = np.sqrt(np.sum(np.square(weight, dtype=np.float64), axis=axes, keepdims=True))
@@ -116,7 +116,7 @@ def folded(rule: Rule) -> Folded:
 
 
 def stacked(rule: Rule) -> Rule:
-    """Several arrays through a rule, then on a leading axis."""
+    """Applies a rule to several arrays and stacks the results on a leading axis."""
 
     def stack(*arrays: Any) -> Any:
         return arrays[0].__array_namespace__().stack([rule(array) for array in arrays])

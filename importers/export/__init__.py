@@ -1,1 +1,1 @@
-"""From a checkpoint back to the published files: tables read backwards, and what they drop."""
+"""Export: from a checkpoint to the published files, with inverted import tables."""

@@ -1,7 +1,7 @@
-"""What a published file holds and no checkpoint of ours does, for an export without a base.
+"""Arrays that published files hold but our checkpoints do not, for an export without a base.
 
-Counters, filters and positions have known values. Of what only training uses, or nothing at all,
-the arrays are zeros: the reference loads some files strictly, and would draw the rest at random.
+Counters, filters and positions have known values. Arrays used only in training, or not at all, are
+zeros: the reference loads some files strictly, and would initialise what is missing at random.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,7 +55,7 @@ def _s2mel(config: ModelConfig, arrays: Arrays) -> dict[str, Tensor]:
     positions = np.arange(POSITIONS, dtype=np.int64)
     return {
         f"{estimator}.input_pos": made(positions),
-        # Zeros as weight norm has them: the norm of the direction must not be 0.
+        # Zeros under weight norm: magnitude 0, because the norm of the direction must not be 0.
         f"{estimator}.x_embedder.weight_g": _zeros(width, 1),
         f"{estimator}.x_embedder.weight_v": made(np.ones((width, mels), np.float32)),
         f"{estimator}.x_embedder.bias": _zeros(width),
@@ -84,12 +84,13 @@ BLANKS: dict[str, Callable[[ModelConfig, Arrays], dict[str, Tensor]]] = {
     "s2mel": _s2mel,
     "bigvgan": _bigvgan,
 }
-"""By file: from the configuration and the arrays that the checkpoint gives, the others by name."""
+"""By file: a function of the configuration and the checkpoint's arrays that gives the other arrays.
+"""
 
 KNOWN = ("num_batches_tracked", "input_pos", "filter")
 """Last words of arrays whose values are as good as the published ones."""
 
 
 def unknown(names: Mapping[str, Tensor]) -> list[str]:
-    """Those that were trained in a published model, and are zeros here."""
+    """Names of arrays that are trained in the published model and zeros here."""
     return [name for name in names if not name.endswith(KNOWN)]

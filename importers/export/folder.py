@@ -1,4 +1,4 @@
-"""Files of a published folder: where each goes, and how it is written."""
+"""Files of a published directory: where each belongs, and how it is written."""
 
 import dataclasses
 import re
@@ -17,13 +17,13 @@ from indextts_jax.utils import strict_yaml
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where the files of a base lie below another folder: as there, or where they are published."""
+    """Paths of a base's files below another directory: as in the base, or as published."""
 
     located: Located
     target: Path
 
     def of(self, file: str) -> Path:
-        """The path of a file, in a folder that is there."""
+        """The path of a file; creates its parent directory."""
         path, src = self.located.files[file], self.located.src
         if path.is_relative_to(src):
             place = self.target / path.relative_to(src)
@@ -43,9 +43,9 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def write_arrays(path: Path, layout: Any, arrays: Mapping[str, Tensor]) -> None:
-    """A file of arrays in the format that its name ends with.
+    """Writes a file of arrays in the format that its suffix names.
 
-    `layout` nests their names as the file is to hold them; what it names besides is left out.
+    `layout` nests their names as in the file; names without an array are left out.
     """
     if path.suffix == ".safetensors":
         write_safetensors(path, {key: arrays[name] for key, name in layout.items()})
@@ -61,10 +61,10 @@ def _held(layout: Any, arrays: Mapping[str, Tensor]) -> Any:
 
 
 def rewrite_tokens(text: str, tokens: int) -> str:
-    """`config.yaml` with another number of text tokens, and otherwise as it is.
+    """Copies `config.yaml` with another number of text tokens, otherwise unchanged.
 
     Raises:
-        Failure: if the number is written in a way that is not found.
+        Failure: if the number is not found in the text.
     """
     wanted: Any = strict_yaml.parse(text)
     wanted["gpt"]["number_text_tokens"] = tokens

@@ -1,4 +1,4 @@
-"""The head for training that a checkpoint may hold: without it the base's stays, or zeros."""
+"""The optional training head of a checkpoint; without it, the base's or zeros are written."""
 
 from importers.export.source import Source
 from importers.export.unapply import fills, unapply
@@ -13,7 +13,7 @@ ROWS = (
 
 
 def heads(source: Source, base: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """The arrays of `gpt.pth` that the checkpoint holds of it; none if it has no such component."""
+    """The head's arrays by name in `gpt.pth`; empty if the checkpoint lacks the component."""
     if COMPONENT not in source.components:
         return {}
     params = {COMPONENT: source.load(COMPONENT)}

@@ -1,4 +1,4 @@
-"""Exports from Python: options in, a checkpoint, published files or an adapter out."""
+"""Exports from Python: writes a checkpoint, published files or an adapter."""
 
 import dataclasses
 import json
@@ -25,19 +25,19 @@ from indextts_jax.utils.text_table import table
 
 CHECKPOINT, PUBLISHED, ADAPTER = TARGETS = ("checkpoint", "published", "adapter")
 OURS, PEFT = FORMATS = ("ours", "peft")
-RECORD = "export.json"  # what an exported folder says about itself
+RECORD = "export.json"  # what an exported directory says about itself
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Where to and how; each field is also a flag of `python -m indextts_jax.export`."""
+    """Destination and form; each field is also a flag of `python -m indextts_jax.export`."""
 
     to: str
     dst: str | Path
     base: str | Path | None = None
     format: str = OURS
-    dtype: str | None = None  # of an adapter's factors, or a checkpoint's weights; else their own
-    settings: str | Path | None = None  # of a checkpoint: YAML, instead of those that it has
+    dtype: str | None = None  # of the adapter's factors or the weights; None: unchanged
+    settings: str | Path | None = None  # of a checkpoint: a YAML file that replaces its settings
     force: bool = False
     w2v_bert: str | Path | None = None
     semantic_codec: str | Path | None = None
@@ -48,7 +48,7 @@ class ExportOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What became of an export; `str` gives what the command prints."""
+    """The result of an export; `str` gives what the command prints."""
 
     path: Path
     files: tuple[FileReport, ...] = ()
@@ -63,7 +63,7 @@ class Exported:
 
 
 def export(source: Source, options: ExportOptions) -> Exported:
-    """Writes what the options say.
+    """Exports as the options say.
 
     Raises:
         InputError: for a source or a base that cannot be used, or a destination that is taken.
@@ -79,25 +79,25 @@ def check(options: ExportOptions) -> None:
     """Makes sure that options go together.
 
     Raises:
-        InputError: if they do not.
+        InputError: if they contradict each other.
     """
     if options.to not in TARGETS:
         raise InputError(f"to must be one of {', '.join(TARGETS)}, got {options.to!r}", "to")
     if options.base is not None and options.to != PUBLISHED:
-        raise InputError(f"base belongs to {PUBLISHED} files, not to: {options.to}", "base")
+        raise InputError(f"base applies only to to={PUBLISHED}, got to={options.to}", "base")
     if options.to != ADAPTER and options.format != OURS:
-        raise InputError("format is that of an adapter", "format")
+        raise InputError("format applies only to adapters", "format")
     if options.to == PUBLISHED and options.dtype is not None:
-        raise InputError("published files have a dtype of their own: give none", "dtype")
+        raise InputError("published files keep their own dtype: dtype must not be given", "dtype")
     if options.to != CHECKPOINT and options.settings is not None:
-        raise InputError(f"settings are those of a checkpoint, not of: {options.to}", "settings")
+        raise InputError(f"settings apply only to a checkpoint, got to={options.to}", "settings")
     if options.dtype not in (None, *DTYPES):
         raise InputError(
             f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r:.40}", "dtype"
         )
     flags = [name for name in (*AUXILIARY, WORDS) if getattr(options, name) is not None]
     if flags and options.base is None:
-        raise InputError(f"{', '.join(flags)}: there is no base that it belongs to", *flags)
+        raise InputError(f"{', '.join(flags)}: only valid with base", *flags)
 
 
 def _is_export(folder: Path) -> bool:
@@ -105,7 +105,7 @@ def _is_export(folder: Path) -> bool:
 
 
 def _published(source: Source, options: ExportOptions) -> Exported:
-    """The published folder, which appears at once or not at all."""
+    """Writes the published directory atomically."""
     target = Path(options.dst).absolute()
     base = Path(options.base) if options.base is not None else None
     if base is not None and base.resolve().is_relative_to(target.resolve()):
@@ -129,7 +129,7 @@ def _published(source: Source, options: ExportOptions) -> Exported:
 def _record(
     folder: Path, source: Source, files: Sequence[FileReport], notes: Sequence[str]
 ) -> None:
-    """What the folder was made of, beside its files."""
+    """Writes the record of what the directory was made from."""
     checkpoint = source.checkpoint
     data = {
         "created": hashing.now(),
@@ -153,7 +153,7 @@ def _notes(source: Source) -> tuple[str, ...]:
 
 
 def _checkpoint(source: Source, options: ExportOptions) -> Exported:
-    """A checkpoint of ours, with whatever was trained or merged."""
+    """Writes a checkpoint with what was trained or merged."""
     saved = source.checkpoint
     if saved is not None and saved.path == Path(options.dst).absolute():
         raise InputError(f"dst {options.dst} is the checkpoint that is exported", "dst")
@@ -176,25 +176,25 @@ def _checkpoint(source: Source, options: ExportOptions) -> Exported:
 
 
 def _settings(options: ExportOptions, saved: Checkpoint | None) -> bytes | None:
-    """The settings that the checkpoint is to speak with, if not with the reference's."""
+    """The checkpoint's default settings for synthesis; None for the reference's."""
     if options.settings is None:
         return None if saved is None else saved.settings
     try:
         data = Path(options.settings).read_bytes()
     except OSError as error:
         raise InputError(f"settings {options.settings}: {error.strerror}", "settings") from error
-    settings_of(data, str(options.settings))  # for what it refuses
+    settings_of(data, str(options.settings))  # called only for its checks
     return data
 
 
 def _adapter(source: Source, options: ExportOptions) -> Exported:
-    """An adapter, in our own form or in that of PEFT."""
+    """Writes an adapter, in our own format or in that of PEFT."""
     if len(source.adapters) != 1 or source.adapters[0].strength != 1:
         raise InputError(
             f"{source.name} gives {len(source.adapters)} adapters: expected one, at strength 1"
         )
     if source.checkpoint is None:
-        raise InputError(f"{source.name} has no checkpoint that an adapter could belong to")
+        raise InputError(f"{source.name} has no base checkpoint for an adapter")
     (applied,) = source.adapters
     record = applied.adapter.record
     target = Path(options.dst).absolute()

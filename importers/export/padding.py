@@ -1,4 +1,4 @@
-"""A semantic encoder of fewer layers than published, filled up with layers that do nothing."""
+"""Pads a semantic encoder of fewer layers than published with identity layers."""
 
 import dataclasses
 
@@ -12,10 +12,10 @@ NORM_OUT = ("blocks.norm_out.scale", "blocks.norm_out.bias")
 
 
 def with_published_layers(config: ModelConfig, params: Tree) -> tuple[ModelConfig, Tree]:
-    """Sizes and parameters with as many layers as the reference runs; equal to rounding.
+    """Sizes and parameters with as many layers as the reference runs; equal up to rounding.
 
-    The branches of a new layer end in matrices of zeros, so that only its last norm is left. That
-    norm is the identity on what is normalised already: the affine part of the last true layer's
+    The branches of a new layer end in zero matrices, so that only its last norm acts. That norm is
+    the identity on an input that is already normalised: the affine part of the last true layer's
     norm therefore moves to the last new layer.
     """
     layers = config.semantic_encoder.layers

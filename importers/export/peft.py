@@ -1,4 +1,4 @@
-"""An adapter in the form of the library PEFT, under the reference's module names."""
+"""An adapter in the format of the PEFT library, under the reference's module names."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ WRAPPED = {"gpt": ("UnifiedVoice", ""), "dit": ("CFM", "cfm.")}
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """A matrix of the reference: its name, and the rule by which ours is made of its weight."""
+    """A matrix of the reference: its name, and the import rule of its weight."""
 
     name: str
     rule: Rule
@@ -35,14 +35,14 @@ class Module:
 def write_peft(
     folder: Path, adapter: Adapter, config: ModelConfig, dtype: str | None = None
 ) -> None:
-    """Writes an adapter of one component into a folder that is there; `dtype` is of its factors.
+    """Writes an adapter of one component to an existing directory; `dtype` is for its factors.
 
     Raises:
         InputError: if it changes several components.
     """
     if len(adapter.trees) > 1:
         raise InputError(
-            f"{adapter.path} changes {' and '.join(adapter.trees)}: PEFT has one network an adapter"
+            f"{adapter.path} changes {' and '.join(adapter.trees)}: PEFT has one per adapter"
         )
     ((component, tree),) = adapter.trees.items()
     modules = _modules(component, config)
@@ -86,7 +86,7 @@ def _modules(component: str, config: ModelConfig) -> dict[str, dict[tuple[int, .
 
 
 def _fan_in_fan_out(modules: Mapping[str, Any], paths: Any) -> bool:
-    """Whether the reference stores these matrices as (in, out), which PEFT has to be told."""
+    """Whether the reference stores these matrices as (in, out), a setting that PEFT needs."""
     return any(module.rule is identity for path in paths for module in modules[path].values())
 
 

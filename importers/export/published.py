@@ -1,7 +1,7 @@
-"""The published folder of a model: with the user's own files as base, or without any.
+"""The published directory of a model: with or without the user's own files as base.
 
-With a base, a file whose arrays are all as it has them is copied; in another, what is not ours (a
-head for training, layers that nothing uses) comes from it. Without one, such arrays are zeros.
+With a base, a file whose arrays are unchanged is copied; in a changed file, arrays that we do not
+hold (a training head, unused layers) are taken from the base. Without a base they are zeros.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ NOTICES = ("*LICENSE*", "*LICENCE*", "*NOTICE*", "*DISCLAIMER*")  # copied with 
 
 @dataclasses.dataclass(frozen=True)
 class FileReport:
-    """What became of one file."""
+    """The result for one file."""
 
     name: str
     arrays: int
@@ -51,10 +51,10 @@ class FileReport:
 def with_base(
     source: Source, base: Path, target: Path, flags: Mapping[str, str | Path | None]
 ) -> list[FileReport]:
-    """Writes the published folder, with what is not ours from the files below `base`.
+    """Writes the published directory; arrays that we do not hold come from the files below `base`.
 
     Raises:
-        InputError: for a base that cannot be imported, or is of other sizes.
+        InputError: for a base that cannot be imported, or has other sizes.
     """
     ignored = source.ignored
     importer = Importer.open(
@@ -85,14 +85,14 @@ def with_base(
 
 
 def _check_sizes(ours: ModelConfig, theirs: ModelConfig, base: Path) -> None:
-    """Refuses a base of another model; the number of text tokens may differ."""
+    """Rejects a base of another model; the number of text tokens may differ."""
     same = dataclasses.replace(theirs.gpt, text_vocabulary=ours.gpt.text_vocabulary)
     sections = {name: getattr(theirs, name) for name in ("mel", *COMPONENTS)} | {"gpt": same}
     problems = []
     for name, section in sections.items():
         held, wanted = to_data(section), to_data(getattr(ours, name))
         problems += [
-            f"{name}.{key} is {wanted[key]}, in the base {held[key]}"
+            f"{name}.{key} is {wanted[key]}, but {held[key]} in the base"
             for key in held
             if held[key] != wanted[key]
         ]
@@ -103,7 +103,7 @@ def _check_sizes(ours: ModelConfig, theirs: ModelConfig, base: Path) -> None:
 def _from_base(
     source: Source, importer: Importer, file: str, place: Place, grown: bool
 ) -> FileReport:
-    """One file: copied if nothing in it is another, else written anew in the same form."""
+    """One file: copied if nothing in it changed, otherwise rewritten in the same format."""
     tensors, plan = importer.tensors[file], importer.plans[file]
     held = [name for name in FILES[file].components if name in source.components]
     owned = [fill for fill in plan.fills if fill.targets[0].split(".")[0] in held]
@@ -122,7 +122,7 @@ def _from_base(
     else:
         notes += _other_base(source, importer, file)
         if tensors.unread:
-            notes.append(f"without {', '.join(tensors.unread)} (state of its training)")
+            notes.append(f"without {', '.join(tensors.unread)} (training state)")
         write_arrays(place.of(file), tensors.layout, arrays)
     tensors.release()
     return FileReport(importer.located.name(file), len(tensors), len(written), "; ".join(notes))
@@ -131,14 +131,14 @@ def _from_base(
 def _repeat(
     arrays: dict[str, Tensor], base: Mapping[str, Tensor], copies: Mapping[str, str]
 ) -> None:
-    """Gives arrays that must be copies of others what was written of those."""
+    """Sets arrays that must be copies of others to what was written for the originals."""
     for name, other in copies.items():
         if arrays[other] is not base[other]:
             arrays[name] = arrays[other]
 
 
 def _grow_text_head(arrays: dict[str, Tensor], rows: int) -> str:
-    """Brings the head for training to another number of text tokens; gives a note."""
+    """Resizes the training head to another number of text tokens; returns a note."""
     for name in ("text_head.weight", "text_head.bias"):
         old = arrays[name].read()
         new = np.zeros((rows, *old.shape[1:]), old.dtype)
@@ -149,7 +149,7 @@ def _grow_text_head(arrays: dict[str, Tensor], rows: int) -> str:
 
 
 def _other_base(source: Source, importer: Importer, file: str) -> list[str]:
-    """A note where the base's file is not the one that the checkpoint was imported from."""
+    """A note if the checkpoint was imported from another version of the base's file."""
     known = {record.sha256 for record in source.origins}
     if not known or hash_file(importer.tensors[file].path).sha256 in known:
         return []
@@ -159,12 +159,12 @@ def _other_base(source: Source, importer: Importer, file: str) -> list[str]:
 def _words(
     source: Source, base: Path, target: Path, flags: Mapping[str, str | Path | None]
 ) -> list[FileReport]:
-    """The folder of the text-to-emotion model, if the base has it."""
+    """The directory of the text-to-emotion model, if the base has it."""
     published = read_published(locate_config(base, flags), source.ignored)[0]
     folder = find_folder(base, flags.get(WORDS), published.qwen_emo_path)
     if folder is None or folder.resolve() == base.resolve():
         lost = WORDS in source.components
-        return [FileReport(WORDS, 0, 0, "left out: the base has no folder of it")] if lost else []
+        return [FileReport(WORDS, 0, 0, "left out: the base has no such directory")] if lost else []
     copied = target / folder.name
     if WORDS not in source.changed:
         shutil.copytree(folder, copied)
@@ -183,16 +183,16 @@ def _words(
 
 
 def _unpublished(source: Source) -> list[FileReport]:
-    """Components that a run has made for training and that have no place in any file."""
-    note = "left out: no published file has it"
+    """Components used only in training, for which there is no published file."""
+    note = "left out: there is no published file for it"
     return [FileReport(name, 0, 0, note) for name in TRAINED if name in source.components]
 
 
 def without_base(source: Source, target: Path) -> list[FileReport]:
-    """Writes the published folder of a model all of whose components the checkpoint holds.
+    """Writes the published directory of a model whose components are all in the checkpoint.
 
     Raises:
-        InputError: if it lacks some, or if the published files cannot say its sizes.
+        InputError: if some are missing, or if the published files cannot express its sizes.
     """
     if missing := [name for name in COMPONENTS if name not in source.components]:
         raise InputError(
@@ -219,13 +219,13 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
         notes = [f"zeros: {', '.join(_shortened(unknown(blank)))}"] if unknown(blank) else []
         if file == "w2v_bert" and config != source.config:
             more = config.semantic_encoder.layers - source.config.semantic_encoder.layers
-            notes.insert(0, f"{more} layers that do nothing")
+            notes.insert(0, f"{more} identity layers added")
         arrays |= blank
         write_arrays(path, _layout(file, arrays), arrays)
         reports.append(FileReport(place, len(arrays), count, "; ".join(notes)))
     _write_settings(config, target)
     if WORDS in source.components:
-        reports.append(FileReport(WORDS, 0, 0, "left out: its folder comes from a base only"))
+        reports.append(FileReport(WORDS, 0, 0, "left out: only a base can supply its directory"))
     _check_written(config, target)
     return reports + _unpublished(source)
 
@@ -241,13 +241,13 @@ def _layout(file: str, names: Sequence[str] | Mapping[str, Any]) -> Any:
             word, _, rest = name.partition(".")
             nested.setdefault(word, {})[rest] = name
         plain = nested
-    # The GPT's file is read with or without its part, and published without.
+    # The GPT's file may be nested under a key when read; the published one is not.
     part = FILES[file].part if file != "gpt" else None
     return {part: plain} if part else plain
 
 
 def _shortened(names: Sequence[str]) -> list[str]:
-    """Names with all numbers as one."""
+    """Distinct names after replacing all numbers by one placeholder."""
     words = (name.split(".") for name in names)
     return list(dict.fromkeys(".".join("N" if w.isdigit() else w for w in ws) for ws in words))
 
@@ -265,9 +265,9 @@ def _write_settings(config: ModelConfig, target: Path) -> None:
 
 
 def _check_written(config: ModelConfig, target: Path) -> None:
-    """Makes sure that the files say the sizes that they were made of.
+    """Checks that the sizes read back from the files are those of the model.
 
     Raises:
-        InputError: naming those that no published file can say.
+        InputError: naming sizes that the published files cannot express.
     """
     _check_sizes(config, Importer.open(target).config, Path("the published files"))

@@ -1,4 +1,4 @@
-"""The published settings files for a model of given sizes, in the words of the published files."""
+"""The published settings files for a model of given sizes, with the keys of the published files."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ FILES = {
     "w2v_bert": "hf_cache/w2v-bert-2.0/model.safetensors",
     "bigvgan": "hf_cache/bigvgan/bigvgan_generator.pt",
 }
-"""Where each file of arrays, and the tokenizer, lies below the folder."""
+"""Where each file of arrays, and the tokenizer, lies below the directory."""
 
-CONTENT = 16  # rows of the two tables of discrete content, which nothing reads
+CONTENT = 16  # rows of the two tables of discrete content, which are never read
 
 
 def published(config: ModelConfig, content: tuple[int, int] = (CONTENT, CONTENT)) -> dict[str, Any]:
-    """`config.yaml`; what no size of the model decides is as it is published.
+    """`config.yaml`; values that do not follow from the model's sizes are as published.
 
     `content` has the rows of the tables of discrete content in length regulator and DiT.
     """
@@ -103,7 +103,7 @@ def _multiplier(perceiver: PerceiverConfig) -> int | float:
     for multiplier in (round(exact), exact, exact * (1 + 1e-9)):
         if int(perceiver.width * multiplier * 2 / 3) == perceiver.feed_forward:
             return multiplier
-    return exact  # which does not give it: the check of the written files says so
+    return exact  # no multiplier gives this width: the check of the written files reports it
 
 
 def _s2mel(config: ModelConfig, content: tuple[int, int]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _s2mel(config: ModelConfig, content: tuple[int, int]) -> dict[str, Any]:
                 "hop_length": mel.hop,
                 "n_mels": mel.mels,
                 "fmin": mel.fmin,
-                "fmax": "None" if mel.fmax is None else mel.fmax,  # a word, not a null
+                "fmax": "None" if mel.fmax is None else mel.fmax,  # a string, not null
             },
         },
         "dit_type": "DiT",
@@ -171,7 +171,7 @@ def _s2mel(config: ModelConfig, content: tuple[int, int]) -> dict[str, Any]:
 
 
 def w2v_bert(config: ModelConfig, layers: int) -> dict[str, Any]:
-    """w2v-BERT's `config.json`, for a file of so many layers; 17 are used."""
+    """w2v-BERT's `config.json`, for a file with this number of layers; 17 are used."""
     sizes = config.semantic_encoder
     return {
         "architectures": ["Wav2Vec2BertModel"],

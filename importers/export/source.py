@@ -1,4 +1,4 @@
-"""What is exported: a checkpoint, what was trained in the place of its components, adapters."""
+"""What is exported: a checkpoint, trained components that replace its own, and adapters."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,28 +20,28 @@ from indextts_jax.utils.hashing import FileHash
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Parameters by component, each loaded when it is asked for."""
+    """Parameters by component, each loaded on demand."""
 
-    name: str  # what it is called in messages
+    name: str  # its name in messages
     config: ModelConfig
     tokenizer: bytes
     checkpoint: Checkpoint | None = None
     replaced: Mapping[str, Tree] = dataclasses.field(default_factory=dict)
-    """Components that were trained, whole, in the place of the checkpoint's."""
+    """Trained components that replace the checkpoint's."""
     adapters: tuple[AppliedAdapter, ...] = ()
-    notes: tuple[str, ...] = ()  # for whoever exports it
-    stored_dtype: str | None = None  # that weights are to be stored in; else as in the checkpoint
+    notes: tuple[str, ...] = ()  # shown after the export
+    stored_dtype: str | None = None  # of stored weights; None: as in the checkpoint
 
     @property
     def dtype(self) -> str:
-        """What weights are stored in."""
+        """Dtype of stored weights."""
         if self.stored_dtype is not None:
             return self.stored_dtype
         return "float32" if self.checkpoint is None else self.checkpoint.provenance.dtype
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Names of what there is."""
+        """Names of all components."""
         held = () if self.checkpoint is None else self.checkpoint.components
         return tuple(dict.fromkeys([*held, *self.replaced]))
 
@@ -52,17 +52,17 @@ class Source:
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Names that the import of the checkpoint passed over."""
+        """Names that were ignored when the checkpoint was imported."""
         return () if self.checkpoint is None else self.checkpoint.provenance.ignored
 
     @property
     def licence(self) -> str:
-        """The line on the licence of what comes of it; empty if it is the user's own."""
+        """The licence line for the exported model; empty if the model is the user's own."""
         return LICENCE if self.origins else ""
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """The components that are not the checkpoint's own."""
+        """Components that differ from the checkpoint's."""
         adapted = {name for one in self.adapters for name in one.adapter.trees if one.strength != 0}
         return tuple(name for name in self.components if name in adapted or name in self.replaced)
 
@@ -87,7 +87,7 @@ def open_source(checkpoint: str | Path, adapters: Sequence[AppliedAdapter] = ())
     """A checkpoint to export.
 
     Raises:
-        InputError: if there is none, or an adapter was made for another one.
+        InputError: if it does not exist, or an adapter was made for another checkpoint.
     """
     saved = reading.open_checkpoint(checkpoint)
     adapting.check(adapters, saved)

@@ -1,7 +1,7 @@
-"""A table read backwards: arrays of a published file, of parameters.
+"""Inverts an import table: from parameters to the arrays of a published file.
 
-What equals the import of another file (the base) is taken from there as it is, so that it comes
-out byte for byte, whatever dtype and whatever spelling of weight norm that file has.
+Arrays whose import from another file (the base) gives the same parameters are copied from there,
+byte for byte, whatever dtype and form of weight norm that file uses.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from importers.table import Drop, Fill, Row, Tensor, Tree, fills_of, flatten
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Made:
-    """An array that is written anew, in the dtype of its file; it is cast as it is read."""
+    """An array computed from parameters, cast to the file's dtype when it is read."""
 
     array: np.ndarray
     dtype: np.dtype
@@ -32,12 +32,12 @@ class Made:
 
 
 def made(array: np.ndarray, dtype: Any = None) -> Made:
-    """An array to write, by default in its own dtype."""
+    """An array to write, in its own dtype unless another is given."""
     return Made(array, np.dtype(array.dtype if dtype is None else dtype))
 
 
 def fills(table: Sequence[Row | Drop], expected: Tree) -> tuple[Fill, ...]:
-    """What the rows of a table fill, without a file: sources are spelled as they are published."""
+    """The fills of a table without a file: sources have their published names."""
     shapes = flatten(expected)
     rows = (row for row in table if isinstance(row, Row))
     return tuple(fill for row in rows for fill in fills_of(row, shapes, {}))
@@ -46,13 +46,14 @@ def fills(table: Sequence[Row | Drop], expected: Tree) -> tuple[Fill, ...]:
 def unapply(
     fills: Iterable[Fill], params: Tree, base: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Arrays of a file by name, of the parameters that `fills` names (components in one tree).
+    """Arrays of a file by name, from the parameters that `fills` names (components in one tree).
 
     Args:
-        fills: of `plan`, or of the function of that name.
+        fills: as given by `plan` or by the function `fills`.
         params: nested as the fills' targets, in any floating dtype.
-        base: arrays of a published file. An array of it is kept where its import is what `params`
-            holds, to the bit; others get its dtype, and float32 where it has none of the name.
+        base: arrays of a published file. An array is copied if importing it gives exactly what
+            `params` holds; otherwise the new array gets its dtype, or float32 if the base has no
+            array of that name.
     """
     base = base or {}
     flat = flatten(params)
@@ -74,7 +75,7 @@ def unapply(
 
 
 def _gives(rule: Rule, held: Sequence[Tensor], parts: Sequence[np.ndarray]) -> bool:
-    """Whether arrays of a file give these parts, to the bit, in the parts' dtype."""
+    """Whether importing these arrays gives exactly these parts, in the parts' dtype."""
     made = rule(*(np.asarray(tensor.read()) for tensor in held))
     with np.errstate(over="ignore"):
         pairs = zip(made if isinstance(made, tuple) else (made,), parts, strict=True)
@@ -90,5 +91,5 @@ def _same_bits(left: np.ndarray, right: np.ndarray) -> bool:
 
 
 def _wide(array: np.ndarray) -> np.ndarray:
-    """An array in float32 at least: no magnitude of weight norm is computed in half precision."""
+    """An array in at least float32, so that weight norm is not computed in half precision."""
     return array.astype(np.float32) if array.dtype.itemsize < 4 else array

@@ -1,1 +1,1 @@
-"""File formats of weights, read without PyTorch and without running what they hold."""
+"""File formats of weights, read without PyTorch and without executing anything in them."""

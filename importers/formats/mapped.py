@@ -1,4 +1,4 @@
-"""Files mapped into memory, every access within bounds and counted."""
+"""Memory-mapped files with bounds checks and a count of the bytes read."""
 
 import mmap
 import os
@@ -9,19 +9,19 @@ from indextts_jax.errors import InputError
 
 
 class SourceError(InputError):
-    """A published file that cannot be read; the message says which, what came and what to do."""
+    """A published file cannot be read; the message names it, the problem and the remedy."""
 
 
 class MappedFile:
     """A file's bytes, read only when touched.
 
-    `bytes_read` counts the bytes that were asked for, whether or not the system had to fetch them.
+    `bytes_read` counts the bytes requested, whether or not the system had to fetch them.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.bytes_read = 0
-        # Opened without waiting, so that a named pipe is an error and not a hang.
+        # Opened non-blocking, so that a named pipe gives an error instead of hanging.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with open(descriptor, "rb") as file:
             status = os.fstat(file.fileno())
@@ -37,7 +37,7 @@ class MappedFile:
         """The bytes from `offset` on, without a copy.
 
         Raises:
-            SourceError: if they do not lie within the file.
+            SourceError: if they are not all within the file.
         """
         if offset < 0 or size < 0 or offset + size > self.size:
             raise SourceError(
@@ -48,6 +48,6 @@ class MappedFile:
         return self._view[offset : offset + size]
 
     def release(self) -> None:
-        """Lets the system drop the pages read so far; what is read again is fetched again."""
+        """Lets the system drop the pages read so far; they are fetched again on the next read."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)

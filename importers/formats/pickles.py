@@ -1,8 +1,8 @@
 """PyTorch's pickles as plain data: a stack machine that never imports and never calls anything.
 
-Names stay names. Those that rebuild a tensor give a `StoredTensor`, which says where its numbers
-lie; whatever else is named, called or built becomes `Inert`. Whether an inert value is an error is
-for the reader of the data to say: in a part of the file that nobody reads, it is none.
+Globals are never imported. Calls that rebuild a tensor give a `StoredTensor`, which says where its
+numbers are stored; any other class, call or object becomes `Inert`. The caller decides whether an
+inert value is an error: in a part of the file that is not read, it is harmless.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ STORAGES = {
 
 
 class PickleError(ValueError):
-    """A pickle that is damaged, too big, or uses what PyTorch's safe loader refuses too."""
+    """A pickle that is damaged, too large, or not allowed by PyTorch's safe loader either."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,14 +56,14 @@ class Name:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inert:
-    """What stands where an object of an unknown class, or one built wrongly, would be."""
+    """Placeholder for an object of an unknown class, or one built incorrectly."""
 
     what: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Storage:
-    """A run of numbers in an entry of the archive."""
+    """A contiguous array of numbers in one entry of the archive."""
 
     dtype: np.dtype
     key: str
@@ -82,7 +82,7 @@ class StoredTensor:
 
 
 class _Mark:
-    """The bottom of a run of stack items."""
+    """Marks the start of a group of stack items."""
 
 
 _MARK = _Mark()
@@ -92,7 +92,7 @@ def parse(data: bytes | memoryview) -> Any:
     """The value of a pickle: dicts, lists, tuples, scalars, `StoredTensor`, `Name` and `Inert`.
 
     Raises:
-        PickleError: saying what is wrong.
+        PickleError: if it is damaged, too large or unsafe.
     """
     if len(data) > MAX_BYTES:
         raise PickleError(f"a pickle of {len(data):,} bytes; {MAX_BYTES:,} at most")
@@ -114,16 +114,16 @@ def _is_count(value: Any) -> bool:
 
 
 def _dtype(value: Any) -> np.dtype:
-    _require(isinstance(value, Name), "no dtype")
+    _require(isinstance(value, Name), "not a dtype")
     path = value.path
     _require(path.startswith("torch.") and path[6:] in DTYPES, f"dtype {path}")
     return np.dtype(DTYPES[path[6:]])
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, dtype: Any = None) -> StoredTensor:
-    """A view of a storage whose every element lies within it."""
-    _require(isinstance(storage, Storage), getattr(storage, "what", "no storage"))
-    _require(type(shape) is tuple and type(strides) is tuple, "shape or strides are no tuple")
+    """A view of a storage, checked to stay within it."""
+    _require(isinstance(storage, Storage), getattr(storage, "what", "not a storage"))
+    _require(type(shape) is tuple and type(strides) is tuple, "shape or strides are not tuples")
     _require(len(shape) == len(strides) <= 32, "shape and strides differ in length")
     _require(all(map(_is_count, (offset, *shape, *strides))), "negative offset, shape or stride")
     dtype = storage.dtype if dtype is None else dtype
@@ -161,7 +161,7 @@ def _rebuild_v3(
 
 
 def _rebuild_parameter(data: Any, requires_grad: Any = True, *rest: Any) -> Any:
-    _require(isinstance(data, StoredTensor), getattr(data, "what", "no tensor"))
+    _require(isinstance(data, StoredTensor), getattr(data, "what", "not a tensor"))
     return data
 
 
@@ -181,12 +181,12 @@ def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
 
 
 def _size(numbers: Any = ()) -> tuple[Any, ...]:
-    _require(type(numbers) is tuple, "a size that is no tuple")
+    _require(type(numbers) is tuple, "a size that is not a tuple")
     return numbers
 
 
 def _set_item(target: dict[Any, Any], key: Any, value: Any) -> None:
-    # Other keys could be made to take for ever to hash, and are none of a weight's name.
+    # Keys of other types are never names of weights, and could be built to take forever to hash.
     if type(key) not in (str, int, float, bool, bytes, type(None)):
         key = Inert(f"a key of type {type(key).__name__}")
     target[key] = value
@@ -212,14 +212,14 @@ def _path(value: Any) -> str:
 
 
 def _call(function: Any, arguments: Any) -> Any:
-    """The tensor or container that a call stands for, else something inert."""
+    """The tensor or container that a call creates, otherwise an inert value."""
     if not isinstance(function, Name):
         return function if isinstance(function, Inert) else Inert(_path(function))
     build = _REBUILD.get(function.path)
     if build is None:
         return Inert(function.path)
     try:
-        _require(type(arguments) is tuple, "arguments are no tuple")
+        _require(type(arguments) is tuple, "arguments are not a tuple")
         return build(*arguments)
     except (TypeError, ValueError, AttributeError) as error:
         return Inert(f"{function.path} ({error!s:.100})")
@@ -228,7 +228,7 @@ def _call(function: Any, arguments: Any) -> Any:
 def _storage(pid: Any) -> Any:
     """The storage that a persistent id stands for."""
     if type(pid) is not tuple or len(pid) != 5 or pid[0] not in ("storage", b"storage"):
-        return Inert("a persistent id that is no storage")
+        return Inert("a persistent id that is not a storage")
     _, kind, key, _, count = pid
     path = _path(kind)
     if path not in STORAGES:
@@ -304,13 +304,13 @@ class _Machine:
 
     def reduce(self) -> None:
         arguments = self.pop()
-        if type(arguments) is tuple:  # copies of one big value are as dear as so many steps
+        if type(arguments) is tuple:  # copying one large value counts as that many steps
             self.steps += sum(len(a) for a in arguments if isinstance(a, list | dict))
         _require(self.steps < MAX_STEPS, "too much to build")
         self.push(_call(self.pop(), arguments))
 
     def build(self) -> None:
-        self.pop()  # attributes, such as a state dict's `_metadata`: none is of use
+        self.pop()  # attributes, such as a state dict's `_metadata`: not needed
         target = self.top()
         if isinstance(target, StoredTensor):
             self.stack[-1] = Inert("a tensor with a state")

@@ -1,4 +1,4 @@
-"""The header of a `.safetensors` file, checked against the file before a number is read."""
+"""The header of a `.safetensors` file, checked against the file before any array is read."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ class SafeTensor:
     shape: tuple[int, ...]
 
     def read(self) -> np.ndarray:
-        """The values, memory-mapped and not to be written to."""
+        """The values, memory-mapped and read-only."""
         count = math.prod(self.shape)
         view = self.file.view(self.start, count * self.dtype.itemsize)
         return np.frombuffer(view, self.dtype, count).reshape(self.shape)
@@ -56,7 +56,7 @@ def read_header(file: MappedFile) -> dict[str, SafeTensor]:
     size = int.from_bytes(file.view(0, 8), "little")
     if size > MAX_HEADER or 8 + size > file.size:
         raise SourceError(
-            f"{file.path}: not a safetensors file, or cut off: its header is said to have {size:,} "
+            f"{file.path}: not a safetensors file, or truncated: its header claims {size:,} "
             f"bytes, and the file has {file.size:,}"
         )
     try:
@@ -64,7 +64,7 @@ def read_header(file: MappedFile) -> dict[str, SafeTensor]:
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{file.path}: damaged safetensors header ({error!s:.80})") from error
     if not isinstance(header, dict):
-        raise SourceError(f"{file.path}: damaged safetensors header (no mapping)")
+        raise SourceError(f"{file.path}: damaged safetensors header (not a JSON object)")
     header.pop("__metadata__", None)
     found, spans = {}, []
     for name, entry in header.items():
@@ -72,15 +72,15 @@ def read_header(file: MappedFile) -> dict[str, SafeTensor]:
             tensor, end = _tensor(file, 8 + size, entry)
         except (KeyError, TypeError, ValueError) as error:
             raise SourceError(
-                f"{file.path}: the safetensors header lies about {name!r:.80}: {error!s:.120}"
+                f"{file.path}: the safetensors header is wrong about {name!r:.80}: {error!s:.120}"
             ) from error
         found[name] = tensor
         spans.append((tensor.start, end, name))
     position = 8 + size
     for start, end, name in sorted(spans):
         if start != position:
-            kind = "overlaps another array" if start < position else "leaves a hole before it"
-            raise SourceError(f"{file.path}: the safetensors header lies: {name!r:.80} {kind}")
+            kind = "overlaps another array" if start < position else "leaves a gap before it"
+            raise SourceError(f"{file.path}: the safetensors header is wrong: {name!r:.80} {kind}")
         position = end
     if position != file.size:
         raise SourceError(
@@ -91,15 +91,15 @@ def read_header(file: MappedFile) -> dict[str, SafeTensor]:
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON mapping, unless a name comes twice."""
+    """Hook for `json.loads` that rejects duplicate names."""
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("a name comes twice")
+        raise ValueError("a name occurs twice")
     return result
 
 
 def _tensor(file: MappedFile, base: int, entry: Any) -> tuple[SafeTensor, int]:
-    """An array of the header, and where it ends."""
+    """One array of the header, and the offset of its end."""
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if dtype not in KINDS:
         raise ValueError(f"unknown dtype {dtype!r:.40}")

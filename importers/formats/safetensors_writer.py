@@ -1,4 +1,4 @@
-"""Writes `.safetensors` files array by array: no more than one is in memory."""
+"""Writes `.safetensors` files array by array, with one in memory at a time."""
 
 import json
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from importers.formats.safetensors_header import KINDS
 from importers.table import Tensor
 
 _NAMES = {np.dtype(kind): name for name, kind in KINDS.items()}
-ALIGNMENT = 8  # bytes, of the first array; the arrays follow each other without holes
+ALIGNMENT = 8  # bytes, of the first array; the others follow without gaps
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, Tensor]) -> None:
-    """A file with these arrays, in their order.
+    """Writes a file with these arrays, in this order.
 
     Raises:
-        TypeError: for a dtype that the format has no name for.
+        TypeError: for a dtype that the format does not support.
     """
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}  # transformers insists on it
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}  # transformers requires it
     start = 0
     for name, tensor in arrays.items():
         if tensor.dtype not in _NAMES:
-            raise TypeError(f"{name}: a safetensors file has no dtype {tensor.dtype}")
+            raise TypeError(f"{name}: safetensors does not support dtype {tensor.dtype}")
         end = start + int(np.prod(tensor.shape, dtype=np.int64)) * tensor.dtype.itemsize
         header[name] = {
             "dtype": _NAMES[tensor.dtype],

@@ -3,8 +3,8 @@
     tensors = open_tensors(Path("s2mel.pth"), part="net")
     tensors["cfm.estimator.conv1.weight"].read()
 
-PyTorch is not needed, and nothing that a file holds is ever run. A part of a file that is not
-asked for (an optimizer's state) is described by the file's pickle, but none of its numbers is read.
+PyTorch is not needed, and nothing in a file is ever executed. A part that is not requested (an
+optimizer's state) is parsed with the file's pickle, but its numbers are not read.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from importers.table import Tensor
 
 __all__ = ["BARE", "SourceError", "Tensors", "open_tensors"]
 
-BARE = "tensor"  # the name of the one array of a file that is nothing but an array
+BARE = "tensor"  # the name of the array in a file that holds a single bare tensor
 
 MAX_NAMES = 200_000
 MAX_DEPTH = 16
@@ -32,7 +32,7 @@ _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 class Tensors(dict[str, Tensor]):
-    """The arrays of a file by dotted name, each read only when asked."""
+    """The arrays of a file by dotted name, each read on demand."""
 
     def __init__(
         self,
@@ -44,20 +44,20 @@ class Tensors(dict[str, Tensor]):
     ):
         super().__init__(tensors)
         self.path = file.path
-        self.ignored = tuple(ignored)  # what is no array, and was passed over by its name
-        # How the arrays lie in the file: nested dictionaries with its own keys, and the names in
-        # the place of arrays; of a file that is one array, the name.
+        self.ignored = tuple(ignored)  # values that are not arrays, skipped by name
+        # Structure of the file: nested dictionaries with its own keys and array names as leaves;
+        # for a file with a single bare array, its name.
         self.layout = dict(zip(tensors, tensors, strict=True)) if layout is None else layout
-        self.unread = tuple(unread)  # keys beside the part that was asked for
+        self.unread = tuple(unread)  # top-level keys beside the requested part
         self._file = file
 
     @property
     def bytes_read(self) -> int:
-        """Bytes of the file that were asked for so far."""
+        """Bytes of the file requested so far."""
         return self._file.bytes_read
 
     def release(self) -> None:
-        """Lets the system take back the memory of what was read."""
+        """Lets the system reclaim the memory of what was read."""
         self._file.release()
 
 
@@ -103,16 +103,16 @@ def open_tensors(
 
     Args:
         path: a `.safetensors` file, or one that `torch.save` wrote.
-        part: the key at the top of a PyTorch file whose value is read, and nothing else.
-        optional: whether a file without that key is read as a whole.
-        bare: whether the file is one array, which is then named `BARE`.
-        ignore: names of things in the file that are passed over although they are no arrays.
+        part: the top-level key of a PyTorch file to read; everything else is skipped.
+        optional: whether to read the whole file if that key is missing.
+        bare: whether the file is a single array, which is then named `BARE`.
+        ignore: names of values to skip although they are not arrays.
 
-    A leading `module.` is taken away where every name of a dictionary carries it.
+    A leading `module.` is removed if every name of a dictionary has it.
 
     Raises:
-        SourceError: for every file that is damaged, cut off, lies, or would run code.
-        FileNotFoundError: if there is none.
+        SourceError: for a file that is damaged, truncated, inconsistent, or would run code.
+        FileNotFoundError: if the file does not exist.
     """
     path = Path(path)
     file = MappedFile(path)
@@ -132,7 +132,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """All arrays of a small published file, by name.
 
     Raises:
-        SourceError: as `open_tensors`, and if there is no such file.
+        SourceError: as `open_tensors`, and if the file does not exist.
     """
     try:
         tensors = open_tensors(path)
@@ -142,9 +142,9 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The names without a prefix that all of them have, and without `module.` likewise.
+    """Renames arrays: removes `prefix`, and `module.` where every name has it.
 
-    So also below a first word where all names below it have `module.`
+    The same applies one level down, where all names below a key start with `module.`
     """
     for text in (prefix, "module."):
         if text and arrays and all(name.startswith(text) for name in arrays):
@@ -162,7 +162,7 @@ def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _open_torch(file: MappedFile, part: str | None, optional: bool, ignore: set[str]) -> Tensors:
-    """The arrays of a PyTorch file; the names in `ignore` are of things that are none."""
+    """The arrays of a PyTorch file; `ignore` names values that are not arrays."""
     check_kind(file)
     entries = zips.entries(file)
     folders = [name[: -len("data.pkl")] for name in entries if name.endswith("data.pkl")]
@@ -213,7 +213,7 @@ def _open_torch(file: MappedFile, part: str | None, optional: bool, ignore: set[
 
 
 def check_kind(file: MappedFile) -> None:
-    """Says what a file is that is not in PyTorch's zip format, and what to do about it."""
+    """Raises an error for files that are not in PyTorch's zip format, with a remedy."""
     head = bytes(file.view(0, min(file.size, 512)))
     if head.startswith(b"PK\x03\x04"):
         return
@@ -230,7 +230,7 @@ def check_kind(file: MappedFile) -> None:
     if head.startswith(b"version https://git-lfs"):
         raise SourceError(f"{file.path}: a Git LFS pointer, not the file itself: run git lfs pull")
     if head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        raise SourceError(f"{file.path}: a bare pickle, which is never run; {convert}")
+        raise SourceError(f"{file.path}: a bare pickle, which is never executed; {convert}")
     raise SourceError(
         f"{file.path}: neither PyTorch's zip format nor .safetensors (it begins with {head[:8]!r})"
     )
@@ -246,15 +246,15 @@ def _choose_part(value: Any, part: str | None, optional: bool, path: Path) -> An
     held = (
         ", ".join(f"{key!s:.80}" for key in list(value)[:8])
         if isinstance(value, dict)
-        else "no dictionary"
+        else "not a dictionary"
     )
     raise SourceError(f"{path}: expected weights under the key {part!r}; the file holds {held}")
 
 
 def _flatten(value: Any, path: Path) -> tuple[dict[str, Any], Any]:
-    """The leaves of nested dictionaries by dotted name, and the same nesting with these names.
+    """Leaves of nested dictionaries by dotted name, and the same nesting with names as leaves.
 
-    A value that is no dictionary is `BARE`.
+    A value that is not a dictionary is named `BARE`.
     """
     if not isinstance(value, dict):
         return {BARE: value}, BARE
@@ -263,20 +263,20 @@ def _flatten(value: Any, path: Path) -> tuple[dict[str, Any], Any]:
 
     def walk(node: dict[Any, Any], prefix: str, depth: int) -> dict[Any, Any]:
         nonlocal visited
-        visited += 1  # one dictionary may stand in many places
+        visited += 1  # one dictionary may be referenced from many places
         if depth > MAX_DEPTH or visited > MAX_NAMES:
-            raise SourceError(f"{path}: dictionaries nested too deep, or too many, for weights")
+            raise SourceError(f"{path}: nested too deeply, or too many dictionaries")
         named = all(isinstance(key, str) and key.startswith("module.") for key in node)
         layout: dict[Any, Any] = {}
         for key, child in node.items():
             if type(key) not in (str, int):
-                raise SourceError(f"{path}: under {prefix or 'the top'}: a key that is no name")
+                raise SourceError(f"{path}: under {prefix or 'the top'}: a key that is not text")
             name = f"{prefix}{key.removeprefix('module.') if named else key}"
             if isinstance(child, dict):
                 layout[key] = walk(child, f"{name}.", depth + 1)
                 continue
             if name in flat:
-                raise SourceError(f"{path}: {name!r:.80} comes twice")
+                raise SourceError(f"{path}: {name!r:.80} occurs twice")
             if len(flat) >= MAX_NAMES or len(name) > 1000:
                 raise SourceError(f"{path}: too many names, or too long ones, for weights")
             flat[name] = child
@@ -289,15 +289,15 @@ def _flatten(value: Any, path: Path) -> tuple[dict[str, Any], Any]:
 def _refusal(name: str, leaf: Any) -> str:
     if isinstance(leaf, Inert | Name):
         what = leaf.what if isinstance(leaf, Inert) else leaf.path
-        return f"refused, {name!r:.80} is {what:.120}, not an array (nothing of it was run)"
+        return f"refused, {name!r:.80} is {what:.120}, not an array (none of it was executed)"
     kind = "storage" if isinstance(leaf, Storage) else type(leaf).__name__
-    return f"{name!r:.80} is no array but {kind}"
+    return f"{name!r:.80} is not an array but {kind}"
 
 
 def _storage_start(
     file: MappedFile, entries: Mapping[str, zipfile.ZipInfo], folder: str, storage: Storage
 ) -> int:
-    """Where a storage's numbers begin, all of which are there."""
+    """Offset of a storage's numbers, after checking that all are present."""
     entry = entries.get(f"{folder}data/{storage.key}")
     if entry is None:
         raise SourceError(f"{file.path}: data/{storage.key:.40} is not in the archive")

@@ -1,6 +1,6 @@
 """Writes files in PyTorch's zip format without PyTorch: the mirror of `pickles.py`.
 
-The pickle holds dictionaries, and for each array the call that rebuilds a tensor from a storage.
+The pickle holds dictionaries, and for each array the call that rebuilds a tensor from its storage.
 `torch.load(path, weights_only=True)` reads the file, memory-mapped or not.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from importers.formats.pickles import DTYPES, STORAGES
 from importers.table import Tensor
 
-# The storage classes, in the spelling that every version of PyTorch knows.
+# The storage classes, under names that every version of PyTorch knows.
 _CLASSES = {np.dtype(DTYPES[name]): path for path, name in reversed(STORAGES.items())}
 FOLDER = "archive"
 ALIGNMENT = 64  # bytes, of every storage in the file: PyTorch's own files have it
@@ -24,7 +24,7 @@ _ZIP64 = 20  # bytes of the extra field that sizes past 4 GB need
 
 
 def write_torch(path: Path, layout: Any, arrays: Mapping[str, Tensor]) -> None:
-    """A file as `torch.save` writes it, with one storage for each array.
+    """Writes a file as `torch.save` does, with one storage for each array.
 
     Args:
         path: of the new file.
@@ -32,7 +32,7 @@ def write_torch(path: Path, layout: Any, arrays: Mapping[str, Tensor]) -> None:
         arrays: by name; each is read as it is written.
 
     Raises:
-        TypeError: for a dtype that PyTorch has no storage for.
+        TypeError: for a dtype without a PyTorch storage class.
     """
     pickler = _Pickler(arrays)
     data = b"\x80\x02" + pickler.encode(layout) + b"."
@@ -46,7 +46,7 @@ def write_torch(path: Path, layout: Any, arrays: Mapping[str, Tensor]) -> None:
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes | memoryview) -> None:
-    """An entry that begins at a multiple of `ALIGNMENT`."""
+    """Writes an entry whose data begins at a multiple of `ALIGNMENT`."""
     entry = zipfile.ZipInfo(f"{FOLDER}/{name}")
     entry.file_size = len(data)
     large = len(data) > zipfile.ZIP64_LIMIT // 2
@@ -60,7 +60,7 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes | memoryview) -> None:
 
 
 class _Pickler:
-    """Pickles of protocol 2, without a memo: nothing in them comes twice that is worth it."""
+    """Pickles of protocol 2, without a memo, as hardly anything repeats."""
 
     def __init__(self, arrays: Mapping[str, Tensor]):
         self.arrays = arrays
@@ -92,7 +92,7 @@ class _Pickler:
             _whole(count),
         )
         arguments = _tuple(
-            storage + b"Q",  # a persistent id: the reader finds the storage by it
+            storage + b"Q",  # a persistent id, by which the reader finds the storage
             _whole(0),
             _tuple(*map(_whole, tensor.shape)),
             _tuple(*map(_whole, strides[: len(tensor.shape)])),

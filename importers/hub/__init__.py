@@ -1,1 +1,1 @@
-"""The published files on the hub: what there is, what is here, and how the rest comes here."""
+"""The published files on the hub: manifest, check of a local directory, download."""

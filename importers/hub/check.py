@@ -1,4 +1,4 @@
-"""What is in a folder of published files, looked at without the network."""
+"""Checks a directory of published files without the network."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -13,7 +13,7 @@ from indextts_jax.utils.text_table import table
 
 
 class Checked(NamedTuple):
-    """What is in the folder, as a table, and what is missing or wrong, if anything is."""
+    """The result of a check: a table of the files, and the problems found."""
 
     table: str
     error: str | None
@@ -25,7 +25,7 @@ def run(
     accept: Collection[str] = (),
     progress: Callable[[int, int, str], None] = lambda done, of, name: None,
 ) -> Checked:
-    """Compares every file; `progress` gets the bytes hashed, of how many, and the file's name."""
+    """Checks every file; `progress` gets the bytes hashed, their total, and the file's name."""
     places = survey(folder, files, record.read(folder), accept)
     problems = _missing(places)
     rows = []
@@ -47,26 +47,26 @@ def run(
     message = gathered(f"with the files of {folder}", problems) if problems else None
     if message and len(there) < len(places):
         message += "\n  " if len(problems) > 1 else "; "
-        message += f"what is missing comes with: {download_command(folder)}"
+        message += f"download missing files with: {download_command(folder)}"
     return Checked(table(("file", "bytes", "compared"), rows) if rows else "", message)
 
 
 def _compared(place: Place) -> str:
-    """What was known of a file to compare it with."""
+    """What a file was checked against."""
     if place.sha256 is not None:
         return "SHA-256"
     return "its own header" if place.size is None else "size, its own header"
 
 
 def _missing(places: list[Place]) -> list[str]:
-    """A line for each file that is missing; one for a part that is missing as a whole."""
+    """A line for each missing file; a single line for an optional part that is missing entirely."""
     problems = []
     for part in (None, *OPTIONAL):
         group = [place for place in places if place.file.part == part]
         absent = [place for place in group if not place.there]
         if part is not None and absent and len(absent) == len(group):
             problems.append(
-                f"missing: all {len(group)} files of {part} (--without {part} passes over them)"
+                f"missing: all {len(group)} files of {part} (--without {part} skips them)"
             )
         else:
             problems += [

@@ -1,4 +1,4 @@
-"""`python -m indextts_jax.download`: the published files from the hub to a folder."""
+"""`python -m indextts_jax.download`: downloads the published files from the hub to a directory."""
 
 import contextlib
 import shlex
@@ -23,7 +23,7 @@ from indextts_jax.errors import InputError, gathered
 from indextts_jax.utils.atomic import locked
 from indextts_jax.utils.text_table import table
 
-SUMMARY = "fetches the published files of the model, about 9 GB, from the hub."
+SUMMARY = "downloads the published files of the model, about 9 GB, from the hub."
 COMMON = ("dst", "without", "check", "dry_run")
 EXAMPLES = (
     "download --dst checkpoints",
@@ -37,16 +37,16 @@ def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
     absl_flags.DEFINE_string(
-        "dst", "checkpoints", "Folder for the published files; `import --src` reads it.", **own
+        "dst", "checkpoints", "Directory for the published files; `import --src` reads it.", **own
     )
     absl_flags.DEFINE_list(
         "without",
         [],
-        f"Parts to leave out: {TEXT_EMOTION} (1.2 GB) is only needed for emotions from words.",
+        f"Parts to leave out: {TEXT_EMOTION} (1.2 GB) is only needed for emotion from text.",
         **own,
     )
     absl_flags.DEFINE_bool(
-        "check", False, "Only check what is there, bytes and hashes, without the network.", **own
+        "check", False, "Only check sizes and hashes of existing files, offline.", **own
     )
     absl_flags.DEFINE_bool(
         "dry_run", False, "Only list the files, sizes and licences, without the network.", **own
@@ -54,7 +54,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_list(
         "accept",
         [],
-        "Files that may differ from the sizes and hashes known to this program, because their "
+        "Files to accept although their sizes or hashes differ from the known ones, because their "
         "repository was updated: names as --dry_run lists them.",
         **own,
     )
@@ -70,7 +70,7 @@ def main(flags: absl_flags.FlagValues) -> int | None:
             say(checked.table)
         if checked.error is not None:
             raise InputError(checked.error)
-        say(f"all {len(files)} files are there")
+        say(f"all {len(files)} files are present")
         say(f"next: {_next(folder)}")
         return 0
     if flags.dry_run:
@@ -90,13 +90,13 @@ def main(flags: absl_flags.FlagValues) -> int | None:
         if note := _kept(folder):
             warn(note.removeprefix("; "))
         raise
-    say(f"everything is there: {folder}")
+    say(f"all files are present: {folder}")
     say(f"next: {_next(folder)}")
     return 0
 
 
 def _asked(flags: absl_flags.FlagValues) -> tuple[Path, tuple[File, ...]]:
-    """The folder, and the files that should be in it."""
+    """The directory, and the files that should be in it, from the flags."""
     for part in flags.without:
         if part not in OPTIONAL:
             raise InputError(f"--without {part}: only {', '.join(OPTIONAL)} can be left out")
@@ -108,7 +108,7 @@ def _asked(flags: absl_flags.FlagValues) -> tuple[Path, tuple[File, ...]]:
         raise InputError("--check and --dry_run exclude each other")
     folder = Path(flags.dst)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"--dst {folder} is no folder")
+        raise InputError(f"--dst {folder} is not a directory")
     return folder, wanted(tuple(flags.without))
 
 
@@ -118,7 +118,7 @@ def _next(folder: Path) -> str:
 
 
 def _listing(places: Sequence[Place]) -> str:
-    """Every file with its size, as far as it is known, and whether it is there."""
+    """A list of all files with their sizes, where known, and whether they are present."""
     rows = []
     for place in places:
         file = place.file
@@ -134,7 +134,7 @@ def _listing(places: Sequence[Place]) -> str:
 
 @contextlib.contextmanager
 def _reserved(folder: Path) -> Iterator[None]:
-    """Makes the folder, and keeps other downloads away from it."""
+    """Creates the directory and locks it against other downloads."""
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -142,17 +142,17 @@ def _reserved(folder: Path) -> Iterator[None]:
             yield
     finally:
         if made:
-            with contextlib.suppress(OSError):  # something came
+            with contextlib.suppress(OSError):  # something was downloaded
                 folder.rmdir()
 
 
 def _download(hub: Hub, folder: Path, files: tuple[File, ...], accept: set[str]) -> None:
-    """Brings every file that is missing."""
+    """Downloads every missing file."""
     records = record.read(folder)
     places = survey(folder, files, records, accept)
     wrong = [text for place in places if place.there and (text := problem(place))]
     if wrong:
-        what = f"with files that are in {folder} already (one that is deleted is fetched anew)"
+        what = f"with files that are in {folder} already (delete a file to download it again)"
         raise InputError(gathered(what, wrong))
     missing = [place for place in places if not place.there]
     if not missing:
@@ -162,7 +162,7 @@ def _download(hub: Hub, folder: Path, files: tuple[File, ...], accept: set[str])
     total = sum(_size(place, remote) for place, remote in zip(missing, remotes, strict=True))
     done = sum(kept(place.path, remote) for place, remote in zip(missing, remotes, strict=True))
     if done:
-        say(f"{done:,} bytes are here from an earlier run: going on from there")
+        say(f"{done:,} bytes are here from an earlier run: resuming")
     progress = Progress(total, done)
     try:
         for place, remote in zip(missing, remotes, strict=True):
@@ -175,10 +175,10 @@ def _download(hub: Hub, folder: Path, files: tuple[File, ...], accept: set[str])
 
 
 def _described(hub: Hub, missing: Sequence[Place], records: Mapping[str, Record]) -> list[Remote]:
-    """What the hub says of every file, all of a repository at one commit.
+    """The hub's description of every file, all of one repository at the same commit.
 
     Raises:
-        DownloadError: naming every file that is not as it should be; then nothing was downloaded.
+        DownloadError: naming every file that differs; nothing has been downloaded then.
     """
     commits = {entry.repository: entry.commit for entry in records.values()}
     remotes, problems = [], []
@@ -188,7 +188,7 @@ def _described(hub: Hub, missing: Sequence[Place], records: Mapping[str, Record]
         commits[file.repository] = remote.commit
         remotes.append(remote)
         if text := disagreement(place, remote):
-            problems.append(f"{text}; --accept {file.path} takes it as it is")
+            problems.append(f"{text}; --accept {file.path} accepts it")
     if problems:
         raise DownloadError(gathered(f"with the files of {hub.endpoint}", problems))
     return remotes
@@ -205,13 +205,13 @@ def _check_space(folder: Path, missing: Sequence[Place], remotes: Sequence[Remot
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
-            f"{folder} has {free / 1e9:.2f} GB free; the files need {needed / 1e9:.2f} GB more"
+            f"{folder} has {free / 1e9:.2f} GB free; another {needed / 1e9:.2f} GB are needed"
         )
 
 
 def _kept(folder: Path) -> str:
-    """What a stopped download leaves, in words; empty if it is nothing."""
+    """A note on what a stopped download left; empty if nothing."""
     sizes = [path.stat().st_size for path in folder.rglob(".*.partial")]
     if not any(sizes) and not (folder / record.FILE).is_file():
         return ""
-    return "; what came so far is kept, and the same command goes on from there"
+    return "; downloaded data is kept, and the same command resumes"

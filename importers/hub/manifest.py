@@ -12,14 +12,14 @@ from pathlib import PurePosixPath
 from importers.release.locate import AUXILIARY, MAIN, Auxiliary
 
 REVISION = "main"
-TEXT_EMOTION = "text_emotion"  # emotion from words: the one part that a user may leave out
+TEXT_EMOTION = "text_emotion"  # emotion from text: the one optional part
 OPTIONAL = (TEXT_EMOTION,)
 _QWEN = "qwen0.6bemo4-merge"
 
 
 @dataclasses.dataclass(frozen=True)
 class Repository:
-    """Who publishes files, and under which licence, as commonly stated."""
+    """Who publishes files, and the licence, as commonly stated."""
 
     name: str
     licence: str
@@ -45,17 +45,17 @@ class File:
 
     repository: str
     name: str  # its path in the repository
-    path: str  # where it belongs, below the folder of the published files
+    path: str  # where it belongs, relative to the directory of published files
     size: int | None = None  # bytes
     sha256: str | None = None
     about: int | None = None  # bytes, rounded
-    part: str | None = None  # what may be left out together with it
-    beside: str | None = None  # the path of the file in whose folder the importer looks for it
-    auxiliary: Auxiliary | None = None  # names the other places where these weights may lie
+    part: str | None = None  # the optional part that it belongs to
+    beside: str | None = None  # the path of the file in whose directory the importer looks for it
+    auxiliary: Auxiliary | None = None  # key of the other places where these weights may be found
 
     @property
     def expected(self) -> int | None:
-        """How many bytes to expect, if only roughly."""
+        """Expected size in bytes, possibly rounded."""
         return self.about if self.size is None else self.size
 
 
@@ -137,22 +137,22 @@ FILES = (
 
 
 def wanted(without: tuple[str, ...] = ()) -> tuple[File, ...]:
-    """The files of the model, less the parts that a user leaves out."""
+    """The files of the model without the parts that are left out."""
     return tuple(file for file in FILES if file.part not in without)
 
 
 def notices(files: tuple[File, ...]) -> str:
-    """What a user must know before these files come: whose they are, and on which terms."""
+    """What to show before a download: the owners of the files and their terms."""
     used = {file.repository for file in files}
     width = max(len(name) for name in used)
-    lines = ["The files belong to others. By downloading them you take them on these terms:"]
+    lines = ["The files belong to others. By downloading them you accept these terms:"]
     for repository in REPOSITORIES:
         if repository.name in used:
             lines.append(f"  {repository.name.ljust(width)}  {repository.licence}")
             if repository.note:
                 lines.append(f"  {' ' * width}  {repository.note}")
     lines += [
-        "These are the licences as commonly stated; what counts is each repository's model card.",
+        "These are the licences as commonly stated; each repository's model card is authoritative.",
         "Use a voice only with the consent of the person it belongs to.",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""How far a download is: a bar for all files and one for the file on its way."""
+"""Progress of a download: a bar for all files and one for the current file."""
 
 import contextlib
 import sys
@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Counts bytes; where nobody watches, nothing is shown."""
+    """Counts bytes; shows nothing without a terminal."""
 
     def __init__(self, total: int, done: int = 0):
         self.all = self._bar("all files", total, done, 1)
@@ -31,7 +31,7 @@ class Progress:
 
     @contextlib.contextmanager
     def of(self, name: str, total: int | None, done: int) -> Iterator[None]:
-        """Shows one file."""
+        """Starts the bar of a file."""
         self.file = self._bar(name, total, done, 0)
         try:
             yield
@@ -40,16 +40,16 @@ class Progress:
             self.file = None
 
     def step(self, count: int) -> None:
-        """Counts bytes that came, or, below zero, that have to come again."""
+        """Counts downloaded bytes; a negative number is bytes to download again."""
         self.all.update(count)
         if self.file is not None:
             self.file.update(count)
 
     def note(self, doing: str) -> None:
-        """Says what is done with the file, now that it is here."""
+        """Shows what is being done with the downloaded file."""
         if self.file is not None:
             self.file.set_postfix_str(doing)
 
     def close(self) -> None:
-        """Takes the bars off the screen."""
+        """Removes the bars from the screen."""
         self.all.close()

@@ -1,6 +1,4 @@
-"""What was downloaded: `downloaded.json` beside the files, which lets a later check do without
-the network.
-"""
+"""What was downloaded: `downloaded.json`, so that a later check needs no network."""
 
 import dataclasses
 import json
@@ -16,7 +14,7 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
-    """One file as it came; it was compared with what the hub said of it."""
+    """One downloaded file, verified against the hub's description."""
 
     repository: str
     name: str  # its path in the repository
@@ -26,7 +24,7 @@ class Record:
 
 
 def read(folder: Path) -> dict[str, Record]:
-    """The records by path below the folder; empty if nothing was downloaded to it.
+    """The records by relative path; empty if nothing was downloaded to the directory.
 
     Raises:
         InputError: if the file is damaged.
@@ -42,17 +40,17 @@ def read(folder: Path) -> dict[str, Record]:
         for record in records.values():
             words = (record.repository, record.name, record.commit or "", record.sha256)
             if type(record.size) is not int or not all(type(word) is str for word in words):
-                raise TypeError("a value of another type")
+                raise TypeError("a value of the wrong type")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged or of another version ({error!s:.80}): delete it; files are then "
-            "checked without the hashes it kept"
+            "checked without its hashes"
         ) from error
     return records
 
 
 def write(folder: Path, records: Mapping[str, Record]) -> None:
-    """Writes the records, whole or not at all."""
+    """Writes the records atomically."""
     data = {
         "format": FORMAT,
         "files": {path: dataclasses.asdict(records[path]) for path in sorted(records)},

@@ -1,8 +1,8 @@
-"""The hub, through `huggingface_hub`: what it says of a file, and the file's bytes from any point.
+"""The hub, through `huggingface_hub`: file descriptions, and a file's bytes from any offset.
 
-The package's own download is not used: since version 1.x it throws a partial file away when it is
-stopped, and it fetches big files by its Xet protocol, which mirrors do not speak. Here big files
-come by plain HTTP, which the hub and its mirrors serve for all.
+The package's own download is not used: since version 1 it discards a partial file when it is
+interrupted, and it fetches large files by its Xet protocol, which mirrors do not support. Here all
+files are fetched by plain HTTP, which the hub and its mirrors serve.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from indextts_jax.errors import InputError
 from indextts_jax.utils.notices import notify
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
-WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new attempt
-MAX_WAIT = 60.0  # seconds that a server may ask for
+WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each retry
+MAX_WAIT = 60.0  # longest wait, in seconds, that a server may request
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 INSTALL = "pip install 'huggingface_hub>=1.3,<3' (or this package with its extra: [hub])"
 
@@ -28,11 +28,11 @@ _T = TypeVar("_T")
 
 
 class DownloadError(RuntimeError):
-    """A failure on the way to a file: not the user's doing. The message is the whole report."""
+    """A download failed, and not because of wrong input. The message is the whole report."""
 
 
 class Interrupted(Exception):
-    """The connection broke, or the server is busy: worth another attempt."""
+    """The connection broke or the server is busy: retry."""
 
     def __init__(self, message: str, wait: float = 0.0):
         super().__init__(message)
@@ -41,31 +41,31 @@ class Interrupted(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Remote:
-    """What the hub says of a file."""
+    """The hub's description of a file."""
 
     repository: str
     name: str
-    revision: str  # what to ask for: the commit, if the hub tells it
+    revision: str  # revision to request: the commit, if the hub reports it
     commit: str | None
-    etag: str | None  # SHA-256 of a big file, git's hash of a small one; mirrors may have others
+    etag: str | None  # SHA-256 of a large file, git's hash of a small one; mirrors may use others
     size: int | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Hub:
-    """A hub at an address; `HF_ENDPOINT` names a mirror."""
+    """A hub by address; `HF_ENDPOINT` names a mirror."""
 
     endpoint: str
     package: Any  # huggingface_hub
     httpx: Any  # the HTTP client that the package uses
-    warn: Callable[[str], object]  # called before each new attempt
+    warn: Callable[[str], object]  # called before each retry
 
     @classmethod
     def open(cls, warn: Callable[[str], object] = notify) -> "Hub":
-        """The hub that the environment names.
+        """The hub that the environment configures.
 
         Raises:
-            InputError: if `huggingface_hub` is missing or too old, or the address is none.
+            InputError: if `huggingface_hub` is missing or too old, or the address is invalid.
         """
         try:
             import huggingface_hub.constants
@@ -79,7 +79,7 @@ class Hub:
         endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise InputError(f"HF_ENDPOINT is {endpoint!r}; an address like {DEFAULT_ENDPOINT}")
+            raise InputError(f"HF_ENDPOINT is {endpoint!r}; expected e.g. {DEFAULT_ENDPOINT}")
         # The package's own HTTP client: httpx until version 1, httpx2 since version 2.
         httpx = huggingface_hub.errors.HfHubHTTPError.__bases__[0].__module__.partition(".")[0]
         return cls(endpoint, huggingface_hub, importlib.import_module(httpx), warn)
@@ -91,35 +91,35 @@ class Hub:
         return url
 
     def describe(self, repository: str, name: str, revision: str) -> Remote:
-        """What the hub says of a file, after some attempts.
+        """The hub's description of a file, with retries.
 
         Raises:
-            DownloadError: if it says nothing, or has no such file.
+            DownloadError: if it does not answer, or has no such file.
         """
 
         def ask() -> Remote:
             with self._explained(repository, name, revision):
-                told = self.package.get_hf_file_metadata(
+                metadata = self.package.get_hf_file_metadata(
                     self._url(repository, name, revision), endpoint=self.endpoint
                 )
-            if told.commit_hash is None and told.etag is None:
+            if metadata.commit_hash is None and metadata.etag is None:
                 raise DownloadError(
                     f"{self.endpoint} does not answer like a hub (no commit, no ETag for {name} of "
-                    f"{repository}): is HF_ENDPOINT right, or does a proxy want you to log in?"
+                    f"{repository}): is HF_ENDPOINT right, or does a proxy require a login?"
                 )
-            commit, etag = told.commit_hash, told.etag
-            return Remote(repository, name, commit or revision, commit, etag, told.size)
+            commit, etag = metadata.commit_hash, metadata.etag
+            return Remote(repository, name, commit or revision, commit, etag, metadata.size)
 
         return self.retry(ask, attempts=3)
 
     @contextlib.contextmanager
     def stream(self, remote: Remote, start: int) -> Iterator[tuple[int, Any]]:
-        """The bytes of a file from `start` on, in blocks, and the point where they do start.
+        """A file's bytes from `start` on, in blocks, and the offset at which they really start.
 
-        A server that knows no ranges sends the file from its beginning.
+        A server without range support sends the file from its beginning.
 
         Raises:
-            Interrupted: if it is worth another attempt.
+            Interrupted: if a retry may help.
             DownloadError: if not.
         """
         headers = self.package.utils.build_hf_headers()
@@ -145,12 +145,12 @@ class Hub:
         progressed: Callable[[], bool] = lambda: False,
         attempts: int = len(WAITS) + 1,
     ) -> _T:
-        """What an attempt gives; after an interruption it is made again, after a longer wait.
+        """The result of `attempt`; retries after an interruption, each time after a longer wait.
 
-        Attempts that brought something new, as `progressed` says, are not counted.
+        Attempts that made progress, according to `progressed`, are not counted.
 
         Raises:
-            DownloadError: once that many attempts in a row were in vain.
+            DownloadError: once that many attempts in a row have failed.
         """
         failed = 0
         while True:
@@ -160,15 +160,15 @@ class Hub:
                 failed = 1 if progressed() else failed + 1
                 if failed >= attempts:
                     raise DownloadError(
-                        f"{interruption}; given up after {failed} attempts"
+                        f"{interruption}; gave up after {failed} attempts"
                     ) from interruption
                 wait = max(WAITS[failed - 1], interruption.wait)
-                self.warn(f"{interruption}; trying again in {wait:.0f} s")
+                self.warn(f"{interruption}; retrying in {wait:.0f} s")
                 time.sleep(wait)
 
     @contextlib.contextmanager
     def _explained(self, repository: str, name: str, revision: str) -> Iterator[None]:
-        """Turns what the packages raise into one line."""
+        """Converts the packages' exceptions to one-line errors."""
         httpx, errors = self.httpx, self.package.errors
         try:
             yield
@@ -189,7 +189,7 @@ class Hub:
             ) from error
 
     def _status(self, response: Any, repository: str, name: str, revision: str) -> Exception:
-        """What an answer other than success means."""
+        """The error for an HTTP status other than success."""
         code = response.status_code
         of = f"{name} of {repository}"
         if code in TRANSIENT:
@@ -199,7 +199,7 @@ class Hub:
             return Interrupted(f"{self.endpoint} answers {code} for {of}: {busy}", wait)
         if code in (401, 403):
             return DownloadError(
-                f"{self.endpoint} answers {code} for {of}: it wants a login. Accept the terms on "
+                f"{self.endpoint} answers {code} for {of}: login required. Accept the terms on "
                 f"{self.endpoint}/{repository}, then `hf auth login`, or set HF_TOKEN"
             )
         if code == 404:
@@ -211,7 +211,7 @@ class Hub:
 
 
 def _start_of(response: Any, asked: int) -> int:
-    """The point of the file at which an answer starts."""
+    """Offset in the file at which a response starts."""
     if response.status_code != 206:
         return 0
     words = response.headers.get("Content-Range", "").removeprefix("bytes ").split("-")

@@ -1,4 +1,4 @@
-"""Which published files lie below a folder, where, and whether they are what they should be."""
+"""Finds the published files below a directory, and checks them."""
 
 import dataclasses
 import hashlib
@@ -19,12 +19,12 @@ _TORCH = (".pth", ".pt", ".bin")
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """One published file below a folder."""
+    """The path and the expected content of one published file."""
 
     file: File
-    path: Path  # where it is, or where it is to be put
+    path: Path  # where it is, or is to be put
     there: bool
-    # What it should be, where that is known: as it was downloaded, else as the manifest says.
+    # Expected size and hash, where known: from the download record, else from the manifest.
     size: int | None
     sha256: str | None
 
@@ -35,9 +35,9 @@ def survey(
     records: Mapping[str, Record],
     accept: Collection[str] = (),
 ) -> list[Place]:
-    """Every file, looked for wherever the importer finds it.
+    """Every file, searched for where the importer would find it.
 
-    Nothing particular is expected of those that a user accepts as they are.
+    Files in `accepted` may have any content.
     """
     found: dict[str, Path] = {}
     places = []
@@ -53,7 +53,7 @@ def survey(
 
 
 def _target(folder: Path, file: File, found: Mapping[str, Path]) -> Path:
-    """Where a file that is missing belongs: settings beside the weights that are there."""
+    """Where a missing file belongs: settings beside the existing weights."""
     if file.beside is not None and file.beside in found:
         return found[file.beside].parent / file.name
     return folder / file.path
@@ -72,7 +72,7 @@ def _candidates(folder: Path, file: File, found: Mapping[str, Path]) -> list[Pat
 def _known(
     folder: Path, file: File, path: Path, records: Mapping[str, Record]
 ) -> tuple[int | None, str | None]:
-    """Size and hash that a file should have; nothing is known of one that a user put there."""
+    """Expected size and hash of a file; unknown for one that the user put there."""
     name = path.relative_to(folder).as_posix()
     if name in records:
         return records[name].size, records[name].sha256
@@ -82,10 +82,10 @@ def _known(
 
 
 def problem(place: Place, *, hashed: Callable[[int], object] | None = None) -> str | None:
-    """What is wrong with a file that is there; none if nothing is.
+    """What is wrong with an existing file, or None.
 
-    With `hashed`, its bytes are hashed too, where the hash is known; it is told how many. Where it
-    is not known, the file's own directory must describe it.
+    With `hashed`, a progress callback, the file is hashed if its hash is known. Otherwise its own
+    header must match the file.
     """
     size = place.path.stat().st_size
     if place.size is not None and size != place.size:
@@ -107,7 +107,7 @@ def problem(place: Place, *, hashed: Callable[[int], object] | None = None) -> s
 
 
 def hash_into(path: Path, digests: Sequence["hashlib._Hash"], step: Callable[[int], object]) -> int:
-    """Feeds a file to some digests, and tells `step` of every block; gives the bytes."""
+    """Feeds a file to digests and calls `step` for every block; returns the number of bytes."""
     total = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -119,19 +119,18 @@ def hash_into(path: Path, digests: Sequence["hashlib._Hash"], step: Callable[[in
 
 
 def readable(path: Path) -> None:
-    """Makes sure that a file's own directory describes it: nothing is cut off.
+    """Checks a file against its own header, so that a truncated file is found.
 
     Raises:
-        SourceError: if it does not.
+        SourceError: if it does not match.
     """
     if path.suffix == ".safetensors":
         read_header(MappedFile(path))
     elif path.suffix in _TORCH:
         file = MappedFile(path)
         if bytes(file.view(0, min(file.size, 4))) != b"PK\x03\x04":
-            from importers.formats.tensors import (
-                check_kind,
-            )  # which loads JAX, and is rarely needed
+            # Imported here: it loads JAX, and is rarely needed.
+            from importers.formats.tensors import check_kind
 
             check_kind(file)
         for entry in zips.entries(file).values():
@@ -140,6 +139,6 @@ def readable(path: Path) -> None:
         try:
             json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise SourceError(f"{path} is no JSON ({error!s:.80})") from error
+            raise SourceError(f"{path} is not JSON ({error!s:.80})") from error
     elif not path.stat().st_size:
         raise SourceError(f"{path}: the file is empty")

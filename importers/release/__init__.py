@@ -1,1 +1,1 @@
-"""What a release consists of: its files, where they lie, its settings."""
+"""The published release: its files, their locations, its settings."""

@@ -1,4 +1,4 @@
-"""Which published file fills which component: its table, its sizes, and what is asked of it."""
+"""Which published file fills which component: tables, sizes, and checks."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ CONFIG = "config"  # the settings of `config.yaml`; other settings are named by 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """A published file of arrays: how it is opened, and the table that spreads it over components.
+    """A published file of arrays: how it is opened, and the table that maps it to components.
 
     Where it fills several components, the table's targets begin with the component's name.
     """
@@ -35,7 +35,7 @@ class File:
         )
 
     def rows(self, config: ModelConfig) -> Table:
-        """The table; every target begins with the name of its component."""
+        """The table, with the component's name at the start of every target."""
         rows = self.table(config)
         if len(self.components) > 1:
             return rows
@@ -62,7 +62,7 @@ FILES: dict[str, File] = {
     "s2mel": File(("length_regulator", "dit"), s2mel.table, part="net"),
     "bigvgan": File(("vocoder",), _always(bigvgan.TABLE), part="generator", optional=True),
 }
-# The same, with what only training needs.
+# The same, with components used only in training.
 TRAINING_FILES = FILES | {
     "gpt": dataclasses.replace(
         FILES["gpt"],
@@ -106,10 +106,10 @@ def files_of(component: str) -> list[str]:
 def expected_of(
     file: str, config: ModelConfig, dtype: str = "float32", files: Mapping[str, File] = FILES
 ) -> Tree:
-    """What one file fills of its components.
+    """The parameters that one file fills.
 
-    Where two files share a component, each fills what its rows name; what no row names is expected
-    of the first of them (and then reported as not filled).
+    If two files share a component, each fills what its rows name; parameters that no row names are
+    expected from the first file (and then reported as not filled).
     """
     result = {}
     for component in files[file].components:
@@ -124,7 +124,7 @@ def expected_of(
 
 
 def _named(rows: Sequence[Row | Drop], component: str, tree: Tree) -> set[str]:
-    """Paths of a component that rows have as targets."""
+    """Paths of a component that are targets of rows."""
     targets = [
         target.removeprefix(f"{component}.")
         for row in rows
@@ -136,7 +136,7 @@ def _named(rows: Sequence[Row | Drop], component: str, tree: Tree) -> set[str]:
 
 
 def _only(tree: Tree, paths: set[str], prefix: str = "") -> Tree:
-    """The part of a tree that holds these paths."""
+    """The subtree with these paths."""
     result = {}
     for key, value in tree.items():
         path = f"{prefix}{key}"
@@ -149,7 +149,7 @@ def _only(tree: Tree, paths: set[str], prefix: str = "") -> Tree:
 
 
 def merged(trees: Sequence[Tree]) -> Tree:
-    """Trees without a leaf in common as one."""
+    """Merges trees that have no leaf in common."""
     result: Tree = {}
     for tree in trees:
         for key, value in tree.items():

@@ -1,4 +1,4 @@
-"""Where the published files lie below a folder; what is missing, and the command that gets it."""
+"""Locates the published files below a directory; names what is missing and how to download it."""
 
 import dataclasses
 import shlex
@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING
 from importers.formats.mapped import SourceError
 from indextts_jax.errors import gathered
 
-if TYPE_CHECKING:  # tools/dump_reference.py locates files where this program's packages are not
+if TYPE_CHECKING:  # tools/dump_reference.py runs this file where our dependencies are missing
     from importers.release.settings import Published
 
 MAIN = "IndexTeam/IndexTTS-2"
-FEATURES = "w2v_bert_features"  # settings of the features, which need not be there
+FEATURES = "w2v_bert_features"  # optional settings of the features
 
 
 @dataclasses.dataclass(frozen=True)
 class Auxiliary:
-    """A model that is published elsewhere: its repository, its files, and where they may lie."""
+    """A model from another repository: its files, and where they may be found."""
 
     flag: str
     repository: str
     weights: str  # the path in the repository
-    beside: tuple[str, ...]  # settings in the same folder, needed too
-    places: tuple[str, ...]  # of the weights, below the source folder; the first is the published
+    beside: tuple[str, ...]  # settings needed in the same directory
+    places: tuple[str, ...]  # of the weights, below the source; the published one first
 
     @property
     def cached(self) -> str:
-        """The folder of the old hub cache."""
+        """The directory of the old hub cache."""
         return f"hf_cache/models--{self.repository.replace('/', '--')}"
 
 
@@ -66,13 +66,13 @@ AUXILIARY: dict[str, Auxiliary] = {
 
 @dataclasses.dataclass(frozen=True)
 class Located:
-    """Every file of a published model, by what it is."""
+    """Every file of a published model, by role."""
 
     src: Path
     files: Mapping[str, Path]
 
     def name(self, file: str) -> str:
-        """How a file is called in messages and records: by its path below the source folder."""
+        """A file's name in messages and records: its path relative to the source directory."""
         path = self.files[file]
         return path.relative_to(self.src).as_posix() if path.is_relative_to(self.src) else str(path)
 
@@ -81,14 +81,14 @@ def locate_config(src: Path, flags: Mapping[str, str | Path | None]) -> Path:
     """The path of `config.yaml`.
 
     Raises:
-        SourceError: if there is no such folder or file; then with the auxiliary models that are
-            missing too.
+        SourceError: if the directory or the file does not exist; lists missing auxiliary models
+            too.
     """
     if not src.is_dir():
         if src.exists():
-            raise SourceError(f"{src} is no folder; --src is the folder of the published files")
+            raise SourceError(f"--src {src} is not a directory (of the published files)")
         raise SourceError(
-            f"{src} does not exist; --src is the folder of the published files, which come with: "
+            f"--src {src} does not exist; it should hold the published files; download them with: "
             f"{download_command(src)}"
         )
     if not (src / "config.yaml").is_file():
@@ -100,10 +100,10 @@ def locate_config(src: Path, flags: Mapping[str, str | Path | None]) -> Path:
 
 
 def locate(src: Path, published: "Published", flags: Mapping[str, str | Path | None]) -> Located:
-    """Every published file; `flags` names auxiliary models that lie elsewhere.
+    """Every published file; `flags` gives the paths of auxiliary models in other places.
 
     Raises:
-        SourceError: with every file that is missing or lies in two places.
+        SourceError: with every file that is missing or found twice.
     """
     search = _Search(src)
     names = {
@@ -123,26 +123,26 @@ def locate(src: Path, published: "Published", flags: Mapping[str, str | Path | N
 
 
 def download_command(src: Path) -> str:
-    """The command that fetches the published files."""
+    """The command that downloads the published files."""
     return shlex.join(("python", "-m", "indextts_jax.download", "--dst", str(src)))
 
 
 def candidates(src: Path, auxiliary: Auxiliary) -> list[Path]:
-    """Every path below a source folder at which the weights of an auxiliary model may lie."""
+    """Every path below a source directory where an auxiliary model's weights may be."""
     places = [src / place for place in auxiliary.places]
     places += [folder / auxiliary.weights for folder in _snapshots(src, auxiliary)]
     return [path for place in places for path in spellings(place)]
 
 
 def spellings(path: Path) -> list[Path]:
-    """A file and the same as `.safetensors`, if it holds arrays."""
+    """The file, and its `.safetensors` variant if it holds arrays."""
     if path.suffix in (".pth", ".pt", ".bin"):
         return [path, path.with_suffix(".safetensors")]
     return [path]
 
 
 def _snapshots(src: Path, auxiliary: Auxiliary) -> list[Path]:
-    """Folders of the old hub cache: the commit of `refs/main`, else all."""
+    """Snapshots in the old hub cache: the commit of `refs/main`, else all."""
     folder = src / auxiliary.cached
     reference = folder / "refs" / "main"
     if reference.is_file():
@@ -153,30 +153,30 @@ def _snapshots(src: Path, auxiliary: Auxiliary) -> list[Path]:
 
 
 class _Search:
-    """Gathers what is found and what is not."""
+    """Collects files that are found and problems."""
 
     def __init__(self, src: Path):
         self.src = src
         self.found: dict[str, Path] = {}
         self.problems: list[str] = []
-        self.downloadable = False  # whether a download mends some of them
+        self.downloadable = False  # whether a download would fix some of them
 
     def missing(self, problem: str) -> None:
-        """Notes a problem that a download mends."""
+        """Notes a problem that a download would fix."""
         self.problems.append(problem)
         self.downloadable = True
 
     def error(self) -> SourceError:
-        """All that is wrong, and the command that fetches what is missing."""
+        """An error with all problems, and the download command if files are missing."""
         message = gathered(f"finding the files of {self.src}", self.problems)
         if self.downloadable:
             message += "\n  " if len(self.problems) > 1 else "; "
-            message += f"the published files come with: {download_command(self.src)}"
+            message += f"download the published files with: {download_command(self.src)}"
         return SourceError(message)
 
     def one(self, key: str, candidates: Sequence[Path], flag: str | None = None) -> bool:
-        """Takes the one candidate that exists; false if none does."""
-        # One file under two names, by a link, is one file.
+        """Records the one candidate that exists; false if there is none."""
+        # Two names of one file (a link) count once.
         held = {path.resolve(): path for path in reversed(candidates) if path.is_file()}
         if len(held) > 1:
             places = " and ".join(str(path) for path in reversed(held.values()))
@@ -189,14 +189,14 @@ class _Search:
     def main(self, key: str, name: str) -> None:
         """A file of the main repository, named by `config.yaml`."""
         if PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute():
-            name = PureWindowsPath(name).name  # a path of the machine that trained the model
+            name = PureWindowsPath(name).name  # a path on the machine that trained the model
         if ".." in PureWindowsPath(name).parts or not name:
-            self.problems.append(f"config.yaml: {name!r} lies outside the folder")
+            self.problems.append(f"config.yaml: {name!r} is outside the directory")
         elif not self.one(key, spellings(self.src / name)):
-            self.missing(f"missing: {name} (of {MAIN})")
+            self.missing(f"missing: {name} (from {MAIN})")
 
     def auxiliaries(self, flags: Mapping[str, str | Path | None]) -> None:
-        """Every auxiliary model."""
+        """Locates every auxiliary model."""
         for key, auxiliary in AUXILIARY.items():
             self.auxiliary(key, auxiliary, flags.get(auxiliary.flag))
 
@@ -207,7 +207,7 @@ class _Search:
         elif not self.one(key, candidates(self.src, auxiliary), auxiliary.flag):
             self.missing(
                 f"missing: {auxiliary.places[0]} ({auxiliary.weights} of {auxiliary.repository}; "
-                f"if it lies elsewhere, name it with --{auxiliary.flag})"
+                f"if it is elsewhere, give its path with --{auxiliary.flag})"
             )
         if key not in self.found:
             return
@@ -228,5 +228,5 @@ class _Search:
         candidates = [spelled for place in places for spelled in spellings(place)] or [path]
         if not self.one(key, candidates, auxiliary.flag):
             self.problems.append(
-                f"missing: --{auxiliary.flag} {path}: no such file, no {name} in it"
+                f"missing: --{auxiliary.flag} {path}: no such file, and no directory with {name}"
             )

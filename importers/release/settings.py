@@ -1,7 +1,7 @@
 """The published `config.yaml`, read strictly, and the auxiliary models' own `config.json`.
 
-Keys that no code of ours uses are named here all the same: a key that is not is a typo, or of a
-version that this program does not know.
+Keys that we do not use are declared too, so that an undeclared key can be rejected as a typo or as
+part of an unknown version.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ MAX_BYTES = 2**18  # of a configuration file; a published one has 4 kB
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetMel:
-    """The mel of an earlier version; nothing uses it."""
+    """The mel of an earlier version; unused."""
 
     sample_rate: int
     n_fft: int
@@ -34,7 +34,7 @@ class DatasetMel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """Of which the tokenizer's file name is used."""
+    """Dataset settings; only the tokenizer's file name is used."""
 
     bpe_model: str
     sample_rate: int
@@ -99,7 +99,7 @@ class Spectrogram:
     hop_length: int
     n_mels: int
     fmin: float
-    fmax: Any  # the word None, or a number
+    fmax: Any  # the string "None", or a number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,7 +188,7 @@ class S2Mel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Vocoder:
-    """The vocoder's repository; the file that is found decides, not this name."""
+    """The vocoder's repository; unused, because the file that was found decides."""
 
     type: str
     name: str
@@ -210,19 +210,19 @@ class Published:
     emo_num: tuple[int, ...]
     qwen_emo_path: str
     vocoder: Vocoder
-    version: float | str  # not reliable for telling 2.0 from 2.5
+    version: float | str  # not reliable: does not distinguish 2.0 from 2.5
 
     def mel(self) -> MelConfig:
         """The spectrogram in our own terms.
 
         Raises:
-            ConfigError: for an upper limit that the reference would not use as it stands.
+            ConfigError: for an upper limit that the reference would not use as written.
         """
         params = self.s2mel.preprocess_params.spect_params
-        # The reference takes the word "None" for none, and anything else for 8000 Hz.
+        # Quirk of the reference: the string "None" means no limit, anything else means 8000 Hz.
         if params.fmax not in ("None", 8000):
             raise ConfigError(
-                "s2mel.preprocess_params.spect_params.fmax must be the word None (half the sample "
+                "s2mel.preprocess_params.spect_params.fmax must be the text None (half the sample "
                 f"rate) or 8000, got {params.fmax!r:.80}"
             )
         return MelConfig(
@@ -243,7 +243,7 @@ def read_text(path: Path) -> str:
         SourceError: if it is too large, or not UTF-8.
     """
     if path.stat().st_size > MAX_BYTES:
-        raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for settings")
+        raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for a settings file")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -262,7 +262,7 @@ def read_published(path: Path, ignore: Sequence[str] = ()) -> tuple[Published, t
     except SourceError:
         raise
     except ValueError as error:
-        raise SourceError(f"{path} is no valid YAML: {error!s:.300}") from error
+        raise SourceError(f"{path} is not valid YAML: {error!s:.300}") from error
     if data is None:
         raise SourceError(f"{path} is empty: expected the model's settings")
     passed = tuple(name for name in ignore if _remove(data, name))
@@ -273,7 +273,7 @@ def read_published(path: Path, ignore: Sequence[str] = ()) -> tuple[Published, t
 
 
 def _remove(data: Any, name: str) -> bool:
-    """Takes a dotted key out of nested data; tells whether it was there."""
+    """Removes a dotted key from nested data; returns whether it was present."""
     *parents, last = name.split(".")
     for key in parents:
         data = data.get(key) if isinstance(data, Mapping) else None
@@ -293,7 +293,7 @@ def read_settings(
     except (ValueError, RecursionError) as error:
         if isinstance(error, SourceError):
             raise
-        raise SourceError(f"{path} is no valid JSON: {error!s:.120}") from error
+        raise SourceError(f"{path} is not valid JSON: {error!s:.120}") from error
     if not isinstance(data, dict):
         raise SourceError(f"{path}: expected a mapping, got {type(data).__name__}")
     passed = tuple(

@@ -1,1 +1,1 @@
-"""One table of names for each published file."""
+"""The import tables, one for each published file."""

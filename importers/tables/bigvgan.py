@@ -27,13 +27,13 @@ SIZES: dict[str, Size] = {
 
 
 def sizes(tensors: Mapping[str, Tensor]) -> dict[str, Size]:
-    """`SIZES`, with the one tensor under the name that the file's spelling of weight norm gives."""
+    """`SIZES`, whose one tensor name depends on the file's form of weight norm."""
     spellings = [option[-1] for option in weight_norm("conv_pre").options]
     held = [name for name in spellings if name in tensors]
     return SIZES | ({"outer_kernel": Axis(held[0], 2)} if held else {})
 
 
-# What else in `config.json` changes the result, and the value that this project computes.
+# Other keys of `config.json` that change the result, and the one supported value.
 IMPLEMENTED = {
     "resblock": "1",
     "activation": "snakebeta",
@@ -41,15 +41,15 @@ IMPLEMENTED = {
     "use_bias_at_final": False,
 }
 
-# What the reference takes an absent key for.
+# The reference's defaults for absent keys.
 DEFAULTS = {"use_tanh_at_final": True, "use_bias_at_final": True}
 
 
 def check_settings(settings: Mapping[str, Any], mel: MelConfig | None = None) -> list[str]:
-    """What `config.json` lacks, or asks for that is not implemented, by key; empty if nothing.
+    """Problems of `config.json`: missing keys and unsupported values.
 
-    With the spectrogram that the flow produces, also where `config.json` says another shape or rate
-    of it; how it was made in training (`fmin`, `n_fft`, ...) is of no use here.
+    With the flow's spectrogram given, also differences in its shape or rate; how it was computed in
+    training (`fmin`, `n_fft`, ...) does not matter here.
     """
     keys = [size.key for size in SIZES.values() if isinstance(size, Setting)]
     needed = [str(key) for key in (*keys, *IMPLEMENTED) if key not in DEFAULTS]
@@ -57,7 +57,7 @@ def check_settings(settings: Mapping[str, Any], mel: MelConfig | None = None) ->
     for key, only in IMPLEMENTED.items():
         if settings.get(key, DEFAULTS.get(key, only)) != only:
             given = f"{settings[key]!r}" if key in settings else f"absent, so {DEFAULTS[key]!r}"
-            problems.append(f"{key} is {given}: only {only!r} is implemented")
+            problems.append(f"{key} is {given}: only {only!r} is supported")
     rates, hop = settings.get("upsample_rates", []), settings.get("hop_size")
     if not isinstance(rates, list) or any(type(rate) is not int for rate in rates):
         problems.append(f"upsample_rates is {rates!r}: expected a list of whole numbers")
@@ -67,7 +67,7 @@ def check_settings(settings: Mapping[str, Any], mel: MelConfig | None = None) ->
 
 
 def _disagreements(settings: Mapping[str, Any], mel: MelConfig) -> list[str]:
-    """Where `config.json` says another spectrogram; a key that it lacks says nothing."""
+    """Differences between the spectrograms; missing keys are ignored."""
     wanted = {"num_mels": mel.mels, "sampling_rate": mel.sample_rate, "hop_size": mel.hop}
     return [
         f"{key} is {settings[key]!r}, but the model's spectrogram has {ours}"
@@ -100,11 +100,11 @@ TABLE: list[Row | Drop] = [
 
 
 def check_filters(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Which of the filters that are dropped are not what the vocoder computes, by name."""
+    """Dropped filters that differ from those that the vocoder computes, by name."""
     patterns = [drop.source for drop in TABLE if isinstance(drop, Drop)]
     names = [name for pattern in patterns for name in matching(pattern, list(tensors))]
     return [
-        f"{name} is not the low-pass filter that its design gives"
+        f"{name} is not the low-pass filter of the reference's design"
         for name in names
         if not _is_low_pass(tensors[name])
     ]

@@ -4,7 +4,7 @@ from importers.sizes import Axis, Fixed, Setting, Size
 from importers.table import Drop, Row
 from importers.transforms import conv1d, conv2d, pointwise
 
-LAYERS = (12, 24, 16)  # dense layers, block by block: no file says so
+LAYERS = (12, 24, 16)  # dense layers of each block; stated in no file
 _LAYER = "xvector.block1.tdnnd1"
 
 SIZES: dict[str, Size] = {
@@ -23,7 +23,7 @@ SIZES: dict[str, Size] = {
 
 
 def _norm(target: str, source: str, *, affine: bool = True) -> list[Row]:
-    """A batch normalisation: its statistics, and scale and bias if it has them."""
+    """The rows of a batch normalisation: statistics, and scale and bias if it is affine."""
     pairs = [("mean", "running_mean"), ("var", "running_var")]
     if affine:
         pairs += [("scale", "weight"), ("bias", "bias")]
@@ -40,7 +40,7 @@ def _residual_block(target: str, source: str) -> list[Row]:
 
 
 def _counters() -> list[Drop]:
-    """The counter beside each batch normalisation, by its exact name."""
+    """The step counters of the batch normalisations, by exact name."""
     norms = ["head.bn1", "head.bn2"]
     for stage in (1, 2):
         norms += [f"head.layer{stage}.{block}.bn{n}" for block in (0, 1) for n in (1, 2)]

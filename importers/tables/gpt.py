@@ -1,7 +1,7 @@
 """gpt.pth: the components `conditioning` and `gpt`, from one file.
 
-The targets begin with the component's name: the tree to expect is {"conditioning": ..., "gpt": ...}
-of both components, and each array of the file is used once over the two.
+The targets begin with the component's name: the expected tree is {"conditioning": ..., "gpt": ...}
+of both components, and each array of the file is used once in total.
 """
 
 import math
@@ -16,7 +16,7 @@ from indextts_jax.config import ConditioningConfig, ModelConfig, PerceiverConfig
 
 
 def _code_positions(gpt: Mapping[str, Any]) -> int:
-    """Start, stop, and as many rows as there are conditioning inputs (one, if it is not said)."""
+    """Start, stop, and one row for each conditioning input (one by default)."""
     inputs = gpt.get("max_conditioning_inputs")
     return gpt["max_mel_tokens"] + 2 + (1 if inputs is None else inputs)
 
@@ -74,7 +74,7 @@ SIZES: dict[str, dict[str, Size]] = {
             {
                 **_perceiver_sizes("gpt.emo_condition_module", "emo_perceiver_encoder"),
                 "width": Axis("emo_perceiver_encoder.latents", 1),
-                # perceiver_mult times the width above, which no setting holds
+                # perceiver_mult times the width above; not itself a setting
                 "feed_forward": Axis("emo_perceiver_encoder.layers.0.1.2.weight", 1),
             },
         ),
@@ -99,7 +99,7 @@ SIZES: dict[str, dict[str, Size]] = {
 
 
 def check_multiplier(settings: Mapping[str, Any], config: PerceiverConfig) -> list[str]:
-    """Where the emotion perceiver's inner width is not what its setting makes of its width."""
+    """Problems with the emotion perceiver's inner width (width times multiplier)."""
     multiplier = settings["gpt"]["emo_condition_module"]["perceiver_mult"]
     said = int(config.width * multiplier * 2 / 3) if math.isfinite(multiplier) else None
     if said == config.feed_forward:
@@ -111,7 +111,7 @@ def check_multiplier(settings: Mapping[str, Any], config: PerceiverConfig) -> li
 
 
 def check_settings(settings: Mapping[str, Any]) -> list[str]:
-    """What the published settings ask for that this program does not do, each by its key."""
+    """Published settings that this program does not support, by key."""
     gpt = settings["gpt"]
     wanted: dict[str, tuple[Any, Any]] = {
         "gpt.condition_type": (gpt["condition_type"], "conformer_perceiver"),
@@ -142,9 +142,9 @@ def _input_projection_back(kernel: Any) -> Any:
 
 @inverted_by(_input_projection_back)
 def input_projection(weight: Any) -> Any:
-    """(out, channels * features) to (features * channels, out), as many channels as outputs.
+    """(out, channels * features) to (features * channels, out), with as many channels as outputs.
 
-    The reference flattens with the feature running fastest, we with the channel.
+    The reference flattens with the feature as fastest axis, we with the channel.
     """
     width = weight.shape[0]
     return weight.reshape(width, width, -1).transpose(2, 1, 0).reshape(-1, width)
@@ -152,7 +152,7 @@ def input_projection(weight: Any) -> Any:
 
 @inverted_by(lambda table: table[None])
 def unbatched(table: Any) -> Any:
-    """A table without its leading axis of one."""
+    """Removes a table's leading axis of size one."""
     return table.reshape(table.shape[1:])
 
 
@@ -171,7 +171,7 @@ def _pointwise(target: str, source: str) -> list[Row]:
 
 
 def _stored(target: str, source: str) -> list[Row]:
-    """GPT-2's own layout, (in, out), is ours."""
+    """GPT-2 stores kernels as (in, out), as we do."""
     return [
         Row(f"{target}.kernel", f"{source}.weight"),
         Row(f"{target}.bias", f"{source}.bias"),
@@ -264,8 +264,8 @@ _GPT = [
     *_linear("gpt.code_head", "mel_head"),
 ]
 
-# The generation wrapper of the reference holds the same modules under names of its own, and files
-# that were saved with it have them twice. Its `text_pos_embedding` is that of the codes.
+# The reference's generation wrapper holds the same modules under other names, so files saved with
+# it contain them twice. Quirk: its `text_pos_embedding` is the position table of the codes.
 _ALIASES = {
     "gpt.wte.": "mel_embedding.",
     "inference_model.transformer.wte.": "mel_embedding.",
@@ -279,7 +279,7 @@ _ALIASES = {
 
 
 def _copies(rows: Sequence[Row | Drop]) -> list[Drop]:
-    """One drop for each kind of array that the wrapper holds under a second name."""
+    """One drop for each kind of array that the wrapper holds a second time."""
     return [
         Drop(alias + source.removeprefix(own), f"the generation wrapper's copy of {source}", source)
         for alias, own in _ALIASES.items()
@@ -289,13 +289,13 @@ def _copies(rows: Sequence[Row | Drop]) -> list[Drop]:
 
 
 def _masks(layers: int) -> list[Drop]:
-    """The buffers of the trunk's attention, which files saved with old versions hold."""
+    """The trunk's attention buffers, present in files saved with old versions."""
     return [
         Drop(f"gpt.h.{layer}.attn.{name}", reason)
         for layer in range(layers)
         for name, reason in (
             ("bias", "the causal mask; the model builds its own"),
-            ("masked_bias", "the score of what the causal mask hides; the model has its own"),
+            ("masked_bias", "the score of masked positions; the model has its own"),
         )
     ]
 
@@ -310,17 +310,17 @@ def table(config: ModelConfig) -> list[Row | Drop]:
 
 
 def training_table(config: ModelConfig) -> list[Row | Drop]:
-    """`table` with the component `training_heads`, which is dropped there."""
+    """`table` with the component `training_heads`, which `table` drops."""
     return [*_spoken(config), *_linear("training_heads.text_head", "text_head")]
 
 
 def _spoken(config: ModelConfig) -> list[Row | Drop]:
-    """All but the text head."""
+    """Everything except the text head."""
     masks = _masks(config.gpt.layers)
     return [
         *_conditioning(config.conditioning),
         *_GPT,
-        Drop("gpt.wpe.weight", "GPT-2's own positions, which the reference replaces by zeros"),
+        Drop("gpt.wpe.weight", "GPT-2's position table, which the reference replaces by zeros"),
         *masks,
         *_copies([*_GPT, *masks]),
     ]

@@ -1,7 +1,7 @@
 """The speaker and the emotion matrix, into the component `emotion_prototypes`.
 
-Each of the two published files is one tensor without a name. Their rows belong together: those of
-one emotion follow each other, as many as `emo_num` of `config.yaml` says.
+Each of the two published files is a single unnamed tensor. Their rows correspond, and are grouped
+by emotion, with the group sizes of `emo_num` in `config.yaml`.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ EMOTION: list[Row | Drop] = [Row("emotion", BARE)]
 
 
 def check_rows(groups: Sequence[int], speaker: Tensor, emotion: Tensor) -> list[str]:
-    """Which of the two matrices has not the rows that `emo_num` says; empty if both have."""
+    """Which of the two matrices does not have the number of rows that `emo_num` states."""
     rows = sum(groups)
     return [
         f"emo_num sums to {rows} rows, but the {name} matrix is {tuple(matrix.shape)}"

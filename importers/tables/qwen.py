@@ -1,4 +1,4 @@
-"""The folder of the text-to-emotion model (Qwen3): sizes, settings and the table of its arrays."""
+"""The directory of the text-to-emotion model (Qwen3): sizes, settings and import table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from importers.transforms import linear
 
 
 def _listed(ids: Any) -> list[Any]:
-    """One id, or several, as a list."""
+    """A list of one id or several."""
     if ids is None:
         raise ValueError("no id")
     return ids if isinstance(ids, list) else [ids]
@@ -30,12 +30,12 @@ SIZES: dict[str, Size] = {
     "stops": Setting("eos_token_id", _listed),
 }
 
-# What no file says. The reference lets a reply have 32,768 tokens; one has about 77 (the eight
-# numbers as JSON), and what is much longer is no reply.
+# Stated in no file. The reference allows replies of 32,768 tokens; a valid one has about 77 (the
+# eight numbers as JSON), so anything much longer is not a valid reply.
 REPLY_TOKENS = 512
 BUCKETS = (64, 128, 256, 512, 1024, 2048, 4096)
 
-# Which kinds of numbers the sizes are.
+# Types of the sizes.
 LEAST = {
     "vocab_size": 1,
     "hidden_size": 1,
@@ -49,9 +49,9 @@ LEAST = {
     "rope_theta": 1.0,
 }
 
-# What else in `config.json` changes the result, besides the keys that functions below look at: the
-# one value that this project computes, which is also what transformers takes an absent key for. Any
-# other key is passed over: newer versions of transformers add keys that change nothing.
+# Other keys of `config.json` that change the result, besides those checked by functions below: the
+# one supported value, which is also the default of transformers. Any other key is ignored: newer
+# versions of transformers add keys without effect.
 IMPLEMENTED: dict[str, tuple[Any, ...]] = {
     "model_type": ("qwen3",),
     "hidden_act": ("silu", "swish"),  # two names of one function
@@ -65,8 +65,8 @@ IMPLEMENTED: dict[str, tuple[Any, ...]] = {
     "is_decoder": (False,),
 }
 
-# What of `generation_config.json` changes a greedy reply, and the values that change nothing. Keys
-# for draws and beams (`temperature`, `length_penalty`) do nothing where these are off.
+# Keys of `generation_config.json` that could change a greedy reply, and their neutral values. Keys
+# for sampling and beams (`temperature`, `length_penalty`) have no effect when these are off.
 GREEDY: dict[str, tuple[Any, ...]] = {
     "do_sample": (False, None),
     "num_beams": (1, None),
@@ -93,12 +93,12 @@ GREEDY: dict[str, tuple[Any, ...]] = {
     "constraints": (None,),
     "forced_decoder_ids": (None,),
     "token_healing": (False, None),
-    "cache_implementation": (None, "dynamic", "static"),  # a quantized cache gives other numbers
+    "cache_implementation": (None, "dynamic", "static"),  # a quantized one is inexact
 }
 
 
 def completed(settings: Mapping[str, Any], generation: Mapping[str, Any]) -> dict[str, Any]:
-    """`config.json` with the rotary base where we look for it, and the reply's last tokens."""
+    """`config.json` with the rotary base under the key that we read, and the stop tokens."""
     own = dict(settings)
     rotary = own.get("rope_parameters")
     if isinstance(rotary, Mapping) and "rope_theta" in rotary:
@@ -109,7 +109,7 @@ def completed(settings: Mapping[str, Any], generation: Mapping[str, Any]) -> dic
 
 
 def check_settings(settings: Mapping[str, Any]) -> list[str]:
-    """What `config.json` lacks, or asks for that is not implemented, by key; empty if nothing."""
+    """Problems of `config.json`: missing keys and unsupported values."""
     problems = []
     for key, least in LEAST.items():
         value: Any = settings.get(key)
@@ -120,14 +120,14 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
     for key, values in IMPLEMENTED.items():
         if (value := settings.get(key, values[0])) not in values:
             known = " or ".join(map(repr, values))
-            problems.append(f"{key} is {value!r}: only {known} is implemented")
+            problems.append(f"{key} is {value!r}: only {known} is supported")
     rotary = settings.get("rope_parameters")
     if rotary is not None and (
         not isinstance(rotary, Mapping)
         or not rotary.keys() <= {"rope_theta", "rope_type"}
         or rotary.get("rope_type", "default") != "default"
     ):
-        problems.append(f"rope_parameters is {rotary!r}: only plain rotary is implemented")
+        problems.append(f"rope_parameters is {rotary!r}: only plain rotary is supported")
     elif rotary is not None and rotary.get("rope_theta") not in (None, settings.get("rope_theta")):
         problems.append(
             f"rope_theta is {settings.get('rope_theta')!r}, but {rotary['rope_theta']!r} in "
@@ -135,28 +135,28 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
         )
     layers = settings.get("layer_types")
     if layers is not None and set(layers) != {"full_attention"}:
-        problems.append("layer_types: only full_attention is implemented")
+        problems.append("layer_types: only full_attention is supported")
     return problems
 
 
 def check_generation(generation: Mapping[str, Any]) -> list[str]:
-    """What `generation_config.json` asks for besides the likeliest tokens, by key."""
+    """Keys of `generation_config.json` that request anything other than greedy decoding."""
     return [
-        f"{key} is {generation[key]!r}: only the likeliest tokens are taken ({values[0]!r})"
+        f"{key} is {generation[key]!r}: only greedy decoding is supported ({values[0]!r})"
         for key, values in GREEDY.items()
         if generation.get(key, values[0]) not in values
     ]
 
 
 def check_head(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
-    """Whether the embedding is the head: a file with a head of its own must say the same twice."""
+    """Problems with weight tying: the head may be missing only if it is tied to the embedding."""
     if settings.get("tie_word_embeddings", False) or HEAD in tensors:
         return []
     return [f"tie_word_embeddings is not true, and there is no {HEAD}"]
 
 
 def check_layers(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
-    """Where the layers of the file are not as many as the settings say."""
+    """Problems with the number of layers in the file."""
     held = len(matching("model.layers.{layer}.input_layernorm.weight", list(tensors)))
     said = settings.get("num_hidden_layers")
     if held == said:
@@ -185,5 +185,5 @@ TABLE: list[Row | Drop] = [
         )
     ),
     Row("norm.scale", "model.norm.weight"),
-    Drop(HEAD, "the embedding is the head", same_as="model.embed_tokens.weight"),
+    Drop(HEAD, "the embedding is also the head", same_as="model.embed_tokens.weight"),
 ]

@@ -1,8 +1,8 @@
 """s2mel.pth: the components `length_regulator` and `dit`, from one file.
 
-The names are those of the file's part `net`, joined by dots. The targets begin with the
-component's name: the tree to expect is {"length_regulator": ..., "dit": ...} of both components,
-and each array of the file is used once over the two.
+The names are those of the file's part `net`, joined by dots. The targets begin with the component's
+name: the expected tree is {"length_regulator": ..., "dit": ...} of both components, and each array
+of the file is used once in total.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from importers.table import Drop, Row, identity
 from importers.transforms import conv1d, folded, linear, pointwise, stacked, weight_norm
 from indextts_jax.config import DiTConfig, LengthRegulatorConfig, ModelConfig
 
-LINEARS = 3  # in the projection of latents, as the reference hard-codes
+LINEARS = 3  # in the projection of latents, hard-coded in the reference
 
 
 def feed_forward_width(width: int) -> int:
@@ -50,7 +50,7 @@ SIZES: dict[str, dict[str, Size]] = {
     },
 }
 
-# Options of `config.yaml` that would change the result, and the one value that is implemented.
+# Options of `config.yaml` that would change the result, and the one supported value.
 SUPPORTED: dict[str, Any] = {
     "s2mel.dit_type": "DiT",
     "s2mel.length_regulator.is_discrete": False,
@@ -69,7 +69,7 @@ SUPPORTED: dict[str, Any] = {
     "s2mel.DiT.add_resblock_in_transformer": False,
 }
 
-# Pairs of keys that say one thing twice; the reference runs, or loads, only if they agree.
+# Pairs of keys with the same meaning; the reference runs, or loads, only if they agree.
 EQUAL = {
     "s2mel.wavenet.style_condition": "s2mel.DiT.style_condition",
     "s2mel.wavenet.hidden_dim": "s2mel.DiT.hidden_dim",
@@ -79,7 +79,7 @@ EQUAL = {
 
 
 def check_settings(settings: Mapping[str, Any]) -> list[str]:
-    """What the published settings ask for that this program does not do, each by its key."""
+    """Published settings that this program does not support, by key."""
 
     def lookup(key: str) -> Any:
         value: Any = settings
@@ -101,7 +101,7 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
 
 
 def split_columns(*widths: int) -> Rule:
-    """A matrix (out, in) over joined inputs to one (width, out) for each of them, in order."""
+    """Splits a matrix (out, in) over concatenated inputs into one (width, out) for each."""
 
     def split(weight: Any) -> tuple[Any, ...]:
         if weight.shape[1] != sum(widths):
@@ -113,10 +113,11 @@ def split_columns(*widths: int) -> Rule:
 
 
 def halved_rotary(heads: int) -> Rule:
-    """A fused q, k, v (3 * width, width) to (width, 3 * width), for rotary over halves.
+    """A fused q, k, v (3 * width, width) to (width, 3 * width), permuted for rotary over halves.
 
-    The reference turns dimensions 2i and 2i + 1 of each head together. With the even dimensions
-    first, then the odd ones, in both q and k, their products are the same and halves turn.
+    The reference rotates dimensions 2i and 2i + 1 of each head together. With the even dimensions
+    first and then the odd ones, in both q and k, their products are unchanged and the two halves of
+    a head rotate together.
     """
 
     def permute(weight: Any) -> Any:
@@ -127,7 +128,7 @@ def halved_rotary(heads: int) -> Rule:
         return xp.concat([halves, weight[2 * width :]]).T
 
     def interleave(kernel: Any) -> Any:
-        # Any number of inputs: the second factor of a low-rank change is turned by this, too.
+        # Works for any number of inputs: export also permutes the second LoRA factor with it.
         inputs, width = kernel.shape[0], kernel.shape[1] // 3
         halves = kernel.T[: 2 * width].reshape(2 * heads, 2, -1, inputs)
         query_key = halves.transpose(0, 2, 1, 3).reshape(2 * width, inputs)
@@ -195,7 +196,7 @@ def _norm(target: str, source: str) -> list[Row]:
 
 def _blocks(cfg: DiTConfig) -> list[Row | Drop]:
     block, layer = "dit.blocks", "cfm.estimator.transformer.layers.{layer}"
-    first = cfg.layers // 2 + 1  # that receives a skip
+    first = cfg.layers // 2 + 1  # with a skip connection
     numbered = layer.format(layer=f"{{layer+{first}}}")
     return [
         *_norm(f"{block}.norm_attention", f"{layer}.attention_norm"),
@@ -211,7 +212,7 @@ def _blocks(cfg: DiTConfig) -> list[Row | Drop]:
         Row(f"{block}.feed_forward.down.kernel", f"{layer}.feed_forward.w2.weight", linear),
         *_linear("dit.skips", f"{numbered}.skip_in_linear"),
         *(
-            Drop(f"{layer.format(layer=i)}.skip_in_linear.{kind}", f"layer {i} receives no skip")
+            Drop(f"{layer.format(layer=i)}.skip_in_linear.{kind}", f"layer {i} has no skip")
             for i in range(first)
             for kind in ("weight", "bias")
         ),
@@ -263,7 +264,7 @@ def _dit(cfg: DiTConfig) -> list[Row | Drop]:
         *_weight_norm("dit.final", f"{source}.final_layer.linear", linear),
         Row("dit.out.kernel", f"{source}.conv2.weight", pointwise),
         Row("dit.out.bias", f"{source}.conv2.bias"),
-        Drop(f"{source}.input_pos", "positions 0, 1, 2, ...; the model counts for itself"),
+        Drop(f"{source}.input_pos", "positions 0, 1, 2, ...; the model computes them"),
         Drop(f"{embedder}.weight_g", unused),
         Drop(f"{embedder}.weight_v", unused),
         Drop(f"{embedder}.parametrizations.weight.original0", unused),

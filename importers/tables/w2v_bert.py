@@ -1,6 +1,6 @@
 """Wav2Vec2-BERT and the statistics of its output, into the component `semantic_encoder`.
 
-Two published files fill the one component: `model.safetensors` through `TABLE`, and the file of
+Two published files fill this component: `model.safetensors` through `TABLE`, and the file of
 stored statistics through `STATISTICS`.
 """
 
@@ -27,7 +27,7 @@ SIZES: dict[str, Size] = {
     "norm_eps": Setting("layer_norm_eps", float),
 }
 
-# The least value of each number in `config.json` that is read.
+# Least valid value of each number that is read from `config.json`.
 LEAST = {
     "hidden_size": 1,
     "num_hidden_layers": USED_LAYERS,
@@ -39,7 +39,7 @@ LEAST = {
     "layer_norm_eps": 0.0,
 }
 
-# What else in `config.json` changes the result, and the values that this project computes.
+# Other keys of `config.json` that change the result, and the supported values.
 IMPLEMENTED = {
     "feature_projection_input_dim": (2 * BANDS,),  # two frames of filter banks side by side
     "hidden_act": ("swish", "silu"),  # two names of one function
@@ -48,7 +48,7 @@ IMPLEMENTED = {
     "use_intermediate_ffn_before_adapter": (False,),
 }
 
-# What the reference takes an absent key for.
+# The reference's defaults for absent keys.
 DEFAULTS = {
     "feature_projection_input_dim": 160,
     "hidden_size": 1024,
@@ -65,17 +65,17 @@ DEFAULTS = {
     "use_intermediate_ffn_before_adapter": False,
 }
 
-# Of `preprocessor_config.json`, which need not be there: the features that this project computes.
+# Supported values of the optional `preprocessor_config.json`.
 FEATURES = {"feature_size": BANDS, "num_mel_bins": BANDS, "stride": 2, "sampling_rate": 16000}
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`config.json` with what the reference takes its absent keys for."""
+    """`config.json` with the reference's defaults for absent keys."""
     return {**DEFAULTS, **settings}
 
 
 def check_settings(settings: Mapping[str, Any]) -> list[str]:
-    """What `config.json` asks for that is not implemented, by key; empty if nothing."""
+    """Unsupported values in `config.json`, by key."""
     settings = completed(settings)
     problems = []
     for key, least in LEAST.items():
@@ -85,26 +85,26 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
     for key, values in IMPLEMENTED.items():
         if (value := settings[key]) not in values:
             known = " or ".join(map(repr, values))
-            problems.append(f"{key} is {value!r}: only {known} is implemented")
+            problems.append(f"{key} is {value!r}: only {known} is supported")
     return problems
 
 
 def check_features(settings: Mapping[str, Any]) -> list[str]:
-    """What `preprocessor_config.json` asks for that is not implemented, by key."""
+    """Unsupported values in `preprocessor_config.json`, by key."""
     return [
-        f"{key} is {settings[key]!r}: only {only!r} is implemented"
+        f"{key} is {settings[key]!r}: only {only!r} is supported"
         for key, only in FEATURES.items()
         if settings.get(key, only) != only
     ]
 
 
 def check_layers(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
-    """Where the layers of the file are not as many as the settings say, or lack a tensor."""
+    """Problems with the layers in the file: wrong number, or missing tensors."""
     last = "encoder.layers.{layer}.final_layer_norm.weight"
     held = {int(name.split(".")[2]) for name in matching(last, list(tensors))}
     said = completed(settings)["num_hidden_layers"]
     if type(said) is not int:
-        return []  # told by `check_settings`
+        return []  # reported by `check_settings`
     if said != len(held) or max(held, default=-1) != said - 1:
         return [f"num_hidden_layers is {said}, but the file holds {len(held)} encoder layers"]
     unused = [
@@ -152,7 +152,7 @@ _LAYER = [
     Row("norm_out.bias", "final_layer_norm.bias"),
 ]
 
-# A row takes as many layers as the model holds; a drop of the same name takes those that remain.
+# A row takes as many layers as the model has; a drop of the same name takes the rest.
 TABLE: list[Row | Drop] = [
     Row("norm.scale", "feature_projection.layer_norm.weight"),
     Row("norm.bias", "feature_projection.layer_norm.bias"),

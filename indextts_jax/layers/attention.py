@@ -1,4 +1,4 @@
-"""Attention over all valid keys, in the form that each device runs fastest."""
+"""Attention over all valid keys, in the form that is fastest on each device."""
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,9 @@ from jaxtyping import Array, Float, Int
 from indextts_jax.layers.kernels.attention import attend_fused
 from indextts_jax.layers.masks import valid
 
-MASKED = float(np.finfo(np.float32).min)  # finite, so that a row without keys is no NaN
-GROUP = 2  # heads that a CPU computes at a time
-BLOCK_SCORES = 2**22  # of a group of heads at a time, in float32: 16 MB
+MASKED = float(np.finfo(np.float32).min)  # finite: -inf would give NaN for a row without keys
+GROUP = 2  # heads computed together on a CPU
+BLOCK_SCORES = 2**22  # float32 scores computed at a time on a CPU: 16 MB, to stay in the cache
 
 
 def attend(
@@ -22,11 +22,11 @@ def attend(
     *,
     fused: bool = False,
 ) -> Float[Array, "b f h k"]:
-    """What each query gathers from the first keys of its row, in float32; scores are scaled.
+    """Scaled dot-product attention over the first `lengths` keys of each row, in float32.
 
-    A CPU takes few heads at a time: all scores together would go out to memory and back four times,
-    which takes longer than the products. Other devices take them all. `fused` is for NVIDIA GPUs:
-    one kernel, see `attend_fused`.
+    A CPU computes few heads at a time: the scores of all heads do not fit into its cache, and
+    moving them to memory and back four times takes longer than the products. Other devices compute
+    all at once. `fused` uses one kernel on NVIDIA GPUs, see `attend_fused`.
     """
     forms = {"cuda": attend_fused} if fused else {}
     return lax.platform_dependent(q, k, v, lengths, cpu=by_head, default=together, **forms)
@@ -38,7 +38,7 @@ def together(
     v: Float[Array, "b g h k"],
     lengths: Int[Array, " b"],
 ) -> Float[Array, "b f h k"]:
-    """`attend` in two products over all heads."""
+    """`attend` as two products over all heads."""
     scores = jnp.einsum("bfhk,bghk->bhfg", q, k, preferred_element_type=jnp.float32)
     mask = valid(lengths, k.shape[1])[:, None, None]
     scores = jnp.where(mask, scores * q.shape[-1] ** -0.5, MASKED)
@@ -52,7 +52,7 @@ def by_head(
     v: Float[Array, "b g h k"],
     lengths: Int[Array, " b"],
 ) -> Float[Array, "b f h k"]:
-    """`attend` for few heads at a time, and very many queries in blocks."""
+    """`attend` for a few heads at a time, and long queries in blocks, to fit a CPU's cache."""
     batch, queries, heads, width = q.shape
     keys = k.shape[1]
     group = GROUP if batch * heads % GROUP == 0 else 1
@@ -62,7 +62,8 @@ def by_head(
     def grouped(x: Float[Array, "b t h k"]) -> Float[Array, "n c t k"]:
         return x.swapaxes(1, 2).reshape(-1, group, x.shape[1], width)
 
-    # Scaled here, not with the scores: exact where the root of the width is a power of two.
+    # The queries are scaled rather than the scores, which are many more; exact if the root of the
+    # width is a power of two.
     blocks = jnp.pad(
         grouped(q * width**-0.5), ((0, 0), (0, 0), (0, count * size - queries), (0, 0))
     )

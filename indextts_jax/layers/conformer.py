@@ -1,4 +1,4 @@
-"""A conformer over semantic features, with half as many frames coming out."""
+"""A conformer over semantic features that halves the frame rate."""
 
 import math
 
@@ -20,16 +20,16 @@ NORM_EPS = 1e-5  # of every norm of the conformer
 
 
 def frames_heard(cfg: ConformerConfig) -> int:
-    """How many of its input frames, from the first on, the frames that count depend on.
+    """Number of leading input frames that the valid output depends on.
 
-    Of those that do not count, see `Conformer`, only the bias reaches the others, and no farther
-    than the kernel: so it matters that some of them are there, but not what they hold.
+    Masked frames (see `Conformer`) affect others only through a bias, within the reach of the
+    kernel: so the result depends on whether they are present, but not on their values.
     """
     return 2 * ((cfg.features - 1) // 2 + cfg.kernel // 2) + 1
 
 
 class Subsampling(nnx.Module):
-    """Frames of width d, half as many: a strided 3x3 convolution over time and features, projected.
+    """Halves the frame rate: a strided 3x3 convolution over time and features, then a projection.
 
     Frame j comes from input frames 2j to 2j + 2.
 
@@ -52,14 +52,15 @@ class Subsampling(nnx.Module):
             preferred_element_type=jnp.float32,
         )
         y = jax.nn.relu(y + self.bias[...]).astype(kernel.dtype)
-        # The channel runs fastest; the importer has put the projection's rows in this order.
+        # The channel is the fastest axis; the importer has permuted the projection's rows
+        # accordingly.
         return self.project(y.reshape(*y.shape[:2], -1))
 
 
 class PositionAttention(nnx.Module):
-    """Self-attention whose scores also hold the query's product with the key's position.
+    """Self-attention whose scores also include the query's product with the key's position.
 
-    The position is that of the key in the sequence, not relative to the query: nothing is shifted.
+    Quirk of the reference: the position is the key's absolute one; no relative shift is applied.
 
     Source: `RelPositionMultiHeadedAttention` of the PyTorch release.
     """
@@ -87,7 +88,7 @@ class PositionAttention(nnx.Module):
         scores += jnp.einsum("bthk,shk->bhts", place, p, preferred_element_type=jnp.float32)
         keys = mask[:, None, None, :]
         scores = jnp.where(keys, scores / math.sqrt(shape[-1]), jnp.finfo(jnp.float32).min)
-        # Zero once more, for a row without any key: its softmax is uniform, not empty.
+        # Masked again after the softmax: for a row without any valid key it is uniform, not zero.
         weights = jnp.where(keys, jax.nn.softmax(scores, axis=-1), 0).astype(v.dtype)
         y = jnp.einsum("bhts,bshk->bthk", weights, v, preferred_element_type=jnp.float32)
         return self.out(y.reshape(x.shape))
@@ -96,9 +97,9 @@ class PositionAttention(nnx.Module):
 class ConvolutionModule(nnx.Module):
     """Gated depthwise convolution over time.
 
-    `real` frames are those that a row has, `mask` those of them that count. The reference zeroes
-    the frames that do not count before the first projection, whose bias then reaches their
-    neighbours; past the row's end there is nothing, so nothing may reach back from there.
+    `real` frames are not padding; `mask` are the valid ones among them. Quirk of the reference: it
+    zeroes masked frames before the first projection, whose bias then leaks into their neighbours.
+    Padding after a row's end must not leak in this way, so it is zeroed after the projection too.
 
     Source: `ConvolutionModule` of the PyTorch release.
     """
@@ -118,9 +119,9 @@ class ConvolutionModule(nnx.Module):
 
 
 class ConformerBlock(nnx.Module):
-    """Attention, convolution and one whole feed-forward block, normalised before each and after.
+    """Attention, convolution and one full feed-forward layer, each with a pre-norm; a final norm.
 
-    The stream between them is float32 whatever the weights are.
+    The residual stream is float32 whatever the dtype of the weights.
 
     Source: `ConformerEncoderLayer` of the PyTorch release, without the macaron half.
     """
@@ -148,10 +149,10 @@ class ConformerBlock(nnx.Module):
 
 
 class Conformer(nnx.Module):
-    """Frames of width d, half as many as came in, and the mask of those that count.
+    """Output frames of width d at half the frame rate, and their mask.
 
-    A frame that a row has counts only below index (features - 1) // 2: the reference passes the
-    width of its input where the length belongs. At the published sizes that leaves out nothing.
+    Quirk of the reference: frames from index (features - 1) // 2 on are masked, because it passes
+    the feature width where the length belongs. At the published sizes this masks nothing.
 
     Source: `ConformerEncoder` of the PyTorch release.
     """
@@ -170,9 +171,9 @@ class Conformer(nnx.Module):
         size = max((x.shape[1] - 1) // 2, 0)
         if size > table.shape[0]:
             raise ValueError(
-                f"{x.shape[1]} frames become {size}, but the table has {table.shape[0]} positions"
+                f"{x.shape[1]} frames give {size}, but the table has {table.shape[0]} positions"
             )
-        # An output frame needs all of its three input frames, so a row keeps (length - 1) // 2.
+        # An output frame needs all three of its input frames, so a row has (length - 1) // 2.
         real = valid((lengths - 1) // 2, size)
         mask = valid((jnp.minimum(lengths, self.features) - 1) // 2, size)
 

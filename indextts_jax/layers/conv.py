@@ -12,8 +12,8 @@ from indextts_jax.layers.training.convolution import convolve
 from indextts_jax.layers.training.depthwise import depthwise
 from indextts_jax.layers.training.sums import add_bias
 
-WIDE = 512  # channels from which on the products of `_by_tap` are faster
-BROAD = 96  # channels from which on gradients are products, see `convolve`
+WIDE = 512  # from this many channels on, `_by_tap` is faster
+BROAD = 96  # from this many channels on, gradients are products, see `convolve`
 
 
 class Conv1d(nnx.Module):
@@ -69,7 +69,10 @@ class Conv1d(nnx.Module):
         )
 
     def _by_tap(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:
-        """A product for each tap: XLA convolves bfloat16 on a CPU in float32, but has products."""
+        """One matrix product for each tap.
+
+        On CPU, XLA has fast bfloat16 products, but runs bfloat16 convolutions in float32.
+        """
         x = jnp.pad(x, ((0, 0), self.padding, (0, 0)))
         reach = self.dilation * (len(kernel) - 1)
         shifted = (
@@ -84,12 +87,12 @@ class Conv1d(nnx.Module):
 
 
 class DepthwiseConv1d(nnx.Module):
-    """A convolution over time of every channel with a kernel of its own, zeros outside.
+    """A depthwise convolution over time, with zeros outside.
 
-    The result and the parameters are those of `Conv1d` with as many groups as channels. A sum of
-    shifted products is one pass over memory, which XLA fuses with its neighbours; its grouped
-    convolution takes twenty times as long on a CPU. `padding` is the number of zero frames before
-    and after; the default keeps the length.
+    Equal to `Conv1d` with as many groups as channels, with the same parameters. Computed as a sum
+    of shifted products: one pass over memory, which XLA fuses with the surrounding code. XLA's
+    grouped convolution takes twenty times as long on a CPU. `padding` is the number of zero frames
+    before and after; the default keeps the length.
     """
 
     def __init__(

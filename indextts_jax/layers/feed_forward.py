@@ -1,4 +1,4 @@
-"""Position-wise feed-forward parts of transformer blocks: plain, and gated."""
+"""Position-wise feed-forward layers of transformer blocks: plain and gated."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ class FeedForward(nnx.Module):
 
 
 class SwiGLU(nnx.Module):
-    """The product of two maps, one of them through SiLU, mapped back; no biases.
+    """Gated feed-forward: SiLU of one linear map times another, projected back; no biases.
 
     Source: `FeedForward` of the PyTorch release's `gpt_fast`, `Qwen3MLP` of transformers.
     """

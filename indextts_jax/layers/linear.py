@@ -11,8 +11,8 @@ from indextts_jax.layers.parameters import uniform
 class Linear(nnx.Module):
     """An affine map of the last axis.
 
-    The product runs in the dtype of the kernel, with float32 accumulation, and so does the result.
-    The kernel may be `Streamed`, `Quantized` or `Adapted`.
+    The product is computed in the kernel's dtype with float32 accumulation; the result has that
+    dtype. The kernel may be `Streamed`, `Quantized` or `Adapted`.
     """
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, rngs: nnx.Rngs):

@@ -1,4 +1,4 @@
-"""Products with kernels in the forms that a device reads fastest."""
+"""Matrix products with kernels stored in the layout that is fastest on each device."""
 
 import dataclasses
 from typing import Any
@@ -11,39 +11,39 @@ from jaxtyping import Array, Float, Float32
 
 from indextts_jax.layers.training.adapted import Adapted
 
-LEVELS, SHIFT = 127, 128  # of 8-bit integers; between the two halves of 15-bit ones
-LEAST, FEW = 3, 24  # rows: up to so many a sum streams faster than a product of matrices
+LEVELS, SHIFT = 127, 128  # largest 8-bit level; factor between high and low byte of 15-bit inputs
+LEAST, FEW = 3, 24  # rows: up to FEW, a sum is faster than a matrix product
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Streamed:
-    """A kernel with a row for each output, which a CPU reads in one run.
+    """A transposed kernel: one row for each output, which a CPU reads contiguously.
 
     See benchmarks/LOG.md for what was measured.
     """
 
-    rows: Any  # (o i), an array or what stands for one
+    rows: Any  # (o i), an array or an abstract one
 
     @property
     def dtype(self) -> jnp.dtype:
-        """That of the weights."""
+        """Dtype of the weights."""
         return self.rows.dtype
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Quantized:
-    """A kernel of 8-bit integers with a row, and a scale, for each output."""
+    """An int8 kernel with one row and one scale for each output."""
 
     rows: Any  # (o i), int8
     scales: Any  # (o), float32
     dtype: jnp.dtype = dataclasses.field(metadata={"static": True})
-    """What products with it are rounded to."""
+    """Dtype of the results of products."""
 
 
 def quantize_kernel(kernel: Float[Array, "i o"]) -> Quantized:
-    """The kernel in 8 bits: each output's largest weight becomes 127 or -127."""
+    """Quantizes a kernel to int8: each output's largest weight becomes 127 or -127."""
     rows = kernel.T.astype(jnp.float32)
     largest = jnp.max(jnp.abs(rows), axis=1)
     scales = jnp.where(largest > 0, largest, 1) / LEVELS
@@ -51,9 +51,9 @@ def quantize_kernel(kernel: Float[Array, "i o"]) -> Quantized:
 
 
 def stream_kernel(kernel: Float[Array, "i o"]) -> "Streamed | Array":
-    """The kernel in the form that a CPU multiplies with few rows fastest.
+    """The kernel in the layout that is fastest on a CPU for few rows.
 
-    That is transposed, but float16 as it is.
+    Transposed, except float16, which XLA converts number by number in either layout.
     """
     return kernel if kernel.dtype == jnp.float16 else Streamed(kernel.T)
 
@@ -63,8 +63,8 @@ def product(
 ) -> Float32[Array, "*b o"]:
     """`x` times a kernel (i o) with float32 accumulation.
 
-    With a streamed float32 kernel a row's result depends, to rounding, on nothing but whether there
-    are more than `FEW` rows; with AVX-512 bit for bit.
+    With a streamed float32 kernel, a row's result depends on the other rows only through whether
+    there are more than `FEW` of them: exactly with AVX-512, else up to rounding.
     """
     if isinstance(kernel, Adapted):
         return product(x, kernel.base) + kernel.change(x)
@@ -76,9 +76,10 @@ def product(
     rows = x.reshape(-1, x.shape[-1])
     count = len(rows)
     if count <= FEW and kernel.dtype == jnp.float32:
-        if count == 1:  # takes another way through XLA, slow and with other rounding
+        if count == 1:  # XLA compiles a single row to a slow form with other rounding
             rows = jnp.concatenate([rows, rows])
-        # Turned around: with a neighbour fused in or more axes the sum is slower.
+        # Rolled by one row and back: otherwise XLA fuses the producer of `rows` into the sum, which
+        # makes it slower.
         y = jnp.sum(kernel.rows[None] * jnp.roll(rows, 1, axis=0)[:, None], axis=-1)
         y = jnp.roll(y, -1, axis=0)
     else:
@@ -93,10 +94,11 @@ def _by_rows(x: Array, rows: Array, dtype: Any) -> Array:
 
 
 def _quantized_product(x: Float[Array, "*b i"], kernel: Quantized) -> Float32[Array, "*b o"]:
-    """In halves the weights are widened; in float32 the sums are of integers, and exact.
+    """Half precision: int8 weights are converted. Float32: exact sums of integers.
 
-    There `x` is rounded to 15 bits, of which two rows take eight and seven: integers stream several
-    times as fast as float32 on a CPU, and this error is small beside that of the weights.
+    For float32, `x` is rounded to 15 bits and split into two int8 rows (high and low part): on a
+    CPU int8 streams several times as fast as float32, and this error is small compared to that of
+    the weights.
     """
     rows = x.reshape(-1, x.shape[-1])
     if kernel.dtype != jnp.float32:

@@ -1,4 +1,4 @@
-"""Normalisations: statistics in float32, in two passes, whatever the input's dtype."""
+"""Normalisations, with two-pass float32 statistics whatever the input's dtype."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -25,7 +25,7 @@ class LayerNorm(nnx.Module):
 
 
 class RMSNorm(nnx.Module):
-    """The last axis over its root mean square, with a scale."""
+    """RMS normalisation of the last axis, with a scale."""
 
     def __init__(self, width: int, *, eps: float, rngs: nnx.Rngs):
         self.eps = eps

@@ -1,4 +1,4 @@
-"""Kinds of parameters, and how they are drawn."""
+"""Kinds of parameters, and their initialisation."""
 
 import contextlib
 import contextvars
@@ -12,12 +12,12 @@ _drawn = contextvars.ContextVar("drawn", default=True)
 
 
 class Table(nnx.Variable):
-    """A stored table or statistic that is no weight: kept in float32 whatever the other dtypes."""
+    """A stored table or statistic, not a weight: always float32, whatever the dtype of weights."""
 
 
 @contextlib.contextmanager
 def shapes_only() -> Iterator[None]:
-    """For networks whose values nobody will see: zeros are traced five times as fast as draws."""
+    """Zeros instead of random draws, where only shapes matter: traced five times as fast."""
     token = _drawn.set(False)
     try:
         yield
@@ -26,7 +26,7 @@ def shapes_only() -> Iterator[None]:
 
 
 def uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int) -> nnx.Param:
-    """A parameter drawn uniformly within 1 / sqrt(fan_in)."""
+    """A parameter initialised uniformly within +-1 / sqrt(fan_in)."""
     if not _drawn.get():
         return nnx.Param(jnp.zeros(shape))
     bound = fan_in**-0.5

@@ -54,7 +54,7 @@ class CrossAttention(nnx.Module):
         q, k, v = (y.reshape(*y.shape[:2], self.heads, -1) for y in (q, k, v))  # b . h k
         scores = jnp.einsum("blhk,bthk->bhlt", q, k, preferred_element_type=jnp.float32)
         scores = scores * q.shape[-1] ** -0.5
-        # A latent is always there to attend to, so the softmax is never empty.
+        # The latents are among the keys, so the softmax is never empty.
         scores = jnp.where(mask[:, None, None, :], scores, jnp.finfo(jnp.float32).min)
         weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
         y = jnp.einsum("bhlt,bthk->blhk", weights, v, preferred_element_type=jnp.float32)
@@ -97,7 +97,7 @@ class PerceiverBlock(nnx.Module):
 
 
 class Perceiver(nnx.Module):
-    """A fixed number of latents that stand for the frames of the context inside the mask.
+    """Summarises the context's frames inside the mask as a fixed number of latents.
 
     Source: `PerceiverResampler` of the PyTorch release.
     """

@@ -9,7 +9,7 @@ BASE = 10_000.0
 
 
 def rotary_tables(positions: int, width: int, base: float = BASE) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and sines (positions, width / 2) of positions from 0, in float32 throughout."""
+    """Cosines and sines (positions, width / 2) of positions from 0, computed in float32."""
     exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     frequencies = np.float32(1) / np.float32(base) ** exponents
     angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies
@@ -19,7 +19,7 @@ def rotary_tables(positions: int, width: int, base: float = BASE) -> tuple[np.nd
 def rotate(
     x: Float[Array, "*b t h k"], tables: tuple[np.ndarray | jax.Array, np.ndarray | jax.Array]
 ) -> Float[Array, "*b t h k"]:
-    """The heads rotated by their positions, computed in float32, in the dtype of `x`."""
+    """Rotates heads by their positions; computed in float32, returned in the dtype of `x`."""
     cos, sin = (table[:, None] for table in tables)
     left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     rotated = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)

@@ -1,4 +1,4 @@
-"""SnakeBeta between two low-pass filters, so that the harmonics it makes do not alias."""
+"""SnakeBeta between an upsampling and a downsampling filter, so that its harmonics do not alias."""
 
 import functools
 
@@ -14,11 +14,12 @@ from indextts_jax.layers.training import snake_gradient
 from indextts_jax.layers.training.snake_gradient import filtered
 
 TAPS = 12  # of both low-pass filters
-EDGE = 3  # samples to either side that a phase of them reaches
-CUTOFF = 0.25  # of the doubled sample rate: the Nyquist frequency of the signal itself
-HALF_WIDTH = 0.3  # of the transition band, likewise
-DIVISOR_EPS = 1e-9  # added to the magnitude's divisor
-# pi / 2 in three parts, the first two so short that their products with small integers are exact
+EDGE = 3  # samples to either side that one phase of a filter reaches
+CUTOFF = 0.25  # fraction of the doubled sample rate: the Nyquist frequency of the signal
+HALF_WIDTH = 0.3  # half width of the transition band, the same fraction
+DIVISOR_EPS = 1e-9  # added to beta, the divisor
+# pi / 2 as a sum of three parts (Cody-Waite): the first two have few bits, so that their products
+# with small integers are exact.
 HALF_PI = (1.5703125, 4.837512969970703e-4, 7.549789948768648e-8)
 SINE = (-0.16666655242443085, 0.008332155644893646, -0.0001951463200384751)  # of r**3, r**5, r**7
 
@@ -38,10 +39,10 @@ def low_pass() -> Float32[np.ndarray, " 12"]:
 class AntiAliasedSnake(nnx.Module):
     """Upsampling by two, SnakeBeta, downsampling by two: `x + sin(a x)^2 / b` for each channel.
 
-    Each filter is split into its two phases, so nothing runs at the doubled rate and nothing
-    multiplies by the zeros of upsampling: `even` and `odd` are the doubled signal's samples.
-    All is computed in float32, whatever the dtype of `x`. Outside of a row's length the edge
-    samples are repeated, those of the activated signal before the second filter.
+    Polyphase: each filter is split into its two phases, so that nothing runs at the doubled rate or
+        multiplies by the zeros of upsampling; `even` and `odd` are the upsampled signal's samples.
+        Everything is float32, whatever the dtype of `x`. As in the reference, a row is extended by
+        repeating its edge samples, before the first filter and again (activated) before the second.
 
     Source: `Activation1d` and `SnakeBeta` of the PyTorch release.
     """
@@ -49,27 +50,28 @@ class AntiAliasedSnake(nnx.Module):
     def __init__(self, channels: int, *, log_scale: bool, rngs: nnx.Rngs):
         self.log_scale = log_scale
         start = jnp.zeros(channels) if log_scale else jnp.ones(channels)
-        # Tables, not weights: rounded, they would shift the phase of every sine.
+        # Tables, not weights: rounded to half precision they would shift the phase of every sine.
         self.alpha = Table(start)
         self.beta = Table(start)
 
     def __call__(
         self, x: Float[Array, "b n c"], lengths: Int[Array, " b"] | None
     ) -> Float32[Array, "b n c"]:
-        """Samples past a row's length mean nothing; without lengths all count, as in training."""
+        """Samples past a row's length are undefined; without lengths (training) all are valid."""
         if lengths is None:
             return _whole(x.astype(jnp.float32), *self._scales())
         size = x.shape[1]
-        end = jnp.maximum(lengths, 1)  # the first sample that is not the row's
+        end = jnp.maximum(lengths, 1)  # index of the first padding sample
         taps = low_pass()
 
         x = x.astype(jnp.float32)
         wide = jnp.pad(x, ((0, 0), (2 * EDGE, 2 * EDGE), (0, 0)))
         wide = _ending(wide, x[:, :1], _at(x, end - 1), 2 * EDGE, end + 2 * EDGE)
-        even = self._snake(2 * filtered(wide[:, 1:], taps[0::2]))  # from sample 1 - EDGE on
-        odd = self._snake(2 * filtered(wide[:, 1:], taps[1::2]))  # from sample -EDGE on
+        even = self._snake(2 * filtered(wide[:, 1:], taps[0::2]))  # starts at sample 1 - EDGE
+        odd = self._snake(2 * filtered(wide[:, 1:], taps[1::2]))  # starts at sample -EDGE
 
-        # Of the doubled signal: each phase needs both ends.
+        # Edge samples of the upsampled signal, which has its first in `even` and its last in `odd`:
+        # both phases are extended with both.
         first, last = even[:, EDGE - 1 : EDGE], _at(odd, end - 1 + EDGE)
         even = _ending(even, first, last, EDGE - 1, end + EDGE - 1)
         odd = _ending(odd, first, last, EDGE, end + EDGE)
@@ -88,11 +90,11 @@ class AntiAliasedSnake(nnx.Module):
 
 
 def squared_sine(x: Float32[Array, "*b"]) -> Float32[Array, "*b"]:
-    """The square of the sine, to 1.3e-7 for arguments up to 1e4 (to 1e-6 up to 1e5).
+    """The square of the sine, with an error of 1.3e-7 for arguments up to 1e4 (1e-6 up to 1e5).
 
-    As exact there as `jnp.sin` squared, which takes a CPU several times as long: that one is good
-    for any argument at all, and this one is two dozen operations, fused into what surrounds them.
-    The polynomial is the best of three terms between -pi / 4 and pi / 4.
+    As exact in that range as `jnp.sin` squared, which is several times slower on a CPU, because it
+    handles any argument. These are two dozen operations, which XLA fuses with the surrounding code.
+    The polynomial is the best one of three terms on [-pi / 4, pi / 4].
     """
     sine, even = _reduced_sine(x)
     square = sine * sine
@@ -100,16 +102,16 @@ def squared_sine(x: Float32[Array, "*b"]) -> Float32[Array, "*b"]:
 
 
 def doubled_sine(x: Float32[Array, "*b"]) -> Float32[Array, "*b"]:
-    """The sine of the doubled angle, which is the derivative of `squared_sine`, as exact."""
+    """The sine of the doubled angle, the derivative of `squared_sine`; equally accurate."""
     sine, even = _reduced_sine(x)
-    double = 2 * sine * jnp.sqrt(1 - sine * sine)  # the cosine is positive that near to zero
+    double = 2 * sine * jnp.sqrt(1 - sine * sine)  # cos > 0 within pi / 4
     return jnp.where(even, double, -double)
 
 
 def _reduced_sine(
     x: Float32[Array, "*b"],
 ) -> tuple[Float32[Array, "*b"], Bool[Array, "*b"]]:
-    """The sine of what is left of an angle after quarter turns, and whether these are even."""
+    """Sine of the angle minus its nearest multiple of pi / 2, and whether that multiple is even."""
     quarters = jnp.round(x * np.float32(2 / np.pi))
     for part in HALF_PI:
         x = x - quarters * np.float32(part)
@@ -129,10 +131,10 @@ def _ending(
     start: int,
     end: Int[Array, " b"],
 ) -> Float[Array, "b n c"]:
-    """`x` with `first` in all samples before `start`, and `last` in the next few from `end` on.
+    """`x` with `first` in all samples before `start`, and `last` in `EDGE` samples from `end` on.
 
-    Few samples are written, in place. A concatenation or a choice by position would be fused into
-    the sums around it, and make them five times as slow on a CPU.
+    Writes a few samples in place. XLA would fuse a concatenation or a `where` into the surrounding
+    sums, and make them five times as slow on a CPU.
     """
     channels = x.shape[2]
     x = lax.dynamic_update_slice(x, jnp.broadcast_to(first, (len(x), start, channels)), (0, 0, 0))

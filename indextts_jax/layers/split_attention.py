@@ -1,4 +1,4 @@
-"""Attention over keys in several arrays, some of which may be left out."""
+"""Attention over keys in several arrays, some of which may be skipped."""
 
 import functools
 from collections.abc import Sequence
@@ -9,24 +9,24 @@ from jaxtyping import Array, Bool, Float, Float32
 
 
 class KeyBlock(NamedTuple):
-    """Some of the keys that a query may attend to."""
+    """Keys and values in one array, and which of them each query may attend to."""
 
     keys: Float[Array, "b h k j"]
     values: Float[Array, "b h j k"]
-    mask: Bool[Array, "*b i j"]  # broadcast over heads, and over rows where it has no `b`
+    mask: Bool[Array, "*b i j"]  # broadcast over heads, and over rows if it has no `b`
 
 
 class Attended(NamedTuple):
-    """What attention has gathered from some keys, so that more can be added."""
+    """State of an online softmax, to which more keys can be added."""
 
-    largest: Float32[Array, "b h i"]  # score
-    total: Float32[Array, "b h i"]  # of the exponentials of scores less the largest
-    mixed: Float32[Array, "b h i k"]  # the values, weighted by these
+    largest: Float32[Array, "b h i"]  # largest score
+    total: Float32[Array, "b h i"]  # sum of exp(score - largest)
+    mixed: Float32[Array, "b h i k"]  # the values, weighted by these exponentials
 
     def with_more(self, query: Float[Array, "b h i k"], block: KeyBlock) -> "Attended":
-        """The same over the keys of a block, too.
+        """The state after the keys of another block.
 
-        A row that may attend to none of them keeps every bit of what it has.
+        A row that may attend to none of them is unchanged, bit for bit.
         """
         scores = _scores(query, block)
         largest = jnp.maximum(self.largest, jnp.max(scores, axis=-1))
@@ -44,7 +44,7 @@ class Attended(NamedTuple):
 
 
 def gather(query: Float[Array, "b h i k"], blocks: Sequence[KeyBlock]) -> Attended:
-    """What attention gathers from the keys of all blocks; each query needs one that it may see."""
+    """The state after all blocks; each query needs at least one unmasked key."""
     scores = [_scores(query, block) for block in blocks]
     largest = functools.reduce(jnp.maximum, [jnp.max(each, axis=-1) for each in scores])
     weights = [jnp.exp(each - largest[..., None]) for each in scores]

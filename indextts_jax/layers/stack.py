@@ -1,8 +1,7 @@
-"""Repeated layers, stacked on a leading axis (as stored) or as one array for each layer.
+"""Repeated layers, either stacked on a leading axis (as stored) or as one array per layer.
 
-XLA copies a slice of a stacked array whenever it is used, on a CPU at least: in a loop that is the
-traffic of all weights twice over. So the layers of networks that run in loops are unstacked as they
-are loaded.
+On CPU, XLA copies a layer's slice of a stacked array on each use: in a loop this doubles the memory
+traffic of all weights. So networks that run in loops are unstacked when they are loaded.
 """
 
 import operator
@@ -14,28 +13,29 @@ from flax import nnx
 from jax import lax
 
 M = TypeVar("M", bound=nnx.Module)
-C = TypeVar("C")  # what a scan carries
+C = TypeVar("C")  # carry of a scan
 
 
 def layer_at(layers: M, number: int) -> M:
-    """One of the layers, stacked or unstacked."""
+    """Layer `number` of stacked or unstacked layers."""
     return jax.tree.map(operator.itemgetter(number), layers, is_leaf=_is_tuple)
 
 
 def part_of(layers: M, start: int, stop: int) -> M:
-    """Some of the layers of a stack."""
+    """A contiguous range of stacked layers."""
     return jax.tree.map(lambda array: array[start:stop], layers)
 
 
 def scan(
     step: Callable[[C, Any], tuple[C, Any]], carry: C, inputs: Any, *, remat: bool
 ) -> tuple[C, Any]:
-    """`lax.scan` over stacked layers, the form that trains.
+    """`lax.scan` over stacked layers, used in training.
 
-    It compiles one layer instead of all of them, and with `remat` keeps a layer's input alone for
-    the backward pass, in which the rest of the layer is computed again.
+    It compiles one layer instead of all of them. With `remat` only each layer's input is kept for
+    the backward pass, which recomputes the rest.
     """
-    # Within a scan nothing can be merged with the first computation, so no barrier is needed.
+    # Inside a scan XLA cannot merge the recomputation with the forward pass, so the barriers of
+    # `prevent_cse` are not needed.
     body = jax.checkpoint(step, prevent_cse=False) if remat else step
     return lax.scan(body, carry, inputs)
 
@@ -43,9 +43,9 @@ def scan(
 def unstack(
     params: dict[Any, Any], place: Callable[[str, jax.Array], Any] = lambda _, layer: layer
 ) -> None:
-    """Replaces every stacked array by a tuple with one array for each layer, one after the other.
+    """Replaces, in place, every stacked array by a tuple with one array per layer.
 
-    `place(name, array)` gives a layer's array of that name another form.
+    `place(name, array)` converts a layer's array, for example to a device layout.
     """
     for name, held in params.items():
         if isinstance(held, dict):

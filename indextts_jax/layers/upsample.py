@@ -11,10 +11,10 @@ from indextts_jax.layers.training.sums import add_bias
 
 
 class ConvTranspose1d(nnx.Module):
-    """A transposed convolution that makes exactly `rate` samples of one.
+    """A transposed convolution that upsamples by exactly `rate`.
 
-    As in PyTorch with a padding of (kernel - rate) / 2: sample t adds its multiple of the kernel's
-    taps, in their order, from output rate * t - padding on.
+    As in PyTorch with a padding of (kernel - rate) / 2: input sample t adds its multiple of the
+    kernel's taps, unreversed, from output rate * t - padding on.
 
     Source: `torch.nn.ConvTranspose1d`, as `BigVGAN.ups` of the PyTorch release uses it.
     """
@@ -33,9 +33,9 @@ class ConvTranspose1d(nnx.Module):
         return add_bias(y, self.bias[...]).astype(dtype)
 
     def _sub_pixel(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
-        """An ordinary convolution to `rate` samples at once, which are then laid side by side."""
+        """Sub-pixel form: a plain convolution to `rate` times the channels, then a reshape."""
         taps, inputs, outputs = self.kernel.shape
-        reach = taps // self.rate  # input samples behind one output sample
+        reach = taps // self.rate  # input samples that one output sample depends on
         kernel = self.kernel[...].reshape(reach, self.rate, inputs, outputs)[::-1]
         kernel = kernel.swapaxes(1, 2).reshape(reach, inputs, self.rate * outputs)
         y = _reaching(x, kernel)
@@ -44,7 +44,7 @@ class ConvTranspose1d(nnx.Module):
         return lax.slice_in_dim(y, start, start + self.rate * x.shape[1], axis=1)
 
     def _dilated(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
-        """A convolution of the input with zeros between its samples; for any kernel."""
+        """A convolution of the zero-stuffed input; works for any kernel."""
         taps = self.kernel.shape[0]
         padding = taps - 1 - (taps - self.rate) // 2
         return _convolve(x, self.kernel[...][::-1], padding=padding, spread=self.rate)
@@ -52,10 +52,10 @@ class ConvTranspose1d(nnx.Module):
 
 @jax.custom_vjp
 def _reaching(x: Float[Array, "b t i"], kernel: Float[Array, "k i o"]) -> Float[Array, "b n o"]:
-    """A convolution that also makes whatever the taps reach past the ends.
+    """A convolution with full padding.
 
-    Its gradient is made of products: the transposed convolutions that XLA would derive have few
-    taps and very many channels, and take a CPU ten times as long.
+    Its gradient is computed as matrix products: the transposed convolutions that JAX would derive
+    have few taps and very many channels, and take ten times as long on a CPU.
     """
     return _convolve(x, kernel, padding=len(kernel) - 1)
 

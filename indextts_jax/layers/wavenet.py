@@ -1,4 +1,4 @@
-"""A non-causal WaveNet, each convolution reflected at both true ends of its row."""
+"""A non-causal WaveNet with reflection padding at both true ends of each row."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.stack import layer_at, scan
 
-Drop = Callable[[Array, int | Array], Array]  # values, some dropped by the number of a layer
+Drop = Callable[[Array, int | Array], Array]  # dropout of values, given a layer's number
 
 
 def keep(x: Array, number: int | Array) -> Array:
@@ -25,10 +25,10 @@ def keep(x: Array, number: int | Array) -> Array:
 def reflect(
     x: Float[Array, "b f c"], lengths: Int[Array, " b"], margin: int
 ) -> Float[Array, "b g c"]:
-    """Each row with its first and last frames mirrored outwards, `margin` of them on each side.
+    """Reflection padding of each row by `margin` frames on each side.
 
-    The frames that follow row's end are its mirror image, wherever the padding ends; those past
-    `length + margin` mean nothing. A row of no more than `margin` frames is first extended with
+    The mirror image starts at the row's true end, not at that of the padded batch; frames past
+    `length + margin` are undefined. A row of no more than `margin` frames is first extended with
     zeros to `margin + 1`.
     """
     x = zero_padding(x, valid(lengths, x.shape[1]))
@@ -46,7 +46,7 @@ def reflect(
 
 
 class Layer(nnx.Module):
-    """One gated convolution; its result holds what goes on and what goes out."""
+    """One gated convolution; its result is the residual and the skip, concatenated."""
 
     def __init__(self, width: int, outputs: int, kernel: int, dilation: int, *, rngs: nnx.Rngs):
         self.margin = (kernel - 1) * dilation // 2
@@ -71,8 +71,8 @@ class Layer(nnx.Module):
 class WaveNet(nnx.Module):
     """Gated convolutions with a residual path and a sum of skips, modulated by time.
 
-    Layer j has dilation `dilation ** j`. The last one has no residual half and stands apart; the
-    others are equal, and stored as one stack, unless the dilation is more than 1.
+    Layer j has dilation `dilation ** j`. The last one has no residual half and is separate; the
+    others have equal shapes and are stacked, unless the dilation is more than 1.
 
     Source: `WN` of the PyTorch release.
     """
@@ -95,13 +95,13 @@ class WaveNet(nnx.Module):
 
     @property
     def margin(self) -> int:
-        """How many frames to either side one frame of the result depends on."""
+        """Frames to either side that one output frame depends on."""
         if isinstance(self.layers, nnx.List):
             return self.last.margin + sum(layer.margin for layer in self.layers)
         return self.count * self.last.margin
 
     def modulation(self, t: Float[Array, "r d"]) -> Float[Array, "r j e"]:
-        """What each layer adds before its gates: all that depends on the time embedding."""
+        """The terms that layers add before their gates, which depend only on the time embedding."""
         rows, width = t.shape
         return self.condition(t).reshape(rows, -1, 2 * width).astype(jnp.float32)
 
@@ -111,7 +111,7 @@ class WaveNet(nnx.Module):
         modulation: Float[Array, "r j e"],
         lengths: Int[Array, " b"],
     ) -> Float[Array, "b f d"]:
-        """The sum of the skips; `r` is `b`, or 1 for a time that all rows share."""
+        """The sum of the skips; `r` is `b`, or 1 for a time common to all rows."""
 
         y = y.astype(jnp.float32)
         out = jnp.zeros_like(y)
@@ -130,7 +130,7 @@ class WaveNet(nnx.Module):
         drop: Drop = keep,
         remat: bool = False,
     ) -> Float[Array, "b f d"]:
-        """The same for training: equal layers are scanned, and gated values may be dropped."""
+        """The same for training: stacked layers are scanned, with dropout of gated values."""
 
         def step(
             carry: tuple[Array, Array], inputs: tuple[Layer, Array, Array | int]

@@ -1,1 +1,1 @@
-"""The networks, one file a component: arrays in, arrays out, no loops over time, no files."""
+"""The networks, one file per component: without loops over time and without file access."""

@@ -28,16 +28,17 @@ COMPONENTS = {
     "dit": "DiT",
     "vocoder": "Vocoder",
 }
-# What a model may come without: its section of the configuration is then empty.
+# Optional components: without one, its section of the configuration is empty.
 OPTIONAL = {"text_emotion": "TextEmotion"}
-# What only training needs; `import --training` keeps it. Their sizes are another's.
+# Components used only in training; `import --training` keeps them. Their sizes come from another
+# section.
 TRAINING = {"training_heads": "TrainingHeads"}
-# What only training needs and no published file has: a run makes it.
+# Components used only in training that no published file has: a run creates them.
 TRAINED = {"ctc_head": "CTCHead"}
 EVERY = COMPONENTS | OPTIONAL | TRAINING | TRAINED
 _SECTION_OF = {"training_heads": "gpt", "ctc_head": "semantic_codec"}
 _MODULE_OF = {"ctc_head": "training_heads"}
-FUSED = ("gpt", "dit")  # those with kernels for their attention
+FUSED = ("gpt", "dit")  # with an attention kernel for NVIDIA GPUs
 
 
 class Declared(NamedTuple):
@@ -45,14 +46,14 @@ class Declared(NamedTuple):
 
     path: tuple[Any, ...]
     shape: tuple[int, ...]
-    table: bool  # stored numbers, not weights
+    table: bool  # a stored table, not a weight
 
 
 @dataclasses.dataclass(frozen=True)
 class Structure:
-    """A component without its values: the graph, and the shapes and dtypes of its parameters.
+    """A component without values: the module graph, and the shapes and dtypes of its parameters.
 
-    `expected` is a plain nested dict; `bind` gives the module for a dict of the same form.
+    `expected` is a plain nested dict; `bind` makes the module from a dict of the same structure.
     """
 
     name: str
@@ -62,11 +63,11 @@ class Structure:
 
     @property
     def graph(self) -> Any:
-        """The graph: this takes seconds, the first time."""
+        """The module graph; the first access takes seconds."""
         return _traced(self.name, self.section, self.fused_attention)[0]
 
     def bind(self, params: dict[Any, Any]) -> Any:
-        """The module with these parameters (which are trusted: see `checkpoint`)."""
+        """The module with these parameters, which are not checked here (see `checkpoint`)."""
         return nnx.merge(self.graph, params)
 
 
@@ -78,7 +79,7 @@ def module_class(name: str) -> type[nnx.Module]:
 
 @functools.cache
 def _traced(name: str, section: Any, fused_attention: bool) -> tuple[Any, Any]:
-    """Graph and shapes of a component by what they depend on: this takes seconds."""
+    """Graph and shapes of a component, cached by what they depend on, as tracing takes seconds."""
     cls: Any = module_class(name)
     kernels = {"fused_attention": True} if fused_attention else {}
     with shapes_only():
@@ -87,7 +88,7 @@ def _traced(name: str, section: Any, fused_attention: bool) -> tuple[Any, Any]:
 
 @functools.cache
 def _declared(name: str, section: Any) -> tuple[Declared, ...]:
-    """The parameters of a component; kept between runs where there is a cache."""
+    """The declared parameters of a component, from the disk cache if there is one."""
 
     def declare() -> list[Any]:
         flat = nnx.to_flat_state(_traced(name, section, False)[1])
@@ -101,7 +102,7 @@ def _declared(name: str, section: Any) -> tuple[Declared, ...]:
 
 
 def section_of(name: str, config: ModelConfig) -> Any:
-    """The section of the configuration with a component's sizes; none if the model is without."""
+    """The section of the configuration with a component's sizes, or None if the model lacks it."""
     return getattr(config, _SECTION_OF.get(name, name))
 
 
@@ -110,7 +111,7 @@ def structure(
 ) -> Structure:
     """The structure of a component, its weights in `dtype`; stored tables stay float32.
 
-    With `fused_attention` the attention of those in `FUSED` runs in kernels for NVIDIA GPUs.
+    With `fused_attention`, components in `FUSED` use attention kernels for NVIDIA GPUs.
     """
     section = section_of(name, config)
     if section is None:
@@ -124,12 +125,12 @@ def structure(
     return Structure(name, section, expected, fused_attention and name in FUSED)
 
 
-ANALYSIS = (  # the components that a voice's numbers come from
+ANALYSIS = (  # components that determine a voice's features
     "semantic_encoder",
     "semantic_codec",
     "style_encoder",
     "conditioning",
 )
-ANALYSING = (*ANALYSIS, "length_regulator")  # those that analyse a prompt
+ANALYSING = (*ANALYSIS, "length_regulator")  # components that analyse a prompt
 SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
-ENCODERS = tuple(name for name in ANALYSIS if name not in SPEAKING)  # for prompts alone
+ENCODERS = tuple(name for name in ANALYSIS if name not in SPEAKING)  # used for prompts only

@@ -10,7 +10,7 @@ from indextts_jax.layers.perceiver import Perceiver
 
 
 class Conditioning(nnx.Module):
-    """What a prompt tells the GPT: the voice as latents, the emotion as one vector.
+    """A prompt's conditioning of the GPT: the voice as latents, the emotion as one vector.
 
     `semantic` are normalised semantic features, `lengths` the frames of each row (at least 3).
     """
@@ -26,7 +26,7 @@ class Conditioning(nnx.Module):
     def encode_speaker(
         self, semantic: Float[Array, "b t c"], lengths: Int[Array, " b"]
     ) -> tuple[Float[Array, "b u d"], Bool[Array, "b u"]]:
-        """The speaker conformer's frames, and the mask of those that count."""
+        """The speaker conformer's frames and their mask."""
         return self.speaker_encoder(semantic, lengths)
 
     def speaker_latents(
@@ -41,13 +41,13 @@ class Conditioning(nnx.Module):
     def encode_emotion(
         self, semantic: Float[Array, "b t c"], lengths: Int[Array, " b"]
     ) -> tuple[Float[Array, "b u d"], Bool[Array, "b u"]]:
-        """The emotion conformer's frames, and the mask of those that count."""
+        """The emotion conformer's frames and their mask."""
         return self.emotion_encoder(semantic, lengths)
 
     def emotion_summary(
         self, semantic: Float[Array, "b t c"], lengths: Int[Array, " b"]
     ) -> Float[Array, "b d"]:
-        """The emotion perceiver's one latent.
+        """The emotion perceiver's single latent.
 
         Source: `UnifiedVoice.get_emo_conditioning` of the PyTorch release.
         """

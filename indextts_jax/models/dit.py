@@ -1,4 +1,4 @@
-"""Velocity field of the flow: a transformer with long skips, then a WaveNet."""
+"""Velocity field of the flow: a transformer with long skip connections, then a WaveNet."""
 
 import functools
 from collections.abc import Callable
@@ -30,9 +30,9 @@ Attend = Callable[[Array, Array, Array, Array], Array]  # queries, keys, values,
 
 
 class Modulation(NamedTuple):
-    """Everything that depends on the time of a step: a row for each time, no frames.
+    """Everything that depends only on the time of a step: one row for each time.
 
-    Stacked over the steps of a solver it is the input of the scan.
+    Stacked over a solver's steps, it is the input of the scan.
     """
 
     blocks: Float[Array, "r layers 4 d"]  # attention scale, bias; feed-forward scale, bias
@@ -42,19 +42,19 @@ class Modulation(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The frames of each row that are wanted: `size` of them, from its start on."""
+    """A range of frames of each row: `size` frames from the row's own start."""
 
     starts: Int[Array, " b"]
     size: int
 
     def of(self, x: Float[Array, "b f c"]) -> Float[Array, "b w c"]:
-        """Those frames of `x`; a window lies within the frames."""
+        """The window of `x`; it must be within the frames."""
         return jax.vmap(lambda row, start: lax.dynamic_slice_in_dim(row, start, self.size))(
             x, self.starts
         )
 
     def into(self, x: Float[Array, "b w c"], frames: int) -> Float[Array, "b f c"]:
-        """What `of` takes out, in its place among zeros."""
+        """The inverse of `of`: the window's frames at their positions, zeros elsewhere."""
         zeros = jnp.zeros((x.shape[0], frames, x.shape[2]), x.dtype)
         return jax.vmap(
             lambda row, part, start: lax.dynamic_update_slice_in_dim(row, part, start, 0)
@@ -66,10 +66,10 @@ def _halves(x: Float[Array, "r e"]) -> Float[Array, "r 2 d"]:
 
 
 class TimeEmbedding(nnx.Module):
-    """A time in 0 .. 1 as a vector.
+    """Sinusoidal embedding of a time in 0 .. 1, and an MLP.
 
-    The frequencies are read from the file: angles reach 1000 rad, where a few units in the last
-    place of a recomputed frequency would show.
+    The frequencies are read from the published file: angles reach 1000 rad, so that rounding
+    differences of recomputed frequencies would be visible.
 
     Source: `TimestepEmbedder` of the PyTorch release.
     """
@@ -97,13 +97,13 @@ class AdaptiveRMSNorm(nnx.Module):
         self.projection = Linear(width, 2 * width, rngs=rngs)
 
     def modulation(self, t: Float[Array, "r d"]) -> Float[Array, "r 2 d"]:
-        """Scale, with the stored one multiplied in, and bias."""
+        """Scale (multiplied by the stored one) and bias."""
         scale, bias = jnp.moveaxis(_halves(self.projection(t)), 1, 0)
         return jnp.stack([scale * self.scale[...].astype(jnp.float32), bias], axis=1)
 
     @staticmethod
     def apply(x: Float[Array, "b f d"], modulation: Float[Array, "r 2 d"]) -> Float[Array, "b f d"]:
-        """The modulated norm of `x`; `r` is `b` or 1."""
+        """Normalises and modulates `x`; `r` is `b` or 1."""
         x = x * lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + RMS_EPS)
         return x * modulation[:, :1] + modulation[:, 1:]
 
@@ -111,8 +111,8 @@ class AdaptiveRMSNorm(nnx.Module):
 class Attention(nnx.Module):
     """Self-attention over all valid frames, with rotary positions.
 
-    Source: `Attention` of the PyTorch release's `gpt_fast`, which turns neighbouring dimensions;
-    the importer permutes the heads' dimensions so that halves turn.
+    Source: `Attention` of the PyTorch release's `gpt_fast`, which rotates pairs of neighbouring
+        dimensions; the importer permutes the heads' dimensions so that the two halves rotate.
     """
 
     def __init__(self, cfg: DiTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
@@ -128,9 +128,9 @@ class Attention(nnx.Module):
         window: Window | None = None,
         form: Attend | None = None,
     ) -> Float[Array, "b w d"]:
-        """The attention of every frame, or of those in a window.
+        """Attention for every frame, or for those in a window.
 
-        `form` is the function that attends; without it, the one that is fastest on the device.
+        `form` is the attention function; default: the fastest one on the device.
         """
         frames, width = x.shape[1:]
         shape = (self.heads, width // self.heads)
@@ -168,7 +168,7 @@ class Block(nnx.Module):
         window: Window | None = None,
         form: Attend | None = None,
     ) -> Float[Array, "b w d"]:
-        """The block's output at every frame, or at those in a window."""
+        """The block's output for every frame, or for those in a window."""
         y = self.norm_attention.apply(x, modulation[:, :2])
         y = self.attention(y, lengths, window, form)
         x = (x if window is None else window.of(x)) + y.astype(jnp.float32)
@@ -179,11 +179,12 @@ class Block(nnx.Module):
 class DiT(nnx.Module):
     """Velocity of the flow at every mel frame.
 
-    The first half of the layers hands its outputs to the second half, last to first; with an even
-    number of layers the output of layer 0 has no receiver.
+    U-Net skips: the outputs of the first half of the layers feed the second half, last to first.
+    With an even number of layers the output of layer 0 is not used.
 
-    What a call needs splits into `prepare` (the utterance), `tables` (the times) and `evaluate`
-    (the state), so that a solver computes the first two once; `velocity` is all three.
+    A call is split into `prepare` (depends on the utterance), `tables` (on the times) and
+    `evaluate` (on the state), so that a solver computes the first two once; `velocity` does all
+    three.
 
     Source: `DiT.forward` of the PyTorch release.
     """
@@ -193,7 +194,7 @@ class DiT(nnx.Module):
         self.time = TimeEmbedding(cfg, rngs=rngs)
         self.wavenet_time = TimeEmbedding(cfg, rngs=rngs)
         self.condition = Linear(cfg.condition, width, rngs=rngs)
-        # one matrix of the reference over the joined inputs, in four parts
+        # one matrix over concatenated inputs in the reference, split into four
         self.merge_x = Linear(cfg.mels, width, bias=False, rngs=rngs)
         self.merge_prompt = Linear(cfg.mels, width, bias=False, rngs=rngs)
         self.merge_condition = Linear(width, width, rngs=rngs)
@@ -220,20 +221,21 @@ class DiT(nnx.Module):
         style: Float[Array, "b s"],
         condition: Float[Array, "b f c"],
     ) -> Float[Array, "b f d"]:
-        """What the utterance adds to the transformer's input, the same at every step."""
+        """The utterance's contribution to the transformer's input, constant over the steps."""
         merged = self.merge_condition(self.condition(condition)).astype(jnp.float32)
         return merged + self.merge_prompt(prompt) + self.merge_style(style)[:, None]
 
     def prepare_unconditional(self) -> Float[Array, " d"]:
-        """The same without prompt, style and condition: one vector for every frame.
+        """The same without prompt, style and condition: one vector for all frames.
 
-        The condition is zero before its projection, so that projection's bias remains.
+        As in the reference, the condition is zeroed before its projection, whose bias therefore
+        remains.
         """
         zeros = jnp.zeros((1, self.condition.kernel.shape[0]))
         return self.merge_condition(self.condition(zeros))[0].astype(jnp.float32)
 
     def tables(self, times: Float[Array, " r"]) -> Modulation:
-        """Everything that depends on the times alone."""
+        """Everything that depends only on the times."""
         t = self.time(times)
         blocks = [layer_at(self.blocks, i).modulation(t) for i in range(self.layers)]
         return self.modulation(times, t, jnp.stack(blocks, 1))
@@ -244,7 +246,7 @@ class DiT(nnx.Module):
         t: Float[Array, "r d"],
         blocks: Float[Array, "r layers 4 d"],
     ) -> Modulation:
-        """The tables from those of the blocks and the embedding of the times."""
+        """The modulation from that of the blocks and the embedding of the times."""
         return Modulation(
             blocks=blocks,
             norm=self.norm.modulation(t),
@@ -262,10 +264,11 @@ class DiT(nnx.Module):
     ) -> Float[Array, "b w m"]:
         """The velocity from what `prepare` and `tables` give; `r` is `b`, or 1 for a common time.
 
-        Frames past a row's length change nothing, and their velocity means nothing. A window gives
-        the velocity of its frames alone, for less work: frames mix in the attention, of which the
-        last layer needs the others' keys and values only, and in the WaveNet. So where a window
-        does not start with its row, the velocity of its first `margin` frames means nothing either.
+        Frames past a row's length have no effect, and their velocity is undefined. With a window
+        only its frames are computed in the last layer and the WaveNet, which saves work: other
+        frames are needed only for keys and values. The WaveNet also mixes neighbouring frames, so
+        if a window does not start with its row, the velocity of its first `margin` frames is
+        undefined too.
         """
         mask = valid(lengths, x.shape[1])
         h = zero_padding(self.merge_x(x).astype(jnp.float32) + base, mask)
@@ -292,7 +295,7 @@ class DiT(nnx.Module):
 
     @property
     def margin(self) -> int:
-        """How many frames to either side the WaveNet looks."""
+        """Frames to either side that the WaveNet reads."""
         return self.wavenet.margin
 
     def _transform(
@@ -302,7 +305,7 @@ class DiT(nnx.Module):
         lengths: Int[Array, " b"],
         window: Window | None,
     ) -> Float[Array, "b w d"]:
-        """The transformer: the layers that hand on, the middle one, those that receive."""
+        """The transformer: layers that store skips, the middle layer, layers that receive skips."""
 
         def run(x: Array, i: int, window: Window | None = None) -> Array:
             return layer_at(self.blocks, i)(x, modulation[:, i], lengths, window)
@@ -331,7 +334,7 @@ class DiT(nnx.Module):
     ) -> Float[Array, "b f m"]:
         """The velocity of the state `x` at a time for each row.
 
-        `prompt` holds the prompt's mel and zeros after it; frames past a row's length mean nothing.
+        `prompt` is the prompt's mel followed by zeros; frames past a row's length are undefined.
         """
         base = self.prepare(prompt, style, condition)
         return self.evaluate(x, base, self.tables(times), lengths)

@@ -1,7 +1,7 @@
-"""The velocity field as it trains: layers scanned, their inputs alone kept, dropout in the WaveNet.
+"""The velocity field in training: layers scanned and rematerialised, dropout in the WaveNet.
 
-The arithmetic is that of `DiT.velocity`; the loops differ, because compiling and memory cost more
-with gradients than without.
+The arithmetic is that of `DiT.velocity`; the loops differ, because gradients increase compile time
+and memory.
 """
 
 import functools
@@ -32,9 +32,9 @@ def velocity(
 ) -> Float[Array, "b f m"]:
     """The velocity of the state `x`, each row at a time of its own; see `DiT.velocity`.
 
-    A row whose prompt, style and condition are zero is an unconditional one: what
-    `DiT.prepare_unconditional` adds is then what `DiT.prepare` does. The layers are stacked ones.
-    `drop` drops values in the WaveNet; with `remat` the backward pass computes layers again.
+    A row with zero prompt, style and condition is unconditional: `DiT.prepare` then equals
+    `DiT.prepare_unconditional`. The layers must be stacked. `drop` is the WaveNet's dropout; with
+    `remat` the backward pass recomputes layers.
     """
     base = dit.prepare(prompt, style, condition)
     t = dit.time(times)
@@ -57,7 +57,8 @@ def _transform(
     """The transformer in two scans, one on each side of the middle layer."""
 
     def run(x: Array, block: Block, modulation: Array) -> Array:
-        # One form on all devices: the derivative of a choice would keep what every form needs.
+        # The same form on all devices: the gradient of `platform_dependent` would store the
+        # intermediates of every branch.
         return block(x, modulation, lengths, form=together)
 
     def hand_on(x: Array, inputs: tuple[Block, Array]) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Stored emotion vectors, several for each emotion, chosen by the speaker's style vector."""
+"""Stored emotion vectors, several for each emotion, selected by the speaker's style vector."""
 
 import jax
 import jax.numpy as jnp
@@ -9,16 +9,16 @@ from jaxtyping import Array, Float, Int
 from indextts_jax.config import EmotionPrototypesConfig
 from indextts_jax.layers.parameters import Table
 
-UNIT_EPS = 1e-8  # least norm that a vector is divided by, default of `cosine_similarity`
+UNIT_EPS = 1e-8  # lower bound of a divisor norm, the default of `cosine_similarity`
 
 
 def unit(x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-    """Vectors of length one; zeros stay zeros."""
+    """Vectors scaled to length one; zeros stay zeros."""
     return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), UNIT_EPS)
 
 
 class EmotionPrototypes(nnx.Module):
-    """A vector for eight weights: in each emotion the row of the speaker most like this one.
+    """An emotion vector from eight weights, using each emotion's row of the most similar speaker.
 
     Source: the two matrices of `IndexTTS2.infer` of the PyTorch release.
     """
@@ -32,12 +32,13 @@ class EmotionPrototypes(nnx.Module):
     def __call__(
         self, style: Float[Array, "b c"], weights: Float[Array, "b g"]
     ) -> Float[Array, "b d"]:
-        """The weighted sum of the rows that suit the speaker."""
+        """The weighted sum of the rows selected for the speaker."""
         return self.mix(weights, self.rows(style))
 
     def rows(self, style: Float[Array, "b c"]) -> Int[Array, "b g"]:
-        """In each emotion, the number of the row nearest in direction; of equals the first."""
-        # Products and sums, not a matrix product: a device may round the factors of that.
+        """For each emotion, the row with the highest cosine similarity; the first of equals."""
+        # Elementwise products and a sum: in a matrix product a device may round the factors (TF32),
+        # which could change the choice.
         similarity = jnp.sum(unit(style)[:, None] * unit(self.speaker[...]), axis=-1)
         ends = np.cumsum(self.groups)
         groups = jnp.split(similarity, ends[:-1], axis=-1)
@@ -46,7 +47,7 @@ class EmotionPrototypes(nnx.Module):
         )
 
     def mix(self, weights: Float[Array, "b g"], rows: Int[Array, "b g"]) -> Float[Array, "b d"]:
-        """The weighted sum of given rows, each counted from the start of its emotion."""
+        """The weighted sum of given rows, each an index within its emotion."""
         starts = np.cumsum(self.groups) - np.asarray(self.groups)
         chosen = self.emotion[...][starts + rows]  # b g d
         return jnp.sum(weights[..., None] * chosen, axis=1)

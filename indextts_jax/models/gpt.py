@@ -1,8 +1,8 @@
-"""The autoregressive model: text tokens and conditioning to code logits, and to latents.
+"""The autoregressive model: from text tokens and conditioning to code logits and latents.
 
 Generation runs `prefix`, `prefill` and then `step` for each code; `latents` is one full pass over
-the finished codes. Rows are padded on the right, or packed, and attention is causal: so padding
-comes after everything that counts and needs no mask.
+the finished codes. Rows are padded on the right, or packed, and attention is causal, so padding
+comes after all valid positions and needs no mask.
 """
 
 from collections.abc import Iterator
@@ -32,19 +32,19 @@ from indextts_jax.models.gpt_cache import (
 
 NORM_EPS = 1e-5
 
-# The reference counts the position of a generated code from a mask that holds the start code and
-# the code itself already: the start code has position 0, the first code 2. The pass over finished
-# codes counts 0, 1, 2, ...
+# Quirk of the reference: in generation it computes a code's position from the length of a mask that
+# already includes the start code and the code itself. So the start code has position 0, but the
+# first code 2. The pass over finished codes uses 0, 1, 2, ...
 FIRST_STEP = 2
 
 
 def gelu(x: Array) -> Array:
-    """GELU in the approximation by tanh, as GPT-2 has it."""
+    """The tanh approximation of GELU, as in GPT-2."""
     return jax.nn.gelu(x, approximate=True)
 
 
 class Attention(nnx.Module):
-    """The maps before and after the attention of a block."""
+    """The input and output projections of a block's attention."""
 
     def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
         self.heads = cfg.heads
@@ -57,7 +57,7 @@ class Attention(nnx.Module):
         return tuple(jnp.moveaxis(split, (2, 3), (0, 2)))
 
     def merge(self, mixed: Float[Array, "b h t k"]) -> Float[Array, "b t d"]:
-        """What the heads gathered, as one vector a position."""
+        """Concatenates the heads' outputs and projects them."""
         batch, _, count, _ = mixed.shape
         return self.out(jnp.moveaxis(mixed, 1, 2).reshape(batch, count, -1))
 
@@ -65,7 +65,8 @@ class Attention(nnx.Module):
 class Block(nnx.Module):
     """A pre-norm GPT-2 block; its residual stream stays float32.
 
-    Keys and values come from a cache, so a caller attends between `project` and `finish`.
+    Keys and values come from a KV cache, so the caller runs attention between `project` and
+    `finish`.
     """
 
     def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
@@ -81,7 +82,7 @@ class Block(nnx.Module):
     def finish(
         self, x: Float32[Array, "b t d"], mixed: Float[Array, "b h t k"]
     ) -> Float32[Array, "b t d"]:
-        """The stream after attention's result and the feed-forward part are added."""
+        """The residual stream after adding the attention's result and the feed-forward layer."""
         x = x + self.attention.merge(mixed).astype(jnp.float32)
         return x + self.feed_forward(self.norm_feed_forward(x)).astype(jnp.float32)
 
@@ -94,7 +95,7 @@ class GPT(nnx.Module):
 
     def __init__(self, cfg: GPTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
         self.cfg = cfg
-        self.fused_attention = fused_attention  # of a decoding step, in one kernel
+        self.fused_attention = fused_attention  # decoding steps use one attention kernel
         self.text_embedding = Embedding(cfg.text_vocabulary, cfg.width, rngs=rngs)
         self.text_positions = Embedding(cfg.text_positions, cfg.width, rngs=rngs)
         self.code_embedding = Embedding(cfg.code_vocabulary, cfg.width, rngs=rngs)
@@ -108,7 +109,7 @@ class GPT(nnx.Module):
     def conditioning(
         self, latents: Float[Array, "b l d"], emotion: Float[Array, "b d"]
     ) -> Float32[Array, "b l+2 d"]:
-        """The rows before the text: latents with the emotion added, then speed rows 1 and 0.
+        """The conditioning rows: latents plus emotion vector, then speed rows 1 and 0.
 
         Source: `UnifiedVoice.inference_speech` of the PyTorch release.
         """
@@ -120,9 +121,10 @@ class GPT(nnx.Module):
     def without_special(
         self, text: Int[Array, "b t"], lengths: Int[Array, " b"]
     ) -> tuple[Int[Array, "b t"], Int[Array, " b"]]:
-        """The text tokens that are neither start nor stop, moved together, and their numbers.
+        """Removes start and stop tokens from the text; returns the packed tokens and their counts.
 
-        Generation drops these ids wherever they stand; the pass over finished codes does not.
+        Quirk of the reference: generation removes these ids anywhere in the text; the pass over
+        finished codes does not.
 
         Source: `UnifiedVoice.prepare_gpt_inputs` of the PyTorch release.
         """
@@ -138,7 +140,7 @@ class GPT(nnx.Module):
         text: Int[Array, "b t"],
         text_lengths: Int[Array, " b"],
     ) -> tuple[Float32[Array, "b p d"], Int[Array, " b"]]:
-        """Conditioning, start, text and stop, then padding; and how many rows count.
+        """Conditioning, start, text, stop and padding; and the number of valid rows.
 
         Source: `UnifiedVoice.prepare_gpt_inputs` of the PyTorch release.
         """
@@ -154,7 +156,7 @@ class GPT(nnx.Module):
     def prefill(
         self, rows: Float[Array, "b p d"], lengths: Int[Array, " b"]
     ) -> tuple[Float32[Array, "b v"], PrefixCache]:
-        """Logits of the first code, and the cache of the prefix with the start code after it."""
+        """Logits of the first code, and the KV cache of the prefix and the start code."""
         more = self._room(rows.shape[1] + 1) - rows.shape[1] - 1
         rows = jnp.pad(rows, ((0, 0), (0, more), (0, 0)))
         start = jnp.full((rows.shape[0], 1), self.cfg.start_code)
@@ -164,9 +166,9 @@ class GPT(nnx.Module):
         return head_logits(self.code_head, self.norms(last)), PrefixCache(keys, values, lengths + 1)
 
     def empty_cache(self, rows: int, beams: int, size: int) -> CodeCache:
-        """A cache that holds `size` codes of each beam; on a CPU in float32.
+        """A KV cache with capacity for `size` codes of each beam; float32 on a CPU.
 
-        XLA for CPU widens all of an array in halves to write an entry, and narrows it again.
+        On CPU, XLA converts a whole half-precision array to float32 and back to update one entry.
         """
         heads, width = self.cfg.heads, self.cfg.width // self.cfg.heads
         dtype = jnp.dtype(jnp.float32) if self.in_pieces else self._dtype
@@ -177,29 +179,28 @@ class GPT(nnx.Module):
 
     @property
     def in_pieces(self) -> bool:
-        """Whether caches are cut into pieces, of which a step reads those only that hold something,
-        and the first.
+        """Whether the KV cache of codes is split into blocks, so that a step skips empty ones.
 
-        So it is with parameters in the layout for a CPU (`runtime.layout`). A GPU, it is thought,
-        would wait for the host at every decision; that was not measured.
+        True for parameters in the CPU layout (`runtime.layout`). A GPU would probably wait for the
+        host at every condition (not measured).
         """
         return isinstance(self.code_head.kernel.get_value(), Streamed)
 
     @property
     def reads_filled(self) -> bool:
-        """Whether a step leaves out what of a cache holds nothing: whole pieces, or all of it."""
+        """Whether a step skips empty parts of the KV cache: whole blocks, or every empty entry."""
         return self.in_pieces or self.fused_attention
 
     def resized(self, cache: CodeCache, size: int) -> CodeCache:
-        """The cache with room for another number of codes, or a few more."""
+        """The KV cache with capacity for `size` codes, or slightly more."""
         return cache.resized(piece_sizes(size) if self.in_pieces else [self._room(size)])
 
     def _room(self, size: int) -> int:
-        """The least room for so many entries that the kernel takes."""
+        """The smallest capacity for `size` entries that the attention kernel supports."""
         return -(-size // ALIGNED) * ALIGNED if self.fused_attention else size
 
     def empty_prefix(self, rows: int, size: int) -> PrefixCache:
-        """A cache of prefixes of which no row counts."""
+        """A prefix cache without valid rows."""
         heads, width, size = self.cfg.heads, self.cfg.width // self.cfg.heads, self._room(size)
         return PrefixCache(
             self._zeros((rows, heads, width, size), self._dtype),
@@ -215,12 +216,12 @@ class GPT(nnx.Module):
         prefix: PrefixCache,
         cache: CodeCache,
     ) -> tuple[Float32[Array, "b r v"], CodeCache]:
-        """Logits of the code after `codes`, which are number `index` (from 0) of each beam.
+        """Logits of the code after `codes`, which are at step `index` (from 0) of each beam.
 
-        One `index` for all rows is written faster; with one a row, each is at its own step.
+        `index` is common to all rows (faster to write), or one for each row.
 
-        `ancestry` says, for each earlier step, in which beam a beam's history was then: whose entry
-        in the cache it has inherited. Later steps are not looked at.
+        `ancestry` gives, for each earlier step, the beam whose KV cache entry each beam has
+        inherited. Steps from `index` on are ignored.
 
         Source: `GPT2InferenceModel.forward` of the PyTorch release.
         """
@@ -233,6 +234,8 @@ class GPT(nnx.Module):
             query, key, value = block.project(x)
             mixed = attention(layer, query, key, value)
             x = block.finish(x, mixed)
+            # Written after the attention has read the cache, so that XLA updates it in place, see
+            # `_after`.
             key, value = transpose_keys(_after(mixed, key)), _after(mixed, value)
             keys.append(written_at(index, cache.keys[layer], key, axis=3))
             values.append(written_at(index, cache.values[layer], value, axis=2))
@@ -247,14 +250,15 @@ class GPT(nnx.Module):
         codes: Int[Array, "b s"],
         code_lengths: Int[Array, " b"],
     ) -> Float32[Array, "b s d"]:
-        """The hidden state that predicts each code, zero past a row's codes.
+        """The hidden states that predict the codes, zero past a row's codes.
 
-        `latents` (the conditioning latents), `emotion` and `text` are those of the generation.
+        `latents` (the conditioning latents), `emotion` and `text` are as in generation.
 
         Source: `UnifiedVoice.forward` of the PyTorch release.
         """
         rows, lengths = self.prefix(latents, emotion, text, text_lengths)
-        # The state for a code stands where the code before it goes in: the last is not needed.
+        # The state that predicts a code is at the position of the code before it: the last code is
+        # not an input.
         shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
         hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)))
         position = lengths[:, None] + jnp.arange(codes.shape[1])
@@ -263,15 +267,15 @@ class GPT(nnx.Module):
 
     @property
     def _dtype(self) -> jnp.dtype:
-        """What is computed in."""
+        """The compute dtype."""
         return self.code_embedding.embedding[...].dtype
 
     def _zeros(self, shape: tuple[int, ...], dtype: jnp.dtype) -> tuple[Array, ...]:
-        """An array for each layer."""
+        """One array of zeros for each layer."""
         return tuple(jnp.zeros(shape, dtype) for _ in range(self.cfg.layers))
 
     def _blocks(self) -> Iterator[Block]:
-        """The blocks in turn, stacked or unstacked."""
+        """Iterates over the blocks, stacked or unstacked."""
         for number in range(self.cfg.layers):
             yield layer_at(self.blocks, number)
 
@@ -281,13 +285,13 @@ class GPT(nnx.Module):
         return embed(self.code_embedding, codes, self.code_positions, position)
 
     def norms(self, x: Float32[Array, "*b d"]) -> Float32[Array, "*b d"]:
-        """The state that both heads read, of the stream after the last block."""
+        """The heads' input from the residual stream; the reference applies two norms in a row."""
         return self.final_norm(self.trunk_norm(x))
 
     def _trunk(
         self, rows: Float32[Array, "b t d"]
     ) -> tuple[Float32[Array, "b t d"], tuple[Array, ...], tuple[Array, ...]]:
-        """The stream after the last block, before the norms; keys and values of each layer."""
+        """The residual stream before the final norms; keys and values by layer."""
         mask = jnp.tri(rows.shape[1], dtype=bool)
         x, keys, values = rows, [], []
         for block in self._blocks():
@@ -300,16 +304,17 @@ class GPT(nnx.Module):
 
 
 def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> Array:
-    """`then`, which is there only when `first` is.
+    """Returns `then`, made to depend on `first` so that XLA writes the cache after reading it.
 
-    So the cache is written after it was read; else XLA would copy all of it at every step. (An
-    optimization barrier is taken away before the copies are made.)
+    Without the dependency XLA may schedule the write first, and then copies the whole KV cache at
+    every step to keep the old values. `lax.optimization_barrier` does not help: XLA removes it
+    before it inserts the copies.
     """
     return jnp.where(jnp.isnan(first), jnp.nan, then)
 
 
 def head_logits(head: Linear, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
-    """Logits, not rounded to the kernel's dtype: draws depend on their differences."""
+    """Logits, not rounded to the kernel's dtype: sampling depends on small differences."""
     y = product(hidden, head.kernel.get_value())
     assert head.bias is not None
     return y + head.bias[...].astype(jnp.float32)
@@ -321,14 +326,14 @@ def embed(
     positions: Embedding,
     index: Int[Array, "*i"],
 ) -> Float32[Array, "*b t d"]:
-    """Rows of both tables, added in float32."""
+    """Token plus position embedding, added in float32."""
     return tokens(ids).astype(jnp.float32) + positions(index).astype(jnp.float32)
 
 
 def join_rows(
     rows: Float[Array, "b p d"], lengths: Int[Array, " b"], more: Float[Array, "b s d"]
 ) -> Float32[Array, "b p+s d"]:
-    """The first `lengths` rows of each, `more` right behind them, then anything."""
+    """Packs the first `lengths` rows of each batch entry and then `more`; the rest is undefined."""
     position = jnp.arange(rows.shape[1] + more.shape[1])
     source = jnp.clip(position - lengths[:, None], 0, more.shape[1] - 1)
     behind = jnp.take_along_axis(more, source[..., None], axis=1)

@@ -1,6 +1,6 @@
-"""How a step of the GPT attends to the prefix and to the codes that each beam has inherited.
+"""Attention of a decoding step over the prefix and the codes that each beam has inherited.
 
-Both forms are given the masks of a step once, and then each layer's query, key and value.
+Both forms compute a step's masks once, and return a function of each layer's query, key and value.
 """
 
 from collections.abc import Callable
@@ -23,10 +23,10 @@ def by_piece(
     prefix: PrefixCache,
     cache: CodeCache,
 ) -> Attention:
-    """Attention over the first piece of the cache, and over each other one that holds something.
+    """Attention over the first KV cache block, and over each further block that has entries.
 
-    `inherited` says which beams' entries each beam has inherited; those of step `index` and later
-    are not looked at.
+    `inherited` is the mask of entries that each beam has inherited; steps from `index` on are
+    ignored. For each further block a condition at run time decides whether it is read.
     """
     batch, beams, steps = inherited.shape[:3]
     earlier = inherited & (jnp.arange(steps) < index[..., None])[..., None, :, None]
@@ -56,7 +56,7 @@ def in_one_kernel(
     prefix: PrefixCache,
     cache: CodeCache,
 ) -> Attention:
-    """Attention over what each row holds, in a kernel for NVIDIA GPUs."""
+    """Attention over each row's filled entries, in one kernel for NVIDIA GPUs."""
     batch, beams = inherited.shape[:2]
     filled = jnp.broadcast_to(index * beams, batch)
     inherited = inherited.reshape(batch, beams, -1)

@@ -1,7 +1,7 @@
-"""The GPT over whole clips at once, as it trains: no caches, its blocks in one scan.
+"""The GPT in training: full sequences without KV caches, with its blocks in one scan.
 
-The values are those of `GPT.latents` and of generation; only dropout, noise and recomputation are
-added, and each is off unless it is asked for.
+The values are those of `GPT.latents` and of generation; only dropout, noise and rematerialisation
+are added, each off by default.
 """
 
 from typing import NamedTuple
@@ -16,18 +16,18 @@ from indextts_jax.layers.training.adapted import with_keys
 from indextts_jax.layers.training.dropout import dropout, fold
 from indextts_jax.models.gpt import GPT, Block, embed, head_logits, join_rows
 
-GUIDED_HEADS = 2  # of a layer, whose attention may be guided
-LEAST_MASS = 1e-6  # of attention, in its logarithm
+GUIDED_HEADS = 2  # heads of a layer whose attention may be guided
+LEAST_MASS = 1e-6  # added to attention before its logarithm
 
 
 def guided_layers(layers: int) -> range:
-    """Those whose attention may be guided: the second third, one at least."""
+    """Layers whose attention may be guided: the second third, at least one."""
     start = layers // 3
     return range(start, max(2 * layers // 3, start + 1))
 
 
 class Clips(NamedTuple):
-    """Clips of a batch as the GPT hears them; padding may hold anything that is in the tables."""
+    """A batch of the GPT's inputs; padding may hold any valid ids."""
 
     latents: Float[Array, "b l d"]  # conditioning latents
     emotion: Float[Array, "b d"]
@@ -38,20 +38,20 @@ class Clips(NamedTuple):
 
 
 class Disturbance(NamedTuple):
-    """What makes training harder than speaking."""
+    """Dropout and noise of a training step."""
 
-    keys: Key[Array, " b"]  # of the rows
-    dropout: float = 0.0  # after each residual branch
-    text_dropout: float = 0.0  # probability that a text token's row is zero
-    late: Bool[Array, " b"] | None = None  # rows whose codes have the positions of generation
+    keys: Key[Array, " b"]  # one for each row
+    dropout: float = 0.0  # dropout rate after each residual branch
+    text_dropout: float = 0.0  # probability that a text token's embedding is zeroed
+    late: Bool[Array, " b"] | None = None  # rows whose codes have the positions used in generation
 
 
 class States(NamedTuple):
-    """Hidden states that the heads read, and what the guided heads attended to."""
+    """Hidden states for the output heads, and the attention of the guided heads."""
 
     text: Float32[Array, "b t+1 d"]  # at start, t_1, ...: they predict t_1, ..., stop
     codes: Float32[Array, "b s+1 d"]  # at start, c_1, ...: they predict c_1, ..., stop
-    guided: Float32[Array, "g b e s"] | None  # mass on `near`: layer, row, head, code
+    guided: Float32[Array, "g b e s"] | None  # attention mass on `near`: layer, row, head, code
 
 
 def hidden_states(
@@ -62,23 +62,23 @@ def hidden_states(
     near: Bool[Array, "b s t"] | None = None,
     remat: bool = False,
 ) -> States:
-    """The states for all targets of both heads; past a row's targets they mean nothing.
+    """The states for all targets of both heads; undefined past a row's targets.
 
-    `near` says which text tokens the guided heads should attend to where a code is predicted: the
-    first heads of `guided_layers`. With `remat` the backward pass computes each
-    block again, and only the stream between blocks is kept.
+    `near` is the mask of text tokens that the guided heads (the first ones of `guided_layers`)
+    should attend to when a code is predicted. With `remat` only the residual stream between blocks
+    is kept, and the backward pass recomputes each block.
 
     Source: `UnifiedVoice.forward` of the PyTorch release.
     """
     rows, lengths = gpt.prefix(clips.latents, clips.emotion, clips.text, clips.text_lengths)
-    first = rows.shape[1] - clips.text.shape[1] - 2  # row of the text's start
+    first = rows.shape[1] - clips.text.shape[1] - 2  # position of the text's start token
     if disturbance is not None and disturbance.text_dropout > 0:
         kept = _kept_tokens(disturbance, clips.text.shape[1])
         kept = jnp.pad(kept, ((0, 0), (first + 1, 1)), constant_values=True)
         rows = jnp.where(kept[..., None], rows, 0)
     late = None if disturbance is None else disturbance.late
     codes = _code_rows(gpt, clips.codes, late)
-    query = lengths[:, None] + jnp.arange(clips.codes.shape[1])  # rows that predict a code
+    query = lengths[:, None] + jnp.arange(clips.codes.shape[1])  # positions that predict a code
     focus = None if near is None else _Focus(query, near, first + 1)
     x, guided = _trunk(gpt, join_rows(rows, lengths, codes), disturbance, focus, remat)
     place = lengths[:, None] + jnp.arange(codes.shape[1])
@@ -90,7 +90,7 @@ def hidden_states(
 def head_losses(
     head: Linear, states: Float32[Array, "b t d"], targets: Int[Array, "b t"]
 ) -> tuple[Float32[Array, "b t"], Bool[Array, "b t"]]:
-    """Cross-entropy of each target, and whether it has the largest logit."""
+    """Cross-entropy of each target, and whether the target has the largest logit."""
     logits = head_logits(head, states)
     own = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     loss = jax.nn.logsumexp(logits, axis=-1) - own
@@ -98,11 +98,11 @@ def head_losses(
 
 
 class _Focus(NamedTuple):
-    """Where guided attention is looked at."""
+    """The positions of guided attention."""
 
-    query: Int[Array, "b s"]  # rows that predict a code
+    query: Int[Array, "b s"]  # positions that predict a code
     near: Bool[Array, "b s t"]
-    first: int  # row of the first text token
+    first: int  # position of the first text token
 
 
 def _kept_tokens(disturbance: Disturbance, size: int) -> Bool[Array, "b t"]:
@@ -113,7 +113,7 @@ def _kept_tokens(disturbance: Disturbance, size: int) -> Bool[Array, "b t"]:
 def _code_rows(
     gpt: GPT, codes: Int[Array, "b s"], late: Bool[Array, " b"] | None
 ) -> Float32[Array, "b s+1 d"]:
-    """Start and codes, at the positions 0, 1, 2, ..., or 0, 2, 3, ... in rows that are late."""
+    """Start and codes at positions 0, 1, 2, ..., or 0, 2, 3, ... in `late` rows, as in generation."""
     inputs = jnp.pad(codes, ((0, 0), (1, 0)), constant_values=gpt.cfg.start_code)
     position = jnp.arange(inputs.shape[1])
     if late is not None:
@@ -121,7 +121,7 @@ def _code_rows(
     return embed(gpt.code_embedding, inputs, gpt.code_positions, position)
 
 
-# Which of a row's keys is for what; blocks have the numbers from `_BLOCKS` on.
+# Numbers folded into a row's key for each use; those of blocks start at `_BLOCKS`.
 _TEXT, _BLOCKS = 0, 1
 
 
@@ -132,7 +132,7 @@ def _trunk(
     focus: _Focus | None,
     remat: bool,
 ) -> tuple[Float32[Array, "b t d"], Float32[Array, "g b e s"] | None]:
-    """The stream after the last block, and the mass of the guided heads in the guided layers."""
+    """The residual stream after the last block, and the attention mass of the guided heads."""
     rate = 0.0 if disturbance is None else disturbance.dropout
 
     def run(x: Array, layers: range, focus: _Focus | None) -> tuple[Array, Array | None]:
@@ -141,7 +141,7 @@ def _trunk(
             keys = None if disturbance is None else fold(disturbance.keys, _BLOCKS + number)
             return _block(with_keys(block, keys), x, keys, rate, focus)
 
-        if remat:  # inside a scan nothing can be shared between forward and backward pass anyway
+        if remat:  # not needed inside a scan, see `layers.stack.scan`
             step = jax.checkpoint(step, prevent_cse=False)
         blocks = gpt.blocks
         if len(layers) < gpt.cfg.layers:
@@ -165,7 +165,7 @@ def _block(
     rate: float,
     focus: _Focus | None,
 ) -> tuple[Float32[Array, "b t d"], Float32[Array, "b e s"] | None]:
-    """`Block` with causal attention over the whole, and dropout after its two branches."""
+    """`Block` with causal attention over the sequence, and dropout after its two branches."""
     query, key, value = block.project(x)
     weights = _causal_weights(query, key)
     mixed = jnp.einsum(
@@ -174,13 +174,13 @@ def _block(
     mass = None if focus is None else _mass(weights, focus)
     if keys is None or rate == 0:
         return block.finish(x, mixed), mass
-    # Adapted kernels have folded the keys of the block with their own numbers already.
+    # Adapted kernels have already folded the block's keys with their own numbers.
     x = x + dropout(block.attention.merge(mixed).astype(jnp.float32), fold(keys, _OUT), rate)
     y = block.feed_forward(block.norm_feed_forward(x)).astype(jnp.float32)
     return x + dropout(y, fold(keys, _OUT + 1), rate), mass
 
 
-_OUT = 1000  # beyond the numbers of a block's adapted kernels
+_OUT = 1000  # above the numbers that a block's adapted kernels fold in
 
 
 def _causal_weights(
@@ -194,7 +194,7 @@ def _causal_weights(
 
 
 def _mass(weights: Float32[Array, "b h t t"], focus: _Focus) -> Float32[Array, "b e s"]:
-    """What the guided heads give, where a code is predicted, to the text tokens near it."""
+    """The guided heads' attention from positions that predict a code to nearby text tokens."""
     heads = weights[:, :GUIDED_HEADS]
     at_codes = jnp.take_along_axis(heads, focus.query[:, None, :, None], axis=2)
     tokens = at_codes[..., focus.first : focus.first + focus.near.shape[2]]

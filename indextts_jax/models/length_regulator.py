@@ -1,4 +1,4 @@
-"""Semantic sequence at code rate to condition at frame rate, and the projection of latents."""
+"""From semantic features at code rate to the condition at frame rate; the projection of latents."""
 
 import itertools
 
@@ -14,11 +14,11 @@ from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
 
-EPS = 1e-5  # of the group norms
+EPS = 1e-5  # epsilon of the group norms
 
 
 def target_length(codes: int, frames_per_code: float) -> int:
-    """Frames for a number of codes: truncated, in float32 arithmetic.
+    """Frames for a number of codes: truncated, in float32 arithmetic as in the reference.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
@@ -26,10 +26,10 @@ def target_length(codes: int, frames_per_code: float) -> int:
 
 
 def nearest_indices(length: int, target: int) -> np.ndarray:
-    """Which of `length` frames each of `target` frames repeats, on the host.
+    """Nearest-neighbour indices of `target` frames in `length` frames, on the host.
 
-    The ratio and the products are rounded to float32, so exact integers (`i * length // target`)
-    would differ now and then.
+    The ratio and the products are rounded to float32 as in PyTorch; exact integers (`i * length //
+    target`) would occasionally differ.
 
     Source: `torch.nn.functional.interpolate`, mode `nearest`.
     """
@@ -41,11 +41,12 @@ def nearest_indices(length: int, target: int) -> np.ndarray:
 def rounded_ratio(
     numerators: Int[Array, " b"], denominators: Int[Array, " b"], guesses: Float[Array, " b"]
 ) -> Float[Array, " b"]:
-    """The quotients correctly rounded to float32, from guesses a few units in the last place off.
+    """Correctly rounded float32 quotients on any device, from estimates a few ulp off.
 
-    Accelerators divide approximately, and one such unit moves an index. The remainder of a guess
-    `m * 2**-k` is small, so 32-bit integers that wrap around hold it exactly; it says by how many
-    units the guess is off. Both numbers must lie in 1 .. 32767, where no quotient is a tie.
+    Accelerators divide approximately, and an error of one ulp can change an index. The remainder of
+    an estimate `m * 2**-k` is small, so 32-bit integers represent it exactly even with wrap-around;
+    it gives the error in ulp. Both numbers must be in 1 .. 32767, where no quotient is a rounding
+    tie.
     """
     fraction, exponents = jnp.frexp(guesses)
     mantissas = (fraction * 2.0**24).astype(jnp.int32)
@@ -59,7 +60,7 @@ def rounded_ratio(
 def batch_nearest_indices(
     lengths: Int[Array, " b"], targets: Int[Array, " b"], size: int
 ) -> Int[Array, "b {size}"]:
-    """`nearest_indices` of each row's own lengths, in the graph; past the target, the last one."""
+    """`nearest_indices` of each row on the device; past a row's target, the last index."""
     lengths, targets = jnp.maximum(lengths, 1), jnp.maximum(targets, 1)
     guesses = lengths.astype(jnp.float32) / targets.astype(jnp.float32)
     ratios = rounded_ratio(lengths, targets, guesses)
@@ -68,7 +69,7 @@ def batch_nearest_indices(
 
 
 class GroupNorm(nnx.Module):
-    """Normalisation of all valid frames and channels of a row together (one group)."""
+    """Group normalisation with one group over the valid frames and all channels of a row."""
 
     def __init__(self, width: int, *, rngs: nnx.Rngs):
         self.scale = nnx.Param(jnp.ones(width))
@@ -81,7 +82,7 @@ class GroupNorm(nnx.Module):
         counts = jnp.maximum(lengths, 1).astype(jnp.float32)
 
         def mean(values: Float[Array, "b f c"]) -> Float[Array, "b 1 1"]:
-            # channels first, then frames: sums of sums lose less in float32
+            # channels first, then frames: nested sums lose less precision
             frames = jnp.where(mask, jnp.mean(values, axis=-1), 0.0)
             return (jnp.sum(frames, axis=-1) / counts)[:, None, None]
 
@@ -93,7 +94,7 @@ class GroupNorm(nnx.Module):
 
 
 class Layer(nnx.Module):
-    """Convolution, normalisation and Mish at frame rate; padding in is ignored, out is not zero."""
+    """Convolution, normalisation and Mish at frame rate; the output's padding is not zero."""
 
     def __init__(self, cfg: LengthRegulatorConfig, *, rngs: nnx.Rngs):
         self.conv = Conv1d(cfg.width, cfg.width, cfg.kernel, rngs=rngs)
@@ -109,7 +110,7 @@ class Layer(nnx.Module):
 class LengthRegulator(nnx.Module):
     """Stretches semantic features to mel frames, and projects latents to semantic features.
 
-    Prompt and target are regulated apart, never joined: the norms see whole sequences.
+    Prompt and target must be regulated separately, because the norms run over whole sequences.
     Source: `InterpolateRegulator` and `gpt_layer` of the PyTorch release.
     """
 
@@ -135,10 +136,10 @@ class LengthRegulator(nnx.Module):
         target_lengths: Int[Array, " b"],
         size: int,
     ) -> Float[Array, "b {size} c"]:
-        """The condition, `size` frames with zeros past each row's target length.
+        """The condition: `size` frames, zero past each row's target length.
 
-        Lengths lie below 32768. The indices of the resampling are computed in the graph, with
-        the ratio rounded correctly whatever the device's division.
+        Lengths must be below 32768. Resampling indices are exact on any device, see
+        `rounded_ratio`.
         """
         indices = batch_nearest_indices(lengths, target_lengths, size)
         y = jnp.take_along_axis(self.input(x), indices[..., None], axis=1)

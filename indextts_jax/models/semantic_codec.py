@@ -1,7 +1,7 @@
 """Semantic features to codes and back to continuous features: encoder and factorised quantiser.
 
-A code is the nearest of many rows, so everything before the choice runs in full float32 precision
-where the weights are float32, even on a device that would rather round the factors of a product.
+A code is the nearest of many codebook rows, so with float32 weights everything before the choice
+runs in full float32 precision, even on devices that round factors by default (TF32).
 """
 
 import jax
@@ -15,12 +15,12 @@ from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
 
-NORM_EPS = 1e-6  # of every LayerNorm, hard-coded in the Vocos backbone
-UNIT_EPS = 1e-12  # least norm that a vector is divided by, default of PyTorch's `normalize`
+NORM_EPS = 1e-6  # epsilon of every LayerNorm, hard-coded in the Vocos backbone
+UNIT_EPS = 1e-12  # lower bound of a divisor norm, the default of PyTorch's `normalize`
 
 
 class ConvNeXt(nnx.Module):
-    """Depthwise convolution and feed-forward layer, scaled by channel, around a residual stream.
+    """Depthwise convolution and feed-forward layer with a scale for each channel, and a residual.
 
     Source: `ConvNeXtBlock` of the PyTorch release.
     """
@@ -39,7 +39,7 @@ class ConvNeXt(nnx.Module):
 
 
 class Quantiser(nnx.Module):
-    """Rows of a codebook, looked up by direction in a space of few dimensions.
+    """A codebook, looked up by direction in a low-dimensional space.
 
     Source: `FactorizedVectorQuantize` of the PyTorch release.
     """
@@ -50,10 +50,11 @@ class Quantiser(nnx.Module):
         self.codebook = Embedding(cfg.codes, cfg.code_width, rngs=rngs)
 
     def lookup(self, x: Float[Array, "b t d"]) -> Int[Array, "b t"]:
-        """The code of each frame; of equally near ones the lowest."""
+        """The code of each frame; the lowest of equally near ones."""
         frames = unit(self.project_in(x).astype(jnp.float32))
         rows = unit(self.codebook.embedding[...].astype(jnp.float32))
-        # Unit vectors, so the cosine would order them as well; near ties fall as in the reference.
+        # For unit vectors the cosine gives the same order; squared distances as in the reference
+        # decide near ties in the same way.
         distance = (
             jnp.sum(frames**2, axis=-1, keepdims=True)
             - 2 * jnp.matmul(frames, rows.T)
@@ -62,17 +63,17 @@ class Quantiser(nnx.Module):
         return jnp.argmin(distance, axis=-1).astype(jnp.int32)
 
     def embed(self, codes: Int[Array, "b s"]) -> Float[Array, "b s d"]:
-        """The codebook's rows (as stored, not of unit length) at the width of the features."""
+        """The codebook rows (as stored, not normalised) projected to the width of the features."""
         return self.project_out(self.codebook(codes)).astype(jnp.float32)
 
 
 def unit(x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-    """Vectors of length one; zeros stay zeros."""
+    """Vectors scaled to length one; zeros stay zeros."""
     return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), UNIT_EPS)
 
 
 class SemanticCodec(nnx.Module):
-    """Codes of semantic features, one a frame, and the features that codes stand for.
+    """Encodes semantic features to one code per frame, and codes back to features.
 
     Source: `RepCodec` of the PyTorch release.
     """
@@ -88,7 +89,7 @@ class SemanticCodec(nnx.Module):
     def encode(
         self, semantic: Float[Array, "b t d"], lengths: Int[Array, " b"]
     ) -> Float[Array, "b t d"]:
-        """What the quantiser sees; frames past a row's length mean nothing."""
+        """The quantiser's input; frames past a row's length are undefined."""
         mask = valid(lengths, semantic.shape[1])
         with jax.default_matmul_precision("highest"):
             x = self.embed(zero_padding(semantic, mask)).astype(jnp.float32)
@@ -99,13 +100,13 @@ class SemanticCodec(nnx.Module):
     def quantize(
         self, semantic: Float[Array, "b t d"], lengths: Int[Array, " b"]
     ) -> tuple[Int[Array, "b t"], Float[Array, "b t d"]]:
-        """Codes, and the features that they stand for; frames past a length mean nothing."""
+        """Codes and their features; frames past a row's length are undefined."""
         encoded = self.encode(semantic, lengths)
         with jax.default_matmul_precision("highest"):
             codes = self.quantiser.lookup(encoded)
         return codes, self.vq2emb(codes)
 
     def vq2emb(self, codes: Int[Array, "b s"]) -> Float[Array, "b s d"]:
-        """The features that codes stand for; a start or stop code has none."""
+        """The features of codes; undefined for start and stop codes."""
         with jax.default_matmul_precision("highest"):
             return self.quantiser.embed(codes)

@@ -1,7 +1,7 @@
-"""Filter-bank features to semantic features: Wav2Vec2-BERT up to the layer that is used.
+"""From filter banks to semantic features: Wav2Vec2-BERT up to the layer whose output is used.
 
-Each block is a conformer with a norm before every part and two half-step feed-forward parts. Right
-padding changes no valid row: attention does not see it and the convolution looks to the left only.
+Each block is a conformer with pre-norms and two half-step feed-forward layers. Right padding has no
+effect on valid rows: attention masks it and the convolution is causal.
 """
 
 import functools
@@ -24,12 +24,12 @@ from indextts_jax.layers.parameters import Table
 def relative_scores(
     query: Float[Array, "b t h k"], table: Float[Array, "r k"], *, left: int
 ) -> Float[Array, "b h t t"]:
-    """Scores of queries with the row of `table` for the offset from query to key.
+    """Scores of each query with the row of `table` for its offset to each key.
 
-    Row `left` of the table is for a key at the query's own position; keys farther to either side
-    than the table reaches have its first or last row. Each query meets every row once; its results
-    are then laid out over all offsets, and slid along the keys by reading the array with another
-    stride: no gather runs over (t, t).
+    Row `left` of the table is for a key at the query's own position; larger offsets use the first
+    or last row. Each query is multiplied with every row once. The results are expanded to all
+    offsets, and shifted to the keys by reinterpreting the array with another row length, because a
+    gather over (t, t) is slow.
     """
     met = jnp.einsum("bthk,rk->bhtr", query, table, preferred_element_type=jnp.float32)
     return _slid(met, left)
@@ -37,19 +37,19 @@ def relative_scores(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _slid(met: Float[Array, "b h t r"], left: int) -> Float[Array, "b h t t"]:
-    """For each query and key the query's result for their offset.
+    """For each query and key, the query's score for their offset.
 
-    The gradient is written out: the scatter that XLA would derive takes a CPU five times as long.
+    Custom gradient: the scatter that JAX would derive takes five times as long on a CPU.
     """
     t, rows = met.shape[2:]
-    offsets = np.arange(-t, t)  # one more than there are: the strides differ by one
+    offsets = np.arange(-t, t)  # one more than needed, so that the row length differs by one
     spread = met[..., np.clip(offsets + left, 0, rows - 1)]  # b h t 2t
     slid = spread.reshape(*met.shape[:2], 2 * t, t)[:, :, 1:].reshape(*met.shape[:3], 2 * t - 1)
     return slid[..., :t]
 
 
 def _forward(met: Array, left: int) -> tuple[Array, Array]:
-    return _slid(met, left), met[:0]  # the backward pass needs its shape alone
+    return _slid(met, left), met[:0]  # only its shape is needed
 
 
 def _backward(left: int, like: Array, gradient: Array) -> tuple[Array]:
@@ -62,7 +62,7 @@ def _backward(left: int, like: Array, gradient: Array) -> tuple[Array]:
         jnp.sum(jnp.where(beyond, gradient, 0), axis=-1, keepdims=True)
         for beyond in (offset <= -left, offset >= right)
     )
-    # Once more a stride of one more number: row r of query i is that of key i + r - left.
+    # The same trick with a row length longer by one: row r of query i is key i + r - left.
     wide = jnp.pad(gradient, ((0, 0), (0, 0), (0, 0), (left, right)))
     flat = jnp.pad(wide.reshape(*gradient.shape[:2], -1), ((0, 0), (0, 0), (0, t)))
     between = flat.reshape(*wide.shape[:3], -1)[..., 1 : rows - 1]
@@ -95,7 +95,8 @@ class Attention(nnx.Module):
         scores = jnp.einsum("bthk,bshk->bhts", query, key, preferred_element_type=jnp.float32)
         scores = scores + relative_scores(query, self.distance[...], left=self.left)
         scores = scores / np.sqrt(query.shape[-1], dtype=np.float32)
-        # The lowest finite number, as a row without any valid key must not become NaN.
+        # The lowest finite number instead of -inf, so that a row without valid keys does not become
+        # NaN.
         scores = jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min)
         weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
         y = jnp.einsum("bhts,bshk->bthk", weights, value, preferred_element_type=jnp.float32)
@@ -154,11 +155,11 @@ class Block(nnx.Module):
 
 
 class SemanticEncoder(nnx.Module):
-    """Semantic features of a prompt, 50 a second.
+    """Semantic features of a prompt, 50 per second.
 
-    The mask is the feature extractor's. Where the number of filter-bank frames is odd, the last row
-    of a prompt is real but masked: it is a row of the result like the others, and those after the
-    encoder count it. Rows that pad a batch are masked in the same way, and mean nothing.
+    The mask is the feature extractor's. Quirk of the reference: with an odd number of filter-bank
+    frames, the last row of a prompt is masked but still part of the result, and later stages count
+    it as valid. Rows that pad a batch are masked too, and undefined.
 
     Source: `Wav2Vec2BertModel` of transformers, and the pipeline's normalisation of its output.
     """
@@ -173,7 +174,7 @@ class SemanticEncoder(nnx.Module):
     def __call__(
         self, features: Float[Array, "b t c"], mask: Bool[Array, "b t"]
     ) -> Float[Array, "b t d"]:
-        """Normalised output of the last block."""
+        """The normalised output of the last block."""
         x = self.project(features, mask)
         x, _ = jax.lax.scan(lambda x, block: (block(x, mask), None), x, self.blocks)
         return self.normalise(x)
@@ -181,7 +182,7 @@ class SemanticEncoder(nnx.Module):
     def hidden_states(
         self, features: Float[Array, "b t c"], mask: Bool[Array, "b t"]
     ) -> Float[Array, "states b t d"]:
-        """The projected features, then the output of every block, none of them normalised."""
+        """The projected features, then the output of every block, without normalisation."""
 
         def step(x: Array, block: Block) -> tuple[Array, Array]:
             x = block(x, mask)
@@ -193,9 +194,9 @@ class SemanticEncoder(nnx.Module):
     def project(
         self, features: Float[Array, "b t c"], mask: Bool[Array, "b t"]
     ) -> Float[Array, "b t d"]:
-        """Features at the width of the blocks; masked rows are zero, whatever they hold."""
+        """Projects features to the width of the blocks; masked rows become zero."""
         return zero_padding(self.projection(self.norm(features)).astype(jnp.float32), mask)
 
     def normalise(self, hidden: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-        """Hidden states by the stored mean and variance of each channel."""
+        """Normalises hidden states by the stored mean and variance of each channel."""
         return (hidden - self.mean[...]) / jnp.sqrt(self.var[...])

@@ -1,4 +1,4 @@
-"""Filter banks to one style vector: CAMPPlus, a dense network with context masks over time."""
+"""From filter banks to one style vector: CAMPPlus, a DenseNet with context-aware masks."""
 
 import jax
 import jax.numpy as jnp
@@ -13,16 +13,16 @@ from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.parameters import Table, uniform
 
 BATCH_NORM_EPS = 1e-5
-MOMENTUM = 0.1  # share of a batch in the stored statistics after it, as in PyTorch
-HEAD_STRIDES = 3  # halvings of the bands in the head
+MOMENTUM = 0.1  # weight of a batch in the running statistics, as in PyTorch
+HEAD_STRIDES = 3  # times that the head halves the bands
 ENTRY_KERNEL = 5
 
 
 class BatchNorm(nnx.Module):
-    """Normalisation by stored statistics over the last axis, in float32.
+    """Batch normalisation of the last axis with stored statistics, in float32.
 
-    In training `frozen` is set: where it is 0 the statistics are the batch's, over all other axes
-    (no row may be padded), and the stored ones follow them; where it is 1 all is as otherwise.
+    `frozen` is set in training: 0 uses the batch's statistics over all other axes (no row may be
+    padded) and updates the running ones; 1 uses the stored ones as in inference.
 
     Source: `torch.nn.BatchNorm1d`, `BatchNorm2d`.
     """
@@ -47,7 +47,7 @@ class BatchNorm(nnx.Module):
     def _follow(
         self, x: Float[Array, "*b c"], frozen: Float[Array, ""]
     ) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
-        """The statistics to normalise by; the stored ones become those after the batch."""
+        """The statistics to normalise by; updates the running statistics."""
         axes = tuple(range(x.ndim - 1))
         mean = jnp.mean(x, axis=axes)
         var = jnp.mean(jnp.square(x - mean), axis=axes)
@@ -64,7 +64,7 @@ class BatchNorm(nnx.Module):
 
 
 class Conv2d(nnx.Module):
-    """A convolution over time and bands without bias, zeros outside; it strides over the bands."""
+    """A zero-padded convolution over time and bands, without bias; the stride is over bands."""
 
     def __init__(self, inputs: int, outputs: int, size: int, *, stride: int = 1, rngs: nnx.Rngs):
         self.stride, self.border = stride, size // 2
@@ -84,12 +84,15 @@ class Conv2d(nnx.Module):
 
 
 def _clear(x: Float[Array, "b t m c"], mask: Bool[Array, "b t"]) -> Float[Array, "b t m c"]:
-    """Zeros past the end: what a normalisation leaves there would reach the last valid frames."""
+    """Zeros past the end of rows.
+
+    The shift of a batch norm would otherwise leak from the padding into the last valid frames.
+    """
     return jnp.where(mask[:, :, None, None], x, 0)
 
 
 class ResidualBlock(nnx.Module):
-    """Two convolutions over time and bands, and a shortcut that strides with the first."""
+    """Two convolutions over time and bands, and a shortcut with the same stride."""
 
     def __init__(self, width: int, *, stride: int, rngs: nnx.Rngs):
         self.conv_first = Conv2d(width, width, 3, stride=stride, rngs=rngs)
@@ -111,7 +114,7 @@ class ResidualBlock(nnx.Module):
 
 
 class Head(nnx.Module):
-    """Filter banks, as an image of one channel, to `head_width` channels of an eighth the bands."""
+    """Filter banks, as a one-channel image, to `head_width` channels and an eighth of the bands."""
 
     def __init__(self, cfg: StyleEncoderConfig, *, rngs: nnx.Rngs):
         width = cfg.head_width
@@ -135,9 +138,9 @@ class Head(nnx.Module):
 def segment_means(
     x: Float[Array, "b t c"], lengths: Int[Array, " b"], segment: int
 ) -> Float[Array, "b k c"]:
-    """Means over consecutive runs of `segment` valid frames, the last run being shorter.
+    """Means over consecutive segments of `segment` valid frames; the last one may be shorter.
 
-    What lies past the lengths must be zero. A run without a valid frame gives zero.
+    Frames past the lengths must be zero. A segment without valid frames gives zero.
     """
     runs = -(-x.shape[1] // segment)
     padded = jnp.pad(x, ((0, 0), (0, runs * segment - x.shape[1]), (0, 0)))
@@ -147,7 +150,7 @@ def segment_means(
 
 
 class ContextMask(nnx.Module):
-    """A convolution over time, each channel weighed by what its segment and the whole look like.
+    """A convolution over time with channels gated by the means of segment and row.
 
     Source: `CAMLayer` of the PyTorch release.
     """
@@ -171,7 +174,7 @@ class ContextMask(nnx.Module):
 
 
 class DenseLayer(nnx.Module):
-    """`growth` new channels from all that came before.
+    """Computes `growth` new channels from all earlier ones.
 
     Source: `CAMDenseTDNNLayer` of the PyTorch release.
     """
@@ -190,7 +193,7 @@ class DenseLayer(nnx.Module):
 
 
 class DenseBlock(nnx.Module):
-    """Dense layers, each adding its channels at the end; then half the channels are left."""
+    """Dense layers, each appending its channels; then a transition that halves the channels."""
 
     def __init__(
         self, width: int, layers: int, cfg: StyleEncoderConfig, *, dilation: int, rngs: nnx.Rngs
@@ -219,7 +222,7 @@ def pooled(x: Float[Array, "b t c"], lengths: Int[Array, " b"]) -> Float[Array, 
     mean = zero_padding(x, mask).sum(axis=1) / jnp.maximum(lengths, 1)[:, None]
     squares = zero_padding(jnp.square(x - mean[:, None]), mask).sum(axis=1)
     variance = squares / jnp.maximum(lengths - 1, 1)[:, None]
-    varies = variance > 0  # a channel that is zero everywhere has no finite gradient otherwise
+    varies = variance > 0  # the square root of 0 has no finite gradient
     deviation = jnp.where(varies, jnp.sqrt(jnp.where(varies, variance, 1)), 0)
     return jnp.concatenate([mean, deviation], axis=-1)
 
@@ -249,7 +252,7 @@ class StyleEncoder(nnx.Module):
     def head(
         self, fbank: Float[Array, "b f m"], lengths: Int[Array, " b"]
     ) -> Float[Array, "b f c"]:
-        """The head's output, one row a frame: all bands of a channel, then of the next.
+        """The head's output, one row per frame, with the band as fastest axis within a channel.
 
         Source: `FCM` of the PyTorch release.
         """
@@ -259,12 +262,12 @@ class StyleEncoder(nnx.Module):
     def __call__(
         self, fbank: Float[Array, "b f m"], lengths: Int[Array, " b"]
     ) -> Float[Array, "b s"]:
-        """The style vectors of filter banks that are centred over time.
+        """The style vectors of filter banks whose mean over time has been subtracted.
 
-        `lengths` counts the valid frames, two at the least.
+        `lengths` are the valid frames, at least two.
         """
         x = self.entry(self.head(fbank, lengths))
-        lengths = (lengths + 1) // 2  # the entry takes every other frame
+        lengths = (lengths + 1) // 2  # the first layer has stride 2
         x = jax.nn.relu(self.norm_entry(x))
         for block in self.blocks:
             x = block(x, lengths)

@@ -1,7 +1,7 @@
-"""Qwen3: tokens to the logits of the next one, with a cache of keys and values.
+"""Qwen3: tokens to the logits of the next token, with a KV cache.
 
-One row, whose tokens come in pieces: a prompt chunk by chunk, then a reply token by token. A piece
-that is padded on the right leaves entries in the cache that the next piece writes over.
+A single row, processed in chunks: the prompt chunk by chunk, then the reply token by token. Cache
+entries of right padding are overwritten by the next chunk.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ class ReplyCache(NamedTuple):
 def attend_grouped(
     query: Float[Array, "t q k"], blocks: Sequence[KeyBlock]
 ) -> Float32[Array, "t q k"]:
-    """Attention in which neighbouring heads of queries share one head of keys and values.
+    """Grouped-query attention: neighbouring query heads share one head of keys and values.
 
-    They do so as more positions of one head. Each mask is `t j`.
+    The query heads of a group are treated as further positions of one head. Each mask is `t j`.
     """
     count, _, width = query.shape
     heads = blocks[0].keys.shape[1]
@@ -45,7 +45,7 @@ def attend_grouped(
 
 
 class Attention(nnx.Module):
-    """The maps before and after the attention of a block; queries and keys are normed."""
+    """The input and output projections of a block's attention, with norms of queries and keys."""
 
     def __init__(self, cfg: TextEmotionConfig, *, rngs: nnx.Rngs):
         self.head_width = cfg.head_width
@@ -60,7 +60,7 @@ class Attention(nnx.Module):
     def project(
         self, x: Float[Array, "t d"], tables: tuple[Array, Array]
     ) -> tuple[Float[Array, "t _ k"], ...]:
-        """Query, key and value; the first two normed, then rotated by their positions."""
+        """Query, key and value; the first two normalised, then rotated by their positions."""
         query, key, value = (
             layer(x).reshape(len(x), -1, self.head_width)
             for layer in (self.query, self.key, self.value)
@@ -68,14 +68,15 @@ class Attention(nnx.Module):
         return rotate(self.norm_query(query), tables), rotate(self.norm_key(key), tables), value
 
     def merge(self, mixed: Float[Array, "t h k"]) -> Float[Array, "t d"]:
-        """What the heads gathered, as one vector a position."""
+        """Concatenates the heads' outputs and projects them."""
         return self.out(mixed.reshape(len(mixed), -1))
 
 
 class Block(nnx.Module):
     """A pre-norm decoder block; its residual stream stays float32.
 
-    Keys and values come from a cache, so a caller attends between `project` and `finish`.
+    Keys and values come from a KV cache, so the caller runs attention between `project` and
+    `finish`.
     """
 
     def __init__(self, cfg: TextEmotionConfig, *, rngs: nnx.Rngs):
@@ -93,13 +94,13 @@ class Block(nnx.Module):
     def finish(
         self, x: Float32[Array, "t d"], mixed: Float[Array, "t h k"]
     ) -> Float32[Array, "t d"]:
-        """The stream after attention's result and the feed-forward part are added."""
+        """The residual stream after adding the attention's result and the feed-forward layer."""
         x = x + self.attention.merge(mixed).astype(jnp.float32)
         return x + self.feed_forward(self.norm_feed_forward(x)).astype(jnp.float32)
 
 
 class TextEmotion(nnx.Module):
-    """Tokens to the logits of the next token; the embedding is the output head too.
+    """Tokens to the logits of the next token; the embedding is also the output head.
 
     Source: `Qwen3ForCausalLM` of transformers, which `QwenEmotion` of the PyTorch release loads.
     """
@@ -111,7 +112,7 @@ class TextEmotion(nnx.Module):
         self.norm = RMSNorm(cfg.width, eps=cfg.norm_eps, rngs=rngs)
 
     def empty_cache(self, size: int) -> ReplyCache:
-        """A cache that holds `size` tokens."""
+        """A KV cache with capacity for `size` tokens."""
         shape = (self.cfg.layers, self.cfg.key_heads, size, self.cfg.head_width)
         dtype = self.embedding.embedding[...].dtype
         return ReplyCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
@@ -119,7 +120,7 @@ class TextEmotion(nnx.Module):
     def extend(
         self, tokens: Int[Array, " t"], start: Int[Array, ""], cache: ReplyCache
     ) -> tuple[Float32[Array, "t d"], ReplyCache]:
-        """Hidden states of the tokens at positions from `start`, and the cache with them."""
+        """Hidden states of tokens at positions from `start` on, and the updated cache."""
         count, size = len(tokens), cache.keys.shape[2]
         turns = rotary_tables(size, self.cfg.head_width, self.cfg.rotary_base)
         cos, sin = (lax.dynamic_slice_in_dim(jnp.asarray(t), start, count) for t in turns)
@@ -140,7 +141,8 @@ class TextEmotion(nnx.Module):
 
         x = self.embedding(tokens).astype(jnp.float32)
         x, new = lax.scan(layer, x, (self.blocks, cache.keys, cache.values))
-        # The layers only read the cache: one write for all of them keeps it in place.
+        # The layers only read the cache, and one write for all of them comes last, so that XLA
+        # updates it in place.
         keys, values = (
             lax.dynamic_update_slice_in_dim(old, entry, start, axis=2)
             for old, entry in zip(cache, new, strict=True)
@@ -148,7 +150,7 @@ class TextEmotion(nnx.Module):
         return self.norm(x), ReplyCache(keys, values)
 
     def logits(self, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
-        """Logits of the tokens that follow, not rounded to the embedding's dtype."""
+        """Logits of the next tokens in float32, not rounded to the embedding's dtype."""
         table = self.embedding.embedding[...]
         return jnp.einsum(
             "...d,vd->...v", hidden.astype(table.dtype), table, preferred_element_type=jnp.float32

@@ -1,4 +1,4 @@
-"""What only training has: heads that speaking does not need."""
+"""Heads that only training needs."""
 
 import jax
 from flax import nnx
@@ -9,12 +9,12 @@ from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
 
-SYMBOLS = " 'ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of the CTC, from 1 on; 0 is the blank
-SPELLING_KERNEL = 5  # codes: one alone need not spell a letter
+SYMBOLS = " 'ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # CTC labels, numbered from 1; 0 is the blank
+SPELLING_KERNEL = 5  # kernel in codes: a letter may span several codes
 
 
 class TrainingHeads(nnx.Module):
-    """The GPT's head over text tokens.
+    """The GPT's text head.
 
     Source: `UnifiedVoice.text_head` of the PyTorch release.
     """
@@ -24,7 +24,7 @@ class TrainingHeads(nnx.Module):
 
 
 class CTCHead(nnx.Module):
-    """Letters from codes: which text they voice, and where."""
+    """A CTC head over codes: predicts letters, and aligns codes with the text."""
 
     def __init__(self, cfg: SemanticCodecConfig, *, rngs: nnx.Rngs):
         outputs = len(SYMBOLS) + 1
@@ -34,7 +34,7 @@ class CTCHead(nnx.Module):
     def spell(
         self, embedded: Float[Array, "b t d"], lengths: Int[Array, " b"]
     ) -> Float[Array, "b t v"]:
-        """Logits of the blank and the letters, from embedded codes."""
+        """Logits of the blank and the letters from embedded codes."""
         mask = valid(lengths, embedded.shape[1])
         x = jax.nn.gelu(self.codes_in(zero_padding(embedded, mask)))
         return self.codes_out(zero_padding(x, mask))

@@ -1,4 +1,4 @@
-"""Mel to waveform: BigVGAN v2."""
+"""From mel to waveform: BigVGAN v2."""
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,9 @@ from indextts_jax.layers.upsample import ConvTranspose1d
 
 
 class Block(nnx.Module):
-    """Pairs of convolutions around a residual stream, the first of each pair dilated.
+    """Pairs of convolutions with residuals; the first of each pair is dilated.
 
-    Activation 2i stands before the first convolution of pair i, 2i + 1 before the second.
+    Activation 2i is applied before the first convolution of pair i, 2i + 1 before the second.
 
     Source: `AMPBlock1` of the PyTorch release.
     """
@@ -52,20 +52,20 @@ class Block(nnx.Module):
 
 
 class Vocoder(nnx.Module):
-    """Log-mel frames to samples in [-1, 1]; a row's samples past its end are zero.
+    """Log-mel frames to samples in [-1, 1]; samples past a row's end are zero.
 
-    The end of a row is its true end, wherever the array ends: zeros follow it before every
-    convolution, and its last sample is repeated in every activation. So a padded row gives what it
-    gives alone. Without lengths every row is as long as the array: training, whose segments are
-    full, is faster without masks. With `remat` the backward pass computes each block again: what a
-    block keeps for it is many times what goes in.
+    Every layer treats a row's true end as the end of the signal: zeros follow it in convolutions,
+    and its last sample is repeated in activations. So padding does not change a row. Without
+    lengths every row is as long as the array, which is faster in training, where segments are full.
+    With `remat` the backward pass recomputes each block, whose intermediates are many times its
+    input.
 
     Source: `BigVGAN` of the PyTorch release.
     """
 
     def __init__(self, cfg: VocoderConfig, *, rngs: nnx.Rngs):
         self.rates = cfg.rates
-        self.mixed = len(cfg.block_kernels)  # blocks of one stage, whose results are averaged
+        self.mixed = len(cfg.block_kernels)  # blocks of a stage, to average
         self.conv_pre = Conv1d(cfg.mels, cfg.channels, cfg.outer_kernel, rngs=rngs)
         ups, blocks, channels = [], [], cfg.channels
         for rate, kernel in zip(cfg.rates, cfg.kernels, strict=True):

@@ -1,1 +1,1 @@
-"""Loops over codes and flow steps, kept out of the modules."""
+"""Loops over codes and flow steps; the networks themselves are in `models`."""

@@ -1,4 +1,4 @@
-"""Beam search and beam sampling, for each row of a batch on its own."""
+"""Beam search and beam sampling, independently for each row of a batch."""
 
 import functools
 from typing import Any, NamedTuple
@@ -11,20 +11,20 @@ from jaxtyping import Array, Bool, Float32, Int
 from indextts_jax.sampling.logits import process
 from indextts_jax.sampling.loop import Generated, Task, allowed, exponential, repeat, seen_at_first
 
-HOPELESS = -1e9  # score of all beams but the first, before they differ
+HOPELESS = -1e9  # initial score of all beams but the first, so that they do not repeat it
 
 
 class Hypotheses(NamedTuple):
-    """The best finished sequences of each row, as many as beams."""
+    """The best finished sequences of each row, one slot per beam."""
 
     codes: Int[Array, "b r s"]  # filled with the stop code past the end
     lengths: Int[Array, "b r"]  # without the stop code
-    scores: Float32[Array, "b r"]  # after the length penalty; -inf where there is none
-    added: Int[Array, "b r"]  # running number, which decides between equals; -1 where there is none
+    scores: Float32[Array, "b r"]  # after the length penalty; -inf in empty slots
+    added: Int[Array, "b r"]  # order of insertion, to break ties; -1 in empty slots
 
 
 class Candidates(NamedTuple):
-    """Continuations of a row's beams, best first, twice as many as beams."""
+    """Continuations of a row's beams, best first: two per beam."""
 
     scores: Float32[Array, "b c"]
     beams: Int[Array, "b c"]
@@ -32,24 +32,24 @@ class Candidates(NamedTuple):
 
 
 class BeamState(NamedTuple):
-    """What one step hands to the next."""
+    """The state between steps."""
 
     step: Int[Array, ""]  # codes written so far
-    codes: Int[Array, "b r s"]  # of the open beams, filled with the stop code past the end
+    codes: Int[Array, "b r s"]  # of unfinished beams, filled with the stop code past the end
     scores: Float32[Array, "b r"]
-    ancestry: Int[Array, "b r s"]  # the beam in which each beam's history was, at each step
+    ancestry: Int[Array, "b r s"]  # the beam that each beam's history was in, at each step
     seen: Bool[Array, "b r v"]  # what the repetition penalty applies to
     finished: Hypotheses
     done: Bool[Array, " b"]
-    logits: Float32[Array, "b r v"]  # of the next code
+    logits: Float32[Array, "b r v"]  # for the next code
     cache: Any
 
 
 def candidates(totals: Float32[Array, "b r v"], noise: Float32[Array, "b n"] | None) -> Candidates:
-    """The continuations with the best totals; with noise, drawn without replacement instead.
+    """The continuations with the best totals, or with noise, a sample without replacement.
 
-    All beams of a row compete in one draw. Where it runs out of entries with a probability, the
-    best of the others fill up, so that a beam with a score is never lost to one without.
+    All beams of a row compete in one draw. If too few entries have a positive probability, the best
+    of the others are added, so that a beam with a finite score is never replaced by one with -inf.
     """
     rows, beams, vocabulary = totals.shape
     flat = totals.reshape(rows, -1)
@@ -71,9 +71,9 @@ def add(
     length: Int[Array, ""],
     scores: Float32[Array, " b"],
 ) -> Hypotheses:
-    """The store with one more sequence a row, where it is offered and there is room for it.
+    """Adds one sequence per row to the store, where it is offered and good enough.
 
-    In a full store it takes the place of the lowest (the earliest of equals), if it is better.
+    In a full store it replaces the worst (the earliest of equals), if it is better.
 
     Source: `BeamHypotheses.add` of transformers.
     """
@@ -94,17 +94,17 @@ def add(
 def select(
     state: BeamState, ranked: Candidates, length_penalty: Float32[Array, ""], stop_code: int
 ) -> BeamState:
-    """The state with the next code of each beam written, and stopped beams in the store.
+    """Appends each beam's next code, and moves finished beams to the store.
 
-    The logits and the cache are still those of before.
+    The logits and the KV cache are not updated.
 
     Source: `BeamSearchScorer.process` of transformers.
     """
     beams = state.scores.shape[1]
     stops = ranked.codes == stop_code
-    divisor = (state.step + 1).astype(jnp.float32) ** length_penalty  # the stop code counts
+    divisor = (state.step + 1).astype(jnp.float32) ** length_penalty  # counts the stop code
     store = state.finished
-    for rank in range(beams):  # a stop code that ranks lower is passed over
+    for rank in range(beams):  # as in the reference, a stop code ranked lower is ignored
         parent = ranked.beams[:, rank, None, None]
         store = add(
             store,
@@ -135,7 +135,7 @@ def select(
 
 
 def finish(state: BeamState, length_penalty: Float32[Array, ""]) -> Generated:
-    """The best sequence of each row; those that are not done add their open beams to the store.
+    """The best sequence of each row, including the unfinished beams of rows that are not done.
 
     Source: `BeamSearchScorer.finalize` of transformers.
     """
@@ -151,7 +151,7 @@ def finish(state: BeamState, length_penalty: Float32[Array, ""]) -> Generated:
 
 
 def pick(task: Task, state: BeamState) -> BeamState:
-    """The state with each beam's next code; the logits and the cache are still those of before."""
+    """Appends each beam's next code; the logits and the KV cache are not updated."""
     shape, vocabulary = state.logits.shape, state.logits.shape[-1]
     scores = process(
         allowed(task, jax.nn.log_softmax(state.logits).reshape(-1, vocabulary)),
@@ -166,7 +166,7 @@ def pick(task: Task, state: BeamState) -> BeamState:
 
 
 def advance(task: Task, state: BeamState) -> BeamState:
-    """One step: rank continuations, give each beam its next code, and run the model on them."""
+    """One step: rank continuations, append each beam's next code, and run the model."""
     index, state = state.step, pick(task, state)
     codes = lax.dynamic_index_in_dim(state.codes, index, axis=2, keepdims=False)
     logits, cache = task.step(codes, index, state.ancestry, state.cache)
@@ -174,7 +174,7 @@ def advance(task: Task, state: BeamState) -> BeamState:
 
 
 def begin(task: Task, logits: Float32[Array, "b v"], cache: Any) -> BeamState:
-    """The state before the first code, whose logits are given."""
+    """The initial state, from the logits of the first code."""
     (rows, vocabulary), beams, size = logits.shape, task.strategy.beams, task.strategy.max_codes
     codes = jnp.full((rows, beams, size), task.stop_code, jnp.int32)
     none = jnp.full((rows, beams), -1, jnp.int32)
@@ -192,9 +192,9 @@ def begin(task: Task, logits: Float32[Array, "b v"], cache: Any) -> BeamState:
 
 
 def beam_search(task: Task, logits: Float32[Array, "b v"], cache: Any) -> Generated:
-    """The best codes of each row that the beams find; `logits` are those of the first code.
+    """The best codes found for each row; `logits` are those of the first code.
 
-    With sampling, the continuations of the beams are drawn.
+    With sampling, continuations are drawn instead of ranked.
 
     Source: `GenerationMixin._beam_search` of the PyTorch release.
     """

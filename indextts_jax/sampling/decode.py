@@ -1,4 +1,4 @@
-"""Codes one after the other, one sequence a row: greedy decoding and plain sampling."""
+"""Greedy decoding and sampling without beams: one sequence per row."""
 
 import functools
 from typing import Any, NamedTuple
@@ -13,26 +13,26 @@ from indextts_jax.sampling.loop import Generated, Task, allowed, exponential, re
 
 
 class DecodeState(NamedTuple):
-    """What one step hands to the next."""
+    """The state between steps."""
 
     step: Int[Array, ""]  # codes written so far
     codes: Int[Array, "b s"]  # filled with the stop code past the end
     done: Bool[Array, " b"]
     seen: Bool[Array, "b v"]  # what the repetition penalty applies to
-    logits: Float32[Array, "b v"]  # of the next code
+    logits: Float32[Array, "b v"]  # for the next code
     cache: Any
 
 
 def choose(scores: Float32[Array, "b v"], noise: Float32[Array, "b v"] | None) -> Int[Array, " b"]:
-    """One code a row: drawn with the noise, or the best without."""
+    """One code per row: sampled with the noise, or the most likely without."""
     chances = scores if noise is None else jax.nn.softmax(scores) / noise
     return jnp.argmax(chances, axis=-1).astype(jnp.int32)
 
 
 def pick(task: Task, state: DecodeState) -> DecodeState:
-    """The state with each row's next code; the logits and the cache are still those of before."""
+    """Appends each row's next code; the logits and the KV cache are not updated."""
     vocabulary = state.logits.shape[-1]
-    # Of the raw logits; beams start from log-probabilities.
+    # As in the reference, processors get raw logits here, but log-probabilities with beams.
     scores = process(allowed(task, state.logits), state.seen, task.numbers, task.strategy)
     noise = exponential(task.source, state.step, vocabulary) if task.strategy.sample else None
     code = jnp.where(state.done, task.stop_code, choose(scores, noise))
@@ -45,7 +45,7 @@ def pick(task: Task, state: DecodeState) -> DecodeState:
 
 
 def advance(task: Task, state: DecodeState) -> DecodeState:
-    """One step: choose a code in each row, and run the model on it."""
+    """One step: append a code to each row, and run the model."""
     index, state = state.step, pick(task, state)
     rows, size = state.codes.shape
     code = lax.dynamic_slice_in_dim(state.codes, index, 1, axis=1)
@@ -54,7 +54,7 @@ def advance(task: Task, state: DecodeState) -> DecodeState:
 
 
 def begin(task: Task, logits: Float32[Array, "b v"], cache: Any) -> DecodeState:
-    """The state before the first code, whose logits are given."""
+    """The initial state, from the logits of the first code."""
     rows, vocabulary = logits.shape
     size = task.strategy.max_codes
     return DecodeState(

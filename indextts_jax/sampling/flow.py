@@ -11,7 +11,7 @@ from indextts_jax.models.dit import DiT, Modulation, Window
 
 
 def noise(keys: Key[Array, " b"], frames: int, mels: int) -> Float[Array, "b {frames} {mels}"]:
-    """Standard normal noise; a frame depends on its row's key and its position, nothing else.
+    """Standard normal noise; each frame depends only on its row's key and its position.
 
     So the same key gives the same noise at every padded length.
     """
@@ -36,12 +36,12 @@ def sample(
     guidance: float | Float[Array, ""],
     longest: int | None = None,
 ) -> Float[Array, "b f m"]:
-    """The mel of prompt and target, with zeros in the prompt's frames and past each row's length.
+    """The target's mel, with zeros in the prompt's frames and past each row's length.
 
-    `lengths` counts prompt and target together, as the frames of `condition` and `noise` do.
-    `guidance` 0 runs the conditional rows alone; as an array it may change without a compilation,
-    and is never 0. No target has more than `longest` frames: then the velocity of the prompt, which
-    nobody asks for, is computed no further than the targets need it.
+    `lengths` counts prompt and target together, like the frames of `condition` and `noise`.
+    `guidance` 0 runs only the conditional rows; as an array it can change without recompiling, but
+    must not be 0. No target may have more than `longest` frames; this allows skipping most of the
+    prompt's velocity, which is not used.
 
     Source: `BASECFM.solve_euler` of the PyTorch release.
     """
@@ -51,7 +51,7 @@ def sample(
     base = dit.prepare(zero_padding(prompt_mel, in_prompt), style, condition)
     window = None if longest is None else around(prompt_lengths, longest, dit.margin, frames)
     rows, guided = window, isinstance(guidance, jax.Array) or guidance > 0
-    if guided:  # conditional rows, then unconditional ones
+    if guided:  # conditional rows first, then unconditional ones
         base = jnp.concatenate([base, jnp.broadcast_to(dit.prepare_unconditional(), base.shape)])
         lengths = jnp.concatenate([lengths, lengths])
         if window is not None:
@@ -61,7 +61,7 @@ def sample(
         x: Float[Array, "b f m"], inputs: tuple[Modulation, Float[Array, ""]]
     ) -> tuple[Float[Array, "b f m"], None]:
         modulation, dt = inputs
-        modulation = jax.tree.map(lambda table: table[None], modulation)  # one time for all rows
+        modulation = jax.tree.map(lambda table: table[None], modulation)  # r = 1
         if guided:
             both = dit.evaluate(jnp.concatenate([x, x]), base, modulation, lengths, rows)
             conditional, unconditional = jnp.split(both, 2)
@@ -78,10 +78,10 @@ def sample(
 
 
 def around(starts: Int[Array, " b"], longest: int, margin: int, frames: int) -> Window | None:
-    """Windows over targets that start there, and the margin before them; none if nothing is saved.
+    """Windows that contain the targets and the margin before them; None if they would save nothing.
 
-    Near the start of a row or the end of the array a window lies as far inside as it must, so its
-    margin is longer, or the row's own start.
+    Windows are shifted to stay inside the array, so that a margin may be longer, or begin with the
+    row.
     """
     size = longest + margin
     if size >= frames:
@@ -95,7 +95,7 @@ def follow(
     second: Float[Array, "b t c"],
     size: int,
 ) -> Float[Array, "b {size} c"]:
-    """Row by row the valid frames of `first`, then `second`; what follows means nothing."""
+    """Concatenates the valid frames of `first` and `second` in each row; the rest is undefined."""
     positions = jnp.arange(size)
     lengths = first_lengths[:, None]
     indices = jnp.where(positions < lengths, positions, positions - lengths + first.shape[1])
@@ -107,7 +107,7 @@ def follow(
 def after(
     x: Float[Array, "b f c"], starts: Int[Array, " b"], size: int
 ) -> Float[Array, "b {size} c"]:
-    """`size` frames of each row from its start on; past the end, what means nothing."""
+    """`size` frames of each row from its own start; undefined past the end."""
     indices = jnp.minimum(starts[:, None] + jnp.arange(size), x.shape[1] - 1)
     return jnp.take_along_axis(x, indices[..., None], axis=1)
 
@@ -125,10 +125,10 @@ def continue_mel(
     steps: int,
     guidance: float | Float[Array, ""],
 ) -> Float[Array, "b t m"]:
-    """The mel of the target alone, zero past each row's length.
+    """The mel of the target only, zero past each row's length.
 
-    `lengths` counts the frames of the target. `noise` has the padded number of frames that the flow
-    runs on, at least prompt and target together in every row.
+    `lengths` counts the frames of the target. `noise` has the padded number of frames of the flow,
+    at least prompt plus target in every row.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """

@@ -1,4 +1,4 @@
-"""From conditioning and text tokens to codes: the GPT in its loop, as one program."""
+"""From conditioning and text tokens to codes: prefill and decoding loop as one program."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def prefilled(
     text: Int[Array, "b t"],
     text_lengths: Int[Array, " b"],
 ) -> tuple[Float32[Array, "b v"], PrefixCache]:
-    """Logits of the first code, and the cache of all before it."""
+    """Logits of the first code, and the KV cache of the prefix."""
     rows, lengths = gpt.prefix(latents, emotion, *gpt.without_special(text, text_lengths))
     return gpt.prefill(rows, lengths)
 
@@ -40,14 +40,14 @@ def generate(
     *,
     strategy: Strategy,
 ) -> Generated:
-    """Codes for each row's text, spoken as `latents` and `emotion` say.
+    """Codes for each row's text, conditioned on `latents` and `emotion`.
 
-    `source` is one random key a row, or Exp(1) noise as recorded (a row for each step, over beams
-    and codes); it is not looked at where nothing is drawn. A row's codes depend neither on its
-    padding nor on its neighbours. Numbers and strategy are those of a `SamplingConfig`.
+    `source` is one random key per row, or recorded Exp(1) noise (a row for each step, over beams
+    and codes); unused without sampling. A row's codes depend neither on padding nor on other rows.
+    `numbers` and `strategy` are those of a `SamplingConfig`.
 
     Raises:
-        InputError: if more codes are wished for than the position table holds.
+        InputError: if `max_codes` exceeds the position table.
 
     Source: `UnifiedVoice.inference_speech` of the PyTorch release.
     """
@@ -83,7 +83,7 @@ def replay(
     text_lengths: Int[Array, " b"],
     codes: Int[Array, "b s"],
 ) -> Float32[Array, "b s v"]:
-    """The logits of each code as generation sees them, when the codes are given beforehand."""
+    """The logits of given codes, computed step by step as in generation."""
     first, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
     ancestry = jnp.zeros((codes.shape[0], 1, codes.shape[1]), jnp.int32)
 

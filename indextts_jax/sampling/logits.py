@@ -1,7 +1,7 @@
-"""From logits to scores: the processors, in the reference's order.
+"""Logits processors, in the reference's order.
 
-Each takes scores with one row a sequence, and gives scores of the same shape; what it removes is
--inf.
+Each takes scores with one row per sequence, and returns scores of the same shape, with -inf for
+removed ids.
 """
 
 import functools
@@ -14,13 +14,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.sampling.settings import Numbers, Strategy
 
-FEW = 128  # scores that are sorted instead of the whole vocabulary, if top-k leaves no more
+FEW = 128  # if top-k keeps no more than these, they are sorted instead of the whole vocabulary
 
 
 def repetition_penalty(
     scores: Float[Array, "n v"], seen: Bool[Array, "n v"], penalty: float | Float[Array, ""]
 ) -> Float[Array, "n v"]:
-    """Scores with the seen ids, once each, divided by the penalty, or multiplied if negative."""
+    """Divides scores of seen ids by the penalty, or multiplies negative ones, once per id."""
     penalised = jnp.where(scores < 0, scores * penalty, scores / penalty)
     return jnp.where(seen, penalised, scores)
 
@@ -28,9 +28,9 @@ def repetition_penalty(
 def typical(
     scores: Float[Array, "n v"], mass: float | Float[Array, ""], keep: int
 ) -> Float[Array, "n v"]:
-    """The ids whose surprise is nearest to the expected one, until they hold `mass`.
+    """Typical sampling: keeps a probability of `mass`, with surprisal nearest to the entropy.
 
-    At least `keep` of them stay.
+    At least `keep` of them are kept.
 
     Source: `TypicalLogitsWarper` of the PyTorch release.
     """
@@ -49,7 +49,7 @@ def typical(
 def top_k(
     scores: Float[Array, "n v"], k: int | Int[Array, ""] | Int[Array, " n"], keep: int
 ) -> Float[Array, "n v"]:
-    """The `k` highest scores, at least `keep` of them, and all that equal the lowest of these."""
+    """Keeps the `k` highest scores (at least `keep`), and ties with the lowest of these."""
     size = scores.shape[-1]
     k = jnp.broadcast_to(k, len(scores))
     count = jnp.where(k > 0, jnp.clip(k, min(keep, size), size), size)
@@ -61,9 +61,9 @@ def top_k(
 def top_p(
     scores: Float[Array, "n v"], cut: float | Float[Array, ""] | Float[Array, " n"], keep: int
 ) -> Float[Array, "n v"]:
-    """The scores without the lowest ones, whose probability adds up to `cut` or less.
+    """Removes the lowest scores, with a total probability of at most `cut`.
 
-    At least the `keep` highest stay. A `cut` of 0 removes nothing.
+    At least the `keep` highest are kept. A `cut` of 0 removes nothing.
     """
     cut = jnp.broadcast_to(cut, len(scores))[:, None]
     order = jnp.argsort(scores, axis=-1, stable=True)
@@ -79,7 +79,11 @@ def top_k_and_p(
     cut: float | Float[Array, ""],
     keep: int,
 ) -> Float[Array, "n v"]:
-    """`top_k`, then `top_p`; of a row where `top_k` leaves few, only they are sorted."""
+    """`top_k`, then `top_p`.
+
+    If `top_k` keeps few scores, only those are sorted: sorting the whole vocabulary costs
+    milliseconds per step on a CPU.
+    """
     rows = len(scores)
     return _filter(keep)(scores, jnp.broadcast_to(k, rows), jnp.broadcast_to(cut, rows))
 
@@ -95,7 +99,7 @@ def _filter(keep: int) -> Callable[..., Float[Array, "n v"]]:
         count = jnp.clip(k, min(keep, few), few)
         least = jnp.take_along_axis(highest, (count - 1)[:, None], axis=-1)
         suffice = (k > 0) & (k <= few) & (jnp.sum(scores >= least, axis=-1) <= few)
-        # by score, equal ones by id: as the stable sort of all has them
+        # Sorted by score, ties by id, to match the stable sort of the whole vocabulary.
         listed = jnp.where(highest < least, -jnp.inf, highest)
         ordered, places = lax.sort((listed, ids), num_keys=2)
         stay = top_p(ordered, cut, keep)
@@ -112,7 +116,8 @@ def _filter(keep: int) -> Callable[..., Float[Array, "n v"]]:
     def side_by_side(
         size: int, batched: Sequence[bool], *given: Array
     ) -> tuple[Float[Array, "b n v"], bool]:
-        # As more rows: a condition for each element of a batch would run both of its branches.
+        # The batch becomes further rows: `vmap` would turn the `cond` into a `select`, which runs
+        # both branches.
         flat = [
             (array if has else jnp.broadcast_to(array, (size, *array.shape)))
             for array, has in zip(given, batched, strict=True)
@@ -124,7 +129,7 @@ def _filter(keep: int) -> Callable[..., Float[Array, "n v"]]:
 
 
 def _ranks(order: Int[Array, "n v"]) -> Int[Array, "n v"]:
-    """Where each id stands in an order of the ids."""
+    """The rank of each id: the inverse permutation of `order`."""
     places = jnp.broadcast_to(jnp.arange(order.shape[-1]), order.shape)
     return jnp.put_along_axis(jnp.zeros_like(order), order, places, axis=-1, inplace=False)
 
@@ -135,7 +140,7 @@ def process(
     numbers: Numbers,
     strategy: Strategy,
 ) -> Float[Array, "n v"]:
-    """All processors, in the reference's order."""
+    """Applies all processors, in the reference's order."""
     scores = repetition_penalty(scores, seen, numbers.repetition_penalty)
     if strategy.typical:
         scores = typical(scores, numbers.typical_mass, strategy.keep)

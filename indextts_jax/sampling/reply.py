@@ -1,4 +1,4 @@
-"""From a prompt to a reply: greedy decoding of the text-to-emotion model, as one program."""
+"""Greedy decoding of the text-to-emotion model's reply, as one program."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,21 @@ from jaxtyping import Array, Bool, Float32, Int
 
 from indextts_jax.models.text_emotion import ReplyCache, TextEmotion
 
-CHUNK = 256  # tokens of a prompt that go through the model at once
+CHUNK = 256  # prompt tokens processed at once
 
 
 class Reply(NamedTuple):
     """A finished reply."""
 
     tokens: Int[Array, " r"]
-    length: Int[Array, ""]  # tokens before the one that ended it
-    ended: Bool[Array, ""]  # false if the buffer was full first
+    length: Int[Array, ""]  # tokens before the stop token
+    ended: Bool[Array, ""]  # whether a stop token came before the buffer was full
 
 
 class _State(NamedTuple):
     step: Int[Array, ""]  # tokens written so far
     tokens: Int[Array, " r"]
-    logits: Float32[Array, " v"]  # of the next token
+    logits: Float32[Array, " v"]  # for the next token
     ended: Bool[Array, ""]
     cache: ReplyCache
 
@@ -30,10 +30,10 @@ class _State(NamedTuple):
 def prefill(
     model: TextEmotion, prompt: Int[Array, " t"], length: Int[Array, ""], size: int
 ) -> tuple[Float32[Array, " v"], ReplyCache]:
-    """Logits of the token after the prompt's first `length`, and a cache of `size` tokens.
+    """Logits of the token after the prompt's first `length`, and a KV cache for `size` tokens.
 
-    The prompt goes through in chunks, so that memory grows with its length and not its square;
-    chunks of nothing but padding are left out.
+    The prompt is processed in chunks, so that memory grows linearly with its length; chunks of only
+    padding are skipped.
     """
     chunk = min(CHUNK, len(prompt))
     whole = -(-len(prompt) // chunk) * chunk
@@ -46,7 +46,7 @@ def prefill(
         start, _, cache = state
         piece = lax.dynamic_slice_in_dim(prompt, start, chunk)
         hidden, cache = model.extend(piece, start, cache)
-        last = jnp.clip(length - 1 - start, 0, chunk - 1)  # the last chunk's is the one that counts
+        last = jnp.clip(length - 1 - start, 0, chunk - 1)  # only the last chunk's is used
         return start + chunk, hidden[last], cache
 
     width = model.cfg.width
@@ -56,7 +56,7 @@ def prefill(
 
 
 def reply(model: TextEmotion, prompt: Int[Array, " t"], length: Int[Array, ""]) -> Reply:
-    """The likeliest token after token, from the first `length` of the prompt to a stop token.
+    """Greedily decodes from the first `length` tokens of the prompt to a stop token.
 
     Source: `QwenEmotion.inference` of the PyTorch release.
     """

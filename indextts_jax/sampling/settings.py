@@ -1,4 +1,4 @@
-"""How codes are chosen: what a user sets, and what of it a program is compiled for."""
+"""Sampling settings, split into static ones and arguments of the compiled program."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ from indextts_jax.errors import InputError
 
 
 class Numbers(NamedTuple):
-    """The settings that are arguments of the compiled program: other numbers compile nothing."""
+    """The settings that are arguments of the compiled program: changing them does not recompile."""
 
     temperature: Float32[Array, ""]
     top_k: Int[Array, ""]  # 0: off
@@ -24,7 +24,7 @@ class Numbers(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Strategy:
-    """The settings that a program is compiled for."""
+    """The static settings, for each of which a program is compiled."""
 
     beams: int
     sample: bool
@@ -34,7 +34,7 @@ class Strategy:
 
     @property
     def keep(self) -> int:
-        """Codes of each row that no filter removes."""
+        """Codes that the filters keep in each row at least."""
         return 1 if self.beams == 1 else 2
 
 
@@ -42,8 +42,8 @@ class Strategy:
 class SamplingConfig:
     """How codes are chosen; the defaults are the reference's.
 
-    With one beam codes are drawn (or, without `sample`, the best is taken); with more, this is beam
-    sampling (or beam search). Temperature, top-k and top-p belong to sampling alone.
+    One beam: sampling (or, without `sample`, greedy decoding); more: beam sampling (or beam
+    search). Temperature, top-k and top-p only apply to sampling.
     """
 
     beams: int = 3
@@ -55,7 +55,7 @@ class SamplingConfig:
     length_penalty: float = 0.0  # the score of a sequence is divided by its length to this power
     typical_sampling: bool = False
     typical_mass: float = 0.9
-    start_code: bool = True  # whether it may be chosen, as in the reference; it cannot be spoken
+    start_code: bool = True  # whether it may be sampled, as in the reference; it has no sound
     max_codes: int = 1500  # of a segment
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class SamplingConfig:
 
     @property
     def strategy(self) -> Strategy:
-        """What a program is compiled for."""
+        """The static settings."""
         return Strategy(
             beams=self.beams,
             sample=self.sample,
@@ -85,7 +85,7 @@ class SamplingConfig:
 
     @property
     def numbers(self) -> Numbers:
-        """The rest, as arrays. The share that top-p cuts is rounded once, as the reference does."""
+        """The other settings as arrays; 1 - top_p is rounded once, as in the reference."""
         return Numbers(
             temperature=jnp.asarray(self.temperature, jnp.float32),
             top_k=jnp.asarray(min(self.top_k, np.iinfo(np.int32).max), jnp.int32),

@@ -1,11 +1,12 @@
-"""Continuous batching: rows that decode side by side, each at a step of its own.
+"""Continuous batching: rows decode in parallel, each at its own step.
 
-A slot holds one request: its prefix, its history, its random key, its settings. `run` steps all
-slots until one has finished; `insert` then gives its place to the next request. Both are programs
-of fixed shapes, whatever is said. A slot's codes are chosen by the very functions that `generate`
-runs, one row at a time, so that neighbours cannot touch them.
+A slot holds one request: its prefix, history, random key and settings. `run` steps all slots until
+one has finished; `insert` then puts the next request into it. Both are compiled for fixed shapes,
+whatever the requests. A slot's codes are chosen by the functions that `generate` uses, one row at a
+time (`vmap`), so that they cannot depend on other slots.
 
-With a mesh the slots are spread over its devices; each device steps its own, and all stop together.
+With a mesh the slots are sharded over its devices; each device steps its own slots, and all stop
+together.
 """
 
 import functools
@@ -27,28 +28,28 @@ from indextts_jax.sampling.generate import prefilled
 from indextts_jax.sampling.loop import Generated, Task
 from indextts_jax.sampling.settings import Numbers, Strategy
 
-ROWS = "rows"  # the mesh's axis
+ROWS = "rows"  # axis of the mesh
 
-State = DecodeState | BeamState  # here `step` has a row's own number, and `cache` is empty
+State = DecodeState | BeamState  # with `step` by row, and without `cache`
 
 
 class Slots(NamedTuple):
-    """What one step hands to the next; every array has a row a slot."""
+    """The state between steps; every array has one row per slot."""
 
     rows: State
     numbers: Numbers
     keys: Key[Array, " b"]
-    busy: Bool[Array, " b"]  # a request is in it, whose codes are not complete
+    busy: Bool[Array, " b"]  # the slot has an unfinished request
     prefix: PrefixCache
     cache: CodeCache
 
 
 class Stop(NamedTuple):
-    """Why the slots have stopped, and what is complete."""
+    """The reason for a stop, and the finished codes."""
 
-    finished: Bool[Array, " b"]  # since the last stop; if none, some slot has filled its cache
-    steps: Int[Array, " b"]  # of the slots that are busy, else 0
-    generated: Generated  # of all slots; means something where it is finished
+    finished: Bool[Array, " b"]  # since the last stop; if none, a slot's KV cache is full
+    steps: Int[Array, " b"]  # of busy slots, else 0
+    generated: Generated  # of all slots; valid where `finished`
 
 
 def _search(strategy: Strategy) -> ModuleType:
@@ -56,7 +57,7 @@ def _search(strategy: Strategy) -> ModuleType:
 
 
 def _task(gpt: GPT, keys: Key[Array, " b"], numbers: Numbers, strategy: Strategy) -> Task:
-    """What picks codes; the model is run apart."""
+    """The task for picking codes; the model is run separately."""
 
     def never(*_: Any) -> Any:
         raise AssertionError("the slots run the model themselves")
@@ -73,7 +74,7 @@ def _task(gpt: GPT, keys: Key[Array, " b"], numbers: Numbers, strategy: Strategy
 
 
 def _lift(row: State) -> State:
-    """A slot's state as that of a batch of one."""
+    """Converts a slot's state to that of a batch of one."""
     return jax.tree.map(lambda array: array[None], row)._replace(step=row.step)
 
 
@@ -89,16 +90,14 @@ def _where(chosen: Bool[Array, " b"], new: Any, old: Any) -> Any:
 
 
 def prefix_size(gpt: GPT, text_size: int) -> int:
-    """Rows before the first code: latents, speed, and the text between start and stop; the start
-    code.
-    """
+    """Prefix length: latents, two speed rows, the text with start and stop, and the start code."""
     return gpt.cfg.conditioning_latents + 2 + text_size + 2 + 1
 
 
 def empty(
     gpt: GPT, numbers: Numbers, *, slots: int, text_size: int, window: int, strategy: Strategy
 ) -> Slots:
-    """Slots without requests, for texts padded to `text_size` and, at first, `window` codes."""
+    """Empty slots, for texts padded to `text_size`, with an initial capacity of `window` codes."""
     keys = jax.random.split(jax.random.key(0), slots)
     logits = jnp.zeros((slots, gpt.cfg.code_vocabulary))
     rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
@@ -126,7 +125,7 @@ def insert(
     strategy: Strategy,
     mesh: Mesh | None = None,
 ) -> Slots:
-    """The slots with new requests at these places; the numbers are common or one each."""
+    """Puts new requests into the slots `places`; `numbers` are common, or one for each."""
     logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
     rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
     count = len(places)
@@ -136,13 +135,13 @@ def insert(
         keys=keys,
         busy=jnp.ones(count, bool),
         prefix=prefix,
-        # What a broken request left there must not touch the next.
+        # A fresh cache: NaN left by an earlier request would spread even from masked entries.
         cache=gpt.empty_cache(count, strategy.beams, slots.cache.size),
     )
 
     def placed(slots: Slots, new: Slots, places: Int[Array, " n"]) -> Slots:
         size = len(slots.busy)
-        if mesh is not None:  # this device's slots; the places of others are dropped
+        if mesh is not None:  # indices within this device's slots; out of range on other devices
             places = places - lax.axis_index(ROWS) * size
             places = jnp.where(places < 0, size, places)
         return jax.tree.map(lambda old, new: old.at[places].set(new, mode="drop"), slots, new)
@@ -155,7 +154,7 @@ def insert(
 
 
 def resize(gpt: GPT, cache: CodeCache, *, window: int) -> CodeCache:
-    """The slots' cache with room for `window` codes; no fewer than any busy slot has."""
+    """The KV cache with capacity for `window` codes, which must cover all busy slots."""
     return gpt.resized(cache, window)
 
 
@@ -164,7 +163,7 @@ def _complete(slots: Slots, strategy: Strategy) -> Bool[Array, " b"]:
 
 
 def advance(gpt: GPT, slots: Slots, strategy: Strategy) -> Slots:
-    """One step of every slot that is not complete."""
+    """One step of every unfinished slot."""
     search, index = _search(strategy), slots.rows.step
 
     def pick(row: State, key: Key[Array, ""], numbers: Numbers) -> State:
@@ -177,9 +176,10 @@ def advance(gpt: GPT, slots: Slots, strategy: Strategy) -> Slots:
     else:
         codes = rows.codes[:, None]
         ancestry = jnp.zeros_like(codes)
-    # A slot that is complete, or empty, goes along, and writes where nobody looks.
+    # Finished and empty slots are computed too (shapes are fixed); they write entries that are
+    # never read.
     index = jnp.minimum(index, min(slots.cache.size, strategy.max_codes) - 1)
-    index = jnp.where(slots.busy, index, 0)  # and reads next to nothing
+    index = jnp.where(slots.busy, index, 0)  # so an empty slot reads almost nothing
     code = jnp.take_along_axis(codes, index[:, None, None], axis=2)[..., 0]
     logits, cache = gpt.step(code, index, ancestry, slots.prefix, slots.cache)
     rows = rows._replace(logits=logits.reshape(rows.logits.shape))
@@ -217,7 +217,7 @@ def _stepped(gpt: GPT, slots: Slots, *, strategy: Strategy, spread: bool) -> tup
 def run(
     gpt: GPT, slots: Slots, *, strategy: Strategy, mesh: Mesh | None = None
 ) -> tuple[Slots, Stop]:
-    """The slots after steps until some are complete, or one has filled its cache."""
+    """Runs steps until some slot has finished, or has filled its KV cache."""
     stepped = functools.partial(_stepped, strategy=strategy, spread=mesh is not None)
     if mesh is None:
         return stepped(gpt, slots)
@@ -227,11 +227,11 @@ def run(
         mesh=mesh,
         in_specs=(whole, spread),
         out_specs=spread,
-        # A kernel does not say how its results differ over the devices.
+        # Pallas kernels do not declare how their results vary over devices.
         check_vma=not gpt.fused_attention,
     )
     return step(gpt, slots)
 
 
-# The old slots are gone when the new ones are there: nothing is held twice.
+# The input slots are donated, so that memory holds them only once.
 insert.donated = run.donated = (0,)  # type: ignore[attr-defined]

@@ -1,6 +1,5 @@
-"""Training: from recordings to better parameters.
+"""Training: from recordings to parameters.
 
-What belongs here: the recipe, the loop over steps, the objectives, the data they are given and the
-evaluation of what they make. The networks are those that speak (`models/`); nothing here is used
-while speaking.
+What belongs here: the recipe, the training loop, the objectives, their data, and the evaluation of
+trained models. The networks are those of inference (`models/`); nothing here is used in inference.
 """

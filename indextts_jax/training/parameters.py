@@ -1,4 +1,4 @@
-"""The parameters that a run begins with: from a checkpoint, or drawn anew."""
+"""The initial parameters of a run: from a checkpoint, or newly initialised."""
 
 import fnmatch
 import hashlib
@@ -29,7 +29,7 @@ from indextts_jax.utils.strict_data import to_data
 
 
 class Source:
-    """Where components come from, before any is read."""
+    """The source of components, before any is read."""
 
     def __init__(self, recipe: Recipe, checkpoint: str | Path | None):
         self.recipe = recipe
@@ -40,18 +40,18 @@ class Source:
             self.config = bundled_config(recipe.model)
         else:
             raise InputError(
-                "checkpoint: this recipe trains a model that is there; give one made by python -m "
+                "checkpoint: this recipe trains an existing model; give one made by python -m "
                 "indextts_jax.import",
                 "checkpoint",
             )
 
     def is_drawn(self, name: str) -> bool:
-        """Whether a component is drawn anew."""
+        """Whether a component is newly initialised."""
         return any(fnmatch.fnmatch(name, pattern) for pattern in self.recipe.scratch)
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Components that there are or that are drawn anew."""
+        """Components that exist or are newly initialised."""
         saved = () if self.saved is None else self.saved.components
         return tuple(
             name
@@ -60,10 +60,10 @@ class Source:
         )
 
     def check_data(self, data: Prepared, needs: Sequence[str]) -> None:
-        """Makes sure that the features needed were made with this model, as far as it is given.
+        """Checks that the needed features were computed with this model, as far as it is given.
 
         Raises:
-            InputError: for another tokenizer, or components that made features and are others.
+            InputError: for another tokenizer, or different components that computed features.
         """
         if self.saved is None:
             return
@@ -76,7 +76,7 @@ class Source:
         for made in data.settings.components:
             name, _, fingerprint = made.partition("=")
             if name == "gpt" and "latents" not in needs:
-                continue  # which alone are made by it
+                continue  # the only features that depend on it
             if name in self.saved.components and not self.is_drawn(name):
                 ours = self.saved.provenance.fingerprint([name])
                 if ours != fingerprint:
@@ -84,7 +84,7 @@ class Source:
         if problems:
             raise InputError(
                 gathered(
-                    f"with {data.folder}, which was prepared with another model than "
+                    f"with {data.folder}, which was prepared with a model other than "
                     f"{self.saved.path}",
                     problems,
                 )
@@ -95,12 +95,12 @@ class Source:
         """The parameters of some components, with their hash.
 
         Raises:
-            InputError: for one that is neither there nor drawn anew, or is damaged.
+            InputError: for one that neither exists nor is initialised, or is damaged.
         """
         loaded = [name for name in names if not self.is_drawn(name)]
         if loaded and self.saved is None:
             raise InputError(
-                f"checkpoint: this recipe needs {', '.join(loaded)} from one", "checkpoint"
+                f"checkpoint: this recipe needs one with {', '.join(loaded)}", "checkpoint"
             )
         params: Params = {}
         fingerprint = ""
@@ -114,7 +114,7 @@ class Source:
                 params[name] = draw(name, self.config, jax.random.fold_in(key, number))
         tables = set()
         for name in names:
-            # In half precision only tables are float32.
+            # In a half-precision checkpoint, only tables are float32.
             expected = leaves_of({name: structure(name, self.config, "bfloat16").expected})[0]
             tables |= {path for path, leaf in expected.items() if leaf.dtype == jnp.float32}
         what = [to_data(self.config), sorted(loaded), fingerprint, sorted(names)]
@@ -127,7 +127,7 @@ class Source:
 
 
 def draw(name: str, config: ModelConfig, key: jax.Array) -> Params:
-    """A component with new parameters: as GPT-2's, or as its modules draw them."""
+    """New parameters of a component: like GPT-2's, or the default of its modules."""
     if name in gpt_initial.DRAWN:
         return gpt_initial.draw(name, config, key)
     cls = module_class(name)

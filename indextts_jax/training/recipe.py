@@ -1,4 +1,4 @@
-"""A recipe: every number of a training run, from YAML, with single values changed by path.
+"""A recipe: every number of a training run, from YAML, with overrides by dotted path.
 
 recipe = load_recipe("gpt_lora", {"optimizer.rate": "5e-5"})
 """
@@ -15,8 +15,8 @@ from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 COMPUTE = ("float32", "bfloat16")
 BEST_BY = ("judge", "loss")
 SCHEDULES = ("cosine", "exponential", "constant")
-MOST_BUCKETS = 4  # shapes of a batch: each is a program that takes minutes to compile
-# Settings that change no number of the training itself: a run that goes on may have others.
+MOST_BUCKETS = 4  # each bucket is a program that takes minutes to compile
+# Settings that do not affect the training itself, which may change when a run is resumed.
 FREE = ("log", "evaluation", "saves")
 
 
@@ -29,18 +29,18 @@ def _require(holds: bool, message: str) -> None:
 class OptimizerRecipe:
     """AdamW and its learning rate."""
 
-    rate: float  # after warm-up
-    warmup: int = 0  # steps over which the rate rises from 0
+    rate: float  # learning rate after warm-up
+    warmup: int = 0  # steps of linear warm-up from 0
     schedule: str = "cosine"
-    end: float = 0.05  # cosine: share of the rate that is left at the last step
-    factor: float = 1.0  # exponential: of the rate from one step to the next
+    end: float = 0.05  # cosine: share of the rate at the last step
+    factor: float = 1.0  # exponential: factor of the rate per step
     b1: float = 0.9
     b2: float = 0.98
     eps: float = 1e-8
     decay: float = 0.01
-    decayed: tuple[str, ...] = ("*kernel",)  # patterns of paths; never norms, biases, embeddings
-    clip: float | None = 1.0  # most that the norm of all gradients together may be
-    frozen_steps: int = 0  # steps at the start in which this part is not updated
+    decayed: tuple[str, ...] = ("*kernel",)  # patterns of paths; not norms, biases, embeddings
+    clip: float | None = 1.0  # upper limit of the global gradient norm
+    frozen_steps: int = 0  # initial steps without updates of this part
 
     def __post_init__(self) -> None:
         _require(self.rate > 0, f"optimizer.rate must be positive, got {self.rate}")
@@ -62,13 +62,13 @@ class OptimizerRecipe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BatchRecipe:
-    """What is in a step. Rows are padded to the length of their bucket."""
+    """Batches of a step. Rows are padded to the length of their bucket."""
 
-    seconds: float  # of padded audio in a step, over all devices and pieces
-    buckets: tuple[float, ...]  # seconds, rising; a row goes into the first that holds it
-    pieces: int = 1  # micro-batches that a step is computed in, one after the other
-    multiple: int | None = None  # rows of a batch divide by it; set by the run to devices * pieces
-    balance: bool = True  # speakers take part by the square root of their time
+    seconds: float  # seconds of padded audio per step, over all devices and micro-batches
+    buckets: tuple[float, ...]  # seconds, increasing; a row uses the first one that fits
+    pieces: int = 1  # sequential micro-batches per step
+    multiple: int | None = None  # divides the rows of a batch; the run sets it to devices * pieces
+    balance: bool = True  # weight speakers by the square root of their time
 
     def __post_init__(self) -> None:
         _require(
@@ -77,7 +77,7 @@ class BatchRecipe:
         )
         _require(
             list(self.buckets) == sorted(set(self.buckets)),
-            f"batch.buckets must rise, got {list(self.buckets)}",
+            f"batch.buckets must increase, got {list(self.buckets)}",
         )
         _require(
             self.seconds >= self.buckets[-1],
@@ -92,17 +92,17 @@ class BatchRecipe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationRecipe:
-    """What is measured while training, and when that ends it."""
+    """Evaluations in training, and early stopping."""
 
     every: int = 0  # steps; 0: an epoch; set by the run
-    rows: int | None = None  # most validation rows; all without it
-    patience: int | None = 5  # evaluations without gain after which training ends
-    samples: bool = True  # speak the fixed texts with the real pipeline
-    texts: tuple[str, ...] = ()  # of the samples; none: those of `evaluation/samples.py`
-    best: str = "judge"  # the best save is by judges where they are given, or by "loss"
-    # The guard: the rise of its loss over that of the base, and the divergence from the base.
-    guard_warn: float = 0.05  # more is warned of
-    guard_stop: float = 0.2  # more ends training
+    rows: int | None = None  # most validation rows; default: all
+    patience: int | None = 5  # evaluations without improvement after which training ends
+    samples: bool = True  # synthesise the fixed texts with the real pipeline
+    texts: tuple[str, ...] = ()  # texts of the samples; default: those of `evaluation/samples.py`
+    best: str = "judge"  # criterion of the best save: judges if given, or "loss"
+    # Limits of the guard: the rise of its loss since step 0, and the divergence from the base.
+    guard_warn: float = 0.05  # more gives a warning
+    guard_stop: float = 0.2  # more ends the training
     guard_kl_warn: float = 0.05
     guard_kl_stop: float = 0.2
 
@@ -116,12 +116,12 @@ class EvaluationRecipe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SavesRecipe:
-    """What is kept of a run on disk."""
+    """The saves of a run."""
 
     every: int = 500  # steps; every evaluation is saved as well
-    best: int = 2  # of lowest validation loss
+    best: int = 2  # best saves to keep
     last: int = 2
-    keep_every: int | None = None  # steps whose multiples stay for good
+    keep_every: int | None = None  # saves at multiples of this step are kept permanently
 
     def __post_init__(self) -> None:
         for name in ("every", "best", "last"):
@@ -131,7 +131,7 @@ class SavesRecipe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LogRecipe:
-    """What is written down."""
+    """What to log."""
 
     every: int = 10  # steps
 
@@ -144,20 +144,20 @@ class Recipe:
     """Every number of a run."""
 
     objective: str  # see `objectives/registry.py`
-    options: dict = dataclasses.field(default_factory=dict)  # of the objective; it reads them
-    # Components that are drawn anew rather than read from the checkpoint; ("*",) is all.
+    options: dict = dataclasses.field(default_factory=dict)  # read by the objective
+    # Components to initialise instead of reading them from the checkpoint; ("*",) means all.
     scratch: tuple[str, ...] = ()
-    model: str | None = None  # bundled sizes, where there is no checkpoint to take them from
-    steps: int = 0  # 0: as many as `epochs` take; set by the run
-    epochs: float = 0.0  # where `steps` is not set
+    model: str | None = None  # name of bundled sizes, without a checkpoint
+    steps: int = 0  # 0: from `epochs`; set by the run
+    epochs: float = 0.0  # used if `steps` is not set
     seed: int = 0
     compute: str = "float32"
-    shard: bool = False  # masters, moments and averages are sharded over the devices
+    shard: bool = False  # shard master weights, moments and averages over the devices
     average: float | None = None  # decay of the moving average that is evaluated and exported
-    most_skipped: int = 10  # steps in a row without finite gradients, after which the run stops
+    most_skipped: int = 10  # consecutive steps with non-finite gradients before the run stops
     batch: BatchRecipe
     optimizer: OptimizerRecipe
-    discriminators: OptimizerRecipe | None = None  # the optimizer of the part of this name
+    discriminators: OptimizerRecipe | None = None  # optimizer of the part with this name
     evaluation: EvaluationRecipe = EvaluationRecipe()
     saves: SavesRecipe = SavesRecipe()
     log: LogRecipe = LogRecipe()
@@ -179,16 +179,16 @@ class Recipe:
         )
 
     def optimizer_of(self, part: str) -> OptimizerRecipe:
-        """The optimizer of a part of a step."""
+        """The optimizer recipe of a part."""
         if part == "discriminators" and self.discriminators is not None:
             return self.discriminators
         return self.optimizer
 
 
 def recipes_folder() -> Path:
-    """Where the bundled recipes are."""
+    """The directory of the bundled recipes."""
     package = Path(__file__).parents[1]
-    inside = package / "configs"  # of a wheel; a source tree has the directory beside the package
+    inside = package / "configs"  # in a wheel; in a source tree it is beside the package
     return (inside if inside.is_dir() else package.parent / "configs") / "recipes"
 
 
@@ -200,7 +200,7 @@ def bundled() -> list[str]:
 
 
 def load_recipe(name: str, changes: Mapping[str, str] | None = None) -> Recipe:
-    """A bundled recipe by name, or that of a YAML file; `changes` are values by dotted path.
+    """Loads a bundled recipe by name, or a YAML file; `changes` are values by dotted path.
 
     Raises:
         InputError: for an unknown recipe, or a key that is unknown, missing or ill-typed.
@@ -213,12 +213,12 @@ def load_recipe(name: str, changes: Mapping[str, str] | None = None) -> Recipe:
             )
         path = recipes_folder() / f"{name}.yaml"
     if not path.is_file():
-        raise InputError(f"recipe {name}: there is no such file", "recipe")
+        raise InputError(f"recipe {name}: file not found", "recipe")
     return parse_recipe(path.read_text("utf-8"), str(path), changes)
 
 
 def parse_recipe(text: str, where: str, changes: Mapping[str, str] | None = None) -> Recipe:
-    """The recipe in a YAML text.
+    """Parses a recipe from YAML.
 
     Raises:
         InputError: as `load_recipe`.
@@ -238,7 +238,7 @@ def parse_recipe(text: str, where: str, changes: Mapping[str, str] | None = None
 
 
 def _change(data: dict[str, Any], key: str, value: str) -> None:
-    """Puts a value, as YAML reads it, at a dotted path."""
+    """Sets a value, parsed as YAML, at a dotted path."""
     try:
         parsed = strict_yaml.parse(value)
     except ValueError as error:
@@ -248,7 +248,7 @@ def _change(data: dict[str, Any], key: str, value: str) -> None:
     for name in parents:
         inner = place.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise InputError(f"--set {key}={value}: {name} is a value and has no keys")
+            raise InputError(f"--set {key}={value}: {name} is a value without keys")
         place = inner
     place[last] = parsed
 
@@ -268,7 +268,7 @@ def flat(recipe: Recipe) -> dict[str, Any]:
 
 
 def changed_keys(before: Recipe, now: Recipe) -> list[str]:
-    """Paths of values that differ and that a run cannot change on the way."""
+    """Paths of differing values that a resumed run must not change."""
     old, new = flat(before), flat(now)
     missing = object()
     return [

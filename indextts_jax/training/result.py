@@ -1,4 +1,4 @@
-"""What a run has made so far: the leaves of its best save, for export and for speech.
+"""The result of a run so far: the leaves of its best save, for export and inference.
 
 result = read_result("runs/anna")
 params = result.applied("gpt", checkpoint.load(["gpt"])["gpt"])
@@ -20,7 +20,7 @@ from indextts_jax.training.loop.saves import ARRAYS, STEPS, Best, check_save, re
 from indextts_jax.training.loop.state import leaves_of, tree_of
 from indextts_jax.training.recipe import Recipe
 
-ADAPTERS = "adapters"  # the component that holds low-rank changes, by the component they change
+ADAPTERS = "adapters"  # component with the adapter of each adapted component
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Result:
     record: RunRecord
     best: Best
     leaves: Mapping[str, np.ndarray]
-    """By dotted path, in float32: moving averages where the recipe has them, and statistics."""
+    """By dotted path, in float32: moving averages if the recipe has them, and statistics."""
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Components that have changed as a whole or in part, without adapters."""
+        """Components that have changed, fully or partly, other than adapters."""
         names = dict.fromkeys(path.split(".")[0] for path in self.leaves)
         return tuple(name for name in names if name != ADAPTERS)
 
     @property
     def adapters(self) -> Params:
-        """Low-rank changes as nested dicts, by the component that they change."""
+        """Adapters as nested dicts, by adapted component."""
         found: Params = {}
         for path, leaf in self.leaves.items():
             first, *parents, last = path.split(".")
@@ -55,10 +55,10 @@ class Result:
         return found
 
     def applied(self, name: str, params: Params) -> Params:
-        """A component's parameters with the leaves that have changed, in the dtypes of `params`.
+        """A component's parameters with the trained leaves, in the dtypes of `params`.
 
         Raises:
-            InputError: for a leaf that the component does not have, or of another shape.
+            InputError: for a leaf that the component does not have, or with another shape.
         """
         leaves, keys = leaves_of({name: params})
         for path, leaf in self.leaves.items():
@@ -72,10 +72,10 @@ class Result:
         return changed
 
     def part(self, name: str, expected: Params) -> Params:
-        """Of a component that only training has the leaves that `expected` has, in its dtypes.
+        """The leaves in `expected` of a training-only component, with its dtypes.
 
         Raises:
-            InputError: for a leaf that was not saved, or in another shape.
+            InputError: for a leaf that was not saved, or with another shape.
         """
         leaves, keys = leaves_of(expected)
         found = {}
@@ -91,19 +91,20 @@ class Result:
 
 
 def read_result(run: str | Path, step: int | None = None) -> Result:
-    """The save of a step, or the best; without evaluations the last.
+    """Reads the save of a step, or the best one (the last one without evaluations).
 
     Raises:
-        InputError: for a folder that is not that of a run, or has no such save, or a damaged one.
+        InputError: for a directory that is not that of a run, or has no such save, or a damaged
+            one.
     """
     run = Path(run)
     recipe, record, best = folders.read_recipe(run), folders.read_record(run), read_best(run)
     there = steps_in(run)
     if not there:
-        raise InputError(f"{run} has no save yet")
+        raise InputError(f"{run} has no saves yet")
     chosen = step if step is not None else best.best if best.best in there else there[-1]
     if chosen not in there:
-        raise InputError(f"{run} has no save of step {chosen}; there are {there}")
+        raise InputError(f"{run} has no save of step {chosen}; available: {there}")
     folder = run / STEPS / str(chosen)
     check_save(folder)
     trees: dict[str, Any] = read_all(folder / ARRAYS)

@@ -1,4 +1,4 @@
-"""A run as the model that it has made: whole components, or an adapter for its checkpoint."""
+"""The model trained by a run: whole components, or an adapter for its checkpoint."""
 
 import dataclasses
 from pathlib import Path
@@ -16,21 +16,21 @@ from indextts_jax.training.result import ADAPTERS, Result, read_result
 
 @dataclasses.dataclass(frozen=True)
 class TrainedModel:
-    """What a save of a run makes of the model that training began with."""
+    """The trained model of one save of a run."""
 
     config: ModelConfig
     tokenizer: bytes
     checkpoint: Checkpoint | None  # the base
-    components: dict[str, Params]  # those that have changed, or are new, whole
-    adapters: tuple[Adapter, ...]  # one or none
+    components: dict[str, Params]  # changed or new components
+    adapters: tuple[Adapter, ...]  # at most one
     notes: tuple[str, ...]
 
 
 def open_run(run: str | Path, step: int | None = None) -> TrainedModel:
-    """The model of the best save of a run, or of that of a step.
+    """Opens the model of the best save of a run, or of a given step.
 
     Raises:
-        InputError: for a run that has no such save, or whose checkpoint is another by now.
+        InputError: for a run without such a save, or whose checkpoint has changed since.
     """
     result = read_result(run, step)
     source = Source(result.recipe, result.record.checkpoint)
@@ -40,9 +40,9 @@ def open_run(run: str | Path, step: int | None = None) -> TrainedModel:
     if base.digest != result.record.base:
         raise InputError(
             f"{run} began with other parameters than {result.record.checkpoint} has now: expected "
-            f"the hash {result.record.base[:12]}, got {base.digest[:12]}"
+            f"{result.record.base[:12]}, got {base.digest[:12]}"
         )
-    # An objective may train other numbers than a checkpoint holds (weight norm of kernels).
+    # An objective may train other parameters than a checkpoint stores (weight norm of kernels).
     unfold, fold = (getattr(objective, name, _as_it_is) for name in ("unfold", "fold"))
     trained = fold({n: result.applied(n, params) for n, params in unfold(base.params).items()})
     changed = {
@@ -57,7 +57,7 @@ def open_run(run: str | Path, step: int | None = None) -> TrainedModel:
     notes = [f"step {result.step} of {run}"]
     notes += [f"kept for training: {name}, a part of {inside}" for name, inside in kept.items()]
     if extra:
-        notes.append(f"left out, for training alone: {', '.join(extra)}")
+        notes.append(f"omitted, used only in training: {', '.join(extra)}")
     return TrainedModel(
         source.config,
         source.saved.tokenizer if source.saved is not None else _tokenizer(result),
@@ -73,20 +73,20 @@ def _as_it_is(params: Params) -> Params:
 
 
 def _adapters(result: Result, base: Checkpoint | None) -> tuple[Adapter, ...]:
-    """The adapter of a run that trains one."""
+    """The adapter of a run, if it trains one."""
     trees = result.adapters
     if not trees:
         return ()
     if base is None:
-        raise InputError(f"{result.run} has {ADAPTERS}, but no checkpoint that they belong to")
+        raise InputError(f"{result.run} has {ADAPTERS}, but no base checkpoint")
     alpha = result.recipe.options["lora"]["alpha"]
     recipe = result.recipe.objective
     return (make_adapter(result.run, trees, alpha=alpha, base=base.provenance, recipe=recipe),)
 
 
 def _tokenizer(result: Result) -> bytes:
-    """The tokenizer of the data, for a model that began without a checkpoint."""
+    """The tokenizer of the data, for a model trained without a checkpoint."""
     path = Path(result.record.data) / TOKENIZER
     if not path.is_file():
-        raise InputError(f"{path} is missing: the tokenizer of {result.run} is there alone")
+        raise InputError(f"{path} is missing: it is the only copy of the tokenizer of {result.run}")
     return path.read_bytes()

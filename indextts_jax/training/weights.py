@@ -1,9 +1,9 @@
-"""The trained leaves of a run in one small file, to outlast the machine that it runs on.
+"""The trained leaves of a run in one small file, to continue on another machine.
 
     write_weights("runs/tokens")                    # runs/tokens/weights.safetensors, float16
     train --dst runs/tokens --resume --weights_only # elsewhere, with recipe, provenance and log
 
-Moments are not in it: going on from it is not exact, and the learning rate warms up again.
+Optimizer moments are not included: resuming is not exact, and the learning rate warms up again.
 """
 
 from pathlib import Path
@@ -21,10 +21,10 @@ HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def write_weights(run: str | Path, step: int | None = None) -> Path:
-    """Writes the leaves of the best save, or of a step, in float16; what does not fit in float32.
+    """Writes the leaves of the best save, or of a step, in float16 (float32 if out of range).
 
     Raises:
-        InputError: for a folder without such a save.
+        InputError: for a directory without such a save.
     """
     result = read_result(run, step)
     arrays = {path: _narrow(np.asarray(leaf)) for path, leaf in result.leaves.items()}
@@ -38,13 +38,13 @@ def _narrow(leaf: np.ndarray) -> np.ndarray:
 
 
 def read_weights(path: Path) -> tuple[int, dict[str, np.ndarray]]:
-    """The step and the leaves of a file.
+    """Reads the step and the leaves of a file.
 
     Raises:
-        InputError: if there is none, or it is damaged.
+        InputError: if it is missing or damaged.
     """
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file; weights_only goes on from it")
+        raise InputError(f"{path}: file not found; weights_only resumes from it")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             step = int((file.metadata() or {})["step"])

@@ -1,1 +1,1 @@
-"""Proof on golden data: every stage of this program against recorded arrays of the reference."""
+"""Parity checks: every stage of this program against recorded arrays of the reference."""

@@ -12,12 +12,12 @@ from indextts_jax.validation.golden import Arrays, Golden, named, number
 
 
 def turned(array: object) -> np.ndarray:
-    """Time and channels exchanged: the reference has channels first."""
+    """Transposes time and channels: the reference has channels first."""
     return np.asarray(array).swapaxes(-1, -2)
 
 
 def regulated(model: Model, sequence: np.ndarray | jax.Array, frames: int) -> jax.Array:
-    """One sequence at code rate as the condition of so many frames."""
+    """The condition of `frames` frames for one sequence at code rate."""
     lengths = jnp.asarray([sequence.shape[1]], jnp.int32)
     targets = jnp.asarray([frames], jnp.int32)
     return stages.regulate(model, sequence, lengths, targets, size=frames)
@@ -46,7 +46,7 @@ def length_regulator(model: Model, golden: Golden) -> Arrays:
 
 
 def _prompted(prompt: np.ndarray, frames: int) -> np.ndarray:
-    """The prompt mel, time first, with zeros up to so many frames."""
+    """The prompt mel, time first, padded with zeros to `frames` frames."""
     turned_prompt = turned(prompt)
     return np.pad(turned_prompt, [(0, 0), (0, frames - turned_prompt.shape[1]), (0, 0)])
 
@@ -86,7 +86,7 @@ def flow(model: Model, golden: Golden) -> Arrays:
 
 
 def _batch(model: Model, golden: Golden) -> np.ndarray:
-    """Rows of different length at different times, one prompt, style and condition for all."""
+    """Rows of different length at different times, with a common prompt, style and condition."""
     x, times = turned(golden["cfm", "batch_x"]), golden["cfm", "batch_t"]
     rows, frames = x.shape[:2]
 
@@ -106,9 +106,10 @@ def _batch(model: Model, golden: Golden) -> np.ndarray:
 
 
 def reach(model: Model) -> int:
-    """Frames before a row's end into which the reference lets padding leak.
+    """Frames before a row's end that depend on padding in the reference.
 
-    It reflects at the end of the padded batch, not of the row, once a WaveNet layer.
+    Quirk of the reference: every WaveNet layer reflects at the end of the padded batch, not of the
+    row.
     """
     wavenet = model.config.dit.wavenet
     dilations = [wavenet.dilation**layer for layer in range(wavenet.layers)]
@@ -118,10 +119,10 @@ def reach(model: Model) -> int:
 def batch_comparisons(
     model: Model, golden: Golden, ours: np.ndarray
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """What of `batch_estimator` can be compared: name, ours, reference.
+    """The comparable parts of `batch_estimator`: name, ours, reference.
 
-    Rows that fill the batch are compared whole; a shorter row on the frames that padding does not
-    reach in the reference, and on its last frames with our own run of that row alone.
+    Rows of full length are compared completely; of a shorter row the frames that do not depend on
+    padding in the reference, and its last frames with our own run of that row alone.
     """
     reference = golden["cfm", "batch_estimator"]
     rows = []
@@ -155,7 +156,8 @@ def vocoder(model: Model, golden: Golden) -> Arrays:
     """`bigvgan.npz`."""
     mel = turned(golden["bigvgan", "mel_in"])
     count = mel.shape[1]
-    # Padded as in speech: compiling takes longer than all else here, and that program is kept.
+    # Padded as in synthesis, to reuse the cached program: compiling takes longer than everything
+    # else here.
     padded = pad(mel, bucket(count, model.buckets.frames))
     wave = stages.vocode(model, padded, jnp.asarray([count], jnp.int32))
     return {"wav_from_mel": wave[:, None, : count * model.config.mel.hop]}

@@ -1,4 +1,4 @@
-"""The end of a validation: what was compared with what, where, and how it came out."""
+"""The certificate of a validation: what was compared, on which device, and the results."""
 
 import collections
 import hashlib
@@ -43,7 +43,7 @@ def certificate(
     atol: float | None = None,
     rtol: float | None = None,
 ) -> Certificate:
-    """Everything that can be said about a finished validation, ready for JSON."""
+    """All facts about a finished validation, ready for JSON."""
     record, about = saved.provenance, golden.about or {}
     failed = [row for row in rows if not row.passed]
     integers = [row for row in rows if row.exact]
@@ -100,12 +100,12 @@ def certificate(
 
 
 def worst(rows: Sequence[Comparison]) -> Comparison:
-    """The array that uses most of its tolerance."""
+    """The array that uses the largest share of its tolerance."""
     return max(rows, key=lambda row: (not row.passed, row.of_limit))
 
 
 def component_hash(record: ComponentRecord) -> str:
-    """One SHA-256 of a component: of the names and hashes of its files."""
+    """One SHA-256 for a component, of the names and hashes of its files."""
     lines = sorted(f"{file.sha256}  {file.name}\n" for file in record.files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -146,12 +146,12 @@ def _array(row: Comparison) -> dict[str, Any]:
 
 
 def _finite(number: float) -> float | None:
-    """A number that JSON has; what is not finite is none."""
+    """A number for JSON: None if it is not finite."""
     return float(number) if math.isfinite(number) else None
 
 
 def summary(made: Certificate) -> str:
-    """The certificate for a screen."""
+    """The certificate as text."""
     stages = [
         (
             entry["stage"],
@@ -201,7 +201,7 @@ def _verdict(made: Certificate) -> str:
 
 def _sources(made: Certificate) -> str:
     if made["same_sources"] is None:
-        return "the golden directory does not name its files"
+        return "the golden directory does not name its source files"
     if made["other_sources"]:
         return f"NOT those of the golden directory: {', '.join(made['other_sources'])}"
     return "the golden directory was recorded from the same files (SHA-256)"
@@ -216,15 +216,15 @@ def _reference(golden: Mapping[str, Any]) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """Makes sure that a certificate may be written there.
+    """Checks that a certificate can be written to a path.
 
     Raises:
-        InputError: if something else is there, or no file can be made.
+        InputError: if the path exists and is not a certificate, or cannot be written.
     """
     if os.path.lexists(path) and not _is_certificate(path):
-        raise InputError(f"{path} exists and is no certificate: it is not replaced")
+        raise InputError(f"{path} exists and is not a certificate: it is not replaced")
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: the certificate cannot be written there")
+        raise InputError(f"{path.parent} is not a directory: cannot write the certificate there")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path.parent} cannot be written to")
 
@@ -238,10 +238,10 @@ def _is_certificate(path: Path) -> bool:
 
 
 def write(path: Path, made: Certificate) -> None:
-    """Writes a certificate in one step.
+    """Writes a certificate atomically.
 
     Raises:
-        InputError: if something else is there.
+        InputError: if the path exists and is not a certificate.
     """
     check_writable(path)
     partial = path.with_name(f".{path.name}.partial")

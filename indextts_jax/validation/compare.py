@@ -7,22 +7,22 @@ import numpy as np
 
 ATOL = 2e-4  # largest difference, over the RMS of the reference
 RTOL = 1e-5  # RMS of the difference, over the RMS of the reference
-ONE_RUN_RTOL = 1e-4  # the same, in the one run from audio files to waveform
+ONE_RUN_RTOL = 1e-4  # the same, in the end-to-end run from audio files to waveform
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """One array of ours beside the reference's."""
+    """The comparison of one array with the reference's."""
 
     name: str
     shape: tuple[int, ...]
-    rms: float  # RMS of the difference over the RMS of the reference; share of unequal integers
+    rms: float  # relative RMS error; for integers, the share of unequal ones
     largest: float  # largest difference over the RMS of the reference
     cosine: float
     passed: bool
     note: str = ""
-    exact: bool = False  # integers, which must be equal
-    of_limit: float = 0.0  # how much of the tolerance is used; 1 is all of it
+    exact: bool = False  # whether integers, which must be equal
+    of_limit: float = 0.0  # share of the tolerance used; passes up to 1
 
     @property
     def stage(self) -> str:
@@ -31,9 +31,9 @@ class Comparison:
 
 
 def errors(ours: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """RMS and largest difference, both over the RMS of the reference (1 if that is 0).
+    """RMS and largest difference, both divided by the RMS of the reference (1 if that is 0).
 
-    NaN anywhere, or infinity, makes both infinite.
+    Any NaN or infinity makes both infinite.
     """
     wide, other = ours.astype(np.float64), reference.astype(np.float64)
     if not wide.size:
@@ -62,9 +62,9 @@ def compare(
     rtol: float = RTOL,
     margins: np.ndarray | None = None,
 ) -> Comparison:
-    """The comparison of one array; shapes and integers must be equal.
+    """Compares one array; shapes and integers must be equal.
 
-    `margins` says of each integer by how much the reference preferred it to another.
+    `margins` gives for each integer by how much the reference preferred it to the next choice.
     """
     integers = reference.dtype.kind in "iub"
     if ours.shape != reference.shape:
@@ -98,17 +98,17 @@ def _share(error: float, limit: float) -> float:
 
 
 def _same_rows(ours: np.ndarray, reference: np.ndarray) -> bool:
-    """Whether two arrays differ in the length of their rows alone, as codes that end elsewhere."""
+    """Whether only the row lengths differ, as with codes that end at different steps."""
     return 0 < ours.ndim == reference.ndim and ours.shape[:-1] == reference.shape[:-1]
 
 
 def _unequal(
     ours: np.ndarray, reference: np.ndarray, margins: np.ndarray | None
 ) -> tuple[float, str]:
-    """The share of integers that differ, those past the shorter array's end included; and where.
+    """The share of integers that differ, including those past the shorter array's end; and where.
 
-    Where the reference's margins are known, also how near it was to another choice: at the first
-    difference, and the least of that row up to there.
+    With margins, also how close the reference was to another choice: at the first difference, and
+    at least in that row up to there.
     """
     if not ours.ndim:
         other = bool(ours != reference)

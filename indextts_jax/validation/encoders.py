@@ -1,4 +1,4 @@
-"""Validation from the audio files to the conditioning of the GPT."""
+"""Validation of the stages from audio files to the GPT's conditioning."""
 
 import re
 
@@ -19,13 +19,13 @@ def _lengths(array: np.ndarray) -> jnp.ndarray:
 
 
 def alphas(golden: Golden) -> dict[str, float]:
-    """The blends that the conditioning file holds: array name to alpha."""
+    """The recorded emotion blends: array name to alpha."""
     found = named(r"emovec_alpha_([\d_]+)", golden.arrays("conditioning"))
     return {name: number(match.group(1)) for name, match in found.items()}
 
 
 def signals(model: Model, golden: Golden) -> Arrays:
-    """The prompts, loaded and cut."""
+    """The prompts, loaded and trimmed."""
     rate, longest = model.config.mel.sample_rate, model.config.limits.prompt_seconds
     return {
         "spk_22k": load_audio(golden.speaker, rate, longest)[None],
@@ -34,7 +34,7 @@ def signals(model: Model, golden: Golden) -> Arrays:
 
 
 def features(model: Model, spk_22k: np.ndarray, spk_16k: np.ndarray, emo_16k: np.ndarray) -> Arrays:
-    """Every feature of the prompts' signals."""
+    """All features of the prompts' signals."""
     made: Arrays = {}
     for prompt, signal in (("spk", spk_16k), ("emo", emo_16k)):
         values, mask = semantic_features(signal[0])
@@ -135,5 +135,5 @@ def emotion_prototypes(model: Model, golden: Golden) -> Arrays:
 
 
 def pattern_of(names: tuple[str, ...]) -> re.Pattern[str]:
-    """One pattern for several names or patterns."""
+    """Joins several names or patterns to one pattern."""
     return re.compile("|".join(f"(?:{name})" for name in names) or r"(?!)")

@@ -1,4 +1,4 @@
-"""Golden directories: recorded arrays by file, prompts, and dumps of the same form."""
+"""Golden directories: recorded arrays by file, prompts, and dumps in the same format."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ Arrays = dict[str, Any]  # arrays of one file by name, on the host or on a devic
 
 @dataclasses.dataclass(frozen=True)
 class FileHash:
-    """A file as `about.json` names it; of a published file, with the stages that depend on it."""
+    """A file recorded in `about.json`; for a published file, with the stages that depend on it."""
 
     name: str
     size: int
@@ -33,14 +33,14 @@ class Golden:
     """Recorded arrays: `golden["w2v", "hidden_17"]`, files `golden.speaker`, `golden.emotion`.
 
     Raises:
-        InputError: for a directory, a file or an array that is not there, by name.
+        InputError: naming a directory, file or array that is missing.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         if not (self.path / "tensors").is_dir():
             raise InputError(
-                f"{self.path} is no golden directory: it needs tensors/*.npz, speaker.wav, "
+                f"{self.path} is not a golden directory: it needs tensors/*.npz, speaker.wav, "
                 "emotion.wav"
             )
         self.speaker = self._present("speaker.wav")
@@ -48,12 +48,12 @@ class Golden:
 
     @property
     def recorded(self) -> tuple[str, ...]:
-        """The files of arrays that are there, by name."""
+        """Names of the recorded files of arrays."""
         return tuple(sorted(path.stem for path in self.path.glob("tensors/*.npz")))
 
     @functools.cached_property
     def about(self) -> dict[str, Any] | None:
-        """How the directory was made, as `tools/dump_reference.py` records it; none if it is not.
+        """How the directory was made, as recorded by `tools/dump_reference.py`, or None.
 
         Raises:
             InputError: if the record is damaged.
@@ -69,14 +69,14 @@ class Golden:
         return about
 
     def check(self) -> None:
-        """Reads everything once.
+        """Reads and checks every file.
 
         Raises:
-            InputError: if no stage is recorded, if a file is damaged, or was not recorded together
-                with the others.
+            InputError: if no stage is recorded, or if a file is damaged or does not belong to the
+                others.
         """
         if not self.recorded:
-            raise InputError(f"{self.path / 'tensors'} holds no *.npz: nothing was recorded")
+            raise InputError(f"{self.path / 'tensors'} has no *.npz files: nothing was recorded")
         if self.about is not None:
             self._check_hashes([FileHash(**file) for file in self.about["files"]])
         for file in self.recorded:
@@ -104,7 +104,7 @@ class Golden:
 
     @functools.cache  # noqa: B019 (one object lives as long as the process)
     def arrays(self, file: str) -> dict[str, np.ndarray]:
-        """Every array of one file.
+        """All arrays of one file.
 
         Raises:
             InputError: if the file is missing or damaged.
@@ -128,18 +128,18 @@ class Golden:
 
 
 def number(text: str) -> float:
-    """A number as the array names write it: `0_7` is 0.7, `25` is 25."""
+    """A number as written in array names: `0_7` is 0.7, `25` is 25."""
     return float(text.replace("_", "."))
 
 
 def named(pattern: str, names: Any) -> dict[str, re.Match[str]]:
-    """The names that a pattern matches whole, with their matches."""
+    """The names that a pattern matches fully, with their matches."""
     found = {name: re.fullmatch(pattern, name) for name in names}
     return {name: match for name, match in found.items() if match}
 
 
 def write_dump(folder: Path, file: str, arrays: dict[str, np.ndarray]) -> None:
-    """Writes our arrays as one file of a golden directory, in one step."""
+    """Writes our arrays as one file of a golden directory, atomically."""
     target = folder / "tensors" / f"{file}.npz"
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")

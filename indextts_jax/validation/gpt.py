@@ -1,4 +1,4 @@
-"""Validation of the GPT: prefix, logits, every kind of decoding, latents."""
+"""Validation of the GPT: prefix, logits, all decoding modes, latents."""
 
 import dataclasses
 
@@ -14,16 +14,16 @@ from indextts_jax.sampling.generate import Generated, SamplingConfig
 from indextts_jax.validation.golden import Arrays, Golden, named
 
 KNOWN_SETTINGS = {field.name for field in dataclasses.fields(SamplingConfig)} - {"max_codes"}
-FILLER = 1  # the text token after a shorter row of a batch
+FILLER = 1  # padding token after shorter texts of a batch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Searches:
-    """What lies behind the recorded codes; the defaults, where `gpt.npz` has no `settings`."""
+    """Settings of the recorded searches; the defaults apply if `gpt.npz` has no `settings`."""
 
     max_codes: int = 48
-    penalty: float = 10.0  # of greedy decoding and of beam search
-    scored_penalty: float = 2.0  # of the beam search with a length penalty
+    penalty: float = 10.0  # codes of greedy decoding and beam search
+    scored_penalty: float = 2.0  # of the recorded search with a length penalty
 
     @classmethod
     def of(cls, golden: Golden) -> "Searches":
@@ -34,7 +34,7 @@ class Searches:
 
 
 def _lengths(text: np.ndarray) -> np.ndarray:
-    """Text tokens before each row's fillers."""
+    """Text tokens before each row's padding."""
     tail = np.cumprod(text[:, ::-1] == FILLER, axis=1).sum(axis=1)
     return (text.shape[1] - tail).astype(np.int32)
 
@@ -47,7 +47,7 @@ def decoded(
     settings: SamplingConfig,
     draws: np.ndarray | None = None,
 ) -> Generated:
-    """Codes of a batch, searched for or drawn as recorded."""
+    """Codes of a batch, by search or with the recorded draws."""
     text = text.astype(np.int32)
     none = jnp.zeros((len(text), 1, 1), jnp.float32)
     return search_codes(
@@ -63,16 +63,16 @@ def decoded(
 
 
 def with_stop(generated: Generated) -> np.ndarray:
-    """The codes as the reference returns them: the batch as long as its longest row and its stop.
+    """The codes as the reference returns them: up to the longest row and its stop code.
 
-    A row that fills the buffer has no stop code; a shorter one is filled with it.
+    A row that fills the buffer has no stop code; shorter rows are padded with it.
     """
     longest = int(np.max(generated.lengths)) + 1
     return np.asarray(generated.codes)[:, :longest].astype(np.int64)
 
 
 def cut(model: Model, codes: np.ndarray) -> np.ndarray:
-    """One row of codes up to the first stop code."""
+    """One row of codes, cut at the first stop code."""
     stops = np.flatnonzero(codes[0] == model.config.gpt.stop_code)
     return codes[:, : stops[0]] if len(stops) else codes
 
@@ -85,7 +85,7 @@ def greedy(
     searches: Searches,
     penalty: float | None = None,
 ) -> np.ndarray:
-    """Greedy codes, with the stop code; with the penalty of the settings if none is given."""
+    """Greedy codes including the stop code; the penalty is by default that of the settings."""
     settings = SamplingConfig(
         beams=1,
         sample=False,
@@ -111,7 +111,8 @@ def single(model: Model, golden: Golden) -> Arrays:
     prompt = (latents, emotion, text)
     recorded = golden.arrays("gpt")
     searches = Searches.of(golden)
-    # Along the recorded codes, so that one other choice does not change all that follows.
+    # Teacher-forced with the recorded codes, so that one different choice does not change all later
+    # ones.
     path = golden["gpt", "greedy_codes"][:, : golden["gpt", "step_logits"].shape[1]]
     made = {
         "conds": inner_stages.conditioning_rows(model, latents, emotion),
@@ -136,10 +137,10 @@ def single(model: Model, golden: Golden) -> Arrays:
 def left_padded(
     model: Model, latents: np.ndarray, emotion: np.ndarray, text: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The prefix of each row as the reference has it, and its mask, which counts the start code.
+    """The prefix of each row in the reference's form, and its mask, which includes the start code.
 
-    It drops start and stop ids wherever they stand, and pads on the left; this program pads on the
-    right.
+    The reference removes start and stop ids anywhere, and pads on the left; this program pads on
+    the right.
     """
     kept = inner_stages.without_special(model, text, np.full(len(text), text.shape[1], np.int32))
     rows, counts = (np.asarray(a) for a in inner_stages.prefix(model, latents, emotion, *kept))
@@ -163,7 +164,7 @@ def batch(model: Model, golden: Golden) -> Arrays:
 
 
 def sampling(model: Model, golden: Golden) -> Arrays:
-    """`gpt_sampling.npz`: every case follows from its recorded draws."""
+    """`gpt_sampling.npz`: replays every case with its recorded draws."""
     made: Arrays = {}
     for name, match in named(r"(\w+)_codes", golden.arrays("gpt_sampling")).items():
         case = match.group(1)
@@ -171,7 +172,7 @@ def sampling(model: Model, golden: Golden) -> Arrays:
         draws = golden["gpt_sampling", f"{case}_exponential"]
         given = {"beams" if key == "num_beams" else key: v for key, v in settings.items()}
         if unknown := set(given) - KNOWN_SETTINGS:
-            raise InputError(f"{case}_settings has what this program does not know: {unknown}")
+            raise InputError(f"{case}_settings has unknown settings: {unknown}")
         config = SamplingConfig(**given, max_codes=len(draws))
         text = golden["gpt", "text_ids"]
         made[name] = with_stop(decoded(model, *_prompt(golden), text, config, draws))

@@ -1,4 +1,4 @@
-"""Models for validation: a component is loaded when its turn comes, and others make room for it."""
+"""Models for validation: components are loaded on demand, and others are released for them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,12 +9,12 @@ from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.parameters import Parameters
 from indextts_jax.text.tokenizer import Tokenizer
 
-DTYPE = "float32"  # of all computation
-ROOM = 10**9  # bytes of components that may stay in memory while another is used
+DTYPE = "float32"  # compute dtype
+ROOM = 10**9  # bytes of unused components that may stay in memory
 
 
 class OneByOne:
-    """Gives the model of a checkpoint, in float32, whose components are loaded as they are used."""
+    """Gives the model of a checkpoint in float32, whose components are loaded on first use."""
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class OneByOne:
         self._model = Model(self.saved.config, self.params, tokenizer, run=run)
 
     def __call__(self, names: Sequence[str]) -> Model:
-        """The model, once the components named are seen to be there and undamaged.
+        """The model, after checking that the named components exist and are undamaged.
 
         Raises:
-            InputError: for a component that is not in the checkpoint, or damaged.
+            InputError: for a component that is missing or damaged.
         """
         self.saved.require(names)
         for name in names:

@@ -1,6 +1,6 @@
-"""The one run: from the audio files and the text to the waveform, through the production path.
+"""The end-to-end run: from audio files and text to the waveform, through the production path.
 
-Every array that lies on the way is compared too, under its own file's name.
+Intermediate arrays are compared too, under the names of their own files.
 """
 
 from typing import Any
@@ -22,12 +22,12 @@ from indextts_jax.validation.compare import errors
 from indextts_jax.validation.golden import Golden
 from indextts_jax.voices.analysis import ENCODER_RATE, Signals, analyse_signals, semantic
 
-GUIDANCE, STEPS = 0.7, 25  # behind `end_to_end.mel`, where it has no `settings`
-PCM = 32767  # full scale of 16 bits
+GUIDANCE, STEPS = 0.7, 25  # of `end_to_end.mel`, if it has no `settings`
+PCM = 32767  # full scale of 16-bit samples
 
 
 def _alpha_of_the_gpt(golden: Golden) -> str:
-    """The name of the recorded emotion vector that is nearest to what the GPT was given.
+    """The recorded emotion vector that is nearest to the GPT's input.
 
     Raises:
         InputError: if none was recorded.
@@ -40,7 +40,7 @@ def _alpha_of_the_gpt(golden: Golden) -> str:
 
 
 def _flow(golden: Golden) -> dict[str, Any]:
-    """Steps and guidance behind the recorded mel."""
+    """Steps and guidance of the recorded mel."""
     if "settings" not in golden.arrays("end_to_end"):
         return {"steps": STEPS, "guidance": GUIDANCE}
     recorded = golden.settings("end_to_end", "settings")
@@ -48,7 +48,7 @@ def _flow(golden: Golden) -> dict[str, Any]:
 
 
 def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
-    """Our arrays by file and name, `end_to_end` among them."""
+    """Our arrays by file and name, including `end_to_end`."""
     prompts = encoders.signals(model, golden)
     wide, emo = prompts["spk_22k"], prompts["emo_16k"]
     narrow = resample(wide[0], model.config.mel.sample_rate, ENCODER_RATE)[None]

@@ -19,7 +19,7 @@ from indextts_jax.validation.stages import STAGES, Stage
 END_TO_END = "end_to_end"
 CHOICES = (*dict.fromkeys(stage.component for stage in STAGES), END_TO_END)
 INPUTS_OF_ONE_RUN = ("text_ids", "noise", "settings")
-# The stages whose arrays lie on the way of the one run, and what it runs.
+# The stages that are part of the end-to-end run, and its components.
 OF_ONE_RUN = tuple(
     stage.file for stage in STAGES if stage.file not in ("gpt_batch", "gpt_sampling", "bigvgan")
 )
@@ -28,7 +28,7 @@ Loader = Callable[[Sequence[str]], Model]
 
 
 def _like(ours: object, reference: np.ndarray | None) -> np.ndarray:
-    """Our array in the dtype of the reference's, where both are of one kind."""
+    """Our array in the dtype of the reference's, if both are of the same kind."""
     array = np.asarray(ours)
     integers = array.dtype.kind in "iu"
     if reference is not None and integers == (reference.dtype.kind in "iu"):
@@ -42,17 +42,17 @@ def _given(golden: Golden, file: str, names: tuple[str, ...]) -> Arrays:
 
 
 def _unknown(golden: Golden, file: str, made: Arrays, given: Arrays) -> Iterator[Comparison]:
-    """A failure for every recorded array that no stage makes and none takes."""
+    """A failure for every recorded array that no stage computes or reads."""
     for name, array in golden.arrays(file).items():
         if name not in made and name not in given:
-            note = "this program does not know the array"
+            note = "unknown array"
             yield failure(f"{file}.{name}", note, array.shape)
 
 
 def run_stage(
     stage: Stage, model: Model, golden: Golden, *, atol: float = ATOL, rtol: float = RTOL
 ) -> tuple[list[Comparison], Arrays]:
-    """The comparisons of one file, and our arrays in the reference's form, inputs included."""
+    """The comparisons of one file, and our arrays in the reference's format, including inputs."""
     recorded = golden.arrays(stage.file)
     made = {name: _like(a, recorded.get(name)) for name, a in stage.run(model, golden).items()}
     given = _given(golden, stage.file, stage.inputs)
@@ -75,7 +75,7 @@ def run_stage(
 def run_end_to_end(
     model: Model, golden: Golden, *, atol: float = ATOL, rtol: float = ONE_RUN_RTOL
 ) -> tuple[list[Comparison], Arrays]:
-    """The comparisons of the one run, and our arrays of `end_to_end.npz`."""
+    """The comparisons of the end-to-end run, and our arrays of `end_to_end.npz`."""
     made = one_run(model, golden)
     rows = []
     for (file, name), ours in made.items():
@@ -94,23 +94,23 @@ def run_end_to_end(
 
 
 def chosen_stages(component: str) -> tuple[list[Stage], bool]:
-    """The stages of a component, or of all, and whether the one run is among them.
+    """The stages of a component, or of all, and whether the end-to-end run is included.
 
     Raises:
-        InputError: for a component that validation does not know.
+        InputError: for an unknown component.
     """
     if component not in (*CHOICES, "all"):
         raise InputError(
-            f"component must be one of {', '.join(CHOICES)} or all: {component!r}", "component"
+            f"component must be one of {', '.join(CHOICES)} or all, got {component!r}", "component"
         )
     stages = [stage for stage in STAGES if component in (stage.component, "all")]
     return stages, component in (END_TO_END, "all")
 
 
 def comparable(golden: Golden, component: str = "all") -> dict[str, str]:
-    """The stages of a component, or of all, each with what keeps it from being compared, if any.
+    """The stages of a component, or of all, each with the reason why it cannot be compared, if any.
 
-    That is, that it was not recorded, or another from which it starts was not.
+    The reason is that the stage, or one that it starts from, was not recorded.
     """
     stages, whole = chosen_stages(component)
     wanted = [(stage.file, stage.after) for stage in stages]
@@ -128,7 +128,7 @@ def comparable(golden: Golden, component: str = "all") -> dict[str, str]:
 
 
 def not_recorded(golden: Golden, component: str = "all") -> dict[str, str]:
-    """The stages that cannot be compared, each with the reason."""
+    """The stages that cannot be compared, with the reasons."""
     return {file: why for file, why in comparable(golden, component).items() if why}
 
 
@@ -142,14 +142,13 @@ def validate(
     dump: Path | None = None,
     on_stage: Callable[[str], None] = lambda file: None,
 ) -> Iterator[Comparison]:
-    """Every comparison of a component, or of all, in the order of the data's way.
+    """All comparisons of a component, or of all, in the order of the data flow.
 
-    `load` gives a model that holds the components it is asked for; `on_stage` gets each file as its
-    turn comes. What `not_recorded` names is left out.
+    `load` returns a model with the requested components; `on_stage` is called with each file as it
+    is compared. Stages that `not_recorded` names are skipped.
 
     Raises:
-        InputError: for a component that validation does not know, or if none of its stages was
-            recorded.
+        InputError: for an unknown component, or if none of its stages was recorded.
     """
     stages, whole = chosen_stages(component)
     left_out = not_recorded(golden, component)
@@ -177,7 +176,7 @@ def validate(
             if dump is not None:
                 write_dump(dump, file, arrays)
         except (InputError, ValueError, TypeError, IndexError, KeyError, RuntimeError) as error:
-            # What a stage cannot compute is a failure of that stage; the others go on.
+            # An error in one stage is reported as its failure; the others continue.
             yield failure(file, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         else:
             yield from rows
@@ -185,4 +184,4 @@ def validate(
         known = {stage.file for stage in STAGES} | {END_TO_END}
         for file in golden.recorded:
             if file not in known:
-                yield failure(file, "this program does not know the file")
+                yield failure(file, "unknown file")

@@ -12,19 +12,19 @@ from indextts_jax.validation.golden import FileHash, Golden
 
 @dataclasses.dataclass(frozen=True)
 class SourceComparison:
-    """The published files behind a golden directory, beside those behind a checkpoint."""
+    """The source files of a golden directory compared with those of a checkpoint."""
 
     equal: tuple[str, ...] = ()
-    other: tuple[str, ...] = ()  # the same file by its name, with another content
-    absent: tuple[str, ...] = ()  # of components that the checkpoint was imported without
+    other: tuple[str, ...] = ()  # same name, different content
+    absent: tuple[str, ...] = ()  # of components missing from the checkpoint
 
 
 def compare_sources(
     golden: Golden, saved: Checkpoint, stages: Iterable[str]
 ) -> SourceComparison | None:
-    """The comparison of the files behind some stages; none if the directory does not name any.
+    """The comparison of the source files of some stages; None if the directory records none.
 
-    Files are told by their content; where folders lie differs from one machine to another.
+    Files are identified by content, as paths differ between machines.
     """
     if golden.about is None:
         return None
@@ -49,14 +49,14 @@ def _stem(name: str) -> str:
 
 
 def require_same(golden: Golden, saved: Checkpoint, found: SourceComparison | None) -> None:
-    """Makes sure that no file behind the golden directory is another than behind the checkpoint.
+    """Checks that golden directory and checkpoint come from the same files.
 
     Raises:
-        InputError: naming every file that is.
+        InputError: naming every file that differs.
     """
     if found is not None and found.other:
         raise InputError(
             f"{golden.path} was recorded from other files than {saved.path} was imported from: "
             f"{', '.join(found.other)} (SHA-256 of each differs from the provenance's); record it "
-            "from the same files, or compare all the same with same_files=False"
+            "from the same files, or compare anyway with same_files=False"
         )

@@ -1,6 +1,6 @@
-"""The stages of validation: for each file of a golden directory, how its arrays come about here.
+"""The stages of validation: how the arrays of each golden file are computed.
 
-A stage starts from the golden inputs of that stage and gives arrays in the reference's axis order.
+A stage starts from its golden inputs and returns arrays in the reference's axis order.
 """
 
 import dataclasses
@@ -16,14 +16,14 @@ class Stage:
     """One file of a golden directory: its component, its arrays, and which of them are inputs."""
 
     file: str
-    component: str  # as `--component` names it; `audio` and `end_to_end` are stages alone
+    component: str  # as in `--component`; also `audio` and `end_to_end`
     needs: tuple[str, ...]  # components to load
     run: Callable[[Model, Golden], Arrays]
-    inputs: tuple[str, ...] = ()  # names, or patterns of names, that the stage is given
-    after: tuple[str, ...] = ()  # files whose arrays it starts from too
+    inputs: tuple[str, ...] = ()  # names, or patterns, of the stage's inputs
+    after: tuple[str, ...] = ()  # other files that it reads arrays from
 
 
-MARGINS = r"\w+_margins"  # how far the reference's choices were from others
+MARGINS = r"\w+_margins"  # names of the margins of the reference's choices
 STAGES = (
     Stage("audio", "audio", (), encoders.audio),
     Stage(

@@ -1,4 +1,4 @@
-"""A validation from beginning to end: what is compared, and the certificate."""
+"""A complete validation: comparisons and certificate."""
 
 import dataclasses
 import time
@@ -21,14 +21,14 @@ from indextts_jax.validation.sources import compare_sources, require_same
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """What was compared, and how it came out; `str` gives the certificate for a screen."""
+    """The result of a validation; `str` gives the certificate as text."""
 
     rows: tuple[Comparison, ...]
     certificate: Certificate  # ready for JSON
 
     @property
     def passed(self) -> bool:
-        """Whether every array that was compared agrees."""
+        """Whether all compared arrays agree."""
         return not self.failed
 
     @property
@@ -41,7 +41,7 @@ class Validation:
         return certificates.summary(self.certificate)
 
     def save(self, path: str | Path) -> None:
-        """Writes the certificate as JSON, whole or not at all.
+        """Writes the certificate as JSON, atomically.
 
         Raises:
             InputError: if the path cannot be written, or is something else.
@@ -63,10 +63,10 @@ def run_validation(
     note: Callable[[str], None] = lambda message: None,
     row: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Validation:
-    """Compares all that can be compared; `row` is told each outcome, `note` what else matters.
+    """Compares all that can be compared; calls `row` with each result, `note` with remarks.
 
     Raises:
-        InputError: for what cannot be compared; see `Golden`, `OneByOne` and `require_same`.
+        InputError: if nothing can be compared; see `Golden`, `OneByOne` and `require_same`.
     """
     reasons = comparable(golden, component)
     left_out = {stage: why for stage, why in reasons.items() if why}
@@ -111,13 +111,14 @@ def validate_checkpoint(
 ) -> Validation:
     """Compares this program with recorded arrays of the PyTorch reference, stage by stage.
 
-    `golden` is a folder made by `tools/dump_reference.py`, or `tests/data/tiny`; `component` limits
-    the work. Components are loaded one after the other, on the default device. `on_stage` is told
-    what is at work. An array that differs is no error: see `Validation.passed`.
+    `golden` is a directory made by `tools/dump_reference.py`, or `tests/data/tiny`; `component`
+    restricts the comparison. Components are loaded one after the other, on the default device.
+    `on_stage` is called with a description of the current stage. An array that differs does not
+    raise: see `Validation.passed`.
 
     Raises:
-        InputError: for a checkpoint or a folder that cannot be compared or, with `same_files`,
-            values that were recorded from other files than the checkpoint's.
+        InputError: for a checkpoint or a directory that cannot be compared or, with `same_files`,
+            arrays recorded from other files than the checkpoint's.
     """
     recorded = Golden(golden)
     recorded.check()
@@ -135,18 +136,18 @@ def validate_checkpoint(
 
 
 def _mention(record: Provenance, note: Callable[[str], None]) -> None:
-    """Tells what a certificate cannot be spotless with."""
+    """Notes conditions that qualify the certificate."""
     if record.ignored:
         note(f"the checkpoint was imported with --ignore {', '.join(record.ignored)}")
     if record.dtype != DTYPE:
         note(
-            f"the checkpoint stores {record.dtype}: its weights are rounded, and differ from the "
+            f"the checkpoint stores {record.dtype}: its rounded weights differ from the "
             f"reference's by more than the tolerances; import with --dtype {DTYPE} to compare"
         )
 
 
 class _Clock:
-    """Seconds by stage."""
+    """Measures the seconds of each stage."""
 
     def __init__(self, on_stage: Callable[[str], None]):
         self.seconds: dict[str, float] = {}
@@ -155,13 +156,13 @@ class _Clock:
         self._start = 0.0
 
     def begin(self, stage: str) -> None:
-        """Ends the running stage, and begins another."""
+        """Ends the current stage, and begins another."""
         self.end()
         self._on_stage(stage)
         self._stage, self._start = stage, time.perf_counter()
 
     def end(self) -> None:
-        """Ends the running stage."""
+        """Ends the current stage."""
         if self._stage is not None:
             self.seconds[self._stage] = time.perf_counter() - self._start
         self._stage = None

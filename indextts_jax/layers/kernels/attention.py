@@ -1,7 +1,7 @@
-"""Attention in one kernel for NVIDIA GPUs: scores and weights never go to memory.
+"""Flash attention for NVIDIA GPUs: scores and weights are never written to memory.
 
-A program of the kernel takes a block of queries of one head, and walks over the blocks of valid
-keys with a running maximum and sum; keys past a row's length are not even read.
+Each program of the kernel has a block of queries of one head and iterates over blocks of valid keys
+with a running maximum and sum; keys past a row's length are not read.
 """
 
 import functools
@@ -15,15 +15,15 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float, Int
 
-BLOCK = 64  # queries of a program, and keys at a time
+BLOCK = 64  # queries of a program, and keys of an iteration
 WARPS = 4
-STAGES = 2  # blocks of keys on their way at a time
-LEAST_WIDTH = 16  # of a head, for the tensor cores' products
-LOW = float(np.finfo(np.float32).min) / 2  # of keys that do not count; finite: no NaN
+STAGES = 2  # blocks of keys being loaded at a time
+LEAST_WIDTH = 16  # least head width that tensor cores support
+LOW = float(np.finfo(np.float32).min) / 2  # score of masked keys; finite, to avoid NaN
 
 
 def supported(width: int) -> bool:
-    """Whether the kernel takes heads of this width: powers of two from 16 to 256."""
+    """Whether the kernel supports this head width: powers of two from 16 to 256."""
     return LEAST_WIDTH <= width <= 256 and width & (width - 1) == 0
 
 
@@ -35,10 +35,10 @@ def attend_fused(
     *,
     interpret: bool = False,
 ) -> Float[Array, "b f h k"]:
-    """What each query gathers from the first `lengths` keys of its row, in float32.
+    """Attention of each query over the first `lengths` keys of its row, in float32.
 
-    Scores are scaled by the root of the width. A row of length 0 gives zeros. `interpret` runs the
-    kernel as plain JAX, anywhere.
+    Scores are divided by the root of the width. A row of length 0 gives zeros. `interpret` runs the
+    kernel as plain JAX on any device.
     """
     batch, queries, heads, width = q.shape
     q, k, v = _padded(q), _padded(k), _padded(v)
@@ -70,7 +70,7 @@ def _kernel(q_ref: Any, k_ref: Any, v_ref: Any, length_ref: Any, out_ref: Any) -
     q, length = q_ref[...], length_ref[...]
     dot = functools.partial(
         lax.dot_general,
-        precision=lax.Precision.HIGHEST,  # of float32: never rounded to fewer bits
+        precision=lax.Precision.HIGHEST,  # no TF32 for float32
         preferred_element_type=jnp.float32,
     )
 

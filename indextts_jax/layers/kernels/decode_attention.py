@@ -1,10 +1,10 @@
-"""A decoding step's attention in one kernel for NVIDIA GPUs, over what a cache holds and no more.
+"""Attention of a decoding step in one kernel for NVIDIA GPUs, over the filled part of the KV cache.
 
-The beams of a row are few queries: what counts is how fast keys and values are read. So several
-programs share those of a head (split keys, as in flash decoding): each takes every sixteenth block
-of the prefix and of the codes, as far as the row has filled them. What they gathered is weighed by
-the sums of their exponentials. There are always as many programs: so a row's result is the same to
-the bit whatever lies beside it.
+A row has few queries (its beams), so the time is that of reading keys and values. Several programs
+therefore share a head (split keys, as in flash decoding): each reads every sixteenth block of the
+prefix and of the codes, as far as the row has filled them. Their results are weighted by the sums
+of their exponentials. The number of programs is fixed, so that a row's result is bitwise the same
+whatever the batch.
 """
 
 import functools
@@ -19,14 +19,14 @@ from jaxtyping import Array, Bool, Float, Float32, Int
 
 from indextts_jax.layers.kernels.attention import LEAST_WIDTH, LOW, WARPS
 
-ALIGNED = 16  # room must be made for a multiple: then keys are read several at a time
-BLOCK = 64  # entries at a time
-SHARES = 16  # programs for a head: enough for all of a GPU with one row of few heads
-TINY = 1e-30  # in place of the sum of none
+ALIGNED = 16  # capacities must be multiples of it, for vectorised loads of keys
+BLOCK = 64  # entries per iteration
+SHARES = 16  # programs per head: enough to fill a GPU with one row of few heads
+TINY = 1e-30  # denominator of a share without entries
 
 
 class Entries(NamedTuple):
-    """Keys and values of which each row has filled the first few; `j` is a multiple of 16."""
+    """Keys and values, and how many of them each row has filled; `j` is a multiple of 16."""
 
     keys: Float[Array, "b h k j"]
     values: Float[Array, "b h j k"]
@@ -43,11 +43,11 @@ def attend_filled(
     *,
     interpret: bool = False,
 ) -> Float32[Array, "b h r k"]:
-    """What each beam gathers from its own key and value, the prefix, and its inherited codes.
+    """Attention of each beam over its own key and value, the prefix, and its inherited codes.
 
-    `inherited` has a column for each entry of the codes that can be filled. Scores are divided by
-    the root of the width. Of what is not filled nothing is read, but for keys up to the next
-    multiple of 16. `interpret` runs the kernel as plain JAX, anywhere.
+    `inherited` has a column for each entry of the code cache. Scores are divided by the root of the
+    width. Entries that are not filled are not read, except keys up to the next multiple of 16.
+    `interpret` runs the kernel as plain JAX on any device.
     """
     assert all(entries.keys.shape[3] % ALIGNED == 0 for entries in (prefix, codes))
     batch, heads, beams, width = query.shape
@@ -95,7 +95,7 @@ def attend_filled(
 
 
 def _stages(query: Float[Array, "b h r k"]) -> int:
-    """Blocks on their way at a time: fewer large ones, for devices with 99 KB of shared memory."""
+    """Blocks loaded at a time: fewer for wide rows, to fit into 99 KB of shared memory."""
     row = query.shape[3] * query.dtype.itemsize
     return 3 if row <= 256 else 2 if row <= 512 else 1
 
@@ -116,15 +116,16 @@ def _kernel(
     *,
     queries: int,
 ) -> None:
-    """One share of a head: the mean of its values, and the logarithm of its exponentials' sum."""
+    """One share of a head: the weighted mean of its values, and the logsumexp of its scores."""
     beams, width = query_ref.shape
     share = pl.program_id(2)
-    all_queries = pl.ds(0 * share, queries)  # more than beams: a plain 0 would be refused
+    # `queries` may exceed the number of beams, which Pallas rejects for a constant start of 0.
+    all_queries = pl.ds(0 * share, queries)
     beam = jnp.arange(queries)
     there = beam < beams
     dot = functools.partial(
         lax.dot_general,
-        precision=lax.Precision.HIGHEST,  # of float32: never rounded to fewer bits
+        precision=lax.Precision.HIGHEST,  # no TF32 for float32
         preferred_element_type=jnp.float32,
     )
 
@@ -137,7 +138,8 @@ def _kernel(
             start = (share + i * SHARES) * BLOCK
             here, position = pl.ds(start, BLOCK), start + jnp.arange(BLOCK)
             written = position < filled
-            # A limit of any other kind would have keys, which lie side by side, read one by one.
+            # A mask whose limit is a multiple of 16 lets Triton load adjacent keys as vectors; with
+            # any other limit it loads them one by one.
             near = position < pl.cdiv(filled, ALIGNED) * ALIGNED
             keys = triton.load(keys_ref.at[:, here], mask=near[None], other=0)
             values = triton.load(values_ref.at[here, :], mask=written[:, None], other=0)
@@ -164,7 +166,7 @@ def _kernel(
 
     query, key = of_beams(query_ref), of_beams(key_ref)
     itself = jnp.sum(query.astype(jnp.float32) * key.astype(jnp.float32), axis=1) * width**-0.5
-    first = jnp.broadcast_to(share == 0, (queries,))  # to which a beam's own key belongs
+    first = jnp.broadcast_to(share == 0, (queries,))  # the share that adds a beam's own key
     carry = (
         jnp.where(first, 1.0, 0.0),
         jnp.where(first, itself, LOW),

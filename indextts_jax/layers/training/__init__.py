@@ -1,1 +1,1 @@
-"""What layers need for training: low-rank kernels, dropout, gradients written by hand."""
+"""What layers need for training: low-rank kernels, dropout, custom gradients."""

@@ -3,8 +3,8 @@
     adapter = draw(key, {"blocks": {"attention": {"qkv": {"kernel": kernel}}}}, rank=16)
     params = attach(params, adapter, scale=2.0)
 
-An adapter is a nested dict in the shape of the parameters that it changes, with `{"down": A,
-"up": B}` in the place of a kernel. Stacked kernels have stacked A and B.
+An adapter is a nested dict like the parameters that it changes, with `{"down": A, "up": B}` in
+place of a kernel. Stacked kernels have stacked A and B.
 """
 
 import dataclasses
@@ -26,23 +26,23 @@ DOWN, UP = "down", "up"
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """A kernel and its change. `layers.matmul.product` takes it wherever it takes a kernel."""
+    """A kernel and its low-rank change; `layers.matmul.product` accepts it as a kernel."""
 
-    base: Any  # (i o), an array or what stands for one
+    base: Any  # (i o), an array or an abstract one
     down: Any  # (i r)
     up: Any  # (r o)
-    keys: Any = None  # of the rows (b), while there is dropout
+    keys: Any = None  # one for each row (b), with dropout only
     scale: float = dataclasses.field(default=1.0, metadata={"static": True})
     rate: float = dataclasses.field(default=0.0, metadata={"static": True})
-    """Of dropout before `down`, which is on where there are keys."""
+    """Dropout rate before `down`; active only with keys."""
 
     @property
     def dtype(self) -> jnp.dtype:
-        """That of the weights, in which is computed."""
+        """Dtype of the weights, in which products are computed."""
         return self.base.dtype
 
     def change(self, x: Float[Array, "*b i"]) -> Float32[Array, "*b o"]:
-        """What the change adds to the product: in the dtype of A and B, accumulated in float32."""
+        """The change's part of the product, in the dtype of A and B, with float32 accumulation."""
         if self.keys is not None and self.rate > 0:
             x = dropout(x, self.keys, self.rate)
         for factor in (self.down, self.up):
@@ -51,7 +51,7 @@ class Adapted:
 
 
 def with_keys(tree: Any, keys: Key[Array, " b"] | None) -> Any:
-    """A module or tree whose adapted kernels drop out, each with keys of its own."""
+    """A module or tree whose adapted kernels use dropout, each with its own keys."""
     if keys is None:
         return tree
     number = itertools.count()
@@ -65,10 +65,10 @@ def with_keys(tree: Any, keys: Key[Array, " b"] | None) -> Any:
 
 
 def select(params: Mapping[Any, Any], patterns: tuple[str, ...], prefix: str = "") -> Tree:
-    """The part of a nested dict whose dotted paths fit one of the patterns (`fnmatch`).
+    """The part of a nested dict whose dotted paths match one of the patterns (`fnmatch`).
 
     Raises:
-        ValueError: for a pattern that fits nothing.
+        ValueError: for a pattern that matches nothing.
     """
     used: set[str] = set()
 
@@ -86,12 +86,12 @@ def select(params: Mapping[Any, Any], patterns: tuple[str, ...], prefix: str = "
 
     selected = walk(params, prefix)
     if unused := [pattern for pattern in patterns if pattern not in used]:
-        raise ValueError(f"no parameter is called {', '.join(unused)}")
+        raise ValueError(f"no parameter matches {', '.join(unused)}")
     return selected
 
 
 def draw(key: Key[Array, ""], kernels: Mapping[Any, Any], rank: int) -> Tree:
-    """A new adapter of kernels (arrays or shapes): A is N(0, 1 / rank), B is zero; float32."""
+    """A new float32 adapter of kernels (arrays or shapes): A is N(0, 1 / rank), B is zero."""
     flat, structure = jax.tree.flatten(dict(kernels))
 
     def pair(key: Array, kernel: Any) -> Tree:
@@ -106,9 +106,9 @@ def draw(key: Key[Array, ""], kernels: Mapping[Any, Any], rank: int) -> Tree:
 def attach(
     params: Mapping[Any, Any], adapter: Mapping[Any, Any], *, scale: float, rate: float = 0.0
 ) -> Tree:
-    """Parameters whose kernels are adapted; the other leaves are those given.
+    """Parameters with adapted kernels; other leaves are unchanged.
 
-    `scale` is alpha / rank, times a strength; `rate` that of dropout.
+    `scale` is alpha / rank times a strength; `rate` is the dropout rate.
 
     Raises:
         KeyError: for a kernel that the parameters do not have.

@@ -1,7 +1,7 @@
-"""A convolution over time whose gradient is made of products.
+"""A convolution over time whose gradient is computed as matrix products.
 
-In the body of a scan, XLA for CPU computes the kernel's gradient of a convolution number by number:
-fifty times as long as these products take.
+In the body of a scan, XLA for CPU compiles the gradient of a convolution's kernel to scalar code,
+fifty times slower than these products.
 """
 
 import functools
@@ -18,7 +18,7 @@ Padding = tuple[int, int]  # zero frames before and after
 def convolve(
     x: Float[Array, "b t i"], kernel: Float[Array, "k i o"], padding: Padding, dilation: int
 ) -> Float32[Array, "b s o"]:
-    """The cross-correlation, with a stride of 1."""
+    """The cross-correlation with stride 1."""
     return _derivable(x, kernel, padding, dilation)
 
 
@@ -63,7 +63,7 @@ def _derived(
 def _by_tap(
     padding: Padding, dilation: int, x: Array, kernel: Array, gradient: Array
 ) -> tuple[Array, Array]:
-    """Gradients of input and kernel, a product for each tap."""
+    """Gradients of input and kernel, with one matrix product for each tap."""
     size, made = x.shape[1], gradient.shape[1]
     reach = dilation * (len(kernel) - 1)
     wide = jnp.pad(x, ((0, 0), padding, (0, 0)))

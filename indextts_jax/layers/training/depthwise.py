@@ -1,7 +1,7 @@
-"""The sum of shifted products that a depthwise convolution is, with its gradient written out.
+"""A depthwise convolution as a sum of shifted products, with a custom gradient.
 
-Left to itself, XLA for CPU computes whatever made the operands anew for each tap's sum over time:
-the backward pass takes eight times as long.
+With the derived gradient, XLA for CPU fuses the producers of the operands into each tap's sum over
+time, and so recomputes them for every tap: the backward pass takes eight times as long.
 """
 
 import jax
@@ -17,7 +17,7 @@ Taps = Float32[Array, "k c"]
 
 @jax.custom_vjp
 def depthwise(x: Signal, taps: Taps) -> Float32[Array, "b s c"]:
-    """Each channel of `x` correlated with its own taps, where they lie within the signal."""
+    """Each channel of `x` correlated with its own taps, without padding."""
     length = x.shape[1] - len(taps) + 1
     return jnp.asarray(
         sum(lax.slice_in_dim(x, i, i + length, axis=1) * tap for i, tap in enumerate(taps))
@@ -38,18 +38,18 @@ def _backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array
 
 
 def _seen(x: Array, tap: int | Array, gradient: Array) -> Array:
-    """What a tap's sum is of."""
+    """The products that a tap's gradient sums."""
     return lax.dynamic_slice_in_dim(x, tap, gradient.shape[1], axis=1) * gradient
 
 
 def _in_turn(x: Array, gradient: Array) -> Float32[Array, "k c"]:
-    """The gradient of the taps, one after the other: a loop's operands are written out once."""
+    """The taps' gradients in a loop, so that XLA stores the operands once."""
     taps = jnp.arange(x.shape[1] - gradient.shape[1] + 1)
     return lax.map(lambda tap: channel_sums(_seen(x, tap, gradient)), taps)
 
 
 def _at_once(x: Array, gradient: Array) -> Float32[Array, "k c"]:
-    """The same on devices that can do it at once."""
+    """The same without a loop, for other devices."""
     taps = range(x.shape[1] - gradient.shape[1] + 1)
     return jnp.stack([jnp.sum(_seen(x, tap, gradient), axis=(0, 1)) for tap in taps])
 

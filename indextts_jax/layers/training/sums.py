@@ -1,4 +1,4 @@
-"""Sums over rows and time, for gradients."""
+"""Sums over rows and time, used in gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -6,10 +6,10 @@ from jaxtyping import Array, Float, Float32
 
 
 def channel_sums(x: Float[Array, "*b c"]) -> Float32[Array, " c"]:
-    """The sum of each channel, as a product with ones.
+    """The sum of each channel, as a matrix product with ones.
 
-    XLA for CPU fuses whatever made `x` into a plain sum, and so computes it twice; the operands of
-    a product are written out, once.
+    XLA for CPU fuses the producers of `x` into a plain sum, and so computes them twice; operands of
+    a matrix product are stored, and so computed once.
     """
     rows = x.reshape(-1, x.shape[-1])
     ones = jnp.ones((1, len(rows)), x.dtype)
@@ -18,7 +18,7 @@ def channel_sums(x: Float[Array, "*b c"]) -> Float32[Array, " c"]:
 
 @jax.custom_vjp
 def add_bias(x: Float[Array, "*b c"], bias: Float[Array, " c"]) -> Float[Array, "*b c"]:
-    """The plain sum, whose gradient is by `channel_sums`."""
+    """`x + bias`, with the bias gradient computed by `channel_sums`."""
     return x + bias
 
 

@@ -1,5 +1,5 @@
-"""Recordings and texts as the arrays that recipes read.
+"""From recordings and texts to the arrays that recipes read.
 
-What belongs here: manifests, checks of their rows, the split, pairs of clips of a speaker, and the
-folder of prepared features. Not here: losses, and batches of a step.
+What belongs here: manifests, checks of their rows, the split, pairs of clips of one speaker, and
+the directory of prepared features. Not here: losses, and batches of a step.
 """

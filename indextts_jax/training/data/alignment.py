@@ -1,4 +1,4 @@
-"""Which text token each code voices: the best path of the CTC through the letters of a text.
+"""Aligns codes with text tokens: the best CTC path through the letters of a text.
 
 labels = labels_of(tokenizer.spelled(tokens))
 if not misfit(labels.letters, len(logits)):
@@ -15,21 +15,21 @@ from indextts_jax.models.training_heads import SYMBOLS
 
 
 class Labels(NamedTuple):
-    """The letters that a CTC is asked for, and where they come from."""
+    """CTC labels of a text, and the text token of each."""
 
     letters: Int[np.ndarray, " s"]  # numbers from 1 on, see `SYMBOLS`; 0 is the blank
-    pieces: Int[np.ndarray, " s"]  # of each letter the piece that it is in
+    pieces: Int[np.ndarray, " s"]  # the text token that each letter belongs to
 
 
 def labels_of(pieces: Sequence[str]) -> Labels:
-    """Letters, apostrophes and single spaces of a text in pieces; the rest is left out.
+    """The letters, apostrophes and single spaces of a tokenized text; other characters are omitted.
 
-    White space and hyphens in a row are one space, which is in the piece of the last of them: a
-    word mark belongs to the word that it is before. There is none at either end.
+    Consecutive white space and hyphens are one space, which belongs to the token of the last of
+    them, as a word mark belongs to the following word. There is none at either end.
     """
     letters: list[int] = []
     owners: list[int] = []
-    space: int | None = None  # the piece of one that waits for a letter
+    space: int | None = None  # token of a pending space
     for number, piece in enumerate(pieces):
         for character in piece.upper().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"):
             if character.isspace() or character == "-":
@@ -50,22 +50,22 @@ def letters_of(text: str) -> Int[np.ndarray, " s"]:
 
 
 def misfit(letters: Int[np.ndarray, " s"], frames: int) -> str:
-    """Why no path through these letters has so many frames; empty if there is one."""
+    """Why the letters cannot be aligned with this number of frames; empty if they can."""
     if not len(letters):
-        return "it has no letters that the CTC knows"
-    # A blank has to stand between equal letters.
+        return "it has no letters of the CTC's alphabet"
+    # CTC needs a blank between equal letters.
     least = len(letters) + int(np.sum(letters[1:] == letters[:-1]))
-    return f"its letters take {least} frames, it has {frames}" if least > frames else ""
+    return f"its letters need {least} frames, but it has {frames}" if least > frames else ""
 
 
 def align(logits: Float[np.ndarray, "t v"], labels: Labels) -> UInt16[np.ndarray, " t"]:
-    """For each code the number of the text token that it voices; never falling.
+    """For each code the index of the text token that it voices; non-decreasing.
 
-    Tokens without letters (punctuation) are voiced by no code: their time is that of the letter
-    before, as is that of blanks.
+    Tokens without letters (punctuation) have no codes: their time, like that of blanks, belongs to
+    the preceding letter.
 
     Raises:
-        ValueError: if the letters do not fit.
+        ValueError: if the letters cannot be aligned.
     """
     return labels.pieces[best_path(logits, labels.letters)].astype(np.uint16)
 
@@ -73,13 +73,13 @@ def align(logits: Float[np.ndarray, "t v"], labels: Labels) -> UInt16[np.ndarray
 def best_path(
     scores: Float[np.ndarray, "t v"], labels: Int[np.ndarray, " s"]
 ) -> Int[np.ndarray, " t"]:
-    """For each frame the number of the label that the likeliest path voices there, on the host.
+    """For each frame the index of its label on the most likely path; computed on the host.
 
-    Frames of blanks belong to the label before them, those at the beginning to the first. Scores
-    may be logits: what a frame adds to all of them moves no path.
+    Blank frames belong to the preceding label, initial ones to the first. Scores may be logits: a
+    constant added to a frame's scores does not change the path.
 
     Raises:
-        ValueError: if there are no labels, or more than the frames can hold.
+        ValueError: if there are no labels, or too many for the frames.
     """
     time, count = len(scores), len(labels)
     if problem := misfit(labels, time):

@@ -1,4 +1,4 @@
-"""What preparing will take: bytes, which are known, and time, out of one batch that is tried."""
+"""Estimates a preparation: exact bytes, and the time extrapolated from one batch."""
 
 import dataclasses
 import shutil
@@ -20,35 +20,35 @@ from indextts_jax.training.data.prepared import SHARDS
 from indextts_jax.training.data.rows.survey import Survey, sizes
 from indextts_jax.training.data.shards import Shards
 
-TRIED = 8  # clips, where no network runs
+TRIED = 8  # clips timed if no network runs
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A preparation, estimated; `str` gives it as lines."""
+    """The estimate of a preparation; `str` gives it as text."""
 
-    clips: int  # of which something is missing
-    bytes: int  # of arrays that are missing
-    free: int  # bytes free on that disk
-    seconds: float  # of work, once everything is compiled
+    clips: int  # with missing features
+    bytes: int  # of missing arrays
+    free: int  # free bytes on the disk
+    seconds: float  # seconds of work without compiling
     compiling: float  # seconds; 0 without networks
-    tried: int  # clips that the time was measured on
+    tried: int  # clips timed
 
     def __str__(self) -> str:
         """Time and disk."""
         if not self.clips:
-            return "everything is there: nothing is to be made"
+            return "nothing to do: all features are present"
         short = "" if self.bytes < self.free else ": too little"
         compiling = f", and {_time(self.compiling)} to compile" if self.compiling else ""
         return (
-            f"to be made: features of {self.clips:,} clips\n"
+            f"to prepare: features of {self.clips:,} clips\n"
             f"time: about {_time(self.seconds)}{compiling} (from {self.tried} clips)\n"
             f"disk: {self.bytes / 1e6:,.1f} MB, {self.free / 1e9:,.1f} GB are free{short}"
         )
 
 
 def estimate(found: Survey, job: Job, config: ModelConfig, model: Model | None) -> Estimate:
-    """Tries one batch, which is thrown away.
+    """Times one batch, whose results are discarded.
 
     Raises:
         InputError: for a clip that cannot be read.
@@ -82,7 +82,7 @@ def estimate(found: Survey, job: Job, config: ModelConfig, model: Model | None) 
 def _batch(
     waiting: Sequence[tuple[Task, frozenset[str]]], job: Job, networks: bool
 ) -> tuple[list[Task], int]:
-    """A batch of the commonest length, of what is missing; and how many shapes there are."""
+    """A batch of missing features at the most common length; and the number of shapes."""
     groups: dict[int, list[Task]] = defaultdict(list)
     for task, missing in waiting:
         wanted = dataclasses.replace(
@@ -98,9 +98,9 @@ def _batch(
 
 
 def _try(batch: Sequence[Task], job: Job, config: ModelConfig, model: Model | None) -> float:
-    """Seconds that a batch takes, its arrays written to a folder that goes again."""
-    # Each clip is its own prompt here: which one it is changes no time. What latents are made of
-    # has to be there.
+    """Seconds for a batch; its arrays are written to a temporary directory."""
+    # Each clip is its own prompt here, as the choice does not affect the time. The inputs of
+    # latents have to exist.
     needed = ("text", "codes", "conditioning", "emotion")
     whole = []
     for task in batch:

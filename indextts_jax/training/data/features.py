@@ -1,7 +1,7 @@
-"""Features of clips: what each is made of, and the arrays themselves, in batches.
+"""Features of clips: their dependencies, and their computation in batches.
 
-Features of the first kind need no network; those of the second come out of the compiled stages that
-`synth` runs, on several clips at once. Padding changes no valid number of them.
+Host features need no network; network features come from the compiled stages that `synth` uses, for
+several clips at once. Padding does not change valid values.
 """
 
 import dataclasses
@@ -36,10 +36,12 @@ from indextts_jax.utils.strict_data import to_data
 from indextts_jax.voices import analysis
 from indextts_jax.voices.analysis import ENCODER_RATE
 
-VERSION = 1  # of how features are made: another one makes them anew
+VERSION = 1  # of the feature code: a new version recomputes everything
 
-OF_CODES = {"latents", "alignment", "flow_mel"}  # which are made of codes, not of the recording
-HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")  # without a network
+# Computed from codes, not from the recording.
+OF_CODES = {"latents", "alignment", "flow_mel"}
+# Features that need no network.
+HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")
 NETWORKS: dict[str, tuple[str, ...]] = {
     "semantic": ("semantic_encoder",),
     "codes": ("semantic_encoder", "semantic_codec"),
@@ -59,41 +61,41 @@ NETWORKS: dict[str, tuple[str, ...]] = {
         "dit",
     ),
 }
-"""Components that a feature comes from."""
+"""Components that compute each feature."""
 
 RECIPES: dict[str, tuple[str, ...]] = {
     "gpt": ("text", "codes", "conditioning", "emotion"),
-    "conditioning": ("text", "codes", "semantic"),  # the GPT, with its conditioning trained
-    # The same from scratch, with attention that is guided: needs the `ctc_head` of a run of tokens.
+    "conditioning": ("text", "codes", "semantic"),  # the GPT, with trained conditioning
+    # From scratch with guided attention: needs the `ctc_head` of a `tokens` run.
     "guided": ("text", "codes", "semantic", "alignment"),
     "flow": ("text", "codes", "style", "mel", "latents"),
-    "flow_codes": ("codes", "style", "mel"),  # the flow before there is a GPT: without latents
+    "flow_codes": ("codes", "style", "mel"),  # the flow before a GPT exists: without latents
     "vocoder": ("samples", "mel"),
     "vocoder_flow": ("samples", "mel", "flow_mel"),  # the vocoder, on what the flow makes
     "tokens": ("text", "samples", "encoder_input", "encoder_mask", "mel"),
     "style": ("samples", "banks"),
 }
-"""What `--for` makes."""
+"""Features of each value of `--for`."""
 
-# Those that need a place for each text token and code.
+# Recipes limited by the GPT's positions.
 GPT = ("gpt", "conditioning", "guided", "flow", "vocoder_flow")
-PAIRED = (*GPT, "flow_codes")  # those that take another clip as prompt
-READING = (*GPT, "tokens")  # those that look at the texts
-LADDER = tuple(range(128, 1025, 128))  # semantic features of a clip, padded: 20 s are 1,000
-CODES = 50  # semantic features a second
+PAIRED = (*GPT, "flow_codes")  # recipes that use another clip as prompt
+READING = (*GPT, "tokens")  # recipes that use the texts
+LADDER = tuple(range(128, 1025, 128))  # padded lengths in semantic features: 20 s are 1,000
+CODES = 50  # semantic features per second
 
 
 def features_for(recipes: Iterable[str]) -> tuple[str, ...]:
-    """The features that recipes need, and those that these are made of, in the order of `FEATURES`.
+    """The features that recipes need, with their dependencies, in the order of `FEATURES`.
 
     Raises:
-        InputError: for a recipe that is not known.
+        InputError: for an unknown recipe.
     """
     wanted: set[str] = set()
     for name in recipes:
         if name not in RECIPES:
             raise InputError(
-                f"for: {name!r:.40} is no recipe; expected some of {', '.join(RECIPES)}", "for"
+                f"for: unknown recipe {name!r:.40}; expected some of {', '.join(RECIPES)}", "for"
             )
         wanted.update(RECIPES[name])
     if "flow_mel" in wanted:
@@ -101,12 +103,12 @@ def features_for(recipes: Iterable[str]) -> tuple[str, ...]:
     if "latents" in wanted:
         wanted.update(("text", "codes", "conditioning", "emotion"))
     if "emotion" in wanted:
-        wanted.add("emotion_prompt")  # of the rows that name one
+        wanted.add("emotion_prompt")  # only for rows that name one
     return tuple(name for name in FEATURES if name in wanted)
 
 
 def components_of(features: Iterable[str]) -> tuple[str, ...]:
-    """The components that features come from, in the order in which they run."""
+    """The components that compute features, in the order in which they run."""
     wanted = {name for feature in features for name in NETWORKS.get(feature, ())}
     return tuple(name for name in _ORDER if name in wanted)
 
@@ -139,9 +141,9 @@ def array_name(
     audio: str,
     **more: object,
 ) -> str:
-    """What an array is called: its feature, and a hash of all that it is made from.
+    """The name of an array: its feature and a hash of everything that it is computed from.
 
-    `audio` stands for the samples, `more` for what else goes in (text tokens, a prompt).
+    `audio` identifies the samples, `more` the other inputs (text tokens, a prompt).
     """
     made_by = [
         [name, prints[name], to_data(section_of(name, config))]
@@ -152,10 +154,10 @@ def array_name(
 
 
 class Signals(NamedTuple):
-    """What the networks read of a clip, and the features that are made without them."""
+    """The network inputs of a clip, and its host features."""
 
-    arrays: dict[str, np.ndarray]  # features
-    inputs: Float32[np.ndarray, "t c"] | None  # of the semantic encoder
+    arrays: dict[str, np.ndarray]  # host features
+    inputs: Float32[np.ndarray, "t c"] | None  # input of the semantic encoder
     mask: np.ndarray | None
     banks: Float32[np.ndarray, "f m"] | None
 
@@ -163,7 +165,7 @@ class Signals(NamedTuple):
 def host_features(
     wide: Float32[np.ndarray, " n"], config: ModelConfig, wanted: Iterable[str]
 ) -> Signals:
-    """Features of a clip's samples at the rate of the mel, and what the networks need for others.
+    """Host features of a clip's samples (at the mel's rate), and the network inputs.
 
     Raises:
         InputError: for a clip that is too short.
@@ -195,7 +197,7 @@ def host_features(
 
 
 def code_count(samples: int, rate: int) -> int:
-    """How many codes so many samples at a rate get: known before any network runs."""
+    """The number of codes for `samples` at a rate, known before any network runs."""
     frames = max(0, 1 + (resampled_length(samples, rate, ENCODER_RATE) - FRAME) // HOP)
     return -(-frames // 2)
 
@@ -203,7 +205,7 @@ def code_count(samples: int, rate: int) -> int:
 def network_features(
     model: Model, clips: Sequence[Signals], wanted: Iterable[str], rows: int
 ) -> list[dict[str, np.ndarray]]:
-    """Features of clips out of the networks: one batch, padded to `rows` clips of one length."""
+    """Network features of one batch, padded to `rows` clips of equal length."""
     wanted = set(wanted)
     results: list[dict[str, np.ndarray]] = [{} for _ in clips]
 
@@ -242,7 +244,7 @@ def network_features(
 
 @dataclasses.dataclass(frozen=True)
 class Coded:
-    """What the GPT's latents of a clip are made from."""
+    """The inputs of a clip's GPT latents."""
 
     conditioning: np.ndarray  # of the prompt: latents x width
     emotion: np.ndarray  # of the prompt
@@ -251,7 +253,7 @@ class Coded:
 
 
 def code_latents(model: Model, clips: Sequence[Coded], rows: int) -> list[np.ndarray]:
-    """The GPT's latents of clips' own codes, bfloat16 (codes x width); one batch of `rows`."""
+    """GPT latents of the clips' true codes, bfloat16 (codes x width), for one batch of `rows`."""
     texts, codes = [clip.text for clip in clips], [clip.codes for clip in clips]
     lengths = [len(array) for array in codes]
     text_size = bucket(max(map(len, texts)), model.buckets.text)
@@ -274,7 +276,7 @@ def code_latents(model: Model, clips: Sequence[Coded], rows: int) -> list[np.nda
 def letter_logits(
     model: Model, codes: Sequence[np.ndarray], rows: int
 ) -> list[Float32[np.ndarray, "t v"]]:
-    """What the CTC hears in the codes of clips; one batch of `rows`."""
+    """CTC logits of the clips' codes, for one batch of `rows`."""
     lengths = [len(array) for array in codes]
     padded = _stack([array.astype(np.int32) for array in codes], rows, bucket(max(lengths), LADDER))
     counts = jnp.asarray(_filled(lengths, rows), jnp.int32)
@@ -283,21 +285,21 @@ def letter_logits(
 
 
 def emotion_of(model: Model, recording: Recording) -> np.ndarray:
-    """The emotion vector of a recording, as `synth` gets it of an emotion prompt.
+    """The emotion vector of a recording, computed as for an emotion prompt in `synth`.
 
     Raises:
-        InputError: for a recording that cannot be one.
+        InputError: for an unusable recording.
     """
     signal = load_audio(recording.path, ENCODER_RATE, model.config.limits.prompt_seconds)
     return np.asarray(stages.emotion_vector(model, *analysis.semantic(model, signal)))[0]
 
 
 def _filled(lengths: Sequence[int], rows: int) -> list[int]:
-    """The lengths, and the first one again for the rows that fill a batch."""
+    """The lengths, padded to the batch by repeating the first."""
     return [*lengths, *[lengths[0]] * (rows - len(lengths))]
 
 
 def _stack(arrays: Sequence[np.ndarray], rows: int, size: int | None = None) -> Any:
-    """Arrays as one batch on the device; the first one again fills it."""
+    """Arrays as one batch on the device, padded by repeating the first."""
     padded = arrays if size is None else [pad(array, size, axis=0) for array in arrays]
     return jnp.asarray(np.stack([*padded, *[padded[0]] * (rows - len(padded))]))

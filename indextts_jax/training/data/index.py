@@ -1,4 +1,4 @@
-"""What a folder of prepared data holds besides arrays: its settings, and a line for each row."""
+"""The settings and the index of a directory of prepared data."""
 
 import dataclasses
 import json
@@ -13,11 +13,11 @@ from indextts_jax.errors import InputError
 from indextts_jax.utils.atomic import write_whole
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
-FORMAT = 1  # of the folder
+FORMAT = 1  # of the directory
 SETTINGS, INDEX = "settings.json", "index.jsonl"
 SPLITS = ("train", "validation")
 
-FEATURES: dict[str, tuple[np.dtype, int]] = {  # dtype and number of axes
+FEATURES: dict[str, tuple[np.dtype, int]] = {  # dtype and rank
     "text": (np.dtype(np.int32), 1),  # text tokens, without start and stop
     "codes": (np.dtype(np.uint16), 1),  # without start and stop
     "style": (np.dtype(np.float32), 1),
@@ -25,13 +25,13 @@ FEATURES: dict[str, tuple[np.dtype, int]] = {  # dtype and number of axes
     "emotion": (np.dtype(np.float32), 1),  # of the clip itself
     "emotion_prompt": (np.dtype(np.float32), 1),  # of the row's `emotion_audio`, where it has one
     "latents": (np.dtype(ml_dtypes.bfloat16), 2),  # codes x width: of the GPT, from true codes
-    "alignment": (np.dtype(np.uint16), 1),  # of each code the text token that it voices, or empty
+    "alignment": (np.dtype(np.uint16), 1),  # the text token that each code voices, or empty
     "mel": (np.dtype(np.float16), 2),  # frames x bands, log
     "flow_mel": (np.dtype(np.float16), 2),  # the same as the flow makes it, from true codes
     "semantic": (np.dtype(np.float16), 2),  # semantic features x width
     "samples": (np.dtype(np.int16), 1),  # at the rate of the mel
     "encoder_input": (np.dtype(np.float16), 2),  # pairs of frames x 160, for the semantic encoder
-    "encoder_mask": (np.dtype(np.uint8), 1),  # of the pairs: 0 where half of one is padding
+    "encoder_mask": (np.dtype(np.uint8), 1),  # of the pairs: 0 if half of one is padding
     "banks": (np.dtype(np.float16), 2),  # frames x 80, centred, for the style encoder
 }
 """Every feature that can be prepared; lengths differ from row to row."""
@@ -39,20 +39,20 @@ FEATURES: dict[str, tuple[np.dtype, int]] = {  # dtype and number of axes
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One clip: what is known of it besides its features."""
+    """Metadata of one clip."""
 
     id: str
-    audio: str  # as the manifest names it; for people
-    text: str  # as the manifest has it
+    audio: str  # path as in the manifest; informational
+    text: str  # as in the manifest
     speaker: str
-    seconds: float  # after silence at its ends was trimmed
+    seconds: float  # after trimming silence at its ends
     split: str  # one of SPLITS
     language: str | None = None
     tokens: int = 0  # text tokens
     codes: int = 0
     frames: int = 0  # mel frames
-    weight: float = 1.0  # of its manifest: 0.15 takes part in 15 % of the epochs
-    spoken: str = ""  # the text as the front end normalised it
+    weight: float = 1.0  # of its manifest: 0.15 is used in 15 % of the epochs
+    spoken: str = ""  # the normalised text
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -61,22 +61,22 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DataSettings:
-    """What features were made with; training refuses data of another tokenizer or model."""
+    """How features were computed; training rejects data of another tokenizer or model."""
 
     format: int = FORMAT
-    features: tuple[str, ...] = ()  # those that every row has
+    features: tuple[str, ...] = ()  # features that every row has
     tokenizer: str = ""  # SHA-256 of the tokenizer's model
-    text_compat: bool = False  # texts were read as the PyTorch release reads them
+    text_compat: bool = False  # texts were normalised as in the PyTorch release
     glossary: str = ""  # SHA-256 of the glossary's entries, empty without one
     config: str = ""  # hash of the model's configuration
-    components: tuple[str, ...] = ()  # `name=fingerprint` of those that made features
+    components: tuple[str, ...] = ()  # `name=fingerprint` of components that computed features
     sample_rate: int = 22050  # Hz, of `samples` and of the mel
     hop: int = 256  # samples of a mel frame
-    own_prompts: bool = False  # clips may be their own prompt, where a speaker has no other
+    own_prompts: bool = False  # a clip may be its own prompt if its speaker has no other
 
 
 def check_feature(name: str, array: np.ndarray) -> None:
-    """Raises ValueError for a feature that is unknown, or not as `FEATURES` has it."""
+    """Raises ValueError for an unknown feature, or a dtype or rank other than in `FEATURES`."""
     if name not in FEATURES:
         raise ValueError(f"unknown feature {name}; known are {', '.join(FEATURES)}")
     dtype, rank = FEATURES[name]
@@ -87,10 +87,10 @@ def check_feature(name: str, array: np.ndarray) -> None:
 
 
 def read_settings(folder: Path) -> DataSettings:
-    """The settings of a folder.
+    """Reads the settings of a directory.
 
     Raises:
-        InputError: if they are damaged, or of another format.
+        InputError: if they are damaged or have another format.
     """
     path = folder / SETTINGS
     data = _parsed(path, path.read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def read_settings(folder: Path) -> DataSettings:
 
 
 def read_index(folder: Path) -> tuple[tuple[Row, ...], dict[str, dict[str, str]]]:
-    """The rows of a folder, and for each id the names of its arrays by feature.
+    """Reads the rows of a directory, and for each id the array names by feature.
 
     Raises:
         InputError: naming the line that is damaged.
@@ -139,7 +139,7 @@ def write_index(
     rows: Iterable[Row],
     names: Mapping[str, Mapping[str, str]],
 ) -> None:
-    """Writes settings and index, the index last: without it, a folder holds no prepared data.
+    """Writes settings and index, the index last: a directory without it is incomplete.
 
     Raises:
         InputError: if they cannot be written.

@@ -1,4 +1,4 @@
-"""What is to be prepared, and how: one object, made where the flags are read."""
+"""The options of a preparation."""
 
 import dataclasses
 import os
@@ -10,12 +10,12 @@ from indextts_jax.training.data import features
 from indextts_jax.training.data.rows.checks import Limits
 from indextts_jax.training.data.rows.recording import Trim
 
-Progress = Callable[[int, int, str], None]  # how much is done, of how much, and what
+Progress = Callable[[int, int, str], None]  # done, total, description
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is to be prepared, and how."""
+    """The options of a preparation, as read from the flags."""
 
     dst: Path
     recipes: tuple[str, ...] = ("gpt", "flow")
@@ -26,30 +26,30 @@ class Job:
     own_prompts: bool = False
     validation: int | None = None  # clips; by default 2 %
     seed: int = 0  # of the split
-    batch_seconds: float = 120.0  # of padded audio that the networks get at once
+    batch_seconds: float = 120.0  # seconds of padded audio in a network batch
     workers: int = dataclasses.field(default_factory=lambda: min(8, os.cpu_count() or 1))
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features that are made."""
+        """The features to compute."""
         return features.features_for(self.recipes)
 
     @property
     def aligns(self) -> bool:
-        """Whether codes are aligned with the texts."""
+        """Whether codes are to be aligned with the texts."""
         return "alignment" in self.features
 
     @property
     def paired(self) -> bool:
-        """Whether a recipe takes other clips of the speaker as prompts."""
+        """Whether a recipe uses other clips of the speaker as prompts."""
         return bool(set(self.recipes) & set(features.PAIRED))
 
     @property
     def speaks(self) -> bool:
-        """Whether texts and codes have to fit the positions of the GPT."""
+        """Whether texts and codes are limited by the GPT's positions."""
         return bool(set(self.recipes) & set(features.GPT))
 
     @property
     def reads(self) -> bool:
-        """Whether a recipe looks at the texts; else they may be missing."""
+        """Whether a recipe uses the texts; otherwise they may be missing."""
         return bool(set(self.recipes) & set(features.READING))

@@ -1,8 +1,7 @@
-"""What a folder was prepared with before, so that another preparation keeps what still holds.
+"""The earlier state of a directory, so that a new preparation keeps features that are still valid.
 
-An array's name is a hash of what it was made from. So a feature that is not asked for now is kept
-where its name would be the same today, and dropped where the audio, the text, the prompt or the
-networks have changed.
+An array's name is a hash of its inputs. So a feature that is not requested now is kept if its name
+would still be the same, and dropped if audio, text, prompt or networks have changed.
 """
 
 import dataclasses
@@ -24,47 +23,47 @@ from indextts_jax.training.data.index import (
 from indextts_jax.utils.hashing import digest
 from indextts_jax.utils.strict_data import to_data
 
-EXTENDED = {"alignment": ("text", "codes")}  # features of trained parts, and what they belong to
+EXTENDED = {"alignment": ("text", "codes")}  # features from trained parts, and their inputs
 
 
 @dataclasses.dataclass(frozen=True)
 class Before:
-    """The index of a folder as it was."""
+    """The earlier index of a directory."""
 
     settings: DataSettings
     rows: Mapping[str, Row]  # by id
-    names: Mapping[str, Mapping[str, str]]  # by id: feature to name of its array
+    names: Mapping[str, Mapping[str, str]]  # by id: feature to array name
 
     @property
     def prints(self) -> dict[str, str]:
-        """The hash of each component that made features."""
+        """Hashes of the components that computed features."""
         return dict(entry.split("=", 1) for entry in self.settings.components)
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features that any row has."""
+        """Features that at least one row has."""
         found = {name for names in self.names.values() for name in names}
         return tuple(name for name in FEATURES if name in found)
 
     def of(self, row_id: str) -> Mapping[str, str]:
-        """The names of a row's arrays; none of a row that is new."""
+        """Array names of a row; empty for a new row."""
         return self.names.get(row_id, {})
 
     def spoken(self, row_id: str, text: str) -> str:
-        """A text as it was normalised; empty where the row had another text, or none."""
+        """The earlier normalised text; empty if the row's text has changed or is missing."""
         row = self.rows.get(row_id)
         return row.spoken if row is not None and row.text == text else ""
 
 
 def read_before(folder: Path, config: ModelConfig) -> Before | None:
-    """What a folder holds; none if it is new, damaged, or of a model of other sizes."""
+    """Reads the earlier state; None if new, damaged, or for a model of other sizes."""
     if not (folder / INDEX).is_file() or not (folder / SETTINGS).is_file():
         return None
     try:
         settings = read_settings(folder)
         rows, names = read_index(folder)
     except InputError:
-        return None  # to prepare again is the way out of it
+        return None  # a new preparation repairs it
     if settings.config not in ("", digest(to_data(config))):
         return None
     return Before(settings, {row.id: row for row in rows}, names)
@@ -73,12 +72,12 @@ def read_before(folder: Path, config: ModelConfig) -> Before | None:
 def still_true(
     before: Mapping[str, str], now: Mapping[str, str], wanted: Sequence[str]
 ) -> dict[str, str]:
-    """Of a row's arrays (`before`), those of `wanted` whose names would be the same `now`."""
+    """The `wanted` features in `before` whose array names are unchanged `now`."""
     return {name: now[name] for name in wanted if name in now and before.get(name) == now[name]}
 
 
 def extended(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Features that were added to a row, where all that they belong to is as it was."""
+    """Added features of a row whose inputs are unchanged."""
     return {
         name: before[name]
         for name, sources in EXTENDED.items()
@@ -88,7 +87,7 @@ def extended(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str
 
 
 def nameable(wanted: Sequence[str], prints: Mapping[str, str]) -> tuple[str, ...]:
-    """The features whose names follow from audio and networks, all of which are known."""
+    """Features whose names can be computed because audio and networks are known."""
     apart = ("text", "latents", "flow_mel", *EXTENDED)
     return tuple(
         name

@@ -1,4 +1,4 @@
-"""A tokenizer for the texts of a set: SentencePiece, characters or pieces by likelihood."""
+"""Trains a SentencePiece tokenizer (characters or unigram) on the texts of a data set."""
 
 import contextlib
 import io
@@ -16,14 +16,14 @@ from indextts_jax.text.tokenizer import split_cjk
 
 KINDS = ("char", "unigram")
 START, STOP, UNKNOWN = 0, 1, 2  # as in the published tokenizer
-_ALWAYS = "."  # the front end puts it behind short texts
+_ALWAYS = "."  # appended to short texts by the front end
 
 
 def spoken_form(text: str, *, compat: bool = False, glossary: Glossary | None = None) -> str:
-    """A text as the tokenizer of the front end gets it: normalised, in upper case.
+    """A text as the front end passes it to the tokenizer: normalised, in upper case.
 
     Raises:
-        InputError: for a text that the front end cannot read.
+        InputError: for a text that the front end rejects.
     """
     usual = language_of(text)
     language: Language | None = "en" if usual == "en" else "zh" if usual else None
@@ -44,25 +44,25 @@ def of_clips(
     compat: bool = False,
     glossary: Glossary | None = None,
 ) -> bytes:
-    """A SentencePiece model for texts as manifests have them; those that cannot be read are not.
+    """A SentencePiece model for the texts of clips; unreadable texts are skipped.
 
     Raises:
         InputError: as `make_tokenizer`.
     """
     spoken = []
     for text in dict.fromkeys(texts):
-        with contextlib.suppress(InputError):  # the checks name it
+        with contextlib.suppress(InputError):  # reported by the checks
             spoken.append(spoken_form(text, compat=compat, glossary=glossary))
     return make_tokenizer(spoken, kind, pieces)
 
 
 def make_tokenizer(texts: Iterable[str], kind: str, pieces: int) -> bytes:
-    """A SentencePiece model of at most so many pieces, the three special ones included.
+    """A SentencePiece model of at most `pieces` pieces, including the three special ones.
 
-    `texts` are in the form of `spoken_form`. The same texts give the same model.
+    `texts` are results of `spoken_form`. The same texts give the same model.
 
     Raises:
-        InputError: for another kind, or fewer pieces than the texts have characters.
+        InputError: for an unknown kind, or fewer pieces than the texts have characters.
     """
     if kind not in KINDS:
         raise InputError(
@@ -72,7 +72,7 @@ def make_tokenizer(texts: Iterable[str], kind: str, pieces: int) -> bytes:
     characters = {c for line in lines for c in line if not c.isspace()} | set(_ALWAYS)
     if not lines:
         raise InputError("there are no texts to make a tokenizer from")
-    least = len(characters) + 4  # with the mark of a word's beginning
+    least = len(characters) + 4  # with the word-start mark
     if pieces < least:
         shown = "".join(sorted(characters))
         raise InputError(
@@ -89,17 +89,17 @@ def make_tokenizer(texts: Iterable[str], kind: str, pieces: int) -> bytes:
             vocab_size=pieces,
             character_coverage=1.0,
             required_chars=_ALWAYS,
-            # The front end has normalised already; the usual rules would be 240 kB of the file.
+            # The front end has already normalised; the default rules would add 240 kB to the file.
             normalization_rule_name="identity",
             hard_vocab_limit=False,
             bos_id=START,
             eos_id=STOP,
             unk_id=UNKNOWN,
             pad_id=-1,
-            num_threads=1,  # more may change the order of sums
+            num_threads=1,  # more could change the order of sums
             max_sentence_length=2**16,
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
-        raise InputError(f"no tokenizer can be made of the texts: {error!s:.200}") from error
+        raise InputError(f"cannot train a tokenizer on the texts: {error!s:.200}") from error
     return result.getvalue()

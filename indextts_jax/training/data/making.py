@@ -1,4 +1,4 @@
-"""Makes the features that are not there yet, in batches of clips of about the same length."""
+"""Computes missing features in batches of clips of similar length."""
 
 import dataclasses
 import itertools
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """A clip that was kept, and the names of its arrays by feature."""
+    """A clip, and its array names by feature."""
 
     clip: Clip
     measured: Measured
@@ -36,8 +36,8 @@ class Task:
     codes: int
     row: Row
     names: Mapping[str, str]
-    lone: bool = False  # its own prompt: the conditioning latents come from its first half
-    labels: Labels | None = None  # what its codes are aligned with, if they can be
+    lone: bool = False  # its own prompt: conditioning latents come from its first half
+    labels: Labels | None = None  # for the alignment of its codes, if possible
 
     @property
     def halved(self) -> Measured:
@@ -57,9 +57,9 @@ def make(
     workers: int,
     on_progress: Progress,
 ) -> dict[str, int]:
-    """Puts every array of the tasks into `shards`; gives how many of each feature were made.
+    """Computes the missing arrays into `shards`; returns the number computed for each feature.
 
-    `prompts` has for each row's id the clip whose conditioning the GPT's latents get.
+    `prompts` gives for each row's id the clip whose conditioning the GPT's latents use.
 
     Raises:
         Failure: if a network gives numbers that are not finite.
@@ -89,7 +89,7 @@ def make(
 
 
 def missing(task: Task, shards: Shards) -> frozenset[str]:
-    """The features of a task that are not stored."""
+    """Features of a task that are not stored."""
     return frozenset(feature for feature, name in task.names.items() if name not in shards)
 
 
@@ -124,7 +124,7 @@ def _from_audio(
             wanted, half, batch, _ = item
             return pool.map(lambda task: _signals(task, config, wanted, half), batch)
 
-        # While the networks run on a batch, threads decode the next one.
+        # Threads decode the next batch while the networks run on this one.
         for (wanted, _, batch, rows), heard in _ahead(batches, signals):
             clips = list(heard)
             for task, clip in zip(batch, clips, strict=True):
@@ -148,7 +148,7 @@ def _signals(task: Task, config: ModelConfig, wanted: frozenset[str], half: bool
 def _ahead(
     items: Sequence[T], start: Callable[[T], Iterator[Signals]]
 ) -> Iterator[tuple[T, Iterator[Signals]]]:
-    """Each item with what was started for it, one item ahead."""
+    """Yields each item with its future, which was started one item ahead."""
     if not items:
         return
     begun = start(items[0])
@@ -160,7 +160,7 @@ def _ahead(
 def in_batches(
     group: Sequence[Task], seconds: float, batch_seconds: float
 ) -> Iterator[tuple[list[Task], int]]:
-    """The tasks in batches, each with its padded number of rows: powers of two, few programs."""
+    """Batches of tasks with padded row counts: powers of two, to compile few programs."""
     most = 1
     while 2 * most * seconds <= batch_seconds and most < len(group):
         most *= 2
@@ -191,7 +191,7 @@ def _alignments(
     wanted = [task for task in tasks if "alignment" in missing(task, shards)]
     groups: dict[int, list[Task]] = defaultdict(list)
     for task in wanted:
-        if task.labels is None:  # the report says so; training does not guide what is empty
+        if task.labels is None:  # stored as empty: reported, and not guided in training
             put(task, "alignment", np.zeros(0, np.uint16))
         else:
             groups[bucket(task.codes, features.LADDER)].append(task)

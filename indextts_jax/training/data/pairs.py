@@ -1,6 +1,6 @@
-"""Which clip is the prompt of which: another one of the speaker.
+"""Chooses the prompt of a clip: another clip of its speaker.
 
-A clip as its own prompt teaches copying, and lets its words leak into what is spoken.
+A clip as its own prompt would teach copying, and leak its words into the output.
 """
 
 import bisect
@@ -15,36 +15,37 @@ from indextts_jax.errors import InputError
 if TYPE_CHECKING:
     from indextts_jax.training.data.index import Row
 
-PROMPT_SECONDS = (2.0, 15.0)  # of a clip that may be a prompt
+PROMPT_SECONDS = (2.0, 15.0)  # shortest and longest prompt
 
 
 class Pairs:
     """Draws prompts for rows.
 
-    With `own`, a row is its own prompt where the speaker has no other clip; the objective then
-    uses at most half of it.
+    With `own`, a row is its own prompt if the speaker has no other clip; the objective then uses at
+    most half of it.
     """
 
     def __init__(self, rows: Sequence["Row"], *, own: bool = False):
         self._own = own
         self._clips: dict[tuple[str, str], list[Row]] = defaultdict(list)
         low, high = PROMPT_SECONDS
-        # By text, so that the clips of one sentence are neighbours: a draw skips them at once.
+        # Sorted by text, so that all clips of one sentence are adjacent and a draw can skip them as
+        # a range.
         for row in sorted(rows, key=lambda row: (row.text, row.id)):
             if low <= row.seconds <= high:
                 self._clips[row.speaker, row.split].append(row)
         self._texts = {key: [row.text for row in clips] for key, clips in self._clips.items()}
 
     def count(self, row: "Row") -> int:
-        """How many clips may be a row's prompt, itself not counted."""
+        """Number of clips that can be the row's prompt, without itself."""
         clips, first, last = self._others(row)
         return len(clips) - (last - first)
 
     def draw(self, row: "Row", rng: np.random.Generator) -> "Row":
-        """One of the clips that may be its prompt, each equally likely; always takes one draw.
+        """Draws one of the possible prompts uniformly; always consumes one random number.
 
         Raises:
-            InputError: if there is none, and own prompts are not allowed.
+            InputError: if there is none and own prompts are not allowed.
         """
         uniform = rng.random()
         clips, first, last = self._others(row)
@@ -61,10 +62,10 @@ class Pairs:
         )
 
     def _others(self, row: "Row") -> tuple[Sequence["Row"], int, int]:
-        """Clips of the speaker, and the range of those with the row's own text: no prompts of it.
+        """Clips of the speaker, and the range of those with the row's own text, which are excluded.
 
-        The prompts of training rows are training clips. Validation rows may take one where
-        validation has none of the speaker: its text is another, and nothing is learned from it.
+        Training rows use only training clips as prompts. Validation rows may use one if there is no
+        validation clip of the speaker: its text differs, and nothing is learned from it.
         """
         kinds = (row.split,) if row.split == "train" else (row.split, "train")
         for split in kinds:

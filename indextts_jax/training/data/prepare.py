@@ -1,11 +1,11 @@
-"""From manifests to prepared data: checks, the split, and the features that are missing.
+"""From manifests to prepared data: checks, split, and missing features.
 
     found = survey(clips, job, config, tokenizer)
     print(found.report.text())
     data, made = write(found, job, config, tokenizer, model)
 
-`survey` runs no network and decides about every row; `write` makes what is not there yet, so a
-second run computes nothing. A folder that was prepared for other recipes keeps their features.
+`survey` runs no network and decides which rows are used; `write` computes only missing features, so
+a second run computes nothing. A directory that was prepared for other recipes keeps their features.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ def write(
     *,
     on_progress: Progress = lambda done, of, what: None,
 ) -> tuple[Prepared, Mapping[str, int]]:
-    """Makes the features that are missing, and the index; how many of each feature were made.
+    """Computes missing features and writes the index; also returns the number computed per feature.
 
     Raises:
         InputError: if a recipe needs a network and there is no model, or the directory cannot be
@@ -80,7 +80,7 @@ def write(
         own_prompts=job.own_prompts,
     )
     tasks, prompts = planned(found, job, config, prints)
-    # Text tokens that stay are of the tokenizer that is there.
+    # Kept text tokens belong to the existing tokenizer.
     stays = before is not None and before.settings.tokenizer != "" and not job.reads
     model_file = None if tokenizer is None or stays else tokenizer.model
     with create(job.dst, settings, model_file) as writer:
@@ -106,7 +106,7 @@ def write(
 def planned(
     found: Survey, job: Job, config: ModelConfig, prints: Mapping[str, str]
 ) -> tuple[list[Task], dict[str, Task]]:
-    """What is to be made of each row, and for each row the clip that prompts its latents."""
+    """The task of each row, and for each row the prompt clip of its latents."""
     tasks = _tasks(found, job, config, prints)
     prompts = _prompts(tasks, job) if "latents" in job.features else {}
     flows = "flow_mel" in job.features
@@ -117,7 +117,7 @@ def planned(
 def _completed(
     settings: DataSettings, tasks: Sequence[Task], prints: Mapping[str, str]
 ) -> DataSettings:
-    """The settings with the features that every row has, and with what made features of any."""
+    """The settings, with the features of every row and the components of all features."""
     there = {name for task in tasks for name in task.names}
     everywhere = [
         name for name in FEATURES if name in there and all(name in task.names for task in tasks)
@@ -138,18 +138,18 @@ def _with_kept(
     prints: Mapping[str, str],
     settings: DataSettings,
 ) -> tuple[list[Task], DataSettings]:
-    """The tasks with the names of arrays that were there and still hold, and the settings of both.
+    """Adds still-valid earlier arrays to the tasks, and merges the settings.
 
-    What such features were made with stays in the settings where this job has no say in it.
+    Earlier settings are kept where this job does not determine them.
     """
     if not job.paired:
         settings = dataclasses.replace(settings, own_prompts=before.settings.own_prompts)
     if not job.reads and before.settings.tokenizer:
-        told = {
+        earlier = {
             name: getattr(before.settings, name)
             for name in ("tokenizer", "text_compat", "glossary")
         }
-        settings = dataclasses.replace(settings, **told)
+        settings = dataclasses.replace(settings, **earlier)
     wanted = [name for name in before.features if name not in job.features]
     direct = nameable(wanted, prints)
     pairs = Pairs(found.rows)
@@ -181,7 +181,7 @@ def _with_kept(
 
 
 def _tasks(found: Survey, job: Job, config: ModelConfig, prints: Mapping[str, str]) -> list[Task]:
-    """What is to be made of each row that was kept, the latents of the GPT aside."""
+    """The task of each accepted row, without the GPT's latents."""
     pairs = Pairs(found.rows)
     tasks = []
     for candidate, row in zip(found.kept, found.rows, strict=True):
@@ -214,7 +214,7 @@ def _names(
     config: ModelConfig,
     prints: Mapping[str, str],
 ) -> dict[str, str]:
-    """What the arrays of a clip are called: each name is a hash of what the array is made of."""
+    """Array names of a clip: each has a hash of the array's inputs."""
     clip, measured = candidate.clip, candidate.measured
     audio = digest([candidate.sha256, clip.start, clip.end, measured.first, measured.last])
     names = {}
@@ -241,7 +241,7 @@ def _with_alignment(
     config: ModelConfig,
     prints: Mapping[str, str],
 ) -> dict[str, str]:
-    """The names with that of the alignment, where there is to be one."""
+    """Adds the alignment's array name, if there is to be one."""
     if not job.aligns:
         return names
     made_of = {"codes": names["codes"], "labels": _hash(candidate.labels)}
@@ -253,7 +253,7 @@ def _hash(labels: Labels | None) -> str:
 
 
 def _prompts(tasks: Sequence[Task], job: Job) -> dict[str, Task]:
-    """For each row the clip whose conditioning its latents get: always the same one."""
+    """The prompt clip of each row's latents: always the same one."""
     pairs = Pairs([task.row for task in tasks], own=True)
     by_id = {task.row.id: task for task in tasks}
     result = {}
@@ -271,7 +271,7 @@ def _with_latents(
     *,
     with_flow: bool = False,
 ) -> Task:
-    """The task with the name of its latents, where there are to be any, and of the flow's mel."""
+    """Adds the array names of latents and of the flow's mel to a task, if it has them."""
     if task.row.id not in prompts:
         return task
     prompt = prompts[task.row.id].names

@@ -1,12 +1,12 @@
-"""A folder of prepared data: rows, and the features of each by name.
+"""A directory of prepared data: rows, and their features by name.
 
     with create("prepared", DataSettings()) as writer:
         writer.add(row, {"text": ids, "codes": codes})
     data = Prepared.open("prepared")
     data.read(data.rows[0], "codes")
 
-`settings.json` says what the features were made with, `index.jsonl` has a line a row, `shards/`
-holds the arrays, each under the hash of what it was made from.
+`settings.json` records how the features were computed, `index.jsonl` has one line per row,
+`shards/` holds the arrays, each under a hash of its inputs.
 """
 
 import contextlib
@@ -38,25 +38,25 @@ from indextts_jax.utils.hashing import digest, hash_arrays
 from indextts_jax.utils.strict_data import to_data
 
 SHARDS = "shards"
-TOKENIZER = "tokenizer.model"  # the SentencePiece model that made the text tokens
+TOKENIZER = "tokenizer.model"  # the SentencePiece model of the text tokens
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # itself a key of what is found out about it
+@dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity: key of caches
 class Prepared:
-    """Prepared data that is open. Threads may share it."""
+    """Opened prepared data; safe to share between threads."""
 
     folder: Path
     settings: DataSettings
     rows: tuple[Row, ...]
-    keys: Mapping[str, Mapping[str, str]]  # of each row, by id: feature to name of its array
+    keys: Mapping[str, Mapping[str, str]]  # by row id: feature to array name
     shards: Shards
 
     @classmethod
     def open(cls, folder: str | Path) -> "Prepared":
-        """The data in a folder that `prepare` made.
+        """Opens a directory that `prepare` wrote.
 
         Raises:
-            InputError: if there is none, or it is damaged or of another format.
+            InputError: if it is missing, damaged, or has another format.
         """
         folder = Path(folder)
         if not (folder / INDEX).is_file() or not (folder / SETTINGS).is_file():
@@ -77,7 +77,7 @@ class Prepared:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of all that training reads; the place of the folder and of the audio is not."""
+        """SHA-256 of everything that training reads; paths are not included."""
         rows = [
             [{k: v for k, v in to_data(row).items() if k != "audio"}, dict(self.keys[row.id])]
             for row in self.rows
@@ -85,7 +85,7 @@ class Prepared:
         return digest([to_data(self.settings), rows])
 
     def check_model(self, config: ModelConfig, tokenizer: bytes) -> None:
-        """Makes sure that a model means by text tokens and frames what the data means by them.
+        """Checks that a model's tokenizer and mel are those of the data.
 
         Raises:
             InputError: if the data was prepared for another tokenizer or another mel.
@@ -110,7 +110,7 @@ class Prepared:
         return feature in self.keys[row.id]
 
     def read(self, row: Row, feature: str) -> np.ndarray:
-        """A feature of a row, as in `FEATURES`: a read-only view of a file.
+        """A feature of a row, as in `FEATURES`: a read-only memory map.
 
         Raises:
             InputError: if it was not prepared.
@@ -121,30 +121,30 @@ class Prepared:
             known = ", ".join(sorted(self.keys.get(row.id, ()))) or "none"
             raise InputError(
                 f"{self.folder} has no feature {feature} of clip {row.id} (it has {known}): run "
-                f"python -m indextts_jax.prepare again with --for set to the recipe that is trained"
+                f"python -m indextts_jax.prepare again with --for set to the recipe to train"
             ) from None
         return self.shards[name]
 
     def with_features(self, features: Sequence[str]) -> "Prepared":
-        """The rows that have all of these features; others were prepared for something else.
+        """The data restricted to rows with these features; others were prepared for other recipes.
 
         Raises:
-            InputError: if there is none, naming the feature that is missing.
+            InputError: if there is none, naming a missing feature.
         """
         rows = tuple(row for row in self.rows if all(self.has(row, name) for name in features))
         if len(rows) == len(self.rows):
             return self
         if not rows:
             for name in features:
-                self.read(self.rows[0], name)  # says what is missing
-            raise InputError(f"{self.folder} has no clip with {', '.join(features)}")
-        return dataclasses.replace(self, rows=rows)  # nor are the others prompts of these
+                self.read(self.rows[0], name)  # raises, naming what is missing
+            raise InputError(f"{self.folder} has no clips with {', '.join(features)}")
+        return dataclasses.replace(self, rows=rows)  # removed rows cannot be prompts
 
     def prompts(self, row: Row, rng: np.random.Generator) -> Row:
-        """Another clip of the speaker, of `PROMPT_SECONDS` (`pairs.py`), from the same split.
+        """Draws prompts: other clips of the speaker, of `PROMPT_SECONDS`, from the same split.
 
         Raises:
-            InputError: if the speaker has none and own prompts were not allowed.
+            InputError: if the speaker has none and own prompts are not allowed.
         """
         return self._pairs.draw(row, rng)
 
@@ -154,10 +154,10 @@ class Prepared:
 
 
 class Writer:
-    """Writes a folder of prepared data; `shards` may be filled before its rows are known.
+    """Writes a directory of prepared data; `shards` may be filled before rows are added.
 
-    Nothing that can be opened appears before `close`. A folder that was prepared before keeps its
-    arrays, and its rows are replaced.
+    The directory cannot be opened before `close`. In an existing one, arrays are kept and rows
+    replaced.
     """
 
     def __init__(self, folder: str | Path, settings: DataSettings, tokenizer: bytes | None = None):
@@ -177,21 +177,21 @@ class Writer:
     ) -> None:
         if kind is None:
             self.close()
-        else:  # the next run goes on from here
+        else:  # the next run resumes from here
             with contextlib.suppress(InputError):
                 self.shards.flush()
 
     def add(self, row: Row, features: Mapping[str, np.ndarray]) -> None:
-        """Adds a row with its arrays, each under the hash of its numbers.
+        """Adds a row with its arrays, each under a hash of its values.
 
         Raises:
-            ValueError: for an id that was added before, an unknown feature, or an array of another
-                dtype or rank than `FEATURES` has.
+            ValueError: for a repeated id, an unknown feature, or an array whose dtype or rank
+                differs from `FEATURES`.
         """
         self.add_stored(row, {name: self.store(name, array) for name, array in features.items()})
 
     def store(self, feature: str, array: np.ndarray) -> str:
-        """Keeps an array under the hash of its numbers; gives its name.
+        """Stores an array under a hash of its values; returns its name.
 
         Raises:
             ValueError: for an unknown feature, or an array of another dtype or rank.
@@ -202,7 +202,7 @@ class Writer:
         return name
 
     def add_stored(self, row: Row, names: Mapping[str, str]) -> None:
-        """Adds a row whose arrays are in `shards` already, under these names by feature."""
+        """Adds a row whose arrays are already in `shards`; `names` are by feature."""
         if row.id in self._keys:
             raise ValueError(f"the row {row.id} was added before")
         if missing := [name for name in names.values() if name not in self.shards]:
@@ -211,7 +211,7 @@ class Writer:
         self._keys[row.id] = dict(names)
 
     def close(self) -> Prepared:
-        """Writes what is not yet on disk, the index last, and opens the folder.
+        """Writes everything to disk, the index last, and opens the directory.
 
         Raises:
             InputError: if it cannot be written.
@@ -234,10 +234,10 @@ def create(
 
 
 def extend(data: Prepared, feature: str, arrays: Mapping[str, np.ndarray]) -> Prepared:
-    """The data with one more feature, of the rows that `arrays` has by id; the folder is changed.
+    """Adds a feature, with arrays by row id, to a directory, and reopens it.
 
-    For features that are made of trained parts, such as `alignment` (`kept.py`: `EXTENDED`).
-    Preparing the folder again keeps them for rows whose text and codes are the same.
+    For features that need trained parts, such as `alignment` (`kept.py`: `EXTENDED`). A later
+    preparation keeps them for rows with unchanged text and codes.
     """
     writer = Writer(data.folder, data.settings)
     for row in data.rows:

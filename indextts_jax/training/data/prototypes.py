@@ -1,8 +1,8 @@
-"""Emotion prototypes out of labelled clips: a row for each speaker of each emotion.
+"""Emotion prototypes from labelled clips: one row per emotion and speaker.
 
-A row is the mean of the emotion vectors of a speaker's clips of that emotion; its key, by which a
-voice finds the row of the speaker most like itself, is the mean of their style vectors. Nothing is
-trained: both come out of the networks that `synth` runs on prompts.
+A row is the mean emotion vector of a speaker's clips of that emotion; its key, used to find the
+most similar speaker, is the mean of their style vectors. Nothing is trained: both are computed by
+the networks that `synth` uses on prompts.
 """
 
 import dataclasses
@@ -26,15 +26,15 @@ from indextts_jax.training.data.rows.readers import read_records
 from indextts_jax.voices import analysis
 
 NAME = "emotion_prototypes"
-WORDS = "text_emotion"  # the component that has a tokenizer of its own
-COMPONENTS = ("semantic_encoder", "conditioning", "style_encoder")  # what hears the clips
+WORDS = "text_emotion"  # the component with its own tokenizer
+COMPONENTS = ("semantic_encoder", "conditioning", "style_encoder")
 COMPONENTS_IN_ORDER = (*components.COMPONENTS, *components.OPTIONAL, *components.TRAINING)
 COLUMNS = ("audio", "emotion", "speaker")
 
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """A recording of an emotion."""
+    """A labelled recording."""
 
     audio: Path
     emotion: str  # one of `EMOTIONS`
@@ -43,7 +43,7 @@ class Label:
 
 @dataclasses.dataclass(frozen=True)
 class Prototypes:
-    """The two matrices, rows of one emotion together, and how many rows each emotion has."""
+    """The two matrices, with rows grouped by emotion, and the number of rows of each emotion."""
 
     groups: tuple[int, ...]
     params: Params  # speaker: rows x style; emotion: rows x width
@@ -53,20 +53,20 @@ def read_labels(path: Path) -> list[Label]:
     """The recordings of a table with the columns audio, emotion, and speaker if there are several.
 
     Raises:
-        InputError: naming each row that is incomplete, and emotions that no clip has.
+        InputError: naming incomplete rows, and emotions without clips.
     """
     labels, problems = [], []
     for record in read_records(path):
         audio, emotion, speaker = (str(record.columns.get(name) or "").strip() for name in COLUMNS)
         if not audio:
-            problems.append(f"{record.place}: there is no audio")
+            problems.append(f"{record.place}: no audio")
         elif emotion not in EMOTIONS:
-            problems.append(f"{record.place}: emotion {emotion!r:.30} is none of the eight")
+            problems.append(f"{record.place}: emotion {emotion!r:.30} is not one of the eight")
         else:
             labels.append(Label(path.parent / audio, emotion, speaker))
     found = {label.emotion for label in labels}
     if missing := [name for name in EMOTIONS if name not in found]:
-        problems.append(f"there is no clip of {', '.join(missing)}")
+        problems.append(f"no clip of {', '.join(missing)}")
     if problems:
         names = ", ".join(EMOTIONS)
         raise InputError(gathered(f"in {path} (expected clips of {names})", problems), "prototypes")
@@ -78,7 +78,7 @@ def make(
     labels: Sequence[Label],
     on_progress: Progress = lambda done, of, what: None,
 ) -> Prototypes:
-    """The prototypes of labelled recordings; speakers in the order in which they first come.
+    """Computes prototypes from labelled recordings; speakers in order of first appearance.
 
     Raises:
         InputError: for a recording that cannot be read.
@@ -92,7 +92,7 @@ def make(
         heard = analysis.analyse_emotion(model, label.audio).vector
         vector = np.asarray(heard)[0].astype(np.float32)
         if not (np.isfinite(style).all() and np.isfinite(vector).all()):
-            raise Failure(f"{label.audio}: its vectors are not finite; leave it out")
+            raise Failure(f"{label.audio}: its vectors are not finite; remove the clip")
         groups[EMOTIONS.index(label.emotion), label.speaker].append((style, vector))
         on_progress(number, len(labels), label.audio.name[:24])
     keys = sorted(groups, key=lambda key: (key[0], order.index(key[1])))
@@ -108,10 +108,10 @@ def make(
 
 
 def write(checkpoint: Checkpoint, made: Prototypes, dst: Path) -> Provenance:
-    """A checkpoint with these prototypes, and all else as it is in another.
+    """Writes a copy of a checkpoint with these prototypes.
 
     Raises:
-        InputError: if the destination is taken, or the checkpoint is damaged.
+        InputError: if the destination exists, or the checkpoint is damaged.
         CheckpointError: if writing fails.
     """
     config = dataclasses.replace(

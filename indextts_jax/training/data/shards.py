@@ -1,4 +1,4 @@
-"""Arrays by name in a directory of safetensors files: appended to, memory-mapped, never rewritten.
+"""Named arrays in a directory of safetensors files: append-only and memory-mapped.
 
     store = Shards(folder)
     if "mel/3f2a" not in store:
@@ -6,7 +6,7 @@
     store.flush()
     store["mel/3f2a"]
 
-A file appears whole or not at all, so whatever was flushed survives a run that dies.
+Files are written atomically, so flushed arrays survive a crash.
 """
 
 import json
@@ -24,8 +24,8 @@ import safetensors.numpy
 from indextts_jax.errors import InputError
 from indextts_jax.utils.atomic import write_whole
 
-SHARD_BYTES = 256 * 2**20  # of arrays in one file, at most; one larger array has its own
-FLUSH_SECONDS = 120.0  # what a run that dies loses, at most
+SHARD_BYTES = 256 * 2**20  # most bytes per file; a larger array has its own file
+FLUSH_SECONDS = 120.0  # most bytes lost in a crash
 _ENDING = ".safetensors"
 _DTYPES = {
     "F32": np.dtype(np.float32),
@@ -40,16 +40,16 @@ _DTYPES = {
 
 
 class _Place(NamedTuple):
-    """Where an array is stored."""
+    """The location of an array."""
 
     file: Path
     dtype: np.dtype
     shape: tuple[int, ...]
-    start: int  # byte of the file
+    start: int  # byte offset in the file
 
 
 class Shards:
-    """The arrays of a directory by name. One process writes; any number may read.
+    """The arrays of a directory by name; one writing process, any number of readers.
 
     Raises:
         InputError: for a file that is damaged.
@@ -69,7 +69,7 @@ class Shards:
         return name in self._places or name in self._waiting
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The array: a read-only view of the file. KeyError where there is none."""
+        """The array as a read-only memory map; KeyError if it does not exist."""
         if name in self._waiting:
             return self._waiting[name]
         place = self._places[name]
@@ -80,25 +80,25 @@ class Shards:
         return np.asarray(view).view(place.dtype).reshape(place.shape)
 
     def put(self, name: str, array: np.ndarray) -> None:
-        """Keeps an array under a name; one that is there already stays as it is.
+        """Adds an array, unless the name already exists.
 
         Raises:
-            ValueError: for a dtype that the files cannot hold.
+            ValueError: for an unsupported dtype.
         """
         if array.dtype not in _DTYPES.values():
-            raise ValueError(f"{name}: arrays of {array.dtype} are not stored")
+            raise ValueError(f"{name}: dtype {array.dtype} is not supported")
         if name in self:
             return
         size = array.nbytes
         due = time.monotonic() - self._since > FLUSH_SECONDS
         if self._waiting and (self._bytes + size > self._limit or due):
             self.flush()
-        # A copy: what the caller does with its buffer afterwards changes nothing.
+        # A copy, because the caller may reuse its buffer.
         self._waiting[name] = np.array(array, order="C")
         self._bytes += size
 
     def flush(self) -> None:
-        """Writes what is not yet on disk as one file.
+        """Writes pending arrays to a new file.
 
         Raises:
             InputError: if it cannot be written.
@@ -116,12 +116,12 @@ class Shards:
 
 
 def _read_header(path: Path) -> dict[str, _Place]:
-    """The arrays of a file by name.
+    """Reads the header: the arrays of a file by name.
 
     Raises:
-        InputError: if it is no safetensors file, or shorter than it says.
+        InputError: if it is not a safetensors file, or truncated.
     """
-    damaged = f"{path} is damaged: prepare the data again after removing it"
+    damaged = f"{path} is damaged: delete it and prepare the data again"
     try:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))

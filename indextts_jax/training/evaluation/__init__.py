@@ -1,5 +1,5 @@
-"""What a model in training can do: samples by the real pipeline, the guard, the report.
+"""Evaluation in training: samples from the real pipeline, the guard, the report.
 
-Each measure is a function of the steps done and the parameters (`loop/run.py: Measure`). None of
-them changes a number of the training.
+Each measure is a function of the step number and the parameters (`loop/run.py: Measure`). Measures
+do not affect the training.
 """

@@ -1,7 +1,7 @@
-"""The guard: how a model does on other data than is trained on, so that it does not forget them.
+"""The guard: measures a model on other data than it is trained on, to detect forgetting.
 
-Two numbers over the rows of that data: the loss of the codes (of all terms, where an objective has
-no codes), and how far the model's guesses are from those of the model before training.
+Two numbers over the rows of that data: the loss of the codes (of all terms, for objectives without
+codes), and the divergence of the predictions from those of the model before training.
 """
 
 import dataclasses
@@ -21,21 +21,21 @@ from indextts_jax.training.loop.validation import Validation
 from indextts_jax.training.objectives.base import Batch, Objective, Part, Term
 from indextts_jax.training.recipe import EvaluationRecipe
 
-NAME = "guard"  # of the value in the log
-CODES, DIVERGENCE = "code", "kl"  # terms
-MODEL, BASE = "model", "base"  # whose parameters
+NAME = "guard"  # key in the log
+CODES, DIVERGENCE = "code", "kl"  # names of loss terms
+MODEL, BASE = "model", "base"  # components
 
 
 @dataclasses.dataclass
 class Guard:
-    """A measure: the loss on guarded rows, how far it rose over that of step 0, and the KL."""
+    """A measure: the loss on guarded rows, its rise since step 0, and the KL divergence."""
 
-    measure: Callable[[Params], Mapping[str, Any]]  # terms on the guarded rows, and `loss`
+    measure: Callable[[Params], Mapping[str, Any]]  # terms on guarded rows, and `loss`
     recipe: EvaluationRecipe
-    base: float | None = None  # the loss of step 0; from the log where a run goes on
+    base: float | None = None  # the loss of step 0; from the log in a resumed run
 
     def __call__(self, step: int, params: Params) -> Measured:
-        """Warns, or ends the run, where the recipe's limits are passed."""
+        """Warns, or ends the run, if the recipe's limits are exceeded."""
         found = self.measure(params)
         loss = float(found.get(CODES, found["loss"]))
         if step == 0 or self.base is None:
@@ -43,25 +43,25 @@ class Guard:
         rise = loss - self.base
         values = {NAME: loss, f"{NAME}_rise": rise}
         limits = self.recipe
-        told = f"the guard's loss rose by {rise:.3f} over the base's {self.base:.3f}"
-        checks = [(rise, limits.guard_warn, limits.guard_stop, told)]
+        message = f"the guard's loss rose by {rise:.3f} from the base's {self.base:.3f}"
+        checks = [(rise, limits.guard_warn, limits.guard_stop, message)]
         if DIVERGENCE in found:
             kl = values[f"{NAME}_{DIVERGENCE}"] = float(found[DIVERGENCE])
-            told = f"the model is {kl:.3f} nats a code away from the base on the guard's clips (KL)"
-            checks.append((kl, limits.guard_kl_warn, limits.guard_kl_stop, told))
+            message = f"the KL divergence from the base on guard clips is {kl:.3f} nats per code"
+            checks.append((kl, limits.guard_kl_warn, limits.guard_kl_stop, message))
         warnings = []
-        for value, warn, stop, told in checks:
+        for value, warn, stop, message in checks:
             if not math.isfinite(value) or value > stop:
-                return Measured(values, stop=f"{told}, more than {stop}")
+                return Measured(values, stop=f"{message}, more than {stop}")
             if value > warn:
-                warnings.append(told)
+                warnings.append(message)
         return Measured(values, warnings=tuple(warnings))
 
 
 def guard_of(session: Session, data: Prepared, lines: Iterable[Mapping[str, Any]] = ()) -> Guard:
-    """The guard of a run on all rows of some data; `lines` is its log so far.
+    """The guard of a run on all rows of a data set; `lines` is the log so far.
 
-    To be made before the first step, which takes the parameters of step 0 away.
+    Must be created before the first step, which donates the parameters of step 0.
     """
     setup, recipe = session.setup, session.recipe
     data = data.with_features(setup.objective.needs)
@@ -79,7 +79,7 @@ def guard_of(session: Session, data: Prepared, lines: Iterable[Mapping[str, Any]
 
 
 def _kept(setup: Setup) -> Callable[[], Params]:
-    """The parameters of step 0, when they are asked for: what trains is kept on the host."""
+    """A function that gives the parameters of step 0; trained leaves are copied to the host."""
     moving = jax.tree.map(lambda leaf: np.array(leaf), setup.state.params)
     statistics = jax.tree.map(lambda leaf: np.array(leaf), setup.state.statistics)
     layout, compute = setup.layout, setup.recipe.compute
@@ -93,7 +93,7 @@ def _kept(setup: Setup) -> Callable[[], Params]:
 
 @dataclasses.dataclass(frozen=True)
 class _Against:
-    """An objective whose evaluation also compares: parameters are those of two models."""
+    """An objective that also evaluates the divergence; takes the parameters of two models."""
 
     objective: Any  # with `divergence`
 

@@ -1,4 +1,4 @@
-"""`report.md`: the evaluations of a run as a table, the best first, the base beside."""
+"""`report.md`: the evaluations of a run as a table, with the best and the base."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from indextts_jax.utils.atomic import write_whole
 FILE = "report.md"
 NOTES = {
     "gpt": "The GPT learns how something is said: rhythm, accent, stress. The timbre of the voice "
-    "comes from the flow and from the prompt: train `flow_lora` too, and speak with a prompt of "
+    "comes from the flow and the prompt: train `flow_lora` too, and synthesise with a prompt of "
     "the same speaker.",
     "flow": "The flow learns the timbre. How something is said comes from the GPT.",
 }
@@ -39,28 +39,28 @@ def report(
     terms = [
         name
         for name in dict.fromkeys(name for line in evaluations for name in line)
-        if name not in SIDE and "decile" not in name  # those are in the log
+        if name not in SIDE and "decile" not in name  # these are in the log
     ]
     judges = [name for name in JUDGES if any(name in _judged(line) for line in evaluations)]
     spoken = SAMPLES if any(line.get("samples") for line in evaluations) else ()
     header = ["step", "saved", best.metric, *(JUDGES[name] for name in judges), *terms, *spoken]
     rows = [_row(line, judges, terms, best, saved)[: len(header)] for line in evaluations]
-    told = [f"# Training: {recipe.objective}", ""]
-    told += [_verdict(best), ""]
-    told += [_line(header), _line(["---"] * len(header)), *map(_line, rows), ""]
-    told += _speakers(evaluations, best)
-    told += _listening(evaluations)
+    page = [f"# Training: {recipe.objective}", ""]
+    page += [_verdict(best), ""]
+    page += [_line(header), _line(["---"] * len(header)), *map(_line, rows), ""]
+    page += _speakers(evaluations, best)
+    page += _listening(evaluations)
     skipped = [line for line in lines if line["kind"] == "skipped"]
     if skipped:
         names = sorted({name for line in skipped for name in line["rows"]})
-        told += [
-            f"{len(skipped)} steps were skipped, their gradients were not finite. Clips in them: "
+        page += [
+            f"{len(skipped)} steps were skipped because of non-finite gradients. Their clips: "
             f"{', '.join(names[:20])}{' ...' if len(names) > 20 else ''}.",
             "",
         ]
     if recipe.objective in NOTES:
-        told += [NOTES[recipe.objective], ""]
-    return "\n".join(told)
+        page += [NOTES[recipe.objective], ""]
+    return "\n".join(page)
 
 
 def _score(line: Mapping[str, Any]) -> float:
@@ -69,17 +69,17 @@ def _score(line: Mapping[str, Any]) -> float:
 
 def _verdict(best: Best) -> str:
     if best.best is None:
-        return "There is no evaluated save yet."
+        return "There are no evaluated saves yet."
     value = next(score.value for score in best.scores if score.step == best.best)
-    told = f"The best save is that of step {best.best}: {best.metric} {value:.4f}"
+    verdict = f"The best save is that of step {best.best}: {best.metric} {value:.4f}"
     if best.base is None:
-        return f"{told}."
+        return f"{verdict}."
     if value >= best.base:
         return (
-            f"{told}. **It is no better than the model before training ({best.base:.4f}):** this "
-            "run has not helped."
+            f"{verdict}. **It is no better than the model before training ({best.base:.4f}).** The "
+            "run did not improve it."
         )
-    return f"{told}, {best.base - value:.4f} below the model before training ({best.base:.4f})."
+    return f"{verdict}, {best.base - value:.4f} below the model before training ({best.base:.4f})."
 
 
 def _judged(line: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -123,7 +123,7 @@ def _number(value: Any) -> str:
 
 
 def _speakers(evaluations: Sequence[Mapping[str, Any]], best: Best) -> list[str]:
-    """The loss of each speaker: of the best step beside the base."""
+    """The loss of each speaker at the best step and for the base."""
     by_step = {line["step"]: line.get("speakers") or {} for line in evaluations}
     last = by_step.get(best.best if best.best is not None else 0, {})
     if len(last) < 2:
@@ -135,17 +135,17 @@ def _speakers(evaluations: Sequence[Mapping[str, Any]], best: Best) -> list[str]
 
 
 def _listening(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
-    told = []
+    lines = []
     for line in sorted(evaluations, key=lambda line: line["step"]):
         if names := (line.get("samples") or {}).get("listen"):
             files = ", ".join(f"samples/{line['step']}/{name}.wav" for name in names)
-            told.append(f"- step {line['step']}: {files}")
-    if not told:
+            lines.append(f"- step {line['step']}: {files}")
+    if not lines:
         return []
     return [
-        "Samples that did not end by themselves, repeat, or are unusually short or long:",
+        "Samples that did not end with a stop code, repeat, or are unusually short or long:",
         "",
-        *told,
+        *lines,
         "",
     ]
 

@@ -1,8 +1,8 @@
-"""Fixed texts, spoken by the real pipeline with fixed seeds at every evaluation.
+"""Samples: fixed texts, synthesised by the real pipeline with fixed seeds at every evaluation.
 
-What can be said without a judge: whether segments ended by themselves, codes per character against
-the training clips, the longest repeat of codes, silence, clipping. Judges (`judges/`), where they
-are given, add word errors, likeness to the prompt and an estimate of quality.
+Measured without judges: whether segments ended with a stop code, codes per character relative to
+the training clips, the longest repetition of codes, silence, clipping. Judges (`judges/`), if
+given, add word errors, similarity to the prompt and an estimate of quality.
 """
 
 import dataclasses
@@ -38,33 +38,33 @@ TEXTS = (
     "We drove through three villages without meeting anyone on the road.",
     "I never said that it would be easy, only that it would be worth the trouble.",
 )
-RATIOS = (0.6, 1.6)  # of codes per character to the training clips' median: outside is suspicious
-REPEAT = 1.0  # seconds of codes that are one pattern over and over: more is suspicious
+RATIOS = (0.6, 1.6)  # usual codes per character, relative to the training clips' median
+REPEAT = 1.0  # seconds of one repeated pattern of codes; more is suspicious
 FRAME = 0.02  # seconds
 SILENT = 0.001  # RMS of a frame, full scale being 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Spoken:
-    """One sample, as far as it can be judged without listening."""
+    """Automatic measurements of one sample."""
 
-    text: int  # its number
+    text: int  # index of the text
     prompt: int
-    ended: bool  # every segment came to its own end
+    ended: bool  # whether every segment ended with a stop code
     ratio: float  # codes per character over the training clips' median
     silence: float  # share of the frames
     clipped: float  # share of the samples
-    repeat: float = 0.0  # seconds of the longest stretch that is one pattern over and over
+    repeat: float = 0.0  # seconds of the longest repetition of one pattern
 
     @property
     def suspicious(self) -> bool:
-        """Whether one should listen to it."""
+        """Whether the sample should be checked by listening."""
         usual = RATIOS[0] <= self.ratio <= RATIOS[1] and self.repeat <= REPEAT
         return not self.ended or not usual
 
 
 def pace(rows: Sequence[Row]) -> float:
-    """Codes per character of clips: the median."""
+    """The median of the clips' codes per character."""
     found = [row.codes / len(row.text) for row in rows if row.codes and row.text]
     return statistics.median(found) if found else 0.0
 
@@ -78,7 +78,7 @@ def judge(
     prompt: int,
     codes_per_second: int,
 ) -> Spoken:
-    """What can be said of a sample without a judge."""
+    """Measures a sample without judges."""
     samples = np.asarray(speech.samples, np.float64)
     size = max(1, round(FRAME * speech.sample_rate))
     frames = samples[: len(samples) // size * size].reshape(-1, size)
@@ -97,12 +97,12 @@ def judge(
 
 @dataclasses.dataclass
 class Samples:
-    """A measure: speaks, writes `samples/<step>/<text>_<prompt>.wav`, and sums up.
+    """A measure: synthesises, writes `samples/<step>/<text>_<prompt>.wav`, and summarises.
 
-    What judges find is written beside, in `judged.json`.
+    Judges' results are written to `judged.json` beside them.
 
-    `base` is the model before training, as it is loaded to speak. Prompts are analysed anew each
-    time: the networks that do may be those that train.
+    `base` is the model before training, loaded for inference. Prompts are analysed again each time,
+    because the networks for that may be in training.
     """
 
     run: Path
@@ -110,20 +110,20 @@ class Samples:
     prompts: Sequence[Path]  # recordings
     typical: float  # codes per character
     texts: Sequence[str] = TEXTS
-    scale: float = 1.0  # of adapters
+    scale: float = 1.0  # scale of adapters
     settings: Settings = dataclasses.field(default_factory=Settings)
-    fold: Callable[[Params], Params] = lambda params: params  # as checkpoints have parameters
-    release: Callable[[], None] = lambda: None  # frees what only speaking needs
+    fold: Callable[[Params], Params] = lambda params: params  # to the structure of checkpoints
+    release: Callable[[], None] = lambda: None  # frees memory that only inference needs
     judges: Panel = dataclasses.field(default_factory=Panel)
-    judged_best: bool = True  # the judges' score says which save is best
+    judged_best: bool = True  # whether the judges' score determines the best save
 
     def __call__(self, step: int, params: Params) -> Measured:
-        """Speaks every text with every prompt."""
+        """Synthesises every text with every prompt."""
         tts = IndexTTS(speaking(self.base, self.fold(params), self.scale))
         found, files = [], []
         for prompt, recording in enumerate(self.prompts):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", PromptWarning)  # once is enough, and not here
+                warnings.simplefilter("ignore", PromptWarning)  # warned once already, elsewhere
                 voice = tts.voice(recording)
             for number, text in enumerate(self.texts):
                 request = Request(text=text, voice=voice, seed=number, settings=self.settings)
@@ -147,14 +147,14 @@ class Samples:
         return Measured(values, score=panel.score(values["judges"]), metric=self.judges.metric)
 
     def _write(self, step: int, judged: Sequence[Judged]) -> None:
-        """What was heard in each sample, beside the samples."""
+        """Writes the judges' results beside the samples."""
         found = [{**dataclasses.asdict(one), "audio": Path(one.audio).name} for one in judged]
         text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
         write_whole(self.run / FOLDER / str(step) / JUDGED, text.encode())
 
 
 def summary(found: Sequence[Spoken]) -> Mapping[str, Any]:
-    """Numbers over all samples, and which to listen to."""
+    """Statistics over all samples, and the suspicious ones."""
     return {
         "count": len(found),
         "ended": sum(one.ended for one in found),

@@ -1,4 +1,4 @@
-"""A model that speaks, out of the parameters of a run: those that train in place of the base's."""
+"""An inference model from the parameters of a run: trained ones replace those of the base."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,12 +11,12 @@ from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.precision import place_params
 from indextts_jax.training.recipe import Recipe
 
-ADAPTERS = "adapters"  # the component with low-rank changes, by the component they change
+ADAPTERS = "adapters"  # component with the adapter of each adapted component
 DOWN, UP = "down", "up"
 
 
 def merged(params: Params, change: Mapping[Any, Any], scale: float) -> Params:
-    """Parameters with low-rank changes in their kernels, which are float32 then."""
+    """Merges low-rank changes into kernels, which become float32."""
     found = dict(params)
     for name, inner in change.items():
         if inner.keys() == {DOWN, UP}:
@@ -28,15 +28,15 @@ def merged(params: Params, change: Mapping[Any, Any], scale: float) -> Params:
 
 
 def scale_of(recipe: Recipe) -> float:
-    """What a recipe's low-rank changes are multiplied by: alpha / rank."""
+    """The scale of a recipe's adapter: alpha / rank."""
     lora = recipe.options.get("lora") or {}
     return float(lora["alpha"]) / float(lora["rank"]) if lora else 1.0
 
 
 def speaking(model: Model, params: Params, scale: float = 1.0) -> Model:
-    """`model` (the base, as it is loaded to speak) with the trained parameters in its place.
+    """`model` (the base, loaded for inference) with trained parameters substituted.
 
-    `scale` is that of the adapters, alpha / rank. Components that only training has are left out.
+    `scale` is that of the adapters, alpha / rank. Training-only components are omitted.
     """
     changes = params.get(ADAPTERS, {})
     placed: dict[str, Params] = {}
@@ -45,7 +45,7 @@ def speaking(model: Model, params: Params, scale: float = 1.0) -> Model:
             continue
         whole = params[name] if name not in changes else merged(params[name], changes[name], scale)
         like = structure(name, model.config).expected
-        # Copies: what is placed is emptied, and the training goes on with its own.
+        # Copies, because placing consumes them, while the training continues with its own.
         whole = jax.tree.map(lambda leaf, like: jnp.array(leaf, like.dtype), whole, like)
         placed[name] = place_params(name, whole, model.config, model.run, model.device)
     return Model(
@@ -54,7 +54,7 @@ def speaking(model: Model, params: Params, scale: float = 1.0) -> Model:
 
 
 class Replaced(Mapping[str, Params]):
-    """Components of a model, some of them replaced; the others are loaded as they are used."""
+    """The components of a model with some replaced; the others are loaded on first use."""
 
     def __init__(self, base: Mapping[str, Params], placed: Mapping[str, Params]):
         self._base, self._placed = base, placed

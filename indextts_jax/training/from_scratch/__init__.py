@@ -1,5 +1,5 @@
-"""A build: a model from nothing, component by component; each stage is a run of training.
+"""A build: trains a model from scratch, component by component; each stage is a training run.
 
-`description.py` reads what the stages are, `commands.py` says what each has to run, `carry.py`
-takes a build from one machine to another.
+`description.py` reads the stages, `commands.py` gives the commands of each stage, `carry.py` moves
+a build to another machine.
 """

@@ -1,10 +1,10 @@
-"""A build from one machine to another: the last model, and the run in work without its moments.
+"""Moves a build to another machine: the last model, and the current run without optimizer moments.
 
     pack(plan, "state")     # model/, run/ and state.json, some megabytes
-    unpack(plan, "state")   # elsewhere, into the plan's empty folder; the build then goes on
+    unpack(plan, "state")   # elsewhere, into the plan's empty directory; the build then goes on
 
-Prepared data is not in it: it is made again, and is the same. Going on is not exact: moments begin
-anew, and weights were rounded to float16.
+Prepared data is not included, as preparing it again gives the same. Resuming is not exact: moments
+restart, and weights are rounded to float16.
 """
 
 import dataclasses
@@ -26,24 +26,24 @@ MODEL, RUN, STATE = "model", "run", "state.json"
 
 @dataclasses.dataclass(frozen=True)
 class Carried:
-    """What a state holds."""
+    """The contents of a packed state."""
 
-    done: str | None  # the last stage whose model is there
-    working: str | None  # the stage whose run is there
-    step: int | None  # of that run
+    done: str | None  # the last stage with a model
+    working: str | None  # the stage with a run
+    step: int | None  # step of that run
 
 
 def pack(plan: Plan, state: str | Path) -> Carried:
-    """Writes the state of a build, in the place of an earlier one.
+    """Writes the state of a build, replacing an earlier one.
 
     Raises:
-        InputError: if nothing has been trained yet, or the place is taken by something else.
+        InputError: if nothing has been trained yet, or the destination is something else.
     """
     done = [stage for stage in plan.build.stages if plan.is_done(stage)]
     left = [stage for stage in plan.build.stages if not plan.is_done(stage)]
     working = left[0] if left and steps_in(plan.run_of(left[0])) else None
     if not done and working is None:
-        raise InputError(f"{plan.dst}: nothing is trained yet")
+        raise InputError(f"{plan.dst}: nothing has been trained yet")
     target = Path(state).absolute()
     with staging(target, force=True, ours=_is_state) as stage_folder:
         made = stage_folder / "state"
@@ -64,7 +64,7 @@ def pack(plan: Plan, state: str | Path) -> Carried:
 
 
 def _pack_run(run: Path, step: int, target: Path) -> None:
-    """A run without its saves; its paths are those of another machine soon, and left out."""
+    """Packs a run without saves, and without paths, which are not valid on another machine."""
     target.mkdir()
     weights.write_weights(run, step).replace(target / weights.FILE)
     shutil.copy(run / folders.RECIPE, target)
@@ -79,21 +79,22 @@ def _pack_run(run: Path, step: int, target: Path) -> None:
 
 
 def unpack(plan: Plan, state: str | Path) -> Carried:
-    """Puts a state into the empty folder of a build.
+    """Unpacks a state into the empty directory of a build.
 
     Raises:
-        InputError: if there is no state, it is of another build, or the folder is not empty.
+        InputError: if there is no state, it belongs to another build, or the directory is not
+            empty.
     """
     folder = Path(state)
     if not _is_state(folder):
-        raise InputError(f"{state} holds no state of a build (it has no {STATE})")
+        raise InputError(f"{state} is not the state of a build ({STATE} is missing)")
     if plan.dst.exists() and any(plan.dst.iterdir()):
         raise InputError(f"{plan.dst} is not empty")
     carried = Carried(**json.loads((folder / STATE).read_text("utf-8")))
     by_name = {stage.name: stage for stage in plan.build.stages}
     for name in (carried.done, carried.working):
         if name is not None and name not in by_name:
-            raise InputError(f"{state} is of another build: this one has no stage {name}")
+            raise InputError(f"{state} belongs to another build: this one has no stage {name}")
     if carried.done is not None:
         shutil.copytree(folder / MODEL, plan.model_after(by_name[carried.done]))
     if carried.working is not None:

@@ -1,4 +1,4 @@
-"""The commands that a stage of a build still has to run, and what has been done.
+"""The commands that each stage of a build still has to run, and its progress.
 
 DST/data/<name>    prepared data, by what is in it
 DST/runs/<stage>   the run of a stage
@@ -31,12 +31,12 @@ LABELS = "neutral.csv"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A build with its folder and its manifests."""
+    """A build with its directory and manifests."""
 
     build: Build
     dst: Path
-    manifests: Mapping[str, str]  # path of a manifest by its name
-    scale: float = 1.0  # of the length of every stage
+    manifests: Mapping[str, str]  # manifest paths by name
+    scale: float = 1.0  # factor for the length of every stage
     device: str = "auto"
 
     @property
@@ -45,31 +45,31 @@ class Plan:
         return self.dst / MODEL
 
     def run_of(self, stage: Stage) -> Path:
-        """The folder of a stage's run."""
+        """The directory of a stage's run."""
         return self.dst / RUNS / stage.name
 
     def model_after(self, stage: Stage) -> Path:
-        """The checkpoint with everything that was trained up to a stage."""
+        """The checkpoint with everything trained up to and including a stage."""
         return self.dst / MODELS / stage.name
 
     def model_before(self, stage: Stage) -> Path | None:
-        """The checkpoint that a stage begins with; none for the first."""
+        """The checkpoint that a stage starts from; None for the first."""
         place = self.build.stages.index(stage)
         return self.model_after(self.build.stages[place - 1]) if place else None
 
     def data_of(self, stage: Stage) -> Path:
-        """The folder of a stage's prepared data, which stages with the same options share."""
+        """The directory of a stage's prepared data, which stages with the same options share."""
         options = stage.data
         own = "_own" if options.own_prompts else ""
         return self.dst / DATA / ("_".join((*options.of, "for", *options.recipes)) + own)
 
     def is_done(self, stage: Stage) -> bool:
-        """Whether a stage's model is there, or that of a later one, which holds it."""
+        """Whether the model of a stage, or of a later one, exists."""
         later = self.build.stages[self.build.stages.index(stage) :]
         return any(is_checkpoint(self.model_after(one)) for one in later)
 
     def is_trained(self, stage: Stage) -> bool:
-        """Whether a stage's run has come to its end."""
+        """Whether a stage's run has ended."""
         ends = [line for line in log.read(self.run_of(stage)) if line["kind"] == "end"]
         if not ends or not steps_in(self.run_of(stage)):
             return False
@@ -93,7 +93,7 @@ class Plan:
         return [*words, f"--device={self.device}"]
 
     def train(self, stage: Stage, seconds: float | None) -> list[str]:
-        """Arguments of `train` for a stage, which may take so many seconds."""
+        """Arguments of `train` for a stage, with a time limit in seconds."""
         run, before = self.run_of(stage), self.model_before(stage)
         words = [f"--dst={run}", f"--data={self.data_of(stage)}", f"--device={self.device}"]
         if before is not None:
@@ -110,7 +110,7 @@ class Plan:
         return [*words, f"--recipe={stage.recipe}"]
 
     def export(self, stage: Stage) -> list[str]:
-        """Arguments of `export` for a stage; the last model gets the settings of the build."""
+        """Arguments of `export` for a stage; the last model includes the build's settings."""
         words = [
             f"--run={self.run_of(stage)}",
             "--to=checkpoint",
@@ -124,7 +124,7 @@ class Plan:
         return words
 
     def finish(self) -> list[str]:
-        """Arguments of `prepare` that make the finished checkpoint.
+        """Arguments of `prepare` that write the finished checkpoint.
 
         Raises:
             InputError: for a manifest that cannot be read.
@@ -136,7 +136,7 @@ class Plan:
         with path.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(prototypes.COLUMNS)
-            # One speaker: there is one row of each emotion, whichever voice asks for it.
+            # A single speaker, so each emotion has one row, which every voice uses.
             paths = [clip.recording.path.absolute() for clip in clips]
             rows.writerows((audio, name, "all") for name in EMOTIONS for audio in paths)
         last = self.model_after(self.build.stages[-1])
@@ -144,10 +144,10 @@ class Plan:
         return [*words, f"--device={self.device}"]
 
     def check_bars(self, stage: Stage) -> dict[str, float]:
-        """The figures that a stage is judged by, of its best evaluation.
+        """Checks the figures of a stage's best evaluation against its limits.
 
         Raises:
-            Failure: if one is missing, or above what it may be.
+            Failure: if one is missing or above its limit.
         """
         run = self.run_of(stage)
         best = read_best(run).best
@@ -161,8 +161,8 @@ class Plan:
                 problems.append(f"{name} is {value}, expected at most {most}")
         if problems:
             raise Failure(
-                f"{stage.name}, step {best}: {'; '.join(problems)}; what comes after it cannot "
-                "mend this: train it for longer or on more speech, or --ignore_bars to go on"
+                f"{stage.name}, step {best}: {'; '.join(problems)}; later stages cannot "
+                "correct this: train longer or on more speech, or use --ignore_bars to continue"
             )
         return {name: float(figures[name]) for name in stage.bars}
 

@@ -1,4 +1,4 @@
-"""What a build does: stages in order, read from YAML.
+"""The description of a build: its stages in order, read from YAML.
 
 build = load_build("mini/all")
 """
@@ -14,17 +14,17 @@ from indextts_jax.utils.strict_data import ConfigError, from_data
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DataOptions:
-    """What is prepared for a stage."""
+    """Preparation options of a stage."""
 
-    of: tuple[str, ...]  # names of manifests, which the user gives
-    recipes: tuple[str, ...]  # as `prepare --for`
+    of: tuple[str, ...]  # names of the manifests that the user gives
+    recipes: tuple[str, ...]  # of `prepare --for`
     own_prompts: bool = False
     validation: int | None = None  # clips; by default 2 %
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """One run: the data that it reads, and what it trains from where the stage before it ended."""
+    """One training run: its data and recipe. It starts from the model of the previous stage."""
 
     name: str
     recipe: str
@@ -32,7 +32,7 @@ class Stage:
     changes: dict = dataclasses.field(default_factory=dict)
     """Values of the recipe by dotted path, as `train --set`."""
     bars: dict = dataclasses.field(default_factory=dict)
-    """Most that a figure of the best evaluation may be, by name: else the build ends here."""
+    """Upper limits for figures of the best evaluation; above them the build stops."""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -44,7 +44,7 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Neutral:
-    """The prototypes of a voice without emotions: of each, the mean over the same clips."""
+    """Prototypes of a voice without emotions: the mean over the same clips for each emotion."""
 
     of: str  # name of a manifest
     clips: int
@@ -52,16 +52,16 @@ class Neutral:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """Stages in order; each begins with the model that the stages before it have made."""
+    """Stages in order; each starts from the model of the previous ones."""
 
-    model: str  # bundled sizes
-    tokenizer: str  # as `prepare --make_tokenizer`, of the texts of the first stage
+    model: str  # name of bundled sizes
+    tokenizer: str  # of `prepare --make_tokenizer`, on the texts of the first stage
     pieces: int
-    dtype: str = "float32"  # that finished components are stored in, and trained on from there
+    dtype: str = "float32"  # dtype of stored components, from which later stages continue
     stages: tuple[Stage, ...]
     neutral: Neutral
     settings: dict = dataclasses.field(default_factory=dict)
-    """What the finished model speaks with by default, as `Settings` has it."""
+    """Default synthesis settings of the finished model, as in `Settings`."""
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -70,13 +70,13 @@ class Build:
 
     @property
     def manifests(self) -> tuple[str, ...]:
-        """Names of the manifests that it reads."""
+        """Names of the manifests that the build reads."""
         names = [name for stage in self.stages for name in stage.data.of]
         return tuple(dict.fromkeys([*names, self.neutral.of]))
 
 
 def builds_folder() -> Path:
-    """Where the bundled builds are."""
+    """The directory of the bundled builds."""
     return recipes_folder().parent / "from_scratch"
 
 
@@ -88,7 +88,7 @@ def bundled_builds() -> list[str]:
 
 
 def load_build(name: str) -> Build:
-    """A bundled build.
+    """Loads a bundled build.
 
     Raises:
         InputError: for an unknown name, or a key that is unknown, missing or ill-typed.
@@ -100,7 +100,7 @@ def load_build(name: str) -> Build:
 
 
 def parse_build(text: str, where: str) -> Build:
-    """The build in a YAML text.
+    """Parses a build from YAML.
 
     Raises:
         InputError: as `load_build`.

@@ -1,4 +1,4 @@
-"""A build, stage by stage: what is done is passed over, what was stopped goes on."""
+"""Runs a build stage by stage: finished stages are skipped, a stopped one resumes."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -9,15 +9,15 @@ from indextts_jax.training.loop import folder as folders
 from indextts_jax.training.loop.stop import Deadline
 
 Call = Callable[[str, Sequence[str]], int]
-"""Runs a command of this package with arguments; gives its exit code."""
+"""Runs a command of this package with arguments; returns the exit code."""
 
 
 class Ended(NamedTuple):
-    """How far a build has come."""
+    """The progress of a build."""
 
-    done: tuple[str, ...]  # stages
-    code: int  # exit code of the last command; 0 where it only ran out of time
-    stopped: str | None  # the stage that is not finished
+    done: tuple[str, ...]  # finished stages
+    code: int  # exit code of the last command; 0 if the time limit was reached
+    stopped: str | None  # the unfinished stage
 
 
 def run_build(
@@ -28,10 +28,10 @@ def run_build(
     ignore_bars: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Ended:
-    """Does what is left of every stage.
+    """Runs the remaining commands of every stage.
 
     Raises:
-        Failure: for a stage whose figures are not good enough.
+        Failure: for a stage whose figures are above its limits.
     """
     done: list[str] = []
     for stage in plan.build.stages:

@@ -1,6 +1,6 @@
-"""The loop over steps: batches, gradients, saves, logs, stopping and going on.
+"""The training loop: batches, gradients, saves, logs, stopping and resuming.
 
-What belongs here knows nothing of speech: rows come from prepared data, losses from an objective.
-A step is a function of (data, recipe, step number, state) and of nothing else, so that a run that
-was stopped goes on as if it had not been.
+Nothing here is specific to speech: rows come from prepared data, losses from an objective. A step
+is a pure function of (data, recipe, step number, state), so that a resumed run is identical to an
+uninterrupted one.
 """

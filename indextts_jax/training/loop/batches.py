@@ -1,6 +1,6 @@
-"""Which rows are in which batch: a function of the data, the seed and the number of the step.
+"""The rows of each batch, as a function of the data, the seed and the step number.
 
-There is no iterator, so there is nothing to save: a run that goes on asks for the next number.
+There is no iterator whose state would have to be saved: a resumed run requests the next step.
 """
 
 import bisect
@@ -17,11 +17,11 @@ from indextts_jax.training.data.prepared import Prepared, Row
 from indextts_jax.training.objectives.base import Batch, Objective
 from indextts_jax.training.recipe import BatchRecipe, Recipe
 
-ORDER, CONTENT = 0, 1  # what a generator is for: the order of an epoch, what is in a batch
+ORDER, CONTENT = 0, 1  # uses of a generator: the order of an epoch, draws inside a batch
 
 
 class Chosen(NamedTuple):
-    """The rows of a batch, and the length that they are padded to."""
+    """The rows of a batch, and their padded length."""
 
     rows: tuple[Row, ...]
     seconds: float
@@ -29,29 +29,29 @@ class Chosen(NamedTuple):
 
 
 def generator(seed: int, purpose: int, number: int) -> np.random.Generator:
-    """Random numbers of one epoch or one batch, whatever was drawn before."""
+    """A random generator for one epoch or one batch, independent of earlier draws."""
     sequence = np.random.SeedSequence((seed, purpose, number))
     return np.random.Generator(np.random.Philox(sequence))
 
 
 def rows_of(recipe: BatchRecipe, bucket: float) -> int:
-    """Rows of a batch of a bucket: as many as its seconds hold, a multiple of `multiple`."""
+    """Rows per batch of a bucket: as many as its seconds allow, a multiple of `multiple`."""
     multiple = recipe.multiple or recipe.pieces
     return max(multiple, int(recipe.seconds / bucket) // multiple * multiple)
 
 
 def check_sizes(rows: Sequence[Row], sizes: Sequence[float], recipe: BatchRecipe) -> None:
-    """Makes sure that every row fits into a bucket.
+    """Checks that every row fits into a bucket.
 
     Raises:
-        InputError: with the number of rows that do not, and the first of them.
+        InputError: with the number of rows that do not, and the first one.
     """
     limit = recipe.buckets[-1]
     long = [row for row, size in zip(rows, sizes, strict=True) if size > limit]
     if long:
         raise InputError(
             f"{len(long)} rows are longer than the last of batch.buckets, {limit} s; the first is "
-            f"{long[0].id}: set batch.buckets, or leave them out in prepare"
+            f"{long[0].id}: set batch.buckets, or exclude them in prepare"
         )
 
 
@@ -59,13 +59,13 @@ def check_sizes(rows: Sequence[Row], sizes: Sequence[float], recipe: BatchRecipe
 class Batches:
     """The batches of a run.
 
-    In an epoch every row is in a batch once, but where speakers are balanced or manifests have
-    weights: then a row is in it as often as its weight says, on average. What is left over in a
-    bucket is padded to the next longer one; the last batch is filled with rows of the same epoch.
+    Every row occurs once per epoch, or, with balanced speakers or manifest weights, as often as its
+    weight on average. Remaining rows of a bucket move to the next longer one; the last batch is
+    filled with rows of the same epoch.
     """
 
     rows: Sequence[Row]
-    sizes: Sequence[float]  # seconds of each row
+    sizes: Sequence[float]  # by row
     recipe: BatchRecipe
     seed: int
 
@@ -74,17 +74,17 @@ class Batches:
             raise InputError("the prepared data has no rows to train on")
         check_sizes(self.rows, self.sizes, self.recipe)
         self._weights = _weights(self.rows, self.sizes, self.recipe)
-        self._ends: list[int] = []  # for each epoch so far: number of the first batch after it
+        self._ends: list[int] = []  # cumulative batch counts of the epochs so far
         self._epochs: dict[int, list[tuple[tuple[int, ...], float]]] = {}
         self._lock = threading.Lock()
 
     def at(self, step: int) -> Chosen:
-        """The batch of a step (from 0). Threads may share it."""
+        """The batch of a step (from 0); thread-safe."""
         with self._lock:
             return self._at(step)
 
     def steps_of(self, epochs: float) -> int:
-        """Steps that so many epochs take, at least 1."""
+        """Number of steps of `epochs` epochs, at least 1."""
         with self._lock:
             whole, part = divmod(epochs, 1)
             sizes = [len(self._epoch(number)) for number in range(int(whole) + (part > 0))]
@@ -101,11 +101,11 @@ class Batches:
 
     def _epoch(self, number: int) -> list[tuple[tuple[int, ...], float]]:
         if number not in self._epochs:
-            self._epochs = {number: self._draw(number)}  # the one in use
+            self._epochs = {number: self._draw(number)}  # the current epoch
         return self._epochs[number]
 
     def _draw(self, number: int) -> list[tuple[tuple[int, ...], float]]:
-        """Batches of an epoch as indices of rows."""
+        """Batches of an epoch as row indices."""
         rng = generator(self.seed, ORDER, number)
         order = rng.permutation(len(self.rows))
         # Systematic sampling: a row of weight 1 comes exactly once, one of 0.3 in 3 of 10 epochs.
@@ -130,7 +130,7 @@ class Batches:
 
 
 def _weights(rows: Sequence[Row], sizes: Sequence[float], recipe: BatchRecipe) -> np.ndarray:
-    """How often each row is in an epoch, on average; the mean of rows of full weight is 1."""
+    """Expected occurrences of each row per epoch; the mean of rows with full weight is 1."""
     weights = np.asarray([row.weight for row in rows], np.float64)
     time: dict[str, float] = {}
     for row, size, weight in zip(rows, sizes, weights, strict=True):
@@ -139,16 +139,16 @@ def _weights(rows: Sequence[Row], sizes: Sequence[float], recipe: BatchRecipe) -
         return weights
     factors = np.asarray([1 / math.sqrt(max(time[row.speaker], 1e-9)) for row in rows])
     balanced = weights * factors
-    # Rounded, so that speakers of equal time have rows of exactly equal weight.
+    # Rounded, so that rows of speakers with equal time have exactly equal weights.
     return np.round(balanced * (weights.sum() / balanced.sum()), 9)
 
 
 def collate(
     objective: Objective, data: Prepared, chosen: Chosen, recipe: Recipe, step: int
 ) -> Batch:
-    """The arrays of a batch, with the pieces as first axis.
+    """The arrays of a batch, with micro-batches as first axis.
 
-    "row" numbers the rows of the whole batch; "progress" is the share of all steps that is behind.
+    "row" numbers the rows of the whole batch; "progress" is the completed share of all steps.
     """
     rng = generator(recipe.seed, CONTENT, step)
     batch = dict(objective.collate(chosen.rows, data, chosen.seconds, rng))
@@ -158,10 +158,10 @@ def collate(
 
 
 def split(batch: Mapping[str, Any], pieces: int) -> Batch:
-    """The arrays with rows as first axis cut into pieces, which become the first axis.
+    """Splits arrays into micro-batches, which become the first axis.
 
     Raises:
-        InputError: for rows that the pieces do not divide.
+        InputError: if the number of rows is not divisible.
     """
     found = {}
     for name, array in batch.items():

@@ -1,4 +1,4 @@
-"""What a run will take: what trains, memory of the compiled steps, timed steps, hours."""
+"""Dry run: what trains, memory of the compiled steps, measured step times, hours."""
 
 import dataclasses
 import shutil
@@ -13,49 +13,49 @@ from indextts_jax.training.loop.session import Session
 from indextts_jax.training.loop.state import State
 from indextts_jax.utils.text_table import table
 
-TIMED = 3  # steps
-LOOKED_AT = 50  # steps, for the share of each bucket
+TIMED = 3  # timed steps
+LOOKED_AT = 50  # steps, to estimate the share of each bucket
 
 
 @dataclasses.dataclass(frozen=True)
 class StepCost:
-    """The step of one bucket."""
+    """The cost of one bucket's step."""
 
-    seconds: float  # that rows are padded to
+    seconds: float  # padded length of rows
     rows: int
     compiling: float  # seconds
-    step: float  # seconds; the median of those timed
-    arguments: int  # bytes on each device: state, frozen parameters and batch
-    scratch: int  # bytes on each device besides
-    share: float  # of the steps of a run
+    step: float  # seconds; median of the timed steps
+    arguments: int  # bytes per device: state, frozen parameters and batch
+    scratch: int  # further bytes per device
+    share: float  # share of the run's steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A run, estimated; `str` gives it as tables."""
+    """The estimate of a run; `str` gives it as tables."""
 
-    trains: dict[str, int]  # numbers of parameters by component
+    trains: dict[str, int]  # trained parameters by component
     frozen: int
     steps: int
     epochs: float
     costs: tuple[StepCost, ...]
-    save: int  # bytes of a save
-    saves: int  # that are on disk at once
-    free: int  # bytes free on that disk
+    save: int  # bytes per save
+    saves: int  # number of saves on disk at once
+    free: int  # free bytes on the disk
 
     @property
     def hours(self) -> float:
-        """Of steps and compiling; evaluations are not in it."""
+        """Hours for steps and compiling, without evaluations."""
         steps = sum(cost.share * cost.step for cost in self.costs) * self.steps
         return (steps + sum(cost.compiling for cost in self.costs)) / 3600
 
     @property
     def fits_on_disk(self) -> bool:
-        """Whether the saves do."""
+        """Whether the saves fit on the disk."""
         return self.save * self.saves < self.free
 
     def __str__(self) -> str:
-        """What trains, what a step of each bucket takes, and the whole."""
+        """Tables of trained parameters and steps by bucket, and the totals."""
         rows = [[name, f"{count:,}"] for name, count in self.trains.items()]
         rows.append(["frozen", f"{self.frozen:,}"])
         steps = [
@@ -70,7 +70,7 @@ class Estimate:
             for cost in self.costs
         ]
         header = ("bucket", "rows", "of the steps", "compiling", "a step", "memory")
-        disk = f"{self.saves} saves of {self.save / 1e9:.2f} GB, {self.free / 1e9:.1f} GB are free"
+        disk = f"{self.saves} saves of {self.save / 1e9:.2f} GB, {self.free / 1e9:.1f} GB free"
         return "\n\n".join(
             [
                 table(("trains", "parameters"), rows),
@@ -83,9 +83,9 @@ class Estimate:
 
 
 def estimate(session: Session, folder: Path) -> Estimate:
-    """Compiles the step of each bucket, and times it.
+    """Compiles and times the step of each bucket.
 
-    The state of the session is given away, as in a run: a second one might not fit beside it.
+    The session's state is donated, as in a run, because two might not fit into memory.
     """
     setup, recipe = session.setup, session.recipe
     looked = min(recipe.steps, LOOKED_AT)
@@ -120,7 +120,7 @@ def estimate(session: Session, folder: Path) -> Estimate:
 def _cost(
     session: Session, state: State, step: int, chosen: Chosen, share: float
 ) -> tuple[StepCost, State]:
-    """What a step takes, and the state after those that were timed."""
+    """The cost of a step, and the state after the timed steps."""
     setup, recipe = session.setup, session.recipe
     arrays = collate(setup.objective, session.data, chosen, recipe, step)
     batch = setup.placement.put_batch(arrays)

@@ -1,11 +1,11 @@
-"""The folder of a run: what it was started with, and whether it may go on with what it is given.
+"""The directory of a run: its recipe and provenance, and checks before it resumes.
 
 recipe.yaml       every number, resolved
 provenance.json   hashes of the base and the data, versions, devices
-metrics.jsonl     a line a logged step and an evaluation
+metrics.jsonl     one line per logged step and evaluation
 steps/<n>/        saves
 best.json         which save is best
-samples/<n>/      what the model says after n steps
+samples/<n>/      samples of the model after n steps
 report.md         a table of the evaluations
 """
 
@@ -31,39 +31,39 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
-    """Where a run comes from."""
+    """The provenance of a run."""
 
     format: int = FORMAT
     created: str
-    checkpoint: str | None  # path of the base; none where all parameters are drawn
-    base: str  # hash of the parameters that the run began with
+    checkpoint: str | None  # path of the base; None if all parameters are initialised
+    base: str  # hash of the initial parameters
     data: str  # path of the prepared data
-    digest: str  # hash of what training reads of it
+    digest: str  # hash of the data that training reads
     versions: tuple[Version, ...]
     devices: tuple[str, ...]
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run."""
+    """Whether a directory belongs to a run."""
     return (folder / RECIPE).is_file() and (folder / PROVENANCE).is_file()
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The recipe of a run.
+    """Reads the recipe of a run.
 
     Raises:
-        InputError: if there is no run.
+        InputError: if it is not the directory of a run.
     """
     if not is_run(folder):
         raise InputError(
-            f"{folder} is not the folder of a run ({RECIPE} or {PROVENANCE} is missing)"
+            f"{folder} is not the directory of a run ({RECIPE} or {PROVENANCE} is missing)"
         )
     path = folder / RECIPE
     return recipes.parse_recipe(path.read_text("utf-8"), str(path))
 
 
 def read_record(folder: Path) -> RunRecord:
-    """What a run was started with.
+    """Reads the provenance of a run.
 
     Raises:
         InputError: if it is damaged.
@@ -82,15 +82,15 @@ def write_recipe(folder: Path, recipe: Recipe) -> None:
 
 
 def begin(folder: Path, recipe: Recipe, record: RunRecord) -> None:
-    """Makes the folder of a new run.
+    """Creates the directory of a new run.
 
     Raises:
-        InputError: if there is something already.
+        InputError: if it already exists.
     """
     if is_run(folder):
-        raise InputError(f"{folder} is a run already; --resume goes on with it, or choose another")
+        raise InputError(f"{folder} is already a run; use --resume, or choose another directory")
     if folder.exists() and (not folder.is_dir() or any(p.name != LOCK for p in folder.iterdir())):
-        raise InputError(f"{folder} exists and is not the folder of a run")
+        raise InputError(f"{folder} exists and is not the directory of a run")
     write_recipe(folder, recipe)
     _write(folder / PROVENANCE, json.dumps(to_data(record), indent=1) + "\n")
 
@@ -100,7 +100,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training in a folder, which is made if need be."""
+    """Locks a directory, which is created if necessary, against other training processes."""
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,11 +112,11 @@ def held(folder: Path) -> Iterator[None]:
     finally:
         if made:
             with contextlib.suppress(OSError):
-                folder.rmdir()  # if nothing came of it
+                folder.rmdir()  # if it is still empty
 
 
 def check_same(folder: Path, before: RunRecord, now: RunRecord) -> None:
-    """Makes sure that a run goes on from the same base with the same data.
+    """Checks that a run resumes from the same base with the same data.
 
     Raises:
         InputError: naming what differs.
@@ -133,11 +133,11 @@ def check_same(folder: Path, before: RunRecord, now: RunRecord) -> None:
             f"{now.digest[:12]}"
         )
     if problems:
-        raise InputError(f"{folder} cannot go on: " + gathered("with --resume", problems))
+        raise InputError(f"{folder} cannot be resumed: " + gathered("with --resume", problems))
 
 
 def resumed_recipe(folder: Path, wanted: Recipe | None) -> Recipe:
-    """The recipe that a run goes on with: its own, with free settings of `wanted`.
+    """The recipe of a resumed run: its own, with the changeable settings of `wanted`.
 
     Raises:
         InputError: naming every other key that differs.
@@ -152,16 +152,16 @@ def resumed_recipe(folder: Path, wanted: Recipe | None) -> Recipe:
     wanted = dataclasses.replace(wanted, batch=batch, steps=steps)
     if keys := recipes.changed_keys(before, wanted):
         old, new = recipes.flat(before), recipes.flat(wanted)
-        told = [f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys]
+        changes = [f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in keys]
         raise InputError(
-            f"{folder} cannot go on with another recipe ({'; '.join(told)}); only "
+            f"{folder} cannot be resumed with another recipe ({'; '.join(changes)}); only "
             f"{', '.join(recipes.FREE)} may change"
         )
     return wanted
 
 
 def different_versions(before: RunRecord) -> list[str]:
-    """Packages of another version than the run began with: results may differ in rounding."""
+    """Packages whose version has changed since the run began; results may differ by rounding."""
     now = {one.package: one.version for one in hashing.versions()}
     return [
         f"{one.package} {one.version} (now {now.get(one.package)})"

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: a line for each logged step and each evaluation."""
+"""`metrics.jsonl`: one line for each logged step and each evaluation."""
 
 import json
 import math
@@ -13,7 +13,7 @@ FILE = "metrics.jsonl"
 
 
 def tidy(value: Any) -> Any:
-    """A number as JSON can have it: what is not finite becomes a word."""
+    """A number for JSON: a string if it is not finite."""
     if isinstance(value, str | int | bool) or value is None:
         return value
     if isinstance(value, Mapping):
@@ -25,7 +25,7 @@ def tidy(value: Any) -> Any:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """All lines; one that a killed process left half-written is passed over."""
+    """All lines; incomplete ones of a killed process are skipped."""
     path = folder / FILE
     found = []
     for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
@@ -39,7 +39,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
 class Log:
     """Appends to the log of a run.
 
-    What was logged after `step` is dropped: a run that goes on from there says it again.
+    Lines after `step` are removed, because a run that resumes there logs them again.
     """
 
     def __init__(self, folder: Path, step: int, listeners: tuple[Any, ...] = ()):

@@ -1,7 +1,7 @@
-"""AdamW with a clipped norm, and the learning rate of a step.
+"""AdamW with gradient clipping, and the learning rate of a step.
 
-The moments come from optax. The rate is a function of the step alone and is applied here, so that
-it can be logged and does not hang on how many steps were skipped.
+The moments come from optax. The rate depends only on the step and is applied here, so that it can
+be logged and does not depend on the number of skipped steps.
 """
 
 import fnmatch
@@ -22,7 +22,7 @@ def learning_rate(
 ) -> jax.Array:
     """The rate of step `step` (from 0) of `steps`: linear warm-up, then the recipe's schedule.
 
-    Moments that began anew at step `restarted` get `REWARMED` steps of warm-up of their own.
+    After moments restart at step `restarted`, there is another warm-up of `REWARMED` steps.
     """
     now = jnp.asarray(step, jnp.float32)
     again = 1.0 if restarted is None else jnp.clip((now - restarted + 1) / REWARMED, 0, 1)
@@ -39,7 +39,7 @@ def learning_rate(
 
 
 def transformation(recipe: OptimizerRecipe) -> optax.GradientTransformation:
-    """Clipping, Adam and weight decay; the update is still to be multiplied by minus the rate."""
+    """Clipping, Adam and weight decay, without the factor of minus the learning rate."""
 
     def decayed(params: Leaves) -> dict[str, bool]:
         return {
@@ -56,7 +56,7 @@ def transformation(recipe: OptimizerRecipe) -> optax.GradientTransformation:
 
 
 def averaged(average: Leaves, params: Leaves, step: Any, decay: float) -> Leaves:
-    """The moving average after a step; its first steps forget the beginning faster."""
+    """Updates the moving average; its decay is smaller in the first steps."""
     now = jnp.asarray(step, jnp.float32)
     keep = jnp.minimum(decay, (1 + now) / (10 + now))
     return jax.tree.map(lambda old, new: old + (1 - keep) * (new - old), average, params)

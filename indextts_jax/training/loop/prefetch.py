@@ -1,4 +1,4 @@
-"""Batches made ahead of their step, by threads; which ones is said by their number alone."""
+"""Prepares batches ahead of their step in threads."""
 
 import collections
 import concurrent.futures
@@ -11,9 +11,9 @@ T = TypeVar("T")
 def ahead(
     make: Callable[[int], T], first: int, last: int, depth: int = 2
 ) -> Generator[T, None, None]:
-    """`make(first), ..., make(last - 1)` in order, up to `depth` of them made beforehand.
+    """Yields `make(first), ..., make(last - 1)` in order, with up to `depth` prefetched.
 
-    An error of `make` is raised at its turn.
+    An error of `make` is raised when its result is due.
     """
     pool = concurrent.futures.ThreadPoolExecutor(max(1, depth), thread_name_prefix="batch")
     waiting: collections.deque[concurrent.futures.Future[T]] = collections.deque()

@@ -1,4 +1,4 @@
-"""A run: steps until it is done, with logs, evaluations and saves on the way."""
+"""Runs training steps, with logs, evaluations and saves."""
 
 import collections
 import dataclasses
@@ -27,16 +27,16 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What an evaluation gives besides the validation loss."""
+    """Results of an evaluation besides the validation loss."""
 
-    values: dict[str, Any] = dataclasses.field(default_factory=dict)  # for the log and the report
-    score: float | None = None  # what the best save is chosen by, in place of the loss
-    metric: str = LOSS  # what `score` is, in words
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)  # to log and report
+    score: float | None = None  # selects the best save, instead of the loss
+    metric: str = LOSS  # description of `score`
     warnings: tuple[str, ...] = ()
     stop: str | None = None  # why the run should end
 
 
-Measure = Callable[[int, Params], Measured]  # of the steps done and all parameters
+Measure = Callable[[int, Params], Measured]  # function of the number of steps and all parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Ending:
     """How a run ended."""
 
     step: int
-    reason: str  # "all steps are done", or what `asked`, patience or a measure said
-    asked: bool  # to be continued: it was told to stop before it was done
+    reason: str  # "all steps are done", or the reason of `asked`, patience or a measure
+    asked: bool  # stopped by request before it was done, and can be resumed
 
 
 @dataclasses.dataclass
 class Run:
-    """Everything that the steps of one run share."""
+    """Everything common to the steps of one run."""
 
     folder: Path
     setup: Setup
@@ -65,10 +65,10 @@ class Run:
     warn: Say = lambda line: None
 
     def train(self, state: State, asked: Asked = lambda: None) -> Ending:
-        """Does the steps after those of `state`.
+        """Runs the steps after `state`.
 
         Raises:
-            Failure: for a full disk, or gradients that stay without finite numbers.
+            Failure: for a full disk, or persistently non-finite gradients.
         """
         recipe, setup = self.setup.recipe, self.setup
         step_function = jax.jit(setup.stepper, donate_argnums=(0,))
@@ -94,7 +94,7 @@ class Run:
                     watch.settle()
                     found = self._evaluate(state, number)
                     self.saves.save(state, number)
-                    self.saves.wait()  # so that the report knows which is best
+                    self.saves.wait()  # so that the report includes the best save
                     self.report()
                     watch.restart(number)
                     if reason is None and found is not None:
@@ -120,7 +120,7 @@ class Run:
         return chosen, collate(self.setup.objective, self.data, chosen, recipe, step)
 
     def _evaluate(self, state: State, step: int) -> str | None:
-        """Measures the model; gives a reason to end, if there is one."""
+        """Evaluates the model; returns a reason to end the run, if any."""
         params = self.setup.params(state, self.setup.frozen)
         values: dict[str, Any] = {}
         score, metric, reason, began = None, LOSS, None, time.perf_counter()
@@ -144,7 +144,7 @@ class Run:
         return reason or self._patience()
 
     def _patience(self) -> str | None:
-        """Whether too many evaluations in a row were no better than the best."""
+        """A reason to end if too many evaluations in a row have not improved on the best."""
         patience, scores = self.setup.recipe.evaluation.patience, self.saves.best.scores
         if patience is None or not scores:
             return None
@@ -152,13 +152,14 @@ class Run:
         if self.saves.best.base is not None:
             values.insert(0, self.saves.best.base)
         since = len(values) - 1 - int(np.argmin(values))
-        return f"no gain in {since} evaluations" if since >= patience else None
+        return f"no improvement in {since} evaluations" if since >= patience else None
 
 
 class _Watch:
-    """Looks at the steps that were done: logs them, and counts those that were skipped.
+    """Monitors finished steps: logs them, and counts skipped ones.
 
-    A step's numbers are read when the next has been started, so that the device never waits.
+    A step's numbers are read after the next step has been dispatched, so that the device does not
+    wait.
     """
 
     def __init__(self, run: Run, first: int):
@@ -167,19 +168,19 @@ class _Watch:
         self.restart(first)
 
     def restart(self, step: int) -> None:
-        """The clock begins anew, after something that is no step."""
+        """Restarts the clock, after something other than a step."""
         self._since, self._began = step, time.perf_counter()
         self._audio, self._skipped = 0.0, 0
 
     def add(self, step: int, chosen: Chosen, metrics: Any) -> None:
-        """A step that was started."""
+        """Adds a dispatched step."""
         self._waiting.append((step, chosen, metrics["finite"]))
         self._audio += chosen.seconds * len(chosen.rows)
         while len(self._waiting) > 1:
             self._look(*self._waiting.popleft())
 
     def settle(self) -> None:
-        """Looks at all that were started."""
+        """Waits for all dispatched steps, and reads their numbers."""
         while self._waiting:
             self._look(*self._waiting.popleft())
 
@@ -198,8 +199,8 @@ class _Watch:
         most = self._run.setup.recipe.most_skipped
         if self._in_row >= most:
             raise Failure(
-                f"{most} steps in a row had no finite gradients, up to step {step} with rows "
-                f"{', '.join(ids)}; lower optimizer.rate, or look at these clips"
+                f"{most} steps in a row had non-finite gradients, up to step {step} with rows "
+                f"{', '.join(ids)}; lower optimizer.rate, or check these clips"
             )
 
     def write(self, step: int, metrics: Any, chosen: Chosen) -> None:
@@ -223,5 +224,5 @@ class _Watch:
         loss = " ".join(
             f"{name} {value:.4f}" for name, value in values.items() if name.endswith(".loss")
         )
-        self._run.say(f"step {step}: {loss}, {took / done:.2f} s a step")
+        self._run.say(f"step {step}: {loss}, {took / done:.2f} s per step")
         self.restart(step)

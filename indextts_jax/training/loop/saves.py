@@ -1,7 +1,7 @@
-"""Saves of a run: `steps/<n>/`, each whole or not there, and `best.json`.
+"""Saves of a run: `steps/<n>/`, written atomically, and `best.json`.
 
-A save is written by a thread into a folder beside, hashed, and renamed. Until then the older ones
-stay, so that a full disk or a kill loses the steps since the last save and nothing else.
+A thread writes each save into a temporary directory, hashes and renames it. Older saves are removed
+only afterwards, so that a full disk or a kill loses at most the steps since the last save.
 """
 
 import contextlib
@@ -29,15 +29,15 @@ from indextts_jax.utils.strict_data import from_data, to_data
 
 FORMAT = 1
 STEPS, RECORD, BEST, ARRAYS = "steps", "save.json", "best.json", "arrays"
-LOSS = "validation loss"  # what the best save is chosen by, unless something else is measured
+LOSS = "validation loss"  # selects the best save, unless a measure gives a score
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SaveRecord:
-    """What a save says about itself."""
+    """The metadata of a save."""
 
     format: int
-    step: int  # steps done
+    step: int  # completed steps
     created: str
     files: tuple[FileHash, ...]
 
@@ -52,19 +52,19 @@ class Score:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Best:
-    """`best.json`: which save is best, and what that was judged by."""
+    """`best.json`: the best save and its metric."""
 
     metric: str = LOSS
-    best: int | None = None  # step of the best save; none before the first evaluation
-    base: float | None = None  # the score of step 0, the model before training
+    best: int | None = None  # step of the best save; None before the first evaluation
+    base: float | None = None  # the score of step 0 (before training)
     scores: tuple[Score, ...] = ()  # of all evaluations after step 0
 
 
 def trees_of(state: State) -> dict[str, Any]:
-    """The state as nested dicts with words as keys, as they are on disk; empty ones are left out.
+    """The state as nested dicts with string keys, as on disk; empty ones are omitted.
 
     `params`, `statistics` and `average` are nested by component as in checkpoints; `moments` has
-    the leaves of each part's optimizer by number.
+    the numbered leaves of each part's optimizer.
     """
     moments = {
         part: {str(n): leaf for n, leaf in enumerate(jax.tree.leaves(inner))}
@@ -84,7 +84,7 @@ def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _state_of(trees: Mapping[str, Any], like: State, step: int) -> State:
-    """The inverse of `trees_of`, in the form of `like`."""
+    """The inverse of `trees_of`, with the structure of `like`."""
 
     def flat(name: str, leaves: Mapping[str, Any]) -> dict[str, Any]:
         found = {}
@@ -112,14 +112,14 @@ def _state_of(trees: Mapping[str, Any], like: State, step: int) -> State:
 
 
 def steps_in(run: Path) -> list[int]:
-    """Steps of which there is a save, rising."""
+    """Steps with a save, in increasing order."""
     folder = run / STEPS
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(name) for name in names if name.isdigit())
 
 
 def read_best(run: Path) -> Best:
-    """What is known of the best save."""
+    """Reads `best.json`."""
     path = run / BEST
     if not path.is_file():
         return Best()
@@ -130,20 +130,20 @@ def read_best(run: Path) -> Best:
 
 
 def check_metric(run: Path, best: Best, metric: str) -> None:
-    """Makes sure that results of `metric` can be compared with those of a run so far.
+    """Checks that `metric` is comparable to the earlier results of a run.
 
     Raises:
-        InputError: if those are of something else.
+        InputError: if they have another metric.
     """
     if metric != best.metric and (best.scores or best.base is not None):
         raise InputError(
-            f"the best save of {run} is chosen by {best.metric}, and would now be by {metric}: "
-            "give the judges that the run began with, and the same evaluation.best"
+            f"the best save of {run} was chosen by {best.metric}, and would now be by {metric}: "
+            "use the judges and the evaluation.best that the run began with"
         )
 
 
 def check_save(folder: Path) -> SaveRecord:
-    """The record of a save whose files are as recorded.
+    """Reads the record of a save, after verifying its files.
 
     Raises:
         InputError: if it is damaged.
@@ -153,16 +153,14 @@ def check_save(folder: Path) -> SaveRecord:
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is damaged: {error!s:.200}") from error
     if record.format != FORMAT:
-        raise InputError(
-            f"{folder} is a save of format {record.format}; this program reads {FORMAT}"
-        )
+        raise InputError(f"{folder} is a save of format {record.format}; expected {FORMAT}")
     if problems := hashing.differences(folder, record.files):
         raise CheckpointMismatch(folder, problems)
     return record
 
 
 class Saves:
-    """Writes the saves of one run, and decides which of them stay."""
+    """Writes the saves of one run, and decides which ones to keep."""
 
     def __init__(self, run: Path, recipe: SavesRecipe):
         self._run, self._recipe = run, recipe
@@ -172,31 +170,31 @@ class Saves:
         self._failure: BaseException | None = None
         self.best = read_best(run)
         self.saved: int | None = max(steps_in(run), default=None)
-        """The step of the last save that is on disk."""
+        """Step of the last save on disk."""
 
     def tidy(self) -> None:
-        """Removes what a killed process left."""
+        """Removes remains of killed processes."""
         for path in self._folder.glob(".*") if self._folder.is_dir() else ():
             shutil.rmtree(path, ignore_errors=True)
 
     def forget_after(self, step: int) -> None:
-        """Drops results of evaluations after a step that a run goes on from."""
+        """Removes evaluation results after the step from which a run resumes."""
         scores = tuple(score for score in self.best.scores if score.step <= step)
         if scores != self.best.scores:
             self.best = dataclasses.replace(self.best, scores=scores)
             self._choose_best()
 
     def score(self, step: int, value: float, metric: str = LOSS) -> None:
-        """Notes the result of an evaluation; that of step 0 stands beside the others.
+        """Records the result of an evaluation; that of step 0 is stored separately.
 
-        `metric` says what was measured; results of something else do not count beside it.
+        `metric` describes the score; scores of different metrics are not comparable.
 
         Raises:
-            InputError: if the results so far are of something else.
+            InputError: if earlier results have another metric.
         """
         check_metric(self._run, self.best, metric)
         self.best = dataclasses.replace(self.best, metric=metric)
-        value = value if math.isfinite(value) else math.inf  # never the best
+        value = value if math.isfinite(value) else math.inf  # the base is never the best save
         if step == 0:
             self.best = dataclasses.replace(self.best, base=value)
         else:
@@ -205,41 +203,41 @@ class Saves:
             self.best = dataclasses.replace(self.best, scores=scores)
 
     def save(self, state: State, step: int) -> None:
-        """Begins to write a save; waits for the one before.
+        """Starts writing a save, after waiting for the previous one.
 
         Raises:
-            Failure: if the one before could not be written.
+            Failure: if the previous one could not be written.
         """
         self.wait()
         if self.saved == step:
             self._settle()
             return
-        # A copy: the buffers of the state are given away to the next step.
+        # A copy, because the state's buffers are donated to the next step.
         arrays = jax.tree.map(lambda leaf: np.array(leaf), trees_of(state))
         self._done.clear()
         self._thread = threading.Thread(target=self._work, args=(arrays, step), name="save")
         self._thread.start()
 
     def check(self) -> None:
-        """Raises the failure of a save that was begun, if it is known already."""
+        """Raises the failure of a pending save, if already known."""
         if self._thread is not None and self._done.is_set():
             self.wait()
 
     def wait(self) -> None:
-        """Waits until the save that was begun is on disk.
+        """Waits until the pending save is on disk.
 
         Raises:
-            Failure: if it could not be written; the ones before are there.
+            Failure: if it could not be written; earlier saves still exist.
         """
         if self._thread is None:
             return
-        # Waited for even if it is interrupted: a half-written save would be of no use.
+        # Waits even when interrupted, because a partial save would be useless.
         persistently(lambda: self._done.wait())
         self._thread = None
         if (failure := self._failure) is not None:
             self._failure = None
             known = f"the last save is of step {self.saved}" if self.saved else "there is no save"
-            raise Failure(f"{failure}; {known}, and --resume goes on from there") from failure
+            raise Failure(f"{failure}; {known}; use --resume to continue from it") from failure
 
     def _work(self, arrays: dict[str, Any], step: int) -> None:
         partial = self._folder / f".{step}.partial"
@@ -266,7 +264,7 @@ class Saves:
             self._done.set()
 
     def _settle(self) -> None:
-        """Says which save is best, and removes those that are not wanted any more."""
+        """Updates the best save, and removes saves that are no longer needed."""
         self._choose_best()
         there, recipe = steps_in(self._run), self._recipe
         ranked = sorted(self._ranked(there), key=lambda score: (score.value, score.step))
@@ -275,7 +273,7 @@ class Saves:
             keep |= {step for step in there if step % recipe.keep_every == 0}
         for step in there:
             if step not in keep:
-                # Renamed first: what is half removed must not look like a save.
+                # Renamed first, so that a partly removed save is not mistaken for a complete one.
                 going = self._folder / f".{step}.removed"
                 with contextlib.suppress(OSError):
                     (self._folder / str(step)).rename(going)
@@ -291,10 +289,10 @@ class Saves:
         write_whole(self._run / BEST, json.dumps(to_data(self.best), indent=1).encode())
 
     def load(self, step: int, like: State) -> State:
-        """The state of a save, where `like` has its arrays.
+        """Loads the state of a save, with the shardings of `like`.
 
         Raises:
-            InputError: if it is damaged, or of other arrays.
+            InputError: if it is damaged, or its arrays differ from `like`.
         """
         folder = self._folder / str(step)
         check_save(folder)

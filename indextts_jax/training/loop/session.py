@@ -1,4 +1,4 @@
-"""A run from its parts: a new one, or one that goes on."""
+"""Assembles a run, new or resumed."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -25,29 +25,29 @@ from indextts_jax.training.objectives.base import Objective
 from indextts_jax.training.recipe import Recipe
 from indextts_jax.utils import hashing
 
-RESTARTED = "restarted"  # kind of a line of the log: moments began anew
+RESTARTED = "restarted"  # kind of log line: moments restarted
 
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """The parameters that training begins with."""
+    """The initial parameters of a training."""
 
-    params: Params  # by component; none in a session, whose state has copies of what trains
-    tables: frozenset[str]  # dotted paths of stored numbers that are no weights
-    digest: str  # SHA-256 of what they are, or of how they are drawn
-    checkpoint: str | None = None  # path, where they come from one
+    params: Params  # by component; empty in a session, whose state has copies of trained ones
+    tables: frozenset[str]  # dotted paths of tables (stored numbers, not weights)
+    digest: str  # SHA-256 of the parameters, or of how they are initialised
+    checkpoint: str | None = None  # path, if they come from one
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """A recipe with everything that it is carried out on."""
+    """A recipe with the data and parameters that it runs on."""
 
     setup: Setup
     base: Base
     data: Prepared
     batches: Batches
-    validation: Validation | None  # none without validation rows
-    left_out: int = 0  # clips that lack a feature: they were prepared for something else
+    validation: Validation | None  # None without validation rows
+    left_out: int = 0  # clips without a needed feature: prepared for another recipe
 
     @property
     def recipe(self) -> Recipe:
@@ -56,10 +56,10 @@ class Session:
 
 
 def with_multiple(recipe: Recipe, devices: int) -> Recipe:
-    """The recipe with `batch.multiple` set: rows of a batch divide by devices and pieces.
+    """Sets `batch.multiple`, so that batches are divisible by devices and micro-batches.
 
     Raises:
-        InputError: where it is set and does not suit the devices.
+        InputError: if it is set and does not match the devices.
     """
     needed = devices * recipe.batch.pieces
     multiple = recipe.batch.multiple or needed
@@ -72,7 +72,7 @@ def with_multiple(recipe: Recipe, devices: int) -> Recipe:
 
 
 def with_steps(recipe: Recipe, batches: Batches) -> Recipe:
-    """The recipe with numbers of steps in place of epochs."""
+    """Converts epochs to numbers of steps."""
     every = recipe.evaluation.every or batches.steps_of(1)
     return dataclasses.replace(
         recipe,
@@ -88,10 +88,10 @@ def open_session(
     data: Prepared,
     devices: Sequence[jax.Device] | None = None,
 ) -> Session:
-    """Everything but the folder: rows in batches, parameters on the devices, step 0.
+    """Everything but the directory: batches, parameters on the devices, state of step 0.
 
     Raises:
-        InputError: for data that has no rows or lacks features, or a recipe that does not fit.
+        InputError: for data without rows or needed features, or a recipe that does not match.
     """
     devices = list(devices or jax.devices()[:1])
     recipe = with_multiple(recipe, len(devices))
@@ -108,13 +108,13 @@ def open_session(
     validation = (
         Validation(objective, recipe, data, held_out[:limit], placement) if held_out else None
     )
-    # Not kept: beside the state they would be a second copy of the model on the device.
+    # Not kept, because they would be a second copy of the model on the device.
     base = dataclasses.replace(base, params={})
     return Session(setup, base, data, batches, validation, every - len(data.rows))
 
 
 def record_of(session: Session) -> RunRecord:
-    """Where a run of this session comes from."""
+    """The provenance of a run of this session."""
     devices = session.setup.placement.mesh.devices.ravel()
     return RunRecord(
         created=hashing.now(),
@@ -140,11 +140,11 @@ def train(
     say: Say = lambda line: None,
     warn: Say = lambda line: None,
 ) -> Ending:
-    """Trains in a folder, from step 0, from the last save, or from the step and leaves `weights`.
+    """Trains in a directory, from step 0, the last save, or `weights` (a step and leaves).
 
     Raises:
-        InputError: if the folder is taken, or the run cannot go on with this session.
-        Failure: for a full disk, or gradients that stay without finite numbers.
+        InputError: if the directory exists, or the run cannot be resumed with this session.
+        Failure: for a full disk, or persistently non-finite gradients.
     """
     folder = Path(folder)
     with folders.held(folder):
@@ -155,23 +155,23 @@ def train(
             session_recipe = folders.resumed_recipe(folder, session.recipe)
             folders.write_recipe(folder, session_recipe)
             if differing := folders.different_versions(before):
-                warn(f"the run began with {', '.join(differing)}: rounding may differ from here on")
+                warn(f"the run began with {', '.join(differing)}: results may differ")
         else:
             folders.begin(folder, session.recipe, record_of(session))
         saves = Saves(folder, session.recipe.saves)
         saves.tidy()
         if weights is not None:
             state = started_from(state, *weights)
-            warn(f"moments begin anew at step {weights[0]}: this is not the run that was stopped")
+            warn(f"moments restart at step {weights[0]}: the result will differ")
         elif resume and (found := steps_in(folder)):
             state = saves.load(found[-1], state)
-            say(f"going on from step {found[-1]}")
+            say(f"resuming from step {found[-1]}")
         step = int(state.step)
         saves.forget_after(step)
         logged = Log(folder, step, tuple(listeners))
         if weights is not None:
             logged.add(RESTARTED, step, {})
-            saves.save(state, step)  # from here on the run is like any other
+            saves.save(state, step)  # now the run is like any other
             saves.wait()
         marks = [line["step"] for line in log.read(folder) if line["kind"] == RESTARTED]
         setup = dataclasses.replace(session.setup, restarted=marks[-1] if marks else None)

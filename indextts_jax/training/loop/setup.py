@@ -1,4 +1,4 @@
-"""The state of a run at step 0, and what stays as it is: from parameters, a recipe and a batch."""
+"""The initial state and the frozen parameters of a run, from parameters, a recipe and a batch."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ from indextts_jax.training.loop.step import Stepper, step_key
 from indextts_jax.training.objectives.base import Batch, Objective
 from indextts_jax.training.recipe import Recipe
 
-KEY = 2**32 - 1  # of parameters that are drawn, in place of a step
+KEY = 2**32 - 1  # folded into the seed for initialisation, instead of a step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,25 +28,25 @@ class Setup:
     objective: Objective
     layout: Layout
     placement: Placement
-    frozen: Leaves  # what no step changes, in the compute dtype
+    frozen: Leaves  # frozen leaves, in the compute dtype
     state: State
 
-    restarted: int | None = None  # step at which moments began anew
+    restarted: int | None = None  # step at which moments restarted
 
     @property
     def stepper(self) -> Stepper:
-        """The function of a step."""
+        """The step function."""
         parts, layout = self.objective.parts, self.layout
         return Stepper(parts, layout, self.recipe, self.placement, self.restarted)
 
     def params(self, state: State, frozen: Leaves, *, average: bool = True) -> Params:
-        """All parameters as the objective takes them; averaged ones where there are."""
+        """All parameters in the objective's structure; averaged ones if available."""
         moving = state.average if average and state.average else state.params
         cast = self.layout.cast(moving, self.recipe.compute)
         return self.layout.tree(frozen, cast, state.statistics)
 
     def counts(self) -> dict[str, int]:
-        """Numbers of parameters that train, by component."""
+        """Numbers of trained parameters by component."""
         found: dict[str, int] = {}
         for path, leaf in self.state.params.items():
             name = path.split(".")[0]
@@ -62,15 +62,16 @@ def set_up(
     batch: Batch,
     placement: Placement,
 ) -> Setup:
-    """The run of an objective on parameters (by component), which are not changed.
+    """Sets up a run of an objective on parameters (by component), which are not modified.
 
-    `tables` are paths of stored numbers that are no weights. `batch` is any batch of the run, with
-    pieces as first axis: it shows which statistics the losses give.
+    `tables` are paths of stored numbers that are not weights. `batch` is any batch of the run, with
+    micro-batches as first axis; it is used to find the statistics that losses update.
 
     Raises:
-        InputError: for a pattern that matches nothing, a leaf that two parts train, or none at all.
+        InputError: for a pattern that matches nothing, a leaf trained by two parts, or no trained
+            leaves.
     """
-    # An objective may train other numbers than a checkpoint holds (weight norm of kernels).
+    # An objective may train other parameters than a checkpoint stores (weight norm of kernels).
     params = getattr(objective, "unfold", dict)(params)
     leaves, keys = leaves_of({**params, **objective.extra(step_key(recipe.seed, KEY))})
     abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), batch)
@@ -83,7 +84,7 @@ def set_up(
             raise ValueError(f"the loss of {part.name} gives no term {missing[0]}")
         statistics += [path for path in outcome.statistics if path not in statistics]
         trained[part.name] = matching(part.trains, leaves, tables)
-    trained = {  # what a loss gives anew, no gradient moves
+    trained = {  # statistics from a loss have no gradient
         name: tuple(path for path in paths if path not in statistics)
         for name, paths in trained.items()
     }
@@ -120,7 +121,7 @@ def set_up(
 
 
 def _master(leaf: Any) -> jax.Array:
-    """A copy, which is given away to the first step; in float32, counters as they are."""
+    """A float32 copy (counters keep their dtype), which is donated to the first step."""
     floating = jnp.issubdtype(leaf.dtype, jnp.floating)
     return jnp.array(leaf, jnp.float32 if floating else leaf.dtype)
 
@@ -138,7 +139,7 @@ def _tree_of_shapes(leaves: Leaves, keys: dict[str, tuple[Any, ...]]) -> Params:
 
 
 def started_from(state: State, step: int, leaves: Mapping[str, np.ndarray]) -> State:
-    """A state with these leaves and new moments, `step` steps on.
+    """A state at `step` with these leaves and new moments.
 
     Raises:
         InputError: for leaves that are missing, or of another shape.

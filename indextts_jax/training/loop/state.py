@@ -1,4 +1,4 @@
-"""What changes from step to step, and which leaves of the parameters train."""
+"""The training state, and the selection of trained leaves."""
 
 import dataclasses
 import fnmatch
@@ -15,17 +15,17 @@ Leaves = dict[str, Any]  # arrays by dotted path, such as `gpt.blocks.attention.
 
 
 class State(NamedTuple):
-    """All that a run has to know to go on, and no more. Random keys follow from `step`."""
+    """Everything that a run needs to resume. Random keys are derived from `step`."""
 
-    step: jax.Array  # int32: steps done
-    params: Leaves  # those that train, in float32
-    statistics: Leaves  # those that losses give anew (of a BatchNorm), in float32
-    moments: dict[str, Any]  # of the optimizers, by part
-    average: Leaves  # moving average of `params`; empty where the recipe wants none
+    step: jax.Array  # int32: completed steps
+    params: Leaves  # trained leaves, in float32
+    statistics: Leaves  # leaves that losses update (BatchNorm statistics), in float32
+    moments: dict[str, Any]  # optimizer states by part
+    average: Leaves  # moving average of `params`; empty if the recipe has none
 
 
 def leaves_of(params: Params) -> tuple[Leaves, dict[str, tuple[Any, ...]]]:
-    """Arrays by dotted path, and the keys that each path stands for (some are numbers)."""
+    """Arrays by dotted path, and the keys of each path (some are numbers)."""
     leaves: Leaves = {}
     keys: dict[str, tuple[Any, ...]] = {}
 
@@ -42,7 +42,7 @@ def leaves_of(params: Params) -> tuple[Leaves, dict[str, tuple[Any, ...]]]:
 
 
 def tree_of(leaves: Mapping[str, Any], keys: Mapping[str, tuple[Any, ...]]) -> Params:
-    """The nested dict of leaves; the inverse of `leaves_of`."""
+    """The inverse of `leaves_of`."""
     tree: Params = {}
     for path, leaf in leaves.items():
         *parents, last = keys[path]
@@ -56,7 +56,7 @@ def tree_of(leaves: Mapping[str, Any], keys: Mapping[str, tuple[Any, ...]]) -> P
 def matching(
     patterns: Sequence[str], paths: Iterable[str], tables: Collection[str] = ()
 ) -> tuple[str, ...]:
-    """Paths that a pattern matches. A table is matched only by a pattern that ends in its name.
+    """Paths that match a pattern. Tables only match patterns that end in their name.
 
     Raises:
         InputError: for a pattern that matches nothing.
@@ -70,28 +70,28 @@ def matching(
             if path not in tables or path.rsplit(".", 1)[-1] == last
         ]
         if not hit:
-            raise InputError(f"{pattern!r} matches no parameter that trains")
+            raise InputError(f"{pattern!r} matches no trainable parameter")
         found.update(hit)
     return tuple(path for path in paths if path in found)
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where the leaves of a model's parameters belong; the arrays are elsewhere."""
+    """The roles of a model's leaves, without arrays."""
 
-    keys: Mapping[str, tuple[Any, ...]]  # of every leaf, by dotted path
-    tables: frozenset[str]  # stored numbers: float32 whatever the others are
-    trained: Mapping[str, tuple[str, ...]]  # paths by part
+    keys: Mapping[str, tuple[Any, ...]]  # keys of every leaf by dotted path
+    tables: frozenset[str]  # always float32
+    trained: Mapping[str, tuple[str, ...]]  # trained paths by part
     statistics: tuple[str, ...]
 
     @property
     def moving(self) -> tuple[str, ...]:
-        """Paths of all leaves that change."""
+        """Paths of all leaves that change in training."""
         paths = [path for part in self.trained.values() for path in part]
         return tuple(dict.fromkeys([*paths, *self.statistics]))
 
     def cast(self, leaves: Mapping[str, Any], dtype: str) -> Leaves:
-        """Leaves in the dtype that is computed with; tables and statistics stay as they are."""
+        """Leaves in the compute dtype; tables and statistics are unchanged."""
         kept = self.tables | set(self.statistics)
         return {
             path: leaf
@@ -101,7 +101,7 @@ class Layout:
         }
 
     def tree(self, *parts: Mapping[str, Any]) -> Params:
-        """The parameters, whose leaves are in several dicts; later ones win."""
+        """The parameter tree from several dicts of leaves; later ones take precedence."""
         leaves: Leaves = {}
         for part in parts:
             leaves.update(part)

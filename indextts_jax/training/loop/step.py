@@ -1,4 +1,4 @@
-"""One step: gradients over the pieces of a batch, updates, or nothing where they are not finite."""
+"""A training step: gradients over micro-batches and updates, skipped if not finite."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ def step_key(seed: int, step: Any) -> jax.Array:
 
 
 def loss_of(part: Part, outcome: Outcome, counts: Mapping[str, Any]) -> jax.Array:
-    """The weighted sum of a part's terms, each divided by its count over the whole batch."""
+    """The weighted sum of a part's terms, each divided by its count in the whole batch."""
     loss = jnp.float32(0)
     for name, weight in part.weights.items():
         loss += weight * share(outcome.terms[name].total, counts[name])
@@ -32,22 +32,22 @@ def loss_of(part: Part, outcome: Outcome, counts: Mapping[str, Any]) -> jax.Arra
 
 
 def share(total: Any, count: Any) -> jax.Array:
-    """`total / count`, and 0 where nothing counts, without a gradient that is not finite."""
+    """`total / count`, or 0 for a count of 0, with finite gradients in both cases."""
     return jnp.where(count > 0, total / jnp.where(count > 0, count, 1), 0)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # hashed as itself: it is jitted
+@dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity, for jit
 class Stepper:
-    """Makes the function of a step: `state, frozen leaves, batch` to `state, metrics`.
+    """The step function: `state, frozen leaves, batch` to `state, metrics`.
 
-    `batch` has the pieces as first axis and their rows as second.
+    `batch` has micro-batches as first axis and rows as second.
     """
 
     parts: Sequence[Part]
     layout: Layout
     recipe: Recipe
     placement: Placement
-    restarted: int | None = None  # step at which moments began anew
+    restarted: int | None = None  # step at which moments restarted
 
     def __call__(self, state: State, frozen: Leaves, batch: Batch) -> tuple[State, Metrics]:
         """One step; see the class."""
@@ -90,7 +90,7 @@ class Stepper:
     def _gradients(
         self, part: Part, mine: Leaves, state: State, frozen: Leaves, batch: Batch, key: jax.Array
     ) -> tuple[Leaves, Outcome, dict[str, jax.Array]]:
-        """Gradients, terms and counts of the whole batch, in as many pieces as it has."""
+        """Gradients, terms and counts of the whole batch, accumulated over its micro-batches."""
         others = {path: leaf for path, leaf in state.params.items() if path not in mine}
 
         def outcome_of(leaves: Leaves, piece: Batch) -> Outcome:
@@ -112,8 +112,9 @@ class Stepper:
             gradients, outcome = gradient(mine, jax.tree.map(lambda a: a[0], batch), None)
             return gradients, outcome, {name: t.count for name, t in outcome.terms.items()}
 
-        # Counts of all pieces come first: nothing else of this pass is used, so the compiler drops
-        # the rest of it, and each piece's sums can be divided by the counts of the whole.
+        # Counts of all micro-batches come first, so that each one's sums can be divided by the
+        # counts of the whole batch. Nothing else of this pass is used, so XLA removes the rest of
+        # it.
         def count(total: Any, piece: Batch) -> tuple[Any, None]:
             terms = outcome_of(mine, piece).terms
             return {name: total[name] + term.count for name, term in terms.items()}, None
@@ -134,5 +135,5 @@ class Stepper:
 
 
 def _choose(first: Any, one: Any, other: Any) -> Any:
-    """`one` where `first` is true, else `other`, leaf by leaf."""
+    """Selects `one` if `first` is true, else `other`, for each leaf."""
     return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)

@@ -1,4 +1,4 @@
-"""When a run ends: its steps are done, its time is up, or it was asked to."""
+"""Reasons to end a run: all steps done, time limit, or a request."""
 
 import re
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from indextts_jax.errors import InputError
 
-Asked = Callable[[], str | None]  # why the run should end, or none
+Asked = Callable[[], str | None]  # the reason to end the run, or None
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 
@@ -26,7 +26,7 @@ def seconds_of(text: str) -> float:
 
 
 class Deadline:
-    """The end of the time that a run was given, as a reason to stop."""
+    """A time limit, as a reason to stop."""
 
     def __init__(self, seconds: float | None, now: Callable[[], float] = time.monotonic):
         self._now = now
@@ -34,9 +34,9 @@ class Deadline:
 
     def __call__(self) -> str | None:
         if self._end is not None and self._now() >= self._end:
-            return "its time is up"
+            return "the time limit was reached"
         return None
 
     def left(self) -> float | None:
-        """Seconds until then; none where there is no end."""
+        """Remaining seconds; None without a limit."""
         return None if self._end is None else max(self._end - self._now(), 0.0)

@@ -11,7 +11,7 @@ FLUSH = 1  # seconds
 
 
 def events(run: Path) -> Callable[[Mapping[str, Any]], None]:
-    """A listener of the log that writes its numbers as events below `events/`.
+    """A log listener that writes numbers as events below `events/`.
 
     Raises:
         InputError: if the package is missing.
@@ -25,9 +25,9 @@ def events(run: Path) -> Callable[[Mapping[str, Any]], None]:
     writers: list[Any] = []
 
     def write(line: Mapping[str, Any]) -> None:
-        if not writers:  # not before the run is known to begin
-            # Its `flush` does not wait for the thread that writes: what a line gave is on disk
-            # after so many seconds.
+        if not writers:  # created late, once the run has begun
+            # `flush` does not wait for the writing thread, so events reach the disk within these
+            # seconds.
             writers.append(SummaryWriter(str(run / FOLDER), flush_secs=FLUSH))
         for name, value in _scalars(line):
             writers[0].add_scalar(f"{line['kind']}/{name}", value, line["step"])
@@ -36,7 +36,7 @@ def events(run: Path) -> Callable[[Mapping[str, Any]], None]:
 
 
 def _scalars(line: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers of a line that are no counts; of those within others, with both names."""
+    """The scalars of a line without counts; nested ones have combined names."""
     for name, value in line.items():
         if isinstance(value, float):
             yield before + name, value

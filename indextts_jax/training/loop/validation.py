@@ -1,4 +1,4 @@
-"""The validation loss: the same rows, keys and noise at every evaluation, by speaker."""
+"""The validation loss: with the same rows, keys and noise at every evaluation; also by speaker."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -15,15 +15,15 @@ from indextts_jax.training.loop.step import step_key
 from indextts_jax.training.objectives.base import Batch, Objective, Term
 from indextts_jax.training.recipe import Recipe
 
-KEY = 2**32 - 2  # of the noise of all evaluations, in place of a step
+KEY = 2**32 - 2  # folded into the key for all evaluations, instead of a step
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # hashed as itself: a method is jitted
+@dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity, for jit of a method
 class Validation:
-    """Measures an objective on the validation rows.
+    """Evaluates an objective on the validation rows.
 
-    Rows are evaluated one by one within a batch (`jax.vmap`), so that a batch can be filled up
-    without counting rows twice, and each speaker has a loss.
+    Rows are evaluated individually within a batch (`jax.vmap`), so that batches can be padded with
+    repeated rows that do not count, and losses can be averaged by speaker.
     """
 
     objective: Objective
@@ -37,10 +37,9 @@ class Validation:
         object.__setattr__(self, "_evaluate", jax.jit(self._rows))
 
     def __call__(self, params: Params) -> dict[str, Any]:
-        """`loss`, the mean of each term, and `speakers` with the loss of each.
+        """`loss`, the mean of each term, and `speakers` with the loss of each one.
 
-        Terms that are no scalars are summed over all rows, and the objective's `summary` says what
-        they mean.
+        Non-scalar terms are summed over all rows and passed to the objective's `summary`.
         """
         totals: dict[str, dict[str, np.ndarray]] = {}
         sums: dict[str, np.ndarray] = {}
@@ -73,7 +72,7 @@ class Validation:
         }
 
     def _rows(self, params: Params, batch: Batch) -> dict[str, Term]:
-        """The terms of each row by itself."""
+        """The terms of each row."""
         key = step_key(self.recipe.seed, KEY)
 
         def one(row: Batch) -> dict[str, Term]:
@@ -83,7 +82,7 @@ class Validation:
         return jax.vmap(one)(batch)
 
     def _batches(self) -> Iterator[tuple[list[Row], Batch]]:
-        """Rows that count with their batch, which may hold further ones; always the same."""
+        """Deterministic batches, each with its valid rows first and possibly padding rows."""
         sizes = [self.objective.size(row) for row in self.rows]
         number = 0
         place = np.searchsorted(self.recipe.batch.buckets, sizes)

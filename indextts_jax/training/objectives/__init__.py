@@ -1,5 +1,5 @@
-"""What is trained: one file an objective, each a pure loss of parameters, a batch and a key.
+"""Training objectives: each is a pure loss function of parameters, a batch and a key.
 
-An objective knows speech and nothing of steps, devices or files; `loop/` knows those and nothing of
-speech. `base.py` says what the two expect of each other.
+Objectives are about speech, and independent of steps, devices and files; `loop/` is the opposite.
+`base.py` defines the interface between them.
 """

@@ -1,8 +1,8 @@
-"""What the training loop expects of an objective.
+"""The interface between the training loop and objectives.
 
-An objective is data and pure functions. The loop sums gradients over micro-batches, updates
-parameters, saves and logs; the objective says which rows it needs, how a batch is made of them, and
-what the loss is. Neither knows the inside of the other.
+An objective is data and pure functions. The loop accumulates gradients over micro-batches, updates
+parameters, saves and logs; the objective defines the features it needs, how a batch is collated,
+and the loss.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Array = jax.Array
 
 
 class Term(NamedTuple):
-    """One term of a loss: a sum over what counts, and how many count.
+    """One term of a loss: a sum and a count.
 
-    Kept apart until the end, so that a batch in pieces gives the loss of the batch as a whole. The
-    count depends on the batch alone, never on parameters or random numbers.
+    Both are accumulated separately, so that micro-batches give the loss of the whole batch. The
+    count must depend on the batch only, not on parameters or random numbers.
     """
 
     total: Array  # float32 scalar
@@ -34,20 +34,20 @@ class Term(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a loss gives."""
+    """The result of a loss."""
 
     terms: dict[str, Term]
-    # New values by dotted path, for leaves that no gradient moves (statistics of a BatchNorm).
+    # New values by dotted path, for leaves without gradients (BatchNorm statistics).
     statistics: dict[str, Array] = {}  # noqa: RUF012 (a named tuple's default; never written to)
 
 
 class Part(NamedTuple):
-    """One optimizer of a step: nearly always the only one; a GAN has two.
+    """One optimizer of a step; usually the only one, but a GAN has two.
 
-    The loss is the sum of `weights[k] * total_k / count_k`. Terms without a weight are logged only.
-    `loss(params, batch, key)` gets one key a step, equal in all micro-batches; draws of a row come
-    from `fold_in(key, batch["row"][i])`, so that they depend neither on the number of devices nor
-    on the pieces in which a batch is computed.
+    The loss is the sum of `weights[k] * total_k / count_k`. Terms without a weight are only logged.
+    `loss(params, batch, key)` gets one key per step, the same in all micro-batches; draws for a row
+    must use `fold_in(key, batch["row"][i])`, so that they depend neither on the number of devices
+    nor on that of micro-batches.
     """
 
     name: str  # "model", "discriminators"
@@ -57,43 +57,42 @@ class Part(NamedTuple):
 
 
 class Objective(Protocol):
-    """What is trained, on what, and towards what.
+    """An objective: features, trained parameters and losses.
 
-    Some things may be there besides: `unfold(params)`, from parameters as checkpoints have them to
-    those that train, with its inverse `fold(params)`; `divergence(params, base, batch)`, terms of
-    how far a model is from another; `notes`, lines that a user should see;
-    `kept`, components that an export makes of parameters in `extra`, with the names of those; and
-    `summary(sums)`, numbers of a validation out of the terms of `evaluate` whose totals are no
-    scalars, each summed over all rows.
+    Optional members: `unfold(params)`, which converts checkpoint parameters to trained ones, with
+    the inverse `fold(params)`; `divergence(params, base, batch)`, terms that compare two models;
+    `notes`, remarks for the user; `kept`, components that an export makes from parameters in
+    `extra`, with their names; and `summary(sums)`, validation numbers from non-scalar terms of
+    `evaluate`, each summed over all rows.
     """
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Features that are read from the prepared data."""
+        """Features read from the prepared data."""
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Networks whose parameters the losses need."""
+        """Components whose parameters the losses need."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What is optimized in a step, in this order, each with the parameters before the step."""
+        """The parts optimized in a step, in order, each with the parameters before the step."""
 
     def size(self, row: Row) -> float:
-        """Seconds of a row, by which it gets a bucket."""
+        """Length of a row in seconds, which determines its bucket."""
 
     def collate(
         self, rows: Sequence[Row], data: Prepared, seconds: float, rng: np.random.Generator
     ) -> Batch:
         """A batch of rows that are at most `seconds` long.
 
-        Shapes depend on the number of rows and on `seconds` alone. The loop adds two arrays with a
-        number for each row: "row", its place in the whole batch (int32), and "progress", the share
-        of all steps that is behind (float32).
+        Shapes must depend only on the number of rows and on `seconds`. The loop adds two arrays
+        with one entry per row: "row", its index in the whole batch (int32), and "progress", the
+        completed share of all steps (float32).
         """
 
     def extra(self, key: Array) -> Params:
-        """Parameters that only training has (heads, discriminators), by component; mostly none."""
+        """Training-only parameters (heads, discriminators) by component; usually none."""
 
     def evaluate(self, params: Params, batch: Batch, key: Array) -> dict[str, Term]:
-        """The terms of the validation loss: no dropout, noise fixed by the key and the row."""
+        """The terms of the validation loss: without dropout, noise determined by key and row."""

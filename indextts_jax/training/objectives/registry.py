@@ -1,4 +1,4 @@
-"""The objectives by the name that recipes give them."""
+"""The objectives by their names in recipes."""
 
 import importlib
 from collections.abc import Collection, Mapping
@@ -9,8 +9,8 @@ from indextts_jax.errors import InputError
 from indextts_jax.training.objectives.base import Objective
 from indextts_jax.utils.strict_data import ConfigError
 
-# Each module has `build(config, options, components)`: the objective with a recipe's options, for
-# a model of which these components are there or are drawn anew.
+# Each module has `build(config, options, components)`: the objective with a recipe's options, for a
+# model whose `components` exist or are initialised.
 NAMES = ("gpt", "flow", "vocoder", "tokens", "style")
 MODULES = {name: f"indextts_jax.training.objectives.{name}.objective" for name in NAMES}
 
@@ -18,7 +18,7 @@ MODULES = {name: f"indextts_jax.training.objectives.{name}.objective" for name i
 def build(
     name: str, config: ModelConfig, options: Mapping[str, Any], components: Collection[str]
 ) -> Objective:
-    """The objective of a recipe.
+    """Builds the objective of a recipe.
 
     Raises:
         InputError: for an unknown objective, or an option that is unknown or ill-typed.

@@ -1,5 +1,5 @@
-"""Rows of manifests: read, measured, judged, held out, reported.
+"""Rows of manifests: reading, measuring, checking, splitting, reporting.
 
-What belongs here: everything that decides which clips are used. No network runs here, and no array
-is kept. `survey.py` calls the rest.
+What belongs here: everything that decides which clips are used. No network runs here, and no arrays
+are stored. `survey.py` is the entry point.
 """

@@ -1,4 +1,4 @@
-"""What is wrong with clips: each finding rejects a clip or warns of it, with a reason."""
+"""Checks of clips: each finding rejects a clip or is a warning, with a reason."""
 
 import dataclasses
 from collections import Counter
@@ -12,33 +12,33 @@ from indextts_jax.training.data.rows import texts
 from indextts_jax.training.data.rows.recording import Measured
 from indextts_jax.training.data.rows.texts import ReadText
 
-NORMAL = 1.4826  # a median deviation times this is a standard deviation, of a normal distribution
-FULL = 0.8  # of the usual band: many codecs end somewhat below it
-JUDGED = 20  # clips
-SMALLEST = 0.05  # of a deviation: sets in which all clips are alike reject nothing
+NORMAL = 1.4826  # times the median deviation: the standard deviation of a normal distribution
+FULL = 0.8  # share of the usual bandwidth: many codecs cut somewhat below it
+JUDGED = 20  # least number of clips for statistics of pace
+SMALLEST = 0.05  # lower bound of the deviation, so that uniform sets reject nothing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Where a clip is rejected, and where it is doubtful."""
+    """Limits for rejections and warnings."""
 
     min_seconds: float = 0.6
     max_seconds: float = 20.0
     min_rate: int = 8000  # Hz
-    usual_rate: int = 22050  # Hz; less is told
+    usual_rate: int = 22050  # Hz; less gives a warning
     clipped: float = 0.001  # share of samples
     noise: float = 15.0  # dB of signal to noise
     stereo: float = 0.1
-    tokens: int | None = None  # of the text; the model's positions, where it has a say
+    tokens: int | None = None  # text tokens; the model's positions if the GPT is trained
     codes: int | None = None
     allow_unknown: bool = False
-    rejected: float = 4.0  # deviations of seconds a letter
+    rejected: float = 4.0  # deviations of seconds per letter
     doubtful: float = 2.5
-    repeats: int = 6  # of one word in a row
+    repeats: int = 6  # repetitions of a word in a row
     min_clips: int = 20
     min_minutes: float = 1.0
-    dominant: float = 0.6  # share of the time of one speaker
-    validation: int = 20  # clips; a loss over fewer says little
+    dominant: float = 0.6  # one speaker's share of the time
+    validation: int = 20  # clips; a loss over fewer is not meaningful
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.min_seconds < self.max_seconds <= 60:
@@ -51,15 +51,15 @@ class Limits:
 
 
 class Finding(NamedTuple):
-    """One thing about a clip."""
+    """One problem of a clip."""
 
-    kind: str  # for programs and tables: "audio: silent"
-    message: str  # for people
+    kind: str  # machine-readable, such as "audio: silent"
+    message: str  # human-readable
     rejects: bool
 
 
 def audio_findings(measured: Measured, seconds: float, limits: Limits) -> list[Finding]:
-    """What is wrong with a recording; `seconds` are those after trimming."""
+    """Findings about a recording; `seconds` is its length after trimming."""
     if measured.fault:
         return [Finding(f"audio: {measured.fault}", measured.message, True)]
     found = []
@@ -77,7 +77,7 @@ def audio_findings(measured: Measured, seconds: float, limits: Limits) -> list[F
     if measured.rate < limits.min_rate:
         reject("rate", f"{measured.rate} Hz; at least {limits.min_rate} Hz")
     elif measured.rate < limits.usual_rate:
-        warn("rate", f"{measured.rate} Hz; {limits.usual_rate} Hz have all that is learned")
+        warn("rate", f"{measured.rate} Hz; {limits.usual_rate} Hz cover the trained bandwidth")
     elif 2 * measured.band < FULL * limits.usual_rate:
         warn(
             "band",
@@ -98,7 +98,7 @@ def audio_findings(measured: Measured, seconds: float, limits: Limits) -> list[F
 
 
 def text_findings(text: str, read: ReadText, limits: Limits) -> list[Finding]:
-    """What is wrong with a text."""
+    """Findings about a text."""
     if read.fault:
         return [Finding(f"text: {read.fault}", read.message, True)]
     found = []
@@ -107,12 +107,12 @@ def text_findings(text: str, read: ReadText, limits: Limits) -> list[Finding]:
         found.append(Finding("text: long", message, True))
     if read.unknown:
         shown = ", ".join(read.unknown[:5])
-        message = f"the tokenizer does not know {shown}"
+        message = f"unknown to the tokenizer: {shown}"
         found.append(Finding("text: unknown", message, not limits.allow_unknown))
     if left := texts.left_over(read.spoken):
-        found.append(Finding("text: symbols", f"{left[:20]} is left after normalising", False))
+        found.append(Finding("text: symbols", f"{left[:20]} remains after normalising", False))
     if text.isupper() and texts.letters(text) > 8:
-        found.append(Finding("text: capitals", "it is all in capitals", False))
+        found.append(Finding("text: capitals", "the text is all capitals", False))
     word, count = texts.repeated_word(read.spoken)
     if count >= limits.repeats:
         found.append(Finding("text: stuck", f"{word!r} {count} times in a row", False))
@@ -121,13 +121,13 @@ def text_findings(text: str, read: ReadText, limits: Limits) -> list[Finding]:
 
 
 def length_findings(read: ReadText | None, codes: int, limits: Limits) -> list[Finding]:
-    """Whether a clip's length can be that of its text, whatever the others are."""
+    """Findings about a clip's length that are impossible for its text."""
     found = []
     if limits.codes is not None and codes > limits.codes:
         message = f"{codes} codes; the model has positions for {limits.codes}"
         found.append(Finding("match: positions", message, True))
     if read is not None and (least := texts.ctc_frames(read.spoken)) > codes:
-        message = f"{least} characters in {codes} frames of 20 ms: more is said than was recorded"
+        message = f"{least} characters in {codes} frames of 20 ms: too much text"
         found.append(Finding("match: crowded", message, True))
     return found
 
@@ -135,10 +135,10 @@ def length_findings(read: ReadText | None, codes: int, limits: Limits) -> list[F
 def match_findings(
     spoken: Sequence[str], seconds: Sequence[float], limits: Limits
 ) -> list[list[Finding]]:
-    """For each clip whether it takes as long for its letters as the others do.
+    """For each clip, a finding if its seconds per letter are unusual.
 
-    Deviations are from the median, of the logarithm of seconds a letter, in units of the median
-    deviation as a standard deviation. Fewer than `JUDGED` clips are not judged.
+    Robust z-scores of log seconds per letter: deviations from the median, in units of the scaled
+    median deviation. Not computed for fewer than `JUDGED` clips.
     """
     results: list[list[Finding]] = [[] for _ in seconds]
     if len(seconds) < JUDGED:
@@ -152,9 +152,9 @@ def match_findings(
         if abs(away) <= limits.doubtful:
             continue
         message = (
-            f"{1000 * np.exp(rate):.0f} ms a letter, the others {1000 * np.exp(median):.0f} ms "
+            f"{1000 * np.exp(rate):.0f} ms per letter, median {1000 * np.exp(median):.0f} ms "
             f"({abs(away):.1f} deviations): "
-            + ("it says less than its text" if away < 0 else "it says more than its text")
+            + ("is text missing in the audio?" if away < 0 else "is there more in the audio?")
         )
         rejects = bool(abs(away) > limits.rejected)
         found.append(Finding("match: pace" if rejects else "match: odd pace", message, rejects))
@@ -162,7 +162,7 @@ def match_findings(
 
 
 class Kept(NamedTuple):
-    """A clip that was kept, as far as the set is judged by it."""
+    """An accepted clip, for checks of the whole set."""
 
     text: str
     speaker: str
@@ -171,7 +171,7 @@ class Kept(NamedTuple):
 
 
 def set_refusal(kept: Sequence[Kept], limits: Limits) -> str | None:
-    """Why nothing can be learned from these clips, if so."""
+    """Why the set is too small to train on, or None."""
     minutes = sum(clip.seconds for clip in kept) / 60
     if len(kept) >= limits.min_clips and minutes >= limits.min_minutes:
         return None
@@ -182,7 +182,7 @@ def set_refusal(kept: Sequence[Kept], limits: Limits) -> str | None:
 
 
 def set_warnings(kept: Sequence[Kept], limits: Limits) -> list[str]:
-    """What is odd about the set as a whole."""
+    """Warnings about the set as a whole."""
     found = []
     time: Counter[str] = Counter()
     for clip in kept:
@@ -199,7 +199,7 @@ def set_warnings(kept: Sequence[Kept], limits: Limits) -> list[str]:
     held = sum(clip.split == "validation" for clip in kept)
     if held < limits.validation:
         found.append(
-            f"{held} validation clips: losses of fewer than {limits.validation} say little"
+            f"{held} validation clips: losses of fewer than {limits.validation} are not meaningful"
         )
     repeats = Counter(texts_key for texts_key in (clip.text.strip() for clip in kept))
     if many := [text for text, count in repeats.items() if count > 1]:

@@ -1,4 +1,4 @@
-"""What was measured of clips, kept beside the prepared data so that it is not measured again."""
+"""A cache of measurements of clips, stored beside the prepared data."""
 
 import json
 import os
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Facts:
-    """Small records by key, in a file that only grows. With no file, for this process alone."""
+    """Small records by key in an append-only file; in memory only without a file."""
 
     def __init__(self, path: Path | None):
         self._path = path
@@ -26,23 +26,23 @@ class Facts:
                     entry = json.loads(line)
                     self._known[entry["key"]] = entry["value"]
                 except (ValueError, KeyError, TypeError):
-                    continue  # the line that a killed process was writing: it is measured again
+                    continue  # incomplete line of a killed process: measured again
 
     def get(self, kind: type[T], key: str, make: Callable[[], T]) -> T:
-        """The record (a dataclass) of a key, made if there is none; threads may share it."""
+        """The record (a dataclass) of a key, computed if missing; thread-safe."""
         if key in self._known:
             try:
                 return from_data(kind, self._known[key])
             except ConfigError:
-                pass  # of another version
+                pass  # from another version
         made = make()
         self._known[key] = to_data(made)
         line = json.dumps({"key": key, "value": self._known[key]}, ensure_ascii=False)
-        self._new.append(line)  # of a list: atomic
+        self._new.append(line)  # list.append is atomic
         return made
 
     def save(self) -> None:
-        """Appends what is new to the file.
+        """Appends new records to the file.
 
         Raises:
             InputError: if it cannot be written.
@@ -55,7 +55,7 @@ class Facts:
             with self._path.open("ab+") as file:
                 if file.tell():
                     file.seek(-1, os.SEEK_END)
-                    if file.read(1) != b"\n":  # a process was killed while it wrote
+                    if file.read(1) != b"\n":  # a process was killed while writing
                         file.write(b"\n")
                 file.write("".join(f"{line}\n" for line in lines).encode())
         except OSError as error:

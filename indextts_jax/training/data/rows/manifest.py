@@ -1,9 +1,9 @@
-"""Clips out of manifests: which recording, which words, whose voice.
+"""Reads the clips of manifests: recording, text, speaker.
 
     clips = read_manifests([Source("clips.jsonl"), Source("replay.jsonl", 0.15)], Reading())
 
 Columns: `audio` and `text`, and `speaker`; `id`, `language`, `emotion_audio`, `split`, `start` and
-`end` (seconds) where they are. Paths are relative to the manifest.
+    `end` (seconds) are optional. Paths are relative to the manifest.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ _SPLITS = {"train": "train", "validation": "validation", "valid": "validation", 
 
 
 class Source(NamedTuple):
-    """A manifest, and the share of the epochs that its clips take part in."""
+    """A manifest, and the share of the epochs in which its clips are used."""
 
     path: Path
     weight: float = 1.0
@@ -34,7 +34,7 @@ class Source(NamedTuple):
         """`clips.jsonl`, or `replay.jsonl@0.15`.
 
         Raises:
-            InputError: for a weight that is no number above 0 and at most 1.
+            InputError: for a weight that is not a number in (0, 1].
         """
         path, mark, weight = text.rpartition("@")
         if not mark or Path(text).exists():
@@ -44,23 +44,23 @@ class Source(NamedTuple):
         except ValueError:
             value = math.nan
         if not 0 < value <= 1:
-            raise InputError(f"{text}: a manifest's weight is above 0 and at most 1, got {weight}")
+            raise InputError(f"{text}: a manifest's weight must be in (0, 1], got {weight}")
         return cls(Path(path), value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How columns are read."""
+    """Options for reading columns."""
 
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)  # ours to the manifest's
-    one_speaker: bool = False  # every clip without a speaker is by the same one
-    speaker_from_path: int = 0  # the directory so many steps above the recording; 0: none
-    text: bool = True  # whether there has to be one
+    one_speaker: bool = False  # clips without a speaker have a common one
+    speaker_from_path: int = 0  # which parent directory names the speaker; 0: none
+    text: bool = True  # whether `text` is required
 
     def __post_init__(self) -> None:
         if unknown := set(self.columns) - set(COLUMNS):
             raise InputError(
-                f"columns: {', '.join(sorted(unknown))} is not known; expected one of "
+                f"columns: {', '.join(sorted(unknown))} unknown; expected some of "
                 f"{', '.join(COLUMNS)}",
                 "columns",
             )
@@ -72,13 +72,13 @@ class Reading:
 
 
 class Recording(NamedTuple):
-    """A file of sound, or one inside a parquet file."""
+    """An audio file, or one embedded in a parquet file."""
 
     path: Path
     embedded: Embedded | None = None
 
     def open(self) -> BinaryIO:
-        """The file.
+        """Opens the file.
 
         Raises:
             InputError: if it cannot be read.
@@ -108,11 +108,11 @@ class Clip:
     """One row of a manifest."""
 
     id: str
-    audio: str  # as the manifest names it
+    audio: str  # path as in the manifest
     recording: Recording
     text: str
     speaker: str
-    place: str  # for messages
+    place: str  # location, for messages
     language: str | None = None
     emotion: Recording | None = None
     split: str | None = None
@@ -122,22 +122,22 @@ class Clip:
 
 
 def read_manifests(sources: Sequence[Source], reading: Reading) -> list[Clip]:
-    """The clips of manifests, in their order.
+    """Reads the clips of manifests, in order.
 
     Raises:
-        InputError: for a manifest that cannot be read, columns that are missing, rows without a
-            speaker, or two rows of one id.
+        InputError: for a manifest that cannot be read, missing columns, rows without a speaker, or
+            repeated ids.
     """
     if not sources:
         raise InputError("manifest: give at least one", "manifest")
     clips = [clip for source in sources for clip in _clips(source, reading)]
     if not clips:
-        raise InputError(f"{', '.join(str(s.path) for s in sources)}: there are no rows")
+        raise InputError(f"{', '.join(str(s.path) for s in sources)}: no rows")
     counts = Counter(clip.id for clip in clips)
     twice = [clip for clip in clips if counts[clip.id] > 1]
     if twice:
         shown = ", ".join(f"{clip.id} ({clip.place})" for clip in twice[:4])
-        raise InputError(f"ids that occur more than once: {shown}; give a column id")
+        raise InputError(f"ids that occur more than once: {shown}; add a column id")
     return clips
 
 
@@ -151,8 +151,8 @@ def _clips(source: Source, reading: Reading) -> list[Clip]:
     if missing:
         wanted = ", ".join(names[name] for name in dict.fromkeys(missing))
         raise InputError(
-            f"{source.path}: there is no column {wanted}; it has {', '.join(known)}. "
-            "Name others with columns, such as text=sentence",
+            f"{source.path}: column {wanted} is missing; it has {', '.join(known)}. "
+            "Map other names with columns, such as text=sentence",
             "columns",
         )
     problems: list[str] = []
@@ -176,7 +176,7 @@ def _clip(
 
     audio = value("audio")
     if isinstance(audio, Embedded):
-        # Names are only in their own file; the row makes them unique in it.
+        # Embedded names need not be unique; the row number is.
         shown = f"{audio.file.stem}#{audio.row + 1}" + (f"/{audio.name}" if audio.name else "")
         recording = Recording(audio.file, audio)
     elif isinstance(audio, str) and audio:
@@ -213,12 +213,12 @@ def _speaker(given: Any, recording: Recording, column: str, reading: Reading) ->
         if len(parts) >= reading.speaker_from_path:
             return parts[-reading.speaker_from_path]
         raise InputError(
-            f"{recording.path} has no {reading.speaker_from_path} directories above it"
+            f"{recording.path} has fewer than {reading.speaker_from_path} parent directories"
         )
     if reading.one_speaker:
         return "speaker"
     raise InputError(
-        f"no {column}: voices are learned by speaker; say one_speaker if all clips are by the same"
+        f"no {column}: training needs speakers; set one_speaker if all clips are by the same one"
     )
 
 

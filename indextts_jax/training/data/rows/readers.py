@@ -1,6 +1,6 @@
-"""Rows of a manifest as plain mappings, whatever kind of file or directory it is.
+"""Readers of manifests: rows as plain mappings, for each kind of file or directory.
 
-Each reader gives the columns as they stand there; `manifest.py` gives them their meaning.
+Each reader returns the columns unchanged; `manifest.py` interprets them.
 """
 
 import csv
@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 from indextts_jax.errors import InputError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # of recordings in a directory
-TEXTS = (".txt", ".lab")  # of the text beside a recording
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # suffixes of recordings in a directory
+TEXTS = (".txt", ".lab")  # suffixes of the text beside a recording
 KINDS = (
     "a .jsonl, .csv, .tsv or .parquet file, or a directory of recordings with a text of the same "
     "name beside each (.txt, .lab), of LJSpeech, or of .parquet files"
@@ -23,35 +23,35 @@ KINDS = (
 
 
 class Embedded(NamedTuple):
-    """A recording inside a parquet file."""
+    """A recording embedded in a parquet file."""
 
     file: Path
     row: int
     column: str
-    name: str | None  # of the file that it was
+    name: str | None  # original file name
 
 
 class Record(NamedTuple):
-    """One row, and where it stands."""
+    """One row, and its location."""
 
     columns: Mapping[str, Any]
     place: str  # for messages: "clips.jsonl line 3"
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The rows of a manifest, in its order.
+    """Reads the rows of a manifest, in order.
 
     Raises:
-        InputError: if it is missing, of no known kind, or damaged; the line is named.
+        InputError: if it is missing, of an unknown kind, or damaged; names the line.
     """
     if path.is_dir():
         yield from _directory(path)
         return
     readers = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
     if path.suffix.lower() not in readers:
-        raise InputError(f"{path} is no manifest: expected {KINDS}")
+        raise InputError(f"{path} is not a manifest: expected {KINDS}")
     if not path.is_file():
-        raise InputError(f"{path}: there is no such manifest")
+        raise InputError(f"{path}: manifest not found")
     yield from readers[path.suffix.lower()](path)
 
 
@@ -69,7 +69,7 @@ def _directory(folder: Path) -> Iterator[Record]:
         return
     recordings = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not recordings:
-        raise InputError(f"{folder} holds no recordings and no manifest: expected {KINDS}")
+        raise InputError(f"{folder} has neither recordings nor a manifest: expected {KINDS}")
     for path in recordings:
         beside = [path.with_suffix(suffix) for suffix in TEXTS]
         text = next((_text(p) for p in beside if p.is_file()), None)
@@ -113,7 +113,7 @@ def _tsv(path: Path) -> Iterator[Record]:
 
 
 def _separated(path: Path, text: str, delimiter: str) -> Iterator[Record]:
-    # Quotes mean nothing in the .tsv files that are about: texts begin with a lone one.
+    # Common .tsv data sets do not quote: texts may begin with a single quotation mark.
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     lines = io.StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
@@ -123,7 +123,7 @@ def _separated(path: Path, text: str, delimiter: str) -> Iterator[Record]:
             if header is None:
                 header = [cell.strip() for cell in cells]
                 if len(set(header)) < len(header):
-                    raise InputError(f"{path}: a column is named twice in {', '.join(header)}")
+                    raise InputError(f"{path}: duplicate column in {', '.join(header)}")
                 continue
             if not cells:
                 continue
@@ -139,11 +139,11 @@ def _separated(path: Path, text: str, delimiter: str) -> Iterator[Record]:
 
 
 def _ljspeech(path: Path, text: str) -> Iterator[Record]:
-    """`id|text|text as it is read`, without a header; recordings in `wavs` beside."""
+    """LJSpeech: `id|text|normalised text`, without a header; recordings in `wavs`."""
     for number, line in enumerate(text.splitlines(), 1):
         name, *texts = line.split("|")
         if not texts or not name:
-            raise InputError(f"{path} line {number}: expected id|text|text as read, got {line!r}")
+            raise InputError(f"{path} line {number}: expected id|text|normalised, got {line!r}")
         said = next((t for t in reversed(texts[:2]) if t.strip()), None)
         name = name.strip()
         found = [f"wavs/{name}{s}" for s in SUFFIXES if (path.parent / f"wavs/{name}{s}").exists()]
@@ -152,7 +152,7 @@ def _ljspeech(path: Path, text: str) -> Iterator[Record]:
 
 
 def _parquet(path: Path) -> Iterator[Record]:
-    """Rows of a parquet file; a column of structs with `bytes` holds recordings themselves."""
+    """Rows of a parquet file; recordings may be embedded as a column of structs with `bytes`."""
     file = _parquet_file(path)
     import pyarrow as pa
 
@@ -164,7 +164,7 @@ def _parquet(path: Path) -> Iterator[Record]:
         and {"bytes", "path"} <= {f.name for f in file.schema_arrow.field(name).type}
     }
     number = 0
-    # The bytes of recordings are not read here: a data set may be larger than the memory.
+    # Embedded recordings are not read here: a data set may be larger than memory.
     wanted = [f"{name}.path" if name in structs else name for name in names]
     for batch in file.iter_batches(columns=wanted):
         for columns in batch.to_pylist():
@@ -185,7 +185,7 @@ def _parquet_file(path: Path) -> Any:
     try:
         return parquet.ParquetFile(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no parquet file: {error!s:.120}") from error
+        raise InputError(f"{path} is not a parquet file: {error!s:.120}") from error
 
 
 _reading = threading.Lock()
@@ -197,17 +197,17 @@ def _row_group(path: Path, group: int, column: str) -> list[dict[str, Any]]:
 
 
 def embedded_bytes(place: Embedded) -> bytes:
-    """The file of a recording inside a parquet file.
+    """The bytes of a recording embedded in a parquet file.
 
     Raises:
-        InputError: if the row holds none, and the path that it has instead leads nowhere.
+        InputError: if the row has none, and its path does not exist either.
     """
     file = _parquet_file(place.file)
     first, entry = 0, None
     for group in range(file.num_row_groups):
         count = file.metadata.row_group(group).num_rows
         if place.row < first + count:
-            with _reading:  # rows are asked for nearly in order: one group is read once
+            with _reading:  # rows are requested almost in order, so each group is read once
                 entry = _row_group(place.file, group, place.column)[place.row - first]
             break
         first += count
@@ -216,5 +216,5 @@ def embedded_bytes(place: Embedded) -> bytes:
         beside = place.file.parent / place.name
         content = beside.read_bytes() if beside.is_file() else None
     if not content:
-        raise InputError(f"{place.file} row {place.row + 1}: {place.column} holds no recording")
+        raise InputError(f"{place.file} row {place.row + 1}: {place.column} has no recording")
     return bytes(content)

@@ -1,7 +1,7 @@
-"""A clip's signal, and what is measured of it.
+"""A clip's signal and its measurements.
 
-The signal is heard as `synth` hears a speaker prompt: channels averaged, brought to the rate of the
-mel by soxr. The rest of a long silence at either end is cut off.
+The signal is loaded as `synth` loads a speaker prompt: channels averaged, resampled to the mel's
+rate by soxr. Long silence at either end is trimmed.
 """
 
 import dataclasses
@@ -16,42 +16,42 @@ from indextts_jax.audio.io import LOUDEST, SILENT, soxr_resample
 from indextts_jax.errors import InputError
 from indextts_jax.training.data.rows.manifest import Clip
 
-LONGEST = 120.0  # seconds of a clip that are decoded: a recipe takes much less
-BLOCK = 2048  # samples of a spectrum
-EDGE = 20.0  # dB that a spectrum falls at once where a file was resampled from a lower rate
-FRAME = 0.01  # seconds, of levels
-SPOKEN = 40.0  # dB below the loud parts: what is softer counts as silence
-VERSION = 1  # of what is measured
+LONGEST = 120.0  # seconds of a clip decoded at most: recipes use much less
+BLOCK = 2048  # FFT size of the band limit
+EDGE = 20.0  # dB by which the spectrum drops abruptly if a file was upsampled
+FRAME = 0.01  # seconds per frame of levels
+SPOKEN = 40.0  # dB below the loud parts that count as silence
+VERSION = 1  # of the measurements
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Trim:
-    """What is done with silence at the ends."""
+    """How silence at the ends is trimmed."""
 
-    longest: float = 0.4  # seconds that may stay; published codes know silence
-    kept: float = 0.15  # seconds that are left of what is longer
+    longest: float = 0.4  # seconds of silence allowed; published codes include silence
+    kept: float = 0.15  # seconds kept of longer silence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What is known of a clip's recording. `fault` names what makes it useless; then nothing is."""
+    """Measurements of a recording. For an unusable one only `fault` is set."""
 
     fault: str = ""
     message: str = ""
     rate: int = 0  # Hz, as stored
-    band: float = 0.0  # Hz up to which there is anything
-    first: int = 0  # samples at the rate of the mel, of what is left after trimming
+    band: float = 0.0  # Hz, upper end of the signal's band
+    first: int = 0  # samples at the mel's rate, after trimming
     last: int = 0
     length: int = 0  # before trimming
     lead: float = 0.0  # seconds of silence, before trimming
     tail: float = 0.0
     clipped: float = 0.0  # share of samples at full scale
-    noise: float = 0.0  # dB: loud parts over soft parts
-    stereo: float = 0.0  # how far two channels differ, over their mean
+    noise: float = 0.0  # dB between loud and soft parts
+    stereo: float = 0.0  # difference of two channels relative to their mean
 
 
 class Unusable(Exception):
-    """A recording that cannot be used; `fault` is a word for programs."""
+    """An unusable recording; `fault` is machine-readable."""
 
     def __init__(self, fault: str, message: str):
         super().__init__(message)
@@ -59,7 +59,7 @@ class Unusable(Exception):
 
 
 def measure(clip: Clip, rate: int, trim: Trim) -> Measured:
-    """What is known of a clip's recording; a recording that is useless raises nothing."""
+    """Measures a clip's recording; an unusable one does not raise."""
     try:
         mono, native, stereo = _decode(clip)
     except Unusable as error:
@@ -88,7 +88,7 @@ def measure(clip: Clip, rate: int, trim: Trim) -> Measured:
 
 
 def signal(clip: Clip, measured: Measured, rate: int) -> Float32[np.ndarray, " n"]:
-    """The clip at the rate of the mel, without the silence that is cut off.
+    """The clip at the mel's rate, with silence trimmed.
 
     Raises:
         InputError: if it can no longer be read.
@@ -101,9 +101,9 @@ def signal(clip: Clip, measured: Measured, rate: int) -> Float32[np.ndarray, " n
 
 
 def band_limit(mono: Float32[np.ndarray, " n"], rate: int) -> float:
-    """The frequency (Hz) above which a resampled recording has nothing; else half its rate.
+    """The upper band limit (Hz) of an upsampled recording; otherwise half its rate.
 
-    Speech fades with frequency; a filter of a resampler cuts it off within a few hundred hertz.
+    Speech decays gradually with frequency; a resampling filter cuts off within a few hundred hertz.
     """
     count = len(mono) // BLOCK
     if count < 2:
@@ -125,17 +125,17 @@ def band_limit(mono: Float32[np.ndarray, " n"], rate: int) -> float:
 
 
 def _decode(clip: Clip) -> tuple[Float32[np.ndarray, " n"], int, float]:
-    """The channels' mean, the file's rate, and how far the channels differ."""
+    """The mean of the channels, the file's rate, and the difference of the channels."""
     try:
         with clip.recording.open() as stream, soundfile.SoundFile(stream) as file:
             native, length = file.samplerate, file.frames / file.samplerate
             if not file.frames:
-                raise Unusable("unreadable", "it holds no samples")
+                raise Unusable("unreadable", "it has no samples")
             end = length if clip.end is None else clip.end
             if end > length + 0.1 or clip.start >= end:
                 raise Unusable(
                     "cut",
-                    f"seconds {clip.start:g} to {end:g} are asked for, the file has {length:.2f} s",
+                    f"expected seconds {clip.start:g} to {end:g}, but the file has {length:.2f} s",
                 )
             if end - clip.start > LONGEST:
                 raise Unusable(
@@ -148,11 +148,11 @@ def _decode(clip: Clip) -> tuple[Float32[np.ndarray, " n"], int, float]:
         raise Unusable("unreadable", str(error)) from error
     except (soundfile.SoundFileError, TypeError, OSError) as error:
         why = getattr(error, "error_string", error)
-        raise Unusable("unreadable", f"it is not audio that can be read: {why}") from error
+        raise Unusable("unreadable", f"it is not readable audio: {why}") from error
     if not len(channels):
-        raise Unusable("unreadable", "it holds no samples")
-    if not (np.abs(channels) <= LOUDEST).all():  # also where it is no number
-        raise Unusable("numbers", "it holds numbers that are no samples (NaN, infinity, or huge)")
+        raise Unusable("unreadable", "it has no samples")
+    if not (np.abs(channels) <= LOUDEST).all():  # also for NaN
+        raise Unusable("numbers", "it has invalid samples (NaN, infinity, or huge)")
     mono = channels.T.mean(axis=0)
     if np.ptp(mono) < 2 * SILENT:
         cancelled = np.ptp(channels, axis=0).max() > 2 * SILENT
@@ -175,12 +175,12 @@ def _levels(mono: Float32[np.ndarray, " n"], rate: int) -> np.ndarray:
 
 
 def _threshold(levels: np.ndarray) -> float:
-    """The level below which a frame is silence: below the loud parts, and above the noise."""
+    """The silence threshold: well below the loud parts, and above the noise."""
     loud, soft = np.percentile(levels, 95), np.percentile(levels, 10)
     found = max(loud - SPOKEN, min(soft + 6.0, loud - 25.0))
-    return float(min(found, levels.max() - 1e-6))  # the loudest frame always counts
+    return float(min(found, levels.max() - 1e-6))  # so that at least the loudest frame is kept
 
 
 def to_int16(wide: Float32[np.ndarray, " n"]) -> Any:
-    """Samples of 16 bits; what is beyond full scale is cut."""
+    """16-bit samples; values beyond full scale are clipped."""
     return np.clip(np.rint(wide * 32767.0), -32768, 32767).astype(np.int16)

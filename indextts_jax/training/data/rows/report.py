@@ -1,4 +1,4 @@
-"""What became of the rows: a table for people, `report.json` for programs."""
+"""The result for all rows: a human-readable table, and `report.json` for programs."""
 
 import dataclasses
 import json
@@ -16,13 +16,13 @@ FILE = "report.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One row and what was found about it."""
+    """One row and its findings."""
 
     id: str
     place: str
-    seconds: float  # 0 where the recording could not be read
+    seconds: float  # 0 if the recording could not be read
     speaker: str
-    split: str | None  # none for what was rejected
+    split: str | None  # None for rejected rows
     findings: Sequence[Finding]
 
     @property
@@ -32,25 +32,25 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """What became of all rows."""
+    """The results for all rows."""
 
     rows: Sequence[Judged]
-    warnings: Sequence[str]  # about the set as a whole
-    refusal: str | None  # why the set is not used
-    features: Mapping[str, int] = dataclasses.field(default_factory=dict)  # bytes that they need
+    warnings: Sequence[str]  # warnings about the set as a whole
+    refusal: str | None  # why the set is rejected
+    features: Mapping[str, int] = dataclasses.field(default_factory=dict)  # bytes by feature
 
     @property
     def rejected(self) -> int:
-        """Rows that were rejected."""
+        """Number of rejected rows."""
         return sum(row.rejected for row in self.rows)
 
     @property
     def share(self) -> float:
-        """Of the rows, those that were rejected."""
+        """Share of rejected rows."""
         return self.rejected / max(1, len(self.rows))
 
     def data(self) -> dict[str, Any]:
-        """Plain data: counts, then every row that was rejected or warned of."""
+        """Plain data: counts, then every row with findings."""
         kept = [row for row in self.rows if not row.rejected]
         return {
             "rows": len(self.rows),
@@ -85,7 +85,7 @@ class Report:
         return dict(sorted(counts.items(), key=lambda item: (-item[1]["rejected"], item[0])))
 
     def text(self) -> str:
-        """Lines for a terminal: counts, a table of findings, and what holds for the set."""
+        """Text for a terminal: counts, a table of findings, and warnings about the set."""
         kept = [row for row in self.rows if not row.rejected]
         held = [row for row in kept if row.split == "validation"]
         seconds = sum(row.seconds for row in kept)
@@ -100,7 +100,7 @@ class Report:
                 [kind, entry["rejected"], entry["warned"], _short(*examples[kind])]
                 for kind, entry in counts.items()
             ]
-            lines += ["", table(("finding", "rejected", "warned", "for instance"), found)]
+            lines += ["", table(("finding", "rejected", "warned", "example"), found)]
         lines += [f"warning: {warning}" for warning in self.warnings]
         if self.features:
             sizes = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in self.features.items())

@@ -1,7 +1,7 @@
-"""Which clips are held out: whole sentences, spread over the speakers.
+"""Chooses validation clips: whole sentences, distributed over the speakers.
 
-The same sentence never lies on both sides, whoever says it: it is drawn by the hash of its words,
-so that more data moves few of those that are there.
+A sentence is never in both splits, whoever says it. Sentences are chosen by the hash of their
+words, so that adding data moves few existing clips.
 """
 
 import hashlib
@@ -10,33 +10,34 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-SHARE, USUAL, LEAST = 0.02, 32, 8  # of clips; USUAL where it is at most MOST of them
+SHARE, USUAL, LEAST = 0.02, 32, 8  # numbers of clips; USUAL if it is at most MOST of all
 MOST = 0.1
 
 
 class Item(NamedTuple):
-    """A clip, as far as it matters here."""
+    """The properties of a clip that matter for the split."""
 
     text: str
     speaker: str
-    given: str | None  # what the manifest says
+    given: str | None  # from the manifest
 
 
 def sentence_key(text: str) -> str:
-    """What makes two texts the same sentence: letters and digits, in any case."""
+    """Key for comparing sentences: letters and digits, case-folded."""
     return re.sub(r"[\W_]+", " ", text.casefold()).strip() or text.strip()
 
 
 def validation_count(clips: int) -> int:
-    """How many clips are held out by default: 2 %, or 32 if these are no tenth, and 8 at least."""
+    """Default number of validation clips: 2 %, or 32 if at most a tenth, and at least 8."""
     return max(round(SHARE * clips), min(USUAL, round(MOST * clips)), LEAST)
 
 
 def split(items: Sequence[Item], count: int | None = None, seed: int = 0) -> list[str]:
     """`train` or `validation` for each clip.
 
-    Where the manifest holds clips out, those and what says the same are all; else about `count`
-    clips are drawn, by sentence. Of each speaker about its share is, and two clips stay at least.
+    If the manifest marks validation clips, these and others with the same text are used; otherwise
+    about `count` clips are chosen, by sentence. Each speaker contributes about its share, and keeps
+    at least two training clips.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
@@ -55,7 +56,7 @@ def split(items: Sequence[Item], count: int | None = None, seed: int = 0) -> lis
 
 def _drawn(items: Sequence[Item], groups: dict[str, list[int]], count: int, seed: int) -> set[str]:
     total = Counter(item.speaker for item in items)
-    # Rounded up: a speaker with few clips may be held out, too; `count` ends it.
+    # Rounded up, so that speakers with few clips can contribute too; `count` limits the total.
     quota = {name: -(-count * clips // len(items)) for name, clips in total.items()}
     taken: Counter[str] = Counter()
     held: set[str] = set()

@@ -1,4 +1,4 @@
-"""Looks at every row of the manifests: measures, reads, checks, and splits. No network runs."""
+"""Surveys all rows of the manifests: measures, reads, checks, and splits. No network runs."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
@@ -28,14 +28,14 @@ from indextts_jax.utils.strict_data import to_data
 
 NO_PROMPT = Finding(
     "pairs: no prompt",
-    "its speaker has no other clip of 2 to 15 s; with own_prompts it is its own",
+    "its speaker has no other clip of 2 to 15 s; set own_prompts to use the clip itself",
     True,
 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A row of a manifest with what was found about it."""
+    """A row of a manifest with its findings."""
 
     clip: Clip
     sha256: str
@@ -44,20 +44,20 @@ class Candidate:
     seconds: float
     codes: int
     findings: tuple[Finding, ...]
-    labels: Labels | None = None  # to align the codes with; none if they are not to be, or cannot
+    labels: Labels | None = None  # for the alignment of codes; None if not requested, or impossible
 
     @property
     def rejected(self) -> bool:
-        """Whether it is left out."""
+        """Whether it is rejected."""
         return any(finding.rejects for finding in self.findings)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Survey:
-    """All rows, judged, and those that are used."""
+    """All rows with their findings, and the rows to use."""
 
     kept: tuple[Candidate, ...]
-    rows: tuple[Row, ...]  # of `kept`, in the same order
+    rows: tuple[Row, ...]  # in the order of `kept`
     report: Report
 
 
@@ -70,7 +70,7 @@ def survey(
     keep: bool = True,
     on_progress: Progress = lambda done, of, what: None,
 ) -> Survey:
-    """Looks at every clip; no network runs. Without `keep` nothing is written.
+    """Checks every clip, without running a network. Without `keep` nothing is written.
 
     Raises:
         InputError: if the tokenizer has more pieces than the model has embeddings.
@@ -90,7 +90,7 @@ def survey(
         )
     facts = Facts(job.dst / FACTS if job.dst.is_dir() or keep else None)
     rate = config.mel.sample_rate
-    hashes: dict[Path, str] = {}  # of recordings with several clips
+    hashes: dict[Path, str] = {}  # cache, for recordings with several clips
     read = _reader(job, tokenizer, facts)
 
     def look(clip: Clip) -> Candidate:
@@ -124,12 +124,13 @@ def survey(
 def _reader(
     job: Job, tokenizer: Tokenizer | None, facts: Facts
 ) -> Callable[[str], ReadText | None]:
-    """Reads texts, each once; none where no recipe looks at them."""
+    """A cached reader of texts; None if no recipe uses them."""
     if tokenizer is None or not job.reads:
         return lambda text: None
     reader = Reader(tokenizer, compat=job.text_compat, glossary=job.glossary)
     glossary = texts.glossary_hash(job.glossary)
-    # What tokens depend on besides the text: the rules of the front end come with the program.
+    # Everything besides the text that tokens depend on (the front end's rules are part of the
+    # program).
     key = [tokenizer.sha256, to_data(versions()[0]), job.text_compat, glossary]
     return lambda text: facts.get(ReadText, digest([*key, text]), lambda: reader.read(text))
 
@@ -174,7 +175,7 @@ def _candidate(
 def _more(
     candidates: Sequence[Candidate], judge: Callable[[list[Candidate]], Sequence[list[Finding]]]
 ) -> list[Candidate]:
-    """The candidates with further findings about those that are still kept."""
+    """Adds findings to candidates that are not rejected."""
     kept = [candidate for candidate in candidates if not candidate.rejected]
     found = iter(judge(kept))
     return [
@@ -186,7 +187,7 @@ def _more(
 
 
 def _as_before(candidate: Candidate, before: Before) -> Candidate:
-    """With its text as it was read for other recipes: so that it stays on its side of the split."""
+    """The candidate with its earlier normalised text, so that it stays in its split."""
     spoken = before.spoken(candidate.clip.id, candidate.clip.text)
     read = dataclasses.replace(candidate.read, spoken=spoken)
     return dataclasses.replace(candidate, read=read)
@@ -202,7 +203,7 @@ def _matched(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]
 
 
 def _labelled(candidate: Candidate, tokenizer: Tokenizer) -> Candidate:
-    """The candidate with what its codes are aligned with, or a warning that they cannot be."""
+    """The candidate with its alignment labels, or a warning that its codes cannot be aligned."""
     if candidate.rejected:
         return candidate
     labels = labels_of(tokenizer.spelled(candidate.read.tokens))
@@ -213,9 +214,9 @@ def _labelled(candidate: Candidate, tokenizer: Tokenizer) -> Candidate:
 
 
 def _without_prompts(rows: Sequence[Row]) -> set[str]:
-    """Ids of the rows whose speaker has no other clip that can be their prompt."""
+    """Ids of rows without another clip of their speaker as prompt."""
     lone: set[str] = set()
-    while True:  # a clip that is left out may have been another one's only prompt
+    while True:  # a rejected clip may have been another one's only prompt
         left = [row for row in rows if row.id not in lone]
         pairs = Pairs(left)
         found = {row.id for row in left if not pairs.count(row)}
@@ -278,14 +279,14 @@ def _finished(
         rows=judged,
         warnings=checks.set_warnings(set_rows, limits),
         refusal=checks.set_refusal(set_rows, limits),
-        # Few rows have an emotion prompt, and it is small.
+        # Few rows have an emotion prompt, and its features are small.
         features=sizes(rows, [f for f in job.features if f != "emotion_prompt"], config),
     )
     return Survey(kept=tuple(kept), rows=tuple(rows), report=report)
 
 
 def sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> dict[str, int]:
-    """The bytes of each feature of all rows."""
+    """Total bytes of each feature."""
     tokens, codes = sum(row.tokens for row in rows), sum(row.codes for row in rows)
     frames, count = sum(row.frames for row in rows), len(rows)
     width = config.gpt.width

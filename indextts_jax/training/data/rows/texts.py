@@ -1,4 +1,4 @@
-"""Texts of clips as `synth` would read them."""
+"""Reads the texts of clips with the front end of `synth`."""
 
 import dataclasses
 import itertools
@@ -11,19 +11,19 @@ from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.utils.hashing import digest
 
-_WHOLE = 1_000_000  # text tokens of a segment: a clip is one, however long
+_WHOLE = 1_000_000  # tokens per segment: effectively unlimited, as a clip is one segment
 _WIDE = re.compile(r"[\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff]")
-WIDE_LETTERS = 3  # an ideograph takes as long to say as so many letters
-ENDS = 6  # letters' worth of time at the beginning and the end of a clip
+WIDE_LETTERS = 3  # duration of an ideograph in letters
+ENDS = 6  # duration of the pauses at the ends of a clip, in letters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReadText:
-    """A clip's text after the front end. `fault` names what makes it useless."""
+    """A clip's text after the front end. For an unusable one, `fault` is set."""
 
     tokens: tuple[int, ...] = ()
-    spoken: str = ""  # as normalised: words instead of digits
-    unknown: tuple[str, ...] = ()  # pieces that the tokenizer lacks, with their places
+    spoken: str = ""  # normalised: words instead of digits
+    unknown: tuple[str, ...] = ()  # pieces unknown to the tokenizer, with their positions
     notices: tuple[str, ...] = ()
     fault: str = ""
     message: str = ""
@@ -37,15 +37,15 @@ class Reader:
         self._frontend = TextFrontend(tokenizer, settings)
 
     def read(self, text: str) -> ReadText:
-        """A text's tokens; a text that is useless raises nothing."""
+        """A text's tokens; an unusable text does not raise."""
         if not text.strip():
-            return ReadText(fault="empty", message="there is no text")
+            return ReadText(fault="empty", message="the text is missing")
         try:
             script = self._frontend.prepare(text)
         except InputError as error:
             return ReadText(fault="unreadable", message=str(error))
         if not has_letters(script.normalised):
-            return ReadText(fault="letters", message=f"nothing can be said of {text[:40]!r}")
+            return ReadText(fault="letters", message=f"the text has no words: {text[:40]!r}")
         return ReadText(
             tokens=tuple(number for segment in script.segments for number in segment.ids),
             spoken=script.normalised,
@@ -55,7 +55,7 @@ class Reader:
 
 
 def glossary_hash(glossary: Glossary | None) -> str:
-    """A hash of a glossary's entries; empty without one."""
+    """A hash of a glossary's entries; empty without a glossary."""
     if glossary is None:
         return ""
     return digest({term: dict(readings) for term, readings in glossary.terms.items()})
@@ -67,26 +67,29 @@ def has_letters(text: str) -> bool:
 
 
 def letters(spoken: str) -> int:
-    """Letters of a normalised text, by the time they take: an ideograph counts as three."""
+    """The length of a normalised text in letters; an ideograph counts as three."""
     count = sum(unicodedata.category(character)[0] in "LN" for character in spoken)
     return count + (WIDE_LETTERS - 1) * len(_WIDE.findall(spoken))
 
 
 def ctc_frames(spoken: str) -> int:
-    """Frames without which no alignment by CTC exists: one a character, and one between equals."""
+    """Least number of frames for a CTC alignment: one per character, and one between equal ones."""
     plain = re.sub(r"[^\w']+", " ", spoken.upper()).strip()
     return len(plain) + sum(a == b for a, b in itertools.pairwise(plain))
 
 
 def left_over(spoken: str) -> str:
-    """Digits and symbols that normalising left as they are."""
+    """Digits and symbols that remain after normalising."""
     return "".join(
         dict.fromkeys(c for c in spoken if unicodedata.category(c) in ("Nd", "Sm", "Sc", "So"))
     )
 
 
 def repeated_word(spoken: str) -> tuple[str, int]:
-    """The word that is said most often in a row, and how often: recognisers get stuck."""
+    """The word with the most consecutive repetitions, and their number.
+
+    Many repetitions are a symptom of a recogniser that got stuck.
+    """
     best, count, before = "", 0, ""
     longest = 0
     for word in re.findall(r"\w+", spoken.casefold()):

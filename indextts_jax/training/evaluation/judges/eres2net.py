@@ -1,8 +1,8 @@
-"""ERes2Net: filter banks to a vector that says who speaks.
+"""ERes2Net: from filter banks to a speaker embedding.
 
-Functions of the published arrays under their own names and in their own layout (channels, bands,
-time): a judge is read and run, never trained or stored by us. Each convolution over time sees
-zeros past a row's end, so that padding changes nothing.
+Functions of the published arrays with their own names and layout (channels, bands, time), as judges
+are never trained or stored by us. Each convolution over time reads zeros past a row's end, so that
+padding has no effect.
 
 Source: `ERes2Net` of 3D-Speaker (Apache-2.0).
 """
@@ -14,26 +14,26 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-BLOCKS = (3, 4, 6, 3)  # of the four layers
-FUSED = 3  # the first layer whose blocks weigh their halves before they add them
+BLOCKS = (3, 4, 6, 3)  # blocks of the four layers
+FUSED = 3  # from this layer on, blocks fuse their parts with attention instead of adding them
 CHANNELS, BANDS, WIDTH = 32, 80, 192
 BATCH_NORM_EPS, VARIANCE_EPS = 1e-5, 1e-8
-CEILING = 20.0  # of the rectifier in blocks
-SQUEEZE = 4  # channels of a fusion for one in its middle
+CEILING = 20.0  # upper limit of the clipped ReLU in blocks
+SQUEEZE = 4  # channel reduction inside a fusion
 
 Arrays = Mapping[str, Array]
 Map = Float[Array, "b c m t"]
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
-    """The arrays that the network reads."""
+    """Names and shapes of the arrays that the network reads."""
     return dict(_shapes())
 
 
 def embed(arrays: Arrays, banks: Float[Array, "b t m"], lengths: Int[Array, " b"]) -> Array:
-    """A vector of unit length for each row (b d); rows have `lengths` frames."""
+    """A unit-length embedding for each row (b d); rows have `lengths` frames."""
     net = _Net(arrays)
-    steps = [lengths]  # frames at the rate of each layer
+    steps = [lengths]  # frame counts at each layer's rate
     for _ in BLOCKS[1:]:
         steps.append((steps[-1] + 1) // 2)
     x = _masked(banks.swapaxes(1, 2)[:, None], lengths)
@@ -55,13 +55,13 @@ def embed(arrays: Arrays, banks: Float[Array, "b t m"], lengths: Int[Array, " b"
 
 
 class _Net:
-    """The layers, by the names of their arrays."""
+    """Layers by the names of their arrays."""
 
     def __init__(self, arrays: Arrays):
         self._arrays = arrays
 
     def convolve(self, name: str, x: Map, stride: int = 1) -> Map:
-        """A convolution over bands and time, zeros outside; of size 1 or 3."""
+        """A zero-padded convolution over bands and time, of size 1 or 3."""
         kernel = self._arrays[f"{name}.weight"]
         border = kernel.shape[-1] // 2
         return lax.conv_general_dilated(
@@ -73,7 +73,7 @@ class _Net:
         )
 
     def normal(self, name: str, x: Map) -> Map:
-        """Normalisation by stored statistics."""
+        """Batch normalisation with stored statistics."""
         mean, var, weight, bias = (
             self._arrays[f"{name}.{key}"][:, None, None]
             for key in ("running_mean", "running_var", "weight", "bias")
@@ -81,7 +81,7 @@ class _Net:
         return (x - mean) * lax.rsqrt(var + BATCH_NORM_EPS) * weight + bias
 
     def block(self, name: str, x: Map, steps: Int[Array, " b"], stride: int, fused: bool) -> Map:
-        """A residual block; its second half hears the first."""
+        """A Res2Net residual block: the second part also reads the result of the first."""
         inner = self.normal(f"{name}.bn1", self.convolve(f"{name}.conv1", x, stride))
         first, second = jnp.split(_rectified(inner), 2, axis=1)
         first = self._half(name, 0, first, steps)
@@ -98,7 +98,7 @@ class _Net:
         return _rectified(self.normal(f"{name}.bns.{number}", x))
 
     def fuse(self, name: str, x: Map, y: Map) -> Map:
-        """The sum of two, weighed anew at each place."""
+        """Attentional fusion: the sum of two inputs with computed weights at each position."""
         z = jnp.concatenate([x, y], axis=1)
         for layer in (0, 3):
             bias = self._arrays[f"{name}.local_att.{layer}.bias"][:, None, None]
@@ -118,7 +118,7 @@ def _masked(x: Map, steps: Int[Array, " b"]) -> Map:
 
 
 def _statistics(x: Map, steps: Int[Array, " b"]) -> Float[Array, "b e"]:
-    """Mean and deviation over the frames of each row, channels and bands in one axis."""
+    """Mean and standard deviation over the frames of each row, by channel and band."""
     inside = (jnp.arange(x.shape[-1]) < steps[:, None])[:, None, None]
     count = steps[:, None, None, None]
     mean = jnp.sum(jnp.where(inside, x, 0), -1, keepdims=True) / count
@@ -132,7 +132,7 @@ def _shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from _normal("bn1", CHANNELS)
     inputs = CHANNELS
     for number, count in enumerate(BLOCKS, 1):
-        width = CHANNELS * 2 ** (number - 1)  # of the inside of a block; half of its output
+        width = CHANNELS * 2 ** (number - 1)  # inner width of a block; half of its output
         for block in range(count):
             name = f"layer{number}.{block}"
             yield from _convolution(f"{name}.conv1", width, inputs, 1)

@@ -1,4 +1,4 @@
-"""Packages of the extra `judge`: imported where they are needed, missed in one clear line."""
+"""Lazy imports of the packages of the extra `judge`, with clear errors."""
 
 import importlib
 from typing import Any
@@ -7,7 +7,7 @@ from indextts_jax.errors import InputError
 
 
 def load(name: str, flag: str) -> Any:
-    """A module by name; `flag` is what asked for it.
+    """Imports a module by name; `flag` is the flag that needs it.
 
     Raises:
         InputError: if its package is not installed.

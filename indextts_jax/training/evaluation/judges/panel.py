@@ -1,4 +1,4 @@
-"""All judges that there are, on a clip; and what they say of many clips together."""
+"""Runs the available judges on clips, and summarises their results."""
 
 import dataclasses
 import statistics
@@ -14,15 +14,15 @@ from indextts_jax.audio.io import soxr_resample
 from indextts_jax.errors import InputError
 from indextts_jax.training.evaluation.judges.words import WordErrors, total, word_errors
 
-RATE = 16_000  # Hz, of what all judges hear
+RATE = 16_000  # Hz, sample rate of all judges
 Signal = Float32[np.ndarray, " n"]
 
 
 def read_signal(path: str | Path) -> Signal:
-    """A recording as judges hear it: mono, 16 kHz. It may be silent, or too short for a prompt.
+    """Loads a recording for judges: mono, 16 kHz. It may be silent, or too short for a prompt.
 
     Raises:
-        InputError: for a file that is missing or no audio.
+        InputError: for a file that is missing or not audio.
     """
     try:
         with Path(path).open("rb"):
@@ -31,14 +31,14 @@ def read_signal(path: str | Path) -> Signal:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (soundfile.SoundFileError, TypeError) as error:
-        raise InputError(f"{path} is not audio that can be read") from error
+        raise InputError(f"{path} is not readable audio") from error
     mono = np.nan_to_num(samples.mean(axis=1), posinf=0.0, neginf=0.0)
     return soxr_resample(mono, rate, RATE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What was found about one clip; none where no judge, or no prompt, was there."""
+    """The results for one clip; None where a judge or the prompt is missing."""
 
     audio: str
     text: str
@@ -50,10 +50,10 @@ class Judged:
 
 @dataclasses.dataclass
 class Panel:
-    """The judges. Each is a function of a signal of 16 kHz, and may be missing."""
+    """The judges: optional functions of a 16 kHz signal."""
 
     recogniser: Callable[[Signal], str] | None = None
-    embed: Callable[[Signal], np.ndarray | None] | None = None  # a unit vector of the speaker
+    embed: Callable[[Signal], np.ndarray | None] | None = None  # unit-length speaker embedding
     quality: Callable[[Signal], float | None] | None = None
     language: str = "en"
     _known: dict[Path, np.ndarray | None] = dataclasses.field(default_factory=dict, repr=False)
@@ -62,7 +62,7 @@ class Panel:
         return any((self.recogniser, self.embed, self.quality))
 
     def judge(self, audio: str | Path, text: str, prompt: str | Path | None = None) -> Judged:
-        """What the judges say of a recording of a text in the voice of a prompt.
+        """Judges a recording of a text in the voice of a prompt.
 
         Raises:
             InputError: for a recording that cannot be read.
@@ -86,12 +86,12 @@ class Panel:
             self._known[prompt] = self.embed(read_signal(prompt))
         ours, theirs = self.embed(signal), self._known[prompt]
         if theirs is None:
-            raise InputError(f"{prompt} is too short to compare a speaker with")
-        return 0.0 if ours is None else float(np.dot(ours, theirs))  # nothing to hear: no voice
+            raise InputError(f"{prompt} is too short for a speaker comparison")
+        return 0.0 if ours is None else float(np.dot(ours, theirs))  # None: silent or too short
 
     @property
     def metric(self) -> str:
-        """What `score` is, in words."""
+        """A description of `score`."""
         words = "word error rate" if self.recogniser else ""
         voice = "1 - speaker similarity" if self.embed else ""
         return " + ".join(filter(None, (words, voice))) or "5 - DNSMOS"
@@ -99,7 +99,7 @@ class Panel:
 
 def summary(found: Sequence[Judged]) -> dict[str, float]:
     """`wer` with `substitutions`, `deletions`, `insertions` (shares of the words), `similarity`
-    and `quality` (means), as far as there are any.
+    and `quality` (means), as far as available.
     """
     values: dict[str, float] = {}
     if words := [one.words for one in found if one.words is not None]:
@@ -114,9 +114,9 @@ def summary(found: Sequence[Judged]) -> dict[str, float]:
 
 
 def score(values: Mapping[str, Any]) -> float:
-    """One number for a summary, lower being better: word errors and what lacks in similarity.
+    """A single number, lower is better: word error rate plus 1 - similarity.
 
-    The estimate of quality decides only where it is alone: it moves little from save to save.
+    Quality is only used if there are no other judges: it changes little between saves.
     """
     parts = [values["wer"]] if "wer" in values else []
     parts += [1 - values["similarity"]] if "similarity" in values else []

@@ -1,4 +1,4 @@
-"""How good speech sounds: DNSMOS, an estimate of what listeners would say, from 1 to 5."""
+"""Speech quality: DNSMOS, an estimate of listeners' opinion scores from 1 to 5."""
 
 import importlib.util
 from pathlib import Path
@@ -11,21 +11,21 @@ from indextts_jax.training.evaluation.judges import packages
 
 FLAG = "judge_quality"
 RATE = 16_000  # Hz
-SHORTEST = 0.1  # seconds; what is shorter is too little to be judged
-WINDOW = 9.01  # seconds that the network hears at once; shorter signals are repeated
+SHORTEST = 0.1  # seconds; shorter signals are not judged
+WINDOW = 9.01  # seconds of the network's input; shorter signals are repeated
 OVERALL = (
     -0.06766283,
     1.11546468,
     0.04602535,
-)  # its output to the scale of listeners, squares first
+)  # polynomial from its output to the listeners' scale, highest power first
 MODEL = "dnsmos_models/sig_bak_ovr.onnx"  # in the package speechmos
 
 
 class Quality:
     """The overall score (OVRL) of DNSMOS P.835.
 
-    The network is a file of the package speechmos. Its code is not used: that needs librosa for a
-    second network, whose result is not wanted.
+    The network is a file of the package speechmos. The package's code is not used, because it needs
+    librosa for a second network whose result is not needed.
 
     Raises:
         InputError: without the packages.
@@ -42,7 +42,7 @@ class Quality:
         if not path.is_file():
             raise InputError(f"{FLAG}: the package speechmos has no file {MODEL}", FLAG)
         options = onnx.SessionOptions()
-        options.intra_op_num_threads = 1  # it is small; more would wait for each other busily
+        options.intra_op_num_threads = 1  # the network is small; more threads would busy-wait
         cpu = ["CPUExecutionProvider"]
         self._session = onnx.InferenceSession(str(path), options, providers=cpu)
 
@@ -59,7 +59,8 @@ class Quality:
         while len(heard) < size:
             heard = np.append(heard, heard)
         count = int(len(heard) // RATE - WINDOW) + 1
-        # The package's arithmetic: some windows come out a sample short, and are left out there.
+        # Quirk of the package: by its arithmetic some windows are one sample too short, and are
+        # skipped.
         windows = [heard[n * RATE : int((n + WINDOW) * RATE)] for n in range(count)]
         raw = [
             self._session.run(None, {"input_1": window[None]})[0][0][2]

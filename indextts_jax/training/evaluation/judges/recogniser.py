@@ -1,4 +1,4 @@
-"""What a speech recogniser hears: Whisper in the form of CTranslate2, by faster-whisper."""
+"""Speech recognition: Whisper in CTranslate2 format, by faster-whisper."""
 
 import os
 from pathlib import Path
@@ -10,24 +10,25 @@ from indextts_jax.errors import InputError
 from indextts_jax.training.evaluation.judges import packages
 from indextts_jax.training.evaluation.judges.words import FLAG
 
-FILES = ("model.bin", "config.json", "tokenizer.json")  # without the last it would be downloaded
+# All are required: faster-whisper would download a missing tokenizer.
+FILES = ("model.bin", "config.json", "tokenizer.json")
 BEAMS = 5
 MOST_THREADS = 4
 
 
 class Recogniser:
-    """A recogniser from a local folder, on the CPU: the device is left to what is judged.
+    """A recogniser from a local directory, on the CPU: the device is left to the judged model.
 
     Raises:
-        InputError: for a folder that holds no such model, or without the package.
+        InputError: for a directory without such a model, or without the package.
     """
 
     def __init__(self, folder: str | Path, language: str = "en"):
         folder = Path(folder)
         if missing := [name for name in FILES if not (folder / name).is_file()]:
             raise InputError(
-                f"{FLAG} {folder}: expected a Whisper model in CTranslate2's form, with "
-                f"{', '.join(FILES)}; there is no {missing[0]}",
+                f"{FLAG} {folder}: expected a Whisper model in CTranslate2 format, with "
+                f"{', '.join(FILES)}; {missing[0]} is missing",
                 FLAG,
             )
         self.language = language
@@ -44,10 +45,10 @@ class Recogniser:
             raise InputError(f"{FLAG} {folder} cannot be read: {error!s:.200}", FLAG) from error
 
     def __call__(self, signal: Float32[np.ndarray, " n"]) -> str:
-        """The words in a signal of 16 kHz; the same signal gives the same words.
+        """The transcript of a 16 kHz signal; deterministic.
 
-        At temperature 0 alone: the retries that Whisper makes of doubtful speech are drawn at
-        random. What is heard of one half minute does not guide the next.
+        Only temperature 0 is used, because Whisper's retries of doubtful speech sample randomly.
+        The transcript of one 30 s window does not condition the next.
         """
         if not len(signal):
             return ""

@@ -1,4 +1,4 @@
-"""Who speaks: a vector of a recording whose cosine to another says how alike two voices are."""
+"""Speaker verification: embeddings whose cosine measures the similarity of voices."""
 
 from collections.abc import Mapping
 
@@ -12,13 +12,13 @@ from indextts_jax.errors import InputError
 from indextts_jax.training.evaluation.judges import eres2net
 
 FLAG = "judge_speaker"
-COUNTER = "num_batches_tracked"  # of training; not read
+COUNTER = "num_batches_tracked"  # only for training; not read
 SHORTEST = 1_600  # samples at 16 kHz: 0.1 s
-LADDER = (400, 800, 1600, 3200)  # frames that a recording is padded to; what is longer is cut
+LADDER = (400, 800, 1600, 3200)  # padded lengths in frames; longer recordings are truncated
 
 
 class Speakers:
-    """A network that tells speakers apart, from its published arrays by name.
+    """The speaker embedding network, from its published arrays by name.
 
     Raises:
         InputError: for arrays of another network.
@@ -26,20 +26,20 @@ class Speakers:
 
     def __init__(self, arrays: Mapping[str, np.ndarray]):
         expected = eres2net.shapes()
-        problems = [f"no {name}" for name in expected if name not in arrays]
+        problems = [f"{name} missing" for name in expected if name not in arrays]
         problems += [
             f"{name} of {arrays[name].shape}, expected {shape}"
             for name, shape in expected.items()
             if name in arrays and arrays[name].shape != shape
         ]
         problems += [
-            f"{name}, which is unknown"
+            f"{name}, an unknown array"
             for name in arrays
             if name not in expected and not name.endswith(COUNTER)
         ]
         if problems:
             raise InputError(
-                f"{FLAG}: expected the arrays of ERes2Net (base, 192 numbers a voice); found "
+                f"{FLAG}: expected the arrays of ERes2Net (base, 192-dimensional); found "
                 f"{problems[0]}" + (f", and {len(problems) - 1} more" if problems[1:] else ""),
                 FLAG,
             )
@@ -47,7 +47,7 @@ class Speakers:
         self._embed = jax.jit(eres2net.embed)
 
     def __call__(self, signal: Float32[np.ndarray, " n"]) -> np.ndarray | None:
-        """A vector of unit length of a signal of 16 kHz; none for less than 0.1 s, or silence."""
+        """The unit-length embedding of a 16 kHz signal; None for less than 0.1 s, or silence."""
         if len(signal) < SHORTEST or not np.ptp(signal):
             return None
         banks = centred(filter_bank(signal))[: LADDER[-1]]

@@ -1,4 +1,4 @@
-"""Word errors of a text that was heard, against the text that was to be said.
+"""Word errors of a transcript against the intended text.
 
 Both go through the same normalisation first: case, punctuation, numbers, spelling.
 """
@@ -10,42 +10,43 @@ from collections.abc import Callable, Iterable
 from indextts_jax.training.evaluation.judges import packages
 
 FLAG = "judge_asr"
-BY_CHARACTER = ("zh", "ja", "yue", "th", "lo", "my", "ko")  # languages whose errors are of letters
+# Languages with character errors instead of word errors.
+BY_CHARACTER = ("zh", "ja", "yue", "th", "lo", "my", "ko")
 
 
 @dataclasses.dataclass(frozen=True)
 class WordErrors:
-    """Counts of one text, or of many together."""
+    """Error counts of one text, or of several."""
 
-    words: int = 0  # that were to be said
+    words: int = 0  # words of the intended text
     substitutions: int = 0
     deletions: int = 0
     insertions: int = 0
 
     @property
     def errors(self) -> int:
-        """All of them."""
+        """The total number of errors."""
         return self.substitutions + self.deletions + self.insertions
 
     @property
     def rate(self) -> float:
-        """Errors for a word that was to be said; above 1 where much was added."""
+        """Errors per intended word; above 1 with many insertions."""
         return self.errors / max(self.words, 1)
 
 
 def total(found: Iterable[WordErrors]) -> WordErrors:
-    """The counts of many texts together."""
+    """The sum over texts."""
     rows = [dataclasses.astuple(one) for one in found]
     return WordErrors(*map(sum, zip(*rows, strict=True))) if rows else WordErrors()
 
 
 @functools.cache
 def normaliser(language: str) -> Callable[[str], str]:
-    """Texts of a language as they are compared.
+    """The normaliser of a language for comparisons.
 
     English: lower case, no punctuation, numbers as digits, American spelling, contractions said in
-    full (Whisper's own rules). Other languages: lower case, no punctuation or other symbols; where
-    words are not set apart, each letter is one.
+        full (Whisper's own rules). Other languages: lower case, no punctuation or other symbols;
+        for languages without spaces, each character is a word.
 
     Raises:
         InputError: if the package is not installed.
@@ -59,7 +60,7 @@ def normaliser(language: str) -> Callable[[str], str]:
 
 
 def word_errors(reference: str, heard: str, language: str = "en") -> WordErrors:
-    """The fewest errors that make the one text the other, both normalised.
+    """The minimal edits between two texts after normalisation.
 
     Raises:
         InputError: if a package is not installed.
@@ -69,9 +70,9 @@ def word_errors(reference: str, heard: str, language: str = "en") -> WordErrors:
 
 
 def count_errors(reference: str, heard: str) -> WordErrors:
-    """As `word_errors`, of texts as they are."""
+    """As `word_errors`, without normalisation."""
     wanted, said = len(reference.split()), len(heard.split())
-    if not wanted or not said:  # which jiwer refuses, or has no rate for
+    if not wanted or not said:  # jiwer rejects empty texts
         return WordErrors(wanted, deletions=wanted, insertions=said)
     found = packages.load("jiwer", FLAG).process_words(reference, heard)
     return WordErrors(wanted, found.substitutions, found.deletions, found.insertions)

@@ -1,6 +1,6 @@
-"""Rows of the flow: which frames of which clip are the prompt, and the arrays of a batch.
+"""Batches of the flow objective: the choice of prompts, and the arrays of a batch.
 
-All of this is drawn on the host, from the generator that the loop gives.
+Everything is drawn on the host, with the loop's generator.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class Sizes(NamedTuple):
     """Padded lengths of a batch."""
 
-    codes: int  # of a prompt, and of a target
-    prompt: int  # mel frames that a prompt out of another clip may have
-    frames: int  # of prompt and target together
+    codes: int  # codes of a prompt, and of a target
+    prompt: int  # most mel frames of a prompt from another clip
+    frames: int  # frames of prompt and target together
 
     @classmethod
     def of(cls, seconds: float, config: ModelConfig, options: FlowOptions) -> Sizes:
-        """Those for clips of at most `seconds`, with a prompt of their own or of another clip."""
+        """Sizes for clips of at most `seconds`, with prompts from the same or another clip."""
         frame_rate = config.mel.sample_rate / config.mel.hop
         longest = options.prompt_seconds if options.own_prompts < 1 else 0.0
         prompt = math.floor(longest * frame_rate)
@@ -38,18 +38,18 @@ class Sizes(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """What becomes of a row: codes and frames of its prompt, and where its target begins."""
+    """The prompt and the target of a row."""
 
     prompt: Row
-    codes: slice  # of the prompt's clip
+    codes: slice  # range in the prompt's clip
     frames: slice
-    first_code: int  # of the target
+    first_code: int  # range of the target
     first_frame: int
-    latents: bool  # whether they are added to the target
+    latents: bool  # whether latents are added to the target
 
 
 def frame_of(code: int, row: Row) -> int:
-    """The first mel frame of a code, by the clip's own number of frames for a code."""
+    """The first mel frame of a code, from the clip's own frames per code."""
     return code * row.frames // row.codes
 
 
@@ -58,17 +58,17 @@ def cut(
 ) -> Cut:
     """Draws the prompt of a row.
 
-    Either the beginning of the clip itself, which its target then continues, or some seconds of
-    another clip of the speaker, with the whole clip as target: what speaking does.
+    Either the beginning of the clip itself, which the target continues, or some seconds of another
+    clip of the speaker, with the whole clip as target (as in inference).
     """
     own, empty, uniform, latents = rng.random(4)
     with_latents = bool(latents < options.latents)
     prompt = row if own < options.own_prompts else data.prompts(row, rng)
     if prompt.id == row.id:
         count = 0 if empty < options.empty_prompt else int(uniform * row.codes)
-        frames = min(frame_of(count, row), row.frames - 1)  # the target has one at least
+        frames = min(frame_of(count, row), row.frames - 1)  # the target has at least one
         return Cut(row, slice(0, count), slice(0, frames), count, frames, with_latents)
-    fitting = ((sizes.prompt + 1) * prompt.codes - 1) // prompt.frames  # codes, by their frames
+    fitting = ((sizes.prompt + 1) * prompt.codes - 1) // prompt.frames  # code counts from frames
     count = min(prompt.codes, sizes.codes, fitting)
     start = int(uniform * (prompt.codes - count + 1))
     frame = frame_of(start, prompt)
@@ -84,10 +84,10 @@ def collate(
     options: FlowOptions,
     rng: np.random.Generator,
 ) -> Batch:
-    """Arrays of rows, padded to what clips of `seconds` need.
+    """The arrays of a batch, padded to the sizes of clips of `seconds`.
 
-    `mel` (b f m) has the prompt first and then the target; `frames` counts both, `prompt_frames`
-    the first. `codes`, `prompt_codes` (b s) and `latents` (b s w) are padded with zeros.
+    `mel` (b f m) has the prompt followed by the target; `frames` counts both, `prompt_frames` the
+    prompt. `codes`, `prompt_codes` (b s) and `latents` (b s w) are padded with zeros.
 
     Raises:
         InputError: for a clip that is longer than `seconds`, or has too few codes or frames.
@@ -118,8 +118,8 @@ def _check(row: Row, seconds: float, sizes: Sizes) -> None:
     frames, codes = sizes.frames - sizes.prompt, sizes.codes
     if row.frames > frames or row.codes > codes:
         raise InputError(
-            f"clip {row.id} has {row.frames} mel frames and {row.codes} codes: in a bucket of "
-            f"{seconds:g} s there are at most {frames} and {codes}"
+            f"clip {row.id} has {row.frames} mel frames and {row.codes} codes: a bucket of "
+            f"{seconds:g} s allows at most {frames} and {codes}"
         )
     if row.codes < 1 or row.frames < 2:
         raise InputError(
@@ -146,7 +146,7 @@ def _fill(batch: Batch, number: int, row: Row, cut: Cut, data: Prepared) -> None
     }
     for name, count in counts.items():
         batch[name][number] = count
-    if "latents" in batch and cut.latents:  # others are not even read
+    if "latents" in batch and cut.latents:  # others are not read
         batch["with_latents"][number] = True
         _put(batch["latents"][number], data.read(row, "latents")[cut.first_code :])
 

@@ -2,9 +2,9 @@
 
     objective = build(config, {"lora": {"rank": 16, "alpha": 32}}, components=())
 
-A row is a prompt and a target, which are one sequence of mel frames. The state is noise on its way
-to the mel, and zero in the prompt, whose mel is given; the loss counts the target's frames. The
-length regulator trains along, as it gives the condition.
+A row is a prompt followed by a target, as one sequence of mel frames. The state interpolates
+between noise and mel, and is zero in the prompt, whose mel is given; the loss covers the target's
+frames. The length regulator is trained too, as it computes the condition.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from indextts_jax.utils.strict_data import ConfigError, from_data
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
-SIGMA = 1e-6  # deviation of the noise that is left at time 1
-TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the validation loss
+SIGMA = 1e-6  # standard deviation of the noise that remains at time 1
+TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # times of the validation loss
 
 ADAPTERS = "adapters"
 
@@ -54,17 +54,17 @@ class Networks(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """All that is random in the loss of a batch."""
+    """The random draws of a batch's loss."""
 
     noise: Float[Array, "b f m"]
     times: Float[Array, " b"]
-    conditional: Bool[Array, " b"]  # rows that keep prompt, style and condition
-    style: Float[Array, "b s"]  # noise on the style vectors, in their RMS
+    conditional: Bool[Array, " b"]  # others lose prompt, style and condition
+    style: Float[Array, "b s"]  # noise on the style vectors, relative to their RMS
     dropout: Key[Array, " b"]
 
 
 def draw(key: Key[Array, ""], batch: Batch, options: FlowOptions) -> Draws:
-    """The draws of a step: those of a row depend on the key and the row's number alone."""
+    """The draws of a step; those of a row depend only on the key and the row's number."""
     rows = row_keys(key, batch["row"])
     frames, mels = batch["mel"].shape[1:]
     uniform = jax.vmap(jax.random.uniform)
@@ -79,9 +79,9 @@ def draw(key: Key[Array, ""], batch: Batch, options: FlowOptions) -> Draws:
 
 
 def condition(networks: Networks, batch: Batch, *, remat: bool) -> Float[Array, "b f c"]:
-    """The condition of prompt and target, which the regulator stretches apart.
+    """The condition of prompt and target, which are regulated separately.
 
-    Each is a row of its own in one call: the norms see a row alone.
+    Both are rows of one call, as the norms run over single rows.
     """
     prompt = networks.codec.vq2emb(batch["prompt_codes"])
     target = networks.codec.vq2emb(batch["codes"])
@@ -111,7 +111,7 @@ def row_losses(
 ) -> Float[Array, " b"]:
     """The mean error of each row's velocity, over the bands and frames of its target.
 
-    `dropped` is the share of values that dropout zeroes in the WaveNet.
+    `dropped` is the WaveNet's dropout rate.
 
     Source: `BASECFM.forward` of the PyTorch release.
     """
@@ -133,7 +133,7 @@ def row_losses(
         zero_padding(mel, in_prompt & conditional),
         draws.times,
         jnp.where(conditional, style, 0),
-        # Zero before its projection, whose bias stays: that is what the guidance evaluates.
+        # Zeroed before its projection, whose bias remains, as in the guidance at inference.
         jnp.where(conditional[..., None], condition, 0),
         batch["frames"],
         drop=drop if dropped else keep,
@@ -149,7 +149,7 @@ def mel_errors(
     noise: Float[Array, "b f m"],
     options: FlowOptions,
 ) -> Float[Array, " b"]:
-    """The mean error of each row's mel, made from the true codes as speaking makes it."""
+    """The mean error of each row's mel, generated from the true codes as in inference."""
     mel = sample(
         networks.dit,
         noise,
@@ -172,7 +172,7 @@ def _regions(batch: Batch) -> tuple[Bool[Array, "b f"], Bool[Array, "b f"]]:
 
 
 def _mean(errors: Float[Array, "b f m"], frames: Bool[Array, "b f"]) -> Float[Array, " b"]:
-    """The mean of each row over some of its frames; 0 for a row without any."""
+    """The mean of each row over the masked frames; 0 for a row without any."""
     errors = jnp.where(frames, jnp.mean(errors, axis=-1), 0.0)
     return jnp.sum(errors, axis=-1) / jnp.maximum(jnp.sum(frames, axis=-1), 1)
 
@@ -180,7 +180,7 @@ def _mean(errors: Float[Array, "b f m"], frames: Bool[Array, "b f"]) -> Float[Ar
 def build(
     config: ModelConfig, options: Mapping[str, Any], components: Collection[str]
 ) -> FlowObjective:
-    """The objective with a recipe's options; all its components are part of every model.
+    """The objective with a recipe's options; all its components exist in every model.
 
     Raises:
         ConfigError: for an option that is unknown or out of range.
@@ -203,23 +203,23 @@ class FlowObjective:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Features that batches are made of."""
+        """Features needed for batches."""
         return ("mel", "codes", "style", *(("latents",) if self.options.latents else ()))
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Networks whose parameters the loss needs."""
+        """Components whose parameters the loss needs."""
         return ("semantic_codec", "length_regulator", "dit")
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """One: the error of the velocity."""
+        """A single part: the error of the velocity."""
         lora = (f"{ADAPTERS}.*",) if self.options.lora else ()
         trains = (*(f"{name}.*" for name in self.options.trained), *lora)
         return (Part("model", trains, self.loss, {"flow": 1.0}),)
 
     def size(self, row: Row) -> float:
-        """Seconds of the clip; room for a prompt is added to every bucket."""
+        """Seconds of the clip; `collate` adds capacity for a prompt."""
         return row.seconds
 
     def collate(
@@ -229,7 +229,7 @@ class FlowObjective:
         return flow_batches.collate(rows, data, seconds, self.config, self.options, rng)
 
     def extra(self, key: Key[Array, ""]) -> Params:
-        """The adapter, by the component that it changes; it changes nothing yet."""
+        """The initial adapter by adapted component; its change is zero."""
         lora = self.options.lora
         if lora is None:
             return {}
@@ -237,7 +237,7 @@ class FlowObjective:
         return {ADAPTERS: {"dit": adapted.draw(key, kernels, lora.rank)}}
 
     def loss(self, params: Params, batch: Batch, key: Key[Array, ""]) -> Outcome:
-        """The mean error of the velocity, over the rows of a batch."""
+        """The mean error of the velocity over the rows of a batch."""
         return Outcome({"flow": self.injected(params, batch, draw(key, batch, self.options))})
 
     def injected(self, params: Params, batch: Batch, draws: Draws) -> Term:
@@ -255,7 +255,7 @@ class FlowObjective:
         return _term(losses, batch)
 
     def evaluate(self, params: Params, batch: Batch, key: Key[Array, ""]) -> dict[str, Term]:
-        """The loss at fixed times, and the error of the mel after some steps of the flow."""
+        """The loss at fixed times, and the error of the mel after several steps of the flow."""
         networks = self._networks(params)
         stretched = condition(networks, batch, remat=False)
         drawn = draw(key, batch, self.options)

@@ -4,13 +4,13 @@ import dataclasses
 
 from indextts_jax.utils.strict_data import ConfigError
 
-TRAINED = ("dit", "length_regulator")  # components that may train
+TRAINED = ("dit", "length_regulator")  # trainable components
 _SHARES = ("own_prompts", "empty_prompt", "latents", "guidance_dropout")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FlowLoRA:
-    """A low-rank change of kernels of the velocity field."""
+    """A low-rank adapter for kernels of the velocity field."""
 
     rank: int
     alpha: float  # the change is scaled by alpha / rank
@@ -28,26 +28,26 @@ class FlowLoRA:
 
     @property
     def scale(self) -> float:
-        """What the change is multiplied by."""
+        """The factor of the change."""
         return self.alpha / self.rank
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FlowOptions:
-    """How the flow learns; shares are of rows, and the defaults are those of fine-tuning."""
+    """Options of the flow's training; shares are of rows; the defaults are for fine-tuning."""
 
-    train: tuple[str, ...] | None = None  # of `TRAINED`; without it both, or none beside `lora`
+    train: tuple[str, ...] | None = None  # of `TRAINED`; default: both, or none with `lora`
     lora: FlowLoRA | None = None
-    own_prompts: float = 0.8  # prompts cut from the clip itself; the others come from another clip
-    empty_prompt: float = 0.1  # of those cut from the clip itself: without any frames
-    prompt_seconds: float = 3.0  # of another clip, at most
-    latents: float = 0.9  # targets to which the GPT's latents are added; 0 needs no latents
-    guidance_dropout: float = 0.1  # rows without prompt, style and condition
-    wavenet_dropout: float = 0.0  # of values in the WaveNet; 0.2 from scratch
-    style_jitter: float = 0.0  # noise on the style vector, in its RMS; 0.02 from scratch
-    remat: bool = True  # the backward pass computes layers again, which takes less memory
-    evaluation_steps: int = 10  # of the flow, for the validation's mel
-    evaluation_guidance: float = 0.7  # the same; 0 is without unconditional rows
+    own_prompts: float = 0.8  # share of prompts from the clip itself; others come from another clip
+    empty_prompt: float = 0.1  # share of those without any prompt frames
+    prompt_seconds: float = 3.0  # seconds of another clip, at most
+    latents: float = 0.9  # share of targets with the GPT's latents added; 0 needs no latents
+    guidance_dropout: float = 0.1  # share of rows without prompt, style and condition
+    wavenet_dropout: float = 0.0  # dropout rate; 0.2 from scratch
+    style_jitter: float = 0.0  # noise on the style vector relative to its RMS; 0.02 from scratch
+    remat: bool = True  # the backward pass recomputes layers, to save memory
+    evaluation_steps: int = 10  # flow steps for the validation's mel
+    evaluation_guidance: float = 0.7  # guidance for the validation's mel; 0: no unconditional rows
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.train or () if name not in TRAINED]:
@@ -71,7 +71,7 @@ class FlowOptions:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The components that train in full."""
+        """Components that are trained fully."""
         if self.train is not None:
             return self.train
         return () if self.lora else TRAINED

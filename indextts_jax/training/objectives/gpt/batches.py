@@ -1,4 +1,4 @@
-"""Batches of the objective `gpt`: text, codes, and what is heard of the speaker and the emotion."""
+"""Batches of the objective `gpt`: text, codes, and the conditioning of speaker and emotion."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from indextts_jax.training.objectives.gpt.options import GPTOptions
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
-STEP = 8  # padded lengths are multiples of it
-ALIGNMENT = "alignment"  # of each code: which text token it voices
-GUIDED = "guided"  # rows that have an alignment
+STEP = 8  # padded lengths are multiples of this
+ALIGNMENT = "alignment"  # the text token that each code voices
+GUIDED = "guided"  # rows with an alignment
 
 
 def needed(options: GPTOptions) -> tuple[str, ...]:
-    """The features that batches are made of."""
+    """The features needed for batches."""
     heard = ("semantic",) if options.trains_conditioning else ("conditioning", "emotion")
     return ("text", "codes", *heard, *((ALIGNMENT,) if options.guided_weight > 0 else ()))
 
@@ -35,15 +35,15 @@ def collate(
     config: ModelConfig,
     options: GPTOptions,
 ) -> Batch:
-    """A batch whose shapes follow from the longest row of the data that has its bucket's length.
+    """A batch whose shapes follow from the data's longest row of its bucket.
 
-    The voice is that of another clip of the speaker, or of the row's own first half where there is
-    none. The emotion is that of the row's own emotion prompt where it has one, else of the clip
-    itself or of the other clip.
+    The voice comes from another clip of the speaker, or from the row's own first half if there is
+    none. The emotion comes from the row's emotion prompt if it has one, else from the clip itself
+    or the other clip.
 
     Raises:
-        InputError: for a clip that is longer than the tables of positions, or an alignment that is
-            not one of the clip.
+        InputError: for a clip that exceeds the position tables, or an alignment that does not match
+            the clip.
     """
     fitting = [row for row in data.rows if row.seconds <= seconds]
     size_text = _padded(max(row.tokens for row in fitting), config.gpt.max_text_tokens)
@@ -90,13 +90,13 @@ def collate(
 
 
 def _prompt(data: Prepared, row: Row, prompt: Row) -> np.ndarray:
-    """Semantic features of a prompt: of the row itself no more than its first half."""
+    """Semantic features of a prompt: at most the first half of the row itself."""
     found = data.read(prompt, "semantic")
     return found[: max(len(found) // 2, 1)] if prompt.id == row.id else found
 
 
 def _longest_prompt(config: ModelConfig) -> int:
-    """Semantic features of a prompt: what speaking takes, as far as the networks hear it."""
+    """Longest prompt in semantic features: as in inference, up to what the networks use."""
     heard = config.conditioning
     reach = max(frames_heard(heard.speaker_encoder), frames_heard(heard.emotion_encoder))
     return min(int(config.limits.prompt_seconds * config.codes_per_second), reach)
@@ -108,7 +108,7 @@ def _emotion(data: Prepared, row: Row, mood: Row) -> np.ndarray:
 
 
 def _check_alignment(row: Row, path: np.ndarray, tokens: int, codes: int) -> None:
-    """One that is empty is none: the row is not guided."""
+    """Checks an alignment; an empty one means that the row is not guided."""
     if len(path) and (len(path) != codes or path.min() < 0 or path.max() >= tokens):
         raise InputError(
             f"clip {row.id} has an alignment of {len(path)} codes with up to {path.max() + 1} text "
@@ -131,7 +131,7 @@ def _lengths(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _stacked(arrays: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """The arrays one below the other, zeros behind them."""
+    """Stacks arrays, padded with zeros."""
     first = arrays[0]
     made = np.zeros((len(arrays), size, *first.shape[1:]), first.dtype)
     for row, array in zip(made, arrays, strict=True):

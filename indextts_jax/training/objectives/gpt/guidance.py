@@ -1,7 +1,7 @@
-"""Guided attention: some heads are drawn to the text token that each code voices.
+"""Guided attention: a loss that draws some heads to the text token that each code voices.
 
-With little speech a GPT learns to go on from its codes long before it learns to read. The alignment
-shows it where to look, while it trains from scratch; it counts less and less, and then not at all.
+With little speech, a GPT learns to continue its codes long before it learns to read. The alignment
+guides its attention in training from scratch, with a weight that decreases to zero.
 """
 
 import jax
@@ -16,7 +16,7 @@ from indextts_jax.training.objectives.base import Term
 def near(
     alignment: Int[Array, "b s"], text_lengths: Int[Array, " b"], size: int, reach: int
 ) -> Bool[Array, "b s t"]:
-    """Which of `size` text tokens each code may be drawn to: those near the one that it voices."""
+    """Mask of the text tokens (of `size`) near the one that each code voices."""
     distance = jnp.abs(jnp.arange(size) - alignment[..., None])
     return (distance <= reach) & valid(text_lengths, size)[:, None]
 
@@ -24,8 +24,9 @@ def near(
 def attention(
     mass: Float[Array, "g b e s"], code_lengths: Int[Array, " b"], guided: Bool[Array, " b"]
 ) -> Term:
-    """Minus the logarithm of the attention near a code's token: a mean over layers and heads, and
-    over the codes of rows that have an alignment.
+    """Negative log of the attention near a code's token.
+
+    A mean over layers, heads, and the codes of rows with an alignment.
     """
     loss = -jnp.log(mass + LEAST_MASS).mean(axis=(0, 2))  # b s
     counts = valid(code_lengths, loss.shape[1]) & guided[:, None]
@@ -34,11 +35,11 @@ def attention(
 
 
 def faded(term: Term, progress: Float[Array, " b"], until: float) -> Term:
-    """What of it counts after a share of all steps: all at first, nothing from `until` on."""
+    """The weighted term after a share of all steps: full at first, zero from `until` on."""
     left = jnp.maximum(1 - jnp.max(progress) / until, 0)
     return term._replace(total=term.total * left)
 
 
 def logged(term: Term) -> Term:
-    """The whole of it, for the log alone."""
+    """The unweighted term, only for the log."""
     return term._replace(total=jax.lax.stop_gradient(term.total))

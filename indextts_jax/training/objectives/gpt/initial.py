@@ -1,10 +1,10 @@
-"""Parameters of the GPT and what belongs to it, drawn for training from scratch.
+"""Initial parameters of the GPT and its conditioning, for training from scratch.
 
     params = {name: draw(name, config, key) for name in DRAWN}
 
-The GPT is drawn as GPT-2 is: normal with deviation 0.02, less where a branch joins the residual
-stream. Kernels of the conditioning networks are uniform within 1 / sqrt(inputs). Biases are zero,
-and the tables of the conformers' positions are computed.
+The GPT is initialised like GPT-2: normal with standard deviation 0.02, scaled down in the output
+projections of residual branches. Kernels of the conditioning networks are uniform within 1 /
+sqrt(inputs). Biases are zero, and the conformers' position tables are computed.
 """
 
 import math
@@ -23,8 +23,8 @@ JOINING = ("attention.out.kernel", "feed_forward.fc_out.kernel")
 
 
 def draw(name: str, config: ModelConfig, key: jax.Array) -> Params:
-    """A component of `DRAWN` with new parameters, float32."""
-    # On the host: on a device each shape would be a program of its own.
+    """New float32 parameters of a component in `DRAWN`."""
+    # On the host: on a device, a program would be compiled for each shape.
     random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     joining = DEVIATION / math.sqrt(2 * config.gpt.layers)
 
@@ -49,7 +49,7 @@ def draw(name: str, config: ModelConfig, key: jax.Array) -> Params:
 
 
 def _positions(rows: int, width: int) -> np.ndarray:
-    """Sines and cosines in turn, their wavelengths rising from 2 pi towards 20,000 pi."""
+    """Alternating sines and cosines, with wavelengths from 2 pi towards 20,000 pi."""
     rates = 10_000 ** (-np.arange(0, width, 2) / width)
     angles = np.arange(rows)[:, None] * rates
     table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(rows, -1)

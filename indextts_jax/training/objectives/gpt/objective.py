@@ -1,13 +1,13 @@
-"""The objective `gpt`: the cross-entropy of codes and text tokens, from true codes.
+"""The objective `gpt`: the cross-entropy of codes and text tokens, teacher-forced.
 
     objective = build(config, {"train": ["trunk"]}, components=("gpt", "training_heads"))
 
-While attention is guided, `attention` in the log is how far it is from the alignment, and `guided`
-what of it counts at that step.
+With guided attention, `attention` in the log is its distance from the alignment, and `guided` the
+weighted term of that step.
 
-A row is `[latents + emotion | speed 1, 0 | start t_1..t_L stop | start c_1..c_N]`. Targets of the
-text head are t_1..t_L and its stop, of the code head c_1..c_N and its stop: each counts once and in
-full, and padding never does.
+A row is `[latents + emotion | speed 1, 0 | start t_1..t_L stop | start c_1..c_N]`. Targets are
+t_1..t_L and stop for the text head, c_1..c_N and stop for the code head: each counts once, and
+padding does not count.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
 
 Array = jax.Array
 HEADS, ADAPTERS = "training_heads", "adapters"
-DECILES = 10  # of the positions of a row's codes, for the log
-_TRUNK, _CODES, _SHIFT = 0, 1, 2  # which of a row's keys is for what
+DECILES = 10  # ranges of code positions, for the log
+_TRUNK, _CODES, _SHIFT = 0, 1, 2  # numbers folded into a row's key for each use
 
 
 def build(
     config: ModelConfig, options: Mapping[str, Any], components: Collection[str]
 ) -> GPTObjective:
-    """The objective with a recipe's options, where these components are there (or drawn anew).
+    """The objective with a recipe's options, given the components that exist (or are initialised).
 
     Raises:
         ConfigError: for an option that is unknown or out of range.
@@ -65,11 +65,11 @@ class GPTObjective:
 
     config: ModelConfig
     options: GPTOptions
-    has_heads: bool = True  # whether there is a text head
+    has_heads: bool = True  # whether the text head exists
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know before it starts."""
+        """Remarks for the user before the start."""
         if self.has_heads or self.options.text_weight == 0:
             return ()
         return (
@@ -79,18 +79,18 @@ class GPTObjective:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Features that batches are made of."""
+        """Features needed for batches."""
         return gpt_batches.needed(self.options)
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Networks whose parameters the loss needs."""
+        """Components whose parameters the loss needs."""
         heads = (HEADS,) if self._text_weight > 0 else ()
         return ("gpt", *heads, *(("conditioning",) if self.options.trains_conditioning else ()))
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """One: codes, text, and attention while it is guided."""
+        """A single part: codes, text, and guided attention."""
         named = [pattern for group in self.options.train for pattern in GROUPS[group]]
         lora = (f"{ADAPTERS}.*",) if self.options.lora else ()
         trains = (*(p for p in named if p.split(".")[0] in self.components), *lora)
@@ -103,7 +103,7 @@ class GPTObjective:
         return (Part("model", trains, self._loss, weights),)
 
     def size(self, row: Row) -> float:
-        """Seconds of a row."""
+        """Length of a row in seconds."""
         return row.seconds
 
     def collate(
@@ -113,7 +113,7 @@ class GPTObjective:
         return gpt_batches.collate(rows, data, seconds, rng, self.config, self.options)
 
     def extra(self, key: Array) -> Params:
-        """The adapter, by the component that it changes; it changes nothing yet."""
+        """The initial adapter by adapted component; its change is zero."""
         lora = self.options.lora
         if lora is None:
             return {}
@@ -121,18 +121,18 @@ class GPTObjective:
         return {ADAPTERS: {"gpt": draw(key, kernels, lora.rank)}}
 
     def evaluate(self, params: Params, batch: Batch, key: Array) -> dict[str, Term]:
-        """The terms without dropout and noise; nothing is drawn. Guidance does not count."""
+        """The terms without dropout and noise (deterministic), and without guidance."""
         return self._terms(params, batch, None)
 
     def divergence(self, params: Params, base: Params, batch: Batch) -> dict[str, Term]:
-        """How far the model is from another: KL of its guesses from the other's, nats a code."""
+        """The KL divergence of the model's predictions from those of another, in nats per code."""
         ours, theirs = (jax.nn.log_softmax(self._guesses(one, batch)) for one in (params, base))
         values = jnp.sum(jnp.exp(theirs) * (theirs - ours), axis=-1)
         lengths = batch["code_lengths"]
         return {"kl": _term(values, valid(lengths + 1, values.shape[1]))}
 
     def _guesses(self, params: Params, batch: Batch) -> Array:
-        """Logits of each code and of the stop (b s+1 v), from true codes."""
+        """Logits of each code and of the stop (b s+1 v), teacher-forced."""
         gpt = self._bound("gpt", self._adapted(params, False))
         states = hidden_states(gpt, self._clips(params, batch), remat=self.options.remat)
         return head_logits(gpt.code_head, states.codes)
@@ -189,7 +189,7 @@ class GPTObjective:
         return Clips(latents, emotion, *rest)
 
     def _disturbed(self, clips: Clips, keys: Array | None) -> tuple[Disturbance | None, Clips]:
-        """What is added while training, and the clips as they go in; targets stay as they were."""
+        """The dropout and noise of a step, and the disturbed inputs; targets are unchanged."""
         if keys is None:
             return None, clips
         options, cfg = self.options, self.config.gpt
@@ -205,20 +205,20 @@ class GPTObjective:
         return Disturbance(fold(keys, _TRUNK), *rates, late), clips
 
     def _near(self, batch: Batch) -> Array:
-        """Which text tokens each code is drawn to."""
+        """The mask of text tokens that each code is drawn to."""
         alignment, lengths = batch[gpt_batches.ALIGNMENT], batch["text_lengths"]
         return guidance.near(alignment, lengths, batch["text"].shape[1], self.options.guided_reach)
 
 
 def _random_codes(rate: float, codes: int, key: Array, given: Array) -> Array:
-    """Codes of a row, each another one at random with a probability."""
+    """Replaces each code of a row by a random one with some probability."""
     where, what = jax.random.split(key)
     replaced = jax.random.bernoulli(where, rate, given.shape)
     return jnp.where(replaced, jax.random.randint(what, given.shape, 0, codes), given)
 
 
 def _framed(ids: Array, lengths: Array, stop: int) -> tuple[Array, Array]:
-    """The targets of a head (b t+1), each row's stop behind its ids; and which of them count."""
+    """The targets of a head (b t+1), with the stop after each row's ids; and their mask."""
     size = ids.shape[1] + 1
     padded = jnp.pad(ids, ((0, 0), (0, 1)))
     targets = jnp.where(jnp.arange(size) == lengths[:, None], stop, padded)
@@ -232,8 +232,9 @@ def _term(values: Array, mask: Array) -> Term:
 def _code_terms(
     head: Any, states: Array, codes: Array, lengths: Array, stop: int
 ) -> dict[str, Term]:
-    """Cross-entropy of the codes and their stop; for the log: of the stop alone, by position, and
-    how often the likeliest code is the right one.
+    """Cross-entropy of the codes and their stop.
+
+    For the log also that of the stop alone, by position, and the accuracy.
     """
     targets, mask = _framed(codes, lengths, stop)
     loss, right = head_losses(head, states, targets)

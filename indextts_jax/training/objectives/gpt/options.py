@@ -1,4 +1,4 @@
-"""The options of the objective `gpt`, as a recipe gives them, and what they mean for parameters."""
+"""The options of the objective `gpt`, as in a recipe, and the parameters that they select."""
 
 import dataclasses
 
@@ -11,16 +11,18 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "positions": ("gpt.text_positions.*", "gpt.code_positions.*", "gpt.speed_embedding.*"),
     "conditioning": ("conditioning.*",),
 }
-"""What may train, by the names that recipes use; the patterns are those of `Part.trains`."""
+"""Groups of trainable parameters by their names in recipes; the patterns are those of
+`Part.trains`.
+"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LoRAOptions:
-    """A low-rank change of kernels of the GPT."""
+    """A low-rank adapter for kernels of the GPT."""
 
     rank: int
     alpha: float  # the change is scaled by alpha / rank
-    dropout: float = 0.05  # of what goes into it
+    dropout: float = 0.05  # dropout rate of its input
     kernels: tuple[str, ...] = ("blocks.attention.*.kernel", "blocks.feed_forward.*.kernel")
 
     def __post_init__(self) -> None:
@@ -32,27 +34,28 @@ class LoRAOptions:
 
     @property
     def scale(self) -> float:
-        """What the change is multiplied by."""
+        """The factor of the change."""
         return self.alpha / self.rank
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class GPTOptions:
-    """What the GPT learns, and against which disturbances; the defaults are for fine-tuning."""
+    """Options of the GPT's training; the defaults are for fine-tuning."""
 
     train: tuple[str, ...] = ()  # names of `GROUPS`
     lora: LoRAOptions | None = None
-    text_weight: float = 0.2  # of the cross-entropy of text tokens; 0 needs no text head
+    text_weight: float = 0.2  # weight of the text tokens' cross-entropy; 0 needs no text head
     code_weight: float = 0.8
-    target_emotion: float = 0.5  # probability that the emotion is that of the clip, not the prompt
-    # From scratch: probabilities, of a residual number, a code that goes in, a text token, a clip.
+    target_emotion: float = 0.5  # probability of using the clip's emotion instead of the prompt's
+    # For training from scratch: probabilities for a residual value, an input code, a text token, a
+    # clip.
     dropout: float = 0.0
     code_noise: float = 0.0
     text_dropout: float = 0.0
-    shift_codes: float = 0.0  # codes at the positions that generation gives them: 0, 2, 3, ...
-    guided_weight: float = 0.0  # at the first step, of attention along a known alignment
-    guided_until: float = 0.4  # share of all steps at which that weight has become 0
-    guided_reach: int = 2  # text tokens on both sides of a code's own
+    shift_codes: float = 0.0  # positions of codes as in generation: 0, 2, 3, ...
+    guided_weight: float = 0.0  # initial weight of guided attention
+    guided_until: float = 0.4  # share of all steps after which that weight is 0
+    guided_reach: int = 2  # text tokens on each side of a code's own
     remat: bool = True
 
     def __post_init__(self) -> None:
@@ -72,7 +75,7 @@ class GPTOptions:
 
     @property
     def trains_conditioning(self) -> bool:
-        """Whether latents and emotion vectors are computed in the step, not read."""
+        """Whether latents and emotion vectors are computed in the step instead of read."""
         return "conditioning" in self.train
 
 

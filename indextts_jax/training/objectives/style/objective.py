@@ -1,4 +1,4 @@
-"""The style encoder, from scratch: vectors by which speakers are told apart."""
+"""The style encoder, from scratch: speaker classification."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from indextts_jax.utils.strict_data import from_data
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
-ENCODER, CLASSES = "style_encoder", "style_classes"  # the second is of training alone
-LEAST = 1e-12  # of a squared length
+ENCODER, CLASSES = "style_encoder", "style_classes"  # the second is used only in training
+LEAST = 1e-12  # added to a squared length
 
 
 def build(
@@ -49,21 +49,21 @@ class StyleObjective:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Features that batches are made of."""
+        """Features needed for batches."""
         return ("samples",)
 
     @property
     def components(self) -> tuple[str, ...]:
-        """The network whose parameters the loss needs."""
+        """The component whose parameters the loss needs."""
         return (ENCODER,)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """One: telling speakers apart."""
+        """A single part: speaker classification."""
         return (Part("model", (f"{ENCODER}.*", f"{CLASSES}.*"), self.loss, {"speaker": 1.0}),)
 
     def size(self, row: Row) -> float:
-        """Seconds of a crop, whatever the row."""
+        """Length of a crop in seconds, for every row."""
         return self.options.seconds
 
     def collate(
@@ -76,13 +76,13 @@ class StyleObjective:
         )
 
     def extra(self, key: Key[Array, ""]) -> Params:
-        """A direction for each class: a speaker at a speed."""
+        """One direction for each class, which is a speaker at a speed."""
         shape = (self.config.style_encoder.style, self.options.speakers * len(self.options.speeds))
         bound = math.sqrt(6 / sum(shape))
         return {CLASSES: {"kernel": jax.random.uniform(key, shape, minval=-bound, maxval=bound)}}
 
     def loss(self, params: Params, batch: Batch, key: Key[Array, ""]) -> Outcome:
-        """The margin softmax of a batch, and the BatchNorms' statistics after it."""
+        """The margin softmax loss, and the updated BatchNorm statistics."""
         options, progress = self.options, jnp.max(batch["progress"])
         frozen = (progress >= options.frozen_from).astype(jnp.float32)
         encoder: StyleEncoder = structure(ENCODER, self.config).bind(params[ENCODER])
@@ -102,9 +102,9 @@ class StyleObjective:
         return Outcome(self._terms(params, styles, batch["classes"], margin), statistics)
 
     def evaluate(self, params: Params, batch: Batch, key: Key[Array, ""]) -> dict[str, Term]:
-        """The softmax without margin, over rows whose speaker is trained, and how many are right.
+        """The softmax loss without margin over rows of trained speakers, and the accuracy.
 
-        Speakers that are not are judged in pairs: see `style_rows.equal_error_rate`.
+        Other speakers are evaluated in pairs, see `style_rows.equal_error_rate`.
         """
         encoder = structure(ENCODER, self.config).bind(params[ENCODER])
         return self._terms(params, _styles(encoder, batch), batch["classes"], jnp.float32(0))
@@ -127,9 +127,9 @@ class StyleObjective:
 def margin_logits(
     cosines: Float[Array, "b v"], classes: Int[Array, " b"], margin: Array, scale: float
 ) -> Float[Array, "b v"]:
-    """Scaled cosines, with an angle added to that of each row's own class.
+    """Scaled cosines, with a margin added to the angle of each row's own class.
 
-    Where angle and margin together pass half a turn, a straight line goes on downwards.
+    If angle plus margin exceeds pi, a linear continuation keeps the function decreasing.
 
     Source: `ArcMarginLoss` of 3D-Speaker; additive angular margin softmax (ArcFace).
     """

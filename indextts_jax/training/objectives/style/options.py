@@ -1,4 +1,4 @@
-"""How the style encoder is trained: the options of its recipes."""
+"""The options of the objective `style`."""
 
 import dataclasses
 
@@ -9,17 +9,17 @@ _SHARES = ("margin_from", "margin_to", "frozen_from", "noise", "reverberation")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StyleOptions:
-    """Options of the objective `style`. Shares of steps are `margin_from` and the like."""
+    """Options of the objective `style`; `margin_from` and similar are shares of all steps."""
 
-    speakers: int  # at least as many as the training rows have
-    seconds: float = 3.0  # of a crop
-    speeds: tuple[float, ...] = (1.0, 0.9, 1.1)  # each makes further speakers of all
+    speakers: int  # at least the number of training speakers
+    seconds: float = 3.0  # length of a crop
+    speeds: tuple[float, ...] = (1.0, 0.9, 1.1)  # each speed makes additional speakers
     scale: float = 32.0
-    margin: float = 0.2  # radians, once it is whole
-    margin_from: float = 0.25  # share of the steps after which the margin begins to grow
-    margin_to: float = 0.4  # and is whole
-    frozen_from: float = 0.9  # share of the steps after which the BatchNorms' statistics stay
-    noise: float = 0.5  # share of rows that get noise
+    margin: float = 0.2  # radians, at full size
+    margin_from: float = 0.25  # the margin grows from here
+    margin_to: float = 0.4  # to here
+    frozen_from: float = 0.9  # from here on BatchNorm statistics are frozen
+    noise: float = 0.5  # share of rows with added noise
     reverberation: float = 0.5
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Batches for the style encoder: crops at other speeds, with noise and reverberation."""
+"""Batches for the style encoder: crops with changed speed, noise and reverberation."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from indextts_jax.training.objectives.style.options import StyleOptions
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
-RATE = 16000  # Hz, of the filter banks
+RATE = 16000  # Hz, sample rate of the filter banks
 HOP = 160  # samples
 FRAME = 400  # samples
 PEAK = 2**15  # of 16-bit samples
 SNR = (5.0, 25.0)  # dB
 DECAY = (0.1, 0.6)  # seconds in which reverberation falls by 60 dB
-DIRECT = 0.5  # of the reverberation's energy, at most
+DIRECT = 0.5  # most energy of the reverberation
 
 
 @functools.lru_cache(maxsize=4)
 def classes(data: Prepared) -> dict[str, int]:
-    """The number of each speaker of the training rows."""
+    """Class numbers of the training speakers."""
     names = sorted({row.speaker for row in data.rows if row.split == "train"})
     return {name: number for number, name in enumerate(names)}
 
 
 def noisy(x: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[np.ndarray, " n"]:
-    """With coloured noise, 5 to 25 dB below."""
+    """Adds coloured noise, 5 to 25 dB below the signal."""
     spectrum = np.fft.rfft(rng.standard_normal(len(x)))
     spectrum /= np.arange(1, len(spectrum) + 1) ** rng.uniform(0, 1)  # white to pink and beyond
     noise = np.fft.irfft(spectrum, len(x))
@@ -46,7 +46,7 @@ def noisy(x: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[np.ndar
 
 
 def reverberant(x: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[np.ndarray, " n"]:
-    """Through a room: the sound itself, then noise that decays exponentially."""
+    """Adds reverberation: a direct path and exponentially decaying noise as impulse response."""
     seconds = rng.uniform(*DECAY)
     time = np.arange(int(seconds * RATE)) / RATE
     room = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
@@ -60,7 +60,7 @@ def reverberant(x: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[n
 def crop(
     sound: Float[np.ndarray, " n"], size: int, rng: np.random.Generator
 ) -> Float[np.ndarray, " k"]:
-    """`size` samples from anywhere; a shorter sound is repeated."""
+    """`size` samples from a random position; shorter sounds are repeated."""
     if len(sound) < size:
         sound = np.tile(sound, math.ceil(size / len(sound)))
     start = int(rng.integers(len(sound) - size + 1))
@@ -75,7 +75,7 @@ def collate(
     mels: int,
     rng: np.random.Generator,
 ) -> Batch:
-    """Filter banks of crops, all of them full, and classes; -1 is a speaker of no training row.
+    """Filter banks of crops without padding, and classes; -1 for speakers without training rows.
 
     Raises:
         InputError: if the training rows have more speakers than the options.
@@ -109,7 +109,7 @@ def collate(
 
 
 def equal_error_rate(styles: Float[np.ndarray, "n s"], speakers: Sequence[str]) -> float:
-    """The share of pairs judged wrong where both kinds of error are equally frequent.
+    """The equal error rate of pairs: where both error rates are equal.
 
     Raises:
         ValueError: without pairs of both kinds.
@@ -120,7 +120,7 @@ def equal_error_rate(styles: Float[np.ndarray, "n s"], speakers: Sequence[str]) 
     names = np.asarray(speakers)
     same = names[first] == names[second]
     if same.all() or not same.any():
-        raise ValueError("there must be pairs of one speaker and pairs of two")
+        raise ValueError("expected pairs of the same speaker and pairs of different speakers")
     order = np.argsort(scores, kind="stable")
     missed = np.concatenate([[0], np.cumsum(same[order])]) / same.sum()
     accepted = 1 - np.concatenate([[0], np.cumsum(~same[order])]) / (~same).sum()

@@ -1,7 +1,7 @@
-"""A codebook that follows what it quantises: moving averages, with idle rows moved.
+"""A codebook trained by moving averages (EMA), with restarts of unused rows.
 
-Each row is the average of the frames that chose it, which is where the gradient of their squared
-distance would take it, in one step. So rows are statistics: no optimizer moves them.
+Each row is the moving average of the frames that chose it, the minimum of their squared distance.
+So rows are statistics, without an optimizer.
 """
 
 from typing import NamedTuple
@@ -11,20 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-LEAST = 1e-5  # frames that a row counts as
+LEAST = 1e-5  # pseudo-count of a row
 
 
 class Codebook(NamedTuple):
-    """The rows, and what their averages are made of."""
+    """The rows and the state of their averages."""
 
     rows: Float[Array, "v d"]
-    sums: Float[Array, "v d"]  # of the frames that chose a row, decaying
-    counts: Float[Array, " v"]  # of those frames, likewise
+    sums: Float[Array, "v d"]  # decaying sums of the frames that chose a row
+    counts: Float[Array, " v"]  # decaying counts of those frames
     idle: Float[Array, " v"]  # steps since a row was chosen
 
 
 def empty(codes: int, width: int) -> tuple[Array, Array, Array]:
-    """Sums, counts and idle steps before the first step, at which every row is placed anew."""
+    """The initial state, with which the first step restarts every row."""
     return jnp.zeros((codes, width)), jnp.zeros(codes), jnp.full(codes, jnp.inf)
 
 
@@ -38,9 +38,9 @@ def follow(
     decay: float,
     idle_steps: Int[Array, ""] | int,
 ) -> Codebook:
-    """The codebook after a batch of frames; those that do not count have no effect.
+    """Updates the codebook with a batch of frames; masked frames have no effect.
 
-    A row that no frame has chosen for `idle_steps` steps becomes one of the frames, at random.
+    A row that was not chosen for `idle_steps` steps restarts at a random frame.
     """
     size = len(book.counts)
     chosen = jax.nn.one_hot(codes, size, dtype=jnp.float32) * counting[:, None]
@@ -52,7 +52,7 @@ def follow(
     likely = jnp.where(counting, 0.0, -jnp.inf)
     drawn = seen[jax.random.categorical(key, likely, shape=(size,))]
     moved = (idle >= idle_steps) & jnp.any(counting)
-    weight = 1 - decay  # of one frame
+    weight = 1 - decay  # weight of one frame
     counts = jnp.where(moved, weight, counts)
     sums = jnp.where(moved[:, None], weight * drawn, sums)
     idle = jnp.where(moved, 0, idle)
@@ -62,14 +62,15 @@ def follow(
 
 
 def tally(codes: Int[Array, "b t"], counting: Bool[Array, "b t"], size: int) -> Float[Array, " v"]:
-    """How often each code comes."""
+    """The count of each code."""
     chosen = jax.nn.one_hot(codes, size, dtype=jnp.float32)
     return jnp.sum(jnp.where(counting[..., None], chosen, 0), axis=(0, 1))
 
 
 def usage(counts: Float[np.ndarray, " v"]) -> dict[str, float]:
-    """Of how often each code came: the share of codes that came at all, and the perplexity, which
-    is how many codes would carry as much if all were equally frequent.
+    """The share of codes used, and the perplexity, from counts of codes.
+
+    The perplexity is the equivalent number of equally frequent codes.
     """
     used = np.asarray(counts, np.float64)
     used = used[used > 0] / max(used.sum(), 1)

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification over padded labels: the loss, and what is read."""
+"""Connectionist temporal classification over padded labels: loss and greedy decoding."""
 
 import jax
 import jax.numpy as jnp
@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 BLANK = 0
-NEVER = -1e30  # the logarithm of no chance: finite, so that no gradient is NaN
+NEVER = -1e30  # log of probability 0: finite, to avoid NaN gradients
 
 
 def states_of(labels: Int[Array, "b s"]) -> Int[Array, "b k"]:
-    """Labels with a blank around each: 2 s + 1 states."""
+    """Labels interleaved with blanks: 2 s + 1 states."""
     blanks = jnp.full_like(labels, BLANK)
     states = jnp.stack([blanks, labels], axis=-1).reshape(len(labels), -1)
     return jnp.pad(states, ((0, 0), (0, 1)), constant_values=BLANK)
@@ -19,7 +19,7 @@ def states_of(labels: Int[Array, "b s"]) -> Int[Array, "b k"]:
 def feasible(
     frames: Int[Array, " b"], labels: Int[Array, "b s"], counts: Int[Array, " b"]
 ) -> Bool[Array, " b"]:
-    """Rows whose labels fit: a frame for each, and one more between equal neighbours."""
+    """Rows with enough frames for their labels: one each, and one more between equal neighbours."""
     inside = jnp.arange(1, labels.shape[1]) < counts[:, None]
     repeats = jnp.sum((labels[:, 1:] == labels[:, :-1]) & inside, axis=1)
     return frames >= counts + repeats
@@ -31,19 +31,18 @@ def ctc_losses(
     labels: Int[Array, "b s"],
     counts: Int[Array, " b"],
 ) -> Float[Array, " b"]:
-    """Minus the logarithm of the chance of each row's labels; 0 where they do not fit.
+    """Negative log-likelihood of each row's labels; 0 for infeasible rows.
 
-    Entry 0 of the logits is the blank. Labels past a row's count and frames past its length mean
-    nothing. One scan over the frames: it compiles in a second, where a loss for any alignment takes
-    minutes.
+    Entry 0 of the logits is the blank. Labels past a row's count and frames past its length are
+    ignored. One scan over the frames compiles in a second, while a more general loss takes minutes.
 
     Source: `torch.nn.CTCLoss` with `zero_infinity`.
     """
     states = states_of(labels)
     chosen = jax.nn.one_hot(states, logits.shape[-1], dtype=jnp.float32)
-    # A product in place of a gather, whose gradient would be a scatter.
+    # A matrix product instead of a gather, whose gradient would be a slow scatter.
     emitted = jnp.einsum("btv,bkv->tbk", jax.nn.log_softmax(logits.astype(jnp.float32)), chosen)
-    # A blank between different labels may be left out.
+    # A blank between different labels may be skipped.
     skips = (states != BLANK) & (states != jnp.pad(states, ((0, 0), (2, 0)))[:, :-2])
     skips = skips & (jnp.arange(states.shape[1]) >= 2)
 
@@ -63,9 +62,9 @@ def ctc_losses(
     first = jnp.where(jnp.arange(states.shape[1]) < 2, emitted[0], NEVER)
     reached, _ = jax.lax.scan(step, first, (jnp.arange(1, len(emitted)), emitted[1:]))
 
-    last = 2 * counts[:, None]  # the blank after the last label, and that label
+    last = 2 * counts[:, None]  # valid final states: the last blank, and the last label
     ends = jnp.take_along_axis(reached, jnp.concatenate([last, jnp.maximum(last - 1, 0)], 1), 1)
-    ends = jnp.where(jnp.arange(2) <= last, ends, NEVER)  # without labels there is the blank alone
+    ends = jnp.where(jnp.arange(2) <= last, ends, NEVER)  # without labels there is only the blank
     return jnp.where(feasible(frames, labels, counts), -jax.nn.logsumexp(ends, axis=1), 0)
 
 
@@ -75,18 +74,18 @@ def edits(
     labels: Int[Array, "b s"],
     counts: Int[Array, " b"],
 ) -> Int[Array, " b"]:
-    """How far each row's greedy reading is from its labels: letters to change, add or leave out."""
+    """Edit distance of each row's greedy decoding from its labels."""
     best = jnp.argmax(logits, axis=-1)
     new = best != jnp.pad(best, ((0, 0), (1, 0)), constant_values=BLANK)[:, :-1]
     heard = new & (best != BLANK) & (jnp.arange(best.shape[1]) < frames[:, None])
     place = jnp.arange(labels.shape[1] + 1)
 
     def step(row: Int[Array, "b k"], given: tuple[Array, Array]) -> tuple[Int[Array, "b k"], None]:
-        """From the distances of what was heard to the first 0, 1, ... labels: one letter on."""
+        """One row of the edit distance table: distances to the first 0, 1, ... labels."""
         letter, heard = given
         replaced = row[:, :-1] + (labels != letter[:, None])
         after = jnp.concatenate([row[:, :1] + 1, jnp.minimum(row[:, 1:] + 1, replaced)], axis=1)
-        # Labels that were not heard: each costs one more than the best place before it.
+        # Deletions: each costs one more than the best earlier position.
         after = jax.lax.cummin(after - place, axis=1) + place
         return jnp.where(heard[:, None], after, row), None
 
@@ -96,7 +95,7 @@ def edits(
 
 
 def greedy(logits: Float[np.ndarray, "t v"]) -> list[int]:
-    """The labels of the likeliest entry of each frame: repeats are one, blanks are none."""
+    """Greedy decoding: the argmax of each frame, with repeats merged and blanks removed."""
     best = np.argmax(logits, axis=-1)
     changes = np.flatnonzero(np.diff(best, prepend=-1))
     return [int(label) for label in best[changes] if label != BLANK]

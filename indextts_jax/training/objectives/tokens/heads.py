@@ -1,4 +1,4 @@
-"""What only the training of semantic encoder and codec has: decoder and heads."""
+"""Decoder and heads, used only to train semantic encoder and codec."""
 
 import jax
 from flax import nnx
@@ -17,7 +17,7 @@ SPEAKER_WIDTH = 32
 
 
 class CodecDecoder(nnx.Module):
-    """Embedded codes back to semantic features: the codec's encoder once more.
+    """From embedded codes to semantic features, with the architecture of the codec's encoder.
 
     Source: the decoder of `RepCodec` of the PyTorch release.
     """
@@ -39,8 +39,10 @@ class CodecDecoder(nnx.Module):
 
 
 class Heads(CTCHead):
-    """Letters from features, letters from codes (which outlive training: `CTCHead`), prosody from
-    codes and a speaker.
+    """Heads for letters and prosody.
+
+    Letters from features, letters from codes (kept after training: `CTCHead`), prosody from codes
+    and a speaker.
     """
 
     def __init__(self, cfg: SemanticCodecConfig, speakers: int, *, rngs: nnx.Rngs):
@@ -57,7 +59,7 @@ class Heads(CTCHead):
         lengths: Int[Array, " b"],
         speakers: Int[Array, " b"],
     ) -> Float[Array, "b t m"]:
-        """Mel bands and energy, from embedded codes and a speaker."""
+        """Mel bands and energy from embedded codes and a speaker."""
         shape = (*embedded.shape[:2], SPEAKER_WIDTH)
         voice = jax.numpy.broadcast_to(self.speakers(speakers)[:, None], shape)
         x = jax.numpy.concatenate([embedded, voice], axis=-1)

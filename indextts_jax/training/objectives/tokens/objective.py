@@ -1,4 +1,4 @@
-"""Semantic encoder and codec, from scratch: codes that keep words, rhythm and loudness."""
+"""Semantic encoder and codec, from scratch: codes that preserve words, rhythm and loudness."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from indextts_jax.utils.strict_data import from_data
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
-HEADS, FOLLOWED = "tokens_heads", "tokens_codebook"  # of training alone
-KEPT = "ctc_head"  # what a checkpoint keeps of the heads
+HEADS, FOLLOWED = "tokens_heads", "tokens_codebook"  # training only
+KEPT = "ctc_head"  # the heads that a checkpoint keeps
 ROWS = "semantic_codec.quantiser.codebook.embedding"
-TALLY = "code_counts"  # of a validation: how often each code comes
+TALLY = "code_counts"  # in validation: counts of codes
 
 
 def build(
@@ -45,10 +45,10 @@ def build(
 
 
 class Coded(NamedTuple):
-    """What the networks make of a batch."""
+    """Outputs of the networks for a batch."""
 
     features: Float[Array, "b t d"]
-    seen: Float[Array, "b t w"]  # by the quantiser
+    seen: Float[Array, "b t w"]  # input of the quantiser
     codes: Int[Array, "b t"]
     chosen: Float[Array, "b t w"]  # rows of the codebook
     embedded: Float[Array, "b t d"]  # codes at the width of the features
@@ -63,17 +63,17 @@ class TokensObjective:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Features that batches are made of."""
+        """Features needed for batches."""
         return ("encoder_input", "encoder_mask", "mel")
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Networks whose parameters the loss needs."""
+        """Components whose parameters the loss needs."""
         return ("semantic_encoder", "semantic_codec")
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """One; the codebook is a statistic."""
+        """A single part; the codebook is a statistic."""
         trains = (
             "semantic_encoder.*",
             "semantic_codec.[!q]*",
@@ -86,11 +86,11 @@ class TokensObjective:
 
     @property
     def kept(self) -> Mapping[str, str]:
-        """The head that knows which codes spell what: alignments are made with it."""
+        """The CTC head over codes, which is used for alignments."""
         return {KEPT: HEADS} if self.options.ctc_codes > 0 else {}
 
     def size(self, row: Row) -> float:
-        """Seconds of the clip."""
+        """Length of the clip in seconds."""
         return row.seconds
 
     def collate(
@@ -100,7 +100,7 @@ class TokensObjective:
         return tokens_rows.collate(rows, data, seconds, self.options, rng)
 
     def extra(self, key: Key[Array, ""]) -> Params:
-        """Decoder and heads, and what the codebook's averages are made of."""
+        """Decoder, heads, and the state of the codebook's averages."""
         cfg = self.config.semantic_codec
         heads = Heads(cfg, self.options.speakers, rngs=nnx.Rngs(key))
         sums, counts, idle = codebook.empty(cfg.codes, cfg.code_width)
@@ -108,15 +108,17 @@ class TokensObjective:
         return {HEADS: nnx.to_pure_dict(nnx.split(heads)[1]), FOLLOWED: followed}
 
     def loss(self, params: Params, batch: Batch, key: Key[Array, ""]) -> Outcome:
-        """The terms of a batch, and the codebook after it."""
+        """The terms of a batch, and the updated codebook."""
         quantised = jnp.all(batch["progress"] >= self.options.free)
         coded = self._coded(params, batch, quantised)
         terms = self._terms(params, batch, coded, quantised)
         return Outcome(terms, self._followed(params, batch, coded, quantised, key))
 
     def evaluate(self, params: Params, batch: Batch, key: Key[Array, ""]) -> dict[str, Term]:
-        """The terms with codes; for the log how many letters are heard wrongly, of a letter that
-        there is (CER), before the quantiser and behind it; and how often each code comes.
+        """The terms with quantisation.
+
+        For the log also the character error rate (CER) before and after the quantiser, and the
+        counts of codes.
         """
         coded = self._coded(params, batch, jnp.bool_(True))
         mask = valid(batch["lengths"], coded.codes.shape[1])
@@ -129,7 +131,7 @@ class TokensObjective:
         }
 
     def summary(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """The share of codes that any validation row uses, and their perplexity over all rows."""
+        """The share of codes used in validation, and their perplexity."""
         return codebook.usage(sums[TALLY])
 
     def _heads(self, params: Params) -> Heads:
@@ -147,7 +149,7 @@ class TokensObjective:
         seen = quantiser.project_in(encoded).astype(jnp.float32)
         codes = quantiser.lookup(jax.lax.stop_gradient(encoded))
         chosen = jax.lax.stop_gradient(quantiser.codebook(codes).astype(jnp.float32))
-        # Straight through: the value of the row, the gradient of what was quantised.
+        # Straight-through estimator: the value of the codebook row, the gradient of its input.
         through = seen + jax.lax.stop_gradient(jnp.where(quantised, chosen - seen, 0))
         embedded = quantiser.project_out(through).astype(jnp.float32)
         return Coded(features, seen, codes, chosen, embedded)
@@ -201,7 +203,7 @@ def _heads_graph(cfg: SemanticCodecConfig, speakers: int) -> Any:
 
 
 def _letters(logits: Float[Array, "b t v"], batch: Batch) -> Term:
-    """CTC by letter, over the rows that have letters which fit."""
+    """CTC loss per letter, over rows with feasible labels."""
     labels, counts = batch["labels"], batch["label_counts"]
     fits = ctc.feasible(batch["lengths"], labels, counts) & batch["spelled"]
     losses = ctc.ctc_losses(logits, batch["lengths"], labels, counts)
@@ -211,7 +213,7 @@ def _letters(logits: Float[Array, "b t v"], batch: Batch) -> Term:
 
 
 def _errors(logits: Float[Array, "b t v"], batch: Batch) -> Term:
-    """Letters that greedy reading gets wrong, of the letters of rows that have any."""
+    """Letter errors of greedy decoding, over the letters of all rows that have any."""
     counts = jnp.where(batch["spelled"], batch["label_counts"], 0)
     wrong = ctc.edits(logits, batch["lengths"], batch["labels"], counts)
     total = jnp.sum(jnp.where(batch["spelled"], wrong, 0))
@@ -219,7 +221,7 @@ def _errors(logits: Float[Array, "b t v"], batch: Batch) -> Term:
 
 
 def _frames(x: Float[Array, "b t c"], lengths: Int[Array, " b"]) -> Term:
-    """A mean over channels, and over the frames that count."""
+    """A mean over channels and valid frames."""
     mask = valid(lengths, x.shape[1])
     total = jnp.sum(jnp.where(mask, jnp.mean(x, axis=-1), 0))
     return Term(total, jnp.sum(lengths).astype(jnp.float32))

@@ -1,33 +1,33 @@
-"""How semantic encoder and codec are trained: the options of their recipes."""
+"""The options of the objective `tokens`."""
 
 import dataclasses
 
 from indextts_jax.utils.strict_data import ConfigError
 
-BANDS = 80  # of a filter-bank frame
+BANDS = 80  # bands of a filter-bank frame
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TokensOptions:
-    """Options of the objective `tokens`: weights of its terms, and how rows are varied."""
+    """Options of the objective `tokens`: weights of terms, and augmentation."""
 
-    ctc_features: float = 0.3  # CTC of the semantic features
-    ctc_codes: float = 1.0  # CTC behind the quantiser
-    reconstruction: float = 0.5  # L1 of the decoded codes and the semantic features
-    commitment: float = 0.15  # of what the quantiser sees to its rows
-    prosody: float = 0.3  # L1 of mel bands and energy predicted from codes and speaker
+    ctc_features: float = 0.3  # CTC on semantic features
+    ctc_codes: float = 1.0  # CTC after the quantiser
+    reconstruction: float = 0.5  # L1 between decoded codes and semantic features
+    commitment: float = 0.15  # commitment loss
+    prosody: float = 0.3  # L1 of prosody (mel bands, energy) from codes and speaker
 
-    free: float = 0.2  # share of the steps at the start, in which nothing is quantised
-    decay: float = 0.99  # of the moving averages that the rows are
-    idle_steps: int = 500  # after which an unused row is put where a frame is
-    free_idle_steps: int = 10  # the same while nothing is quantised: rows follow what moves fast
+    free: float = 0.2  # initial share of the steps without quantisation
+    decay: float = 0.99  # of the codebook's moving averages
+    idle_steps: int = 500  # after which an unused row restarts at a frame
+    free_idle_steps: int = 10  # the same during `free`, when features change fast
 
-    speakers: int = 256  # rows of the throw-away speaker embedding; names are hashed to them
+    speakers: int = 256  # rows of the training-only speaker embedding, indexed by hashed names
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     band_masks: int = 2  # SpecAugment
-    band_width: int = 12  # of 80, the widest
+    band_width: int = 12  # widest masked span, of 80 bands
     time_masks: int = 2
-    time_width: int = 10  # frames of the semantic encoder, the longest
+    time_width: int = 10  # longest masked span in encoder frames
 
     def __post_init__(self) -> None:
         weights = ("ctc_features", "ctc_codes", "reconstruction", "commitment", "prosody")

@@ -1,4 +1,4 @@
-"""Batches for semantic encoder and codec: varied features, letters, and prosody."""
+"""Batches for semantic encoder and codec: augmented features, letters, and prosody."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from indextts_jax.training.objectives.tokens.options import BANDS, TokensOptions
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
-RATE = 50  # semantic features a second
+RATE = 50  # semantic features per second
 
 
 def stretched(x: Float[np.ndarray, "t c"], count: int) -> Float[np.ndarray, "u c"]:
-    """Rows of `x` at `count` equally spaced places, between neighbours by linear interpolation."""
+    """Linear interpolation of the rows of `x` at `count` equally spaced positions."""
     places = (np.arange(count) + 0.5) * (len(x) / count) - 0.5
     places = np.clip(places, 0, len(x) - 1)
     low = np.floor(places).astype(np.int64)
@@ -33,7 +33,7 @@ def stretched(x: Float[np.ndarray, "t c"], count: int) -> Float[np.ndarray, "u c
 
 
 def prosody(mel: Float[np.ndarray, "f m"], count: int) -> Float[np.ndarray, "t k"]:
-    """For each code 20 bands, and the energy, of a log-mel."""
+    """20 bands and the energy of a log-mel for each code."""
     mel = stretched(mel.astype(np.float32), count)
     bands = mel.reshape(count, PROSODY_BANDS, -1).mean(axis=2)
     energy = np.log(np.mean(np.exp(mel), axis=1, keepdims=True))
@@ -43,7 +43,7 @@ def prosody(mel: Float[np.ndarray, "f m"], count: int) -> Float[np.ndarray, "t k
 def mask_spans(
     pairs: Float[np.ndarray, "t c"], options: TokensOptions, rng: np.random.Generator
 ) -> Float[np.ndarray, "t c"]:
-    """Bands and spans of normalised features set to zero, their mean (SpecAugment)."""
+    """SpecAugment: sets bands and time spans of normalised features to zero, their mean."""
     frames = pairs.reshape(len(pairs), 2, BANDS).copy()
     for _ in range(options.band_masks):
         width = int(rng.integers(options.band_width + 1))
@@ -63,9 +63,9 @@ def collate(
     options: TokensOptions,
     rng: np.random.Generator,
 ) -> Batch:
-    """A batch; rows of the validation are not varied.
+    """A batch; validation rows are not augmented.
 
-    Labels are padded to half of the frames; a row with more of them has no letters to learn.
+    Labels are padded to half the number of frames; a row with more labels gets none.
     """
     size = math.ceil(seconds * RATE / min(options.speeds)) + 1
     batch = {
@@ -97,6 +97,6 @@ def collate(
         if 0 < len(found) <= batch["labels"].shape[1]:
             batch["labels"][i, : len(found)] = found
             batch["label_counts"][i], batch["spelled"][i] = len(found), True
-        # A name has the same row in every run and on every machine.
+        # Hashed, so that a name has the same row in every run and on every machine.
         batch["speakers"][i] = zlib.crc32(row.speaker.encode()) % options.speakers
     return batch

@@ -1,4 +1,4 @@
-"""Discriminators of waveforms: by period and by spectrum. They are thrown away after training."""
+"""Multi-period and spectral discriminators of waveforms, used only in training."""
 
 from typing import NamedTuple
 
@@ -15,19 +15,19 @@ from indextts_jax.models.components import Params
 from indextts_jax.training.objectives.vocoder.options import DiscriminatorOptions
 from indextts_jax.training.objectives.vocoder.spectra import magnitudes
 
-SLOPE = 0.1  # of the leaky ReLU below zero
-EPS = 1e-9  # added to the squares of a spectrum
+SLOPE = 0.1  # negative slope of the leaky ReLU
+EPS = 1e-9  # added to squared magnitudes
 
 
 class Judgement(NamedTuple):
-    """What one discriminator makes of a batch; rows are the first axis of all arrays."""
+    """The outputs of one discriminator; rows are the first axis of all arrays."""
 
-    score: Array  # any number of scores a row: 1 is real, 0 is not
-    features: tuple[Array, ...]  # after every layer, the score itself last
+    score: Array  # any number of scores per row: 1 is real, 0 is fake
+    features: tuple[Array, ...]  # outputs of all layers; the scores are last
 
 
 class Conv2d(nnx.Module):
-    """A convolution over two axes, zeros outside; it strides over the first."""
+    """A zero-padded 2-D convolution with a stride over the first axis."""
 
     def __init__(
         self, inputs: int, outputs: int, size: tuple[int, int], *, stride: int, rngs: nnx.Rngs
@@ -51,7 +51,7 @@ class Conv2d(nnx.Module):
 
 
 class PeriodDiscriminator(nnx.Module):
-    """Looks at every `period`-th sample, at each offset.
+    """Scores every `period`-th sample, for each offset.
 
     Source: the multi-period discriminator of HiFi-GAN.
     """
@@ -70,7 +70,7 @@ class PeriodDiscriminator(nnx.Module):
     def __call__(self, x: Float[Array, "b n"]) -> Judgement:
         rows = len(x)
         x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % self.period)), mode="reflect")
-        # Each offset is a row of its own: the kernels never see two of them.
+        # Each offset becomes a row: the kernels do not mix offsets.
         y = x.reshape(rows, -1, self.period).swapaxes(1, 2).reshape(rows * self.period, -1, 1)
         features = []
         for layer in self.layers:
@@ -81,9 +81,9 @@ class PeriodDiscriminator(nnx.Module):
 
 
 class SpectrumDiscriminator(nnx.Module):
-    """Looks at the magnitudes of a short-time spectrum, with windows that overlap four times.
+    """Scores the magnitudes of a short-time spectrum with a hop of a quarter window.
 
-    Source: the multi-resolution discriminator of UnivNet; its window is rectangular, here Hann.
+    Source: the multi-resolution discriminator of UnivNet; its window is rectangular, ours is Hann.
     """
 
     def __init__(self, window: int, width: int, rngs: nnx.Rngs):
@@ -123,7 +123,7 @@ class Discriminators(nnx.Module):
 
 
 def draw(options: DiscriminatorOptions, key: Key[Array, ""]) -> Params:
-    """New discriminators."""
+    """Initialises discriminators."""
     module = Discriminators(options, rngs=nnx.Rngs(key))
     params: Params = nnx.to_pure_dict(nnx.split(module)[1])
     return params
@@ -135,13 +135,13 @@ def row_means(x: Array) -> Float[Array, " b"]:
 
 
 def real_losses(judgements: tuple[Judgement, ...]) -> Float[Array, " b"]:
-    """How far a row's scores are from real, by least squares, summed over discriminators."""
+    """Least-squares distance of a row's scores from 1 (real), summed over discriminators."""
     losses = [row_means(jnp.square(1 - judged.score)) for judged in judgements]
     return jnp.sum(jnp.stack(losses), axis=0)
 
 
 def fake_losses(judgements: tuple[Judgement, ...]) -> Float[Array, " b"]:
-    """How far a row's scores are from not real."""
+    """Least-squares distance of a row's scores from 0 (fake), summed over discriminators."""
     losses = [row_means(jnp.square(judged.score)) for judged in judgements]
     return jnp.sum(jnp.stack(losses), axis=0)
 
@@ -149,7 +149,7 @@ def fake_losses(judgements: tuple[Judgement, ...]) -> Float[Array, " b"]:
 def feature_distances(
     real: tuple[Judgement, ...], fake: tuple[Judgement, ...]
 ) -> Float[Array, " b"]:
-    """Mean differences of the features of two batches, summed over layers and discriminators."""
+    """Feature matching: mean differences of features, summed over layers and discriminators."""
     losses = [
         row_means(jnp.abs(a - b))
         for ours, theirs in zip(real, fake, strict=True)

@@ -1,4 +1,4 @@
-"""The distance of two signals in mel spectrograms of seven resolutions.
+"""The distance of two signals in mel spectrograms at seven resolutions.
 
 Source: the multi-scale mel loss of BigVGAN v2.
 """
@@ -12,20 +12,20 @@ from indextts_jax.config import MelConfig
 from indextts_jax.training.objectives.vocoder.spectra import magnitudes
 
 SCALES = tuple((32 << i, 5 << i) for i in range(7))  # samples of a window, bands
-OVERLAP = 4  # windows over each sample
-FLOOR = 1e-5  # of a band's magnitude
-EPS = 1e-14  # under the root: far below the floor, so that it changes no value
+OVERLAP = 4  # windows that overlap at each sample
+FLOOR = 1e-5  # floor of a band's magnitude
+EPS = 1e-14  # under the root: far below the floor, so without effect on values
 
 
 def scales(samples: int) -> tuple[tuple[int, int], ...]:
-    """The scales whose window fits into a segment of so many samples."""
+    """The scales whose window fits into a segment."""
     return tuple(scale for scale in SCALES if scale[0] <= samples)
 
 
 def mel_distances(
     x: Float[Array, "b n"], y: Float[Array, "b n"], sample_rate: int
 ) -> Float[Array, " b"]:
-    """For each row, the sum over the scales of the mean difference of decadic logarithms."""
+    """For each row, the sum over scales of the mean absolute difference of log10 magnitudes."""
     total = jnp.zeros(len(x), jnp.float32)
     for size, mels in scales(x.shape[1]):
         difference = jnp.abs(

@@ -1,7 +1,7 @@
-"""The vocoder: first towards the mel spectrograms of recordings, then against discriminators.
+"""The vocoder: trained with a mel loss first, then also against discriminators.
 
-While it trains, every kernel is a direction and a length (`weight_norm`); checkpoints hold plain
-kernels, so a run begins with `unfold` and what it gives goes through `fold`.
+In training every kernel has weight norm (`weight_norm`); checkpoints store plain kernels, so a run
+begins with `unfold`, and its results pass through `fold`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from indextts_jax.utils.strict_data import ConfigError, from_data
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
 
-# The activations' alpha and beta are tables only because they must not be rounded: they train.
+# The activations' alpha and beta are trained; they are tables only to keep them in float32.
 TRAINS = ("vocoder.*", "vocoder.*.alpha", "vocoder.*.beta")
 JUDGES = "discriminators"
-PEAK = 2**15  # of 16-bit samples
-SILENCE = np.log(1e-5)  # in every band of a log-mel
+PEAK = 2**15  # full scale of 16-bit samples
+SILENCE = np.log(1e-5)  # log-mel value of silence in every band
 
 
 def build(
@@ -71,17 +71,17 @@ class VocoderObjective:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Features that batches are made of."""
+        """Features needed for batches."""
         return ("samples", self.options.inputs)
 
     @property
     def components(self) -> tuple[str, ...]:
-        """The network whose parameters the loss needs."""
+        """The component whose parameters the loss needs."""
         return ("vocoder",)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The vocoder, and the discriminators where there are any."""
+        """The vocoder, and the discriminators if there are any."""
         weights = {"mel": self.options.mel_weight}
         if self.options.discriminators is None:
             return (Part("model", TRAINS, self.loss, weights),)
@@ -92,7 +92,7 @@ class VocoderObjective:
         )
 
     def size(self, row: Row) -> float:
-        """Seconds of a segment: every row gives one."""
+        """Length of a segment in seconds; every row gives one segment."""
         return self.options.segment / self.config.mel.sample_rate
 
     def collate(
@@ -100,7 +100,7 @@ class VocoderObjective:
     ) -> Batch:
         """A random segment of each clip, of `options.segment` samples whatever `seconds` is.
 
-        A shorter clip is followed by silence.
+        Shorter clips are padded with silence.
         """
         hop, size = self.config.mel.hop, self.options.segment
         frames = size // hop
@@ -121,23 +121,23 @@ class VocoderObjective:
         return {"mel": mel, "samples": samples}
 
     def extra(self, key: Key[Array, ""]) -> Params:
-        """New discriminators, where the options ask for them."""
+        """New discriminators, if the options have them."""
         if self.options.discriminators is None:
             return {}
         return {JUDGES: weight_norm.unfold(discriminators.draw(self.options.discriminators, key))}
 
     def unfold(self, params: Params) -> Params:
-        """Parameters as they train, from those of a checkpoint."""
+        """Trained parameters from those of a checkpoint."""
         vocoder = weight_norm.unfold(params["vocoder"], weight_norm.outputs_or_inputs)
         return params | {"vocoder": vocoder}
 
     def fold(self, params: Params) -> Params:
-        """Parameters as in a checkpoint, from those that train."""
+        """Checkpoint parameters from trained ones."""
         vocoder = weight_norm.fold(params["vocoder"], weight_norm.outputs_or_inputs)
         return params | {"vocoder": vocoder}
 
     def loss(self, params: Params, batch: Batch, key: Key[Array, ""]) -> Outcome:
-        """That of the vocoder."""
+        """The vocoder's loss."""
         made, real = self._waveform(params, batch), batch["samples"]
         rate = self.config.mel.sample_rate
         terms = {"mel": _term(mel_distances(made, real, rate))}
@@ -149,7 +149,7 @@ class VocoderObjective:
         return Outcome(terms)
 
     def judges_loss(self, params: Params, batch: Batch, key: Key[Array, ""]) -> Outcome:
-        """That of the discriminators."""
+        """The discriminators' loss."""
         made = jax.lax.stop_gradient(self._waveform(params, batch))
         judge = self._judges(params)
         real = discriminators.real_losses(judge(batch["samples"]))

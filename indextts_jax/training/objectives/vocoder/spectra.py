@@ -1,4 +1,4 @@
-"""Spectra of signals as arrays on a device, with gradients."""
+"""Differentiable spectra of signals on a device."""
 
 import functools
 
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Float32
 from indextts_jax.audio.features import mel_bank
 from indextts_jax.config import MelConfig
 
-SMALL = 256  # samples of a window up to which a product with sines beats an FFT
+SMALL = 256  # up to this window size a matrix product with sines is faster than an FFT
 
 
 @functools.cache
@@ -20,25 +20,25 @@ def hann(size: int) -> Float32[np.ndarray, " w"]:
 
 @functools.cache
 def _waves(size: int) -> Float32[np.ndarray, "w k"]:
-    """Cosines, then negative sines, one column a frequency."""
+    """DFT matrices: cosines, then negative sines, one column per frequency."""
     angles = 2 * np.pi / size * np.outer(np.arange(size), np.arange(size // 2 + 1))
     return np.concatenate([np.cos(angles), -np.sin(angles)], axis=1).astype(np.float32)
 
 
 def frames(x: Float[Array, "b n"], size: int, hop: int) -> Float[Array, "b f w"]:
-    """Runs of `size` samples, `hop` apart, as many as fit."""
+    """Overlapping frames of `size` samples, `hop` apart, without padding."""
     count = (x.shape[1] - size) // hop + 1
     if size % hop:
         starts = hop * np.arange(count)[:, None] + np.arange(size)
         return x[:, starts]
-    # A gather's gradient is a scatter, which is slow: these are slices of blocks.
+    # Built from slices of blocks: a gather would have a scatter as gradient, which is slow.
     blocks = size // hop
     x = x[:, : (count + blocks - 1) * hop].reshape(len(x), -1, hop)
     return jnp.concatenate([x[:, i : i + count] for i in range(blocks)], axis=-1)
 
 
 def powers(x: Float[Array, "b f w"]) -> Float[Array, "b f k"]:
-    """The squared magnitude of each frame's spectrum."""
+    """The power spectrum of each frame."""
     size = x.shape[-1]
     if size <= SMALL:
         both = jnp.matmul(x, _waves(size))
@@ -58,10 +58,10 @@ def magnitudes(
     border: int,
     eps: float,
 ) -> Float[Array, "b f k"]:
-    """The short-time spectrum of a signal, `border` samples of which are reflected at its ends.
+    """The magnitudes of a short-time spectrum, with reflection padding by `border` samples.
 
-    `eps` is added to the squares: without it, silence has no gradient. The window, if it is
-    shorter than the frames, stands in their middle.
+    `eps` is added to the squares, as the root has no finite gradient at 0 (silence). A window
+    shorter than the frames is centred in them.
     """
     x = jnp.pad(x, ((0, 0), (border, border)), mode="reflect")
     taps, spare = hann(window or size), size - (window or size)
@@ -70,7 +70,7 @@ def magnitudes(
 
 
 def log_mel(x: Float[Array, "b n"], cfg: MelConfig) -> Float[Array, "b f m"]:
-    """The log-mel spectrogram that the vocoder reads; as `audio.features.log_mel`, on a device."""
+    """The vocoder's log-mel input; like `audio.features.log_mel`, but on a device."""
     magnitude = magnitudes(
         x,
         cfg.n_fft,

@@ -1,7 +1,7 @@
-"""Weight norm: kernels as directions and lengths while a network trains, as kernels elsewhere.
+"""Weight norm in training; checkpoints store plain kernels.
 
-A kernel `w` becomes `gain * direction / |direction|`, a norm for each slice along one axis. Nothing
-of that is stored: `fold` gives back plain kernels.
+A kernel `w` becomes `gain * direction / |direction|`, with one norm for each slice along one axis.
+`fold` converts back to plain kernels.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from indextts_jax.models.components import Params
 
 KERNEL, DIRECTION, GAIN = "kernel", "direction", "gain"
-LEAST = 1e-12  # that a norm counts as, so that a kernel of zeros has a direction
+LEAST = 1e-12  # lower bound of norms, for kernels of zeros
 Axis = Callable[[tuple[Any, ...]], int]
 
 
@@ -23,21 +23,21 @@ def outputs(path: tuple[Any, ...]) -> int:
 
 
 def outputs_or_inputs(path: tuple[Any, ...]) -> int:
-    """That of the vocoder: of its transposed convolutions the inputs, as in PyTorch."""
+    """The vocoder's axis: outputs, but inputs for transposed convolutions, as in PyTorch."""
     return -2 if path[0] == "ups" else -1
 
 
 def norms(kernel: Float[Array, "*k"], axis: int) -> Float[Array, "*k"]:
-    """The length of each slice, with the other axes kept as ones."""
+    """The norm of each slice, with the other axes kept at size one."""
     others = tuple(i for i in range(kernel.ndim) if i != axis % kernel.ndim)
     return jnp.sqrt(jnp.sum(jnp.square(kernel), axis=others, keepdims=True))
 
 
 def unfold(params: Params, axis: Axis = outputs) -> Params:
-    """Every kernel as a direction, which is the kernel itself, and its lengths."""
+    """Replaces every kernel by a direction (the kernel itself) and its gains."""
 
     def split(path: tuple[Any, ...], kernel: Any) -> Any:
-        if isinstance(kernel, dict):  # is so already
+        if isinstance(kernel, dict):  # already unfolded
             return kernel
         kernel = jnp.asarray(kernel, jnp.float32)
         return {DIRECTION: kernel, GAIN: norms(kernel, axis(path))}
@@ -46,7 +46,7 @@ def unfold(params: Params, axis: Axis = outputs) -> Params:
 
 
 def fold(params: Params, axis: Axis = outputs) -> Params:
-    """Plain kernels again; those that are plain stay as they are."""
+    """Converts back to plain kernels; kernels that are already plain are unchanged."""
 
     def join(path: tuple[Any, ...], kernel: Any) -> Any:
         if not isinstance(kernel, dict):
