@@ -121,6 +121,32 @@ def _kept_programs() -> None:
     executables.activate(cache_folder.cache_directory() / "compiled")
 
 
+MOST_MAPPINGS = 30_000  # Linux allows a process 65,530
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _drop_programs() -> Iterator[None]:
+    """Drops compiled programs after a file where the process holds many.
+
+    Each takes dozens of memory mappings, of which Linux allows a process so many: with one more,
+    XLA ends the process with a segmentation fault.
+    """
+    yield
+    mappings = Path("/proc/self/maps")
+    if not mappings.is_file() or len(mappings.read_bytes().splitlines()) < MOST_MAPPINGS:
+        return
+    import gc
+
+    import jax
+
+    from indextts_jax.runtime import executables
+
+    jax.clear_caches()
+    store = executables.active()
+    executables.activate(store and store.folder)
+    gc.collect()
+
+
 @pytest.fixture
 def nothing_kept() -> Iterator[None]:
     """Whatever is compiled is compiled here: for tests that count programs."""
