@@ -88,3 +88,10 @@ def test_extras_in_the_readme_exist() -> None:
     named = set(re.findall(r"\.\[(\w+)\]", (ROOT / "README.md").read_text("utf-8")))
     assert named <= set(project["optional-dependencies"])
     assert {"hub", "cuda12", "test"} <= named
+
+
+@page
+def test_quoted_code_is_on_one_line(page: Path) -> None:
+    """Otherwise the other tests do not see it."""
+    text = re.sub(r"``[^`]+``", "", doc_pages.prose(page))
+    assert [line for line in text.splitlines() if line.count("`") % 2] == []
