@@ -152,7 +152,12 @@ def main() -> int:
             traceback.print_exc()
             return 1
         return 0
-    names = options.reader or readers()
+    known = readers()
+    names = options.reader or known
+    if unknown := set(names) - set(known):
+        parser.error(
+            f"--reader: unknown {', '.join(sorted(unknown))}; there are {', '.join(known)}"
+        )
     totals = {name: {"read": 0, "refused": 0, "slowest": 0.0} for name in names}
     end, rounds, found = time.monotonic() + 60 * options.minutes, 0, 0
     while time.monotonic() < end:
