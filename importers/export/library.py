@@ -76,7 +76,7 @@ def export(source: Source, options: ExportOptions) -> Exported:
 
 
 def check(options: ExportOptions) -> None:
-    """Makes sure that options go together.
+    """Checks that the options are consistent.
 
     Raises:
         InputError: if they contradict each other.
@@ -84,20 +84,20 @@ def check(options: ExportOptions) -> None:
     if options.to not in TARGETS:
         raise InputError(f"to must be one of {', '.join(TARGETS)}, got {options.to!r}", "to")
     if options.base is not None and options.to != PUBLISHED:
-        raise InputError(f"base applies only to to={PUBLISHED}, got to={options.to}", "base")
+        raise InputError(f"base requires to={PUBLISHED}, got {options.to}", "base")
     if options.to != ADAPTER and options.format != OURS:
-        raise InputError("format applies only to adapters", "format")
+        raise InputError("format applies only to an adapter", "format")
     if options.to == PUBLISHED and options.dtype is not None:
         raise InputError("published files keep their own dtype: dtype must not be given", "dtype")
     if options.to != CHECKPOINT and options.settings is not None:
-        raise InputError(f"settings apply only to a checkpoint, got to={options.to}", "settings")
+        raise InputError(f"settings requires to={CHECKPOINT}, got {options.to}", "settings")
     if options.dtype not in (None, *DTYPES):
         raise InputError(
             f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r:.40}", "dtype"
         )
     flags = [name for name in (*AUXILIARY, WORDS) if getattr(options, name) is not None]
     if flags and options.base is None:
-        raise InputError(f"{', '.join(flags)}: only valid with base", *flags)
+        raise InputError(f"{', '.join(flags)}: only valid with a base", *flags)
 
 
 def _is_export(folder: Path) -> bool:

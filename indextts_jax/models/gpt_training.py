@@ -113,7 +113,7 @@ def _kept_tokens(disturbance: Disturbance, size: int) -> Bool[Array, "b t"]:
 def _code_rows(
     gpt: GPT, codes: Int[Array, "b s"], late: Bool[Array, " b"] | None
 ) -> Float32[Array, "b s+1 d"]:
-    """Start and codes at positions 0, 1, 2, ..., or 0, 2, 3, ... in `late` rows, as in generation."""
+    """Start and codes at positions 0, 1, 2, ..., or 0, 2, 3, ... in `late` rows (generation)."""
     inputs = jnp.pad(codes, ((0, 0), (1, 0)), constant_values=gpt.cfg.start_code)
     position = jnp.arange(inputs.shape[1])
     if late is not None:

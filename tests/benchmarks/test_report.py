@@ -79,7 +79,7 @@ def test_throughput_is_of_one_text_and_dtype():
     assert plot.throughput([*runs, spoken(batch=8)]) == [(1, 0.5), (4, 2.0)]
 
 
-def test_what_others_published_is_called_so():
+def test_published_figures_are_marked():
     assert report.published().startswith("Published by others")
 
 

@@ -79,14 +79,14 @@ def _whole(batch: int, times: float) -> dict:
     return {**row, "stages": stages, "times_real_time": times}
 
 
-def test_what_is_drawn_of_a_run():
+def test_plot_of_a_run():
     rows = [{"what": "voice"}, _whole(1, 2.0), _whole(16, 9.0)]
     run = {"kind": "run", "dtype": {"gpt": "float32"}, "rows": rows}
     assert plot.bars([run]) == [("80 characters\n5 s prompt", {"codes": 0.5, "flow": 1.5})]
     assert plot.throughput([run]) == [(1, 2.0), (16, 9.0)]
 
 
-def test_what_is_drawn_of_a_comparison():
+def test_plot_of_a_comparison():
     assert plot.pairs([{"kind": "reference", "stages": {"flow": _stage(4.0, 3.0)}}]) == [
         ("flow", 4.0, 3.0)
     ]

@@ -82,7 +82,7 @@ body:
 """
 
 
-def test_what_a_turn_of_a_loop_does() -> None:
+def test_operations_of_a_loop_iteration() -> None:
     outside, turn = hlo_report.Module(HLO).bodies()
     assert [kernel.name for kernel in outside.kernels] == ["copy.1"]
     assert (turn.trips, turn.depth, len(turn.condition)) == (5, 1, 1)
@@ -94,7 +94,7 @@ def test_what_a_turn_of_a_loop_does() -> None:
     assert kernels["put"].written == 4 * 8  # a row in place, not the whole array
 
 
-def test_what_is_donated_and_called() -> None:
+def test_donations_and_kernel_calls() -> None:
     module = hlo_report.Module(HLO)
     assert module.aliased == 1
     assert module.targets == {"__cublas$gemm": 1}
@@ -173,7 +173,7 @@ def test_a_step_of_a_recipe_is_lowered_from_shapes_alone() -> None:
     assert not any(leaf.donated for leaf in jax.tree.leaves((frozen, batch)))
 
 
-def test_what_a_step_holds_is_told_beside_the_device_s_memory() -> None:
+def test_step_memory_is_compared_with_the_device() -> None:
     room = devices.device_memory("rtx4090")
     sizes = {"argument": 10 * 10**9, "temp": 2 * 10**9, "output": 8 * 10**9, "alias": 8 * 10**9}
     assert counting.held(sizes) == 12 * 10**9

@@ -27,7 +27,7 @@ def refused(*arguments: str) -> str:
     return line
 
 
-def test_without_the_reference_it_says_what_to_install(tmp_path: Path) -> None:
+def test_missing_reference_explains_what_to_install(tmp_path: Path) -> None:
     line = refused(
         f"--src={support.CHECKPOINTS}",
         f"--dst={tmp_path / 'golden'}",

@@ -74,7 +74,7 @@ def drawn() -> list[tuple[str, str, np.ndarray]]:
     ]
 
 
-def test_what_is_written_imports_with_the_same_sizes(written):
+def test_written_files_import_with_the_same_sizes(written):
     importer = Importer.open(written)
     assert importer.config.gpt == support.tiny_config().gpt
     assert importer.config.dit == support.tiny_config().dit
@@ -156,12 +156,12 @@ def test_all_files_but_the_text_emotion_model_take_eight_gigabytes():
     assert 7.5e9 < size < 8.5e9
 
 
-def test_a_folder_that_exists_is_refused(tmp_path):
+def test_existing_directory_is_rejected(tmp_path):
     with pytest.raises(InputError, match="exists already"), files.new_folder(tmp_path, 1):
         pass
 
 
-def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
+def test_full_disk_is_reported_before_writing(tmp_path, monkeypatch):
     monkeypatch.setattr(files.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
     with (
         pytest.raises(InputError, match=r"1\.00 GB free; 8\.00 needed"),

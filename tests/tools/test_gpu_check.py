@@ -147,7 +147,7 @@ def start(tmp_path: Path) -> Callable[[str], Child]:
     return lambda lane: Child(command, tmp_path / f"{lane}.log", dict(os.environ))
 
 
-def test_children_that_die_and_hang_are_told_apart(start: Callable[[str], Child]) -> None:
+def test_dead_and_hanging_children_are_distinguished(start: Callable[[str], Child]) -> None:
     child = start("one")
     assert child.ask(Part("", "done"), 20) == {"status": "done"}
     with pytest.raises(ChildProcessError, match="ended with 7; its log ends: it went wrong"):
@@ -240,7 +240,7 @@ def test_a_run_on_a_cpu(
     assert report["device"] == "CPU"
 
 
-def test_too_little_time_is_told_part_by_part(tmp_path: Path) -> None:
+def test_insufficient_time_is_reported_by_part(tmp_path: Path) -> None:
     args = gpu_check.arguments(["--minutes", "0.01", "--output", str(tmp_path)])
     report = gpu_check.check(args, gpu_check.Session(args))
     assert [one["status"] for one in report["parts"]] == ["not reached"]

@@ -71,7 +71,7 @@ def test_numbers_and_the_worst_clips(
         ('{"audio": "a", "text": "b"}', ["--speaker", "none"], "none: there is no such file"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_bad_input_gives_one_line(
     manifest: Path, lines: str, argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest.write_text(lines)

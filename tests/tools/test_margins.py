@@ -32,7 +32,7 @@ def test_excluded_scores_leave_an_infinite_margin() -> None:
     assert margin(scores, 3).tolist() == [np.inf]
 
 
-def test_choices_are_watched_while_they_are_taken_and_left_as_they_are() -> None:
+def test_margins_are_recorded_without_changing_choices() -> None:
     from golden.margins import Margins
 
     margins = Margins(vocabulary=4, choices=2)
