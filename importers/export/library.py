@@ -57,7 +57,7 @@ class Exported:
     def __str__(self) -> str:
         """A table of the files, and a line for each note."""
         rows = [(file.name, file.arrays, file.written) for file in self.files]
-        shown = [table(("file", "arrays", "written anew"), rows)] if rows else []
+        shown = [table(("file", "arrays", "rewritten"), rows)] if rows else []
         notes = [f"{file.name}: {file.note}" for file in self.files if file.note]
         return "\n".join([*shown, *notes, *self.notes, f"wrote {self.path}"])
 
@@ -109,7 +109,9 @@ def _published(source: Source, options: ExportOptions) -> Exported:
     target = Path(options.dst).absolute()
     base = Path(options.base) if options.base is not None else None
     if base is not None and base.resolve().is_relative_to(target.resolve()):
-        raise InputError(f"base {base} lies in {target}, where the export is to be written", "base")
+        raise InputError(
+            f"base {base} is inside {target}, where the export is to be written", "base"
+        )
     flags: Mapping[str, str | Path | None] = {
         name: getattr(options, name) for name in (*AUXILIARY, WORDS)
     }

@@ -26,9 +26,7 @@ class Loud:
 @pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
 )
-def test_interrupt_in_a_destructor_is_reraised(
-    number: int, error: type[BaseException]
-) -> None:
+def test_interrupt_in_a_destructor_is_reraised(number: int, error: type[BaseException]) -> None:
     def work() -> None:
         with interruptible():
             loud = Loud(number)

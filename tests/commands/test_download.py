@@ -119,7 +119,7 @@ def test_files_in_other_places_are_not_downloaded(
     assert not [request for request in hub.requests if "MaskGCT" in request.path]
 
 
-def test_settings_are_downloaded_beside_existing_weights(hub: hub_server.Hub, tmp_path: Path) -> None:
+def test_settings_are_placed_beside_weights(hub: hub_server.Hub, tmp_path: Path) -> None:
     (tmp_path / "bigvgan").mkdir()
     (tmp_path / "bigvgan/bigvgan_generator.pt").write_bytes(
         hub.files["nvidia/bigvgan_v2_22khz_80band_256x", "bigvgan_generator.pt"]

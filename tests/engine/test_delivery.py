@@ -51,9 +51,7 @@ def test_requests_of_a_batch_are_what_they_are_alone(
 
 
 @pytest.mark.nightly
-def test_batch_is_deterministic_and_results_stream(
-    tts: IndexTTS, requests: list[Request]
-) -> None:
+def test_batch_is_deterministic_and_results_stream(tts: IndexTTS, requests: list[Request]) -> None:
     seen: list[tuple[int, int]] = []
     many = tts.stream_many(requests, settings=THREE, progress=lambda *done: seen.append(done))
     found = dict(many)

@@ -73,9 +73,7 @@ def test_unread_stream_runs_no_stage(tts: IndexTTS, voice: Voice) -> None:
     assert CALLS == []
 
 
-def test_progress_callback_error_ends_only_the_stream(
-    tts: IndexTTS, voice: Voice
-) -> None:
+def test_progress_callback_error_ends_only_the_stream(tts: IndexTTS, voice: Voice) -> None:
     def progress(done: int, of: int) -> None:
         if done == 1:
             raise Stop(f"{done} of {of}")

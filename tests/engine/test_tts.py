@@ -48,9 +48,7 @@ def speak(tts: IndexTTS, voice: Voice, text: str = TEXT, **more: Any) -> Speech:
     return tts.speak(text, voice, **({"settings": QUICK} | more))
 
 
-def test_same_seed_gives_the_same_waveform(
-    tts: IndexTTS, voice: Voice
-) -> None:
+def test_same_seed_gives_the_same_waveform(tts: IndexTTS, voice: Voice) -> None:
     first = speak(tts, voice)
     speak(tts, voice, "Something else.", seed=5)
     assert np.array_equal(speak(tts, voice).samples, first.samples)
@@ -139,9 +137,7 @@ def test_voice_as_emotion_prompt_gives_its_own_emotion(tts: IndexTTS, voice: Voi
     support.assert_close(own, voice.own, "emotion_vector.merge")
 
 
-def test_emotion_prompt_reuses_voice_analysis(
-    tts: IndexTTS, voice: Voice
-) -> None:
+def test_emotion_prompt_reuses_voice_analysis(tts: IndexTTS, voice: Voice) -> None:
     clip, empty = support.TINY / "speaker.wav", dataclasses.replace(tts.model, params={})
 
     assert analyse_emotion(empty, clip, voice=voice).vector is voice.own

@@ -60,9 +60,7 @@ def test_saved_voice_gives_the_samples_of_its_recording(
     assert read.source == voice.source
 
 
-def test_saved_voice_works_without_encoders(
-    tts: IndexTTS, voice: Voice
-) -> None:
+def test_saved_voice_works_without_encoders(tts: IndexTTS, voice: Voice) -> None:
     params = tts.model.params
     assert isinstance(params, Parameters)
     before = tts.speak("Hello world.", voice, settings=QUICK).samples

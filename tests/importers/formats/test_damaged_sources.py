@@ -141,7 +141,7 @@ def test_paths_that_climb_are_refused(tmp_path, name):
         archive.writestr(entry, b"")
     data = path.read_bytes().replace(b"x" * len(name), name.encode())
     path.write_bytes(data)
-    refused(path, "path has \.\.")
+    refused(path, r"path has \.\.")
 
 
 def test_an_entry_that_comes_twice_is_refused(tmp_path):
