@@ -57,7 +57,7 @@ class Exported:
     def __str__(self) -> str:
         """A table of the files, and a line for each note."""
         rows = [(file.name, file.arrays, file.written) for file in self.files]
-        shown = [table(("file", "arrays", "written anew"), rows)] if rows else []
+        shown = [table(("file", "arrays", "rewritten"), rows)] if rows else []
         notes = [f"{file.name}: {file.note}" for file in self.files if file.note]
         return "\n".join([*shown, *notes, *self.notes, f"wrote {self.path}"])
 
@@ -76,7 +76,7 @@ def export(source: Source, options: ExportOptions) -> Exported:
 
 
 def check(options: ExportOptions) -> None:
-    """Makes sure that options go together.
+    """Checks that the options are consistent.
 
     Raises:
         InputError: if they contradict each other.
@@ -84,20 +84,20 @@ def check(options: ExportOptions) -> None:
     if options.to not in TARGETS:
         raise InputError(f"to must be one of {', '.join(TARGETS)}, got {options.to!r}", "to")
     if options.base is not None and options.to != PUBLISHED:
-        raise InputError(f"base applies only to to={PUBLISHED}, got to={options.to}", "base")
+        raise InputError(f"base requires to={PUBLISHED}, got {options.to}", "base")
     if options.to != ADAPTER and options.format != OURS:
-        raise InputError("format applies only to adapters", "format")
+        raise InputError("format applies only to an adapter", "format")
     if options.to == PUBLISHED and options.dtype is not None:
         raise InputError("published files keep their own dtype: dtype must not be given", "dtype")
     if options.to != CHECKPOINT and options.settings is not None:
-        raise InputError(f"settings apply only to a checkpoint, got to={options.to}", "settings")
+        raise InputError(f"settings requires to={CHECKPOINT}, got {options.to}", "settings")
     if options.dtype not in (None, *DTYPES):
         raise InputError(
             f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r:.40}", "dtype"
         )
     flags = [name for name in (*AUXILIARY, WORDS) if getattr(options, name) is not None]
     if flags and options.base is None:
-        raise InputError(f"{', '.join(flags)}: only valid with base", *flags)
+        raise InputError(f"{', '.join(flags)}: only valid with a base", *flags)
 
 
 def _is_export(folder: Path) -> bool:
@@ -109,7 +109,9 @@ def _published(source: Source, options: ExportOptions) -> Exported:
     target = Path(options.dst).absolute()
     base = Path(options.base) if options.base is not None else None
     if base is not None and base.resolve().is_relative_to(target.resolve()):
-        raise InputError(f"base {base} lies in {target}, where the export is to be written", "base")
+        raise InputError(
+            f"base {base} is inside {target}, where the export is to be written", "base"
+        )
     flags: Mapping[str, str | Path | None] = {
         name: getattr(options, name) for name in (*AUXILIARY, WORDS)
     }

@@ -16,7 +16,7 @@ FILES = {
     "w2v_bert": "hf_cache/w2v-bert-2.0/model.safetensors",
     "bigvgan": "hf_cache/bigvgan/bigvgan_generator.pt",
 }
-"""Where each file of arrays, and the tokenizer, lies below the directory."""
+"""Where each file of arrays, and the tokenizer, is, relative to the directory."""
 
 CONTENT = 16  # rows of the two tables of discrete content, which are never read
 

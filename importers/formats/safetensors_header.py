@@ -56,7 +56,7 @@ def read_header(file: MappedFile) -> dict[str, SafeTensor]:
     size = int.from_bytes(file.view(0, 8), "little")
     if size > MAX_HEADER or 8 + size > file.size:
         raise SourceError(
-            f"{file.path}: not a safetensors file, or truncated: its header claims {size:,} "
+            f"{file.path}: not a safetensors file, or cut off: its header claims {size:,} "
             f"bytes, and the file has {file.size:,}"
         )
     try:

@@ -46,7 +46,7 @@ def entries(file: MappedFile) -> dict[str, zipfile.ZipInfo]:
         raise SourceError(f"{file.path}: damaged zip file ({error})") from error
     if listed is None:
         raise SourceError(
-            f"{file.path}: a zip file without its directory: it is truncated "
+            f"{file.path}: a zip file without its directory: it is cut off "
             f"({file.size:,} bytes came); download it again"
         )
     found: dict[str, zipfile.ZipInfo] = {}

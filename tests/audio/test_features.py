@@ -66,7 +66,7 @@ def test_frames_of_whole_seconds(seconds, mels, banks, pairs):
 
 
 @pytest.mark.parametrize("samples", [560, 719, 720, 879, 880, 1039, 7013])
-def test_an_odd_frame_is_kept_as_half_a_masked_row(samples):
+def test_odd_frame_fills_half_a_masked_row(samples):
     features, mask = semantic_features(noise(samples))
     frames = 1 + (samples - 400) // 160
 

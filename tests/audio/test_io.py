@@ -65,7 +65,7 @@ def test_the_two_routes_to_16_khz_differ():
 
 @pytest.mark.parametrize("rate", [16000, 22050])
 @pytest.mark.parametrize("native", [8000, 11025, 16000, 22050, 44056, 48000, 192000])
-def test_a_cut_recording_is_the_beginning_of_the_whole_one(tmp_path, native, rate):
+def test_trimmed_recording_is_a_prefix(tmp_path, native, rate):
     path = recording(tmp_path, noise(int(6.137 * native)), native)
     cut = load_audio(path, rate, seconds=1.5)
 
@@ -84,14 +84,14 @@ def test_a_short_recording_is_as_long_as_its_samples_rounded_up(tmp_path, native
     np.testing.assert_array_equal(signal, whole(path, 22050))
 
 
-def test_fifteen_seconds_are_heard(tmp_path):
+def test_first_fifteen_seconds_are_used(tmp_path):
     path = recording(tmp_path, noise(16 * 8000), 8000)
 
     assert len(load_audio(path, 22050)) == 330750
     assert len(load_audio(path, 16000)) == 240000
 
 
-def test_what_lies_far_past_the_cut_is_not_read(tmp_path):
+def test_samples_far_past_the_end_are_not_read(tmp_path):
     samples = noise(40000)
     samples[30000:] = np.nan
     path = recording(tmp_path, samples, 8000, subtype="FLOAT")
@@ -108,7 +108,7 @@ def test_a_later_part_is_that_of_the_whole_recording(tmp_path, name):
     np.testing.assert_allclose(part, whole(path, 16000)[36800 : 36800 + 24000], atol=1e-6)
 
 
-def test_the_samples_as_stored_are_those_that_are_heard(tmp_path):
+def test_stored_samples_are_returned(tmp_path):
     path = recording(tmp_path, noise(5 * 8000), 8000)
     samples, rate = io.load_as_stored(path, 1.5, 2.0)
 
@@ -116,7 +116,7 @@ def test_the_samples_as_stored_are_those_that_are_heard(tmp_path):
     np.testing.assert_array_equal(samples, load_audio(path, 8000, 1.5, 2.0))
 
 
-def test_what_is_wrong_late_in_a_recording_is_said_with_its_place(tmp_path):
+def test_late_damage_is_located(tmp_path):
     samples = noise(5 * 8000)
     samples[4 * 8000] = np.nan
     path = recording(tmp_path, samples, 8000, subtype="FLOAT")
@@ -151,7 +151,7 @@ def test_lossy_formats_are_read(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.ogg", "a.mp3"])
-def test_the_beginning_of_a_lossy_recording_does_not_depend_on_where_reading_ends(tmp_path, name):
+def test_lossy_prefix_is_independent_of_read_length(tmp_path, name):
     path = recording(tmp_path, noise(5 * 16000, 2), 16000, name)
     cut = load_audio(path, 22050, seconds=1.0)
 
@@ -174,13 +174,13 @@ def test_many_channels_are_averaged_in_blocks(tmp_path, monkeypatch):
     np.testing.assert_array_equal(load_audio(path, 22050), at_once)
 
 
-def test_a_recording_just_too_short_is_not_said_to_be_long_enough(tmp_path):
+def test_length_in_message_is_rounded_down(tmp_path):
     path = recording(tmp_path, noise(11999), 24000)
     with pytest.raises(InputError, match=r"is 0.49 s long; a prompt needs at least 0.5 s"):
         load_audio(path, 16000)
 
 
-def test_raw_samples_are_no_recording(tmp_path):
+def test_raw_samples_are_rejected(tmp_path):
     noise(8000).tofile(tmp_path / "prompt.raw")
     with pytest.raises(InputError, match="is not audio that can be read"):
         load_audio(tmp_path / "prompt.raw", 16000)

@@ -79,7 +79,7 @@ def test_a_file_without_a_comment_has_an_empty_one(tmp_path: Path) -> None:
     assert output.read_comment(tmp_path / "a.wav") == ""
 
 
-def test_what_is_no_audio_is_refused(tmp_path: Path) -> None:
+def test_non_audio_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.flac").write_bytes(b"no audio at all")
     with pytest.raises(InputError, match=r"a\.flac is not audio"):
         output.read_comment(tmp_path / "a.flac")
@@ -87,7 +87,7 @@ def test_what_is_no_audio_is_refused(tmp_path: Path) -> None:
         output.read_comment(tmp_path / "none.flac")
 
 
-def test_samples_that_are_not_finite_are_no_file() -> None:
+def test_nonfinite_samples_give_no_file() -> None:
     with pytest.raises(ValueError, match="not finite"):
         output.encode(np.array([0.0, np.nan], np.float32), RATE, "WAV", "PCM_16")
 
@@ -120,7 +120,7 @@ def test_the_samples_given_stay_as_they_are(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples, [3, -3])
 
 
-def test_missing_folders_are_made_and_an_existing_file_is_replaced(tmp_path: Path) -> None:
+def test_missing_directories_are_created_and_files_replaced(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "out.wav"
     for length in (7, 5):
         write_audio(path, np.zeros(length, np.float32), 22050)
@@ -181,7 +181,7 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path: Path) -> 
             check_output(tmp_path / name)
 
 
-def test_an_output_in_a_folder_that_is_yet_to_be_made_is_fine(tmp_path: Path) -> None:
+def test_output_in_a_new_directory_is_accepted(tmp_path: Path) -> None:
     check_output(tmp_path / "new" / "out.WAV")
 
     assert list(tmp_path.iterdir()) == []
@@ -192,7 +192,7 @@ def test_an_unknown_format_of_samples_names_those_there_are(tmp_path: Path) -> N
         write_audio(tmp_path / "out.wav", np.zeros(5, np.float32), 22050, "PCM_99")
 
 
-def test_what_is_not_finite_is_not_written(tmp_path: Path) -> None:
+def test_nonfinite_samples_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not finite"):
         write_audio(tmp_path / "out.wav", np.array([0, np.nan], np.float32), 22050)
 

@@ -35,7 +35,7 @@ def test_speech_with_long_pauses_is_not_called_quiet() -> None:
         (noise(0.6, 1e-5), ["only 0.60 s long", "probably silent"]),
     ],
 )
-def test_what_is_wrong_is_said(signal: np.ndarray, words: list[str]) -> None:
+def test_problems_give_warnings(signal: np.ndarray, words: list[str]) -> None:
     found = prompt_warnings(signal, RATE)
     assert len(found) == len(words)
     for clause, word in zip(found, words, strict=True):
@@ -51,7 +51,7 @@ def test_the_loudest_excerpt_is_found(tmp_path: Path, at: float, rate: int) -> N
     assert loudest(tmp_path / "a.wav", 3.0) == pytest.approx(at, abs=0.011)
 
 
-def test_a_short_recording_is_heard_from_its_beginning(tmp_path: Path) -> None:
+def test_short_recording_is_used_from_the_start(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(3, 0.1), RATE)
     assert loudest(tmp_path / "a.wav", 15.0) == 0.0
 
@@ -80,7 +80,7 @@ def test_an_excerpt_past_the_end_is_refused(tmp_path: Path) -> None:
         excerpt_of(tmp_path / "a.wav", "42")
 
 
-def test_what_is_no_audio_is_refused(tmp_path: Path) -> None:
+def test_non_audio_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"no audio")
     with pytest.raises(InputError, match=r"a\.wav is not audio"):
         loudest(tmp_path / "a.wav", 15.0)

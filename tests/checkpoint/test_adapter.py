@@ -51,7 +51,7 @@ def written(tmp_path):
     return tmp_path / "anna"
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_write_then_read_is_the_identity(tmp_path):
     given = trees()
     record = write_adapter(tmp_path / "anna", given, alpha=8.0, base=base(), recipe="gpt_lora")
     found = read_adapter(tmp_path / "anna")

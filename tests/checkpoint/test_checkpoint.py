@@ -73,7 +73,7 @@ def leftovers(folder, *expected):
 # What is saved is loaded.
 
 
-def test_threads_that_load_at_once_get_the_same_and_leave_the_log_as_it_was(sound):
+def test_concurrent_loads_agree_and_restore_logging(sound):
     logger = logging.getLogger("absl")
     before = (logger.level, list(logger.filters))
     together = threading.Barrier(4)
@@ -180,7 +180,7 @@ def test_nothing_but_the_checkpoint_is_left(tmp_path):
         ("[" * 99999, "provenance.json is damaged"),
     ],
 )
-def test_damaged_provenance_is_told(model, text, match):
+def test_damaged_provenance_is_reported(model, text, match):
     (model / "provenance.json").write_text(text)
     refused(model, match)
 
@@ -231,7 +231,7 @@ def test_a_flipped_byte_is_found_and_the_file_named(model):
         ),
     ],
 )
-def test_what_orbax_cannot_read_is_one_line(model, damage, match):
+def test_unreadable_by_orbax_gives_one_line(model, damage, match):
     damage(model / "semantic_codec")
     with pytest.raises(CheckpointMismatch, match=match) as caught:
         open_checkpoint(model).load(["semantic_codec"], verify=False)
@@ -288,7 +288,7 @@ def test_force_replaces_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("parent", ["/proc/none", __file__])
-def test_a_place_that_cannot_be_written_to_is_told(parent):
+def test_unwritable_destination_is_reported(parent):
     with pytest.raises(InputError, match="cannot write to"):
         write(f"{parent}/model")
 
@@ -394,7 +394,7 @@ def test_a_second_signal_does_not_stop_the_removal(tmp_path, monkeypatch):
         (errno.ENOLCK, "cannot lock .*No locks available"),
     ],
 )
-def test_why_a_folder_cannot_be_locked_is_told(tmp_path, monkeypatch, number, match):
+def test_lock_failure_is_explained(tmp_path, monkeypatch, number, match):
     def refuse(descriptor, kind):
         raise OSError(number, os.strerror(number))
 
@@ -403,7 +403,7 @@ def test_why_a_folder_cannot_be_locked_is_told(tmp_path, monkeypatch, number, ma
         write(tmp_path / "model")
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+def test_remains_of_a_killed_process_are_removed(tmp_path):
     stage = tmp_path / ".model.partial"
     (stage / "model" / "gpt").mkdir(parents=True)
     (stage / "parts" / "x.orbax-checkpoint-tmp").mkdir(parents=True)

@@ -65,7 +65,7 @@ def test_every_combination_is_taken_whole_or_refused(given):
         (("text", "bias"), "--emotion_bias needs emotion weights"),
     ],
 )
-def test_what_would_not_be_heard_is_named(names, line):
+def test_ignored_flags_are_reported(names, line):
     with pytest.raises(InputError) as error:
         parse(*(FLAGS[name] for name in names))
     assert str(error.value).startswith(line)

@@ -26,9 +26,7 @@ class Loud:
 @pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
 )
-def test_what_a_destructor_swallows_is_raised_again(
-    number: int, error: type[BaseException]
-) -> None:
+def test_interrupt_in_a_destructor_is_reraised(number: int, error: type[BaseException]) -> None:
     def work() -> None:
         with interruptible():
             loud = Loud(number)
@@ -81,7 +79,7 @@ with interruption.interruptible(), interruption.abandonable():
 """
 
 
-def test_a_process_ends_at_once_with_one_line_while_a_compiled_program_runs() -> None:
+def test_interrupt_in_a_compiled_program_ends_with_one_line() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", COMPILED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -20,11 +20,11 @@ def given(*words: str) -> Settings:
     return settings_flags.settings(flags, OWN)
 
 
-def test_without_flags_the_checkpoint_s_settings_hold():
+def test_settings_of_the_checkpoint_are_the_default():
     assert given() == OWN
 
 
-def test_flags_override_the_checkpoint_s_settings_one_by_one():
+def test_flags_override_single_settings_of_the_checkpoint():
     expected = dataclasses.replace(OWN, steps=25)
     assert given("--steps=25") == expected
     assert given("--nogreedy").sampling == dataclasses.replace(OWN.sampling, sample=True)

@@ -48,7 +48,7 @@ def test_everything_comes_and_the_importer_takes_it(
         assert f"fetched {file.path}: {(src / file.path).stat().st_size:,} bytes" in printed.out
     assert not list(src.rglob(".*"))
     command = f"python -m indextts_jax.import --src {src} --dst indextts2"
-    assert printed.out.endswith(f"everything is there: {src}\nnext: {command}\n")
+    assert printed.out.endswith(f"all files are present: {src}\nnext: {command}\n")
     assert not printed.err
 
     importer = Importer.open(src)
@@ -108,7 +108,7 @@ def test_all_of_a_repository_is_taken_at_one_commit(hub: hub_server.Hub, tmp_pat
         "hf_cache/models--amphion--MaskGCT/snapshots/01/semantic_codec/model.safetensors",
     ],
 )
-def test_what_lies_elsewhere_is_not_fetched_twice(
+def test_files_in_other_places_are_not_downloaded(
     hub: hub_server.Hub, tmp_path: Path, held: str
 ) -> None:
     content = hub.files["amphion/MaskGCT", "semantic_codec/model.safetensors"]
@@ -119,7 +119,7 @@ def test_what_lies_elsewhere_is_not_fetched_twice(
     assert not [request for request in hub.requests if "MaskGCT" in request.path]
 
 
-def test_settings_go_beside_the_weights_that_are_there(hub: hub_server.Hub, tmp_path: Path) -> None:
+def test_settings_are_placed_beside_weights(hub: hub_server.Hub, tmp_path: Path) -> None:
     (tmp_path / "bigvgan").mkdir()
     (tmp_path / "bigvgan/bigvgan_generator.pt").write_bytes(
         hub.files["nvidia/bigvgan_v2_22khz_80band_256x", "bigvgan_generator.pt"]
@@ -136,7 +136,7 @@ def test_a_second_run_asks_for_nothing(
     hub.requests.clear()
     assert download("--dst", tmp_path) == 0
     assert hub.requests == []
-    assert "everything is there" in capsys.readouterr().out
+    assert "all files are present" in capsys.readouterr().out
 
 
 def test_a_dry_run_lists_and_does_nothing(

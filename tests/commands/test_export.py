@@ -34,14 +34,17 @@ run_export = functools.partial(damage.run, export)
         (["--to=checkpoint"], "give --dst"),
         (["--to=checkpoint", "--dst=a"], "give --run DIR (a training run) or --checkpoint DIR"),
         (["--to=checkpoint", "--dst=a", "--run=b", "--checkpoint=c"], "give --run DIR"),
-        (["--to=checkpoint", "--dst=a", "--base=b", "--checkpoint=c"], "--base belongs to"),
+        (
+            ["--to=checkpoint", "--dst=a", "--base=b", "--checkpoint=c"],
+            "--base requires to=published, got checkpoint",
+        ),
         (
             ["--to=published", "--dst=a", "--format=peft", "--checkpoint=c"],
-            "--format is that of an adapter",
+            "--format applies only to an adapter",
         ),
         (
             ["--to=published", "--dst=a", "--bigvgan=b", "--checkpoint=c"],
-            "--bigvgan: there is no base",
+            "--bigvgan: only valid with a base",
         ),
         (["--to=published", "--dst=a", "--run=b", "--adapter=c"], "a run has its own"),
         (["--to=published", "--dst=a", "--checkpoint=b", "--step=3"], "--step needs --run"),
@@ -56,7 +59,7 @@ run_export = functools.partial(damage.run, export)
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused_in_one_line(
+def test_conflicting_flags_give_one_line(
     argv: list[str],
     message: str,
     tmp_path: Path,
@@ -128,7 +131,7 @@ def test_published_files_with_an_adapter_import_as_the_merged_model(
 
 
 @pytest.mark.nightly
-def test_an_adapter_is_written_in_peft_s_form(tmp_path: Path) -> None:
+def test_adapter_in_peft_format(tmp_path: Path) -> None:
     one = adapter(tmp_path / "both")
     argv = ["--checkpoint", golden_copies.shared(), "--adapter", one, "--to=adapter"]
     assert run_export(*argv, "--format=peft", "--dst", tmp_path / "peft") == runner.BAD_INPUT

@@ -40,7 +40,7 @@ def test_the_tiny_set_becomes_a_checkpoint_of_every_component(imported):
     assert saved.tokenizer == (support.CHECKPOINTS / "bpe.model").read_bytes()
 
 
-def test_the_text_to_emotion_model_is_taken_along(tmp_path, capsys):
+def test_text_emotion_model_is_imported_too(tmp_path, capsys):
     src = published_set.linked(tmp_path / "src")
     shutil.copytree(support.DATA / "qwen" / "tiny", src / "qwen0.6bemo4-merge")
     assert run("--src", src, "--dst", tmp_path / "a") == 0
@@ -72,7 +72,7 @@ def test_every_file_is_in_the_provenance(imported):
     assert {name: source.size for name, source in sources.items()} == used
 
 
-def test_the_report_counts_and_says_where(capsys, tmp_path):
+def test_report_has_counts_and_destination(capsys, tmp_path):
     assert (
         run("--src", support.CHECKPOINTS, "--dst", tmp_path / "a", "--components", "gpt,dit") == 0
     )
@@ -82,13 +82,13 @@ def test_the_report_counts_and_says_where(capsys, tmp_path):
     assert words[2][:5] == ["gpt", "47", "2", "234,754", "939,016"]
     assert words[3][:5] == ["dit", "110", "12", "712,016", "2,848,064"]
     assert words[4][:5] == ["total", "157", "14", "946,770", "3,787,080"]
-    assert "a part of the model: without semantic_encoder," in printed.out
+    assert "partial model, without semantic_encoder," in printed.out
     assert printed.out.splitlines()[-1] == f"wrote {tmp_path / 'a'}"
     assert "Importing" in printed.err
     assert max(map(len, printed.out.splitlines())) <= 160
 
 
-def test_a_part_of_the_model_says_what_it_lacks(tmp_path):
+def test_partial_model_reports_missing_components(tmp_path):
     run("--src", support.CHECKPOINTS, "--dst", tmp_path / "a", "--components", "gpt")
     with pytest.raises(ValueError, match=r"has no dit; .*indextts_jax.import --components gpt,dit"):
         open_checkpoint(tmp_path / "a").load(["dit"])
@@ -102,7 +102,7 @@ def test_weights_are_stored_in_the_dtype_asked_for(tmp_path):
     assert params["emotion_prototypes"]["speaker"].dtype == "float32"
 
 
-def test_by_default_the_checkpoint_lies_in_the_source_folder(src):
+def test_default_destination_is_in_the_source(src):
     assert run("--src", src, "--components", "emotion_prototypes") == 0
     assert open_checkpoint(src / "indextts_jax").components == ("emotion_prototypes",)
 
@@ -120,11 +120,11 @@ def test_ignored_names_are_printed_and_stored(capsys, src, tmp_path):
     options = ("--components", "gpt", "--dst", tmp_path / "a")
     assert "unexpected: lora.a (2,)" in refused(capsys, "--src", src, *options)
     assert run("--src", src, *options, "--ignore", "lora.a") == 0
-    assert "ignored, as asked: lora.a" in capsys.readouterr().out
+    assert "ignored (--ignore): lora.a" in capsys.readouterr().out
     assert open_checkpoint(tmp_path / "a").provenance.ignored == ("lora.a",)
 
 
-def test_an_auxiliary_model_may_lie_elsewhere(src, tmp_path):
+def test_auxiliary_model_path_by_flag(src, tmp_path):
     (src / "bigvgan").rename(tmp_path / "elsewhere")
     options = ("--components", "vocoder", "--dst", tmp_path / "a")
     assert run("--src", src, *options, "--bigvgan", tmp_path / "elsewhere") == 0
@@ -149,7 +149,7 @@ def test_help_names_every_common_flag(capsys):
 # Bad input: exit code 2, one line, nothing left.
 
 
-def test_bad_flags_are_told(capsys, tmp_path):
+def test_bad_flags_are_reported(capsys, tmp_path):
     assert "give --src DIR" in refused(capsys)
     assert "does not exist" in refused(capsys, "--src", tmp_path / "none")
     assert run("--src", tmp_path) == 2

@@ -42,16 +42,16 @@ def existing(small, tmp_path):
     return shutil.copytree(small, tmp_path / "model")
 
 
-def test_without_its_folder_an_import_says_how_to_add_it(tmp_path, capsys):
+def test_import_without_text_emotion_explains_how_to_add_it(tmp_path, capsys):
     assert run("--src", support.CHECKPOINTS, "--dst", tmp_path / "a", "--dry_run") == 0
     printed = capsys.readouterr().out
-    assert "without text_emotion (emotion from words): there is no folder" in printed
+    assert "without text_emotion (emotion from text): directory" in printed
     assert f"--components text_emotion --src DIR --dst {tmp_path / 'a'}" in printed
 
 
-def test_it_is_added_to_a_checkpoint_that_keeps_the_rest(existing, small, tmp_path, capsys):
+def test_adding_text_emotion_keeps_other_components(existing, small, tmp_path, capsys):
     assert run(*WORDS, "--src", TINY, "--dst", existing) == 0
-    assert "kept as they were: emotion_prototypes, length_regulator" in capsys.readouterr().out
+    assert "kept unchanged: emotion_prototypes, length_regulator" in capsys.readouterr().out
     saved = open_checkpoint(existing)
     assert saved.components == ("emotion_prototypes", "length_regulator", "text_emotion")
     before = open_checkpoint(small)
@@ -66,7 +66,7 @@ def test_it_is_added_to_a_checkpoint_that_keeps_the_rest(existing, small, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 
-def test_what_is_kept_is_not_copied(existing, tmp_path):
+def test_kept_components_are_not_copied(existing, tmp_path):
     kept = next((existing / "length_regulator").rglob("*")).parent
     (file,) = [path for path in kept.rglob("*") if path.is_file()][:1]
     inode = file.stat().st_ino
@@ -91,7 +91,7 @@ def test_a_part_of_a_model_grows_by_any_component(existing):
     saved.load()
 
 
-def test_what_is_there_already_is_replaced_by_force_alone(existing, capsys):
+def test_existing_component_needs_force(existing, capsys):
     assert run(*WORDS, "--src", TINY, "--dst", existing) == 0
     assert "has text_emotion already; --force replaces them" in refused(
         capsys, *WORDS, "--src", SECOND, "--dst", existing
@@ -160,13 +160,13 @@ def test_alone_it_needs_a_checkpoint(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_without_it_is_told(existing, tmp_path, capsys):
+def test_missing_directory_is_reported(existing, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     told = refused(capsys, *WORDS, "--src", tmp_path / "empty", "--dst", existing)
-    assert "has no folder qwen0.6bemo4-merge" in told
+    assert "has no directory qwen0.6bemo4-merge" in told
 
 
-def test_it_may_lie_elsewhere(existing, tmp_path):
+def test_text_emotion_path_by_flag(existing, tmp_path):
     (tmp_path / "empty").mkdir()
     options = ("--src", tmp_path / "empty", "--text_emotion", TINY)
     assert run(*WORDS, *options, "--dst", existing) == 0

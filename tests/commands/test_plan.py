@@ -61,7 +61,7 @@ def test_a_speed_is_the_median_of_its_own_setting() -> None:
     assert known(SETTING) == (2.0, 1.0, 3.0, 3)
 
 
-def test_what_says_nothing_is_not_kept() -> None:
+def test_useless_measurements_are_not_kept() -> None:
     note(SETTING, audio=0.01, compute=3.0)
     note(SETTING, audio=3.0, compute=-1.0)
     assert known(SETTING) is None
@@ -76,14 +76,14 @@ def test_the_latest_measurements_are_kept() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"measured": [{}]}', '{"measured": 3}'])
-def test_a_damaged_file_is_none(text: str) -> None:
+def test_damaged_file_is_ignored(text: str) -> None:
     speed_log.path().write_text(text)
     assert known(SETTING) is None
     note(SETTING, audio=1.0, compute=1.0)
     assert known(SETTING) is not None
 
 
-def test_what_is_not_known_is_said_plainly(tts: IndexTTS) -> None:
+def test_unknown_figures_are_reported(tts: IndexTTS) -> None:
     settings = Settings()
     made = planned(tts, tts.script("the cat sat.", settings), settings, compiles=False)
     assert (made.segments, made.speed, made.seconds, made.speaking) == (1, None, None, None)
@@ -120,7 +120,7 @@ def test_the_speed_is_that_of_as_many_segments_as_go_at_once(
     assert (kept.setting.batch, kept.audio) == (at_once, 2.0 * texts)
 
 
-def test_a_plan_is_told() -> None:
+def test_plan_is_printed() -> None:
     need = Need(2 * 10**9, 10**9, "dit flow")
     speed = speed_log.Speed(0.5, 0.4, 0.6, 3)
     told = format_plan(

@@ -69,7 +69,7 @@ def test_a_dry_run_writes_nothing(
     assert run(*usual, *MADE, "--dry_run") == 0
     printed = capsys.readouterr().out
     assert "features (MB): text 0.0, mel 0.1, samples 0.3" in printed
-    assert "to be made: features of 6 clips\ntime: about " in printed
+    assert "to prepare: features of 6 clips\ntime: about " in printed
     assert "(from 6 clips)\ndisk: 0." in printed
     assert "nothing was written" in printed
     assert not (tmp_path / "out").exists()
@@ -106,20 +106,20 @@ def test_speech_without_texts_does_for_a_vocoder(
         (["--dst="], "give --dst DIR"),
         (["--config=huge"], "--config huge: no such configuration"),
         (["--config="], "give --checkpoint DIR, or --config NAME"),
-        (["--for=voice"], "--for: 'voice' is no recipe; expected some of gpt, conditioning"),
+        (["--for=voice"], "--for: unknown recipe 'voice'; expected some of gpt, conditioning"),
         (["--for=gpt"], "needs semantic_encoder, semantic_codec, conditioning: give --checkpoint"),
         ([], "give --tokenizer FILE, or --make_tokenizer char|unigram"),
         (["--make_tokenizer=char", "--pieces=9"], "--pieces must be at least"),
         (["--make_tokenizer=bpe"], "--make_tokenizer: expected char or unigram"),
         (["--columns=text"], "expected ours=theirs"),
-        (["--columns=words=text"], "--columns: words is not known"),
+        (["--columns=words=text"], "--columns: unknown: words"),
         ([*MADE, "--min_clips=7"], "expected at least --min_clips 7 and --min_minutes 0"),
         ([*MADE, "--min_seconds=30"], "--min_seconds < --max_seconds"),
-        (["--manifest=x.jsonl@3"], "a manifest's weight is above 0 and at most 1, got 3"),
-        (["--columns=speaker=who", *MADE], "there is no column who; it has audio, text, speaker"),
+        (["--manifest=x.jsonl@3"], "a manifest's weight must be in (0, 1], got 3"),
+        (["--columns=speaker=who", *MADE], "column who is missing; it has audio, text, speaker"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(
+def test_bad_input_gives_one_line(
     usual: list[str],
     change: list[str],
     words: str,
@@ -143,8 +143,8 @@ def test_prototypes_are_made_of_a_checkpoint(
     given = (f"--prototypes={labels}", "--checkpoint=none", f"--dst={tmp_path / 'new'}")
     assert run(*given) == runner.BAD_INPUT
     told = capsys.readouterr().err
-    assert "emotion 'bored' is none of the eight" in told
-    assert "there is no clip of angry, sad, afraid" in told
+    assert "emotion 'bored' is not one of the eight" in told
+    assert "no clip of angry, sad, afraid" in told
 
 
 def test_without_a_speaker_the_flag_is_named(

@@ -25,7 +25,7 @@ def run(capsys):
     return execute
 
 
-def test_what_will_be_read_is_shown(run):
+def test_normalised_text_is_shown(run):
     code, out, err = run("--tokenizer", TOKENIZER, "--text", "[pause 1s] I like 3 books. Room 305")
 
     assert (code, err) == (0, "")
@@ -49,7 +49,7 @@ def test_json_has_everything(run):
     assert data["segments"][0]["seconds"] > 0
 
 
-def test_what_is_odd_is_told(run):
+def test_text_warnings_are_shown(run):
     code, _, err = run("--tokenizer", TOKENIZER, "--text", "念ZHUNG4 😀")
 
     assert code == 0
@@ -65,7 +65,7 @@ def test_strict_text_is_refused(run):
     assert err == "error: the tokenizer does not know 😀 at character 4\n"
 
 
-def test_compat_and_glossary_are_heard(run, tmp_path):
+def test_compat_and_glossary_are_applied(run, tmp_path):
     path = tmp_path / "glossary.yaml"
     path.write_text("nginx: engine X\n")
 

@@ -102,7 +102,7 @@ def test_a_recipe_of_format_1_is_read() -> None:
         ('indextts_jax {"format": 2, "glossary": 2.5}', "glossary: expected terms"),
     ],
 )
-def test_a_comment_that_is_no_recipe_is_refused(comment: str, message: str) -> None:
+def test_foreign_comment_is_rejected(comment: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         from_comment(comment, "a.wav")
     assert "a.wav" in str(caught.value)
@@ -171,7 +171,7 @@ def test_every_kind_of_file_carries_the_recipe(here: Path, name: str) -> None:
     assert dataclasses.replace(other, created=first.created) == first
 
 
-def test_the_same_part_of_a_recording_is_heard_again(
+def test_replay_uses_the_same_excerpt(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("part.flac", "--checkpoint=tiny", "--speaker=speaker.wav") == 0
@@ -187,7 +187,7 @@ def test_the_same_part_of_a_recording_is_heard_again(
     )
 
 
-def test_the_recording_beside_the_output_is_found_and_the_output_is_the_same(here: Path) -> None:
+def test_replay_finds_the_prompt_beside_the_output(here: Path) -> None:
     assert run("out.wav", "--checkpoint=tiny", "--output=again.wav") == 0
     first, again = (from_comment(read_comment(n), n) for n in ("out.wav", "again.wav"))
     assert dataclasses.replace(again, created=first.created) == first

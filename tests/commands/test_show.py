@@ -71,7 +71,7 @@ def run(capsys):
     return execute
 
 
-def test_a_checkpoint_says_what_it_holds(run, sound):
+def test_checkpoint_contents_are_shown(run, sound):
     code, out, err = run(sound)
     assert (code, err) == (0, "")
     for told in (
@@ -109,7 +109,7 @@ def test_both_dtypes_of_a_component_are_named(run, tmp_path):
     assert "float32" in rows["emotion_prototypes"]
 
 
-def test_a_tokenizer_that_is_none_is_told(run, tmp_path):
+def test_invalid_tokenizer_is_reported(run, tmp_path):
     write(tmp_path / "model", tokenizer=b"pieces")
     assert "6 bytes that are not a SentencePiece model" in run(tmp_path / "model")[1]
 
@@ -122,7 +122,7 @@ def test_a_tokenizer_that_is_none_is_told(run, tmp_path):
         (("{model}", "--components=gpt"), "has no gpt; it has emotion_prototypes, semantic_codec"),
     ],
 )
-def test_what_is_not_there_is_bad_input(run, sound, argv, message):
+def test_missing_checkpoint_is_bad_input(run, sound, argv, message):
     code, out, err = run(*(word.format(model=sound) for word in argv))
     assert (code, out) == (runner.BAD_INPUT, "")
     assert message in err
@@ -138,7 +138,7 @@ def largest(folder):
     )
 
 
-def test_right_hashes_are_told_by_component(run, sound):
+def test_correct_hashes_are_shown_by_component(run, sound):
     code, out, err = run(sound, "--verify")
     assert (code, err) == (0, "")
     assert out.count("all hashes match") == len(NAMES) + 1
@@ -159,7 +159,7 @@ def test_a_flipped_byte_is_found_in_its_component_alone(run, model):
 
 
 @pytest.mark.parametrize("flags", [(), ("--verify",), ("--stats",), ("--verify", "--stats")])
-def test_a_missing_component_is_told_once_and_the_others_are_shown(run, model, flags):
+def test_missing_component_is_reported_once(run, model, flags):
     shutil.rmtree(model / "semantic_codec")
     code, out, err = run(model, *flags)
     assert code == runner.BAD_INPUT
@@ -169,7 +169,7 @@ def test_a_missing_component_is_told_once_and_the_others_are_shown(run, model, f
     assert len(lines) == len(set(lines))
 
 
-def test_a_truncated_file_is_told_without_a_flag(run, model):
+def test_truncated_file_is_reported_without_a_flag(run, model):
     path = largest(model / "semantic_codec")
     path.write_bytes(path.read_bytes()[:-1])
     code, _, err = run(model)
@@ -177,7 +177,7 @@ def test_a_truncated_file_is_told_without_a_flag(run, model):
     assert f"size of {path}" in err
 
 
-def test_arrays_that_are_not_those_that_were_saved_are_told(run, model):
+def test_changed_arrays_are_reported(run, model):
     record = json.loads((model / "provenance.json").read_text())
     record["components"][1]["digest"] = "0" * 64
     (model / "provenance.json").write_text(json.dumps(record))
@@ -251,7 +251,7 @@ def test_only_the_components_asked_for_are_looked_at(run, sound):
     assert "semantic_codec: every" not in out
 
 
-def test_json_says_all_of_it(run, tmp_path):
+def test_json_is_complete(run, tmp_path):
     write(tmp_path / "model", damage)
     code, out, err = run(tmp_path / "model", "--stats", "--verify", "--json")
     assert (code, err) == (0, "")

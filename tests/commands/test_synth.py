@@ -90,7 +90,7 @@ def test_a_wav_is_written_and_the_work_reported(
     ("name", "subtype"),
     [("a.flac", "PCM_16"), ("a.ogg", "VORBIS"), ("a.mp3", "MPEG_LAYER_III")],
 )
-def test_the_ending_says_which_kind_of_file(
+def test_suffix_selects_the_file_format(
     checkpoint: Path, said: Speech, name: str, subtype: str
 ) -> None:
     assert speak(checkpoint, f"--output={name}") in SPOKEN
@@ -114,7 +114,7 @@ def test_raw_samples_alone_go_to_standard_output(
     assert not Path("-").exists()
 
 
-def test_the_demo_says_what_it_is(said: Speech, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_output_describes_the_model(said: Speech, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--demo", "--output=demo.wav") == 0
     assert soundfile.info("demo.wav").frames == len(said.samples)
     assert "RANDOM weights" in capsys.readouterr().out
@@ -166,7 +166,7 @@ def test_words_that_give_no_emotion_are_an_error_that_shows_the_reply(
     assert not Path("output.wav").exists()
 
 
-def test_a_checkpoint_that_cannot_read_words_says_how_to_add_it(
+def test_missing_text_emotion_explains_how_to_add_it(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert speak(checkpoint, "--emotion_text=sad") == runner.BAD_INPUT
@@ -175,7 +175,7 @@ def test_a_checkpoint_that_cannot_read_words_says_how_to_add_it(
     assert f"--components text_emotion --src DIR --dst {checkpoint}" in line
 
 
-def test_a_segment_without_an_end_is_told_by_a_warning_and_the_exit_code(
+def test_truncated_segment_gives_warning_and_exit_code(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (

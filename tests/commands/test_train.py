@@ -177,7 +177,7 @@ def test_judges_choose_the_best(
     assert "The best save is that of step 3: word error rate 0.1000" in report
     assert "| word errors |" in report
     assert run("--dst=run", "--resume") == runner.BAD_INPUT  # without the judge
-    assert "is chosen by word error rate, and would now be by validation loss" in (
+    assert "was chosen by word error rate, and would now be by validation loss" in (
         capsys.readouterr().err
     )
 
@@ -196,7 +196,7 @@ def test_the_loss_may_choose_although_judges_are_there(
     [
         ((), "give --dst"),
         (("--dst=run",), "give --recipe and --data, or --resume"),
-        (("--dst=run", "--resume"), "run is not the folder of a run"),
+        (("--dst=run", "--resume"), "run is not the directory of a run"),
         ((*NEW, "--set=steps"), "--set steps: expected PATH=VALUE"),
         ((*NEW, "--set=steps=many"), "steps: expected int"),
         ((*NEW, "--stop_after=soon"), "--stop_after: expected a time such as 2h45m"),
@@ -208,7 +208,7 @@ def test_the_loss_may_choose_although_judges_are_there(
         ((*NEW, "--judge_speaker=none"), "none: there is no such file"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_bad_input_gives_one_line(
     tmp_path: Path, argv: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*argv) == runner.BAD_INPUT

@@ -55,7 +55,7 @@ def published(name: str) -> tuple[Path, list[str]]:
     return support.CHECKPOINTS / name, ["codec"]
 
 
-def test_the_certificate_says_what_was_compared_with_what(
+def test_certificate_names_both_sides(
     tmp_path: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = golden_copies.copied(tmp_path)
@@ -83,7 +83,7 @@ def test_the_certificate_says_what_was_compared_with_what(
     assert "recorded from the same files" in out
 
 
-def test_stages_that_are_not_recorded_are_said_and_the_rest_passes(
+def test_unrecorded_stages_are_reported_and_others_pass(
     tmp_path: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = golden_copies.copied(tmp_path, ["codec"])
@@ -135,7 +135,7 @@ def test_values_from_other_files_are_refused(
     assert not Path("c.json").exists()
 
 
-def test_other_files_can_be_compared_all_the_same_and_the_certificate_says_so(
+def test_other_source_files_are_noted_in_the_certificate(
     tmp_path: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = golden_copies.copied(tmp_path)
@@ -173,7 +173,7 @@ def test_nothing_but_a_certificate_is_replaced(
     folder = golden_copies.copied(tmp_path, ["codec"])
     Path("c.json").write_text('{"kind": "a shopping list"}')
     line = refused(capsys, run(tiny_checkpoint, folder, "--certificate=c.json"))
-    assert "is no certificate: it is not replaced" in line
+    assert "is not a certificate: it is not replaced" in line
     assert "shopping" in Path("c.json").read_text()
     Path("c.json").write_text('{"kind": "indextts_jax validation certificate"}')
     assert run(tiny_checkpoint, folder, "--certificate=c.json", "--device=cpu") == 0

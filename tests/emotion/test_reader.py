@@ -48,7 +48,7 @@ def test_the_prompt_is_that_of_the_reference():
     )
 
 
-def test_the_prompt_s_ends_are_one_token_each():
+def test_prompt_delimiters_are_single_tokens():
     end = tokenizer().id("<|endoftext|>")
     ids = tokenizer().ids(prompt_of("Good <|endoftext|> morning"))
     assert ids.count(end) == 3  # one of them spelled in the text
@@ -135,7 +135,7 @@ def test_a_reply_without_an_end_is_an_error(reader):
         hasty.read("The train leaves at nine.")
 
 
-def test_a_checkpoint_without_the_model_says_how_to_add_it(tmp_path):
+def test_missing_model_explains_how_to_add_it(tmp_path):
     config = bundled_config("tiny")
     writing.save(tmp_path / "a", config=config, tokenizer=BPE, components=[])
     with pytest.raises(InputError, match=r"has no text_emotion.*--components text_emotion --src"):

@@ -66,7 +66,7 @@ def test_each_word_of_melancholy_exchanges_it_with_sadness(word):
 
 
 @pytest.mark.parametrize("reply", ['{"高兴": NaN}', '{"高兴": [1]}', '{"高兴": {}}', "高兴: ."])
-def test_what_is_no_number_is_an_error(reply):
+def test_non_number_is_an_error(reply):
     with pytest.raises(ReplyError, match="emotion model"):
         read_reply(reply, "x")
 

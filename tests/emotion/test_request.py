@@ -62,7 +62,7 @@ def test_every_combination(there: tuple[bool, ...]) -> None:
         ({"text": " "}, "emotion_text is empty"),
     ],
 )
-def test_what_cannot_be_used_is_named_by_its_field(wrong: dict[str, Any], field: str) -> None:
+def test_invalid_values_are_reported_by_field(wrong: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError, match=f"^{field}") as caught:
         Emotion(**wrong)
     assert caught.value.fields == (field.split()[0],)

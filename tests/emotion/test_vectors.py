@@ -48,7 +48,7 @@ def test_weights_above_one_take_the_other_vector_away():
     np.testing.assert_allclose(mixed, np.full((1, 3), -0.5), rtol=1e-6)
 
 
-def test_scaled_weights_are_cut_after_four_decimals_as_the_double_falls():
+def test_scaled_weights_are_truncated_to_four_decimals():
     assert scale_weights([0.7, 0.3, 1.0, 0.0], 0.1) == (0.0699, 0.03, 0.1, 0.0)
 
 
@@ -63,7 +63,7 @@ def test_alpha_is_held_within_0_and_1():
     assert scale_weights(weights, -0.5) == (0, 0)
 
 
-def test_random_rows_lie_in_their_groups_and_follow_the_generator():
+def test_random_rows_stay_in_their_groups_and_follow_the_generator():
     groups = (3, 17, 2, 8, 4, 5, 10, 24)
     drawn = [random_rows(groups, random.Random(seed)) for seed in range(200)]
 

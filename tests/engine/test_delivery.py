@@ -51,9 +51,7 @@ def test_requests_of_a_batch_are_what_they_are_alone(
 
 
 @pytest.mark.nightly
-def test_the_same_batch_gives_the_same_bits_and_results_come_as_they_are_ready(
-    tts: IndexTTS, requests: list[Request]
-) -> None:
+def test_batch_is_deterministic_and_results_stream(tts: IndexTTS, requests: list[Request]) -> None:
     seen: list[tuple[int, int]] = []
     many = tts.stream_many(requests, settings=THREE, progress=lambda *done: seen.append(done))
     found = dict(many)
@@ -93,7 +91,7 @@ def test_voices_of_different_lengths_share_a_batch(tts: IndexTTS, voice: Voice) 
 
 
 @pytest.mark.nightly
-def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
+def test_faulty_segment_is_retried_with_another_seed(
     tts: IndexTTS, voice: Voice, requests: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = Fault("short", "too short")
@@ -119,7 +117,7 @@ def test_a_segment_with_faults_goes_back_into_the_queue_with_the_next_seed(
 
 
 @pytest.mark.nightly
-def test_samples_with_faults_are_made_again_with_other_noise(
+def test_faulty_samples_are_retried_with_other_noise(
     tts: IndexTTS, requests: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = requests[:1] + requests[2:]
@@ -164,7 +162,7 @@ def decoded(request: int, index: int = 0) -> DecodedSegment:
     return DecodedSegment(QueuedSegment(request, index), np.zeros(1, np.int32), (), 1)
 
 
-def test_what_is_sounded_together_is_of_one_padded_length() -> None:
+def test_vocoder_batches_have_one_padded_length() -> None:
     waiting = [decoded(job) for job in range(5)]
     sizes = [128, 256, 128, 256, 128]
     assert next_group(waiting, sizes, 3, first=None, last=False) == [0, 2, 4]

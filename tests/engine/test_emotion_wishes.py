@@ -54,7 +54,7 @@ def voice(**parts: Any) -> Voice:
 
 
 @pytest.mark.parametrize("given", list(itertools.product((False, True), repeat=6)))
-def test_every_combination_gives_what_the_reference_s_modes_say(tts, monkeypatch, given):
+def test_combinations_match_the_modes_of_the_reference(tts, monkeypatch, given):
     asked = dict(zip(OPTIONS, given, strict=True))
     seen = []
 

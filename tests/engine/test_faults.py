@@ -28,7 +28,7 @@ def lengths(seconds: float, least: float = 2.0, most: float = 4.0, **more: bool)
 
 
 @pytest.mark.parametrize("seconds", [0.6, 2.0, 4.0, 8.9])
-def test_a_usual_length_is_no_fault(seconds: float) -> None:
+def test_usual_length_is_not_a_fault(seconds: float) -> None:
     assert lengths(seconds) == []
 
 
@@ -63,7 +63,7 @@ def test_the_limit_of_codes_grows_with_the_text_whatever_its_script() -> None:
     assert runaway_limit(foreign, 50) == 60 * 12
 
 
-def test_what_is_not_finite_is_silent_and_the_rest_within_full_scale() -> None:
+def test_nonfinite_samples_become_silence() -> None:
     samples = np.array([0.5, np.nan, -np.inf, 3.0, -0.25], np.float32)
     assert playable(samples).tolist() == [0.5, 0.0, 0.0, 1.0, -0.25]
     assert playable(samples).dtype == np.float32
@@ -77,7 +77,7 @@ def test_each_fault_of_samples_is_found() -> None:
     assert sample_faults(wave(3, 0.9999)) == ()
 
 
-def test_the_line_says_what_was_expected_and_what_came() -> None:
+def test_message_has_expected_and_actual_values() -> None:
     line = format_faults(length_faults(9.5, (2.0, 4.0), truncated=False))
     assert line == "it lasts 9.5 s, but its text takes 2.0 to 4.0 s to say"
 

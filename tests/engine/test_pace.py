@@ -17,7 +17,7 @@ CODES = st.lists(st.integers(1, 1500), min_size=1, max_size=9)
 
 
 @given(CODES)
-def test_without_a_wish_the_frames_are_the_reference_s(codes: list[int]) -> None:
+def test_default_frames_match_the_reference(codes: list[int]) -> None:
     assert frames_of(codes, Timing(), 0, CONFIG) == [
         target_length(count, CONFIG.frames_per_code) for count in codes
     ]
@@ -45,7 +45,7 @@ def test_a_duration_is_met_to_half_a_frame(codes: list[int], speed: float, silen
 
 
 @pytest.mark.parametrize("seconds", [0.1, 100.0])
-def test_a_duration_out_of_reach_says_what_is_in_reach(seconds: float) -> None:
+def test_unreachable_duration_reports_the_range(seconds: float) -> None:
     with pytest.raises(InputError, match=r"this text takes 2\.00 to 7\.99 s"):
         frames_of([100, 100], Timing(duration=seconds), 0, CONFIG)
 
@@ -60,6 +60,6 @@ def test_a_duration_out_of_reach_says_what_is_in_reach(seconds: float) -> None:
         ({"speed": 1.5, "duration": 3.0}, "are mutually exclusive"),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_refused(wish: dict[str, float], message: str) -> None:
+def test_invalid_pace_is_rejected(wish: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Timing(**wish)

@@ -38,7 +38,7 @@ def settings(**more: Any) -> Settings:
     return dataclasses.replace(QUICK, **more)
 
 
-def test_the_parts_are_the_whole_and_progress_is_told(tts: IndexTTS, voice: Voice) -> None:
+def test_parts_concatenate_to_the_whole_with_progress(tts: IndexTTS, voice: Voice) -> None:
     seen: list[tuple[int, int]] = []
     parts = list(tts.stream(LONG, voice, settings=QUICK, progress=lambda *done: seen.append(done)))
     whole = tts.speak(LONG, voice, settings=QUICK)
@@ -47,7 +47,7 @@ def test_the_parts_are_the_whole_and_progress_is_told(tts: IndexTTS, voice: Voic
     assert seen == [(0, 2), (1, 2), (2, 2)]
 
 
-def test_nothing_is_spoken_for_parts_that_nobody_takes(
+def test_unconsumed_parts_are_not_synthesised(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoken = []
@@ -89,7 +89,7 @@ def test_a_duration_is_met_to_half_a_frame(tts: IndexTTS, voice: Voice) -> None:
         tts.speak(LONG, voice, settings=settings(timing=Timing(duration=50.0)))
 
 
-def test_a_segment_with_faults_is_tried_again_with_the_next_seed(
+def test_faulty_segment_is_retried_with_another_seed(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, seeds = delivery.segment_keys, []
@@ -117,7 +117,7 @@ def test_the_last_try_keeps_its_faults(tts: IndexTTS, voice: Voice) -> None:
     assert segment.tries == 1
 
 
-def test_samples_that_clip_are_tried_with_other_noise(
+def test_clipped_samples_are_retried_with_other_noise(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults = itertools.chain([(Fault("clipped", "it clips"),)], itertools.repeat(()))
@@ -139,7 +139,7 @@ def kinds(speech: Speech) -> list[list[str]]:
     return [[fault.kind for fault in segment.faults] for segment in speech.segments]
 
 
-def test_a_short_text_that_runs_away_is_cut_and_told(
+def test_runaway_short_text_is_cut_with_a_warning(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speaking(monkeypatch, 700)
@@ -158,7 +158,7 @@ def test_a_short_text_that_runs_away_is_cut_and_told(
     assert 3 < speech.duration < 5
 
 
-def test_a_segment_without_a_code_is_tried_again_without_being_asked(
+def test_segment_without_codes_is_always_retried(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speaking(monkeypatch, 0, 0, 20)
@@ -166,7 +166,7 @@ def test_a_segment_without_a_code_is_tried_again_without_being_asked(
     assert (speech.segments[0].tries, kinds(speech)) == (3, [[]])
 
 
-def test_a_segment_that_stays_empty_is_told_and_costs_no_other(
+def test_empty_segment_is_reported_and_others_continue(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speaking(monkeypatch, 20, 0)
@@ -179,7 +179,7 @@ def test_a_segment_that_stays_empty_is_told_and_costs_no_other(
         tts.speak(LONG, voice, settings=QUICK)
 
 
-def test_samples_that_are_no_numbers_are_silent_and_told(
+def test_nan_samples_become_silence_with_a_warning(
     tts: IndexTTS, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = np.full(256 * target_length(20, 1.72), 0.1, np.float32)

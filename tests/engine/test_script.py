@@ -31,7 +31,7 @@ def test_pauses_come_from_the_text_and_the_settings(tts: IndexTTS) -> None:
     assert set(pauses[:-2]) == {0.3}
 
 
-def test_segments_keep_to_the_model_s_limit(tts: IndexTTS) -> None:
+def test_segments_respect_the_limit_of_the_model(tts: IndexTTS) -> None:
     text = "The cat sat on the mat. " * 40
     holds = tts.model.config.gpt.max_text_tokens
 

@@ -6,7 +6,7 @@ from indextts_jax.engine.settings import Settings, settings_of
 from indextts_jax.errors import InputError
 
 
-def test_without_a_file_the_settings_are_the_reference_s():
+def test_default_settings_match_the_reference():
     assert settings_of(None) == Settings()
 
 

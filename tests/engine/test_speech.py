@@ -34,12 +34,12 @@ def test_a_sound_that_is_too_long_is_not_put_into_the_page() -> None:
     assert len(page) < 500
 
 
-def test_numbers_that_are_none_are_told_instead_of_played() -> None:
+def test_nan_samples_give_a_message_instead_of_a_player() -> None:
     page = speech(np.full(100, np.nan))._repr_html_()
     assert "not finite" in page
     assert "<audio" not in page
 
 
-def test_faults_are_shown_beside_the_player() -> None:
+def test_faults_are_shown_with_the_player() -> None:
     page = speech(np.zeros(100), Fault("long", "it lasts 9 s, & <more>"))._repr_html_()
     assert "segment 1: it lasts 9 s, &amp; &lt;more&gt;" in page

@@ -68,14 +68,12 @@ def test_a_stream_closed_early_runs_no_further_stage(tts: IndexTTS, voice: Voice
     assert CALLS == ["codes", "wave"]
 
 
-def test_a_stream_that_nobody_reads_runs_no_stage(tts: IndexTTS, voice: Voice) -> None:
+def test_unread_stream_runs_no_stage(tts: IndexTTS, voice: Voice) -> None:
     tts.stream(LONG, voice)
     assert CALLS == []
 
 
-def test_a_progress_that_raises_ends_it_and_the_model_speaks_on(
-    tts: IndexTTS, voice: Voice
-) -> None:
+def test_progress_callback_error_ends_only_the_stream(tts: IndexTTS, voice: Voice) -> None:
     def progress(done: int, of: int) -> None:
         if done == 1:
             raise Stop(f"{done} of {of}")
@@ -88,7 +86,7 @@ def test_a_progress_that_raises_ends_it_and_the_model_speaks_on(
     assert len(tts.speak(LONG, voice).segments) == 3
 
 
-def test_a_watch_that_raises_ends_it_within_a_segment(tts: IndexTTS, voice: Voice) -> None:
+def test_raising_callback_ends_the_stream_within_a_segment(tts: IndexTTS, voice: Voice) -> None:
     seen: list[str] = []
 
     def on_stage(stage: str) -> None:
@@ -112,14 +110,14 @@ def test_a_watch_that_raises_ends_it_within_a_segment(tts: IndexTTS, voice: Voic
     ],
     ids=["blank", "no reader", "max_codes", "unknown"],
 )
-def test_what_cannot_be_done_is_refused_at_the_call(
+def test_invalid_request_raises_at_the_call(
     tts: IndexTTS, voice: Voice, text: str, more: dict[str, Any]
 ) -> None:
     with pytest.raises(InputError):
         tts.stream(text, voice, **more)
 
 
-def test_an_odd_text_is_told_once_in_a_call(tts: IndexTTS, voice: Voice) -> None:
+def test_text_warning_is_given_once_per_call(tts: IndexTTS, voice: Voice) -> None:
     text = "Hello ☃. [pause 0.1s] A ☃ barks."
     with pytest.warns(TextWarning) as caught:
         tts.speak(text, voice)
@@ -129,7 +127,7 @@ def test_an_odd_text_is_told_once_in_a_call(tts: IndexTTS, voice: Voice) -> None
         tts.stream(text, voice)
 
 
-def test_the_reader_s_own_warnings_are_told(tts: IndexTTS, voice: Voice) -> None:
+def test_warnings_of_the_reader_are_shown(tts: IndexTTS, voice: Voice) -> None:
     (told,) = tts.script("念bua2吧").warnings
     with pytest.warns(TextWarning) as caught:
         tts.stream("念bua2吧", voice)

@@ -48,9 +48,7 @@ def speak(tts: IndexTTS, voice: Voice, text: str = TEXT, **more: Any) -> Speech:
     return tts.speak(text, voice, **({"settings": QUICK} | more))
 
 
-def test_the_same_seed_gives_the_same_waveform_whatever_was_said_between(
-    tts: IndexTTS, voice: Voice
-) -> None:
+def test_same_seed_gives_the_same_waveform(tts: IndexTTS, voice: Voice) -> None:
     first = speak(tts, voice)
     speak(tts, voice, "Something else.", seed=5)
     assert np.array_equal(speak(tts, voice).samples, first.samples)
@@ -117,7 +115,7 @@ def test_greedy_decoding_does_not_depend_on_the_seed(tts: IndexTTS, voice: Voice
     assert len(counts) == 1
 
 
-def test_noise_past_the_flow_s_length_changes_nothing(tts: IndexTTS, voice: Voice) -> None:
+def test_noise_past_the_flow_length_has_no_effect(tts: IndexTTS, voice: Voice) -> None:
     rng = np.random.default_rng(0)
     target = target_length(20, 1.72)
     line = Line([5, 6, 7], voice, emotion_vector(tts.model, voice))
@@ -134,14 +132,12 @@ def test_noise_past_the_flow_s_length_changes_nothing(tts: IndexTTS, voice: Voic
     assert np.array_equal(*mels)
 
 
-def test_the_voice_s_own_emotion_is_that_of_the_emotion_route(tts: IndexTTS, voice: Voice) -> None:
+def test_voice_as_emotion_prompt_gives_its_own_emotion(tts: IndexTTS, voice: Voice) -> None:
     own = emotion_vector(tts.model, voice)
     support.assert_close(own, voice.own, "emotion_vector.merge")
 
 
-def test_an_emotion_prompt_that_is_the_voice_s_own_recording_is_not_analysed_again(
-    tts: IndexTTS, voice: Voice
-) -> None:
+def test_emotion_prompt_reuses_voice_analysis(tts: IndexTTS, voice: Voice) -> None:
     clip, empty = support.TINY / "speaker.wav", dataclasses.replace(tts.model, params={})
 
     assert analyse_emotion(empty, clip, voice=voice).vector is voice.own
@@ -163,7 +159,7 @@ def test_weights_of_zero_leave_the_own_emotion(tts: IndexTTS, voice: Voice) -> N
     assert np.array_equal(emotion_vector(tts.model, voice, Emotion(weights=[0.0] * 8)), own)
 
 
-def test_alpha_blends_from_the_voice_s_emotion_to_the_prompt_s(tts: IndexTTS, voice: Voice) -> None:
+def test_alpha_blends_voice_and_prompt_emotion(tts: IndexTTS, voice: Voice) -> None:
     prompt = tts.emotion(support.TINY / "emotion.wav")
     assert np.array_equal(
         emotion_vector(tts.model, voice, Emotion(prompt=prompt, alpha=0.0)), voice.base
@@ -181,7 +177,7 @@ def test_alpha_blends_from_the_voice_s_emotion_to_the_prompt_s(tts: IndexTTS, vo
         ({"text": " \n"}, "the text is empty"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_invalid_requests_are_reported(
     tts: IndexTTS, voice: Voice, more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):

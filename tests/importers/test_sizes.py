@@ -41,7 +41,7 @@ def test_a_fixed_number_is_itself():
     assert values({"depth": Fixed(2, "PerceiverResampler")}) == {"depth": 2}
 
 
-def test_everything_that_is_missing_is_told_at_once():
+def test_all_missing_sources_are_reported_at_once():
     sizes = {
         "kernel": Axis("conv.weight", 2),
         "inner": Axis("flat", 1),

@@ -163,7 +163,7 @@ def test_safetensors_give_the_same(src, importer, name, component):
 # What is refused.
 
 
-def test_missing_extra_misshapen_and_ill_typed_arrays_of_all_files_are_told_at_once(src):
+def test_wrong_arrays_of_all_files_are_reported_at_once(src):
     def damage_gpt(arrays):
         arrays["final_norm.wieght"] = arrays.pop("final_norm.weight")
         arrays["mel_head.bias"] = arrays["mel_head.bias"][:-1]
@@ -185,7 +185,7 @@ def test_missing_extra_misshapen_and_ill_typed_arrays_of_all_files_are_told_at_o
     ]
 
 
-def test_settings_that_are_not_supported_are_told_with_everything_else(src):
+def test_unsupported_settings_are_reported_with_other_problems(src):
     def change(data):
         data["s2mel"]["DiT"]["style_as_token"] = True
         data["gpt"]["condition_type"] = "conformer_encoder"
@@ -200,7 +200,7 @@ def test_settings_that_are_not_supported_are_told_with_everything_else(src):
     assert found[2] == "gpt.pth: missing: final_norm.bias (for gpt.final_norm.bias)"
 
 
-def test_a_size_that_cannot_be_had_leaves_the_other_files_checked(src):
+def test_unknown_size_does_not_stop_other_checks(src):
     published_set.rewrite(src, GPT, lambda arrays: arrays.pop("perceiver_encoder.latents"))
     published_set.rewrite(src, S2MEL, lambda arrays: arrays.pop("cfm.estimator.conv1.bias"))
     found = problems(src)
@@ -218,7 +218,7 @@ def test_sizes_that_do_not_fit_each_other_name_both_sides(src):
     )
 
 
-def test_every_file_that_cannot_be_read_is_told_at_once(src):
+def test_all_unreadable_files_are_reported_at_once(src):
     evil = {"a": Call(Global("posix", "system"), ("true",))}
     published_set.replace(src, GPT, evil)
     (src / S2MEL).unlink()
@@ -231,7 +231,7 @@ def test_every_file_that_cannot_be_read_is_told_at_once(src):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_arrays_that_are_not_finite_are_told_by_name(src, value):
+def test_nonfinite_arrays_are_reported_by_name(src, value):
     def damage(arrays):
         arrays["mel_head.bias"] = arrays["mel_head.bias"].copy()
         arrays["mel_head.bias"][3] = value
@@ -241,30 +241,30 @@ def test_arrays_that_are_not_finite_are_told_by_name(src, value):
         Importer.open(src).read("gpt")
 
 
-def test_weights_too_large_for_float16_are_told(src):
+def test_weights_too_large_for_float16_are_reported(src):
     published_set.rewrite(src, GPT, lambda a: a.update({"mel_head.bias": a["mel_head.bias"] + 1e6}))
     with pytest.raises(ImportMismatch, match=r"not finite: mel_head.bias \(as float16\)"):
         Importer.open(src, dtype="float16").read("gpt")
 
 
-def test_matrices_with_other_rows_than_the_groups_are_told(src):
+def test_matrices_with_wrong_row_counts_are_reported(src):
     published_set.reconfigure(src, lambda data: data.update(emo_num=[2, 3, 1, 2, 1, 2, 1, 4]))
     found = problems(src)
     assert "config.yaml: emo_num sums to 16 rows, but the speaker matrix is (15, 192)" in found
 
 
-def test_a_matrix_in_a_dictionary_is_told(src):
+def test_matrix_in_a_dictionary_is_reported(src):
     published_set.replace(src, "feat1.pt", {"a": np.ones((15, 192), np.float32), "b": np.ones(3)})
     with pytest.raises(SourceError, match=r"feat1.pt: expected one bare array, got 2"):
         Importer.open(src)
 
 
-def test_a_tokenizer_with_more_pieces_than_embeddings_is_told(src):
+def test_tokenizer_with_too_many_pieces_is_reported(src):
     published_set.reconfigure(src, lambda data: data["gpt"].update(number_text_tokens=959))
     assert "bpe.model has 960 pieces, but gpt.number_text_tokens is 959" in problems(src)
 
 
-def test_a_tokenizer_that_is_none_is_told(src):
+def test_invalid_tokenizer_is_reported(src):
     (src / "bpe.model").unlink()
     (src / "bpe.model").write_bytes(b"nothing")
     assert problems(src)[0].startswith("bpe.model: no SentencePiece model")
@@ -299,7 +299,7 @@ def test_settings_of_other_models_are_ignored_under_their_prefix(src):
     assert importer.ignored == ("bigvgan.sampling_rate",)
 
 
-def test_settings_that_disagree_with_the_arrays_are_told(src):
+def test_settings_that_disagree_with_arrays_are_reported(src):
     settings_changed(src, "w2v-bert-2.0/config.json", num_hidden_layers=24)
     settings_changed(src, "w2v-bert-2.0/preprocessor_config.json", stride=1)
 
@@ -308,7 +308,7 @@ def test_settings_that_disagree_with_the_arrays_are_told(src):
 
     published_set.reconfigure(src, change)
     features, layers, multiplier = problems(src)
-    assert features == "w2v-bert-2.0/preprocessor_config.json: stride is 1: only 2 is implemented"
+    assert features == "w2v-bert-2.0/preprocessor_config.json: stride is 1: only 2 is supported"
     assert "num_hidden_layers is 24, but the file holds 18 encoder layers" in layers
     assert "gpt.emo_condition_module.perceiver_mult 3 makes " in multiplier
 

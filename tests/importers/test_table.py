@@ -168,19 +168,19 @@ def test_the_message_counts_and_lists():
     assert str(ImportMismatch("a.pth", ["1", "2"])) == "2 problems importing a.pth\n  1\n  2"
 
 
-def test_a_source_that_is_used_twice_is_told():
+def test_source_used_twice_is_reported():
     table = [Row("a", "w"), Row("b", "w")]
     assert problems(table, given(w=array(2)), {"a": Shape(2), "b": Shape(2)}) == [
         "used twice: w (for a and b)"
     ]
 
 
-def test_a_parameter_that_is_filled_twice_is_told():
+def test_parameter_filled_twice_is_reported():
     table = [Row("a", "v"), Row("a", "w")]
     assert problems(table, given(v=array(2), w=array(2)), {"a": Shape(2)}) == ["filled twice: a"]
 
 
-def test_a_layer_too_many_and_one_too_few_are_told():
+def test_wrong_number_of_layers_is_reported():
     table, expected = [Row("w", "h.{i}.w")], {"w": Shape(2, 3)}
     layers = given(**{f"h__{i}__w": array(3) for i in range(3)})
     assert problems(table, layers, expected) == ["unexpected: h.2.w (3,)"]
@@ -188,21 +188,21 @@ def test_a_layer_too_many_and_one_too_few_are_told():
     assert problems(table, layers, expected) == ["missing: h.1.w (for w)"]
 
 
-def test_targets_whose_leading_axes_differ_are_told():
+def test_different_leading_axes_of_targets_are_reported():
     tensors = given(h__0=array(4, 3), h__1=array(4, 3))
     table = [Row(("k", "v"), "h.{i}", split_linear(2))]
     found = problems(table, tensors, {"k": Shape(2, 3, 2), "v": Shape(3, 3, 2)})
     assert found[0] == "shape of v: checkpoint (3, 2) from h.0 (4, 3), model (3, 3, 2)"
 
 
-def test_a_transform_that_cannot_take_the_shape_is_told():
+def test_transform_with_unsuitable_shape_is_reported():
     table, expected = [Row(("k", "v"), "w", split_linear(2))], {"k": Shape(2, 1), "v": Shape(2, 1)}
     assert problems(table, given(w=array(3, 2)), expected) == [
         "shape of k: w (3, 2) cannot be transformed (3 rows do not split into 2)"
     ]
 
 
-def test_a_row_for_parameters_that_the_model_has_only_in_part_is_told():
+def test_row_with_partly_missing_parameters_is_reported():
     found = problems(
         [Row(("k", "v"), "w", split_linear(2))], given(w=array(2, 2)), {"k": Shape(2, 1)}
     )
@@ -228,7 +228,7 @@ def test_drops_swallow_one_kind_of_name_each():
         ]
 
 
-def test_an_index_below_its_shift_is_no_match():
+def test_index_below_its_shift_does_not_match():
     assert matching("h.{i+1}", ["h.0", "h.1", "h.9"]) == ["h.1", "h.9"]
 
 
@@ -252,7 +252,7 @@ def test_a_copy_must_equal_its_original():
     ]
 
 
-def test_a_copy_without_its_original_is_told():
+def test_copy_without_original_is_reported():
     table = [Row("w", "w"), Drop("alias.v", "a second name", "v")]
     assert problems(table, given(w=array(2), alias__v=array(2)), {"w": Shape(2)}) == [
         "alias.v is a copy of v, which is not in the file"
@@ -272,7 +272,7 @@ def test_ignoring_what_is_needed_leaves_it_missing():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_told_by_name(value):
+def test_nonfinite_arrays_are_reported_by_name(value):
     bad = array(2, 3)
     bad[1, 2] = value
     tensors = given(h__0=array(2, 3), h__1=bad, v=array(2))
@@ -281,7 +281,7 @@ def test_what_is_not_finite_is_told_by_name(value):
     assert problems(table, tensors, expected) == ["not finite: h.1"]
 
 
-def test_what_overflows_in_the_stored_dtype_is_told():
+def test_overflow_in_the_stored_dtype_is_reported():
     expected = {"w": Shape(2, dtype=np.float16)}
     tensors = {"w": Given(np.array([1, 1e6], np.float32))}
     assert problems([Row("w", "w")], tensors, expected) == ["not finite: w (as float16)"]
@@ -309,7 +309,7 @@ def test_progress_counts_every_array_read():
     assert sum(counts) == len(done.read) == 4
 
 
-def test_a_wrong_file_is_told_quickly():
+def test_wrong_file_is_reported_quickly():
     table = [Row(f"blocks.{i}.weight", f"layers.{i}.weight") for i in range(500)]
     expected = {"blocks": {i: {"weight": Shape(2)} for i in range(500)}}
     tensors = {f"stages.{i}.weights": Given(array(2)) for i in range(500)}

@@ -15,12 +15,12 @@ def array(*shape):
     return RNG.normal(size=shape).astype(np.float32)
 
 
-def test_linear_turns_a_matrix():
+def test_linear_transposes_a_matrix():
     weight = array(3, 5)
     assert transforms.linear(weight)[4, 2] == weight[2, 4]
 
 
-def test_pointwise_turns_a_convolution_of_one_tap():
+def test_pointwise_transposes_a_convolution_of_one_tap():
     weight = array(3, 5, 1)
     np.testing.assert_array_equal(transforms.pointwise(weight), weight[:, :, 0].T)
 

@@ -59,7 +59,7 @@ def test_adapter_of_stacked_kernels_fits_them():
 
 
 def test_a_pattern_that_fits_nothing_is_refused():
-    with pytest.raises(ValueError, match=r"no parameter is called blocks\.\*\.weight"):
+    with pytest.raises(ValueError, match=r"no parameter matches blocks\.\*\.weight"):
         select({"blocks": {"qkv": {"kernel": KERNEL}}}, ("*.kernel", "blocks.*.weight"))
 
 

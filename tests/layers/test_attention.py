@@ -45,7 +45,7 @@ def test_blocks_of_queries_change_nothing(monkeypatch, scores):
 
 
 @pytest.mark.parametrize("form", [attention.together, attention.by_head])
-def test_a_row_without_keys_is_no_nan(form):
+def test_row_without_keys_is_finite(form):
     q, k, v, lengths = inputs()
 
     assert np.isfinite(form(q, k, v, jnp.zeros_like(lengths))).all()

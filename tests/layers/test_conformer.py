@@ -114,7 +114,7 @@ def reference(cfg, x):
 
 
 @both_widths
-def test_gives_what_the_description_says(cfg):
+def test_matches_the_description(cfg):
     x = frames(cfg)
     ours, mask = run(cfg, x, [FRAMES])
     expected, expected_mask = reference(cfg, x[0])
@@ -125,7 +125,7 @@ def test_gives_what_the_description_says(cfg):
 
 @both_widths
 @pytest.mark.parametrize("seed", range(3))
-def test_a_padded_row_is_that_row_alone_whatever_fills_the_padding(cfg, seed):
+def test_padding_has_no_effect(cfg, seed):
     x = frames(cfg, rows=4, seed=seed)
     random = np.random.default_rng(seed)
     lengths = random.integers(3, FRAMES + 1, size=4)
@@ -186,7 +186,7 @@ def test_the_scan_over_stacked_blocks_is_a_loop_over_blocks(cfg):
 
 def test_a_sequence_longer_than_the_position_table_is_refused():
     cfg = dataclasses.replace(WIDE, positions=14)
-    with pytest.raises(ValueError, match="31 frames become 15, but the table has 14 positions"):
+    with pytest.raises(ValueError, match="31 frames give 15, but the table has 14 positions"):
         run(cfg, frames(cfg), [FRAMES])
 
 
@@ -202,7 +202,7 @@ def test_half_precision_weights_stay_close_and_give_float32(dtype):
     support.assert_close(half, full, f"conformer.{dtype}")
 
 
-def test_frames_past_those_heard_change_nothing_that_counts():
+def test_frames_past_the_used_ones_have_no_effect():
     x, heard = frames(NARROW), frames_heard(NARROW)
     whole, mask = run(NARROW, x, [FRAMES])
 

@@ -40,7 +40,7 @@ def test_gradients_by_tap_are_those_of_the_convolution(kernel, dilation, padding
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
-def test_broad_convolutions_are_those_of_pytorch_s_kind():
+def test_wide_convolutions_match_torch():
     conv = Conv1d(BROAD, BROAD, 3, dilation=2, rngs=nnx.Rngs(0))
     x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 9, BROAD), np.float32))
 

@@ -36,7 +36,7 @@ def test_a_row_has_the_same_product_alone_and_among_few_to_rounding():
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shape", [(1,), (3,), (2, FEW)])
-def test_a_product_with_a_quantized_kernel_is_that_with_its_rounded_weights(dtype, shape):
+def test_quantized_product_equals_product_with_rounded_weights(dtype, shape):
     x = jnp.asarray(numbers(*shape, 40), dtype)
     kernel = quantize_kernel(jnp.asarray(numbers(40, 70), dtype))
     weights = np.asarray(kernel.rows, np.float64) * np.asarray(kernel.scales, np.float64)[:, None]
@@ -47,7 +47,7 @@ def test_a_product_with_a_quantized_kernel_is_that_with_its_rounded_weights(dtyp
     np.testing.assert_allclose(y, np.asarray(x, np.float64) @ weights.T, atol=2e-3)
 
 
-def test_rounding_to_eight_bits_moves_no_weight_by_more_than_half_a_level():
+def test_quantization_error_is_at_most_half_a_level():
     kernel = numbers(40, 70)
     kernel[:, 3] = 0
     kept = quantize_kernel(jnp.asarray(kernel))

@@ -70,7 +70,7 @@ def reference(cfg, context):
 
 
 @both_forms
-def test_gives_what_the_description_says(cfg):
+def test_matches_the_description(cfg):
     context = frames(cfg)
     ours = run(cfg, context, np.ones((1, FRAMES), bool))
 

@@ -4,7 +4,7 @@ import numpy as np
 from indextts_jax.layers.rotary import rotary_tables, rotate
 
 
-def test_each_dimension_turns_with_its_partner_half_a_head_away():
+def test_dimensions_rotate_with_the_other_half_of_the_head():
     x = np.random.default_rng(0).standard_normal((2, 11, 3, 10)).astype(np.float32)
     frequencies = 10_000.0 ** -(np.arange(5) / 5)
     turned = (x[..., :5] + 1j * x[..., 5:]) * np.exp(
@@ -17,7 +17,7 @@ def test_each_dimension_turns_with_its_partner_half_a_head_away():
     np.testing.assert_allclose(ours, plainly, atol=1e-5)
 
 
-def test_heads_keep_their_dtype_and_turn_in_float32():
+def test_heads_keep_their_dtype_and_rotate_in_float32():
     x = np.random.default_rng(1).standard_normal((1, 300, 1, 2)).astype(np.float32)
     half = rotate(jnp.asarray(x, jnp.bfloat16), rotary_tables(300, 2))
     full = rotate(jnp.asarray(x), rotary_tables(300, 2))

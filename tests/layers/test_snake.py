@@ -52,7 +52,7 @@ def test_two_phases_give_what_zero_stuffing_gives(size):
     np.testing.assert_allclose(ours[0], naive, rtol=0, atol=4e-6)
 
 
-def test_parameters_that_are_no_logarithms_are_taken_as_they_are():
+def test_linear_parameters_are_not_exponentiated():
     alpha, beta = np.float32([0.5, 1.5, 3]), np.float32([2, 0.25, 7])
     x = random(1, 7, CHANNELS)
 
@@ -61,14 +61,14 @@ def test_parameters_that_are_no_logarithms_are_taken_as_they_are():
     np.testing.assert_allclose(ours[0], stuffed(x[0], alpha, beta + 1e-9), rtol=0, atol=4e-6)
 
 
-def test_a_divisor_of_zero_is_kept_off():
+def test_zero_divisor_is_avoided():
     zeros = np.zeros(CHANNELS, np.float32)
     ours = activation(zeros, zeros, log_scale=False)(random(1, 5, CHANNELS), jnp.array([5]))
 
     assert np.isfinite(ours).all()
 
 
-def test_what_follows_a_row_s_end_changes_nothing():
+def test_samples_past_the_end_have_no_effect():
     run = activation(*random(2, CHANNELS, seed=1))
     rng = np.random.default_rng(2)
     lengths = np.array([1, 2, *rng.integers(3, 16, 4), 17])
@@ -117,7 +117,7 @@ def test_the_squared_sine_is_that_of_float64(reach):
         np.testing.assert_allclose(ours, exact, rtol=4e-7)
 
 
-def test_the_squared_sine_of_what_has_none_is_no_number():
+def test_squared_sine_of_nonfinite_values_is_nan():
     assert np.isnan(squared_sine(jnp.float32([np.inf, -np.inf, np.nan]))).all()
 
 

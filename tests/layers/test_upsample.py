@@ -41,7 +41,7 @@ def test_every_sample_adds_its_multiple_of_the_kernel(kernel, rate, size):
 
 
 @pytest.mark.parametrize(("kernel", "rate"), [(8, 4), (9, 3), (7, 3)])
-def test_it_is_torch_s_transposed_convolution(kernel, rate):
+def test_matches_transposed_convolution_of_torch(kernel, rate):
     torch = pytest.importorskip("torch")
     module = layer(kernel, rate)
     x = np.random.default_rng(1).standard_normal((2, 11, INPUTS), np.float32)
@@ -60,7 +60,7 @@ def test_it_is_torch_s_transposed_convolution(kernel, rate):
 
 @pytest.mark.parametrize("kernel", [4, 5])
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-def test_it_runs_in_the_dtype_of_its_weights(kernel, dtype):
+def test_runs_in_the_dtype_of_its_weights(kernel, dtype):
     graph, state = nnx.split(layer(kernel, 3 if kernel == 5 else 2))
     narrow = jax.tree.map(lambda leaf: leaf.astype(dtype), state)
     x = np.random.default_rng(1).standard_normal((1, 7, INPUTS), np.float32)

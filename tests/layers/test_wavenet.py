@@ -60,7 +60,7 @@ def plain(params, cfg, y, modulation):
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 9, 13])
-def test_the_reflection_lies_at_the_true_end(length):
+def test_reflection_is_at_the_true_end(length):
     rng = np.random.default_rng(length)
     x = rng.standard_normal((1, 13, 2)).astype(np.float32)
 

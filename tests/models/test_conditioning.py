@@ -64,7 +64,7 @@ def test_conformers_give_the_frames_of_the_reference(method, prompt, name):
 
 
 @pytest.mark.parametrize("method", ["speaker_latents", "emotion_vector"])
-def test_a_padded_row_is_that_row_alone_whatever_fills_the_padding(method):
+def test_padding_has_no_effect(method):
     random = np.random.default_rng(0)
     features = support.golden("w2v")["spk_semantic"][0]
     lengths = [random.integers(3, 32), random.integers(32, 64)]

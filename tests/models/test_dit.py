@@ -187,7 +187,7 @@ def test_one_evaluation_is_the_reference_s():
     support.assert_close(time_first(ours), arrays["estimator_t0_3"], "cfm.estimator_t0_3")
 
 
-def test_a_batch_of_two_lengths_is_the_reference_s_where_padding_does_not_leak_into_it():
+def test_padded_batch_matches_the_reference_outside_its_leak():
     arrays = support.golden("cfm")
     x, times, lengths = (arrays[f"batch_{name}"] for name in ("x", "t", "lengths"))
     x, times = time_first(x), times.astype(np.float32)
@@ -207,7 +207,7 @@ def test_a_batch_of_two_lengths_is_the_reference_s_where_padding_does_not_leak_i
 @pytest.mark.parametrize(
     "layers", [1, 5, *(pytest.param(n, marks=pytest.mark.nightly) for n in (2, 4))]
 )
-def test_scanned_layers_equal_the_plain_computation_one_after_the_other(layers):
+def test_scanned_layers_equal_a_loop(layers):
     """Odd and even numbers of layers: with 4, layer 3 takes layer 1, and layer 0 goes unused."""
     cfg, graph, params = small(layers=layers)
     x, prompt, times, style, condition = inputs(cfg, np.random.default_rng(layers), 1, 17)
@@ -309,7 +309,7 @@ def test_the_frequencies_stay_float32_in_half_precision():
     assert expected["time"]["fc_in"]["kernel"].dtype == jnp.bfloat16
 
 
-def test_the_adaptive_norm_has_its_epsilon_beside_the_mean_square():
+def test_adaptive_norm_adds_epsilon_to_the_mean_square():
     """Of x = 0.01 the mean square is 1e-4, so that the epsilon of 1e-5 is a tenth of it."""
     y = AdaptiveRMSNorm.apply(
         jnp.full((1, 1, 3), 0.01), jnp.array([[[2.0, 2.0, 2.0], [5.0, 5.0, 5.0]]])

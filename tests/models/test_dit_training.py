@@ -64,7 +64,7 @@ def assert_equal(speaking, training, lengths):
         assert largest < 6e-6
 
 
-def test_values_are_those_of_the_form_that_speaks():
+def test_values_match_inference():
     cfg, graph, params = small()
     given = inputs(cfg)
 
@@ -86,7 +86,7 @@ def test_any_number_of_layers(layers, wavenet, remat):
 
 
 @pytest.mark.nightly
-def test_gradients_are_those_of_the_form_that_speaks():
+def test_gradients_match_inference():
     cfg, graph, params = small(layers=4)
     *arrays, lengths = inputs(cfg)
     given = list(map(jnp.asarray, arrays))
@@ -106,7 +106,7 @@ def test_gradients_are_those_of_the_form_that_speaks():
         assert support.relative_errors(b, a)[0] < 2e-5, path
 
 
-def test_row_without_prompt_style_and_condition_is_what_guidance_evaluates():
+def test_zeroed_row_equals_the_unconditional_row():
     cfg, graph, params = small()
     x, *_ = inputs(cfg)
     frames = x.shape[1]

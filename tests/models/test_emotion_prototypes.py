@@ -71,7 +71,7 @@ def test_rows_are_the_largest_cosine_in_each_group():
     )
 
 
-def test_of_equally_near_rows_the_first_is_taken_and_a_zero_row_is_at_right_angles():
+def test_ties_take_the_first_row_and_zero_rows_have_cosine_zero():
     speaker = [[0, 0], [3, 0], [9, 0], [-1, 0], [0, 0], [0, 0]]
     model = model_of(speaker, groups=(3, 3))
 

@@ -56,7 +56,7 @@ def test_prefix_equals_the_reference():
     support.assert_close(rows, support.golden("gpt")["prefix"], "gpt.prefix")
 
 
-def test_prefix_of_a_batch_holds_the_rows_that_the_reference_pads_on_the_left():
+def test_batch_prefix_matches_left_padded_reference():
     gpt, batch = support.golden("gpt"), support.golden("gpt_batch")
     text = batch["text_ids"]
     latents, emotion = (np.repeat(gpt[name], 2, axis=0) for name in ("speaker_latents", "emovec"))
@@ -157,7 +157,7 @@ def test_latents_of_a_row_depend_neither_on_padding_nor_on_neighbours(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_cached_logits_of_a_row_depend_neither_on_padding_nor_on_neighbours(seed):
+def test_cached_logits_are_independent_of_padding_and_batch(seed):
     given = batch_of_three(np.random.default_rng(seed), 17, 13)
     batched = call(replay, *given[:-1])
     for row, length in enumerate(given[-1]):
@@ -247,7 +247,7 @@ def test_a_step_in_one_kernel_is_a_step(monkeypatch, index):
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_a_step_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fused):
+def test_cuda_step_has_the_kernel_in_every_layer(fused):
     gpt = structure("gpt", support.tiny_config(), "bfloat16", fused_attention=fused)
     codes, ancestry, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
     params = jax.tree.map(lambda a: a.astype("bfloat16"), support.tiny_params("gpt"))
@@ -285,7 +285,7 @@ def test_one_index_for_all_rows_equals_an_index_a_row(beams):
 
 
 @pytest.mark.parametrize("sizes", [(9, 30), pytest.param((14, 29), marks=pytest.mark.nightly)])
-def test_logits_are_the_same_to_the_bit_with_more_room(monkeypatch, sizes):
+def test_logits_are_bitwise_independent_of_capacity(monkeypatch, sizes):
     """So a row says the same beside longer ones."""
     gpt, params = pieces_of(monkeypatch, 4)
     run = jax.jit(lambda params, *given: GPT.step(gpt.bind(params), *given))
@@ -397,7 +397,7 @@ def test_no_step_copies_the_cache(monkeypatch, first, dtype, rows):
 
 
 @pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.nightly), 3])
-def test_what_no_code_has_reached_is_not_read(monkeypatch, rows):
+def test_empty_cache_blocks_are_not_read(monkeypatch, rows):
     """Numbers that would spoil whatever reads them lie in every piece past the last code."""
     gpt, params = pieces_of(monkeypatch, 4)
     module = gpt.bind(params)
@@ -450,7 +450,7 @@ def test_a_cache_of_another_size_keeps_its_codes(monkeypatch, size):
 
 
 @pytest.mark.parametrize("size", [1, 41, 128, 129, 512, 1024, 1500, 1815, 4096])
-def test_a_piece_is_no_longer_than_the_first_or_half_of_those_before(size):
+def test_cache_block_is_at_most_the_first_or_half_of_earlier_ones(size):
     sizes = piece_sizes(size)
 
     assert sum(sizes) == size
@@ -479,7 +479,7 @@ def test_attention_over_parts_is_attention_over_all_their_keys():
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
-def test_halves_stay_close(dtype):
+def test_half_precision_stays_close(dtype):
     gpt = support.golden("gpt")
     codes = gpt["greedy_codes"][:, : gpt["step_logits"].shape[1]]
     logits = call(replay, *spoken(), codes, dtype=dtype)

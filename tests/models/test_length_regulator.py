@@ -108,7 +108,7 @@ def test_the_target_length_is_the_reference_s():
     assert [target_length(n, 1.72) for n in range(1900)] == [172 * n // 100 for n in range(1900)]
 
 
-def test_sequences_of_two_lengths_in_one_padded_batch_are_the_reference_s():
+def test_padded_batch_matches_the_reference():
     arrays = support.golden("length_regulator")
     rng = np.random.default_rng(2)
     sequences = [arrays["prompt_in"][0], arrays["infer_in"][0]]
@@ -168,7 +168,7 @@ def test_indices_are_those_of_torch():
         np.testing.assert_array_equal(nearest_indices(length, target), theirs[0, 0].numpy())
 
 
-def test_scanned_layers_equal_the_plain_computation_one_after_the_other():
+def test_scanned_layers_equal_a_loop():
     graph, params = small()
     x = np.random.default_rng(5).standard_normal((1, 17, 11)).astype(np.float32)
 

@@ -60,7 +60,7 @@ def test_codes_give_the_features_of_the_reference():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_fills_the_padding_changes_nothing(seed):
+def test_padding_has_no_effect(seed):
     codec, _ = golden()
     random = np.random.default_rng(seed)
     semantic = np.repeat(codec["semantic"][:, :31], 3, axis=0)
@@ -124,7 +124,7 @@ def test_the_scan_over_stacked_blocks_is_a_loop_over_blocks():
     support.assert_close(call("encode", semantic, lengths)[:, :23], looped[:, :23], "codec.scan")
 
 
-def test_lookup_finds_the_row_of_the_same_direction_and_of_equals_the_lowest():
+def test_lookup_finds_the_nearest_direction_and_the_lowest_tie():
     cfg = SemanticCodecConfig(
         width=3, hidden=2, feed_forward=2, layers=1, kernel=3, codes=5, code_width=3
     )
@@ -168,7 +168,7 @@ def products(jaxpr):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_weights_give_float32_features_close_to_full_precision(dtype):
+def test_half_precision_features_stay_close(dtype):
     codec, lengths = golden()
     encoded = call("encode", codec["semantic"], lengths, dtype=dtype)
 

@@ -80,7 +80,7 @@ def test_prompts_give_the_semantic_features_of_the_reference(prompt):
     support.assert_close(semantic, w2v[f"{prompt}_semantic"], f"w2v.{prompt}_semantic")
 
 
-def test_a_batch_of_two_lengths_is_that_of_the_reference_masked_rows_included():
+def test_padded_batch_matches_the_reference_with_masked_rows():
     w2v = support.golden("w2v")
     hidden = call(w2v["batch_features"], w2v["batch_mask"], method="hidden_states")
 
@@ -97,7 +97,7 @@ def test_normalise_takes_the_stored_mean_and_variance_of_each_channel():
 
 @pytest.mark.parametrize("left", [0, 2, 5, 40])
 @pytest.mark.parametrize("right", [0, 3, 40])
-def test_relative_scores_are_products_with_the_row_of_the_clipped_offset(left, right):
+def test_relative_scores_match_the_direct_computation(left, right):
     frames, heads, width = 11, 3, 5
     random = np.random.default_rng(left + 100 * right)
     query = random.normal(size=(2, frames, heads, width)).astype(np.float32)
@@ -147,7 +147,7 @@ def random_batch(seed: int, rows: int, frames: int):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_fills_the_padding_changes_nothing(seed):
+def test_padding_has_no_effect(seed):
     features, mask, noisy = random_batch(seed, rows=3, frames=23)
 
     np.testing.assert_array_equal(call_small(features, mask), call_small(noisy, mask))
@@ -169,7 +169,7 @@ def test_neighbours_change_nothing():
     np.testing.assert_array_equal(call_small(features, mask)[0], call_small(other, mask)[0])
 
 
-def test_a_masked_row_within_the_length_is_kept_and_seen_by_no_other_row():
+def test_masked_row_within_the_length_is_kept_but_not_attended():
     features, _, _ = random_batch(3, rows=1, frames=13)
     mask = np.arange(13)[None] < 12
     kept = call_small(features, mask)
@@ -211,7 +211,7 @@ def test_a_row_without_any_valid_frame_stays_finite():
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
-def test_half_precision_weights_give_float32_features_close_to_full_precision(dtype):
+def test_half_precision_features_stay_close(dtype):
     audio, w2v = support.golden("audio"), support.golden("w2v")
     semantic = call(audio["emo_features"], audio["emo_mask"], dtype=dtype)
 

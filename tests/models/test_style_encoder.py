@@ -101,7 +101,7 @@ def test_narrow_weights_stay_close(dtype):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_fills_the_padding_changes_nothing(seed):
+def test_padding_has_no_effect(seed):
     random = np.random.default_rng(seed)
     banks = noise(3, 61, 13, seed=seed)
     lengths = random.integers(2, 61, size=3)

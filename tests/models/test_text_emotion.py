@@ -60,14 +60,14 @@ def test_logits_are_those_of_transformers(name):
     support.assert_close(logits(name, whole[1])[::4], held["logits_1"], f"qwen.{name}")
 
 
-def test_tokens_may_come_in_pieces_of_any_length():
+def test_tokens_may_come_in_chunks_of_any_length():
     tokens = np.random.default_rng(0).integers(0, 448, 37)
     whole = logits("second", tokens)
     pieces = logits("second", tokens, cuts=(5, 6), size=61)
     support.assert_close(pieces, whole, "qwen.pieces")
 
 
-def test_what_a_padded_piece_leaves_in_the_cache_is_written_over():
+def test_cache_entries_of_padding_are_overwritten():
     config, params = imported("second")
     tokens = np.random.default_rng(1).integers(0, 448, 23).astype(np.int32)
     noise = np.random.default_rng(2).integers(0, 448, 9).astype(np.int32)
@@ -93,7 +93,7 @@ def test_later_tokens_change_nothing():
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
-def test_halves_stay_near_float32(dtype):
+def test_half_precision_stays_near_float32(dtype):
     tokens = reference("tiny")["prompt_0"]
     half = logits("tiny", tokens, dtype=dtype)
     assert half.dtype == np.float32

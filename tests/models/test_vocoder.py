@@ -189,7 +189,7 @@ def test_narrow_weights_stay_close(dtype):
     support.assert_close(ours, small()(mel, [13, 7]), f"vocoder.{dtype}")
 
 
-def test_the_sine_s_parameters_stay_float32():
+def test_snake_parameters_stay_float32():
     expected = structure("vocoder", bundled_config("tiny"), "bfloat16").expected
 
     assert expected["activation_post"]["alpha"].dtype == jnp.float32

@@ -33,7 +33,7 @@ def test_sizes_are_read(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "GB", "eight", "-8GB", "0GB", "8TB!", "0.1"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_invalid_size_is_rejected(text: str) -> None:
     with pytest.raises(InputError, match="is not a memory size: expected one like 8GB"):
         parse_size(text)
 
@@ -78,7 +78,7 @@ WISH = Settings(batch=4, max_codes=150)
         (120, 1, 64, "bfloat16"),  # precision is the last to go
     ],
 )
-def test_what_is_given_up_comes_in_order(
+def test_savings_are_applied_in_order(
     made_up: list[str], limit: int, batch: int, codes: int, dtype: str | None
 ) -> None:
     found = fit("x", limit, WISH)

@@ -186,9 +186,7 @@ def warm(tts: IndexTTS, voices: list[Voice]) -> IndexTTS:
     return tts
 
 
-def test_fifty_sentences_after_the_warm_up_compile_nothing_and_leave_nothing(
-    warm: IndexTTS, voices: list[Voice]
-) -> None:
+def test_warm_sentences_do_not_compile_or_leak(warm: IndexTTS, voices: list[Voice]) -> None:
     requests = sentences(50)
     gc.collect()
     before = len(jax.live_arrays())
@@ -204,9 +202,7 @@ def test_fifty_sentences_after_the_warm_up_compile_nothing_and_leave_nothing(
 
 
 @pytest.mark.nightly
-def test_fifty_sentences_three_at_once_compile_nothing_after_the_warm_up(
-    tts: IndexTTS, voices: list[Voice]
-) -> None:
+def test_warm_batches_do_not_compile(tts: IndexTTS, voices: list[Voice]) -> None:
     three = dataclasses.replace(SETTINGS, batch=3)
     warm_up(tts, voices[0], three)
     generator = random.Random(2)
@@ -282,9 +278,7 @@ def test_a_pack_is_of_the_programs_that_were_asked_for(
     assert keys == [config_key(config, RunConfig(fused_attention=fused))]
 
 
-def test_four_threads_with_a_voice_each_give_the_samples_of_the_sequence(
-    warm: IndexTTS, voices: list[Voice]
-) -> None:
+def test_concurrent_voices_match_sequential_results(warm: IndexTTS, voices: list[Voice]) -> None:
     def all_of(voice: Voice) -> list[np.ndarray]:
         return [speak(warm, voice, request) for request in sentences(5, seed=1)]
 
@@ -317,7 +311,7 @@ def test_threads_that_ask_at_once_get_one_function(
         assert len(set(map(id, pool.map(ask, range(4))))) == 1
 
 
-def test_the_model_s_device_decides_whatever_the_thread_s_default_is(
+def test_device_of_the_model_overrides_the_default_of_the_thread(
     warm: IndexTTS, voices: list[Voice]
 ) -> None:
     seen: list[Any] = []

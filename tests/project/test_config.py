@@ -108,7 +108,7 @@ def test_an_unknown_key_is_named(path):
     refused(changed(path, 1), rf"^unknown key {path}$")
 
 
-def test_all_that_is_wrong_is_told_at_once():
+def test_all_problems_are_reported_at_once():
     data = changed("gpt.extra", 1) | {"more": 2}
     del data["dit"]["heads"]
     data["vocoder"]["rates"] = [4, "4"]
@@ -197,7 +197,7 @@ def test_components_that_do_not_fit_name_both_sides(path, value, told):
     refused(changed(path, value), told)
 
 
-def test_everything_that_does_not_fit_is_told_at_once():
+def test_all_misfits_are_reported_at_once():
     data = changed("dit.condition", 49)
     data["mel"]["hop"] = 255
     data["semantic_codec"]["codes"] = 63

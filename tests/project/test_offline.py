@@ -24,6 +24,6 @@ def test_this_machine_is_in_reach() -> None:
 
 
 @pytest.mark.parametrize("package", ["huggingface_hub", "httpx", "httpx2"])
-def test_what_downloads_cannot_be_loaded(package: str) -> None:
+def test_downloading_modules_cannot_be_loaded(package: str) -> None:
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module(package)

@@ -56,7 +56,7 @@ def test_the_package_says_that_it_is_typed() -> None:
     assert (ROOT.parent / "importers" / "py.typed").is_file()
 
 
-def test_the_demo_s_voice_is_there() -> None:
+def test_demo_voice_is_bundled() -> None:
     assert indextts_jax.demo_speaker().is_file()
 
 
@@ -201,7 +201,7 @@ WRONG = {
 
 
 @pytest.mark.nightly
-def test_a_user_s_script_is_checked_strictly(tmp_path: Path) -> None:
+def test_user_script_passes_strict_type_checks(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(USER)
     lines = ["import indextts_jax", "from indextts_jax import IndexTTS, Settings, Voice"]
     lines += ["def wrong(tts: IndexTTS, voice: Voice) -> None:"]

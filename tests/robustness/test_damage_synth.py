@@ -138,7 +138,7 @@ def test_bad_input_is_refused_in_one_line_before_any_work(
     assert everything(folder) == before
 
 
-def test_an_output_without_permission_is_told_before_the_work(
+def test_unwritable_output_is_reported_before_synthesis(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(**options: Any) -> None:  # root has every permission
@@ -197,7 +197,7 @@ ACCEPTED = [
 
 
 @rows(ACCEPTED)
-def test_what_is_odd_works_within_seconds_and_little_memory(
+def test_odd_input_is_fast_and_small(
     case: Case, folder: Path, spoken: Spoken, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case.damage(folder)
@@ -242,7 +242,7 @@ MIDWAY = [
 
 @rows(MIDWAY)
 @pytest.mark.parametrize("existing", [False, True])
-def test_what_stops_the_work_leaves_the_output_as_it_was(
+def test_failure_leaves_the_output_unchanged(
     case: Case, existing: bool, folder: Path, spoken: Spoken, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if existing:

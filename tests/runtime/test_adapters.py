@@ -90,7 +90,7 @@ def test_adapters_add_up():
     np.testing.assert_allclose(merged["skips"][0]["kernel"], once, rtol=1e-6, atol=1e-5)
 
 
-def test_what_was_given_is_not_written_to():
+def test_inputs_are_not_modified():
     given = params()
     before = copy.deepcopy(jax.tree.map(np.asarray, given))
     merge("gpt", given, [AppliedAdapter(adapter({"gpt": {"qkv": {"kernel": pair((3,))}}}))])
@@ -153,6 +153,6 @@ def test_kernels_that_the_model_does_not_have_are_named():
         check([AppliedAdapter(of_gpt("blocks.attention.qkv", outputs=5))], saved())
 
 
-def test_what_is_written_down_of_an_adapter():
+def test_record_of_an_adapter():
     use = AppliedAdapter(dataclasses.replace(adapter({}), path=Path("/x/anna")), 0.5).use
     assert (use.name, use.digest, use.strength) == ("anna", "1" * 64, 0.5)

@@ -11,7 +11,7 @@ LADDERS = st.lists(st.integers(1, 500), min_size=1, max_size=6, unique=True).map
 
 
 @given(st.integers(1, 5000), LADDERS)
-def test_a_bucket_holds_the_length_and_is_a_rung_or_a_multiple_of_the_last(
+def test_bucket_fits_the_length_and_is_listed_or_a_multiple_of_the_last(
     length: int, ladder: list[int]
 ) -> None:
     size = bucket(length, ladder)
@@ -20,7 +20,7 @@ def test_a_bucket_holds_the_length_and_is_a_rung_or_a_multiple_of_the_last(
 
 
 @given(st.integers(1, 5000), LADDERS)
-def test_no_smaller_rung_would_do(length: int, ladder: list[int]) -> None:
+def test_bucket_is_the_smallest_that_fits(length: int, ladder: list[int]) -> None:
     size = bucket(length, ladder)
     assert not [rung for rung in ladder if length <= rung < size]
 

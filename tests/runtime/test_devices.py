@@ -17,7 +17,7 @@ def test_the_cpu_can_be_chosen() -> None:
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="this machine has an accelerator")
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_a_device_that_is_not_there_is_an_error_that_says_what_is(platform: str) -> None:
+def test_missing_device_error_lists_available_ones(platform: str) -> None:
     with pytest.raises(InputError, match=rf"device {platform}.*sees only: cpu"):
         devices.choose(platform)
 

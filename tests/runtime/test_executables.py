@@ -55,14 +55,14 @@ def active(tmp_path: Path, nothing_kept: None) -> ExecutableStore:
     return store
 
 
-def test_a_kept_program_is_not_traced_again_and_gives_the_same_bits(tmp_path: Path) -> None:
+def test_stored_program_is_not_retraced_and_bitwise_equal(tmp_path: Path) -> None:
     first, second = made(tmp_path), made(tmp_path)
     assert (first.kept, second.kept) == (False, True)
     for one, two in zip(first.call(*ARGUMENTS)["y"], second.call(*ARGUMENTS)["y"], strict=True):
         np.testing.assert_array_equal(one, two)
 
 
-def test_a_kept_program_tells_its_memory_and_results(filled: Path) -> None:
+def test_stored_program_reports_memory_and_results(filled: Path) -> None:
     again = made(filled)
     assert again.record.memory is not None
     assert again.record.memory.arguments == 4 * (9 + 6)
@@ -70,7 +70,7 @@ def test_a_kept_program_tells_its_memory_and_results(filled: Path) -> None:
     assert again.record.stage == "gpt double"
 
 
-def test_a_program_that_jax_keeps_as_well_is_compiled_anew(tmp_path: Path) -> None:
+def test_program_in_the_jax_cache_is_recompiled(tmp_path: Path) -> None:
     """XLA for CPU would write it without its code."""
     option = "jax_persistent_cache_min_compile_time_secs"
     usual = getattr(jax.config, option)
@@ -102,7 +102,7 @@ def test_shapes_alone_make_the_program_of_arrays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "head"])
-def test_a_damaged_program_is_told_and_made_again(filled: Path, damage: str) -> None:
+def test_damaged_program_is_reported_and_recompiled(filled: Path, damage: str) -> None:
     path = file_of(filled)
     content = bytearray(path.read_bytes())
     if damage == "cut":
@@ -117,7 +117,7 @@ def test_a_damaged_program_is_told_and_made_again(filled: Path, damage: str) -> 
     assert made(filled).kept
 
 
-def test_what_is_remembered_is_made_once(active: ExecutableStore) -> None:
+def test_cached_value_is_computed_once(active: ExecutableStore) -> None:
     asked = []
 
     def make() -> list[int]:
@@ -130,7 +130,7 @@ def test_what_is_remembered_is_made_once(active: ExecutableStore) -> None:
     assert asked == [1, 1]
 
 
-def test_a_program_s_name_leaves_out_optional_components_but_their_own() -> None:
+def test_program_name_omits_unrelated_optional_components() -> None:
     """A checkpoint that gets the text-emotion model later has its programs still."""
     plain = bundled_config("tiny")
     assert plain.text_emotion is not None
@@ -255,13 +255,13 @@ def test_a_pack_of_another_configuration_is_refused_by_name(filled: Path, tmp_pa
         )
 
 
-def test_what_is_no_pack_is_refused(tmp_path: Path) -> None:
+def test_non_pack_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "cache.zip").write_bytes(b"nothing")
     with pytest.raises(InputError, match="is not a pack of compiled programs"):
         executable_pack.unpack(ExecutableStore(tmp_path / "o"), DEVICE, tmp_path / "cache.zip")
 
 
-def test_a_file_s_record_is_read_without_running_it(filled: Path) -> None:
+def test_record_is_read_without_running_the_program(filled: Path) -> None:
     record, body = read_file(file_of(filled))
     assert record.component == "gpt"
     assert len(body) > 100

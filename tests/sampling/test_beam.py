@@ -186,7 +186,7 @@ def test_the_store_takes_nothing_that_is_not_offered():
     assert store.added.tolist() == [[0, -1]]
 
 
-def test_the_store_has_room_even_for_a_hopeless_sequence():
+def test_free_store_slots_accept_any_sequence():
     store = stored([(-np.inf, True), (-5.0, True), (-np.inf, True)], 2)
 
     assert sorted(store.codes[0, :, 0].tolist()) == [0, 1]
@@ -234,14 +234,14 @@ def ranked(scores, codes):
 
 
 @pytest.mark.parametrize(("best", "done"), [(-2.0, True), (-1.99, False)])
-def test_a_row_is_done_when_nothing_can_beat_its_store_even_by_equalling_it(best, done):
+def test_row_is_done_when_its_store_cannot_be_beaten(best, done):
     state = state_with(stored([(-2.0, True), (-1.0, True)], 2))
     state = select(state, ranked([best, -3.0, -4.0, -5.0], [3, 4, 5, 6]), jnp.asarray(0.0), STOP)
 
     assert state.done.tolist() == [done]
 
 
-def test_a_row_with_room_in_its_store_is_not_done():
+def test_row_with_free_store_slots_is_not_done():
     state = state_with(stored([(-1.0, True)], 2))
     state = select(state, ranked([-2.0, -3.0, -4.0, -5.0], [3, 4, 5, 6]), jnp.asarray(0.0), STOP)
 

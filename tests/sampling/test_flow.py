@@ -121,7 +121,7 @@ def test_the_kernel_for_gpus_gives_the_mel_of_the_reference(monkeypatch):
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_a_program_for_cuda_holds_the_kernel_in_every_layer_if_it_is_asked_for(fused):
+def test_cuda_program_has_the_kernel_in_every_layer(fused):
     call, given, _ = golden_flow(fused=fused, steps=3)  # traced nowhere else
 
     assert support.kernels(call, *given) == fused * support.tiny_config().dit.layers
@@ -197,7 +197,7 @@ def test_noise_is_standard_normal():
     assert abs(np.mean(frames[1:] * frames[:-1])) < 0.015
 
 
-def test_the_continuation_is_the_target_s_part_of_the_mel_of_each_row_alone():
+def test_continuation_equals_the_target_part_of_single_rows():
     rng = np.random.default_rng(5)
     prompts, lengths = [7, 4], [8, 11]
     mel, prompt_condition, condition = (
@@ -239,7 +239,7 @@ def test_leaving_out_what_only_the_prompt_needs_changes_nothing():
     assert support.relative_errors(ours, whole)[1] < 5e-6
 
 
-def test_a_window_holds_its_target_and_the_margin_or_the_start_of_the_row():
+def test_window_covers_target_and_margin():
     window = flow.around(jnp.array([2, 20, 29]), 11, 4, 40)
 
     assert window.size == 15

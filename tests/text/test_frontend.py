@@ -96,7 +96,7 @@ def test_compat_reads_and_cuts_as_the_reference():
     assert prepare("A100 GPU").normalised == "A one hundred GPU"
 
 
-def test_what_is_unknown_is_named_with_its_place():
+def test_unknown_pieces_are_reported_with_positions():
     script = prepare("Hi 😀 there.\nAnd <here> 😀.")
 
     assert [(u.piece, u.line, u.column) for u in script.unknown] == [
@@ -123,7 +123,7 @@ def test_pinyin_that_does_not_exist_is_named():
     )
 
 
-def test_the_glossary_says_how_terms_are_read():
+def test_glossary_sets_the_reading_of_terms():
     glossary = Glossary.of({"C++": {"zh": "C加加", "en": "C plus plus"}, "nginx": "engine X"})
 
     assert prepare("nginx and C++", glossary=glossary).normalised == "engine X and C plus plus"

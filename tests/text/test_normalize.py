@@ -119,7 +119,7 @@ def test_a_text_is_read_as_the_reference_does_unless_there_is_a_reason(row):
     assert (ours != reference) == (row["input"] in DIFFERENT), (ours, reference)
 
 
-def test_the_reference_s_own_sentences_are_read_as_there_but_for_mark_up():
+def test_sentences_of_the_reference_are_read_alike_except_markup():
     folder = support.real("../golden/text")
     if not folder.is_dir():
         pytest.skip(f"no golden texts beside the real data: {folder}")
@@ -201,7 +201,7 @@ def test_nothing_stays_nothing(text):
     assert normalise(text).text == ""
 
 
-def test_what_the_grammar_cannot_read_is_left(monkeypatch):
+def test_unreadable_text_is_unchanged(monkeypatch):
     def fail(text, language):
         raise ValueError("no reading")
 

@@ -107,7 +107,7 @@ def uneven(sizes):
     st.lists(st.sampled_from(["▁a", "▁b", "▁a.", "▁a,"]), min_size=1, max_size=14),
     st.integers(2, 8),
 )
-def test_no_segment_is_under_half_of_its_neighbour_if_another_cut_at_a_mark_avoids_it(given, limit):
+def test_segments_are_balanced_where_marks_allow(given, limit):
     marks = [i + 1 for i, piece in enumerate(given) if piece[-1] in ".,"]
     possible = [uneven(sizes) for sizes in chains(marks, len(given), limit)]
 
@@ -159,7 +159,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("place", range(len(GOLDEN)))
-def test_golden_pieces_are_cut_as_in_the_reference_unless_there_is_a_reason(place):
+def test_golden_segments_match_the_reference_with_listed_exceptions(place):
     row, options = GOLDEN[place], GOLDEN[place]["options"]
     ours = split_segments(
         options.get("tokens", row["input"]),

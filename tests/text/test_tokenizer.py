@@ -40,14 +40,14 @@ def test_a_range_begins_and_ends_where_it_should(first, last):
 
 
 @pytest.mark.parametrize("row", rows(support.DATA / "text" / "pieces_small.jsonl"))
-def test_pieces_and_ids_of_the_small_model_are_the_reference_s(row):
+def test_small_model_matches_pieces_and_ids_of_the_reference(row):
     tokenizer = Tokenizer(SMALL)
 
     assert tokenizer.pieces(row["input"]) == row["pieces"]
     assert tokenizer.encode(row["input"]) == row["output"]
 
 
-def test_pieces_and_ids_of_the_published_model_are_the_reference_s():
+def test_published_model_matches_pieces_and_ids_of_the_reference():
     tokenizer = Tokenizer(support.real("bpe.model"))
     golden = support.real("../golden/text")
     if not golden.is_dir():
@@ -66,7 +66,7 @@ def test_pieces_and_ids_of_the_published_model_are_the_reference_s():
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n\t", "\u3000"])
-def test_nothing_has_no_pieces(text):
+def test_empty_text_has_no_pieces(text):
     assert Tokenizer(SMALL).encode(text) == []
 
 
@@ -77,7 +77,7 @@ def test_one_character_keeps_its_case():
     assert tokenizer.pieces("aa") == tokenizer.pieces("AA")
 
 
-def test_what_the_vocabulary_lacks_is_reported():
+def test_unknown_characters_are_reported():
     tokenizer = Tokenizer(SMALL)
     unknown = tokenizer.encode("a")[-1]
 
@@ -100,12 +100,12 @@ def test_a_model_can_be_given_as_a_path_or_as_bytes():
 
 
 @pytest.mark.parametrize("model", [b"", b"no model", SMALL.read_bytes()[:1000]])
-def test_bytes_that_are_no_model_are_refused(model):
+def test_invalid_model_bytes_are_rejected(model):
     with pytest.raises(InputError, match="the tokenizer is not a SentencePiece model"):
         Tokenizer(model)
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path):
+def test_invalid_model_file_is_reported(tmp_path):
     path = tmp_path / "bpe.model"
     path.write_text("hello")
 

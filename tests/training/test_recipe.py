@@ -24,19 +24,19 @@ def test_a_value_is_changed_by_its_path() -> None:
         ("optimizer.speed", "1", "unknown key optimizer.speed"),
         ("optimizer.rate", "fast", "optimizer.rate: expected float, got str 'fast'"),
         ("optimizer.rate", "0", "optimizer.rate must be positive"),
-        ("batch.buckets", "[9, 5]", "batch.buckets must rise"),
+        ("batch.buckets", "[9, 5]", "batch.buckets must increase"),
         ("batch.buckets", "[1, 2, 3, 4, 5]", "expected 1 to 4"),
         ("batch.seconds", "3", "less than the longest"),
         ("compute", "float16", "float16 overflows"),
-        ("steps.more", "1", "steps is a value and has no keys"),
+        ("steps.more", "1", "steps is a value without keys"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_path(key: str, value: str, told: str) -> None:
+def test_problems_are_reported_by_path(key: str, value: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         parse_recipe(TEXT, "r", {key: value})
 
 
-def test_free_settings_are_no_change() -> None:
+def test_changeable_settings_are_not_compared() -> None:
     before = parse_recipe(TEXT, "r")
     free = {"log.every": "1", "saves.every": "7", "evaluation.patience": "null"}
     assert changed_keys(before, parse_recipe(TEXT, "r", free)) == []

@@ -116,11 +116,11 @@ def test_a_full_run_gives_whole_components(checkpoint: Path, tmp_path: Path) -> 
     assert f"step 1 of {run}" in model.notes
 
 
-def test_what_only_training_has_is_left_out_and_named(checkpoint: Path, tmp_path: Path) -> None:
+def test_training_only_components_are_omitted_and_named(checkpoint: Path, tmp_path: Path) -> None:
     leaves = {"discriminators.a.kernel": np.ones(3, np.float32), **factors()}
     model = open_run(run_of(tmp_path / "run", checkpoint, leaves))
     assert model.components == {}
-    assert "left out, for training alone: discriminators" in model.notes
+    assert "omitted, used only in training: discriminators" in model.notes
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_the_head_that_aligns_outlives_its_run(
         np.testing.assert_array_equal(leaf, leaves[f"tokens_heads.{path}"], err_msg=path)
     notes = open_run(run).notes
     assert "kept for training: ctc_head, a part of tokens_heads" in notes
-    assert "left out, for training alone: tokens_codebook, tokens_heads" in notes
+    assert "omitted, used only in training: tokens_codebook, tokens_heads" in notes
     with pytest.raises(InputError, match="has no gpt; import again"):
         saved.require(["gpt"])
 
@@ -189,5 +189,5 @@ def test_a_base_that_has_changed_is_refused(checkpoint: Path, tmp_path: Path) ->
     recipe = load_recipe(str(tmp_path / "recipe.yaml"))
     folders.begin(tmp_path / "other", recipe, record)
     (run / "steps").rename(tmp_path / "other/steps")
-    with pytest.raises(InputError, match=r"expected the hash f{12}, got "):
+    with pytest.raises(InputError, match=r"expected f{12}, got "):
         open_run(tmp_path / "other")

@@ -29,7 +29,7 @@ def test_a_run_goes_on_from_weights(tmp_path: Path) -> None:
     again = session(tmp_path / "data")
     ending = train(run, again, resume=True, weights=(step, leaves), warn=told.append)
     assert ending.step == 20
-    assert any("moments begin anew at step 1" in line for line in told)
+    assert any("moments restart at step 1" in line for line in told)
 
 
 def test_the_rate_warms_up_again() -> None:

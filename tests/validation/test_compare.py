@@ -38,7 +38,7 @@ def test_one_large_error_fails_and_is_placed() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_fails(bad: float) -> None:
+def test_nonfinite_values_fail(bad: float) -> None:
     ours = REFERENCE.copy()
     ours[1, 1] = bad
     assert not compare("x", ours, REFERENCE).passed

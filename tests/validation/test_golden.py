@@ -18,7 +18,7 @@ def test_a_whole_set_lacks_nothing(tmp_path: Path) -> None:
     assert not_recorded(Golden(golden_copies.copied(tmp_path))) == {}
 
 
-def test_what_is_not_recorded_is_named_and_left_out(tmp_path: Path) -> None:
+def test_unrecorded_stages_are_named_and_skipped(tmp_path: Path) -> None:
     golden = Golden(golden_copies.copied(tmp_path, ["codec"]))
     missing = not_recorded(golden)
     assert set(missing) == {stage.file for stage in STAGES} - {"codec"} | {"end_to_end"}
@@ -108,7 +108,7 @@ def test_a_damaged_record_is_an_error(tmp_path: Path, text: str) -> None:
         Golden(folder).check()
 
 
-def test_settings_of_the_searches_are_those_of_the_record_or_the_usual_ones(tmp_path: Path) -> None:
+def test_search_settings_are_recorded_or_default(tmp_path: Path) -> None:
     folder = golden_copies.copied(tmp_path, ["gpt"])
     assert Searches.of(Golden(folder)) == Searches(max_codes=48, penalty=10.0, scored_penalty=2.0)
     text = '{"max_codes": 7, "penalty": 3.0, "scored_penalty": 1.5}'

@@ -28,14 +28,14 @@ def parameters(path: Path, room: int = 10**9) -> tuple[Parameters, list[str]]:
     return Parameters(saved, RunConfig(), names, room=room, on_load=loaded.append), loaded
 
 
-def test_a_component_is_loaded_when_used_and_others_make_room(tiny_checkpoint: Path) -> None:
+def test_components_load_on_use_and_others_are_released(tiny_checkpoint: Path) -> None:
     params, loaded = parameters(tiny_checkpoint, room=0)
     for name in ("vocoder", "vocoder", "conditioning", "vocoder"):
         jax.tree.map(np.testing.assert_array_equal, params[name], model("tiny").params[name])
     assert loaded == ["vocoder", "conditioning", "vocoder"]
 
 
-def test_components_stay_where_there_is_room(tiny_checkpoint: Path) -> None:
+def test_components_stay_within_the_memory_limit(tiny_checkpoint: Path) -> None:
     params, loaded = parameters(tiny_checkpoint)
     for name in ("gpt", "dit", "gpt"):
         params[name]

@@ -125,7 +125,7 @@ def test_a_stage_that_cannot_run_fails_and_the_others_go_on(tmp_path: Path) -> N
     assert rows[0].note
 
 
-def test_ids_of_start_and_stop_inside_a_text_are_dropped_and_padded_as_the_reference_does() -> None:
+def test_start_and_stop_ids_in_text_are_dropped_like_the_reference() -> None:
     tiny = model("tiny")
     golden = Golden(SETS["tiny"])
     latents, emotion = golden["gpt", "speaker_latents"], golden["gpt", "emovec"]
@@ -163,6 +163,6 @@ def test_an_unknown_component_is_an_error() -> None:
         list(validate(lambda names: model("tiny"), Golden(SETS["tiny"]), "toaster"))
 
 
-def test_a_folder_without_tensors_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no golden directory"):
+def test_directory_without_tensors_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a golden directory"):
         Golden(tmp_path)

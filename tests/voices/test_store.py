@@ -50,7 +50,7 @@ def other(model: Model) -> Model:
     return dataclasses.replace(model, provenance=record)
 
 
-def test_a_kept_voice_gives_the_samples_of_its_recording(
+def test_saved_voice_gives_the_samples_of_its_recording(
     tts: IndexTTS, kept: Path, voice: Voice
 ) -> None:
     read = store.load_voice(tts.model, kept)
@@ -60,9 +60,7 @@ def test_a_kept_voice_gives_the_samples_of_its_recording(
     assert read.source == voice.source
 
 
-def test_without_the_encoders_a_voice_still_speaks_and_another_is_still_analysed(
-    tts: IndexTTS, voice: Voice
-) -> None:
+def test_saved_voice_works_without_encoders(tts: IndexTTS, voice: Voice) -> None:
     params = tts.model.params
     assert isinstance(params, Parameters)
     before = tts.speak("Hello world.", voice, settings=QUICK).samples
@@ -74,7 +72,7 @@ def test_without_the_encoders_a_voice_still_speaks_and_another_is_still_analysed
     assert np.array_equal(again.latents, voice.latents)
 
 
-def test_an_excerpt_is_heard_as_a_recording_of_it_alone(tts: IndexTTS, tmp_path: Path) -> None:
+def test_excerpt_equals_a_recording_of_it(tts: IndexTTS, tmp_path: Path) -> None:
     wave, rate = soundfile.read(support.TINY / "speaker.wav", dtype="float32")
     soundfile.write(tmp_path / "part.wav", wave[rate:], rate, subtype="FLOAT")
     part = tts.voice(support.TINY / "speaker.wav", excerpt=1.0)
@@ -87,7 +85,7 @@ def test_an_excerpt_is_heard_as_a_recording_of_it_alone(tts: IndexTTS, tmp_path:
     assert record.heard == pytest.approx(len(wave) / rate - 1, abs=0.02)
 
 
-def test_a_poor_recording_is_told_by_a_warning(tts: IndexTTS, tmp_path: Path) -> None:
+def test_poor_recording_gives_a_warning(tts: IndexTTS, tmp_path: Path) -> None:
     wave, rate = soundfile.read(support.TINY / "speaker.wav", dtype="float32")
     soundfile.write(tmp_path / "faint.wav", wave / np.abs(wave).max() * 0.01, rate)
     with pytest.warns(PromptWarning, match=r"faint\.wav: it is very quiet"):
@@ -169,7 +167,7 @@ def test_a_damaged_file_is_named(tts: IndexTTS, kept: Path, how: str, message: s
     assert "anna.safetensors" in str(caught.value)
 
 
-def test_a_voice_of_the_older_format_says_how_to_make_it_again(
+def test_older_voice_format_explains_how_to_recreate(
     tts: IndexTTS, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(store.FOLDER, str(tmp_path))

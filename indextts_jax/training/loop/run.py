@@ -152,7 +152,8 @@ class Run:
         if self.saves.best.base is not None:
             values.insert(0, self.saves.best.base)
         since = len(values) - 1 - int(np.argmin(values))
-        return f"no improvement in {since} evaluations" if since >= patience else None
+        # A build reads "no gain" in the log as the end of a stage, see `from_scratch/commands.py`.
+        return f"no gain in {since} evaluations" if since >= patience else None
 
 
 class _Watch:

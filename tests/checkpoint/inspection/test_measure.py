@@ -33,7 +33,7 @@ def test_a_far_mean_costs_no_digits():
     assert measure(array).deviation == pytest.approx(array.std(), rel=1e-6)
 
 
-def test_what_is_not_finite_is_counted_and_left_out():
+def test_nonfinite_values_are_counted_and_excluded():
     array = numbers()
     array[[0, 200, 500]], array[[7, 900]] = np.nan, [np.inf, -np.inf]
     found = measure(array)
@@ -82,12 +82,12 @@ def test_the_median_of_a_sample_is_near_that_of_all(monkeypatch):
     assert shaped(array).median == pytest.approx(float(np.median(array)), rel=0.02)
 
 
-def test_whole_numbers_are_told():
+def test_integers_are_reported():
     assert shaped(np.arange(300.0)).whole
     assert not shaped(np.arange(300.0) + np.eye(1, 300, 250)[0] / 2).whole
 
 
-def test_constant_and_equal_slices_are_told():
+def test_constant_and_equal_slices_are_reported():
     array = numbers(7 * 5 * 3).reshape(7, 5, 3)
     array[2], array[4], array[5], array[6] = 0, 1, array[1], array[1]
     found = shaped(array)

@@ -67,13 +67,13 @@ def test_a_head_that_no_file_has_is_left_out_and_listed(tmp_path):
     params = {SMALL: support.tiny_params(SMALL), "ctc_head": zeros}
     done = published(saved(tmp_path / "model", params), tmp_path / "out", support.CHECKPOINTS)
     assert {file.name: file.note for file in done.files if file.note} == {
-        "ctc_head": "left out: no published file has it"
+        "ctc_head": "left out: there is no published file for it"
     }
     names = files_below(support.CHECKPOINTS)
     assert files_below(tmp_path / "out") == sorted([*names, library.RECORD])
 
 
-def test_only_files_with_other_arrays_are_written_anew(changed, tmp_path):
+def test_only_changed_files_are_rewritten(changed, tmp_path):
     done = published(changed, tmp_path / "out", support.CHECKPOINTS)
     names = files_below(support.CHECKPOINTS)
     assert files_below(tmp_path / "out") == sorted([*names, library.RECORD])

@@ -80,7 +80,7 @@ def exported(rows, params, base):
     return shapes, unapply(found, params, shapes)
 
 
-def test_only_the_layer_that_differs_is_made_anew():
+def test_only_the_changed_layer_is_rewritten():
     base = {f"h.{i}.w": RNG.normal(size=(3, 5)).astype(np.float32) for i in range(3)}
     kernel = np.stack([array.T for array in base.values()])
     kernel[1] += 1

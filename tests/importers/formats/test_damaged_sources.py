@@ -54,7 +54,7 @@ def test_a_call_in_a_part_that_is_read_is_refused_by_name(tmp_path):
     marker = tmp_path / "ran"
     path = saved(tmp_path, {"net": {"a": A, "b": Call(SYSTEM, (f"touch {marker}",))}})
     refused(
-        path, r"refused, 'b' is posix\.system, not an array \(nothing of it was run\)", part="net"
+        path, r"refused, 'b' is posix\.system, not an array \(none of it was executed\)", part="net"
     )
     assert not marker.exists()
 
@@ -66,17 +66,17 @@ def test_a_call_in_a_part_that_is_read_is_refused_by_name(tmp_path):
         (Call(Global("my", "Layer"), (), {"x": 1}), "'b' is my.Layer"),
         (Call(Global("torch._utils", "_rebuild_sparse_tensor"), (A,)), "_rebuild_sparse_tensor"),
         (Call(Global("torch._utils", "_rebuild_qtensor"), (A,)), "_rebuild_qtensor"),
-        (3, "'b' is no array but int"),
-        ([A, B], "'b' is no array but list"),
-        (None, "'b' is no array but NoneType"),
+        (3, "'b' is not an array but int"),
+        ([A, B], "'b' is not an array but list"),
+        (None, "'b' is not an array but NoneType"),
     ],
     ids=["name", "object", "sparse", "quantised", "number", "list", "none"],
 )
-def test_what_is_no_array_is_refused_by_name(tmp_path, value, match):
+def test_non_arrays_are_rejected_by_name(tmp_path, value, match):
     refused(saved(tmp_path, {"a": A, "b": value}), match)
 
 
-def test_what_is_no_array_can_be_ignored_by_name(tmp_path):
+def test_non_arrays_can_be_ignored_by_name(tmp_path):
     tensors = open_tensors(saved(tmp_path, {"a": A, "step": 3}), ignore=["step", "other"])
     assert list(tensors) == ["a"]
     assert tensors.ignored == ("step",)
@@ -141,7 +141,7 @@ def test_paths_that_climb_are_refused(tmp_path, name):
         archive.writestr(entry, b"")
     data = path.read_bytes().replace(b"x" * len(name), name.encode())
     path.write_bytes(data)
-    refused(path, "path climbs")
+    refused(path, r"path has \.\.")
 
 
 def test_an_entry_that_comes_twice_is_refused(tmp_path):
@@ -152,7 +152,7 @@ def test_an_entry_that_comes_twice_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("size", [5, 2**31])
-def test_a_directory_that_lies_about_its_size_is_refused(tmp_path, size):
+def test_wrong_directory_size_is_rejected(tmp_path, size):
     path = saved(tmp_path, {"a": A})
     data = bytearray(path.read_bytes())
     struct.pack_into("<L", data, data.rfind(b"PK\x05\x06") + 12, size)
@@ -178,7 +178,7 @@ def test_an_encrypted_entry_is_refused(tmp_path):
     refused(path, "is encrypted")
 
 
-def test_an_entry_elsewhere_than_its_directory_says_is_refused(tmp_path):
+def test_misplaced_entry_is_rejected(tmp_path):
     path = saved(tmp_path, {"a": A})
     data = path.read_bytes()
     path.write_bytes(data.replace(b"archive/data.pkl", b"archive/data.abc", 1))
@@ -205,7 +205,7 @@ def test_every_truncation_is_an_error(tmp_path):
         refused(path, ".")
 
 
-def test_cut_off_downloads_are_told(tmp_path):
+def test_truncated_downloads_are_reported(tmp_path):
     path = saved(tmp_path, {"a": A})
     path.write_bytes(path.read_bytes()[:-100])
     refused(path, "cut off .* download it again")
@@ -261,9 +261,9 @@ def test_one_dictionary_in_many_places_does_not_run_for_ever(tmp_path):
     opcodes = opcodes.replace(b"0}", b"}").replace(b"\x80\x02", b"\x80\x02(", 1) + b"t."
     value = Raw(b"}" + torch_files.text("net") + _nested_dictionaries() + b"s")
     path = saved(tmp_path, value)
-    refused(path, "too deep, or too many", part="net")
+    refused(path, "nested too deeply, or too many", part="net")
     path = saved(tmp_path, None, change=lambda e: e.update({"archive/data.pkl": opcodes}))
-    refused(path, "no array but tuple")
+    refused(path, "not an array but tuple")
 
 
 def _nested_dictionaries():
@@ -276,7 +276,7 @@ def _nested_dictionaries():
     return inner
 
 
-def test_keys_that_would_take_for_ever_to_hash_are_inert(tmp_path):
+def test_keys_that_hash_forever_are_inert(tmp_path):
     key = b"K\x01"
     for level in range(60):
         key += b"q" + bytes([level]) + b"h" + bytes([level]) + b"\x86"
@@ -290,7 +290,7 @@ def test_a_dictionary_that_holds_itself_is_refused(tmp_path):
 
 
 def test_names_that_come_twice_after_joining_are_refused(tmp_path):
-    refused(saved(tmp_path, {"a.b": A, "a": {"b": B}}), "'a.b' comes twice")
+    refused(saved(tmp_path, {"a.b": A, "a": {"b": B}}), "'a.b' occurs twice")
 
 
 # Other formats.
@@ -307,7 +307,7 @@ def test_other_formats_say_how_to_convert(tmp_path):
         archive.add(__file__)
     refused(path, "tar file.*torch.save")
     path.write_bytes(pickle.dumps({"a": [1]}))
-    refused(path, "a bare pickle, which is never run; convert")
+    refused(path, "a bare pickle, which is never executed; convert")
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     refused(path, "git lfs pull")
     path.write_bytes(b"<!DOCTYPE html>")
@@ -316,7 +316,7 @@ def test_other_formats_say_how_to_convert(tmp_path):
     refused(path, "empty")
 
 
-def test_what_is_no_file_is_an_error(tmp_path):
+def test_non_files_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError):
         open_tensors(tmp_path / "none.pth")
     os.mkfifo(tmp_path / "pipe.pth")
@@ -325,7 +325,7 @@ def test_what_is_no_file_is_an_error(tmp_path):
         open_tensors(tmp_path)
 
 
-def test_long_keys_in_the_place_of_weights_are_told_in_short(tmp_path):
+def test_long_keys_are_shortened_in_messages(tmp_path):
     path = saved(tmp_path, {"k" * 9000: {}})
     with pytest.raises(SourceError) as caught:
         open_tensors(path, part="net")

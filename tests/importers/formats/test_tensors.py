@@ -57,7 +57,7 @@ def test_an_empty_tensor_has_its_shape(tmp_path):
     assert tensor.read().shape == (0, 3)
 
 
-def test_what_is_read_cannot_be_written_to(tmp_path):
+def test_arrays_are_read_only(tmp_path):
     array = open_tensors(saved(tmp_path, {"a": A}))["a"].read()
     with pytest.raises(ValueError, match="read-only"):
         array[0, 0] = 1
@@ -74,7 +74,7 @@ def test_a_bare_tensor_has_the_constant_name(tmp_path):
     assert list(open_tensors(saved(tmp_path, A), bare=True)) == [BARE]
 
 
-def test_a_dictionary_is_no_bare_tensor(tmp_path):
+def test_dictionary_is_not_a_bare_tensor(tmp_path):
     with pytest.raises(SourceError, match="one bare array, got 2"):
         open_tensors(saved(tmp_path, {"a": A, "b": B}), bare=True)
 
@@ -250,7 +250,7 @@ def test_reads_what_torch_saves(tmp_path):
         np.testing.assert_array_equal(tensor.read().astype(float), expected.double().numpy())
 
 
-def test_legacy_files_of_torch_are_told(tmp_path):
+def test_legacy_torch_files_are_reported(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save({"a": torch.ones(3)}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
     with pytest.raises(SourceError, match="before version"):

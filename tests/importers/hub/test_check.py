@@ -45,7 +45,7 @@ def folder(hub: hub_server.Hub, tmp_path: Path) -> Path:
     return tmp_path / "files"
 
 
-def test_a_good_folder_passes_and_says_what_was_compared(
+def test_good_directory_passes_and_names_the_checks(
     hub: hub_server.Hub, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert download("--dst", folder, "--check") == 0
@@ -54,12 +54,12 @@ def test_a_good_folder_passes_and_says_what_was_compared(
     assert rows["bpe.model"] == "SHA-256"
     assert rows["feat1.pt"] == "size, its own header"
     assert rows["gpt.pth"] == "its own header"
-    assert "all 8 files are there" in out
+    assert "all 8 files are present" in out
     assert f"indextts_jax.import --src {folder}" in out
     assert hub.requests == []
 
 
-def test_what_was_downloaded_is_checked_by_hash(
+def test_downloaded_files_are_checked_by_hash(
     hub: hub_server.Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "a"
@@ -81,7 +81,7 @@ def test_what_was_downloaded_is_checked_by_hash(
         ("gpt.pth", lambda content: content.replace(b"data.pkl", b"data.pkx", 1), "not where it"),
         ("gpt.pth", lambda content: b"version https://git-lfs.github.com/spec/v1", "LFS pointer"),
         ("s2mel.safetensors", lambda content: content[:-1], "cut off"),
-        ("config.json", lambda content: content[:-1], "is no JSON"),
+        ("config.json", lambda content: content[:-1], "is not JSON"),
         ("config.yaml", lambda content: b"", "the file is empty"),
     ],
 )
@@ -113,7 +113,7 @@ def test_everything_that_is_missing_or_wrong_is_listed(
     ).splitlines()
     assert first == f"4 problems with the files of {folder}"
     assert [line.split()[0] for line in lines] == ["missing:"] * 3 + [f"{folder}/bpe.model"]
-    assert "all 2 files of text_emotion (--without text_emotion passes over them)" in lines[2]
+    assert "all 2 files of text_emotion (--without text_emotion skips them)" in lines[2]
     assert last.endswith(f"python -m indextts_jax.download --dst {folder}")
 
 
@@ -146,7 +146,7 @@ def test_arrays_in_another_format_are_taken_as_they_are(hub: hub_server.Hub, fol
 
 
 @pytest.mark.parametrize("folder_name", ["none", "empty"])
-def test_a_folder_without_files_is_all_missing(
+def test_empty_directory_is_all_missing(
     hub: hub_server.Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], folder_name: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -172,7 +172,7 @@ def test_a_folder_without_files_is_all_missing(
         ),
     ],
 )
-def test_a_damaged_record_is_told(
+def test_damaged_record_is_reported(
     hub: hub_server.Hub, folder: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     (folder / record.FILE).write_text(content)

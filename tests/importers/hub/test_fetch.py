@@ -62,7 +62,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(
     assert 200_000 < int(second.removeprefix("bytes=").rstrip("-")) <= 300_000
     err = capsys.readouterr().err
     assert "for big.safetensors of IndexTeam/IndexTTS-2" in err
-    assert "trying again in 0 s" in err
+    assert "retrying in 0 s" in err
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -84,7 +84,7 @@ def test_attempts_are_bounded_and_the_next_run_goes_on(
 ) -> None:
     hub.cuts["big.safetensors"] = [100_000] * len(remote.WAITS) + [140_000] + [0] * 99
     error = refused(capsys, "--dst", tmp_path, code=runner.FAILURE)
-    assert "given up after 5 attempts; what came so far is kept" in error
+    assert "gave up after 5 attempts; downloaded data is kept" in error
     assert error.count("\n") == 1
     (kept,) = partials(tmp_path)
     assert 100_000 < kept < len(BIG)
@@ -125,7 +125,7 @@ def test_a_part_that_was_damaged_is_found_out(
     partial.write_bytes(bytes(partial.stat().st_size))
     hub.cuts.clear()
     error = refused(capsys, "--dst", tmp_path, code=runner.FAILURE)
-    assert f"a wrong file came for {tmp_path / LAST}" in error
+    assert f"got a wrong file for {tmp_path / LAST}" in error
     assert partials(tmp_path) == []
     assert download("--dst", tmp_path) == 0
     assert complete(tmp_path)
@@ -172,17 +172,17 @@ def test_a_part_that_is_whole_needs_no_more(hub: hub_server.Hub, tmp_path: Path)
     assert starts(hub) == []
 
 
-def test_a_file_that_the_manifest_knows_otherwise_stops_before_anything_comes(
+def test_file_that_differs_from_the_manifest_stops_before_downloading(
     hub: hub_server.Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for content, match in [
         (BIG[:-1], "has 700,000 bytes on the hub; 700,001 expected"),
-        (BIG[::-1], "has another content on the hub"),
+        (BIG[::-1], "has different content on the hub"),
     ]:
         hub.add(MAIN, "big.safetensors", content, lfs=True)
         error = refused(capsys, "--dst", tmp_path / "a", code=runner.FAILURE)
         assert match in error
-        assert f"--accept {LAST} takes it as it is" in error
+        assert f"--accept {LAST} accepts it" in error
         assert not hub.asked("GET")
         assert not (tmp_path / "a").exists()
     assert download("--dst", tmp_path, "--accept", LAST) == 0
@@ -203,7 +203,7 @@ STATUSES: dict[str, tuple[int, dict[str, str], str]] = {
 
 @pytest.mark.parametrize("what", STATUSES)
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-def test_an_answer_that_is_no_file_is_one_line(
+def test_answer_without_a_file_gives_one_line(
     hub: hub_server.Hub,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -226,7 +226,7 @@ def test_a_busy_server_is_asked_again(hub: hub_server.Hub, tmp_path: Path) -> No
     assert complete(tmp_path)
 
 
-def test_what_a_server_asks_to_wait_is_waited(
+def test_requested_wait_is_respected(
     hub: hub_server.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -251,7 +251,7 @@ def test_no_route_is_one_line(
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:9", "ftp://127.0.0.1", "http://"])
-def test_an_address_that_is_none_is_bad_input(
+def test_invalid_address_is_bad_input(
     hub: hub_server.Hub,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -262,7 +262,7 @@ def test_an_address_that_is_none_is_bad_input(
     assert "HF_ENDPOINT is" in refused(capsys, "--dst", tmp_path, code=runner.BAD_INPUT)
 
 
-def test_a_server_that_is_no_hub_is_told(
+def test_server_that_is_not_a_hub_is_reported(
     hub: hub_server.Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.plain = True

@@ -23,7 +23,7 @@ def test_the_importer_finds_every_file_where_it_is_put(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", AUXILIARY)
-def test_auxiliary_models_come_from_where_the_importer_says(key: str) -> None:
+def test_auxiliary_models_match_the_importer(key: str) -> None:
     auxiliary = AUXILIARY[key]
     names = {file.name for file in FILES if file.repository == auxiliary.repository}
     assert names >= {auxiliary.weights, *auxiliary.beside}

@@ -46,7 +46,7 @@ def goes_on(hub: hub_server.Hub, folder: Path) -> bool:
     return asked == [f"bytes={size}-"] * 2 and (folder / FILE.path).read_bytes() == BIG
 
 
-def test_too_little_room_is_told_before_anything_comes(
+def test_full_disk_is_reported_before_downloading(
     hub: hub_server.Hub,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -55,14 +55,14 @@ def test_too_little_room_is_told_before_anything_comes(
     usage = type("Usage", (), {"free": 64 * 2**20 + len(BIG) - 1})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     error = refused(capsys, "--dst", tmp_path / "a", code=runner.BAD_INPUT)
-    assert "has 0.07 GB free; the files need 0.07 GB more" in error
+    assert "has 0.07 GB free; another 0.07 GB are needed" in error
     assert not hub.asked("GET")
     assert not (tmp_path / "a").exists()
     usage.free += 1
     assert download("--dst", tmp_path / "a") == 0
 
 
-def test_what_came_already_needs_no_more_room(
+def test_partial_files_reduce_the_needed_space(
     hub: hub_server.Hub,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -95,7 +95,7 @@ def test_a_disk_that_fills_up_keeps_what_came(
     assert goes_on(hub, tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(
+def test_unwritable_directory_is_reported(
     hub: hub_server.Hub,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -142,9 +142,7 @@ def test_a_signal_leaves_a_part_that_is_taken_up(
     if number != signal.SIGKILL:
         assert process.returncode == runner.INTERRUPTED, err
         warning, error = err.splitlines()
-        assert warning == (
-            "warning: what came so far is kept, and the same command goes on from there"
-        )
+        assert warning == ("warning: downloaded data is kept, and the same command resumes")
         assert error.startswith("error: ")
         assert sorted(path.name[:5] for path in tmp_path.iterdir()) == [".gpt."]
     assert goes_on(hub, tmp_path)

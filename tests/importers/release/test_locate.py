@@ -136,7 +136,7 @@ def test_everything_missing_is_listed_once_with_the_command(tmp_path):
         assert f"missing: {name} (of IndexTeam/IndexTTS-2)\n" in message
     for auxiliary in AUXILIARY.values():
         of = f"{auxiliary.weights} of {auxiliary.repository}"
-        elsewhere = f"if it lies elsewhere, name it with --{auxiliary.flag}"
+        elsewhere = f"if it is elsewhere, give its path with --{auxiliary.flag}"
         assert f"missing: {auxiliary.places[0]} ({of}; {elsewhere})\n" in message
     _first, *lines, last = message.splitlines()
     assert len(lines) == len(MAIN) + len(AUXILIARY)
@@ -150,14 +150,14 @@ def test_one_missing_file_is_one_line_with_the_command(src):
     assert len(message.splitlines()) == 1
 
 
-def test_settings_that_are_missing_beside_weights_are_told(src):
+def test_missing_settings_beside_weights_are_reported(src):
     touch(src, *LAYOUTS["published"])
     (src / "hf_cache/bigvgan/config.json").unlink()
     refused(src, f"missing: {src}/hf_cache/bigvgan/config.json", "indextts_jax.download")
 
 
 @pytest.mark.parametrize("named", ["file", "folder"])
-def test_flags_name_files_or_folders_and_win(src, tmp_path_factory, named):
+def test_flags_give_files_or_directories_and_take_precedence(src, tmp_path_factory, named):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     touch(src, *LAYOUTS["published"], *LAYOUTS["folders"])
     touch(elsewhere, *LAYOUTS["folders"])
@@ -170,7 +170,7 @@ def test_flags_name_files_or_folders_and_win(src, tmp_path_factory, named):
     assert located.name("campplus") == str(files["campplus"])
 
 
-def test_a_flag_that_names_nothing_is_told(src):
+def test_flag_with_a_missing_path_is_reported(src):
     touch(src, *LAYOUTS["published"])
     message = refused(src, "missing: --campplus /none: no such file", campplus="/none")
     assert "download" not in message  # which would not bring it there
@@ -187,12 +187,12 @@ def test_paths_of_another_machine_are_taken_by_their_name(src):
 def test_names_that_climb_are_refused(src, path):
     touch(src, *LAYOUTS["published"])
     published = dataclasses.replace(PUBLISHED, gpt_checkpoint=path)
-    refused(src, f"config.yaml: {path!r} lies outside the folder", published=published)
+    refused(src, f"config.yaml: {path!r} is outside the directory", published=published)
 
 
-def test_a_folder_without_configuration_says_what_to_do(tmp_path):
+def test_missing_configuration_explains_what_to_do(tmp_path):
     for path, match in [
-        (tmp_path / "none", f"does not exist; --src is .*download --dst {tmp_path}/none"),
+        (tmp_path / "none", f"does not exist; .*download --dst {tmp_path}/none"),
         (tmp_path, "has no config.yaml"),
     ]:
         with pytest.raises(SourceError, match=match):
@@ -202,7 +202,7 @@ def test_a_folder_without_configuration_says_what_to_do(tmp_path):
         locate_config(tmp_path / "file", {})
 
 
-def test_without_configuration_the_auxiliary_models_are_told_too(tmp_path):
+def test_missing_configuration_lists_auxiliary_models_too(tmp_path):
     touch(tmp_path, *LAYOUTS["published"])
     (tmp_path / LAYOUTS["published"][3]).unlink()
     with pytest.raises(SourceError) as caught:

@@ -74,7 +74,7 @@ def test_an_ill_typed_key_is_named(tmp_path, path):
         refused(published, rf": {path}: expected [\w ]+, got dict")
 
 
-def test_a_typo_is_told_as_unknown_and_missing(tmp_path):
+def test_typo_is_reported_as_unknown_and_missing(tmp_path):
     text = (support.CHECKPOINTS / "config.yaml").read_text().replace("model_dim", "model_dmi")
     refused(write(tmp_path, text), r"unknown key gpt\.model_dmi; missing key gpt\.model_dim")
 
@@ -117,45 +117,45 @@ def with_fmax(value):
     )
 
 
-def test_an_upper_limit_is_what_the_reference_takes_it_for():
+def test_upper_limit_is_read_as_by_the_reference():
     assert with_fmax("None").mel().fmax is None
     assert with_fmax(8000).mel().fmax == 8000.0
 
 
 @pytest.mark.parametrize("value", [None, 11025, "8000", "none"])
-def test_an_upper_limit_that_the_reference_takes_for_another_is_refused(value):
-    with pytest.raises(ConfigError, match="fmax must be the word None"):
+def test_upper_limit_misread_by_the_reference_is_rejected(value):
+    with pytest.raises(ConfigError, match="fmax must be the text None"):
         with_fmax(value).mel()
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("a: [", "no valid YAML"),
+        ("a: [", "not valid YAML"),
         ("a: &x [1]\nb: *x", "an alias"),
         ("a: 1\na: 2", "key a twice"),
         ("gpt:\n  heads: 1\n  heads: 1", "key heads twice"),
-        ("a: !!python/object/apply:os.system ['true']", "no valid YAML"),
-        ("[" * 5000, "no valid YAML"),
-        ("a: 2024-99-99", "no valid YAML"),
-        ("a: !!map [1]", "no valid YAML"),
+        ("a: !!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("[" * 5000, "not valid YAML"),
+        ("a: 2024-99-99", "not valid YAML"),
+        ("a: !!map [1]", "not valid YAML"),
     ],
 )
-def test_what_is_no_plain_yaml_is_refused(tmp_path, text, match):
+def test_invalid_yaml_is_rejected(tmp_path, text, match):
     refused(write(tmp_path, text), match, SourceError)
 
 
 @pytest.mark.parametrize("text", ["3", "[1, 2]", "word"])
-def test_what_is_no_mapping_is_refused(tmp_path, text):
+def test_non_mapping_is_rejected(tmp_path, text):
     refused(write(tmp_path, text), "expected a mapping")
 
 
-def test_what_is_no_text_is_refused(tmp_path):
+def test_non_text_is_rejected(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_bytes(b"\xff\xfe\x00")
     refused(path, "not UTF-8", SourceError)
     path.write_bytes(b"#" * (MAX_BYTES + 1))
-    refused(path, "too many for settings", SourceError)
+    refused(path, "too many for a settings file", SourceError)
 
 
 def test_settings_are_a_mapping(tmp_path):
@@ -164,9 +164,9 @@ def test_settings_are_a_mapping(tmp_path):
     assert read_settings(path) == ({"a": {"b": 1}}, ())
     for text, match in [
         ("[1]", "a mapping, got list"),
-        ("{", "no valid JSON"),
-        ("[" * 99999, "no valid"),
-        ('{"a": 1, "a": 2}', "a name comes twice"),
+        ("{", "not valid JSON"),
+        ("[" * 99999, "not valid"),
+        ('{"a": 1, "a": 2}', "a name occurs twice"),
     ]:
         path.write_text(text)
         with pytest.raises(SourceError, match=match):

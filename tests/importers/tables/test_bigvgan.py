@@ -231,7 +231,7 @@ def test_a_setting_whose_default_is_not_implemented_must_be_there(key):
     del settings[key]
 
     assert bigvgan.check_settings(settings) == [
-        f"{key} is absent, so True: only False is implemented"
+        f"{key} is absent, so True: only False is supported"
     ]
 
 
@@ -264,7 +264,7 @@ def test_a_setting_that_is_missing_is_named(key):
         ("hop_size", 512, 256),
     ],
 )
-def test_another_spectrogram_than_the_flow_s_is_named(key, value, ours):
+def test_different_spectrogram_is_reported(key, value, ours):
     problems = bigvgan.check_settings(
         tiny_settings() | {key: value}, bundled_config("indextts2").mel
     )
@@ -286,7 +286,7 @@ def test_the_filters_of_the_tiny_set_are_those_of_the_design():
     assert bigvgan.check_filters(tensors) == []
     tensors[other] = Tensor(tensors[other].read() * np.float32(1.0001))
     assert bigvgan.check_filters(tensors) == [
-        f"{other} is not the low-pass filter that its design gives"
+        f"{other} is not the low-pass filter of the reference's design"
     ]
 
 

@@ -158,7 +158,7 @@ def test_a_tensor_of_another_size_is_misshapen():
         resolved(tensors)
 
 
-def test_the_second_names_of_the_generation_wrapper_are_dropped_as_copies():
+def test_copies_of_the_generation_wrapper_are_dropped():
     second = aliases(24, manifest())
     found = resolved(manifest() | {alias: tensor for alias, (_, tensor) in second.items()})
 

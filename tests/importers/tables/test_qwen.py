@@ -158,7 +158,7 @@ PLAIN = st.one_of(
 @settings(max_examples=30, deadline=None, derandomize=True, database=None)
 @given(value=PLAIN)
 @pytest.mark.parametrize("key", [*qwen.IMPLEMENTED, *qwen.GREEDY])
-def test_only_implemented_values_of_a_key_that_changes_the_result_are_taken(key, value):
+def test_only_supported_values_are_accepted(key, value):
     known, check = (
         (qwen.IMPLEMENTED[key], qwen.check_settings)
         if key in qwen.IMPLEMENTED
@@ -206,7 +206,7 @@ def test_a_key_may_be_passed_over(folder):
     assert "--ignore text_emotion.other" in refused(folder, ignore=["text_emotion.other"])
 
 
-def test_a_wish_for_draws_may_be_passed_over(folder):
+def test_sampling_settings_can_be_ignored(folder):
     rewrite(folder, "generation_config.json", do_sample=True)
     opened = TextEmotionImporter.open(folder, ignore=["text_emotion.do_sample"])
     assert opened.ignored == ("text_emotion.do_sample",)
@@ -266,7 +266,7 @@ def test_values_are_those_of_the_file():
         lambda index: index.pop("weight_map"),
     ],
 )
-def test_an_index_that_lies_is_refused(tmp_path, change):
+def test_wrong_index_is_rejected(tmp_path, change):
     copy = shutil.copytree(FOLDERS / "second", tmp_path / "second")
     index = json.loads((copy / INDEX).read_text())
     change(index)
@@ -279,7 +279,7 @@ def test_an_index_that_lies_is_refused(tmp_path, change):
     "name",
     ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"],
 )
-def test_a_missing_file_is_named_with_the_way_to_get_it(folder, name):
+def test_missing_file_is_reported_with_the_download_command(folder, name):
     (folder / name).unlink()
     told = refused(folder)
     assert f"lacks {name}" in told
@@ -310,7 +310,7 @@ def test_a_template_that_trims_the_text_is_refused():
     assert "the template gives" in check_template(trimming, {})[0]
 
 
-def test_a_template_may_use_the_tokenizer_s_tokens():
+def test_template_may_use_special_tokens():
     template = (
         "System: {{ messages[0]['content'] }}{{ eos_token }}{{ '\\n' }}"
         "Human: {{ messages[1]['content'] }}{{ eos_token }}{{ '\\n' }}Assistant:"
@@ -320,7 +320,7 @@ def test_a_template_may_use_the_tokenizer_s_tokens():
     assert render(template, "a", settings) == prompt_of("a")
 
 
-def test_the_template_may_lie_in_the_tokenizer_s_settings(folder):
+def test_template_may_be_in_tokenizer_settings(folder):
     template = (folder / FILE).read_text()
     (folder / FILE).unlink()
     rewrite(
@@ -331,7 +331,7 @@ def test_the_template_may_lie_in_the_tokenizer_s_settings(folder):
     assert "the template gives 'Hello'" in refused(folder)
 
 
-def test_without_a_template_ours_is_taken_and_that_is_said(folder):
+def test_built_in_template_is_used_with_a_note(folder):
     (folder / FILE).unlink()
     (note,) = TextEmotionImporter.open(folder).notes
     assert "no chat template" in note
@@ -350,12 +350,12 @@ def test_settings_that_give_other_tokens_are_refused(folder, changes, reason):
     assert reason in refused(folder)
 
 
-def test_a_tokenizer_that_is_none_is_refused(folder):
+def test_invalid_tokenizer_is_rejected(folder):
     (folder / "tokenizer.json").write_text("{}")
     assert "tokenizer.json: no tokenizer" in refused(folder)
 
 
-def test_a_tokenizer_without_the_prompt_s_end_is_refused(folder):
+def test_tokenizer_without_prompt_end_is_rejected(folder):
     data = json.loads((folder / "tokenizer.json").read_text())
     data["added_tokens"] = [t for t in data["added_tokens"] if t["content"] != "<|endoftext|>"]
     (folder / "tokenizer.json").write_text(json.dumps(data))
@@ -367,12 +367,12 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(folder):
     assert "405 tokens, but vocab_size is 402" in refused(folder)
 
 
-def test_the_folder_is_found_by_flag_by_name_and_by_itself(folder, tmp_path):
+def test_directory_is_found_by_flag_by_name_and_by_itself(folder, tmp_path):
     assert find_folder(tmp_path, None, None) == folder
     assert find_folder(folder, None, None) == folder
     assert find_folder(tmp_path / "x", str(folder), None) == folder
     other = folder.rename(tmp_path / "renamed")
     assert find_folder(tmp_path, None, "renamed/") == other
     assert find_folder(tmp_path, None, None) is None
-    with pytest.raises(SourceError, match="no such folder"):
+    with pytest.raises(SourceError, match="directory not found"):
         find_folder(tmp_path, str(tmp_path / "x"), None)

@@ -108,7 +108,7 @@ def test_every_drop_has_a_reason_of_its_own_kind():
 
     assert all(drops.values())
     assert drops["cfm.estimator.transformer.layers.6.skip_in_linear.bias"] == (
-        "layer 6 receives no skip"
+        "layer 6 has no skip"
     )
 
 
@@ -131,7 +131,7 @@ def test_a_name_that_no_published_file_has_is_unexpected(stray):
 
 
 @pytest.mark.parametrize("held", ["new", "folded"])
-def test_weight_norm_may_be_spelt_anew_or_folded(held):
+def test_new_and_folded_weight_norm_are_accepted(held):
     tensors = manifest()
     for name in [name for name in tensors if name.endswith(".weight_g")]:
         prefix = name.removesuffix(".weight_g")
@@ -146,7 +146,7 @@ def test_weight_norm_may_be_spelt_anew_or_folded(held):
     assert len(resolved(tensors, bundled_config("indextts2")).read) == 262 - folded
 
 
-def test_an_even_number_of_layers_has_one_receiver_less_than_half():
+def test_even_number_of_layers_leaves_one_skip_unused():
     config = with_dit(bundled_config("tiny"), layers=4)
     tensors = {
         name: tensor

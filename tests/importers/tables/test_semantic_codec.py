@@ -41,7 +41,7 @@ def test_the_published_file_fills_the_component():
 
 
 @pytest.mark.parametrize("held", ["new", "folded"])
-def test_weight_norm_may_be_spelt_anew_or_folded(held):
+def test_new_and_folded_weight_norm_are_accepted(held):
     tensors = manifest()
     for side in ("in_project", "out_project"):
         prefix = f"quantizer.quantizers.0.{side}"

@@ -149,20 +149,18 @@ def test_other_features_are_named(key):
     own = settings[key]
 
     assert w2v_bert.check_features({}) == w2v_bert.check_features(settings) == []
-    assert w2v_bert.check_features(settings | {key: 7}) == [
-        f"{key} is 7: only {own} is implemented"
-    ]
+    assert w2v_bert.check_features(settings | {key: 7}) == [f"{key} is 7: only {own} is supported"]
 
 
 @pytest.mark.parametrize("said", [23, 25])
-def test_another_number_of_layers_than_the_file_s_names_both(said):
+def test_wrong_number_of_layers_names_both(said):
     assert w2v_bert.check_layers({"num_hidden_layers": 24}, manifest()) == []
     assert w2v_bert.check_layers({"num_hidden_layers": said}, manifest()) == [
         f"num_hidden_layers is {said}, but the file holds 24 encoder layers"
     ]
 
 
-def test_a_layer_left_out_is_told():
+def test_missing_layer_is_reported():
     tensors = {n: t for n, t in manifest().items() if not n.startswith("encoder.layers.20.")}
 
     assert len(w2v_bert.check_layers({"num_hidden_layers": 23}, tensors)) == 1
@@ -177,5 +175,5 @@ def test_a_tensor_missing_past_the_layers_that_are_used_is_named():
     ]
 
 
-def test_silu_and_swish_are_one_function():
+def test_silu_and_swish_are_equal():
     assert w2v_bert.check_settings(tiny_settings() | {"hidden_act": "silu"}) == []

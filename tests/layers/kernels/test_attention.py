@@ -72,7 +72,7 @@ def test_only_a_program_for_cuda_holds_the_kernel(platform, kernels):
     assert support.kernels(call, *given, platform=platform) == kernels
 
 
-def test_a_device_with_it_is_no_error():
+def test_supported_device_is_accepted():
     check_kernels(bundled_config("indextts2"), gpu("9.0"))
 
 
@@ -90,7 +90,7 @@ def test_a_device_without_it_is_an_error(device, why):
 
 
 @pytest.mark.parametrize("name", ["gpt", "dit"])
-def test_so_is_a_width_of_heads_that_the_kernel_does_not_take(name):
+def test_unsupported_head_width_is_rejected(name):
     config = support.tiny_config()
     sizes = getattr(config, name)
     narrow = dataclasses.replace(sizes, heads=sizes.width // 8)

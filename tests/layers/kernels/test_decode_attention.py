@@ -73,7 +73,7 @@ def test_the_kernel_is_the_plain_computation(sizes, dtype, apart):
     np.testing.assert_allclose(ours, plain(*given, known, filled), rtol=0, atol=apart)
 
 
-def test_what_is_not_filled_changes_nothing():
+def test_unfilled_entries_have_no_effect():
     """Not even where it is no number. (How much is read shows in the machine code alone.)"""
     known, steps = [3, 100, 64], [0, 150, 22]
     tokens, prefix, codes, inherited = inputs(3, 112, 160)
@@ -91,7 +91,7 @@ def test_what_is_not_filled_changes_nothing():
     )
 
 
-def test_what_belongs_to_another_beam_changes_nothing():
+def test_entries_of_other_beams_have_no_effect():
     tokens, prefix, codes, inherited = inputs(3, 16, 80)
     mine = inherited[:, 1]
     others = (
@@ -106,7 +106,7 @@ def test_what_belongs_to_another_beam_changes_nothing():
     )
 
 
-def test_a_row_is_the_same_to_the_bit_alone_and_beside_longer_ones():
+def test_row_is_bitwise_independent_of_longer_rows():
     tokens, prefix, codes, inherited = inputs(3, 512, 304)
     known, steps = [33, 500, 64], [21, 304, 129]
     together = kernel(tokens, prefix, codes, inherited, known, steps)

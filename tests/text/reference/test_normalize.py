@@ -55,7 +55,7 @@ def golden_texts():
     return folder
 
 
-def test_the_reference_s_own_sentences_are_normalised_alike():
+def test_sentences_of_the_reference_are_normalised_alike():
     golden = rows(golden_texts() / "normalize.jsonl")
 
     assert len(golden) == ROWS
@@ -76,7 +76,7 @@ def test_ids_of_the_published_tokenizer_are_the_reference_s():
     assert different == {*DIFFERENT, *DIFFERENT_TOKENS}
 
 
-def test_a_text_without_a_reading_is_left_as_it_is_on_the_english_route_only(monkeypatch):
+def test_unreadable_text_is_unchanged_in_english_only(monkeypatch):
     def fail(text, language):
         raise ValueError("no reading")
 

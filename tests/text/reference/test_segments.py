@@ -34,7 +34,7 @@ def test_a_quotation_mark_can_come_once(row):
 
 
 @pytest.mark.parametrize("row", TEXTS, ids=lambda row: row["input"][:20])
-def test_texts_become_the_reference_s_pieces(row):
+def test_texts_match_the_pieces_of_the_reference(row):
     text = row["input"]
     plain = text if len(text.strip()) == 1 else normalise_as_reference(text)
 

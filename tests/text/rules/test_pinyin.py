@@ -36,7 +36,7 @@ def test_every_syllable_is_recognised_with_its_tone():
     assert all(TONED.fullmatch(f"{s}1") for s in SYLLABLES - {"M", "N"})
 
 
-def test_the_syllables_are_those_of_the_published_tokenizer_and_a_few_rare_ones():
+def test_syllables_are_those_of_the_tokenizer_and_rare_ones():
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(support.real("bpe.model")))
     toned = {p for p in map(pieces.id_to_piece, range(len(pieces))) if p[-1:] in "12345" and p[1:]}
     known = {p[:-1] for p in toned if p[:-1].isalpha()}
@@ -67,7 +67,7 @@ def test_a_slip_is_recognised(word, close):
         ("银<行|xing2>", "银XING2"),
     ],
 )
-def test_pinyin_is_told_from_names(text, reading):
+def test_pinyin_is_distinguished_from_names(text, reading):
     assert normalise(text).text == reading
 
 

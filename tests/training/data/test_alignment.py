@@ -83,7 +83,7 @@ def test_best_path_is_the_best_of_all_paths() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([1, 1, 1], "its letters take 5 frames, it has 4"), ([], "it has no letters")],
+    [([1, 1, 1], "its letters need 5 frames, but it has 4"), ([], "it has no letters")],
 )
 def test_labels_that_do_not_fit_are_refused(labels: list[int], message: str) -> None:
     given = np.array(labels, np.int32)
@@ -112,7 +112,7 @@ def with_head() -> Model:
 
 
 @pytest.mark.nightly
-def test_what_the_head_hears_is_the_same_alone_and_in_a_batch() -> None:
+def test_letter_logits_are_independent_of_the_batch() -> None:
     random = np.random.default_rng(0)
     codes = [random.integers(0, 8, size).astype(np.uint16) for size in (31, 20)]
     both = features.letter_logits(with_head(), codes, 2)

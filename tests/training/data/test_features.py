@@ -34,7 +34,7 @@ def test_recipes_bring_what_their_features_are_made_of() -> None:
     assert features.components_of(made) == (
         "semantic_encoder", "semantic_codec", "style_encoder", "conditioning", "gpt",
     )  # fmt: skip
-    with pytest.raises(InputError, match="'voice' is no recipe"):
+    with pytest.raises(InputError, match="unknown recipe 'voice'"):
         features.features_for(["voice"])
 
 
@@ -165,7 +165,7 @@ def test_codes_are_those_of_the_semantic_features(prepared: Prepared) -> None:
 
 
 @pytest.mark.nightly
-def test_latents_are_those_of_another_clip_s_voice(prepared: Prepared) -> None:
+def test_latents_use_the_voice_of_another_clip(prepared: Prepared) -> None:
     """Of one of the other two clips, never of the clip itself."""
     model = models_under_test.model("tiny")
     for row in prepared.rows[:3]:
@@ -185,7 +185,7 @@ def test_latents_are_those_of_another_clip_s_voice(prepared: Prepared) -> None:
 
 
 @pytest.mark.nightly
-def test_flow_mel_is_as_long_as_the_clip_and_depends_on_one_prompt(prepared: Prepared) -> None:
+def test_flow_mel_spans_the_clip_and_depends_on_one_prompt(prepared: Prepared) -> None:
     model = models_under_test.model("tiny")
     row, *others = prepared.rows[:3]
     found = prepared.read(row, "flow_mel").astype(np.float32)
@@ -208,7 +208,7 @@ def test_flow_mel_is_as_long_as_the_clip_and_depends_on_one_prompt(prepared: Pre
 
 
 @pytest.mark.nightly
-def test_a_clip_that_is_its_own_prompt_is_heard_to_its_half(prepared: Prepared) -> None:
+def test_own_prompt_uses_half_of_the_clip(prepared: Prepared) -> None:
     model, row = models_under_test.model("tiny"), prepared.rows[3]
     wide = load_audio(prepared.folder.parent / row.audio, 22050)
     hidden, length = semantic(model, resample(wide[: len(wide) // 2], 22050, 16000))

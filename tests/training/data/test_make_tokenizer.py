@@ -15,7 +15,7 @@ TEXTS = [
 ]
 
 
-def test_characters_are_pieces_and_every_text_comes_back() -> None:
+def test_character_tokenizer_round_trips_texts() -> None:
     tokenizer = Tokenizer(of_clips(TEXTS, "char", 60))
     for text in TEXTS:
         script = TextFrontend(tokenizer).prepare(text)
@@ -32,7 +32,7 @@ def test_numbers_are_learned_as_words() -> None:
     assert tokenizer.unknown("7") == ["7"]
 
 
-def test_unigram_keeps_to_its_number_of_pieces() -> None:
+def test_unigram_respects_the_number_of_pieces() -> None:
     tokenizer = Tokenizer(of_clips(TEXTS * 5, "unigram", 48))
     assert tokenizer.size == 48
     assert max(map(len, tokenizer.pieces("over the garden"))) > 1
@@ -62,7 +62,7 @@ def test_the_full_stop_of_short_texts_is_always_known() -> None:
         ([" "], "char", 60, "no texts"),
     ],
 )
-def test_what_cannot_be_made_is_refused(
+def test_impossible_tokenizer_is_rejected(
     texts: list[str], kind: str, pieces: int, words: str
 ) -> None:
     with pytest.raises(InputError, match=words):

@@ -241,7 +241,7 @@ def test_speakers_with_one_clip_need_own_prompts(manifest: Path, tmp_path: Path)
     assert len(other.rows) == 6
 
 
-def test_what_needs_networks_needs_a_checkpoint(manifest: Path, tmp_path: Path) -> None:
+def test_network_features_need_a_checkpoint(manifest: Path, tmp_path: Path) -> None:
     found, job = look(manifest, tmp_path / "out", recipes=("gpt",), own_prompts=True)
     with pytest.raises(InputError, match=r"networks are needed .semantic_encoder, semantic_codec"):
         prepare.write(found, job, CONFIG, TOKENIZER)

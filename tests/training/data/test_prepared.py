@@ -154,7 +154,7 @@ def test_data_of_another_tokenizer_or_mel_is_refused(tmp_path: Path) -> None:
         other.check_model(config, b"")
 
 
-def test_what_is_found_out_about_data_can_be_kept_by_it(tmp_path: Path) -> None:
+def test_data_is_hashable_as_a_cache_key(tmp_path: Path) -> None:
     some(tmp_path)
     data = Prepared.open(tmp_path)
     assert {data: "kept"}[data] == "kept"

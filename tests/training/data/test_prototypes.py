@@ -33,7 +33,7 @@ def test_labels_are_read_and_each_emotion_is_needed(tmp_path: Path) -> None:
     wrong = table(tmp_path, *lines[1:], ",calm,anna", "x.wav,Happy,anna")
     with pytest.raises(InputError) as error:
         prototypes.read_labels(wrong)
-    for told in ("line 9: there is no audio", "'Happy' is none", "there is no clip of happy"):
+    for told in ("line 9: no audio", "'Happy' is not one", "no clip of happy"):
         assert told in str(error.value)
 
 
@@ -56,7 +56,7 @@ def labelled() -> list[Label]:
     return [Label(Path(f"{n}.wav"), emotion, name) for n, emotion, name in pairs] + others
 
 
-def test_a_row_is_the_mean_of_a_speaker_s_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_is_the_mean_of_clips_of_one_speaker(monkeypatch: pytest.MonkeyPatch) -> None:
     heard(monkeypatch)
     model: Any = SimpleNamespace(config=None)
     made = prototypes.make(model, labelled())

@@ -54,7 +54,7 @@ def test_the_best_is_first_and_the_base_among_them() -> None:
     assert "timbre" in text
 
 
-def test_what_judges_say_has_columns() -> None:
+def test_judge_results_have_columns() -> None:
     judged = {"wer": 0.125, "deletions": 0.1, "similarity": 0.61, "quality": 3.0625}
     spoken = {"count": 12, "ended": 12, "ratio": 1.0, "listen": [], "repeat": 0.5}
     spoken |= {"silence": 0.25, "clipped": 0.0}
@@ -72,10 +72,10 @@ def test_what_judges_say_has_columns() -> None:
     assert dict(zip(header, second, strict=True))["word errors"] == ""
 
 
-def test_a_run_that_has_not_helped_is_told() -> None:
+def test_run_without_improvement_is_reported() -> None:
     best = Best(best=10, base=1.0, scores=(Score(step=10, value=2.0),))
     text = report.report(toy_objective.recipe(), best, [line(0, 1.0), line(10, 2.0)], [10])
-    assert "this run has not helped" in text
+    assert "run did not improve it" in text
     assert rows(text)[2][0] == "0 (base)"
 
 
@@ -90,7 +90,7 @@ def test_the_guard_warns_and_then_ends_the_run() -> None:
     found = [measure(step, {}) for step in (0, 10, 20, 30)]
     assert [bool(one.warnings) for one in found] == [False, False, True, False]
     assert [one.stop is not None for one in found] == [False, False, False, True]
-    assert "rose by 0.300 over the base's 2.000" in str(found[3].stop)
+    assert "rose by 0.300 from the base's 2.000" in str(found[3].stop)
     assert found[1].values["guard_rise"] == pytest.approx(0.04)
 
 
@@ -102,7 +102,7 @@ def test_the_guard_looks_at_codes_and_at_the_distance_from_the_base() -> None:
     assert [bool(one.warnings) for one in found] == [False, False, True, False, False]
     assert [one.stop is not None for one in found] == [False, False, False, True, True]
     assert found[1].values == {"guard": 2.0, "guard_rise": 0.0, "guard_kl": 0.04}
-    assert "0.300 nats a code away from the base" in str(found[3].stop)
+    assert "is 0.300 nats per code" in str(found[3].stop)
     lenient = EvaluationRecipe(guard_kl_stop=0.5, guard_kl_warn=0.4)
     assert Guard(lambda params: terms[3], lenient)(0, {}).warnings == ()
 

@@ -86,7 +86,7 @@ def test_each_stage_is_prepared_trained_and_exported_in_order(plan, monkeypatch)
     assert [name for name, _ in call.calls] == ["prepare", "train", "export"] * 3 + ["prepare"]
 
 
-def test_the_finished_model_has_one_prototype_an_emotion_of_the_first_clips(plan):
+def test_finished_model_has_one_prototype_per_emotion(plan):
     assert f"--checkpoint={plan.model_after(plan.build.stages[-1])}" in plan.finish()
     rows = (plan.dst / commands.LABELS).read_text().splitlines()
     assert rows[:3] == [
@@ -97,7 +97,7 @@ def test_the_finished_model_has_one_prototype_an_emotion_of_the_first_clips(plan
     assert len(rows) == 1 + 8 * 2
 
 
-def test_what_is_done_is_passed_over(plan, monkeypatch):
+def test_finished_stages_are_skipped(plan, monkeypatch):
     call = Commands(plan, monkeypatch)
     call.exported.add("a")
     run(plan, call)

@@ -63,11 +63,11 @@ def test_a_model_that_is_done_stands_for_the_stages_before_it(tmp_path: Path, mo
     assert (there.model_after(there.build.stages[1]) / "x").is_file()
 
 
-def test_what_is_no_state_or_no_place_for_one_is_refused(tmp_path: Path) -> None:
+def test_invalid_state_or_destination_is_rejected(tmp_path: Path) -> None:
     plan = plan_at(tmp_path / "here")
-    with pytest.raises(InputError, match="nothing is trained yet"):
+    with pytest.raises(InputError, match="nothing has been trained yet"):
         carry.pack(plan, tmp_path / "state")
-    with pytest.raises(InputError, match="holds no state"):
+    with pytest.raises(InputError, match="is not the state"):
         carry.unpack(plan, tmp_path)
     state = tmp_path / "state"
     state.mkdir()

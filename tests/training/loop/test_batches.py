@@ -96,7 +96,7 @@ def test_a_row_that_no_bucket_holds_is_named() -> None:
         batches(clips)
 
 
-def test_pieces_keep_the_order_of_rows() -> None:
+def test_micro_batches_keep_the_order_of_rows() -> None:
     found = split({"row": np.arange(6)}, 3)
     np.testing.assert_array_equal(found["row"], [[0, 1], [2, 3], [4, 5]])
     with pytest.raises(InputError, match="not a multiple of 4 pieces"):

@@ -49,7 +49,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(done: Path, tmp_path: Path) 
     assert losses[0] == losses[1]
 
 
-def test_validation_falls_and_step_0_is_shown_beside(done: Path) -> None:
+def test_validation_loss_falls_from_step_0(done: Path) -> None:
     best, evaluations = read_best(done / "run"), lines(done / "run", "evaluation")
     assert [line["step"] for line in evaluations] == [0, 10, 20]
     assert best.base == evaluations[0]["loss"]
@@ -58,7 +58,7 @@ def test_validation_falls_and_step_0_is_shown_beside(done: Path) -> None:
     assert set(evaluations[0]["speakers"]) == {"speaker0", "speaker1", "speaker2"}
 
 
-def test_a_run_folder_says_what_it_was_made_from(done: Path) -> None:
+def test_run_directory_records_its_provenance(done: Path) -> None:
     record = json.loads((done / "run/provenance.json").read_text())
     assert record["base"] == session(done / "data").base.digest
     assert record["digest"] == session(done / "data").data.digest
@@ -94,8 +94,8 @@ def test_settings_of_saves_may_change(done: Path, tmp_path: Path) -> None:
     assert "every: 4" in (tmp_path / "run/recipe.yaml").read_text()
 
 
-def test_a_run_is_not_begun_twice_in_a_folder(done: Path) -> None:
-    with pytest.raises(InputError, match="--resume goes on with it"):
+def test_run_directory_is_not_reused(done: Path) -> None:
+    with pytest.raises(InputError, match="use --resume"):
         train(done / "run", session(done / "data"))
 
 
@@ -137,5 +137,5 @@ def test_steps_without_finite_gradients_are_skipped_and_named(done: Path, tmp_pa
 
 def test_a_run_without_finite_gradients_stops(done: Path, tmp_path: Path) -> None:
     opened = session(done / "data", Toy(noise=float("nan")), most_skipped=3)
-    with pytest.raises(Failure, match="3 steps in a row had no finite gradients, up to step 3"):
+    with pytest.raises(Failure, match="3 steps in a row had non-finite gradients, up to step 3"):
         train(tmp_path / "run", opened)

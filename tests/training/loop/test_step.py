@@ -32,7 +32,7 @@ def after(opened: Session, steps: int = 3) -> tuple[State, dict[str, Any]]:
     return state, {name: float(value) for name, value in metrics.items()}
 
 
-def test_a_batch_in_pieces_is_the_batch(tmp_path: Path) -> None:
+def test_micro_batches_equal_the_whole_batch(tmp_path: Path) -> None:
     whole, one = after(session(tmp_path / "data"))
     batch = BatchRecipe(seconds=16, buckets=(4.0,), multiple=4, pieces=2)
     pieces, two = after(session(tmp_path / "data", batch=batch))
@@ -58,7 +58,7 @@ def test_only_what_should_train_does(tmp_path: Path) -> None:
 
 
 def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'toy.typo.\*' matches no parameter"):
+    with pytest.raises(InputError, match=r"'toy.typo.\*' matches no trainable parameter"):
         session(tmp_path / "data", Toy(trains=("toy.typo.*",)))
 
 

@@ -29,7 +29,7 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "2h45", "2x", "-1h"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_invalid_duration_is_rejected(text: str) -> None:
     with pytest.raises(InputError, match="expected a time such as 2h45m"):
         stop.seconds_of(text)
 
@@ -38,7 +38,7 @@ def test_a_deadline_is_a_reason() -> None:
     clock = iter([0.0, 1.0, 2.0])
     deadline = stop.Deadline(2.0, now=lambda: next(clock))
     assert deadline() is None
-    assert deadline() == "its time is up"
+    assert deadline() == "the time limit was reached"
 
 
 def test_the_first_signal_waits_and_the_second_raises() -> None:

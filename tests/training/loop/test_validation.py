@@ -24,7 +24,7 @@ class Counting(Toy):
         return {f"total_{n}": float(value) for n, value in enumerate(sums["totals"])}
 
 
-def test_terms_that_are_no_scalars_are_summed_over_all_rows_once(tmp_path: Path) -> None:
+def test_nonscalar_terms_are_summed_over_rows(tmp_path: Path) -> None:
     """Also where a batch is filled up with rows that count in another place."""
     three = EvaluationRecipe(every=10, rows=3, patience=None, samples=False)
     made = session(tmp_path / "data", Counting(), evaluation=three)

@@ -190,7 +190,7 @@ def test_latents_are_needed_only_where_they_are_added():
 
 
 @pytest.mark.nightly
-def test_every_leaf_that_trains_has_a_gradient_and_recomputation_changes_none():
+def test_trained_leaves_have_gradients_that_remat_preserves():
     params, batch, key = flow_clips.params(), on_device(flow_clips.batch()), jax.random.key(1)
     found = {}
     for remat in (False, True):
@@ -225,7 +225,7 @@ def test_kernel_that_is_not_there_is_named():
         flow.build(support.tiny_config(), {"lora": lora}, ())
 
 
-def test_adapter_has_the_kernels_of_attention_feed_forward_and_long_skips():
+def test_adapter_covers_attention_feed_forward_and_skips():
     made = flow_clips.flow(lora=FlowLoRA(rank=2, alpha=4)).extra(jax.random.key(0))["adapters"]
 
     paths = {
@@ -238,7 +238,7 @@ def test_adapter_has_the_kernels_of_attention_feed_forward_and_long_skips():
 
 
 @pytest.mark.nightly
-def test_new_adapter_changes_nothing_and_its_second_factor_has_a_gradient():
+def test_new_adapter_is_neutral_with_a_gradient():
     params, batch, key = flow_clips.params(), on_device(flow_clips.batch()), jax.random.key(1)
     objective = flow_clips.flow(lora=FlowLoRA(rank=2, alpha=4))
 
@@ -254,7 +254,7 @@ def test_new_adapter_changes_nothing_and_its_second_factor_has_a_gradient():
 
 
 @pytest.mark.nightly
-def test_validation_is_the_loss_at_fixed_times_and_the_error_of_the_mel():
+def test_validation_has_loss_at_fixed_times_and_mel_error():
     params, batch, key = flow_clips.params(), on_device(flow_clips.batch()), jax.random.key(1)
     objective = flow_clips.flow(guidance_dropout=0.5, style_jitter=0.5)
     found = jax.jit(objective.evaluate)(params, batch, key)

@@ -99,7 +99,7 @@ def test_shapes_depend_on_the_bucket_alone(seed):
     assert known["mel"][1] == 174 + 258  # 2 s of frames and one; 3 s of a prompt
 
 
-def test_no_room_for_prompts_that_are_never_drawn():
+def test_no_capacity_for_unused_prompts():
     assert batch([ANNA], own_prompts=1.0)["mel"].shape[1] == 174
 
 
@@ -114,7 +114,7 @@ def test_same_generator_gives_the_same_batch():
 
 
 def test_clip_longer_than_its_bucket_is_named():
-    with pytest.raises(InputError, match=r"clip a2 has 344 mel frames and 200 codes: in a bucket"):
+    with pytest.raises(InputError, match=r"clip a2 has 344 mel frames and 200 codes: a bucket"):
         batch([ANNA, OTHER])
 
 

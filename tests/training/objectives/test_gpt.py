@@ -88,7 +88,7 @@ def test_stop_is_one_target_a_clip_and_deciles_share_the_others():
     np.testing.assert_allclose(deciles[0].total, first, rtol=1e-5)
 
 
-def test_padding_is_no_target_and_is_not_heard():
+def test_padding_is_neither_target_nor_input():
     stop = support.tiny_config().gpt.stop_code  # what the reference pads with
     clean, filled = (
         evaluation()(gpt_clips.parameters(), gpt_clips.batch(filler)) for filler in (0, stop)
@@ -217,7 +217,7 @@ def test_every_leaf_has_a_gradient_from_scratch():
 
 
 @pytest.mark.nightly
-def test_a_batch_is_the_sum_of_its_rows_and_recomputing_changes_nothing():
+def test_batch_equals_sum_of_rows_with_and_without_remat():
     """Draws are a row's own: noise and dropout are the same alone and beside another row."""
     (part,) = objective(SCRATCH | {"remat": False}).parts
     (again,) = objective(SCRATCH).parts
@@ -233,7 +233,7 @@ def test_a_batch_is_the_sum_of_its_rows_and_recomputing_changes_nothing():
         np.testing.assert_allclose(term.total, recomputed[name].total, rtol=1e-6)
 
 
-def test_what_trains_in_fine_tuning():
+def test_trained_leaves_in_fine_tuning():
     params = gpt_clips.parameters()
     made = objective({"train": ["trunk", "codes", "text"]})
     trained = set(paths_that_train(made, {name: params[name] for name in made.components}))
@@ -243,7 +243,7 @@ def test_what_trains_in_fine_tuning():
     assert trained == held - kept - {"gpt.speed_embedding.embedding"}
 
 
-def test_without_a_text_head_there_is_no_text_loss_and_a_note():
+def test_missing_text_head_gives_no_text_loss_and_a_note():
     made = objective(WHOLE, components=("gpt",))
 
     assert made.components == ("gpt",)

@@ -76,7 +76,7 @@ def test_a_row_is_its_text_and_codes_and_then_padding():
     assert batch["codes"][1].tolist() == [*range(70), 0, 0]
 
 
-def test_the_voice_is_another_clip_s_and_the_emotion_either_s():
+def test_voice_comes_from_another_clip_and_emotion_from_either():
     data = Data(A, B)
     batches = [collate(data, [A] * 8, 1.5, seed) for seed in range(5)]
     emotions = np.concatenate([batch["emotion"][:, 0] for batch in batches])
@@ -104,7 +104,7 @@ def test_conditioning_that_trains_gets_semantic_features():
     assert "conditioning" not in batch
 
 
-def test_a_clip_that_is_its_own_prompt_is_heard_to_its_half():
+def test_own_prompt_uses_half_of_the_clip():
     """Its words would leak; the emotion of the clip itself may be of all of it."""
     options = {"train": ["trunk", "conditioning"]}
     own, prompt = (

@@ -59,7 +59,7 @@ def test_the_second_third_of_the_layers_is_guided() -> None:
     assert [list(guided_layers(n)) for n in (1, 2, 3, 6)] == [[0], [0], [1], [2, 3]]
 
 
-def test_what_is_not_guided_needs_no_alignment() -> None:
+def test_unguided_rows_need_no_alignment() -> None:
     made = build(support.tiny_config(), WHOLE | {"guided_weight": 0.2}, gpt_clips.COMPONENTS)
     assert "alignment" in made.needs
     assert made.parts[0].weights["guided"] == 0.2

@@ -140,7 +140,7 @@ def test_pooling_silent_channels_has_a_finite_gradient():
     np.testing.assert_array_equal(pooled(x, lengths), 0)
 
 
-def test_margin_adds_an_angle_to_the_row_s_own_class():
+def test_margin_adds_an_angle_to_the_true_class():
     angles = np.array([[0.3, 2.0], [1.2, 3.1]], np.float32)
     classes, margin = jnp.array([0, 1]), jnp.float32(0.2)
 
@@ -204,7 +204,7 @@ def test_too_many_speakers_are_refused():
         objective().collate([row("a")], data, 1.0, np.random.default_rng(0))
 
 
-def test_equal_error_rate_of_speakers_apart_is_zero_and_of_chance_a_half():
+def test_equal_error_rate_of_perfect_and_random_scores():
     names = ["a", "a", "b", "b"]
     apart = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]])
     random = np.random.default_rng(0).standard_normal((200, 8))

@@ -69,7 +69,7 @@ class Clips:
 
 
 @pytest.mark.nightly
-def test_few_speakers_are_told_apart():
+def test_few_speakers_are_distinguished():
     options = {"speakers": SPEAKERS, "seconds": SECONDS, "speeds": [1.0]}
     objective, clips = style.build(config(), options, ()), Clips()
     batches = [

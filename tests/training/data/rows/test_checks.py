@@ -57,7 +57,7 @@ def test_a_good_clip_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("text", "read", "kind", "rejects"),
     [
-        ("", ReadText(fault="empty", message="there is no text"), "text: empty", True),
+        ("", ReadText(fault="empty", message="the text is missing"), "text: empty", True),
         ("x", ReadText(tokens=(1,) * 6, spoken="x"), "text: long", True),
         ("x", ReadText(spoken="x", unknown=("q at character 3",)), "text: unknown", True),
         ("x", ReadText(spoken="call 42"), "text: symbols", False),
@@ -128,7 +128,7 @@ def test_a_set_needs_20_clips_and_a_minute() -> None:
     assert "20 clips of 0.7 minutes" in str(set_refusal(kept(20, 2.0), Limits()))
 
 
-def test_odd_sets_are_told() -> None:
+def test_odd_sets_give_warnings() -> None:
     assert set_warnings(kept(30, split="validation"), Limits()) == []
     found = set_warnings([*kept(30, split="validation"), *kept(60, speaker="s0")], Limits())
     assert found[0].startswith("speaker s0 has 83%")

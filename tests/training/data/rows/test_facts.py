@@ -15,7 +15,7 @@ def never() -> Point:
     raise AssertionError("it is known")
 
 
-def test_what_was_saved_is_not_made_again(tmp_path: Path) -> None:
+def test_saved_records_are_not_recomputed(tmp_path: Path) -> None:
     path = tmp_path / "new/facts.jsonl"
     facts = Facts(path)
     assert facts.get(Point, "a", lambda: Point(1)) == Point(1)

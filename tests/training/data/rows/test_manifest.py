@@ -149,7 +149,7 @@ def test_manifests_have_weights(folder: Path) -> None:
     path = jsonl(folder)
     clips = read_manifests([Source(path, 0.25)], Reading())
     assert {clip.weight for clip in clips} == {0.25}
-    with pytest.raises(InputError, match="above 0 and at most 1, got 2"):
+    with pytest.raises(InputError, match="got 2"):
         Source.parse("a.jsonl@2")
 
 
@@ -160,18 +160,18 @@ def test_rows_without_a_text_are_left_to_the_checks(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"audio": "a.wav", "speaker": "s"}', "no column text; it has audio, speaker"),
+        ('{"audio": "a.wav", "speaker": "s"}', "column text is missing; it has audio, speaker"),
         ('{"audio": "a.wav", "text": "x"}', "m.jsonl line 1: no speaker: .* one_speaker"),
         ('{"audio": 3, "text": "x", "speaker": "s"}', "line 1: audio: expected a path, got 3"),
         ("[1]", "line 1: expected an object"),
         ("{", "line 1 is not JSON"),
-        ("", "there are no rows"),
+        ("", "no rows"),
         ('{"audio": "a", "text": "", "speaker": "s", "split": "test"}', "split: expected train or"),
         ('{"audio": "a", "text": "", "speaker": "s", "end": "late"}', "end: expected seconds"),
         ('{"audio": "a.wav", "text": "", "speaker": "s"}\n' * 2, "ids that occur more than once"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, content: str, words: str) -> None:
+def test_problems_are_reported_with_line_numbers(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text(content)
     with pytest.raises(InputError, match=words):
@@ -186,9 +186,9 @@ def test_ragged_csv_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "notes.md", "empty"])
-def test_what_is_no_manifest_is_refused(tmp_path: Path, name: str) -> None:
+def test_non_manifest_is_rejected(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"no such manifest|no manifest"):
+    with pytest.raises(InputError, match=r"manifest not found|not a manifest"):
         read_manifests([Source(tmp_path / name)], Reading())
 
 
@@ -201,7 +201,7 @@ def test_a_parquet_row_without_a_recording_is_named(tmp_path: Path) -> None:
     schema = pa.schema([("audio", struct), ("text", pa.string())])
     write_table(pa.Table.from_pylist(rows, schema), tmp_path / "m.parquet")
     (clip,) = read_manifests([Source(tmp_path / "m.parquet")], Reading(one_speaker=True))
-    with pytest.raises(InputError, match="row 1: audio holds no recording"):
+    with pytest.raises(InputError, match="row 1: audio has no recording"):
         clip.recording.open()
 
 

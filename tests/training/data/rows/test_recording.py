@@ -75,7 +75,7 @@ def test_an_upsampled_file_is_found_by_its_spectrum(tmp_path: Path) -> None:
     assert abs(measured(tmp_path, wide, 48000).band - 8000) < 400
 
 
-def test_a_spectrum_that_fades_is_no_band_limit(tmp_path: Path) -> None:
+def test_gradual_decay_is_not_a_band_limit(tmp_path: Path) -> None:
     white = speech(3)
     spectrum = np.fft.rfft(white)
     fading = np.fft.irfft(spectrum * np.exp(-np.linspace(0, 8, len(spectrum))))  # 70 dB
@@ -101,14 +101,14 @@ def test_clipping_noise_and_channels_are_measured(tmp_path: Path) -> None:
         (np.zeros(121 * 100), "long"),
     ],
 )
-def test_what_is_useless_says_why(tmp_path: Path, samples: np.ndarray, fault: str) -> None:
+def test_unusable_recordings_have_a_fault(tmp_path: Path, samples: np.ndarray, fault: str) -> None:
     rate = 100 if fault == "long" else RATE
     found = measured(tmp_path, samples.astype(np.float32), rate)
     assert found.fault == fault
     assert found.message
 
 
-def test_a_file_that_is_no_audio_or_missing_is_a_fault(tmp_path: Path) -> None:
+def test_non_audio_or_missing_file_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_text("hello")
     assert measure(clip(tmp_path / "x.wav"), RATE, Trim()).fault == "unreadable"
     assert "No such file" in measure(clip(tmp_path / "y.wav"), RATE, Trim()).message

@@ -15,7 +15,7 @@ def held(given: list[Item], count: int | None = None) -> list[Item]:
     return [item for item, side in zip(given, sides, strict=True) if side == "validation"]
 
 
-def test_no_sentence_lies_on_both_sides() -> None:
+def test_no_sentence_is_in_both_splits() -> None:
     given = [
         Item(item.text.upper() if n % 2 else item.text, item.speaker, None)
         for n, item in enumerate(items(400, repeats=4))
@@ -65,6 +65,6 @@ def test_the_manifest_has_the_last_word() -> None:
     assert [n for n, side in enumerate(sides) if side == "validation"] == [3, 4]
 
 
-def test_what_the_manifest_trains_on_is_not_drawn() -> None:
+def test_rows_marked_train_are_not_held_out() -> None:
     given = [Item(i.text, i.speaker, "train" if n < 40 else None) for n, i in enumerate(items(50))]
     assert all(item.given is None for item in held(given))

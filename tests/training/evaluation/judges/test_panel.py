@@ -50,15 +50,15 @@ def test_every_judge_hears_the_same_signal(tmp_path: Path, monkeypatch: pytest.M
     assert judges.metric == "word error rate + 1 - speaker similarity"
 
 
-def test_a_clip_without_sound_has_no_voice_and_is_no_error(tmp_path: Path) -> None:
+def test_silent_clip_has_similarity_zero(tmp_path: Path) -> None:
     empty, clip = written(tmp_path, "e.wav", []), written(tmp_path, "c.wav", np.ones(9000))
     judges = Panel(embed=direction)
     assert judges.judge(empty, "a", clip).similarity == 0.0
-    with pytest.raises(InputError, match=r"e\.wav is too short to compare a speaker with"):
+    with pytest.raises(InputError, match=r"e\.wav is too short for a speaker comparison"):
         judges.judge(clip, "a", empty)
 
 
-def test_what_is_no_recording_is_one_line(tmp_path: Path) -> None:
+def test_non_audio_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(InputError, match=r"text\.wav is not audio"):
         panel.read_signal(tmp_path / "text.wav")

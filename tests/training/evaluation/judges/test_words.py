@@ -5,7 +5,7 @@ import pytest
 from indextts_jax.training.evaluation.judges.words import WordErrors, count_errors, word_errors
 
 
-def test_without_words_there_is_no_rate_to_divide_by() -> None:
+def test_empty_text_has_no_error_rate() -> None:
     assert count_errors("", "much was said") == WordErrors(0, insertions=3)
     assert count_errors("one two", "") == WordErrors(2, deletions=2)
     assert count_errors("", "").rate == 0.0
@@ -27,7 +27,7 @@ def test_substitutions_deletions_and_insertions() -> None:
         ("Mr. Smith's colour", "mister smith's color"),
     ],
 )
-def test_spelling_is_no_error(text: str, heard: str) -> None:
+def test_spelling_variants_are_not_errors(text: str, heard: str) -> None:
     pytest.importorskip("whisper_normalizer", reason="needs the extra judge")
     assert word_errors(text, heard).errors == 0
 
