@@ -105,7 +105,7 @@ def _asked(flags: absl_flags.FlagValues) -> tuple[Path, tuple[File, ...]]:
         if path not in known:
             raise InputError(f"--accept {path}: no such file; --dry_run lists them")
     if flags.check and flags.dry_run:
-        raise InputError("--check and --dry_run exclude each other")
+        raise InputError("--check and --dry_run are mutually exclusive")
     folder = Path(flags.dst)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--dst {folder} is not a directory")

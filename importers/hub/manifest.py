@@ -2,7 +2,7 @@
 
 Sizes and hashes are stated only where they are known: `size` and `sha256` were taken from the
 files themselves (the size of the Qwen weights follows from its arrays and its header), and a file
-that differs is refused. `about` comes from listings, is rounded, and only serves to tell a user
+that differs is refused. `about` comes from listings, is rounded, and only shows a user
 what to expect.
 """
 

@@ -82,7 +82,7 @@ def _known(
 
 
 def problem(place: Place, *, hashed: Callable[[int], object] | None = None) -> str | None:
-    """What is wrong with an existing file, or None.
+    """The problem with an existing file, or None.
 
     With `hashed`, a progress callback, the file is hashed if its hash is known. Otherwise its own
     header must match the file.

@@ -159,7 +159,7 @@ def test_a_dry_run_lists_and_does_nothing(
     [
         (["--without", "gpt"], "only text_emotion can be left out"),
         (["--accept", "gtp.pth"], "--dry_run lists them"),
-        (["--check", "--dry_run"], "exclude each other"),
+        (["--check", "--dry_run"], "are mutually exclusive"),
         (["--dst", __file__], "is no folder"),
     ],
 )

@@ -1,6 +1,6 @@
 """Named arrays in a directory of safetensors files: append-only and memory-mapped.
 
-    store = Shards(folder)
+    store = Shards(directory)
     if "mel/3f2a" not in store:
         store.put("mel/3f2a", mel)
     store.flush()

@@ -32,7 +32,7 @@ from indextts_jax.utils.atomic import write_whole
 FOLDER, JUDGED = "samples", "judged.json"
 TEXTS = (
     "The ferry leaves at a quarter past seven, whatever the weather.",
-    "Could you hand me the blue folder, please?",
+    "Could you hand me the blue notebook, please?",
     "No.",
     "She counted every step on the way up, and lost her place near the top.",
     "We drove through three villages without meeting anyone on the road.",

@@ -167,8 +167,8 @@ def test_shares_are_those_of_the_settings():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"own_prompts": 1.5}, "own_prompts must lie in 0 .. 1, got 1.5"),
-        ({"wavenet_dropout": 1.0}, "wavenet_dropout must lie in 0 .. 1, got 1.0"),
+        ({"own_prompts": 1.5}, "own_prompts must be 0 to 1, got 1.5"),
+        ({"wavenet_dropout": 1.0}, "wavenet_dropout must be 0 to 1, got 1.0"),
         ({"prompt_seconds": 0.0}, "prompt_seconds must be positive, got 0.0"),
         ({"style_jitter": -0.1}, "style_jitter must be 0 or more, got -0.1"),
         ({"train": ("gpt",)}, "train: unknown gpt; there are dit, length_regulator"),

@@ -218,8 +218,8 @@ def test_equal_error_rate_of_perfect_and_random_scores():
     [
         ({"speakers": 1}, "speakers must be 2"),
         ({"margin_from": 0.5}, "is after margin_to"),
-        ({"seconds": 0.0}, "seconds must lie in"),
-        ({"noise": 2.0}, "noise must lie in"),
+        ({"seconds": 0.0}, "seconds must be 0.1 to 30"),
+        ({"noise": 2.0}, "noise must be 0 to 1"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):

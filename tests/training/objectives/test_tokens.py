@@ -279,9 +279,9 @@ def test_masks_are_zeros_of_bands_and_frames():
     ("options", "message"),
     [
         ({"free": 1.0}, "free must be at least 0 and below 1"),
-        ({"speeds": ()}, "speeds must lie in"),
+        ({"speeds": ()}, "speeds must be 0.5 to 2"),
         ({"band_width": 81}, "band_width must be at most 80"),
-        ({"decay": 1.0}, "decay must lie between"),
+        ({"decay": 1.0}, "decay must be between"),
         ({"speakers": 0}, "speakers must be 1 or more"),
         ({"prosody": -1.0}, "prosody must be 0 or more"),
     ],

@@ -58,9 +58,9 @@ class FlowOptions:
             raise ConfigError("nothing trains: name components in train, or give lora")
         for name in _SHARES:
             if not 0 <= (share := getattr(self, name)) <= 1:
-                raise ConfigError(f"{name} must lie in 0 .. 1, got {share}")
+                raise ConfigError(f"{name} must be 0 to 1, got {share}")
         if not 0 <= self.wavenet_dropout < 1:
-            raise ConfigError(f"wavenet_dropout must lie in 0 .. 1, got {self.wavenet_dropout}")
+            raise ConfigError(f"wavenet_dropout must be 0 to 1, got {self.wavenet_dropout}")
         for name in ("style_jitter", "evaluation_guidance"):
             if not 0 <= (value := getattr(self, name)) < float("inf"):
                 raise ConfigError(f"{name} must be 0 or more, got {value}")

@@ -25,14 +25,14 @@ class StyleOptions:
     def __post_init__(self) -> None:
         for name in _SHARES:
             if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ConfigError(f"{name} must lie in 0 .. 1, got {value}")
+                raise ConfigError(f"{name} must be 0 to 1, got {value}")
         if self.margin_from > self.margin_to:
             raise ConfigError(f"margin_from {self.margin_from} is after margin_to {self.margin_to}")
         if self.speakers < 2:
             raise ConfigError(f"speakers must be 2 or more, got {self.speakers}")
         if not 0.1 <= self.seconds <= 30:
-            raise ConfigError(f"seconds must lie in 0.1 .. 30, got {self.seconds}")
+            raise ConfigError(f"seconds must be 0.1 to 30, got {self.seconds}")
         if not 0 <= self.margin < 1.5 or not 0 < self.scale < float("inf"):
             raise ConfigError(f"margin {self.margin} or scale {self.scale} is out of range")
         if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
-            raise ConfigError(f"speeds must lie in 0.5 .. 2, got {self.speeds}")
+            raise ConfigError(f"speeds must be 0.5 to 2, got {self.speeds}")

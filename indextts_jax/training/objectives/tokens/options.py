@@ -38,11 +38,11 @@ class TokensOptions:
         if not 0 <= self.free < 1:
             raise ConfigError(f"free must be at least 0 and below 1, got {self.free}")
         if not 0 < self.decay < 1:
-            raise ConfigError(f"decay must lie between 0 and 1, got {self.decay}")
+            raise ConfigError(f"decay must be between 0 and 1, got {self.decay}")
         for name in ("idle_steps", "free_idle_steps", "speakers"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)}")
         if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
-            raise ConfigError(f"speeds must lie in 0.5 .. 2, got {self.speeds}")
+            raise ConfigError(f"speeds must be 0.5 to 2, got {self.speeds}")
         if self.band_width > BANDS:
             raise ConfigError(f"band_width must be at most {BANDS}, got {self.band_width}")
