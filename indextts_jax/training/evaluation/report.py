@@ -76,8 +76,8 @@ def _verdict(best: Best) -> str:
         return f"{verdict}."
     if value >= best.base:
         return (
-            f"{verdict}. **It is not better than the model before training ({best.base:.4f}).** The "
-            "run did not improve it."
+            f"{verdict}. **It is not better than the model before training ({best.base:.4f}).** "
+            "The run did not improve it."
         )
     return f"{verdict}, {best.base - value:.4f} below the model before training ({best.base:.4f})."
 
