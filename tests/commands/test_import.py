@@ -155,7 +155,7 @@ def test_bad_flags_are_reported(capsys, tmp_path):
     assert run("--src", tmp_path) == 2
     assert "no config.yaml" in capsys.readouterr().err
     options = ("--src", support.CHECKPOINTS)
-    assert "unknown bpe; there are semantic_encoder" in refused(
+    assert "unknown bpe; expected some of semantic_encoder" in refused(
         capsys, *options, "--components", "bpe"
     )
     assert "names none of" in refused(capsys, *options, "--components", "")
@@ -169,7 +169,7 @@ def test_bad_flags_are_reported(capsys, tmp_path):
 def test_the_published_files_are_not_replaced_by_the_checkpoint(capsys, imported, src):
     for target in (src, src.parent):
         told = refused(capsys, "--src", src, "--dst", target, "--force")
-        assert f"--src {src} lies in {target}" in told
+        assert f"--src {src} is inside {target}" in told
     assert (src / "gpt.pth").exists()
 
 
@@ -182,4 +182,4 @@ def test_the_module_runs_as_a_program(tmp_path):
     )
     assert process.returncode == 2
     assert process.stderr.count("\n") == 1
-    assert process.stderr.startswith(f"error: {tmp_path / 'none'} does not exist")
+    assert process.stderr.startswith(f"error: --src {tmp_path / 'none'} does not exist")

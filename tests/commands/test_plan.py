@@ -137,7 +137,7 @@ def test_plan_is_printed() -> None:
     ("argv", "told"),
     [
         (["--text=a"], "give --checkpoint DIR"),
-        (["--checkpoint=x"], "give --text or --text_file"),
+        (["--checkpoint=x"], "give either --text or --text_file"),
         (
             ["--checkpoint=x", "--text=a", "--calibrate"],
             "--calibrate needs either --speaker or --voice",

@@ -82,7 +82,10 @@ def test_many_rejected_rows_stop_before_anything_is_made(
         (tmp_path / f"clip0{number}.wav").write_text("no audio")
     assert run(*usual, *MADE) == runner.FAULTY
     printed = capsys.readouterr()
-    assert "audio: unreadable         2       0  clips.jsonl line 3: it is not audio" in printed.out
+    assert (
+        "audio: unreadable         2       0  clips.jsonl line 3: it is not readable audio"
+        in printed.out
+    )
     assert "33.3% of the rows are rejected, more than --max_rejected 0.2" in printed.err
     assert not (tmp_path / "out/index.jsonl").exists()
     assert json.loads((tmp_path / "out/report.json").read_text())["rejected"] == 2
@@ -112,7 +115,7 @@ def test_speech_without_texts_does_for_a_vocoder(
         (["--make_tokenizer=char", "--pieces=9"], "--pieces must be at least"),
         (["--make_tokenizer=bpe"], "--make_tokenizer: expected char or unigram"),
         (["--columns=text"], "expected ours=theirs"),
-        (["--columns=words=text"], "--columns: unknown: words"),
+        (["--columns=words=text"], "--columns: words unknown"),
         ([*MADE, "--min_clips=7"], "expected at least --min_clips 7 and --min_minutes 0"),
         ([*MADE, "--min_seconds=30"], "--min_seconds < --max_seconds"),
         (["--manifest=x.jsonl@3"], "a manifest's weight must be in (0, 1], got 3"),

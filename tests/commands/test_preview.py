@@ -84,7 +84,7 @@ def test_a_file_is_read(run, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--tokenizer", TOKENIZER], "give --text or --text_file"),
+        (["--tokenizer", TOKENIZER], "give either --text or --text_file"),
         (["--text", "a"], "give either --checkpoint DIR or --tokenizer FILE"),
         (["--text", "a", "--tokenizer", "x", "--checkpoint", "y"], "give either"),
         (["--text", "a", "--checkpoint", "nowhere"], "nowhere does not exist"),

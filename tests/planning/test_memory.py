@@ -88,7 +88,7 @@ def test_savings_are_applied_in_order(
 
 
 def test_a_dtype_that_is_asked_for_stays(made_up: list[str]) -> None:
-    with pytest.raises(InputError, match=r"max_memory 0 MB is not enough: this needs at least"):
+    with pytest.raises(InputError, match=r"max_memory 0 MB is too small; this needs at least"):
         fit("x", 120, WISH, RunConfig(dtype="float32"))
 
 

@@ -85,7 +85,7 @@ CASES = [
     Case("a published folder", lambda model: (shutil.rmtree(model), model.mkdir()),
          ("is not a checkpoint", "indextts_jax.import")),
     Case("no folder", lambda model: shutil.rmtree(model), ("does not exist",)),
-    Case("a file", lambda model: (shutil.rmtree(model), model.touch()), ("is no folder",)),
+    Case("a file", lambda model: (shutil.rmtree(model), model.touch()), ("is not a directory",)),
 ]  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def test_numbers_and_the_worst_clips(
         ("\n[1", ["--dnsmos"], "results.jsonl, line 2: Expecting"),
         ("", ["--dnsmos"], "results.jsonl lists no clips"),
         ('{"audio": "a", "text": "b"}', [], "give at least one judge: --asr, --speaker or"),
-        ('{"audio": "a", "text": "b"}', ["--asr", "none"], "there is no model.bin"),
+        ('{"audio": "a", "text": "b"}', ["--asr", "none"], "model.bin is missing"),
         ('{"audio": "a", "text": "b"}', ["--speaker", "none"], "none: there is no such file"),
     ],
 )

@@ -133,7 +133,7 @@ def test_everything_missing_is_listed_once_with_the_command(tmp_path):
     touch(tmp_path, "config.yaml")
     message = refused(tmp_path)
     for name in MAIN:
-        assert f"missing: {name} (of IndexTeam/IndexTTS-2)\n" in message
+        assert f"missing: {name} (from IndexTeam/IndexTTS-2)\n" in message
     for auxiliary in AUXILIARY.values():
         of = f"{auxiliary.weights} of {auxiliary.repository}"
         elsewhere = f"if it is elsewhere, give its path with --{auxiliary.flag}"
@@ -198,7 +198,7 @@ def test_missing_configuration_explains_what_to_do(tmp_path):
         with pytest.raises(SourceError, match=match):
             locate_config(path, {})
     shutil.copy(__file__, tmp_path / "file")
-    with pytest.raises(SourceError, match="is no folder"):
+    with pytest.raises(SourceError, match="is not a directory"):
         locate_config(tmp_path / "file", {})
 
 

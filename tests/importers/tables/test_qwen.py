@@ -352,7 +352,7 @@ def test_settings_that_give_other_tokens_are_refused(folder, changes, reason):
 
 def test_invalid_tokenizer_is_rejected(folder):
     (folder / "tokenizer.json").write_text("{}")
-    assert "tokenizer.json: no tokenizer" in refused(folder)
+    assert "tokenizer.json: not a tokenizer" in refused(folder)
 
 
 def test_tokenizer_without_prompt_end_is_rejected(folder):

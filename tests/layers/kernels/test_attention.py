@@ -79,7 +79,7 @@ def test_supported_device_is_accepted():
 @pytest.mark.parametrize(
     ("device", "why"),
     [
-        (gpu("7.5", "Tesla T4"), r"8.0 or more, CUDA \(Tesla T4\) has 7.5"),
+        (gpu("7.5", "Tesla T4"), r"8.0 or more, but CUDA \(Tesla T4\) has 7.5"),
         (gpu("gfx90a", "AMD Instinct"), "the model is on CUDA"),
         (jax.devices("cpu")[0], "an NVIDIA GPU .* the model is on CPU"),
     ],

@@ -60,7 +60,7 @@ def test_silent_clip_has_similarity_zero(tmp_path: Path) -> None:
 
 def test_non_audio_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    with pytest.raises(InputError, match=r"text\.wav is not audio"):
+    with pytest.raises(InputError, match=r"text\.wav is not readable audio"):
         panel.read_signal(tmp_path / "text.wav")
     with pytest.raises(InputError, match=r"none\.wav cannot be read: No such file"):
         panel.read_signal(tmp_path / "none.wav")
@@ -89,7 +89,7 @@ def test_numbers_over_all_clips() -> None:
 def test_missing_packages_and_files_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match=r"there is no model\.bin"):
+    with pytest.raises(InputError, match=r"model\.bin is missing"):
         Recogniser(tmp_path)
 
     def missing(name: str) -> None:

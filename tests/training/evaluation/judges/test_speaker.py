@@ -27,7 +27,7 @@ def test_arrays_of_another_network_are_refused() -> None:
     del given["seg_1.bias"]
     given["conv1.weight"] = np.zeros((64, 1, 3, 3))
     given["extra"] = np.zeros(1)
-    with pytest.raises(InputError, match=r"no seg_1\.bias, and 2 more"):
+    with pytest.raises(InputError, match=r"seg_1\.bias missing, and 2 more"):
         Speakers(given)
     assert sum(int(np.prod(shape)) for shape in eres2net.shapes().values()) == 6_631_936
 
