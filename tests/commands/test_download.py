@@ -160,7 +160,7 @@ def test_a_dry_run_lists_and_does_nothing(
         (["--without", "gpt"], "only text_emotion can be left out"),
         (["--accept", "gtp.pth"], "--dry_run lists them"),
         (["--check", "--dry_run"], "exclude each other"),
-        (["--dst", __file__], "is no folder"),
+        (["--dst", __file__], "is not a directory"),
     ],
 )
 def test_bad_flags_are_bad_input(

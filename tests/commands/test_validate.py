@@ -185,4 +185,4 @@ def test_a_certificate_needs_a_folder(
 ) -> None:
     folder = golden_copies.copied(tmp_path, ["codec"])
     line = refused(capsys, run(tiny_checkpoint, folder, "--certificate=nowhere/c.json"))
-    assert "nowhere is no folder" in line
+    assert "nowhere is not a directory" in line

@@ -133,14 +133,14 @@ def test_everything_missing_is_listed_once_with_the_command(tmp_path):
     touch(tmp_path, "config.yaml")
     message = refused(tmp_path)
     for name in MAIN:
-        assert f"missing: {name} (of IndexTeam/IndexTTS-2)\n" in message
+        assert f"missing: {name} (from IndexTeam/IndexTTS-2)\n" in message
     for auxiliary in AUXILIARY.values():
         of = f"{auxiliary.weights} of {auxiliary.repository}"
         elsewhere = f"if it is elsewhere, give its path with --{auxiliary.flag}"
         assert f"missing: {auxiliary.places[0]} ({of}; {elsewhere})\n" in message
     _first, *lines, last = message.splitlines()
     assert len(lines) == len(MAIN) + len(AUXILIARY)
-    assert last.endswith(f" come with: python -m indextts_jax.download --dst {tmp_path}")
+    assert last.endswith(f" published files with: python -m indextts_jax.download --dst {tmp_path}")
 
 
 def test_one_missing_file_is_one_line_with_the_command(src):
@@ -198,7 +198,7 @@ def test_missing_configuration_explains_what_to_do(tmp_path):
         with pytest.raises(SourceError, match=match):
             locate_config(path, {})
     shutil.copy(__file__, tmp_path / "file")
-    with pytest.raises(SourceError, match="is no folder"):
+    with pytest.raises(SourceError, match="is not a directory"):
         locate_config(tmp_path / "file", {})
 
 

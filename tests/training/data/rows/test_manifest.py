@@ -188,7 +188,7 @@ def test_ragged_csv_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["missing.jsonl", "notes.md", "empty"])
 def test_non_manifest_is_rejected(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"manifest not found|not a manifest"):
+    with pytest.raises(InputError, match=r"manifest not found|not a manifest|nor a manifest"):
         read_manifests([Source(tmp_path / name)], Reading())
 
 
