@@ -155,7 +155,7 @@ def test_bad_flags_are_reported(capsys, tmp_path):
     assert run("--src", tmp_path) == 2
     assert "no config.yaml" in capsys.readouterr().err
     options = ("--src", support.CHECKPOINTS)
-    assert "unknown bpe; there are semantic_encoder" in refused(
+    assert "unknown bpe; expected some of semantic_encoder" in refused(
         capsys, *options, "--components", "bpe"
     )
     assert "names none of" in refused(capsys, *options, "--components", "")

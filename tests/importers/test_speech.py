@@ -267,7 +267,7 @@ def test_tokenizer_with_too_many_pieces_is_reported(src):
 def test_invalid_tokenizer_is_reported(src):
     (src / "bpe.model").unlink()
     (src / "bpe.model").write_bytes(b"nothing")
-    assert problems(src)[0].startswith("bpe.model: no SentencePiece model")
+    assert problems(src)[0].startswith("bpe.model: not a SentencePiece model")
 
 
 # What is ignored.

@@ -105,7 +105,7 @@ REFUSED = [
          ("config.yaml", "missing key s2mel;")),
     Case("empty settings", holding("config.yaml", b""), ("config.yaml", "is empty")),
     Case("truncated tokenizer", holding("bpe.model", original("bpe.model")[:1000]),
-         ("bpe.model", "no SentencePiece model")),
+         ("bpe.model", "not a SentencePiece model")),
     Case("empty file", holding(GPT, b""), (GPT, "the file is empty")),
     Case("an error page", holding(GPT, b"<!DOCTYPE html>"), (GPT, "begins with b'<!DOCTYP'")),
     Case("missing file", lambda src: (src / "s2mel.pth").unlink(),
@@ -128,7 +128,7 @@ REFUSED = [
     Case("zip bomb", packed, (GPT, "is compressed", "torch.save")),
     Case("a zip with a path that climbs", climbing, (GPT, "path has ..")),
     Case("offsets that overlap", lying(lambda span: [span[0] + 4, span[1] + 4]),
-         (CODEC, "the safetensors header is wrong", "hole")),
+         (CODEC, "the safetensors header is wrong", "gap")),
     Case("offsets past the end", lying(lambda span: [10**9, 10**9 + span[1] - span[0]]),
          (CODEC, "the safetensors header is wrong", "it ends at byte 1,000")),
     Case("offsets that span another size", lying(lambda span: [span[0], span[1] + 4]),
@@ -146,7 +146,7 @@ REFUSED = [
          ("config.yaml", "nested too deep")),
     Case("a billion laughs", holding("config.yaml", LAUGHS.encode()), ("config.yaml", "an alias")),
     Case("no source", lambda src: None, ("none does not exist",), ("--src=none",)),
-    Case("an unknown component", lambda src: None, ("unknown bpe; there are",),
+    Case("an unknown component", lambda src: None, ("unknown bpe; expected some of",),
          ("--components=bpe",)),
 ]  # fmt: skip
 
