@@ -140,7 +140,7 @@ def test_everything_missing_is_listed_once_with_the_command(tmp_path):
         assert f"missing: {auxiliary.places[0]} ({of}; {elsewhere})\n" in message
     _first, *lines, last = message.splitlines()
     assert len(lines) == len(MAIN) + len(AUXILIARY)
-    assert last.endswith(f" come with: python -m indextts_jax.download --dst {tmp_path}")
+    assert last.endswith(f" published files with: python -m indextts_jax.download --dst {tmp_path}")
 
 
 def test_one_missing_file_is_one_line_with_the_command(src):
