@@ -128,9 +128,13 @@ def test_preparing_for_the_style_keeps_what_networks_made(
     assert made == {"banks": 4}
     assert told.clips == 4
     for row in prepared.rows:
-        assert dict(data.keys[row.id]) | dict(prepared.keys[row.id]) == dict(data.keys[row.id])
+        made_before = dict(prepared.keys[row.id])
+        made_before.pop("flow_mel")  # made again each time that it is not asked for
+        assert made_before.items() <= dict(data.keys[row.id]).items()
     assert data.rows == prepared.rows
-    assert data.settings.components == prepared.settings.components
+    of_flow = ("length_regulator=", "dit=")  # which made nothing that stays
+    others = [name for name in prepared.settings.components if not name.startswith(of_flow)]
+    assert list(data.settings.components) == others
     assert data.settings.own_prompts
 
 
