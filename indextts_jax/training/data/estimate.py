@@ -100,11 +100,11 @@ def _batch(
 def _try(batch: Sequence[Task], job: Job, config: ModelConfig, model: Model | None) -> float:
     """Seconds for a batch; its arrays are written to a temporary directory."""
     # Each clip is its own prompt here, as the choice does not affect the time. The inputs of
-    # latents have to exist.
-    needed = ("text", "codes", "conditioning", "emotion")
+    # features of codes have to exist.
     whole = []
     for task in batch:
-        made_of = {name: f"{name}/{task.row.id}" for name in needed if "latents" in task.names}
+        needed = {name for feature in task.names for name in features.INPUTS.get(feature, ())}
+        made_of = {name: f"{name}/{task.row.id}" for name in needed}
         whole.append(dataclasses.replace(task, names={**made_of, **task.names}))
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()

@@ -38,10 +38,15 @@ from indextts_jax.voices.analysis import ENCODER_RATE
 
 VERSION = 1  # of the feature code: a new version recomputes everything
 
-# Computed from codes, not from the recording.
-OF_CODES = {"latents", "alignment", "flow_mel"}
 # Features that need no network.
 HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")
+INPUTS: dict[str, tuple[str, ...]] = {
+    "alignment": ("codes",),
+    "latents": ("text", "codes", "conditioning", "emotion"),
+    "flow_mel": ("text", "codes", "conditioning", "emotion", "style", "mel", "latents"),
+}
+"""Features that features of codes are computed from, here or in the prompt clip."""
+OF_CODES = frozenset(INPUTS)  # not computed from the recording
 NETWORKS: dict[str, tuple[str, ...]] = {
     "semantic": ("semantic_encoder",),
     "codes": ("semantic_encoder", "semantic_codec"),
@@ -98,10 +103,8 @@ def features_for(recipes: Iterable[str]) -> tuple[str, ...]:
                 f"for: unknown recipe {name!r:.40}; expected some of {', '.join(RECIPES)}", "for"
             )
         wanted.update(RECIPES[name])
-    if "flow_mel" in wanted:
-        wanted.update(("latents", "style", "mel"))
-    if "latents" in wanted:
-        wanted.update(("text", "codes", "conditioning", "emotion"))
+    for name in OF_CODES & wanted:
+        wanted.update(INPUTS[name])
     if "emotion" in wanted:
         wanted.add("emotion_prompt")  # only for rows that name one
     return tuple(name for name in FEATURES if name in wanted)
@@ -196,10 +199,14 @@ def host_features(
     return Signals(arrays, inputs, mask, banks)
 
 
+def bank_frames(samples: int, rate: int) -> int:
+    """The number of filter-bank frames of a clip, before any network runs."""
+    return max(0, 1 + (resampled_length(samples, rate, ENCODER_RATE) - FRAME) // HOP)
+
+
 def code_count(samples: int, rate: int) -> int:
-    """The number of codes for `samples` at a rate, known before any network runs."""
-    frames = max(0, 1 + (resampled_length(samples, rate, ENCODER_RATE) - FRAME) // HOP)
-    return -(-frames // 2)
+    """The number of codes of a clip, before any network runs."""
+    return -(-bank_frames(samples, rate) // 2)
 
 
 def network_features(

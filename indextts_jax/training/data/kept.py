@@ -88,7 +88,7 @@ def extended(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str
 
 def nameable(wanted: Sequence[str], prints: Mapping[str, str]) -> tuple[str, ...]:
     """Features whose names can be computed because audio and networks are known."""
-    apart = ("text", "latents", "flow_mel", *EXTENDED)
+    apart = {"text", *features.OF_CODES}
     return tuple(
         name
         for name in wanted

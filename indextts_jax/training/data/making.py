@@ -3,9 +3,9 @@
 import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from indextts_jax.training.data.shards import Shards
 from indextts_jax.utils.hashing import digest
 
 T = TypeVar("T")
+K = TypeVar("K", int, tuple[int, int])  # padded sizes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,16 @@ class Task:
         """The clip's first half."""
         middle = (self.measured.first + self.measured.last) // 2
         return dataclasses.replace(self.measured, last=middle)
+
+
+Put = Callable[[Task, str, np.ndarray], None]  # stores an array of a feature
+
+
+class Batching(NamedTuple):
+    """How much is computed at once, and the progress callback."""
+
+    seconds: float  # of padded audio in a batch
+    on_progress: Progress
 
 
 def make(
@@ -81,9 +92,10 @@ def make(
     _from_audio(tasks, shards, config, model, put, batch_seconds, workers, on_progress)
     if model is not None:
         _emotion_prompts(tasks, shards, model, put)
-        _alignments(tasks, shards, model, put, batch_seconds, on_progress)
-        _latents(tasks, shards, model, prompts, put, batch_seconds, on_progress)
-        _flow_mels(tasks, shards, model, prompts, put, batch_seconds, on_progress)
+        work = Batching(batch_seconds, on_progress)
+        _alignments(tasks, shards, model, put, work)
+        _latents(tasks, shards, model, prompts, put, work)
+        _flow_mels(tasks, shards, model, prompts, put, work)
     shards.flush()
     return {feature: made[feature] for feature in FEATURES if made.get(feature)}
 
@@ -98,7 +110,7 @@ def _from_audio(
     shards: Shards,
     config: ModelConfig,
     model: Model | None,
-    put: Callable[[Task, str, np.ndarray], None],
+    put: Put,
     batch_seconds: float,
     workers: int,
     on_progress: Progress,
@@ -172,7 +184,7 @@ def _emotion_prompts(
     tasks: Sequence[Task],
     shards: Shards,
     model: Model,
-    put: Callable[[Task, str, np.ndarray], None],
+    put: Put,
 ) -> None:
     for task in tasks:
         recording: Recording | None = task.clip.emotion
@@ -181,30 +193,24 @@ def _emotion_prompts(
 
 
 def _alignments(
-    tasks: Sequence[Task],
-    shards: Shards,
-    model: Model,
-    put: Callable[[Task, str, np.ndarray], None],
-    batch_seconds: float,
-    on_progress: Progress,
+    tasks: Sequence[Task], shards: Shards, model: Model, put: Put, work: Batching
 ) -> None:
     wanted = [task for task in tasks if "alignment" in missing(task, shards)]
-    groups: dict[int, list[Task]] = defaultdict(list)
     for task in wanted:
         if task.labels is None:  # stored as empty: reported, and not guided in training
             put(task, "alignment", np.zeros(0, np.uint16))
-        else:
-            groups[bucket(task.codes, features.LADDER)].append(task)
-    done, total = 0, sum(map(len, groups.values()))
-    for size, group in sorted(groups.items()):
-        for batch, rows in in_batches(group, size / features.CODES, batch_seconds):
-            codes = [shards[task.names["codes"]] for task in batch]
-            heard = features.letter_logits(model, codes, rows)
-            for task, logits in zip(batch, heard, strict=True):
-                assert task.labels is not None
-                put(task, "alignment", align(logits, task.labels))
-            done += len(batch)
-            on_progress(done, total, f"alignment of {batch[-1].row.id[:24]}")
+    groups = _grouped(
+        [task for task in wanted if task.labels is not None],
+        lambda task: bucket(task.codes, features.LADDER),
+    )
+
+    def compute(batch: list[Task], rows: int) -> list[np.ndarray]:
+        codes = [shards[task.names["codes"]] for task in batch]
+        logits = features.letter_logits(model, codes, rows)
+        pairs = zip(batch, logits, strict=True)
+        return [align(one, task.labels) for task, one in pairs if task.labels is not None]
+
+    _of_codes("alignment", groups, lambda size: size / features.CODES, compute, put, work)
 
 
 def _latents(
@@ -212,33 +218,30 @@ def _latents(
     shards: Shards,
     model: Model,
     prompts: Mapping[str, Task],
-    put: Callable[[Task, str, np.ndarray], None],
-    batch_seconds: float,
-    on_progress: Progress,
+    put: Put,
+    work: Batching,
 ) -> None:
-    wanted = [task for task in tasks if "latents" in missing(task, shards)]
-    groups: dict[tuple[int, int], list[Task]] = defaultdict(list)
-    for task in wanted:
-        text = bucket(len(task.tokens), model.buckets.text)
-        groups[bucket(task.codes, features.LADDER), text].append(task)
-    done = 0
-    for (size, _), group in sorted(groups.items()):
-        for batch, rows in in_batches(group, size / features.CODES, batch_seconds):
-            coded = []
-            for task in batch:
-                prompt = prompts[task.row.id]
-                coded.append(
-                    Coded(
-                        conditioning=shards[prompt.names["conditioning"]],
-                        emotion=shards[prompt.names["emotion"]],
-                        text=shards[task.names["text"]],
-                        codes=shards[task.names["codes"]],
-                    )
-                )
-            for task, array in zip(batch, features.code_latents(model, coded, rows), strict=True):
-                put(task, "latents", array)
-            done += len(batch)
-            on_progress(done, len(wanted), f"latents of {batch[-1].row.id[:24]}")
+    groups = _grouped(
+        [task for task in tasks if "latents" in missing(task, shards)],
+        lambda task: (
+            bucket(task.codes, features.LADDER),
+            bucket(len(task.tokens), model.buckets.text),
+        ),
+    )
+
+    def coded(task: Task) -> Coded:
+        prompt = prompts[task.row.id]
+        return Coded(
+            conditioning=shards[prompt.names["conditioning"]],
+            emotion=shards[prompt.names["emotion"]],
+            text=shards[task.names["text"]],
+            codes=shards[task.names["codes"]],
+        )
+
+    def compute(batch: list[Task], rows: int) -> list[np.ndarray]:
+        return features.code_latents(model, [coded(task) for task in batch], rows)
+
+    _of_codes("latents", groups, lambda sizes: sizes[0] / features.CODES, compute, put, work)
 
 
 def _flow_mels(
@@ -246,32 +249,54 @@ def _flow_mels(
     shards: Shards,
     model: Model,
     prompts: Mapping[str, Task],
-    put: Callable[[Task, str, np.ndarray], None],
-    batch_seconds: float,
-    on_progress: Progress,
+    put: Put,
+    work: Batching,
 ) -> None:
-    wanted = [task for task in tasks if "flow_mel" in missing(task, shards)]
-    groups: dict[int, list[Task]] = defaultdict(list)
-    for task in wanted:
-        groups[bucket(task.row.frames, model.buckets.frames)].append(task)
-    rate = model.config.mel.sample_rate / model.config.mel.hop
-    done = 0
-    for size, group in sorted(groups.items()):
-        for batch, rows in in_batches(group, size / rate, batch_seconds):
-            clips = [_flowing(task, prompts[task.row.id], shards) for task in batch]
-            for task, array in zip(batch, flow_mels.flow_mels(model, clips, rows), strict=True):
-                put(task, "flow_mel", array)
-            done += len(batch)
-            on_progress(done, len(wanted), f"flow of {batch[-1].row.id[:24]}")
-
-
-def _flowing(task: Task, prompt: Task, shards: Shards) -> flow_mels.Coded:
-    return flow_mels.Coded(
-        codes=shards[task.names["codes"]],
-        latents=shards[task.names["latents"]],
-        frames=len(shards[task.names["mel"]]),
-        prompt_codes=shards[prompt.names["codes"]],
-        prompt_mel=shards[prompt.names["mel"]],
-        prompt_style=shards[prompt.names["style"]],
-        seed=int(digest([task.row.id])[:7], 16),
+    groups = _grouped(
+        [task for task in tasks if "flow_mel" in missing(task, shards)],
+        lambda task: bucket(task.row.frames, model.buckets.frames),
     )
+    rate = model.config.mel.sample_rate / model.config.mel.hop
+
+    def coded(task: Task) -> flow_mels.Coded:
+        prompt = prompts[task.row.id]
+        return flow_mels.Coded(
+            codes=shards[task.names["codes"]],
+            latents=shards[task.names["latents"]],
+            frames=len(shards[task.names["mel"]]),
+            prompt_codes=shards[prompt.names["codes"]],
+            prompt_mel=shards[prompt.names["mel"]],
+            prompt_style=shards[prompt.names["style"]],
+            seed=int(digest([task.row.id])[:7], 16),
+        )
+
+    def compute(batch: list[Task], rows: int) -> list[np.ndarray]:
+        return flow_mels.flow_mels(model, [coded(task) for task in batch], rows)
+
+    _of_codes("flow_mel", groups, lambda size: size / rate, compute, put, work)
+
+
+def _grouped(tasks: Iterable[Task], size: Callable[[Task], K]) -> dict[K, list[Task]]:
+    """Tasks by padded size, so that each batch has one shape."""
+    groups: dict[K, list[Task]] = defaultdict(list)
+    for task in tasks:
+        groups[size(task)].append(task)
+    return groups
+
+
+def _of_codes(
+    feature: str,
+    groups: Mapping[K, list[Task]],
+    seconds: Callable[[K], float],
+    compute: Callable[[list[Task], int], Sequence[np.ndarray]],
+    put: Put,
+    work: Batching,
+) -> None:
+    """Computes a feature of codes in batches; `compute` gets one, with its padded rows."""
+    done, total = 0, sum(map(len, groups.values()))
+    for size, group in sorted(groups.items()):
+        for batch, rows in in_batches(group, seconds(size), work.seconds):
+            for task, array in zip(batch, compute(batch, rows), strict=True):
+                put(task, feature, array)
+            done += len(batch)
+            work.on_progress(done, total, f"{feature} of {batch[-1].row.id[:24]}")

@@ -172,11 +172,13 @@ def _with_kept(
         for number, task in enumerate(result):
             if not {"text", "codes"} <= task.names.keys():
                 continue
-            if not {"conditioning", "emotion"} <= prompts[task.row.id].names.keys():
+            prompt = prompts[task.row.id].names
+            if not {"conditioning", "emotion"} <= prompt.keys():
                 continue
-            latents = _with_latents(task, prompts, config, prints)
-            if latents.names["latents"] == before.of(task.row.id).get("latents"):
-                result[number] = latents
+            flows = "dit" in prints and "mel" in task.names and {"mel", "style"} <= prompt.keys()
+            now = _with_latents(task, prompts, config, prints, with_flow=flows).names
+            names = still_true(before.of(task.row.id), now, ("latents", "flow_mel"))
+            result[number] = dataclasses.replace(task, names={**task.names, **names})
     return result, settings
 
 

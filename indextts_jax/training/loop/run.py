@@ -111,7 +111,7 @@ class Run:
         return self._end(number, reason or "all steps are done", asked=False)
 
     def _end(self, step: int, reason: str, *, asked: bool) -> Ending:
-        self.log.add("end", step, {"reason": reason})
+        self.log.add("end", step, {"reason": reason, "asked": asked})
         return Ending(step, reason, asked)
 
     def _prepared_batch(self, step: int) -> tuple[Chosen, dict[str, Any]]:
@@ -152,7 +152,6 @@ class Run:
         if self.saves.best.base is not None:
             values.insert(0, self.saves.best.base)
         since = len(values) - 1 - int(np.argmin(values))
-        # A build reads "no gain" in the log as the end of a stage, see `from_scratch/commands.py`.
         return f"no gain in {since} evaluations" if since >= patience else None
 
 

@@ -114,7 +114,7 @@ def open_session(
 
 
 def record_of(session: Session) -> RunRecord:
-    """The provenance of a run of this session."""
+    """The provenance of a run: base, data, versions and devices."""
     devices = session.setup.placement.mesh.devices.ravel()
     return RunRecord(
         created=hashing.now(),
@@ -143,7 +143,7 @@ def train(
     """Trains in a directory, from step 0, the last save, or `weights` (a step and leaves).
 
     Raises:
-        InputError: if the directory exists, or the run cannot be resumed with this session.
+        InputError: if the directory exists, or the run cannot be resumed with this recipe, base or data.
         Failure: for a full disk, or persistently non-finite gradients.
     """
     folder = Path(folder)

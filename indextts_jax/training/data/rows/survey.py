@@ -289,7 +289,8 @@ def sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> di
     """Total bytes of each feature."""
     tokens, codes = sum(row.tokens for row in rows), sum(row.codes for row in rows)
     frames, count = sum(row.frames for row in rows), len(rows)
-    width = config.gpt.width
+    width, rate = config.gpt.width, config.mel.sample_rate
+    samples = [round(row.seconds * rate) for row in rows]
     numbers = {
         "text": tokens,
         "codes": codes,
@@ -301,9 +302,10 @@ def sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> di
         "alignment": codes,
         "mel": frames * config.mel.mels,
         "semantic": codes * config.semantic_encoder.width,
-        "samples": sum(round(row.seconds * config.mel.sample_rate) for row in rows),
+        "flow_mel": frames * config.mel.mels,
+        "samples": sum(samples),
         "encoder_input": codes * 160,
         "encoder_mask": codes,
-        "banks": 2 * codes * 80,
+        "banks": sum(features.bank_frames(one, rate) for one in samples) * 80,
     }
-    return {name: numbers[name] * FEATURES[name][0].itemsize for name in wanted if name in numbers}
+    return {name: numbers[name] * FEATURES[name][0].itemsize for name in wanted}
