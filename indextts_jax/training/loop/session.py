@@ -143,7 +143,7 @@ def train(
     """Trains in a directory, from step 0, the last save, or `weights` (a step and leaves).
 
     Raises:
-        InputError: if the directory exists, or the run cannot be resumed with this recipe, base or data.
+        InputError: if the directory exists, or the run began with another recipe, base or data.
         Failure: for a full disk, or persistently non-finite gradients.
     """
     folder = Path(folder)
