@@ -149,9 +149,12 @@ def _drop_programs(request: pytest.FixtureRequest) -> Iterator[None]:
     gc.collect()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def nothing_kept() -> Iterator[None]:
-    """Whatever is compiled is compiled here: for tests that count programs."""
+    """Whatever is compiled is compiled here: for a file of tests that count programs.
+
+    Of the module, as a fixture of the module would be set up before one of the function.
+    """
     from indextts_jax.runtime import executables
 
     store = executables.active()

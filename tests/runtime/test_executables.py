@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -49,10 +50,11 @@ def filled(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def active(tmp_path: Path, nothing_kept: None) -> ExecutableStore:
+def active(tmp_path: Path, nothing_kept: None) -> Iterator[ExecutableStore]:
     store = executables.activate(tmp_path / "active")
     assert store is not None
-    return store
+    yield store
+    executables.activate(None)
 
 
 def test_stored_program_is_not_retraced_and_bitwise_equal(tmp_path: Path) -> None:
