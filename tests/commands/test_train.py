@@ -132,7 +132,7 @@ def test_ctrl_c_saves_and_ends_with_130(tmp_path: Path) -> None:
     (*_, last) = steps_in(tmp_path / "run")
     assert 3 <= last < 100_000
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
-    assert lines[-1] == {"kind": "end", "step": last, "reason": "interrupted"}
+    assert lines[-1] == {"kind": "end", "step": last, "reason": "interrupted", "asked": True}
 
 
 class Heard:

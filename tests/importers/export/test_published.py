@@ -96,7 +96,7 @@ def test_nothing_is_left_of_an_export_that_fails(changed, tmp_path):
 
 @pytest.mark.nightly
 def test_a_base_of_other_sizes_is_refused_with_both(changed, tmp_path):
-    with pytest.raises(InputError, match=r"gpt\.width is 64, in the base 30"):
+    with pytest.raises(InputError, match=r"gpt\.width is 64, but 30 in the base"):
         published(changed, tmp_path / "out", support.DATA / "second/checkpoints")
 
 
