@@ -291,7 +291,8 @@ def _measures(
     if not recipe.evaluation.samples:
         return found
     if not flags.sample_prompt or source.saved is None:
-        say("No samples are spoken: they need --checkpoint and --sample_prompt RECORDING")
+        given = "" if source.saved is not None else "--checkpoint and "
+        say(f"No samples are spoken: they need {given}--sample_prompt RECORDING")
         return found
     for path in flags.sample_prompt:
         if not Path(path).is_file():

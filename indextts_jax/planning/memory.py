@@ -72,12 +72,14 @@ def parse_size(text: str) -> int:
     """Bytes of a size like 8GB or 512 MiB.
 
     Raises:
-        InputError: if it is not a size.
+        InputError: if it is not a size, or has no unit.
     """
     found = _SIZE.fullmatch(text.strip())
     size = float(found[1]) * _UNITS[found[2].upper()] if found else 0
     if not size >= 1:
         raise InputError(f"{text!r} is not a memory size: expected one like 8GB or 512MiB")
+    if text.strip()[-1].isdigit():
+        raise InputError(f"{text!r} has no unit: expected a memory size like 8GB or 512MiB")
     return int(size)
 
 

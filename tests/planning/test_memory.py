@@ -24,7 +24,7 @@ from indextts_jax.text.tokenizer import Tokenizer
         ("1.5G", 15 * 10**8),
         ("512MiB", 512 * 2**20),
         ("2GiB", 2**31),
-        ("4096", 4096),
+        ("4096B", 4096),
         ("100kB", 10**5),
     ],
 )
@@ -36,6 +36,11 @@ def test_sizes_are_read(text: str, size: int) -> None:
 def test_invalid_size_is_rejected(text: str) -> None:
     with pytest.raises(InputError, match="is not a memory size: expected one like 8GB"):
         parse_size(text)
+
+
+def test_a_size_without_a_unit_is_rejected() -> None:
+    with pytest.raises(InputError, match="'8' has no unit: expected a memory size like 8GB"):
+        parse_size("8")
 
 
 @pytest.fixture
