@@ -6,6 +6,8 @@ from indextts_jax.text.rules.spans import Rule
 RULES: list[Rule] = [
     *codes.ADDRESSES,
     *dates.DOTTED,
+    *dates.CLOCK,
+    *amounts.FRACTIONS,
     *codes.RULES,
     *dates.RULES,
     *sums.POWERS,

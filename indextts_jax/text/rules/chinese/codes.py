@@ -66,6 +66,10 @@ def _abroad(match: re.Match[str]) -> str | None:
     return f"加{numbers.digits(match[1])},{say.code(match[2])}"
 
 
+def _standard(text: str) -> str:
+    return "点".join(map(numbers.year, text.split(".")))
+
+
 def _digits(match: re.Match[str]) -> str:
     return say.code(match[0])
 
@@ -86,6 +90,16 @@ RULES: list[Rule] = [
     rule(
         rf"([{_PROVINCE}])([A-Z])\s?[·•.-]?\s?([A-Z0-9]{{5,6}}(?![A-Za-z0-9])|[A-Z0-9]{{4}}(?=[港澳学警挂领]))",
         lambda m: f"{m[1]}{m[2]}{say.code(m[3])}" if re.search(r"\d", m[3]) else None,
+    ),
+    rule(
+        r"(?<![\dA-Za-z-])(7[0-8]7|A3[1-8]0)-(\d{2,4})(?![\d-])",
+        lambda m: f"{say.code(m[1]).replace('幺', '一')}杠{say.label(m[2])}",
+    ),
+    # Standards: ISO 9001-2015, GB/T 19001—2016.
+    rule(
+        r"(?<![A-Za-z])((?:ISO|IEC|GB|GBT|GJB|DIN|EN|ANSI|ASTM|JIS|IEEE|HJ|JGJ|CJJ|QB|YY|SN|DB|BS)(?:/[A-Z]{1,4})?)\s?"
+        r"(\d{2,6}(?:\.\d{1,3})?)\s?[-–—:：]\s?((?:19|20)\d\d)(?!\d)",
+        lambda m: f"{m[1].replace('/', ' ')} {_standard(m[2])}杠{numbers.year(m[3])}",
     ),
     rule(rf"{START}[1-9]\d{{5}}(?:18|19|20)\d{{9}}[\dXx](?![A-Za-z0-9])", _digits),
     rule(rf"{START}\+\s?(\d{{1,3}})[ -]?((?:\d+[ -]?)+\d){END}", _abroad),

@@ -42,7 +42,15 @@ def _slang(match: re.Match[str]) -> str | None:
     return None if COUNTED.match(match.string[match.end() :]) else numbers.year(match[0])
 
 
+# The signs of a topic, around words that are read as usual.
+TOPIC = re.compile(r"#([^#\s]*[\u4e00-\u9fff][^#\s]*)#(?=([\u4e00-\u9fffA-Za-z0-9])?)")
 RULES: list[Rule] = [
+    rule(r"[*](?=\s?号?键)|(?<=[按拨])\s?[*](?!\d|\s?[*])", lambda m: "星" if m.string[m.end() : m.end() + 1] == "号" else "星号"),
+    rule(r"#(?=\s?号?键)|(?<=[按拨])\s?#(?!\d|\s?[*])", lambda m: "井" if m.string[m.end() : m.end() + 1] == "号" else "井号"),
+    rule(
+        r"(?<![\w])(?=[*#\d]*[*#]{1,2}\d|\d[\d*#]*#)([*#]{1,2}\d[\d*#]*#)",
+        lambda m: "".join({"*": "星", "#": "井"}.get(c) or say.code(c) for c in m[1]),
+    ),
     rule(
         rf"第({NUMERAL}|I|V|X)(?=[章节卷部篇回季集幕期级类册])",
         lambda m: "第" + numbers.cardinal(roman(m[1])),
@@ -66,7 +74,6 @@ RULES: list[Rule] = [
         r"(?![来了]|报警|火警|急救|电话|热线|出警|救护|警|调度|指挥|平台|民警|接警|中心|[和或、])",
         lambda m: numbers.decimal(m[0]),
     ),
-    rule(r"#([^#\s]*[\u4e00-\u9fff][^#\s]*)#", lambda m: m[1]),
     rule(r"#(?=[A-Za-z\u4e00-\u9fff])", lambda m: ""),
     rule(r"@(?=[A-Za-z0-9_\u4e00-\u9fff])", lambda m: "艾特"),
     rule(
