@@ -12,6 +12,7 @@ from indextts_jax.text.rules.charmap import map_characters
 from indextts_jax.text.rules.chinese import names
 from indextts_jax.text.rules.contractions import expand_words
 from indextts_jax.text.rules.english.codes import EMAIL, URL
+from indextts_jax.text.rules.english.words import abbreviations
 from indextts_jax.text.rules.forms import plain_forms, without_accents
 from indextts_jax.text.rules.grammar import by_grammar
 from indextts_jax.text.rules.marked import settle_marked
@@ -34,8 +35,11 @@ _FUNCTION_WORDS = frozenset(
 )
 # Where a sentence certainly ends; an English one after a word too long to be an abbreviation, or
 # where the script changes.
+_ABBREVIATED = "".join(
+    rf"(?<!\b{word}\.)" for word in abbreviations() if re.search("[a-z]{4}$", word)
+)
 _SENTENCE = re.compile(
-    r"(?<=[。！？\n])|(?<=[a-z]{4}[.!?])(?<!approx\.)(?<!dept\.)(?=\s)"
+    rf"(?<=[。！？\n])|(?<=[a-z]{{4}}[.!?]){_ABBREVIATED}(?=\s)"
     r"|(?<=[A-Za-z0-9][.!?])(?<![apAP]\.[mM]\.)(?=\s+[\u3400-\u9fff])|(?<=[\u3400-\u9fff][.!?])(?=\s)"
 )
 _FIGURE = re.compile(r"[0-9āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
@@ -162,4 +166,4 @@ def _in_english(text: str, settled: Settled) -> str:
 def _in_chinese(text: str, settled: Settled) -> str:
     text = names.TOPIC.sub(lambda match: match[1] + ("，" if match[2] else ""), text)
     text = settled.apply(chinese.RULES, expand_words(text)).replace("$", ".")
-    return by_grammar(text, "zh")
+    return settled.apply(names.SIGNS, by_grammar(text, "zh"))

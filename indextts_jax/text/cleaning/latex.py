@@ -7,7 +7,9 @@ _INLINE = re.compile(
     r"\$\$([^$]{1,800})\$\$|(?<![\w$\\])\$(?![\s\d.,]*\$)(?!\s)([^$\n]{1,300}?)(?<![\s\\])\$(?!\w)"
 )
 _DISPLAY = re.compile(r"\\\[(.{1,800}?)\\\]|\\\((.{1,800}?)\\\)", re.DOTALL)
-_FORMULA = re.compile(r"\\[a-zA-Z]|[\^_=<>+]|^[A-Za-z]$|^\d*[a-z]$|[a-zA-Z(]\s?[-*/]\s?[a-zA-Z0-9(]")
+_FORMULA = re.compile(
+    r"\\[a-zA-Z]|[\^_=<>+]|^[A-Za-z]$|^\d*[a-z]$|[a-zA-Z(]\s?[-*/]\s?[a-zA-Z0-9(]"
+)
 _WORDS = re.compile(r"(?<![\\a-zA-Z])(?!sin|cos|tan|log|lim|max|min|exp|mod)[a-z]{3,}")
 _SIGNS = {
     "leq": "≤", "le": "≤", "leqslant": "≤", "geq": "≥", "ge": "≥", "geqslant": "≥", "neq": "≠",
@@ -24,8 +26,31 @@ _SIGNS = {
 }  # fmt: skip
 _GREEK = dict(
     zip(
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau"
-        " upsilon phi chi psi omega".split(),
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "pi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+        ],
         "αβγδεζηθικλμνξπρστυφχψω",
         strict=True,
     )

@@ -40,7 +40,9 @@ def spoken_lines(text: str) -> str:
     text = _tabs(text)
     if "\n" not in text:
         return text
-    blocks = [block for block in re.split(r"\n[ \t]*(?:\n[ \t]*)+", text.strip("\n")) if block.strip()]
+    blocks = [
+        block for block in re.split(r"\n[ \t]*(?:\n[ \t]*)+", text.strip("\n")) if block.strip()
+    ]
     spoken = [_block(block.split("\n")) for block in blocks]
     return "\n".join([_stopped(block) for block in spoken[:-1]] + spoken[-1:])
 

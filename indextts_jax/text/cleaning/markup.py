@@ -5,7 +5,9 @@ import re
 
 from indextts_jax.text.rules.spans import MARKUP
 
-_TERMINAL = re.compile(r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,300}(?:\x07|\x1b\\)|[()][0-9A-B])")
+_TERMINAL = re.compile(
+    r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,300}(?:\x07|\x1b\\)|[()][0-9A-B])"
+)
 # Colours whose escape character is lost.
 _COLOUR = re.compile(r"\[(?:\d{1,3}(?:;\d{1,3}){0,8})?m(?!\])")
 _RESET = re.compile(r"\[0?m(?!\])")
@@ -80,7 +82,8 @@ _BULLET = re.compile(
     re.MULTILINE,
 )
 _NUMBERED = re.compile(
-    r"^([ \t]*)[(（]?(\d{1,3}|[a-zA-Z]|[一二三四五六七八九十]{1,3})[)）][ \t]*(?=[^\s,，.。)）])", re.MULTILINE
+    r"^([ \t]*)[(（]?(\d{1,3}|[a-zA-Z]|[一二三四五六七八九十]{1,3})[)）][ \t]*(?=[^\s,，.。)）])",
+    re.MULTILINE,
 )
 _SEPARATOR = re.compile(r"[\s|:+=\-─━═┌┬┐├┼┤└┴┘╔╦╗╠╬╣╚╩╝╭╮╰╯┃│║]+")
 _BARS = str.maketrans("│┃║┆┊¦", "||||||")
@@ -110,7 +113,8 @@ def plain_lists(text: str) -> str:
     text = _WIKI_HEADING.sub(r"\n\n\2\n\n", _HEADING.sub(r"\n\n\1\n\n", text))
     text = _RULE.sub("\n", text)
     text = _BULLET.sub("", _BULLET.sub("", text))
-    return _NUMBERED.sub(r"\1\2, ", text)
+    several = len(_NUMBERED.findall(text)) > 1
+    return _NUMBERED.sub(r"\1\2, ", text) if several else text
 
 
 def without_colours(text: str) -> str:

@@ -31,7 +31,7 @@ def plain_forms(text: str, language: Language) -> str:
     text = _FRACTION.sub(_fraction, text)
     text = _EXPONENT.sub(lambda match: _exponent(match, language), text)
     text = _CIRCLED.sub(lambda match: f"{int(unicodedata.numeric(match[0]))}, ", text)
-    return _NUMERAL.sub(lambda match: _numeral(match[0], language), text)
+    return _NUMERAL.sub(lambda match: _numeral(match, language), text)
 
 
 def without_accents(text: str) -> str:
@@ -56,7 +56,9 @@ def _exponent(match: re.Match[str], language: Language) -> str:
     return "^" + match[0].translate(_PLAIN)
 
 
-def _numeral(sign: str, language: Language) -> str:
-    if language == "zh":
-        return str(int(unicodedata.numeric(sign)))
-    return unicodedata.normalize("NFKC", sign).upper()
+def _numeral(match: re.Match[str], language: Language) -> str:
+    """One character for a Roman numeral: its number, but behind an English name its letters."""
+    named = re.search(r"\b[A-Z][a-z]+\s?$", match.string[: match.start()])
+    if language == "en" and named:
+        return unicodedata.normalize("NFKC", match[0]).upper()
+    return str(int(unicodedata.numeric(match[0])))

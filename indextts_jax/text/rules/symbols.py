@@ -88,7 +88,9 @@ _ONE = re.compile("[" + re.escape("".join([*_FORMS, *_SIGNS])) + "]")
 _BULLET = re.compile(r"\s*[•‣▪●■◆◇○★☆※]+\s*")
 # A heart is a verb between words, and an ornament elsewhere.
 _HEART = re.compile(r"(?<=[\w\u3400-\u9fff])(\s?)♥(\s?)(?=[\w\u3400-\u9fff])")
-_RISE = re.compile(r"([↑↓⬆⬇])\s?(?=[\d\U000f0000-\U000ffffd])|(?<=[\d%\U000f0000-\U000ffffd])\s?([↑↓])")
+_RISE = re.compile(
+    r"([↑↓⬆⬇])\s?(?=[\d\U000f0000-\U000ffffd])|(?<=[\d%\U000f0000-\U000ffffd])\s?([↑↓])"
+)
 _ARROWS = {"↑": ("up", "上升"), "↓": ("down", "下降"), "⬆": ("up", "上升"), "⬇": ("down", "下降")}
 _PICTURES = re.compile("[^\\S\\n]*[{}]+[^\\S\\n]*")
 _KEPT = frozenset("',.?!…- \n")
@@ -127,7 +129,9 @@ def name_symbols(text: str, language: Language) -> str:
 
     love = " love " if not index else "爱"
     text = _HEART.sub(lambda match: f"{match[1]}{love}{match[2]}", text)
-    text = _RISE.sub(lambda match: f" {_ARROWS[match[1] or match[2]][index]} ".strip(" " * index), text)
+    text = _RISE.sub(
+        lambda match: f" {_ARROWS[match[1] or match[2]][index]} ".strip(" " * index), text
+    )
     text = _ONE.sub(name, _BULLET.sub(", ", text))
     return _without_pictures(text, language)
 
@@ -176,7 +180,9 @@ def _without_pictures(text: str, language: Language) -> str:
     if text.isascii() or not any(map(_picture, set(text))):
         return text
     pictures = "".join(filter(_picture, set(text)))
-    around = re.compile(rf"[^\S\n]*[{re.escape(pictures)}](?:[^\S\n]*[{re.escape(pictures)}])*[^\S\n]*")
+    around = re.compile(
+        rf"[^\S\n]*[{re.escape(pictures)}](?:[^\S\n]*[{re.escape(pictures)}])*[^\S\n]*"
+    )
     return around.sub(lambda match: _pause(match, language), text)
 
 

@@ -81,7 +81,9 @@ def _place(match: re.Match[str]) -> str:
 
 
 # Behind a month and a day, where a fraction would not be.
-_DATED = re.compile(r"是(?![\d约分])|当[天日晚]|[早晚][上会]?|上午|下午|中午|凌晨|举行|开[始幕业]|之?[前后]|那天|周")
+_DATED = re.compile(
+    r"是(?![\d约分])|当[天日晚]|[早晚][上会]?|上午|下午|中午|凌晨|举行|开[始幕业]|之?[前后]|那天|周"
+)
 
 
 def _fraction(match: re.Match[str]) -> str | None:
@@ -130,7 +132,9 @@ FRACTIONS: list[Rule] = [
     rule(
         rf"{START}(\d{{1,3}}(?:\.\d+)?)\s?°\s?([NSEW])(?![A-Za-z])",
         lambda m: (
-            {"N": "北纬", "S": "南纬", "E": "东经", "W": "西经"}[m[2]] + numbers.decimal(m[1]) + "度"
+            {"N": "北纬", "S": "南纬", "E": "东经", "W": "西经"}[m[2]]
+            + numbers.decimal(m[1])
+            + "度"
         ),
     ),
     rule(
@@ -184,7 +188,7 @@ RULES: list[Rule] = [
     ),
     rule(rf"{_SIGN}(?<![A-Za-z]){START}({NUMBER})([万亿千百])?\s?({_UNIT}){_END}", _scaled),
     rule(
-        rf"(?P<number>第\s?)(?P<sign>)(?P<first>\d{{1,4}})\s?[-–—~～至到]\s?第?(?P<last>\d{{1,4}})(?![\d.:/-])"
+        r"(?P<number>第\s?)(?P<sign>)(?P<first>\d{1,4})\s?[-–—~～至到]\s?第?(?P<last>\d{1,4})(?![\d.:/-])"
         r"(?=[\u4e00-\u9fff])",
         _range,
     ),

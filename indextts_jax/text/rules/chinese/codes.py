@@ -37,7 +37,7 @@ COUNTED = re.compile(
     r"\s*(?:[个人间次元块万亿年天条张名家位台件款种多余%页笔份分遍通倍米趟本岁层周月只架辆艘座所处节"
     r"亩吨克斤升平桌杯瓶盒箱包袋封部篇首场局轮圈步级秒度成折股字项票套副]|美元|公里|公斤|小时|左右|以上)"
 )
-_CALLED = ("110", "112", "114", "119", "120", "122")
+CALLED = ("110", "112", "114", "119", "120", "122")
 _NAMED = re.compile("号|码|是|为|[:：#]")
 _OWNED = re.compile("电话|手机|座机|短信|来电|联系|咨询|客服|传真")
 _SECRET = re.compile("密码|口令|码|尾号|PIN|QQ|ID|邮编")
@@ -51,7 +51,7 @@ def _coded(match: re.Match[str]) -> str | None:
         return None
     if len(figures) < 3 and re.fullmatch("打|拨|联系|号码|客服|咨询", word):
         return None
-    owned = _OWNED.fullmatch(word) and not _NAMED.search(between) and text not in _CALLED
+    owned = _OWNED.fullmatch(word) and not _NAMED.search(between) and text not in CALLED
     if owned and len(figures) < 5:
         return None  # 手机3999 is a price
     after = match.string[match.end() :]

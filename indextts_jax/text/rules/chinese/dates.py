@@ -72,7 +72,11 @@ def _clock(match: re.Match[str]) -> str | None:
         return None
     if second is None and len(hour) < 2 and unit == "" and _says(_TIMED, match, 6, 2):
         return f"{numbers.decimal(hour)}分{numbers.decimal(minute.lstrip('0') or '0')}秒"
-    if second and _says(_TIMED, match, 6, 2) and not re.search("[早上中下晚]午?$", match.string[: match.start()]):
+    if (
+        second
+        and _says(_TIMED, match, 6, 2)
+        and not re.search("[早上中下晚]午?$", match.string[: match.start()])
+    ):
         hours = f"{numbers.counted(hour.lstrip('0') or '0')}小时" if int(hour) else ""
         return f"{hours}{numbers.cardinal(int(minute))}分{numbers.cardinal(int(second))}秒"
     if int(hour) > 24:
@@ -145,6 +149,7 @@ DOTTED = [
         lambda m: _half_day(m),
     ),
     rule(r"(?<=月)(\d{1,2})(?=[日号])", lambda m: numbers.decimal(m[1])),
+    rule(r"(?<![\d.:：/~～–-])(1[0-2]|0?[1-9])(?=月(?![\d饼]))", lambda m: numbers.decimal(m[1])),
     rule(r"(?<=点)2(?=分(?!之))", lambda m: "二"),
 ]
 RULES: list[Rule] = [
