@@ -154,6 +154,17 @@ def split_segments(pieces: Sequence[str], limit: int = 120, quick: int = 0) -> l
     return [list(pieces[a:b]) for a, b in itertools.pairwise(places)]
 
 
+def pause_share(run: Sequence[str]) -> float:
+    """How much of the usual pause follows a segment: all after a sentence, half after a clause.
+
+    Where a clause had to be cut between words there is none.
+    """
+    text = "".join(run).rstrip(_CLOSERS + WORD)
+    if text.endswith(tuple(SENTENCE_ENDS)):
+        return 1.0
+    return 0.5 if text.endswith(tuple(CLAUSE_ENDS)) else 0.0
+
+
 def _cuts(pieces: Sequence[str], capacity: Callable[[int], int]) -> Iterator[_Cut]:
     """Places where the pieces may be cut, including start and end."""
     yield _Cut(0, 0.0)

@@ -50,19 +50,19 @@ def test_json_has_everything(run):
 
 
 def test_text_warnings_are_shown(run):
-    code, _, err = run("--tokenizer", TOKENIZER, "--text", "念ZHUNG4 😀")
+    code, _, err = run("--tokenizer", TOKENIZER, "--text", "念ZHUNG4 Ж")
 
     assert code == 0
     assert "warning: ZHUNG4 is not a pinyin syllable" in err
     assert "warning: the tokenizer does not know: 念 at character 1, " in err
-    assert "😀 at character 9" in err
+    assert "Ж at character 9" in err
 
 
 def test_strict_text_is_refused(run):
-    code, out, err = run("--tokenizer", TOKENIZER, "--text", "Hi 😀", "--strict_text")
+    code, out, err = run("--tokenizer", TOKENIZER, "--text", "Hi Ж", "--strict_text")
 
     assert (code, out) == (2, "")
-    assert err == "error: the tokenizer does not know 😀 at character 4\n"
+    assert err == "error: the tokenizer does not know Ж at character 4\n"
 
 
 def test_compat_and_glossary_are_applied(run, tmp_path):

@@ -56,6 +56,11 @@ _GROUPED = re.compile("(?<=\\d)[\u2009\u202f\u00a0](?=\\d{3}(?!\\d))")
 _DEGREE = re.compile("(?<=\\d)\\s?[º˚](?![A-Za-z])|(?<=\\d)\\s?[º˚](?=[CFNSEW](?![A-Za-z]))")
 _APOSTROPHE = re.compile(r"(?<=[A-Za-z])[`´ʻʽ′](?=[A-Za-z])|(?<![A-Za-z])[ʻ](?=[A-Za-z])")
 _KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3")
+# Faces of punctuation: they are not spoken.
+_FACES = re.compile(
+    r"(?<![^\s\u3400-\u9fff，。！？,.!?])(?:[:;=xX]['’]?-?[)(DPpOo|*/\\]+(?![\w/])|<3+(?!\d)|[TQ][_.][TQ](?!\w)"
+    r"|\^[_.oO-]?\^|>[_.]<|[oO][_.][oO](?!\w)|-_-|[（(](?=[^\w\n]{0,8}[_^▽ωДд・;︿﹏])[^\w\n（()）]{0,3}[\^><TQOo*・•﹏_▽ωДд;︿=~-]{2,8}[^\w\n（()）]{0,3}[)）])"
+)
 _PRIVATE = re.compile("[\U000f0000-\U000ffffd]")  # where the rules have their placeholders
 
 
@@ -68,6 +73,11 @@ class _Table(dict[int, str]):
         return plain
 
 
+def without_faces(text: str) -> str:
+    """The text without emoticons such as `:)` and `(^_^)`."""
+    return _FACES.sub("", text)
+
+
 def plain_characters(text: str) -> str:
     """The text in plain characters; signs with a meaning of their own stay.
 
@@ -77,7 +87,7 @@ def plain_characters(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = _GROUPED.sub("", unicodedata.normalize("NFC", text))
-    text = _APOSTROPHE.sub("'", _DEGREE.sub("°", _KEYCAP.sub(r"\1 ", text)))
+    text = _APOSTROPHE.sub("'", _DEGREE.sub("°", _KEYCAP.sub(r"\1", text)))
     return unicodedata.normalize("NFC", text.translate(_TABLE))
 
 

@@ -69,8 +69,8 @@ _KEPT = re.compile(
 )
 _HEADING = re.compile(rf"\\(?:part|chapter|(?:sub){{0,2}}section|paragraph)\*?{_GROUP}")
 _DROPPED = re.compile(
-    r"\\(?:cite[a-z]*|ref|eqref|label|pageref|begin|end|usepackage|documentclass|includegraphics"
-    r"|vspace|hspace|bibliography|bibliographystyle|input|url|color)\*?(?:\[[^\]\n]*\])?\{[^{}\n]*\}"
+    r"[ ~]?\\(?:cite[a-z]*|ref|eqref|label|pageref|begin|end|usepackage|documentclass"
+    r"|includegraphics|vspace|hspace|bibliography|bibliographystyle|input|url|color)\*?(?:\[[^\]\n]*\])?\{[^{}\n]*\}"
     r"|\\(?:item|centering|noindent|maketitle|newpage|clearpage|hline|small|large|Large|bigskip"
     r"|medskip|smallskip|par|displaystyle|tableofcontents)(?![a-zA-Z])[ \t]?"
 )
@@ -81,6 +81,8 @@ _DOCUMENT = re.compile(
     r"\\(?:begin|end|(?:sub){0,2}section|chapter|emph|text[a-z]{2,4}|cite[a-z]?|ref|label|item"
     r"|footnote|frac|sqrt|maketitle|documentclass)(?![a-zA-Z])"
 )
+_INDEX = re.compile(r"(?<!\w)([a-zA-Z])_(?:\{(\w{1,3})\}|(\d))(?!\w)")
+_RAISED = re.compile(r"(?<=[\w)\]])\^\{([^{}\n]{1,20})\}")
 _TIE = re.compile(r"(?<=[A-Za-z.])~(?=[\dA-Z\\])")
 
 
@@ -88,6 +90,9 @@ def plain_latex(text: str) -> str:
     """The text with its formulas in plain signs and without the commands of LaTeX."""
     if "$" in text:
         text = _INLINE.sub(_inline, text)
+    if "_" in text or "^" in text:
+        text = _INDEX.sub(lambda match: match[1] + (match[2] or match[3]), text)
+        text = _RAISED.sub(r"^(\1)", text)
     if "\\" not in text:
         return text
     text = _DISPLAY.sub(lambda match: _formula(match[1] or match[2]), text)
@@ -146,7 +151,8 @@ def _bracketed(text: str) -> str:
 
 
 def _fraction(match: re.Match[str]) -> str:
-    return f"{_bracketed(match[1])}/{_bracketed(match[2])}"
+    after = match.string[match.end() : match.end() + 1]
+    return f"{_bracketed(match[1])}/{_bracketed(match[2])}{' ' * after.isalnum()}"
 
 
 def _root(match: re.Match[str]) -> str:

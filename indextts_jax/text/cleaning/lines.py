@@ -1,5 +1,6 @@
 """Line ends as pauses: what a reader hears where the text has no mark."""
 
+import itertools
 import re
 
 _BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -59,7 +60,7 @@ def _block(lines: list[str]) -> str:
     width = max(map(len, lines), default=0)
     wrapped = _wrapped(lines, width)
     parts: list[str] = []
-    for line, following in zip(lines[:-1], lines[1:], strict=True):
+    for line, following in itertools.pairwise(lines):
         parts += _end(line, following, width, wrapped)
     return "".join([*parts, *lines[-1:]])
 
@@ -75,7 +76,7 @@ def _wrapped(lines: list[str], width: int) -> bool:
         return even and len(full) > 1 and width >= _CHINESE_WIDTH and len(lines[-1]) <= width
     if width < _LATIN_WIDTH:
         return False
-    pairs = list(zip(lines[:-1], lines[1:], strict=True))
+    pairs = list(itertools.pairwise(lines))
     tight = sum(len(a) + len(b.split(" ", 1)[0]) + 1 > 0.8 * width for a, b in pairs)
     lower = sum(b[:1].islower() for a, b in pairs if not _marked(a))
     upper = sum(b[:1].isupper() for a, b in pairs if not _marked(a))

@@ -28,12 +28,15 @@ _SPANS = (
     "|speak|prosody|break|emphasis|say-as|voice|phoneme|audio|nobr|noscript"
 )
 _CELLS = re.compile(r"</t[dh]\s*>(?=\s*<t[dh]\b)", re.IGNORECASE)
+# A name of one letter has attributes with values, or none: `a<b and c>d` has no tag.
 _TAG = re.compile(
-    rf"</?(?:{_BLOCKS}|{_SPANS}|td|th)(?=[\s/>.])(?:[\s.][^<>|]{{0,1000}})?/?>", re.IGNORECASE
+    rf"</?(?:{_BLOCKS}|{_SPANS}|td|th)(?=[\s/>.])(?:\s*/?>"
+    r"|(?<=<[a-z])\s+[\w:-]{1,40}\s?=[^<>|]{0,1000}>|(?<=[a-z\d]{2})[\s.][^<>|]{0,1000}>)",
+    re.IGNORECASE,
 )
 _BLOCK = re.compile(rf"</?(?:{_BLOCKS})\b", re.IGNORECASE)
 _STOP = re.compile(r"</(?:p|h[1-6]|blockquote|title|caption|table|ul|ol|section|article)\b", re.I)
-_OTHER_TAG = re.compile(r"</([A-Za-z][\w:-]{0,40})\s*>")
+_OTHER_TAG = re.compile(r"</([^\W\d_][\w:-]{0,40})\s*>")
 _ATTRIBUTES = re.compile(
     r"<[A-Za-z][\w:-]{0,40}(?:\s+[\w:-]{1,40}\s?=\s?(?:\"[^\"<>]{0,300}\"|'[^'<>]{0,300}')){1,20}\s*/?>"
 )
@@ -41,7 +44,10 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]
 _BARE_ENTITY = re.compile(r"&(?:nbsp|quot|lt|gt|amp|hellip|mdash|ndash|ldquo|rdquo)(?![A-Za-z;=])")
 
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n`]{0,60}$\n?", re.MULTILINE)
-_TARGET = r"\(\s*<?(?=[^\s()]{0,400}[:/#.@])(?:[^\s()<>]|\([^\s()]{0,100}\)){1,600}>?(?:\s+[\"'(][^\n\"')]{0,200}[\"')])?\s*\)"
+_TARGET = (
+    r"\(\s*<?(?=[^\s()]{0,400}[:/#.@])(?:[^\s()<>]|\([^\s()]{0,100}\)){1,600}>?"
+    r"(?:\s+[\"'(][^\n\"')]{0,200}[\"')])?\s*\)"
+)
 _LINK = re.compile(rf"!?\[((?:[^\[\]\n]|\[[^\[\]\n]{{0,100}}\]){{0,400}})\]{_TARGET}")
 _REFERENCE = re.compile(r"!?\[([^\[\]\n]{1,200})\] ?\[[^\[\]\n]{0,80}\]")
 _DEFINITION = re.compile(
@@ -105,6 +111,8 @@ def plain_markup(text: str) -> str:
             break
         text = _BARE_ENTITY.sub(lambda match: html.unescape(match[0] + ";"), text)
         text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+        if "<" in text:
+            text = _plain_html(text)
     return text
 
 

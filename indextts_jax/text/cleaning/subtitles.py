@@ -17,7 +17,7 @@ _SCRIPT = re.compile(
     re.MULTILINE,
 )
 _STYLE = re.compile(r"\{\\[^{}\n]{1,200}\}")
-_BREAK = re.compile(r"\\[Nn](?![a-z])|\\h")
+_BREAK = re.compile(r"\\[Nnh]")
 _LYRICS = re.compile(
     r"^[ \t]*(?:\[\d{1,3}:\d{2}(?:[.:]\d{1,3})?\][ \t]*)+|<\d{1,3}:\d{2}(?:[.:]\d{1,3})?>",
     re.MULTILINE,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 _VARIABLE = "[a-zA-Z]"
 _COEFFICIENT = "[a-dikn-rt-z]"  # letters behind a number that are not units: 5m is a length
-_POWER = r"(?:\s?\^\s?\(?[-−+]?(?:\d{1,3}|[a-z])\)?)?"
+_POWER = r"(?:\s?\^\s?(?:\([^()\n]{1,16}\)|[-−+]?(?:\d{1,3}|[a-z])))?"
 _FUNCTION = r"(?:[fghFGHP]|sin|cos|tan|log|ln|lg)\s?\([^()\n]{1,12}\)"
 _NUMBER = r"\d{1,9}(?:\.\d{1,6})?"
 _ATOM = (
@@ -15,12 +15,15 @@ _ATOM = (
 )
 _SIGN = r"(?:\s?(?:==?|≠|!=|≤|<=|≥|>=|≈|[+×÷*·<>])\s?|\s[-−]\s|[-−/])"
 EXPRESSION = re.compile(
-    rf"(?<![\w.$€£'’^-])(?<!\d\s){_ATOM}(?:{_SIGN}{_ATOM}){{1,12}}(?![\w'’%]|\.\d|-[A-Za-z]|[-/]\w|\()",
+    rf"(?<![\w.$€£'’^-])(?<!\^\()(?<!\d\s){_ATOM}(?:{_SIGN}{_ATOM}){{1,12}}(?![\w'’%]|\.\d|-[A-Za-z]|[-/]\w|\()",
     re.ASCII,
 )
+_GIVEN = re.compile(r"(?<![\w.'’-])P\s?\(\s?([A-Za-z])\s?\|\s?([A-Za-z])\s?\)")
 _FUNCTIONS = re.compile(
     r"(?<![\w.'’-])([fgh]|P)\(([-−]?(?:\d{1,4}(?:\.\d{1,3})?|[a-zA-Z]))\)(?!\w)"
 )
+# A power with more than a number: `2^(n+1)`.
+RAISED = re.compile(r"(?<=[A-Za-z0-9)\]])\^\s?\(([^()\n]{2,16})\)")
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|[a-zA-Z]+|==|!=|<=|>=|\S|\s+")
 # Without one of these, a hyphen or a slash joins a name.
 _STRONG = re.compile(r"==?|[+≠≤≥≈×÷*·<>^√]|\s[-−]\s|^\d+[nxyz][-−]\d+$")
@@ -77,7 +80,8 @@ def expression(text: str, words: Words) -> str | None:
         return None
     if re.fullmatch(r"[A-Z]|I", text.split()[0]) and "I" in letters:
         return None
-    return _say(text, words)
+    said = _say(text, words)
+    return None if said == text else said
 
 
 def function(match: re.Match[str], words: Words) -> str:
@@ -86,13 +90,18 @@ def function(match: re.Match[str], words: Words) -> str:
 
 
 def _say(text: str, words: Words) -> str:
-    text = re.sub(r"\^\s?\(([^()]*)\)", r"^\1", text)
+    text = re.sub(r"\^\s?\(([-−+]?\w+)\)", r"^\1", text)
     tokens = [token for token in _TOKEN.findall(text) if token.strip()]
     said: list[str] = []
     place = 0
     while place < len(tokens):
         token = tokens[place]
         before = tokens[place - 1] if place else ""
+        if token == "^" and tokens[place + 1] == "(":
+            end = place + tokens[place:].index(")")
+            said.append(words.power(_say(" ".join(tokens[place + 2 : end]), words)))
+            place = end + 1
+            continue
         if token == "^":
             sign = tokens[place + 1] in "-−+"
             exponent = "".join(tokens[place + 1 : place + 2 + sign])
@@ -123,8 +132,19 @@ def _say(text: str, words: Words) -> str:
     return _joined(said, words)
 
 
+def raised(match: re.Match[str], words: Words) -> str:
+    """What follows the base in `2^(n+1)`."""
+    return words.blank + words.power(_say(match[1], words))
+
+
+def given(match: re.Match[str], words: Words) -> str:
+    """`P(A|B)`: P of A given B."""
+    return _joined(["P", words.of, match[1], words.signs["|"], match[2]], words)
+
+
 def _joined(said: list[str], words: Words) -> str:
     return re.sub(r" {2,}", " ", words.blank.join(filter(None, said))).strip()
 
 
 FUNCTIONS = _FUNCTIONS
+GIVEN = _GIVEN

@@ -87,6 +87,7 @@ _GREEK_WORD = re.compile("[\u0370-\u03ff\u1f00-\u1fff]{2,}")
 _ONE = re.compile("[" + re.escape("".join([*_FORMS, *_SIGNS])) + "]")
 _BULLET = re.compile(r"\s*[•‣▪●■◆◇○★☆※]+\s*")
 # A heart is a verb between words, and an ornament elsewhere.
+_RIGHT = re.compile(r"\bRt\s?△")
 _HEART = re.compile(r"(?<=[\w\u3400-\u9fff])(\s?)♥(\s?)(?=[\w\u3400-\u9fff])")
 _RISE = re.compile(
     r"([↑↓⬆⬇])\s?(?=[\d\U000f0000-\U000ffffd])|(?<=[\d%\U000f0000-\U000ffffd])\s?([↑↓])"
@@ -129,6 +130,7 @@ def name_symbols(text: str, language: Language) -> str:
 
     love = " love " if not index else "爱"
     text = _HEART.sub(lambda match: f"{match[1]}{love}{match[2]}", text)
+    text = _RIGHT.sub("right triangle " if not index else "直角三角形", text)
     text = _RISE.sub(
         lambda match: f" {_ARROWS[match[1] or match[2]][index]} ".strip(" " * index), text
     )

@@ -117,6 +117,7 @@ _METRIC = {
     "qt": "quart",
     "MP": "megapixel",
     "px": "pixel",
+    "pts": "point",
     "in": "inch",
 }
 _IRREGULAR = {
@@ -138,6 +139,7 @@ _IRREGULAR = {
     "fl oz": ("fluid ounce", "fluid ounces"),
     "mmHg": ("millimeter of mercury", "millimeters of mercury"),
     "hp": ("horsepower", "horsepower"),
+    "pct": ("percent", "percent"),
     "psi": ("P S I", "P S I"),
     "dpi": ("D P I", "D P I"),
     "THz": ("terahertz", "terahertz"),

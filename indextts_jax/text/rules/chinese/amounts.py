@@ -29,7 +29,7 @@ _GAME_AFTER = (
 
 # Before these, 2 is 两.
 _TWO = (
-    "(?:[个台斤只条张本位名件款种倍次天周岁吨元块辆家间杯瓶碗盒包支把双套米人秒座棵头匹场句步遍"
+    "(?:汤匙|组(?!成)|茶匙|[勺滴粒颗片根道副对处项届个台斤只条张本位名件款种倍次天周岁吨元块辆家间杯瓶碗盒包支把双套米人秒座棵头匹场句步遍"
     rf"趟口]|年(?![级代])|点(?:[钟整半到的，。,]|\d+分|[{_PLACE}]|$)|公[斤里]|小时|分钟|平方|千米|厘米|层楼)"
 )
 
@@ -67,7 +67,8 @@ def _score(match: re.Match[str]) -> str:
 def _inch(match: re.Match[str]) -> bool:
     """Whether the mark stands for inches, not for the end of a quotation."""
     before = match.string[: match.start()]
-    return match[0][-1] == "″" or (before.count('"') % 2 == 0 and "“" not in before[-20:])
+    quotes = len(re.findall(r'(?<!\d)"', before))
+    return match[0][-1] == "″" or (quotes % 2 == 0 and "“" not in before[-20:])
 
 
 def _place(match: re.Match[str]) -> str:
@@ -107,9 +108,10 @@ def _range(match: re.Match[str]) -> str | None:
     if float(first) >= float(last) and "-" in match[0]:
         return None
     before = match["number"] or ""
-    say_number = numbers.ordinal if before else numbers.decimal
-    end = numbers.ordinal(last) if before else _counted(last, match.string[match.end() :])
-    return f"{before}{_minus(match)}{say_number(first)}到{end}"
+    after = match.string[match.end() :]
+    start = numbers.ordinal(first) if before else _counted(first, after)
+    end = numbers.ordinal(last) if before else _counted(last, after)
+    return f"{before}{_minus(match)}{start}到{end}"
 
 
 def _product(match: re.Match[str]) -> str:
@@ -124,6 +126,10 @@ _RANGED = (
     "口头匹根片粒滴勺匙码寸尺丈里亿倍道线]"
 )
 FRACTIONS: list[Rule] = [
+    rule(
+        r"(?<![\d/.])(\d{1,2})/(\d{1,2})(?=妇女节|儿童节|劳动节|国庆|黄金周|假期|小长假|建军节|青年节)",
+        lambda m: numbers.year(m[1] + m[2]),
+    ),
     rule(
         rf"{START}(\d{{1,3}}(?:\.\d+)?)\s?°\s?(\d{{1,2}})\s?['’′](?:\s?(\d{{1,2}}(?:\.\d+)?)\s?(?:[\"”″]|''|′′))?"
         r"\s?([NSEW](?![A-Za-z]))?",
@@ -164,8 +170,11 @@ RULES: list[Rule] = [
         lambda m: f"{numbers.decimal(m[1])}比{numbers.decimal(m[2])}毫米汞柱",
     ),
     rule(
-        rf"{_SIGN}{START}({NUMBER}){_TO}({NUMBER})\s?({_UNIT}){_END}",
-        lambda m: f"{_minus(m)}{numbers.decimal(m[2])}到{say.measure(m[3], m[4])}",
+        rf"{_SIGN}{START}({NUMBER}){_TO}(?P<below>[-−])?({NUMBER})\s?({_UNIT}){_END}",
+        lambda m: (
+            f"{_minus(m)}{numbers.decimal(m[2])}到"
+            f"{'负' if m['below'] else ''}{say.measure(m[4], m[5])}"
+        ),
     ),
     rule(
         r"(?<![A-Za-z0-9.,])(\d+)\s?h\s?(\d+)\s?m(?:in)?(?:\s?(\d+)\s?s)?(?![A-Za-z0-9])",

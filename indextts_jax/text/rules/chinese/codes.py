@@ -95,6 +95,11 @@ RULES: list[Rule] = [
         r"(?<![\dA-Za-z-])(7[0-8]7|A3[1-8]0)-(\d{2,4})(?![\d-])",
         lambda m: f"{say.code(m[1]).replace('幺', '一')}杠{say.label(m[2])}",
     ),
+    rule(
+        r"(?<![\w*.])(\d{1,6})\*{2,12}(\d{1,6})(?![\w*.])",
+        lambda m: f"{say.code(m[1])}星号{say.code(m[2])}",
+    ),
+    rule(r"(?<![\w.])0[xX]([0-9A-Fa-f]{1,16})(?!\w)", lambda m: f"零X{say.code(m[1])}"),
     # Standards: ISO 9001-2015, GB/T 19001—2016.
     rule(
         r"(?<![A-Za-z])((?:ISO|IEC|GB|GBT|GJB|DIN|EN|ANSI|ASTM|JIS|IEEE|HJ|JGJ|CJJ|QB|YY|SN|DB|BS)(?:/[A-Z]{1,4})?)\s?"

@@ -68,7 +68,9 @@ def _says(words: str, match: re.Match[str], before: int = 12, after: int = 8) ->
 def _clock(match: re.Match[str]) -> str | None:
     """A time of day or a measured time; scores and ratios are left to later rules."""
     hour, minute, second, unit = match[1], match[2], match[3], match[4]
-    if _says(_RATIO, match, 8, 4) or (not unit and not second and _says(_MATCH, match)):
+    if _says(_RATIO, match, 8, 4) and not second:
+        return f"{numbers.decimal(hour)}比{numbers.decimal(minute)}"
+    if not unit and not second and _says(_MATCH, match):
         return None
     if second is None and len(hour) < 2 and unit == "" and _says(_TIMED, match, 6, 2):
         return f"{numbers.decimal(hour)}分{numbers.decimal(minute.lstrip('0') or '0')}秒"
@@ -100,7 +102,7 @@ _RATIO = "比例|配比|按(?!时)|稀释|混合|调配|比率|比值|兑|之比
 _MERIDIEM = r"(?:上午|下午|早上|晚上|中午|凌晨|傍晚|清晨|夜里|午夜)"
 _HOUR = r"(?:[01]?\d|2[0-4])"
 _COLON = "[:：]"
-_SINGLE = r"(?<![\d:：.,/A-Za-z-])"
+_SINGLE = r"(?<!\d[:：])(?<![\d.,/A-Za-z-])"
 CLOCK = [
     rule(
         rf"{_SINGLE}({_HOUR}){_COLON}([0-5]\d)\s?[-–—−~～至到]{{1,2}}\s?({_MERIDIEM})?({_HOUR}){_COLON}([0-5]\d)"
@@ -128,6 +130,13 @@ DOTTED = [
         rf"{START}(?<!/)(0?[1-9]|1[0-2])/([0-2]?\d|3[01])(?=[出见开截上前晚早下放发到]|周|星期|号|[(（])(?![上下前]的)",
         lambda m: (
             f"{numbers.decimal(m[1].lstrip('0'))}月{numbers.decimal(m[2].lstrip('0') or '0')}日"
+        ),
+    ),
+    rule(
+        r"(?<=[周期][一二三四五六日天])([(（]?)(1[0-2]|0?[1-9])/([0-2]?\d|3[01])(?![\d/])",
+        lambda m: (
+            f"{m[1]}{numbers.decimal(m[2].lstrip('0'))}月"
+            f"{numbers.decimal(m[3].lstrip('0') or '0')}日"
         ),
     ),
     rule(

@@ -21,6 +21,7 @@ _LEFT_OVER = {
 SIGNS = [rule("[" + re.escape("".join(_LEFT_OVER)) + "]", lambda m: _LEFT_OVER[m[0]])]
 
 _ROW = {"-": "杠", "/": "斜杠", ",": "，", ":": "比", "、": "、", ".": "点"}
+_EMERGENCY = re.compile("[打拨叫]|报警|急救|电话|热线|火警|求助|救护")
 _MEASURE = "个只条年月日号次元块台部人名岁天小件本张款种倍万亿千百位点分秒米克层楼页章节"
 
 # Names followed by a hyphen and a number, where the hyphen is not a minus.
@@ -58,6 +59,12 @@ def _slang(match: re.Match[str]) -> str | None:
 # The signs of a topic, around words that are read as usual.
 TOPIC = re.compile(r"#([^#\s]*[\u4e00-\u9fff][^#\s]*)#(?=([\u4e00-\u9fffA-Za-z0-9])?)")
 RULES: list[Rule] = [
+    # A wave behind a word draws it out, and is a pause.
+    rule(
+        r"(?<=[了吧啊呀哦啦呢嘛哈嘿喔哟的么吗哇呐哒噢好谢见安])[~～]+\s*(?=([\u4e00-\u9fffA-Za-z])?)",
+        lambda m: "，" if m[1] else "",
+    ),
+    rule(r"Rt\s?△\s?", lambda m: "直角三角形"),
     rule(
         r"[*](?=\s?号?键)|(?<=[按拨])\s?[*](?!\d|\s?[*])",
         lambda m: "星" if m.string[m.end() : m.end() + 1] == "号" else "星号",
@@ -147,8 +154,8 @@ RULES: list[Rule] = [
         lambda m: _ROW[m[1]].join(map(numbers.decimal, re.split(r"\D", m[0]))),
     ),
     rule(
-        r"(?:(?<=[\s，。、；！？,;!?（(])|^)\d{1,8}(?=[\s，。、；！？,;!?)）]|\.(?!\d)|$)(?!\s*[-+=×÷*/<>年月日号点时]|,\d)(?<![-+=×÷*/<>]\s\d)",
-        lambda m: None if m[0] in CALLED else numbers.decimal(m[0]),
+        r"(?:(?<=[\s，。、；！？,;!?（(为是达超约])|^)\d{1,8}(?=[\s，。、；！？,;!?)）]|\.(?!\d)|$)(?!\s*[-+=×÷*/<>年月日号点时]|,\d)(?<![-+=×÷*/<>]\s\d)",
+        lambda m: None if m[0] in CALLED and _EMERGENCY.search(m.string) else numbers.decimal(m[0]),
     ),
     rule(r"(?<=[A-Za-z\u4e00-\u9fff])-(?=[A-Za-z\u4e00-\u9fff])", lambda m: "-"),
     rule(r"(?<=[A-Za-z0-9\u4e00-\u9fff])\s*&\s*(?=[A-Za-z0-9\u4e00-\u9fff])(?!和)", lambda m: "和"),

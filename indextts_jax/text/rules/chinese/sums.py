@@ -41,7 +41,7 @@ _WORDS = algebra.Words(
         "=": "等于", "==": "等于", "≠": "不等于", "!=": "不等于", "≤": "小于等于", "<=": "小于等于",
         "<": "小于", "≥": "大于等于", ">=": "大于等于", ">": "大于", "≈": "约等于", "+": "加",
         "-": "减", "−": "减", "×": "乘以", "*": "乘以", "·": "乘以", "÷": "除以", "/": "除以",
-        "√": "根号",
+        "√": "根号", "|": "条件",
     },
     power=power,
     minus="负",
@@ -51,6 +51,8 @@ _WORDS = algebra.Words(
 )  # fmt: skip
 ALGEBRA: list[Rule] = [
     Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
+    Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
+    Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),
     Rule(algebra.FUNCTIONS, lambda m: algebra.function(m, _WORDS)),
 ]
 

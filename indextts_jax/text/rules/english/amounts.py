@@ -375,7 +375,8 @@ def _out_of(match: re.Match[str]) -> str | None:
 
 _SECONDS = re.compile(
     r"\b(?:in|for|after|within|about|took|takes?|lasts?|lasted|under|over|wait\w*|than|every|only|just|until|at|is|was"
-    r"|paused?|sleep|delay|timeout|of about|exactly|around|approximately|nearly|almost|next|first|final|every|remaining|another)\s$",
+    r"|paused?|sleep|delay|timeout|exactly|around|approximately|nearly|almost|next|first|final"
+    r"|remaining|another)\s$",
     re.IGNORECASE,
 )
 _SEVERAL = re.compile(
@@ -398,6 +399,17 @@ def _plural(match: re.Match[str]) -> str | None:
     return numbers.plural(say.quantity(match[1]))
 
 
+def _angle(match: re.Match[str]) -> str | None:
+    """`39°54′N`: degrees, minutes and seconds, and the side of the world."""
+    degrees, minutes, seconds, side = match.groups()
+    if not minutes and not side:
+        return None
+    parts = ((degrees, "degree"), (minutes, "minute"), (seconds, "second"))
+    words = [f"{say.quantity(n)} {name}{'' if n == '1' else 's'}" for n, name in parts if n]
+    return " ".join([*words, *([_SIDES[side]] if side else [])])
+
+
+_SIDES = {"N": "north", "S": "south", "E": "east", "W": "west"}
 _EURO = "€|EUR|Euros?|euros?"
 COMMAS: list[Rule] = [
     rule(
@@ -446,6 +458,11 @@ RULES: list[Rule] = [
         lambda m: f"{_minus(m)}{say.quantity(m[2])} percent",
     ),
     rule(
+        r"(?<![\w.,])(\d{1,3}(?:\.\d+)?)\s?°\s?(?:(\d{1,2}(?:\.\d+)?)\s?['’′]\s?)?(?:(\d{1,2}(?:\.\d+)?)\s?(?:[\"”″]|''|′′)\s?)?"
+        r"([NSEW](?![A-Za-z]))?",
+        _angle,
+    ),
+    rule(
         r"(?<![\w.])(\d)\s?(?:ft\.?|feet|foot|['’′])\s?(\d{1,2})"
         r"(?:\s?(?:in\.?|inches|[\"”″]|'')|(?=[\s,.;!?]|$))(?!\w)",
         lambda m: f"{say.quantity(m[1])} foot {say.quantity(m[2])}",
@@ -467,7 +484,8 @@ RULES: list[Rule] = [
         lambda m: f"{say.quantity(m[1])} over {say.quantity(m[2])}",
     ),
     rule(
-        rf"{_START}({NUMBER}){_TO}({NUMBER})\s?({UNIT}){_END}(?<! in)",
+        rf"{_START}({NUMBER}){_TO}({NUMBER})\s?({UNIT}){_END}"
+        r"(?:(?<! in)|(?=\.|\sof\b))(?:\.(?=\s[a-z]))?",
         lambda m: f"{say.quantity(m[1])} to {_unit(m, m[2], m[3])}",
     ),
     rule(
@@ -476,10 +494,10 @@ RULES: list[Rule] = [
     ),
     rule(rf"{_START}({NUMBER})\s?¢", lambda m: say.money("$", f"0.{int(m[1]):02}")),
     rule(
-        r"(?<![\w.,])(\d+(?:\.\d+)?)([KMB])(?=\s+(?:[a-z]+s|people)\b)",
+        r"(?<![\w.,])(\d+(?:\.\d+)?)([KMB](?=\s+(?!is\b|was\b|has\b|as\b|us\b|its\b|this\b|plus\b|does\b)(?:[a-z]+s|people|children|men|women)\b)|(?:[kmb]|bn|mn)(?=\s+(?:people|users|views|viewers|followers|subscribers|dollars|euros|customers|jobs|children|residents|voters|copies|downloads|streams|barrels|homes|households|workers|visitors|tourists|vehicles|cars|shares|deaths|cases|years|tons|tonnes|units)\b))",
         lambda m: (
             None
-            if m[2] == "K" and len(m[1]) < 3 and int(m[1]) < 20
+            if m[2] in "Kk" and "." not in m[1] and len(m[1]) < 3 and int(m[1]) < 20
             else f"{say.quantity(m[1])} {say.SCALE[m[2].lower()]}"
         ),
     ),

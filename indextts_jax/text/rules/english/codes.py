@@ -148,7 +148,8 @@ RULES: list[Rule] = [
     ),
     rule(r"(?<![\w.,])(\d{1,3}(?:\.\d{3}){2,})(?:,(\d{1,2}))?(?![\w]|[.,]\d)", _grouped),
     rule(
-        r"(?<![\w.-])(1[- .])?(8\d\d|900)[- .]((?=[A-Z0-9-]*[A-Z])[A-Z0-9]{2,}(?:-[A-Z0-9]{2,})*)(?![\w-])",
+        r"(?<![\w.-])(1[- .])?(8\d\d|900)[- .]"
+        r"((?=[A-Z0-9-]{0,40}[A-Z])[A-Z0-9]{2,20}(?:-[A-Z0-9]{2,20})*)(?![\w-])",
         lambda m: f"{'one, ' if m[1] else ''}{numbers.digits(m[2])}-{say.mixed(m[3])}",
     ),
     rule(
@@ -167,7 +168,7 @@ RULES: list[Rule] = [
         r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){3,7}(?:\s?[A-Z0-9]{1,3})?\b",
         lambda m: say.code(re.sub(r"(?<=[A-Z]{2})(?=\d)", " ", m[0])),
     ),
-    rule(r"(?<![\w.])(v|ver\.?|version)\s?(\d+(?:\.\d+)*)(?!\w)", _version, re.IGNORECASE),
+    rule(r"(?<![\w.])(v|ver\.?|version)\s?(\d+(?:\.\d+)*)(?!\w|\.\d)", _version, re.IGNORECASE),
     rule(r"(?<![\w.])(?!\d{3}\.\d{3}\.\d{4}\b)\d+(?:\.\d+){2,}(?!\w)", lambda m: say.dotted(m[0])),
     rule(
         rf"(?P<before>\b(?:{_PHONE})\b{_BETWEEN})"

@@ -41,8 +41,8 @@ def _parted(match: re.Match[str]) -> str | None:
 
 
 _WARMTH = re.compile(
-    r"oven|bak|degree|temperature|heat|weather|freez|fever|cold|warm|hot\b|high of|low of|below|above|outside"
-    r"|cook|roast|grill|thermostat|night|internal|reach",
+    r"oven|bak|degree|temperature|heat|weather|freez|fever|cold|warm|hot\b|high of|low of|below"
+    r"|above|outside|cook|roast|grill|thermostat|night|internal|reach",
     re.IGNORECASE,
 )
 
@@ -69,8 +69,9 @@ RULES: list[Rule] = [
     rule(r"\bWW\s?(I{1,3})\b(?!['’])", _world_war),
     rule(r"\bWW\s?([123])\b", lambda m: f"World War {numbers.cardinal(int(m[1]))}"),
     rule(
-        rf"\b((?i:{_PARTED_ANY})s?\.?|No\.|no\.|nos\.|WORLD WAR|SUPER BOWL)\s({LONG_NUMERAL}|I(?!\s[a-z])|[VXLC])\b(?!['’])"
-        rf"((?:(?:,\s|\s?[-–]\s?|,?\s(?:and|or|to|through|&)\s)(?:{LONG_NUMERAL}|I|[VXLC])\b)*)",
+        rf"\b((?i:{_PARTED_ANY})s?\.?|No\.|no\.|nos\.|WORLD WAR|SUPER BOWL)\s"
+        rf"({LONG_NUMERAL}|I(?!\s[a-z])|[VXLC])\b(?!['’])"
+        rf"((?:(?:,\s|\s?[-–]\s?|,?\s(?:and|or|to|through|&)\s)(?:{NUMERAL}|I|[VXLC])\b)*)",
         lambda m: _parted(m),
     ),
     rule(
@@ -107,14 +108,23 @@ RULES: list[Rule] = [
         lambda m: _degrees(m),
     ),
     rule(
-        r"(?<![\w.,$€£])(?P<sign>(?:(?<!\S)|(?<=\())[-−–])?(\d+)\.(\d+)([A-Z]{1,3})(?![\w.])",
+        r"(?<![\w.,$€£])(?P<sign>(?:(?<!\S)|(?<=\())[-−–])?(\d+)\.(\d+)([A-Z]{1,3})(?!\w|\.\d)",
         lambda m: f"{'minus ' if m['sign'] else ''}{say.quantity(m[2] + '.' + m[3])} {m[4]}",
     ),
     rule(r"(?:(?<!\S)|(?<=\())[-−](?=\d+[A-Z]\b)", lambda m: "minus "),
     rule(
         r"(?<![\w.,])(\d+)\.(\d\d?)([a-z]{1,2})\b",
-        lambda m: f"{say.label(m[1])} point {say.quantity(m[2])} {m[3]}",
+        lambda m: (
+            f"{say.label(m[1])} point {say.quantity(m[2])} {m[3]}"
+            if m[1] == "802"
+            else f"{say.quantity(f'{m[1]}.{m[2]}')} {m[3]}"
+        ),
     ),
+    rule(
+        r"(?<![\w.,])(\d{1,3})ers\b",
+        lambda m: say.quantity(m[1]) + "ers" if m[1][-1] not in "0" else None,
+    ),
+    rule(r"(?<![\w.])0[xX]([0-9A-Fa-f]{1,16})(?!\w)", lambda m: f"zero X {say.code(m[1])}"),
     rule(r"\b(7[0-8]7)s\b", lambda m: say.label(m[1]) + "s"),
     rule(r"\b([A-Z])\.(\d{2,})\b(?!\.\d)", lambda m: f"{m[1]} {numbers.digits(m[2])}"),
     rule(

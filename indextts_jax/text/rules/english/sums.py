@@ -42,6 +42,7 @@ _WORDS = algebra.Words(
         "≥": "greater than or equal to", ">=": "greater than or equal to", ">": "greater than",
         "≈": "is approximately", "+": "plus", "-": "minus", "−": "minus", "×": "times",
         "*": "times", "·": "times", "÷": "divided by", "/": "over", "√": "the square root of",
+        "|": "given",
     },
     power=power,
     minus="minus",
@@ -51,6 +52,8 @@ _WORDS = algebra.Words(
 )  # fmt: skip
 ALGEBRA: list[Rule] = [
     Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
+    Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
+    Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),
     Rule(algebra.FUNCTIONS, lambda m: algebra.function(m, _WORDS)),
 ]
 

@@ -383,7 +383,7 @@ def _anywhere(match: re.Match[str]) -> str | None:
 
 def abbreviations() -> list[str]:
     """All abbreviations with a point, without it."""
-    return sorted({*_ANYWHERE, *_TITLES, *_STREETS, *_ENDS.split("|")})
+    return sorted({*_ANYWHERE, *_TITLES, *_STREETS, *_DAYS, *_ENDS.split("|")})
 
 
 def _per(match: re.Match[str]) -> str | None:
@@ -474,13 +474,14 @@ RULES: list[Rule] = [
     ),
     rule(
         r"\b(?:" + "|".join(map(re.escape, sorted(_EITHER, key=len, reverse=True))) + r")\b(?!/)",
-        lambda m: _EITHER[m[0].lower()] if m[0].lower() in _EITHER else None,
+        lambda m: _EITHER.get(m[0].lower(), None),
         re.IGNORECASE,
     ),
     rule(
-        r"(?<![\w*#])(?:[*#]{1,2}\d[\d*#]*|\d[\d*]*#)(?![\w*#])(?<!#\d)(?<!#\d\d)(?<!#\d\d\d)(?<!#\d\d\d\d)",
+        r"(?<![\w*#])(?:\*[\d*#]*\d[\d*]*#?|#\d*[*#][\d*#]*\d[\d*]*#?|\d[\d*]*#)(?![\w*#])",
         _dialled,
     ),
+    rule(r"\bTel\.(?=\s?:|\s*[\d+(])", lambda m: "Telephone"),
     rule(r"(?<![\w*#])[*#](?![\w*#])", _key),
     rule(r"(?<=[A-Za-z.,!?)])\*{1,3}(?=[\s.,;:!?]|$)|(?<![\w*)])\*{1,3}(?=[A-Za-z])", lambda m: ""),
     rule(r"\bw/o\b", lambda m: "without", re.IGNORECASE),
