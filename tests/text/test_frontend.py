@@ -26,7 +26,7 @@ def test_a_text_is_normalised_and_cut():
 
     assert script.normalised == "I like three books, and two songs."
     assert said(script) == ["I LIKE THREE BOOKS,", "AND TWO SONGS."]
-    assert [segment.pause for segment in script.segments] == [0.2, 0.0]
+    assert [segment.pause for segment in script.segments] == [0.1, 0.0]
     assert script.segments[0].ids == tuple(TOKENIZER.ids(script.segments[0].pieces))
     assert script.lead == 0
 

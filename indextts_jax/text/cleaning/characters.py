@@ -87,6 +87,7 @@ def plain_characters(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = _GROUPED.sub("", unicodedata.normalize("NFC", text))
+    text = re.sub(r"(?<=\d°)\s(?=[CF](?![\w'’]))", "", text)
     text = _APOSTROPHE.sub("'", _DEGREE.sub("°", _KEYCAP.sub(r"\1", text)))
     return unicodedata.normalize("NFC", text.translate(_TABLE))
 

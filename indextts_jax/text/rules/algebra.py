@@ -11,16 +11,17 @@ _FUNCTION = r"(?:[fghFGHP]|sin|cos|tan|log|ln|lg)\s?\([^()\n]{1,12}\)"
 _NUMBER = r"\d{1,9}(?:\.\d{1,6})?"
 _ATOM = (
     rf"[-−]?(?:(?:{_NUMBER})?\()?[-−]?(?:{_FUNCTION}|√\s?\w{{1,3}}|{_NUMBER}{_COEFFICIENT}{{0,2}}|{_VARIABLE}{{1,2}})"
-    rf"{_POWER}\)?{_POWER}"
+    rf"{_POWER}(?:{_COEFFICIENT}{_POWER})?\)?{_POWER}"
 )
 _SIGN = r"(?:\s?(?:==?|≠|!=|≤|<=|≥|>=|≈|[+×÷*·<>])\s?|\s[-−]\s|[-−/])"
 EXPRESSION = re.compile(
-    rf"(?<![\w.$€£'’^-])(?<!\^\()(?<!\d\s){_ATOM}(?:{_SIGN}{_ATOM}){{1,12}}(?![\w'’%]|\.\d|-[A-Za-z]|[-/]\w|\()",
+    rf"(?<![\w.$€£'’^°-])(?<!\^\()(?<!\d\s){_ATOM}(?:{_SIGN}{_ATOM}){{1,12}}(?![\w'’%]|\.\d|-[A-Za-z]|[-/]\w|\()",
     re.ASCII,
 )
 _GIVEN = re.compile(r"(?<![\w.'’-])P\s?\(\s?([A-Za-z])\s?\|\s?([A-Za-z])\s?\)")
 _FUNCTIONS = re.compile(
-    r"(?<![\w.'’-])([fgh]|P)\(([-−]?(?:\d{1,4}(?:\.\d{1,3})?|[a-zA-Z]))\)(?!\w)"
+    r"(?<![\w.'’-])([fgh]|P|log|ln|sin|cos|tan)(['’′]?)"
+    r"\(([-−]?(?:\d{1,4}(?:\.\d{1,3})?|\d?[a-zA-Z]))\)(?!\w)"
 )
 # A power with more than a number: `2^(n+1)`.
 RAISED = re.compile(r"(?<=[A-Za-z0-9)\]])\^\s?\(([^()\n]{2,16})\)")
@@ -86,7 +87,9 @@ def expression(text: str, words: Words) -> str | None:
 
 def function(match: re.Match[str], words: Words) -> str:
     """`f(x)`: f of x."""
-    return _joined([match[1], words.of, _say(match[2], words)], words)
+    name = words.functions.get(match[1], match[1])
+    prime = words.signs["′"] if match[2] else ""
+    return _joined([name, prime, words.of, _say(match[3], words)], words)
 
 
 def _say(text: str, words: Words) -> str:
@@ -137,6 +140,11 @@ def raised(match: re.Match[str], words: Words) -> str:
     return words.blank + words.power(_say(match[1], words))
 
 
+def plain(text: str, words: Words) -> str:
+    """A short expression in words."""
+    return _say(text, words)
+
+
 def given(match: re.Match[str], words: Words) -> str:
     """`P(A|B)`: P of A given B."""
     return _joined(["P", words.of, match[1], words.signs["|"], match[2]], words)
@@ -146,5 +154,8 @@ def _joined(said: list[str], words: Words) -> str:
     return re.sub(r" {2,}", " ", words.blank.join(filter(None, said))).strip()
 
 
+ABSOLUTE = re.compile(
+    r"(?<![\w|])\|([-−]?[A-Za-z0-9]{1,4}(?:\s?[-−+]\s?[A-Za-z0-9]{1,4})?)\|(?=\s?[-−+=<>≤≥×÷/]|[。，,.;]|\s*$)"
+)
 FUNCTIONS = _FUNCTIONS
 GIVEN = _GIVEN

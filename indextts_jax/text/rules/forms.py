@@ -10,7 +10,9 @@ _FRACTION = re.compile(r"(\d?)([¼-¾⅐-⅞])")
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ"
 _PLAIN = str.maketrans(_RAISED, "0123456789+-n")
 _EXPONENT = re.compile(rf"(?<=[\w)\]])[{_RAISED}]+")
-_LENGTH = re.compile(r"(?:[\d/每]|\bper)\s?(?:[munckd]?m|km|ft|in|yd|mi|s)$", re.ASCII)
+_LENGTH = re.compile(
+    r"(?:[\d/每\u3400-\u9fff]|\bper|^)\s?(?:[munckd]?m|km|ft|in|yd|mi|s)$", re.ASCII
+)
 _MICRO = re.compile("μ(?=[mgslLAWF](?![a-z]))")
 _NUMERAL = re.compile("[Ⅰ-Ⅿⅰ-ⅿ]")
 _CIRCLED = re.compile("[①-⑳]")

@@ -134,7 +134,7 @@ def name_symbols(text: str, language: Language) -> str:
     text = _RISE.sub(
         lambda match: f" {_ARROWS[match[1] or match[2]][index]} ".strip(" " * index), text
     )
-    text = _ONE.sub(name, _BULLET.sub(", ", text))
+    text = _ONE.sub(name, _BULLET.sub(_bullet, text))
     return _without_pictures(text, language)
 
 
@@ -173,6 +173,10 @@ def _joins(character: str) -> bool:
     return character.isalnum() or bool(PLACE.match(character))
 
 
+def _bullet(match: re.Match[str]) -> str:
+    return ", " if match.string[: match.start()].strip() else ""
+
+
 def _picture(character: str) -> bool:
     return not character.isascii() and unicodedata.category(character) in ("So", "Sk")
 
@@ -191,6 +195,8 @@ def _without_pictures(text: str, language: Language) -> str:
 def _pause(match: re.Match[str], language: Language) -> str:
     before = match.string[max(0, match.start() - 1) : match.start()]
     after = match.string[match.end() : match.end() + 1]
+    if after and after in ",.!?;:，。！？；：、…":
+        return ""
     if not before or not after or not before.isalnum() or not after.isalnum():
         return " " if before and after and not (before + after).isspace() else ""
     if language == "zh":

@@ -264,6 +264,15 @@ RULES: list[Rule] = [
         ),
     ),
     rule(rf"{START}(?<![第周~–/A-Za-z-])2(?={_TWO})", lambda m: "两"),
+    rule(rf"(?<=[{_PLACE}])\s?[~～–—]\s?(?=[\d{_PLACE}])", lambda m: "到"),
+    rule(
+        rf"(?<=[{_PLACE}])\s?[-~～–—]\s?(?=次日|翌日|当日|第二天|凌晨|今日|明日|至今|今)",
+        lambda m: "到",
+    ),
+    rule(
+        r"(?<![A-Za-z0-9²³/])(?:km²|m²|cm²|mm²|dm²|m³|cm³|mm³|dm³|km³)(?![A-Za-z0-9])",
+        lambda m: units.chinese(m[0]),
+    ),
     rule(r"(?<=约)\s?[~～]\s?(?=[\d\U000f0000-\U000ffffd])", lambda m: ""),
     rule(
         r"(?<![\d\U000f0000-\U000ffffd了吧啊呀哦啦呢嘛哈嘿喔哟的~～日号月])\s?[~～]\s?(?=[\d$￥¥\U000f0000-\U000ffffd])",

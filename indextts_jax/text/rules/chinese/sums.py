@@ -41,7 +41,7 @@ _WORDS = algebra.Words(
         "=": "等于", "==": "等于", "≠": "不等于", "!=": "不等于", "≤": "小于等于", "<=": "小于等于",
         "<": "小于", "≥": "大于等于", ">=": "大于等于", ">": "大于", "≈": "约等于", "+": "加",
         "-": "减", "−": "减", "×": "乘以", "*": "乘以", "·": "乘以", "÷": "除以", "/": "除以",
-        "√": "根号", "|": "条件",
+        "√": "根号", "|": "条件", "′": "撇",
     },
     power=power,
     minus="负",
@@ -50,6 +50,7 @@ _WORDS = algebra.Words(
     blank="",
 )  # fmt: skip
 ALGEBRA: list[Rule] = [
+    Rule(algebra.ABSOLUTE, lambda m: f"{algebra.plain(m[1], _WORDS)}的绝对值"),
     Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
     Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
     Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),

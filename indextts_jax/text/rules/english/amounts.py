@@ -359,11 +359,13 @@ _RATED = re.compile(
 
 def _out_of(match: re.Match[str]) -> str | None:
     """A score: `7/10`, unless it is a part of something, or a fraction that is no score."""
-    above, below = int(match[1]), int(match[2])
+    above, below = float(match[1]), int(match[2])
     after = match.string[match.end() :]
     if above > below or re.match(r"\s(?:of|cups?|miles?|inch|inches|the way|full)\b", after):
         return None
     rated = _RATED.search(match.string[max(0, match.start() - 60) : match.start()])
+    if re.match(r"\s(?:stars?|points?|marks)\b", after):
+        return f"{say.quantity(match[1])} out of {say.quantity(match[2])}"
     usual = below in (10, 20, 50, 100) or (below == 5 and above == 5)
     if (above, below) in ((9, 11), (50, 50), (20, 20)):
         return None
@@ -371,6 +373,14 @@ def _out_of(match: re.Match[str]) -> str | None:
     if not (counted or (rated and (usual or below in (5, 25, 30, 40, 60, 75, 80)))):
         return None
     return f"{say.quantity(match[1])} out of {say.quantity(match[2])}"
+
+
+def _part(match: re.Match[str]) -> str | None:
+    """`a 3/4-mile run`: three quarter mile; `2/3rds`: two thirds."""
+    part = say.fraction(match[1], match[2])
+    if part is None or match[0][-1] != "-":
+        return part
+    return f"{re.sub('s$', '', part)} "
 
 
 _SECONDS = re.compile(
@@ -515,11 +525,23 @@ RULES: list[Rule] = [
         rf"{SIGNED}({NUMBER})-({_NAME}){_END}",
         lambda m: f"{say.quantity(m[2])} {units.ENGLISH[m[3]][0]}",
     ),
+    rule(
+        r"(?:(?<=\dst)|(?<=\dnd)|(?<=\drd)|(?<=\dth))\s?[-–]\s?(?=\d+(?:st|nd|rd|th)\b)",
+        lambda m: " to ",
+    ),
     rule(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b", lambda m: numbers.ordinal(int(m[1])), re.IGNORECASE),
     rule(r"(?:\b[Nn]o\.|\bNO\.|№)\s?(\d+)\b", lambda m: f"number {_numbered(m[1])}"),
     rule(r"(?<!\w)#\s?(\d+)\b", lambda m: f"number {_numbered(m[1])}"),
     rule(r"(?<![\w.,/-])50-50(?![\w-])", lambda m: "fifty fifty"),
     rule(r"(?<![\w.,/])(\d+)\s(\d)/(\d)(?!\w|/\d|[.,]\d)", _and_a_half),
+    rule(
+        r"(?<![\w.,/])(\d)/(\d{1,2})(?:-(?=[a-z])|(?:rd|th|nd)s?\b)",
+        lambda m: _part(m),
+    ),
+    rule(
+        r"(?<![\w.,/])(\d{1,2}\.\d)/(5|10|100)(?!\w|/\d|[.,]\d)",
+        lambda m: f"{say.quantity(m[1])} out of {say.quantity(m[2])}",
+    ),
     rule(r"(?<![\w.,/])(\d{1,3})/(\d{1,3})(?!\w|/\d|[.,]\d)", _out_of),
     rule(
         rf"{SIGNED}(?<!/)(\d{{1,9}})/(\d{{1,9}})(?!\w|/\d|[.,]\d)",

@@ -129,7 +129,9 @@ def _runway(number: str, side: str | None) -> str:
 def _room(match: re.Match[str]) -> str:
     first = f"{_in_full(match[1])}{_between(match[2])}{say.mixed(match[3])}"
     others = re.split(r"(\d+)", match[4] or "") if match[1].endswith("s") else [match[4] or ""]
-    return first + "".join(say.label(p) if p.isdecimal() else p for p in others)
+    return first + "".join(
+        say.label(p) if p.isdecimal() else re.sub(r"\s?[-–]\s?", " to ", p) for p in others
+    )
 
 
 def _version(match: re.Match[str]) -> str:
@@ -187,7 +189,7 @@ RULES: list[Rule] = [
     rule(r"(?<![\w.-])97[89]-[\d-]+[\dX](?![\w-])", lambda m: say.code(m[0])),
     rule(
         rf"\b({_ROOM})(\s+(?:number\s+|no\.\s*|#\s*)?|\s*#\s*)([A-Z]?-?\d+[A-Z]?)\b"
-        r"((?<=s\s\d{3})(?:(?:,\s|,?\s(?:and|or|to)\s)\d{3}\b)+)?"
+        r"((?<=s\s\d{3})(?:(?:,\s|,?\s(?:and|or|to)\s|\s?[-–]\s?)\d{3}\b)+)?"
         r"(?![.,:]\d|%|\s?-\s?\d)",
         _room,
         re.IGNORECASE,

@@ -42,7 +42,7 @@ _WORDS = algebra.Words(
         "≥": "greater than or equal to", ">=": "greater than or equal to", ">": "greater than",
         "≈": "is approximately", "+": "plus", "-": "minus", "−": "minus", "×": "times",
         "*": "times", "·": "times", "÷": "divided by", "/": "over", "√": "the square root of",
-        "|": "given",
+        "|": "given", "′": "prime",
     },
     power=power,
     minus="minus",
@@ -51,6 +51,7 @@ _WORDS = algebra.Words(
     blank=" ",
 )  # fmt: skip
 ALGEBRA: list[Rule] = [
+    Rule(algebra.ABSOLUTE, lambda m: f"the absolute value of {algebra.plain(m[1], _WORDS)}"),
     Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
     Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
     Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),
