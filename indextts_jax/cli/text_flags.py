@@ -1,5 +1,6 @@
 """Flags for reading a text, shared by all commands that read one."""
 
+import codecs
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +94,24 @@ def show_notices(script: Script) -> None:
 def read_text(path: Path) -> str:
     """The contents of a text file.
 
+    It is UTF-8, or UTF-16 with a byte order mark.
+
     Raises:
-        InputError: if it is not UTF-8, or too long.
+        InputError: if it has another encoding, or is too long.
     """
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open("rb") as file:
+            start = file.read(256)
+        marked = start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        if not marked and 3 * start.count(0) > len(start):
+            raise InputError(f"{path} is UTF-16 without a mark at its start; save it as UTF-8")
+        with path.open(encoding="utf-16" if marked else "utf-8-sig") as file:
             text = file.read(MAX_TEXT + 1)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
+        raise InputError(
+            f"{path} is not UTF-8 text: {error.reason}; save it as UTF-8 (it may be GB 18030, "
+            "UTF-16 or Windows-1252)"
+        ) from error
     if len(text) > MAX_TEXT:
         raise InputError(f"{path} has more than {MAX_TEXT:,} characters: speak it in parts")
     return text

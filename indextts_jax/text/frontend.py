@@ -13,7 +13,7 @@ from indextts_jax.text.normalize import language_of, normalise
 from indextts_jax.text.pauses import split_pauses
 from indextts_jax.text.reference.normalize import normalise_as_reference
 from indextts_jax.text.reference.segments import split_as_reference
-from indextts_jax.text.segments import WORD, split_segments
+from indextts_jax.text.segments import WORD, pause_share, split_segments
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.text.unknown import Unknown, find_unknown
 
@@ -28,7 +28,7 @@ class TextSettings:
     compat: bool = False  # as the PyTorch reference does, errors included
     segment_tokens: int = 120  # at most
     quick_tokens: int = 0  # segments that begin before this many tokens are half as long
-    pause: float = 0.2  # seconds of silence between segments
+    pause: float = 0.2  # seconds of silence between sentences that are segments; half after commas
     glossary: Glossary | None = None
     strict: bool = False  # reject pieces that the tokenizer does not know
 
@@ -156,7 +156,8 @@ class TextFrontend:
             asked = sum(pause for pause in pauses if pause is not None)
             behind = asked if pauses[0] is not None else 0.0
             for index, run in enumerate(runs, 1):
-                pause = settings.pause if index < len(runs) else behind
+                share = 1.0 if settings.compat else pause_share(run)
+                pause = share * settings.pause if index < len(runs) else behind
                 yield Spoken(tuple(self.tokenizer.ids(run)), tuple(run), pause)
 
 
@@ -170,3 +171,6 @@ def _check_unicode(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"the text is not Unicode at character {error.start + 1}") from error
+    nulls = text.count("\0")
+    if 3 * nulls > len(text):
+        raise InputError("every other character of the text is NUL: it is UTF-16; save it as UTF-8")

@@ -4,16 +4,20 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from indextts_jax.text.cleaning import clean, tidy
+from indextts_jax.text.cleaning.characters import hide_private
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.rules import chinese, english
 from indextts_jax.text.rules.charmap import map_characters
+from indextts_jax.text.rules.chinese import names
 from indextts_jax.text.rules.contractions import expand_words
 from indextts_jax.text.rules.english.codes import EMAIL, URL
-from indextts_jax.text.rules.forms import plain_forms, tidy, without_accents
+from indextts_jax.text.rules.english.words import abbreviations
+from indextts_jax.text.rules.forms import plain_forms, without_accents
 from indextts_jax.text.rules.grammar import by_grammar
 from indextts_jax.text.rules.marked import settle_marked
 from indextts_jax.text.rules.spans import Rule, Settled
-from indextts_jax.text.rules.symbols import name_symbols
+from indextts_jax.text.rules.symbols import name_symbols, without_signs
 from indextts_jax.text.rules.tones import toned_words
 from indextts_jax.text.rules.verbalise import Language
 
@@ -31,9 +35,12 @@ _FUNCTION_WORDS = frozenset(
 )
 # Where a sentence certainly ends; an English one after a word too long to be an abbreviation, or
 # where the script changes.
+_ABBREVIATED = "".join(
+    rf"(?<!\b{word}\.)" for word in abbreviations() if re.search("[a-z]{4}$", word)
+)
 _SENTENCE = re.compile(
-    r"(?<=[。！？\n])|(?<=[a-z]{4}[.!?])(?<!approx\.)(?<!dept\.)(?=\s)"
-    r"|(?<=[A-Za-z0-9][.!?])(?=\s+[\u3400-\u9fff])|(?<=[\u3400-\u9fff][.!?])(?=\s)"
+    rf"(?<=[。！？\n])|(?<=[a-z]{{4}}[.!?]){_ABBREVIATED}(?=\s)"
+    r"|(?<=[A-Za-z0-9][.!?])(?<![apAP]\.[mM]\.)(?=\s+[\u3400-\u9fff])|(?<=[\u3400-\u9fff][.!?])(?=\s)"
 )
 _FIGURE = re.compile(r"[0-9āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
 _STRETCH = re.compile(r"(?s:.{1,800}$|.{400,800}(?<=[\s，、；,;])|.{1,800})")
@@ -58,15 +65,16 @@ def normalise(
     default that of the whole text). The warnings name pronunciations that do not exist.
     """
     warnings: list[str] = []
+    text, hidden = hide_private(text)
     usual = usual or language_of(text) or "zh"
     parts = [
         _sentence(part, language_of(part) or usual, glossary, warnings.append)
-        for part in _sentences(tidy(text), _whole_terms(glossary))
+        for part in _sentences(clean(text), _whole_terms(glossary))
     ]
     joined = "".join(parts)
     for _ in range(2):  # three Chinese full stops become three dots, and those one ellipsis
         joined = map_characters(joined, chinese=False)
-    joined = without_accents(joined)
+    joined = without_signs(without_accents(joined)).translate(hidden)
     return Normalised(re.sub(r" {2,}", " ", joined).strip(), tuple(dict.fromkeys(warnings)))
 
 
@@ -156,5 +164,6 @@ def _in_english(text: str, settled: Settled) -> str:
 
 
 def _in_chinese(text: str, settled: Settled) -> str:
+    text = names.TOPIC.sub(lambda match: match[1] + ("，" if match[2] else ""), text)
     text = settled.apply(chinese.RULES, expand_words(text)).replace("$", ".")
-    return by_grammar(text, "zh")
+    return settled.apply(names.SIGNS, by_grammar(text, "zh"))

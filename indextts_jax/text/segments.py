@@ -1,12 +1,14 @@
 """Cuts the pieces of a long text into segments, each synthesised in one pass."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 WORD = "▁"  # prefix of a piece that begins a word
 SENTENCE_ENDS = ".!?…。！？"
 CLAUSE_ENDS = ",;:，；：、"
+_QUOTES = ("'", '"')
 _CLOSERS = "'\"”’)]}》」』】）"  # may follow a mark without hiding it
 
 # Cost of a cut by its place: none after a sentence; within a clause so high that it is only chosen
@@ -17,6 +19,108 @@ _CHAINS = 16  # candidates examined at each cut
 _UNEVEN = 10.0  # cost of a segment shorter than half of its neighbour
 
 Word = list[str]
+
+_VERBS = frozenset(
+    [
+        "ADDED",
+        "ADMITTED",
+        "AGREED",
+        "ANNOUNCED",
+        "ANSWERED",
+        "ARGUED",
+        "ASKED",
+        "BARKED",
+        "BEGAN",
+        "BEGGED",
+        "BEGS",
+        "BELLOWED",
+        "BREATHED",
+        "CALLED",
+        "CHUCKLED",
+        "COMMANDED",
+        "COMPLAINED",
+        "CONCLUDED",
+        "CONTINUED",
+        "CRIED",
+        "CROAKED",
+        "DECLARED",
+        "DEMANDED",
+        "ECHOED",
+        "EXCLAIMED",
+        "EXPLAINED",
+        "GASPED",
+        "GIGGLED",
+        "GROANED",
+        "GROWLED",
+        "GRUNTED",
+        "HISSED",
+        "INQUIRED",
+        "ENQUIRED",
+        "INSISTED",
+        "INTERRUPTED",
+        "JOKED",
+        "LAUGHED",
+        "MOANED",
+        "MUMBLED",
+        "MURMURED",
+        "MUTTERED",
+        "NODDED",
+        "OBSERVED",
+        "OFFERED",
+        "ORDERED",
+        "PANTED",
+        "PLEADED",
+        "PROMISED",
+        "PROTESTED",
+        "QUERIED",
+        "REMARKED",
+        "REPEATED",
+        "REPLIED",
+        "REPORTED",
+        "RESPONDED",
+        "RETORTED",
+        "ROARED",
+        "SAID",
+        "SAYS",
+        "SAY",
+        "SCOLDED",
+        "SCREAMED",
+        "SHOUTED",
+        "SHRIEKED",
+        "SIGHED",
+        "SMILED",
+        "SNAPPED",
+        "SNARLED",
+        "SNIFFED",
+        "SOBBED",
+        "SPOKE",
+        "STAMMERED",
+        "STATED",
+        "SUGGESTED",
+        "SWORE",
+        "THOUGHT",
+        "THUNDERED",
+        "URGED",
+        "WAILED",
+        "WARNED",
+        "WENT",
+        "WEPT",
+        "WHIMPERED",
+        "WHINED",
+        "WHISPERED",
+        "WONDERED",
+        "WROTE",
+        "YELLED",
+        "YELPED",
+        "ASKS",
+        "CRIES",
+        "REPLIES",
+        "ANSWERS",
+    ]
+)
+_ATTRIBUTED = 5  # words within which the verb of an attribution comes
+_SAYING = re.compile("[说问道喊叫答嚷吼骂叹笑哭念吩回]")
+_ATTRIBUTION = 10  # ideographs within which a Chinese one comes
 
 
 class _Cut(NamedTuple):
@@ -50,15 +154,26 @@ def split_segments(pieces: Sequence[str], limit: int = 120, quick: int = 0) -> l
     return [list(pieces[a:b]) for a, b in itertools.pairwise(places)]
 
 
+def pause_share(run: Sequence[str]) -> float:
+    """How much of the usual pause follows a segment: all after a sentence, half after a clause.
+
+    Where a clause had to be cut between words there is none.
+    """
+    text = "".join(run).rstrip(_CLOSERS + WORD)
+    if text.endswith(tuple(SENTENCE_ENDS)):
+        return 1.0
+    return 0.5 if text.endswith(tuple(CLAUSE_ENDS)) else 0.0
+
+
 def _cuts(pieces: Sequence[str], capacity: Callable[[int], int]) -> Iterator[_Cut]:
     """Places where the pieces may be cut, including start and end."""
     yield _Cut(0, 0.0)
     start = place = 0
     ends: list[int] = []  # of the words since the last cut
-    for word in _words(pieces):
+    words = _words(pieces)
+    for word, cost in zip(words, _costs(words), strict=True):
         place += len(word)
         ends.append(place)
-        cost = _cost(word)
         if cost is None and place < len(pieces):
             continue
         yield from _within(start, ends, capacity(start))
@@ -140,17 +255,107 @@ def _cheapest(cuts: list[_Cut], capacity: Callable[[int], int], quick: int) -> l
 
 
 def _words(pieces: Sequence[str]) -> list[Word]:
+    """The pieces by words; a quotation mark that opens behind a mark is a word of its own."""
     words: list[Word] = []
     for piece in pieces:
         if not words or piece.startswith(WORD):
             words.append([])
         words[-1].append(piece)
-    return words
+    opening = _opening([_text(word) for word in words])
+    parted: list[Word] = []
+    for word, opens in zip(words, opening, strict=True):
+        alone = opens and len(word) > 1 and word[-1] in _QUOTES and _text(word[:-1])
+        parted += [word[:-1], word[-1:]] if alone else [word]
+    return parted
 
 
-def _cost(word: Word) -> float | None:
-    """Cost of a cut after a word, or None if there should be no cut."""
-    text = "".join(word).rstrip(_CLOSERS)
+def _text(word: Word) -> str:
+    return "".join(word).lstrip(WORD)
+
+
+def _costs(words: Sequence[Word]) -> list[float | None]:
+    """The cost of a cut after each word, or None if there should be no cut.
+
+    A sentence does not end at an initial (`A. B. Crane`), nor between a quotation and who says it;
+    an opening quotation mark belongs to the word behind it.
+    """
+    texts = [_text(word) for word in words]
+    opening = _opening(texts)
+    costs: list[float | None] = []
+    for index, text in enumerate(texts):
+        cost = None if opening[index] else _cost(text)
+        last = index + 1 == len(texts)
+        if cost is not None and not last and (_initial(texts, index) or _says(texts, index)):
+            cost = None
+        costs.append(cost)
+    return costs
+
+
+def _cost(text: str) -> float | None:
+    text = text.rstrip(_CLOSERS)
     if text.endswith(tuple(SENTENCE_ENDS)):
         return _SENTENCE
     return _CLAUSE if text.endswith(tuple(CLAUSE_ENDS)) else None
+
+
+def _opening(texts: Sequence[str]) -> list[bool]:
+    """Whether each word ends in a quotation mark that opens: nothing may be cut behind it.
+
+    English marks open where a word begins. Beside ideographs an opening mark may stand behind a
+    comma or alone; marks take turns there.
+    """
+    found = []
+    within = False
+    for index, text in enumerate(texts):
+        opens = False
+        for place, character in enumerate(text):
+            if character not in _QUOTES:
+                continue
+            first, last = place == 0, place == len(text) - 1
+            if not first and not last and text[place - 1].isalnum() and text[place + 1].isalnum():
+                continue  # an apostrophe
+            if first and not last and text[place + 1].isalnum():
+                within = True
+            elif (last and not first and text[place - 1].isalnum()) or (
+                last and not first and text[place - 1] in SENTENCE_ENDS and within
+            ):
+                within = False
+            else:
+                within = not within
+                opens = within and last
+        found.append(opens and index + 1 < len(texts))
+    return found
+
+
+def _initial(texts: Sequence[str], index: int) -> bool:
+    """Whether a word is the initial of a name: one capital with a point, before another word."""
+    text = texts[index].strip("'\"(")
+    if not re.fullmatch("[A-Z]\\.", text):
+        return False
+    following = texts[index + 1].strip("'\"(")
+    if text == "I.":
+        return bool(re.fullmatch("[A-Z]\\.", following))
+    return following[:1].isalpha() and following[:1].isascii()
+
+
+def _says(texts: Sequence[str], index: int) -> bool:
+    """Whether a quotation ends here and who says it follows: 'Where?' asked the boy."""
+    text = texts[index]
+    if text[-1:] not in _QUOTES or (len(text) < 2 and not index):
+        return False
+    following = texts[index + 1]
+    if following[:1] in _QUOTES:
+        return False
+    if "\u3400" <= following[:1] <= "\u9fff":
+        near = ""
+        for word in texts[index + 1 : index + 1 + _ATTRIBUTION]:
+            if _cost(word) is not None:
+                break
+            near += word
+        return bool(_SAYING.search(near))
+    for word in texts[index + 1 : index + 1 + _ATTRIBUTED]:
+        if word.strip("'\".,!?…").upper() in _VERBS:
+            return True
+        if _cost(word) is not None:
+            return False
+    return False

@@ -31,6 +31,7 @@ FORM = "the raised or joined figures are said; the tokenizer does not know them"
 SHORT = "an abbreviation is said in full"
 POSSESSIVE = "the 's of an owner is no is"
 HYPHEN = "a hyphen between words is no minus"
+LINE = "a line end without a mark is a pause"
 DIFFERENT = {
     "3-2大胜对手": "a score is no subtraction",
     "拨打400-800-1234或13812345678": PHONE,
@@ -99,6 +100,13 @@ DIFFERENT = {
     "「日式」『引号』": "double brackets are said as single ones; the tokenizer does not know them",
     "[tag] (x) {y}": "braces are said as other brackets are; the tokenizer does not know them",
     "10⁻³": FORM,
+    "换行\n第二行": LINE,
+    "Windows\r\n换行": LINE,
+    "制表\t符": "a tab between cells is a pause",
+    "<未闭合|XING2": "a sign without a reading is left out",
+    "😀表情": "a picture has no reading, and is no piece of the tokenizer",
+    "I scored 7/10": "a score is no fraction",
+    "&": SIGN,
 }
 
 
@@ -207,7 +215,7 @@ def test_unreadable_text_is_unchanged(monkeypatch):
 
     monkeypatch.setattr("indextts_jax.text.rules.grammar.verbalise", fail)
 
-    assert normalise("3个a|b").text == "三个a|b"
+    assert normalise("3个a,b").text == "三个a,b"
 
 
 def test_threads_share_the_grammars():

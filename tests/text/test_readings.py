@@ -170,7 +170,7 @@ UNITS = {
     "The limit is 120 km/h.": "The limit is one hundred and twenty kilometers per hour.",
     "He is 5 ft 11.": "He is five foot eleven.",
     "It is 25°C outside.": "It is twenty five degrees Celsius outside.",
-    "a 2 GB file and 16GB of RAM": "a two gigabytes file and sixteen gigabytes of RAM",
+    "a 2 GB file and 16GB of RAM": "a two gigabyte file and sixteen gigabytes of RAM",
     "身高1.82m，体重70.5kg": "身高一点八二米,体重七十点五千克",
     "速度120km/h": "速度每小时一百二十公里",
     "今天25℃，明天-5℃": "今天二十五摄氏度,明天负五摄氏度",

@@ -1,38 +1,19 @@
-"""Replaces special forms of characters: superscripts, fractions, Roman numerals, full width."""
+"""Replaces special forms of characters: superscripts, fractions, Roman numerals."""
 
 import re
 import unicodedata
 
 from indextts_jax.text.rules.verbalise import Language
 
-_INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x2060, 0xFEFF])
-_SPACES = dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x205F], " ")
-_GROUPED = re.compile(r"(?<=\d)[\u2009\u202f](?=\d{3}(?!\d))")
-# Full-width letters and digits, and signs between them; punctuation stays.
-_FULL_WIDTH = {
-    code: code - 0xFEE0
-    for code in (
-        *range(0xFF10, 0xFF1A),
-        *range(0xFF21, 0xFF3B),
-        *range(0xFF41, 0xFF5B),
-        *map(ord, "％＄＋＝／＠＃．－＜＞＆＊＾＿｜＼"),
-    )
-}
-_BRACKETS = str.maketrans("『』〈〉〔〕〖〗［］｛｝«»„‟‹›", '「」《》（）【】[]{}""""\'\'')
 _LOWERED = {0x2080 + digit: str(digit) for digit in range(10)}
 _FRACTION = re.compile(r"(\d?)([¼-¾⅐-⅞])")
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ"
 _PLAIN = str.maketrans(_RAISED, "0123456789+-n")
 _EXPONENT = re.compile(rf"(?<=[\w)\]])[{_RAISED}]+")
-_LENGTH = re.compile(r"(?:[\d/每]|\bper)\s?(?:[munckd]?m|km|ft|in|yd|mi|s)$", re.ASCII)
-_MICRO = re.compile("μ(?=[mgslLAWF](?![a-z]))")
-_TAG = re.compile(
-    r"</?(?:b|i|u|s|p|q|em|strong|br|hr|span|div|a|h[1-6]|li|ul|ol|code|pre|sub|sup|mark|small|font"
-    r"|img|td|tr|th|table)(?:\s[^<>|]*)?/?>",
-    re.IGNORECASE,
+_LENGTH = re.compile(
+    r"(?:[\d/每\u3400-\u9fff]|\bper|^)\s?(?:[munckd]?m|km|ft|in|yd|mi|s)$", re.ASCII
 )
-_EMPHASIS = re.compile(r"(?<![\w*_`])(\*{1,3}|__|`{1,3})(?=[^\s*`])([^*`\n]*[^\s*`])\1(?![\w*`])")
-_BULLET = re.compile(r"^[ \t]*(?:#{1,6}|[-*+•·▪‣●■◆○]|>)[ \t]+(?=\S)", re.MULTILINE)
+_MICRO = re.compile("μ(?=[mgslLAWF](?![a-z]))")
 _NUMERAL = re.compile("[Ⅰ-Ⅿⅰ-ⅿ]")
 _CIRCLED = re.compile("[①-⑳]")
 _LATIN = re.compile("[À-ÖØ-öø-ɏḀ-ỿ]")
@@ -52,22 +33,7 @@ def plain_forms(text: str, language: Language) -> str:
     text = _FRACTION.sub(_fraction, text)
     text = _EXPONENT.sub(lambda match: _exponent(match, language), text)
     text = _CIRCLED.sub(lambda match: f"{int(unicodedata.numeric(match[0]))}, ", text)
-    return _NUMERAL.sub(lambda match: _numeral(match[0], language), text)
-
-
-def tidy(text: str) -> str:
-    """The text without invisible characters, with plain spaces and half-width digits.
-
-    HTML and Markdown mark-up is removed; its words stay.
-    """
-    text = _TAG.sub(_tag, text.translate(_BRACKETS))
-    text = _BULLET.sub("", _EMPHASIS.sub(r"\2", text))
-    text = _GROUPED.sub("", unicodedata.normalize("NFC", text))
-    return text.translate(_INVISIBLE | _SPACES | {0x202F: " ", ord("〇"): "零"} | _FULL_WIDTH)
-
-
-def _tag(match: re.Match[str]) -> str:
-    return "\n" if re.match(r"</?(?:br|p|div|h\d|li|tr)\b", match[0], re.IGNORECASE) else ""
+    return _NUMERAL.sub(lambda match: _numeral(match, language), text)
 
 
 def without_accents(text: str) -> str:
@@ -92,7 +58,9 @@ def _exponent(match: re.Match[str], language: Language) -> str:
     return "^" + match[0].translate(_PLAIN)
 
 
-def _numeral(sign: str, language: Language) -> str:
-    if language == "zh":
-        return str(int(unicodedata.numeric(sign)))
-    return unicodedata.normalize("NFKC", sign).upper()
+def _numeral(match: re.Match[str], language: Language) -> str:
+    """One character for a Roman numeral: its number, but behind an English name its letters."""
+    named = re.search(r"\b[A-Z][a-z]+\s?$", match.string[: match.start()])
+    if language == "en" and named:
+        return unicodedata.normalize("NFKC", match[0]).upper()
+    return str(int(unicodedata.numeric(match[0])))

@@ -16,6 +16,10 @@ _YEAR = _DIGITS | {"1": "一"}
 _HALF_WIDTH = {0xFF10 + digit: str(digit) for digit in range(10)}
 _TOKEN = re.compile(r"(?P<kind>\w+) \{ (?P<fields>(?:\w+: \"(?:\\.|[^\"])*\" )+)\}")
 _VALUE = re.compile(r"\"((?:\\.|[^\"])*)\"")
+# Of three numbers with points the grammar reads the last two as a decimal, and leaves a full stop.
+_VERSION = re.compile(r"\d\.\d+\.\d")
+_POINT_EN = re.compile(rf"(?<=[a-z0-9])\s?\.\s?(?=(?:{'|'.join(sorted(NUMBER_WORDS))})\b)")
+_POINT_ZH = re.compile("(?<=[零幺一二三四五六七八九十百千0-9])\\.(?=[零幺一二三四五六七八九十])")
 _DECADE = re.compile(r"\b1[0-9][2-9]0s\b")
 
 
@@ -36,6 +40,7 @@ def _normalizer(language: Language) -> Any:
     )
 
 
+@functools.lru_cache(4096)
 def verbalise(text: str, language: Language) -> str:
     """The text with everything in words, as the grammar reads it.
 
@@ -46,9 +51,11 @@ def verbalise(text: str, language: Language) -> str:
         return ""
     with _LOCK:  # the grammar objects are not documented as thread-safe
         try:
-            return str(_normalizer(language).normalize(text))
+            words = str(_normalizer(language).normalize(text))
         except Exception as error:  # assertions, and errors of the compiled part
             raise ValueError(f"the {language} grammar has no reading for {text!r}") from error
+    # The grammar escapes quotation marks and does not always undo it.
+    return words if "\\" in text else words.replace("\\", "")
 
 
 def verbalise_as_reference(text: str, language: Language) -> str:
@@ -63,9 +70,11 @@ def verbalise_as_reference(text: str, language: Language) -> str:
     if language == "en":
         text = _DECADE.sub(lambda match: f"{decade(match[0])}", text)
         output = verbalise(re.sub(r"#(?=\d)", "number ", text), language)
-        return _one_thousand(output, text).replace("\\\\", "\\")
+        output = _one_thousand(output, text).replace("\\\\", "\\")
+        return _POINT_EN.sub(" point ", output) if _VERSION.search(text) else output
     output = verbalise(_spell_bare_digits(text.translate(_HALF_WIDTH)), language)
-    return output.replace('\\"', '"').replace("-", "减").replace("+", "加")
+    output = output.replace('\\"', '"').replace("-", "减").replace("+", "加")
+    return _POINT_ZH.sub("点", output) if _VERSION.search(text) else output
 
 
 def _spell_bare_digits(text: str) -> str:

@@ -5,7 +5,10 @@ from indextts_jax.text.rules.spans import Rule
 
 RULES: list[Rule] = [
     *codes.ADDRESSES,
+    *sums.ALGEBRA,
     *dates.DOTTED,
+    *dates.CLOCK,
+    *amounts.FRACTIONS,
     *codes.RULES,
     *dates.RULES,
     *sums.POWERS,

@@ -29,7 +29,7 @@ _GAME_AFTER = (
 
 # Before these, 2 is 两.
 _TWO = (
-    "(?:[个台斤只条张本位名件款种倍次天周岁吨元块辆家间杯瓶碗盒包支把双套米人秒座棵头匹场句步遍"
+    "(?:汤匙|组(?!成)|茶匙|[勺滴粒颗片根道副对处项届个台斤只条张本位名件款种倍次天周岁吨元块辆家间杯瓶碗盒包支把双套米人秒座棵头匹场句步遍"
     rf"趟口]|年(?![级代])|点(?:[钟整半到的，。,]|\d+分|[{_PLACE}]|$)|公[斤里]|小时|分钟|平方|千米|厘米|层楼)"
 )
 
@@ -64,6 +64,92 @@ def _score(match: re.Match[str]) -> str:
     return f"{first}{'比' if won else '到'}{second}"
 
 
+def _inch(match: re.Match[str]) -> bool:
+    """Whether the mark stands for inches, not for the end of a quotation."""
+    before = match.string[: match.start()]
+    quotes = len(re.findall(r'(?<!\d)"', before))
+    return match[0][-1] == "″" or (quotes % 2 == 0 and "“" not in before[-20:])
+
+
+def _place(match: re.Match[str]) -> str:
+    """Degrees, minutes and seconds of an angle, with the side of the world before them."""
+    degrees, minutes, seconds, side = match[1], match[2], match[3], match[4]
+    words = f"{numbers.decimal(degrees)}度{numbers.decimal(minutes)}分"
+    if seconds:
+        words += f"{numbers.decimal(seconds)}秒"
+    sides = {"N": "北纬", "S": "南纬", "E": "东经", "W": "西经"}
+    return sides.get(side or "", "") + words
+
+
+# Behind a month and a day, where a fraction would not be.
+_DATED = re.compile(
+    r"是(?![\d约分])|当[天日晚]|[早晚][上会]?|上午|下午|中午|凌晨|举行|开[始幕业]|之?[前后]|那天|周"
+)
+
+
+def _fraction(match: re.Match[str]) -> str | None:
+    whole, above, below = match["whole"], match["above"], match["below"]
+    if int(below) < 2 or (above, below) in (("24", "7"), ("7", "24")):
+        return None
+    dated = not whole and 0 < int(above) < 13 <= int(below) < 32
+    if dated and _DATED.match(match.string, match.end()):
+        return f"{numbers.decimal(above)}月{numbers.decimal(below)}日"
+    words = f"{numbers.decimal(below)}分之{numbers.decimal(above)}"
+    return _minus(match) + (f"{numbers.decimal(whole)}又{words}" if whole else words)
+
+
+def _counted(amount: str, after: str) -> str:
+    """The last number of a range: 2 is 两 before a measure word."""
+    return "两" if amount == "2" and re.match(_TWO, after) else numbers.decimal(amount)
+
+
+def _range(match: re.Match[str]) -> str | None:
+    first, last = match["first"], match["last"]
+    if float(first) >= float(last) and "-" in match[0]:
+        return None
+    before = match["number"] or ""
+    after = match.string[match.end() :]
+    start = numbers.ordinal(first) if before else _counted(first, after)
+    end = numbers.ordinal(last) if before else _counted(last, after)
+    return f"{before}{_minus(match)}{start}到{end}"
+
+
+def _product(match: re.Match[str]) -> str:
+    *sides, unit = match.groups()
+    words = "乘".join(numbers.decimal(side) for side in sides if side)
+    return words + (units.chinese(unit) if unit else "")
+
+
+_RANGED = (
+    "[个人间次块万亿年天条张名家位台件款种多余页份分遍倍米趟本岁层周月日号只架辆艘座所处节亩吨克斤升平桌杯瓶"
+    "盒箱包袋封部篇首场局轮圈步级秒度成折股字项套副楼点元角时公小美英厘毫千百摄章课集季期届代排列组队班等"
+    "口头匹根片粒滴勺匙码寸尺丈里亿倍道线]"
+)
+FRACTIONS: list[Rule] = [
+    rule(
+        r"(?<![\d/.])(\d{1,2})/(\d{1,2})(?=妇女节|儿童节|劳动节|国庆|黄金周|假期|小长假|建军节|青年节)",
+        lambda m: numbers.year(m[1] + m[2]),
+    ),
+    rule(
+        rf"{START}(\d{{1,3}}(?:\.\d+)?)\s?°\s?(\d{{1,2}})\s?['’′](?:\s?(\d{{1,2}}(?:\.\d+)?)\s?(?:[\"”″]|''|′′))?"
+        r"\s?([NSEW](?![A-Za-z]))?",
+        _place,
+    ),
+    rule(
+        rf"{START}(\d{{1,3}}(?:\.\d+)?)\s?°\s?([NSEW])(?![A-Za-z])",
+        lambda m: (
+            {"N": "北纬", "S": "南纬", "E": "东经", "W": "西经"}[m[2]]
+            + numbers.decimal(m[1])
+            + "度"
+        ),
+    ),
+    rule(
+        r"(?P<sign>(?<![0-9A-Za-z)）])[-−])?(?<![\d.,/:])(?<!\d[-~])(?:(?P<whole>\d{1,3})[ 又])?"
+        r"(?P<above>\d{1,4})/(?P<below>\d{1,4})(?![\d/:]|\.\d|[A-Za-z])(?!(?:号|假期|黄金周|国庆|劳动节|儿童节|妇女节|周[一二三四五六日天]))",
+        _fraction,
+    ),
+]
+
 RULES: list[Rule] = [
     rule(
         rf"({_MONEY})\s?({NUMBER}){_TO}(?:{_MONEY})?\s?({NUMBER}){_SCALE}元?",
@@ -84,8 +170,11 @@ RULES: list[Rule] = [
         lambda m: f"{numbers.decimal(m[1])}比{numbers.decimal(m[2])}毫米汞柱",
     ),
     rule(
-        rf"{_SIGN}{START}({NUMBER}){_TO}({NUMBER})\s?({_UNIT}){_END}",
-        lambda m: f"{_minus(m)}{numbers.decimal(m[2])}到{say.measure(m[3], m[4])}",
+        rf"{_SIGN}{START}({NUMBER}){_TO}(?P<below>[-−])?({NUMBER})\s?({_UNIT}){_END}",
+        lambda m: (
+            f"{_minus(m)}{numbers.decimal(m[2])}到"
+            f"{'负' if m['below'] else ''}{say.measure(m[4], m[5])}"
+        ),
     ),
     rule(
         r"(?<![A-Za-z0-9.,])(\d+)\s?h\s?(\d+)\s?m(?:in)?(?:\s?(\d+)\s?s)?(?![A-Za-z0-9])",
@@ -94,8 +183,28 @@ RULES: list[Rule] = [
             + (f"{numbers.decimal(m[3])}秒" if m[3] else "")
         ),
     ),
+    rule(
+        rf"{_SIGN}{START}({NUMBER})\s?({_UNIT}){_TO}(?P<below>[-−])?({NUMBER})\s?({_UNIT}){_END}",
+        lambda m: (
+            f"{_minus(m)}{say.measure(m[2], m[3])}到{'负' if m['below'] else ''}"
+            f"{say.measure(m[5], m[6])}"
+        ),
+    ),
+    rule(
+        rf"{START}(\d+(?:\.\d+)?)\s?[xX×*]\s?(\d+(?:\.\d+)?)(?:\s?[xX×*]\s?(\d+(?:\.\d+)?))?"
+        rf"\s?({_UNIT}){_END}",
+        _product,
+    ),
     rule(rf"{_SIGN}(?<![A-Za-z]){START}({NUMBER})([万亿千百])?\s?({_UNIT}){_END}", _scaled),
-    rule(r"第\s?(\d{1,3})(?![\d.:/~～–—-])", lambda m: "第" + numbers.decimal(m[1])),
+    rule(
+        r"(?P<number>第\s?)(?P<sign>)(?P<first>\d{1,4})\s?[-–—~～至到]\s?第?(?P<last>\d{1,4})(?![\d.:/-])"
+        r"(?=[\u4e00-\u9fff])",
+        _range,
+    ),
+    rule(
+        r"第\s?(\d{1,3}(?:,\d{3})+|\d{1,8})(?![\d.:/~～–—-]|,\d)",
+        lambda m: "第" + numbers.ordinal(m[1].replace(",", "")),
+    ),
     rule(
         rf"{START}(\d{{1,2}})秒(\d\d)(?!\d|[.秒])",
         lambda m: f"{numbers.decimal(m[1])}秒{numbers.year(m[2])}",
@@ -116,12 +225,25 @@ RULES: list[Rule] = [
         _score,
     ),
     rule(
-        rf"{START}(\d+(?:\.\d+)?)\s?[xX×*]\s?(\d+(?:\.\d+)?)(?![0-9A-Za-z])",
+        rf"(?P<number>){_SIGN}{START}(?<![-:/A-Za-z第])(?P<first>\d+(?:\.\d+)?)(?:\s?[-–—~～]\s?)(?P<last>\d+(?:\.\d+)?)"
+        rf"(?=\s?{_RANGED})(?!\s?(?:分(?![钟之])|月\d))",
+        _range,
+    ),
+    rule(
+        rf"{START}(\d+(?:\.\d+)?)\s?[xX×*]\s?(\d+(?:\.\d+)?)(?![0-9A-Za-z]|\.\d)",
         lambda m: f"{numbers.decimal(m[1])}乘{numbers.decimal(m[2])}",
+    ),
+    rule(
+        r"(?<![\w.])(\d{1,3}(?:\.\d)?)\s?[\"”″](?=\s?(?:电视|显示|屏|液晶|平板|笔记本|披萨|蛋糕|轮|的|大|寸))",
+        lambda m: f"{numbers.decimal(m[1])}英寸" if _inch(m) else None,
     ),
     rule(
         r"(?<![\w.])(\d)['’′](\d{1,2})(?:[\"”″]|'')",
         lambda m: f"{numbers.decimal(m[1])}英尺{numbers.decimal(m[2])}英寸",
+    ),
+    rule(
+        rf"{START}(\d{{1,6}}),(\d\d)\s?(€|EUR)(?![A-Za-z])",
+        lambda m: say.money(m[3], f"{m[1]}.{m[2]}"),
     ),
     rule(rf"{START}\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d,])", lambda m: numbers.decimal(m[0])),
     rule(r"(?<=[日号月])\s?[-–—~～]\s?(?=\d{1,2}[日号月])", lambda m: "到"),
@@ -141,7 +263,21 @@ RULES: list[Rule] = [
             f"{m['word']}{m['is']}{numbers.decimal(m['got'])}分,满分{numbers.decimal(m['all'])}分"
         ),
     ),
-    rule(rf"{START}(?<![第周~–/-])2(?={_TWO})", lambda m: "两"),
+    rule(rf"{START}(?<![第周~–/A-Za-z-])2(?={_TWO})", lambda m: "两"),
+    rule(rf"(?<=[{_PLACE}])\s?[~～–—]\s?(?=[\d{_PLACE}])", lambda m: "到"),
+    rule(
+        rf"(?<=[{_PLACE}])\s?[-~～–—]\s?(?=次日|翌日|当日|第二天|凌晨|今日|明日|至今|今)",
+        lambda m: "到",
+    ),
+    rule(
+        r"(?<![A-Za-z0-9²³/])(?:km²|m²|cm²|mm²|dm²|m³|cm³|mm³|dm³|km³)(?![A-Za-z0-9])",
+        lambda m: units.chinese(m[0]),
+    ),
+    rule(r"(?<=约)\s?[~～]\s?(?=[\d\U000f0000-\U000ffffd])", lambda m: ""),
+    rule(
+        r"(?<![\d\U000f0000-\U000ffffd了吧啊呀哦啦呢嘛哈嘿喔哟的~～日号月])\s?[~～]\s?(?=[\d$￥¥\U000f0000-\U000ffffd])",
+        lambda m: "约",
+    ),
     rule(rf"{START}(\d+(?:\.\d+)?)\s?‰", lambda m: f"千分之{numbers.decimal(m[1])}"),
     rule(
         r"(?<![\d·])(?!\d·\d(?!\d|事变|运动))(\d{1,2})·(\d{1,2})(?![\d·]|\s?=)",

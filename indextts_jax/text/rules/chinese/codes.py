@@ -37,7 +37,7 @@ COUNTED = re.compile(
     r"\s*(?:[个人间次元块万亿年天条张名家位台件款种多余%页笔份分遍通倍米趟本岁层周月只架辆艘座所处节"
     r"亩吨克斤升平桌杯瓶盒箱包袋封部篇首场局轮圈步级秒度成折股字项票套副]|美元|公里|公斤|小时|左右|以上)"
 )
-_CALLED = ("110", "112", "114", "119", "120", "122")
+CALLED = ("110", "112", "114", "119", "120", "122")
 _NAMED = re.compile("号|码|是|为|[:：#]")
 _OWNED = re.compile("电话|手机|座机|短信|来电|联系|咨询|客服|传真")
 _SECRET = re.compile("密码|口令|码|尾号|PIN|QQ|ID|邮编")
@@ -51,7 +51,7 @@ def _coded(match: re.Match[str]) -> str | None:
         return None
     if len(figures) < 3 and re.fullmatch("打|拨|联系|号码|客服|咨询", word):
         return None
-    owned = _OWNED.fullmatch(word) and not _NAMED.search(between) and text not in _CALLED
+    owned = _OWNED.fullmatch(word) and not _NAMED.search(between) and text not in CALLED
     if owned and len(figures) < 5:
         return None  # 手机3999 is a price
     after = match.string[match.end() :]
@@ -64,6 +64,10 @@ def _abroad(match: re.Match[str]) -> str | None:
     if len(re.sub(r"\D", "", match[2])) < 7:
         return None
     return f"加{numbers.digits(match[1])},{say.code(match[2])}"
+
+
+def _standard(text: str) -> str:
+    return "点".join(map(numbers.year, text.split(".")))
 
 
 def _digits(match: re.Match[str]) -> str:
@@ -86,6 +90,21 @@ RULES: list[Rule] = [
     rule(
         rf"([{_PROVINCE}])([A-Z])\s?[·•.-]?\s?([A-Z0-9]{{5,6}}(?![A-Za-z0-9])|[A-Z0-9]{{4}}(?=[港澳学警挂领]))",
         lambda m: f"{m[1]}{m[2]}{say.code(m[3])}" if re.search(r"\d", m[3]) else None,
+    ),
+    rule(
+        r"(?<![\dA-Za-z-])(7[0-8]7|A3[1-8]0)-(\d{2,4})(?![\d-])",
+        lambda m: f"{say.code(m[1]).replace('幺', '一')}杠{say.label(m[2])}",
+    ),
+    rule(
+        r"(?<![\w*.])(\d{1,6})\*{2,12}(\d{1,6})(?![\w*.])",
+        lambda m: f"{say.code(m[1])}星号{say.code(m[2])}",
+    ),
+    rule(r"(?<![\w.])0[xX]([0-9A-Fa-f]{1,16})(?!\w)", lambda m: f"零X{say.code(m[1])}"),
+    # Standards: ISO 9001-2015, GB/T 19001—2016.
+    rule(
+        r"(?<![A-Za-z])((?:ISO|IEC|GB|GBT|GJB|DIN|EN|ANSI|ASTM|JIS|IEEE|HJ|JGJ|CJJ|QB|YY|SN|DB|BS)(?:/[A-Z]{1,4})?)\s?"
+        r"(\d{2,6}(?:\.\d{1,3})?)\s?[-–—:：]\s?((?:19|20)\d\d)(?!\d)",
+        lambda m: f"{m[1].replace('/', ' ')} {_standard(m[2])}杠{numbers.year(m[3])}",
     ),
     rule(rf"{START}[1-9]\d{{5}}(?:18|19|20)\d{{9}}[\dXx](?![A-Za-z0-9])", _digits),
     rule(rf"{START}\+\s?(\d{{1,3}})[ -]?((?:\d+[ -]?)+\d){END}", _abroad),

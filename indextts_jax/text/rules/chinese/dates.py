@@ -52,13 +52,71 @@ def _day_first(match: re.Match[str]) -> str | None:
 
 def _half_day(match: re.Match[str]) -> str:
     hour = numbers.counted(match[1].lstrip("0") or "0")
-    half = "上午" if match[3] in "aA" else "下午"
+    half = "上午" if match[3] in "aA" else "晚上" if 6 <= int(match[1]) < 12 else "下午"
     if re.search("[早上中下晚][上午]$", match.string[: match.start()]):
         half = ""
     minute = match[2] or "00"
     zero = "零" if minute[0] == "0" else ""
     return f"{half}{hour}点" + (f"{zero}{numbers.cardinal(int(minute))}分" if int(minute) else "")
 
+
+def _says(words: str, match: re.Match[str], before: int = 12, after: int = 8) -> bool:
+    text = match.string[max(0, match.start() - before) : match.end() + after]
+    return bool(re.search(words, text.replace(match[0], "\n")))
+
+
+def _clock(match: re.Match[str]) -> str | None:
+    """A time of day or a measured time; scores and ratios are left to later rules."""
+    hour, minute, second, unit = match[1], match[2], match[3], match[4]
+    if _says(_RATIO, match, 8, 4) and not second:
+        return f"{numbers.decimal(hour)}比{numbers.decimal(minute)}"
+    if not unit and not second and _says(_MATCH, match):
+        return None
+    if second is None and len(hour) < 2 and unit == "" and _says(_TIMED, match, 6, 2):
+        return f"{numbers.decimal(hour)}分{numbers.decimal(minute.lstrip('0') or '0')}秒"
+    if (
+        second
+        and _says(_TIMED, match, 6, 2)
+        and not re.search("[早上中下晚]午?$", match.string[: match.start()])
+    ):
+        hours = f"{numbers.counted(hour.lstrip('0') or '0')}小时" if int(hour) else ""
+        return f"{hours}{numbers.cardinal(int(minute))}分{numbers.cardinal(int(second))}秒"
+    if int(hour) > 24:
+        return None
+    return _time(hour, minute) + (f"{numbers.cardinal(int(second))}秒" if second else "")
+
+
+def _time(hour: str, minute: str) -> str:
+    words = numbers.counted(hour.lstrip("0") or "0") + "点"
+    if int(minute):
+        words += ("零" if minute[0] == "0" else "") + f"{numbers.cardinal(int(minute))}分"
+    return words
+
+
+_TIMED = "成绩|用时|耗时|历时|时长|片长|全长|配速|跑出|跑完|完赛|圈速|计时|倒计时|时间为|长度|总长"
+_MATCH = (
+    "比分|击败|战胜|大胜|险胜|完胜|战平|逆转|领先|落后|不敌|轻取|力克|获胜|取胜|横扫|胜出|淘汰"
+    "|[胜负输赢]了?(?!利)|局|盘|总分"
+)
+_RATIO = "比例|配比|按(?!时)|稀释|混合|调配|比率|比值|兑|之比|性别比|赔率|汇率"
+_MERIDIEM = r"(?:上午|下午|早上|晚上|中午|凌晨|傍晚|清晨|夜里|午夜)"
+_HOUR = r"(?:[01]?\d|2[0-4])"
+_COLON = "[:：]"
+_SINGLE = r"(?<!\d[:：])(?<![\d.,/A-Za-z-])"
+CLOCK = [
+    rule(
+        rf"{_SINGLE}({_HOUR}){_COLON}([0-5]\d)\s?[-–—−~～至到]{{1,2}}\s?({_MERIDIEM})?({_HOUR}){_COLON}([0-5]\d)"
+        r"(?![\d:：])(?:[分时](?![别组头批成享开手钟期]))?",
+        lambda m: (
+            f"{_time(m[1], m[2])}{'至' if '至' in m[0] else '到'}{m[3] or ''}{_time(m[4], m[5])}"
+        ),
+    ),
+    rule(
+        rf"{_SINGLE}(\d{{1,3}}){_COLON}([0-5]\d)(?:{_COLON}([0-5]\d))?(?![\d:：]|\.\d)"
+        r"(?!\s?[aApP]\.?[mM](?![A-Za-z]))([分时](?![别组头批成享开手钟期])|)",
+        _clock,
+    ),
+]
 
 # 2024.3.5, before the rules for version numbers.
 DOTTED = [
@@ -72,6 +130,13 @@ DOTTED = [
         rf"{START}(?<!/)(0?[1-9]|1[0-2])/([0-2]?\d|3[01])(?=[出见开截上前晚早下放发到]|周|星期|号|[(（])(?![上下前]的)",
         lambda m: (
             f"{numbers.decimal(m[1].lstrip('0'))}月{numbers.decimal(m[2].lstrip('0') or '0')}日"
+        ),
+    ),
+    rule(
+        r"(?<=[周期][一二三四五六日天])([(（]?)(1[0-2]|0?[1-9])/([0-2]?\d|3[01])(?![\d/])",
+        lambda m: (
+            f"{m[1]}{numbers.decimal(m[2].lstrip('0'))}月"
+            f"{numbers.decimal(m[3].lstrip('0') or '0')}日"
         ),
     ),
     rule(
@@ -93,6 +158,7 @@ DOTTED = [
         lambda m: _half_day(m),
     ),
     rule(r"(?<=月)(\d{1,2})(?=[日号])", lambda m: numbers.decimal(m[1])),
+    rule(r"(?<![\d.:：/~～–-])(1[0-2]|0?[1-9])(?=月(?![\d饼]))", lambda m: numbers.decimal(m[1])),
     rule(r"(?<=点)2(?=分(?!之))", lambda m: "二"),
 ]
 RULES: list[Rule] = [

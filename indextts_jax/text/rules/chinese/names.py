@@ -3,11 +3,25 @@
 import re
 
 from indextts_jax.text.rules.chinese import numbers, say
-from indextts_jax.text.rules.chinese.codes import COUNTED, NAME_START, START
+from indextts_jax.text.rules.chinese.codes import CALLED, COUNTED, NAME_START, START
 from indextts_jax.text.rules.english.numbers import NUMERAL, roman
 from indextts_jax.text.rules.spans import PLACE, Rule, rule
 
 _PLACE = PLACE.pattern[1:-1]
+# Signs that no other rule reads; the grammar leaves them as they are.
+_LEFT_OVER = {
+    "&": "和",
+    "%": "百分号",
+    "+": "加",
+    "=": "等于",
+    "@": "艾特",
+    "/": "，",
+    "\\": "反斜杠",
+}
+SIGNS = [rule("[" + re.escape("".join(_LEFT_OVER)) + "]", lambda m: _LEFT_OVER[m[0]])]
+
+_ROW = {"-": "杠", "/": "斜杠", ",": "，", ":": "比", "、": "、", ".": "点"}
+_EMERGENCY = re.compile("[打拨叫]|报警|急救|电话|热线|火警|求助|救护")
 _MEASURE = "个只条年月日号次元块台部人名岁天小件本张款种倍万亿千百位点分秒米克层楼页章节"
 
 # Names followed by a hyphen and a number, where the hyphen is not a minus.
@@ -42,7 +56,27 @@ def _slang(match: re.Match[str]) -> str | None:
     return None if COUNTED.match(match.string[match.end() :]) else numbers.year(match[0])
 
 
+# The signs of a topic, around words that are read as usual.
+TOPIC = re.compile(r"#([^#\s]*[\u4e00-\u9fff][^#\s]*)#(?=([\u4e00-\u9fffA-Za-z0-9])?)")
 RULES: list[Rule] = [
+    # A wave behind a word draws it out, and is a pause.
+    rule(
+        r"(?<=[了吧啊呀哦啦呢嘛哈嘿喔哟的么吗哇呐哒噢好谢见安])[~～]+\s*(?=([\u4e00-\u9fffA-Za-z])?)",
+        lambda m: "，" if m[1] else "",
+    ),
+    rule(r"Rt\s?△\s?", lambda m: "直角三角形"),
+    rule(
+        r"[*](?=\s?号?键)|(?<=[按拨])\s?[*](?!\d|\s?[*])",
+        lambda m: "星" if m.string[m.end() : m.end() + 1] == "号" else "星号",
+    ),
+    rule(
+        r"#(?=\s?号?键)|(?<=[按拨])\s?#(?!\d|\s?[*])",
+        lambda m: "井" if m.string[m.end() : m.end() + 1] == "号" else "井号",
+    ),
+    rule(
+        r"(?<![\w])(?=[*#\d]*[*#]{1,2}\d|\d[\d*#]*#)([*#]{1,2}\d[\d*#]*#)",
+        lambda m: "".join({"*": "星", "#": "井"}.get(c) or say.code(c) for c in m[1]),
+    ),
     rule(
         rf"第({NUMERAL}|I|V|X)(?=[章节卷部篇回季集幕期级类册])",
         lambda m: "第" + numbers.cardinal(roman(m[1])),
@@ -66,7 +100,6 @@ RULES: list[Rule] = [
         r"(?![来了]|报警|火警|急救|电话|热线|出警|救护|警|调度|指挥|平台|民警|接警|中心|[和或、])",
         lambda m: numbers.decimal(m[0]),
     ),
-    rule(r"#([^#\s]*[\u4e00-\u9fff][^#\s]*)#", lambda m: m[1]),
     rule(r"#(?=[A-Za-z\u4e00-\u9fff])", lambda m: ""),
     rule(r"@(?=[A-Za-z0-9_\u4e00-\u9fff])", lambda m: "艾特"),
     rule(
@@ -115,6 +148,15 @@ RULES: list[Rule] = [
         _alone,
     ),
     rule(r"(?<![0-9.,:/-])\d+(?![\d.,:/%-])", _long),
+    # The grammar takes long for many numbers in a row, and reads them as sums or dates.
+    rule(
+        r"(?<![\w.,:/-])\d+(?:([-/,:、.])\d+)(?:\1\d+){3,}(?![\w%]|[.,:/-]\d)",
+        lambda m: _ROW[m[1]].join(map(numbers.decimal, re.split(r"\D", m[0]))),
+    ),
+    rule(
+        r"(?:(?<=[\s，。、；！？,;!?（(为是达超约])|^)\d{1,8}(?=[\s，。、；！？,;!?)）]|\.(?!\d)|$)(?!\s*[-+=×÷*/<>年月日号点时]|,\d)(?<![-+=×÷*/<>]\s\d)",
+        lambda m: None if m[0] in CALLED and _EMERGENCY.search(m.string) else numbers.decimal(m[0]),
+    ),
     rule(r"(?<=[A-Za-z\u4e00-\u9fff])-(?=[A-Za-z\u4e00-\u9fff])", lambda m: "-"),
     rule(r"(?<=[A-Za-z0-9\u4e00-\u9fff])\s*&\s*(?=[A-Za-z0-9\u4e00-\u9fff])(?!和)", lambda m: "和"),
 ]

@@ -61,3 +61,9 @@ def decimal(text: str) -> str:
 def counted(text: str) -> str:
     """A number before a measure word: as `decimal`, but 2 is 两."""
     return "两" if text == "2" else decimal(text)
+
+
+def ordinal(text: str) -> str:
+    """The number of a rank or a paragraph: as `decimal`, but 2 is never 两."""
+    words = decimal(text)
+    return words if len(text) > 4 else words.replace("两", "二")

@@ -83,4 +83,4 @@ def money(sign: str, amount: str, scale: str | None = None) -> str:
         number, rest = divmod(int(whole + part) * _WESTERN_SCALES[scale], 10 ** len(part))
         if not rest:
             return numbers.cardinal(number) + name
-    return numbers.decimal(amount) + (scale or "") + name
+    return numbers.decimal(re.sub(r"\.0+$", "", amount)) + (scale or "") + name

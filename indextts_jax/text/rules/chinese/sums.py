@@ -2,7 +2,7 @@
 
 import re
 
-from indextts_jax.text.rules import units
+from indextts_jax.text.rules import algebra, units
 from indextts_jax.text.rules.chinese import numbers
 from indextts_jax.text.rules.chinese.codes import START
 from indextts_jax.text.rules.english.amounts import NUMBER
@@ -34,6 +34,28 @@ def _scientific(match: re.Match[str]) -> str | None:
     unit = units.chinese(match["unit"]) if match["unit"] else ""
     return f"{numbers.decimal(number)}乘以十{_to_the(exponent)}{unit}"
 
+
+_WORDS = algebra.Words(
+    number=numbers.decimal,
+    signs={
+        "=": "等于", "==": "等于", "≠": "不等于", "!=": "不等于", "≤": "小于等于", "<=": "小于等于",
+        "<": "小于", "≥": "大于等于", ">=": "大于等于", ">": "大于", "≈": "约等于", "+": "加",
+        "-": "减", "−": "减", "×": "乘以", "*": "乘以", "·": "乘以", "÷": "除以", "/": "除以",
+        "√": "根号", "|": "条件", "′": "撇",
+    },
+    power=power,
+    minus="负",
+    of=" ",
+    functions={"sin": "sine", "cos": "cosine", "tan": "tangent", "log": "log", "ln": "ln"},
+    blank="",
+)  # fmt: skip
+ALGEBRA: list[Rule] = [
+    Rule(algebra.ABSOLUTE, lambda m: f"{algebra.plain(m[1], _WORDS)}的绝对值"),
+    Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
+    Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
+    Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),
+    Rule(algebra.FUNCTIONS, lambda m: algebra.function(m, _WORDS)),
+]
 
 POWERS: list[Rule] = [
     rule(r"(?<=\d[a-z])\s?[-−]\s?(?=[A-Za-z0-9]{1,4}\s?=)", lambda m: "减"),

@@ -5,6 +5,7 @@ from indextts_jax.text.rules.spans import Rule
 
 RULES: list[Rule] = [
     *codes.ADDRESSES,
+    *sums.ALGEBRA,
     *words.RULES,
     *dates.NUMERIC,
     *codes.RULES,

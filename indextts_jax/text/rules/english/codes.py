@@ -6,7 +6,7 @@ from indextts_jax.text.rules.english import numbers, say
 from indextts_jax.text.rules.spans import Rule, rule
 
 _TOP_LEVEL = "com|org|net|edu|gov|io|ai|cn|co|uk|de|fr|jp|dev|app|info|me|tv|us|eu|ca|au|ru|gg"
-EMAIL = r"[A-Za-z0-9][\w.+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+EMAIL = r"[A-Za-z0-9][\w.+-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+"
 URL = (
     r"(?:https?://|www\.)[A-Za-z0-9.-]+(?::\d+)?(?:[/?#][\w./?=&#%+~:@-]*[\w/=])?(?<!\.)"
     rf"|(?<![\w.@-])(?:[A-Za-z0-9-]+\.)+(?:{_TOP_LEVEL})\b(?:/[\w./?=&#%+~-]*[\w/=])?"
@@ -71,7 +71,7 @@ def _between(text: str) -> str:
 
 
 def _code(match: re.Match[str]) -> str | None:
-    word, between, text = match["word"], match["between"], match["code"]
+    word, between, text = _in_full(match["word"]), match["between"], match["code"]
     if not between and word[-1].isalpha():
         return None  # the digits are part of the word: a name
     if re.fullmatch(r"[A-Za-z]+[ -]?[1-9]\d?", text):
@@ -92,13 +92,46 @@ def _phone(match: re.Match[str]) -> str | None:
     if len(re.sub(r"\D", "", text)) < 3:
         return None
     plus = "plus " if text.startswith("+") else ""
-    return _between(match["before"]) + plus + say.code(text)
+    return _in_full(_between(match["before"])) + plus + say.code(text)
+
+
+_SIDES = {"L": "left", "R": "right", "C": "center"}
+_IN_FULL = {
+    "apt": "apartment", "rm": "room", "ste": "suite", "hwy": "highway", "tel": "telephone",
+    "ext": "extension", "acct": "account", "ref": "reference", "fl": "floor",
+}  # fmt: skip
+_SHORT = re.compile(rf"\b({'|'.join(_IN_FULL)})\b\.?", re.IGNORECASE)
+
+
+def _in_full(text: str) -> str:
+    """`Apt.` as Apartment, with its capital."""
+
+    def word(match: re.Match[str]) -> str:
+        full = _IN_FULL[match[1].lower()]
+        return full.capitalize() if match[1][0].isupper() else full
+
+    return _SHORT.sub(word, text)
+
+
+def _grouped(match: re.Match[str]) -> str | None:
+    """`1.250.000`, with points between thousands; an address of a machine is not a number."""
+    parts = match[1].split(".")
+    machine = len(parts) == 4 and all(int(part) < 256 for part in parts) and parts[-1] != "000"
+    if machine or parts[0] == "0":
+        return None
+    return say.quantity("".join(parts) + (f".{match[2]}" if match[2] else ""))
+
+
+def _runway(number: str, side: str | None) -> str:
+    return numbers.digits(number) + (f" {_SIDES[side]}" if side else "")
 
 
 def _room(match: re.Match[str]) -> str:
-    first = f"{match[1]}{_between(match[2])}{say.mixed(match[3])}"
+    first = f"{_in_full(match[1])}{_between(match[2])}{say.mixed(match[3])}"
     others = re.split(r"(\d+)", match[4] or "") if match[1].endswith("s") else [match[4] or ""]
-    return first + "".join(say.label(p) if p.isdecimal() else p for p in others)
+    return first + "".join(
+        say.label(p) if p.isdecimal() else re.sub(r"\s?[-–]\s?", " to ", p) for p in others
+    )
 
 
 def _version(match: re.Match[str]) -> str:
@@ -107,6 +140,20 @@ def _version(match: re.Match[str]) -> str:
 
 
 RULES: list[Rule] = [
+    rule(
+        r"(?<![\w.,/])(\d{1,2})([LRC])\b(?!['’])",
+        lambda m: _runway(m[1], m[2]) if "unway" in m.string[: m.start()] else None,
+    ),
+    rule(
+        r"\b([Rr]unways?)\s(\d{1,2})([LRC])?\b(?:/(\d{1,2})([LRC])?\b)?",
+        lambda m: f"{m[1]} {_runway(m[2], m[3])}" + (f", {_runway(m[4], m[5])}" if m[4] else ""),
+    ),
+    rule(r"(?<![\w.,])(\d{1,3}(?:\.\d{3}){2,})(?:,(\d{1,2}))?(?![\w]|[.,]\d)", _grouped),
+    rule(
+        r"(?<![\w.-])(1[- .])?(8\d\d|900)[- .]"
+        r"((?=[A-Z0-9-]{0,40}[A-Z])[A-Z0-9]{2,20}(?:-[A-Z0-9]{2,20})*)(?![\w-])",
+        lambda m: f"{'one, ' if m[1] else ''}{numbers.digits(m[2])}-{say.mixed(m[3])}",
+    ),
     rule(
         r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)",
         lambda m: " dot ".join(numbers.digits(part) for part in m[0].split(".")),
@@ -123,7 +170,7 @@ RULES: list[Rule] = [
         r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){3,7}(?:\s?[A-Z0-9]{1,3})?\b",
         lambda m: say.code(re.sub(r"(?<=[A-Z]{2})(?=\d)", " ", m[0])),
     ),
-    rule(r"(?<![\w.])(v|ver\.?|version)\s?(\d+(?:\.\d+)*)(?!\w)", _version, re.IGNORECASE),
+    rule(r"(?<![\w.])(v|ver\.?|version)\s?(\d+(?:\.\d+)*)(?!\w|\.\d)", _version, re.IGNORECASE),
     rule(r"(?<![\w.])(?!\d{3}\.\d{3}\.\d{4}\b)\d+(?:\.\d+){2,}(?!\w)", lambda m: say.dotted(m[0])),
     rule(
         rf"(?P<before>\b(?:{_PHONE})\b{_BETWEEN})"
@@ -142,7 +189,7 @@ RULES: list[Rule] = [
     rule(r"(?<![\w.-])97[89]-[\d-]+[\dX](?![\w-])", lambda m: say.code(m[0])),
     rule(
         rf"\b({_ROOM})(\s+(?:number\s+|no\.\s*|#\s*)?|\s*#\s*)([A-Z]?-?\d+[A-Z]?)\b"
-        r"((?<=s\s\d{3})(?:(?:,\s|,?\s(?:and|or|to)\s)\d{3}\b)+)?"
+        r"((?<=s\s\d{3})(?:(?:,\s|,?\s(?:and|or|to)\s|\s?[-–]\s?)\d{3}\b)+)?"
         r"(?![.,:]\d|%|\s?-\s?\d)",
         _room,
         re.IGNORECASE,

@@ -37,6 +37,14 @@ _DECADES = re.compile(
 )
 
 
+# What says more about a time of day and begins with a capital: no new sentence.
+_AFTER_TIME = re.compile(
+    r"\s(?:[A-Z]{1,4}T\b|GMT|UTC|Eastern|Central|Mountain|Pacific|Greenwich|Zulu|(?:Mon|Tues|Wednes|Thurs"
+    rf"|Fri|Satur|Sun)days?\b|(?:Mon|Tues?|Wed|Thurs?|Fri|Sat|Sun)\b|{MONTH}\s\d|{_LONG}\b"
+    r"|[A-Z][a-z]+ [Tt]ime\b)"
+)
+
+
 def _year(match: re.Match[str]) -> str | None:
     """A year, unless a plural follows: 1998 songs are counted."""
     counted = _COUNTED.match(match.string[match.end() :])
@@ -77,6 +85,8 @@ def _clock(match: re.Match[str]) -> str | None:
 def _stop(match: re.Match[str]) -> str:
     """A full stop, if the one of `p.m.` also ends the sentence."""
     rest = match.string[match.end() :]
+    if _AFTER_TIME.match(rest):
+        return ""
     ends = (match["half"] or "").endswith(".") and re.match(r"""["'”’)]*\s*($|\s[A-Z])""", rest)
     return "." if ends else ""
 
@@ -117,7 +127,25 @@ def _month_slash_day(match: re.Match[str]) -> str | None:
     return f"{match[1]} {say.MONTHS[int(match[2]) - 1]} {numbers.ordinal(day)}"
 
 
+def _named_date(year: str, name: str, day: str) -> str | None:
+    number = [say.month(month)[:3] for month in say.MONTHS].index(say.month(name)[:3]) + 1
+    return say.date(year if len(year) == 4 else f"20{year}", str(number), day)
+
+
 NUMERIC: list[Rule] = [
+    rule(
+        rf"(?<![\w./-])(\d{{1,2}})[-–/.]({MONTH})[-–/.]((?:1[0-9]|20)\d\d|\d\d)(?![\w/-])",
+        lambda m: _named_date(m[3], m[2], m[1]),
+    ),
+    rule(
+        rf"(?<![\w./-])({MONTH})[-–/.](\d{{1,2}})[-–/.]({_YEAR})(?![\w/-])",
+        lambda m: _named_date(m[3], m[1], m[2]),
+    ),
+    rule(
+        rf"(?<![\w./-])({_YEAR})[-–/.]({MONTH})[-–/.](\d{{1,2}})(?![\w/-])",
+        lambda m: _named_date(m[1], m[2], m[3]),
+    ),
+    rule(rf"(?<![\w./-])(\d{{1,2}})[-–]({MONTH})(?![\w/-])", lambda m: _day_month(m)),
     rule(
         rf"(?<![\w./-])({_YEAR})[-/.](\d{{1,2}})[-/.](\d{{1,2}})(?!\w|[/-]\d|\.\d)",
         lambda m: say.date(*m.groups()),

@@ -3,13 +3,15 @@
 import re
 
 from indextts_jax.text.rules.english import numbers, say
-from indextts_jax.text.rules.english.numbers import NUMERAL, roman
+from indextts_jax.text.rules.english.numbers import LONG_NUMERAL, NUMERAL, roman
 from indextts_jax.text.rules.spans import Rule, rule
 
 _PARTED = (
     "Chapter|Part|Volume|Act|Book|War|Section|Phase|Type|Level|Bowl|Stage|Mark|Article|Title|Unit"
-    "|Scene|Episode"
+    "|Scene|Episode|Appendix|Table|Figure|Grade|Class|Canto|Lesson|Round|Season|Movement|Group|Division"
+    "|Category|Annex|Division|Edition|Schedule|Plate|Factor|Apollo|Tier|Zone|Corps|Mod|Gen"
 )
+_PARTED_ANY = "|".join(word for word in _PARTED.split("|") if word not in ("Mod", "Gen", "Apollo"))
 _CROWNED = (
     "King|Queen|Pope|Henry|Louis|Elizabeth|Charles|George|Edward|James|William|Napoleon|Richard"
     "|Philip|Catherine|Francis|Benedict|Frederick|Nicholas|Alexander|Leo|Pius|Gregory|Innocent"
@@ -29,11 +31,49 @@ def _plural(match: re.Match[str]) -> str:
     )
 
 
+def _parted(match: re.Match[str]) -> str | None:
+    """A part and its number, or several: `parts I and II`."""
+    word = match[1]
+    others = re.sub(r"[IVXLCDM]+", lambda other: numbers.cardinal(roman(other[0])), match[3])
+    others = re.sub(r"\s?[-–]\s?", " to ", others)
+    word = {"no.": "number", "nos.": "numbers"}.get(word.lower(), word)
+    return f"{word} {numbers.cardinal(roman(match[2]))}{others}"
+
+
+_WARMTH = re.compile(
+    r"oven|bak|degree|temperature|heat|weather|freez|fever|cold|warm|hot\b|high of|low of|below"
+    r"|above|outside|cook|roast|grill|thermostat|night|internal|reach",
+    re.IGNORECASE,
+)
+
+
+def _degrees(match: re.Match[str]) -> str | None:
+    """`-40F`, `350F` in a kitchen, `98.6F`; `4F` elsewhere is a name."""
+    if not (match["sign"] or _WARMTH.search(match.string)):
+        return None
+    scale = {"F": "Fahrenheit", "C": "Celsius"}[match[3]]
+    minus = "minus " if match["sign"] else ""
+    one = match[2] == "1"
+    return f"{minus}{say.quantity(match[2])} degree{'' if one else 's'} {scale}"
+
+
 def _term(match: re.Match[str]) -> str | None:
     return say.mixed(match[0]) if re.search(r"\d", match[0]) else None
 
 
+def _world_war(match: re.Match[str]) -> str:
+    return f"World War {numbers.cardinal(len(match[1]))}"
+
+
 RULES: list[Rule] = [
+    rule(r"\bWW\s?(I{1,3})\b(?!['’])", _world_war),
+    rule(r"\bWW\s?([123])\b", lambda m: f"World War {numbers.cardinal(int(m[1]))}"),
+    rule(
+        rf"\b((?i:{_PARTED_ANY})s?\.?|No\.|no\.|nos\.|WORLD WAR|SUPER BOWL)\s"
+        rf"({LONG_NUMERAL}|I(?!\s[a-z])|[VXLC])\b(?!['’])"
+        rf"((?:(?:,\s|\s?[-–]\s?|,?\s(?:and|or|to|through|&)\s)(?:{NUMERAL}|I|[VXLC])\b)*)",
+        lambda m: _parted(m),
+    ),
     rule(
         rf"\b({NUMERAL})(?=\s[Cc]entur)",
         lambda m: numbers.ordinal(roman(m[1])),
@@ -49,11 +89,11 @@ RULES: list[Rule] = [
     ),
     rule(r"\b(World War)\sI\b(?!['’])", lambda m: f"{m[1]} one"),
     rule(
-        rf"\b((?:Pope|King|Queen|Emperor|Tsar)(?:\s[A-Z][a-z]+){{1,2}})\s({NUMERAL})\b",
+        rf"\b((?i:Pope|King|Queen|Emperor|Tsar|Sultan|Shah)(?:\s[A-Z][A-Za-z]+){{1,2}})\s({NUMERAL}|[IVX](?=\s+(?:was|is|of|had|died|ruled|and)\b|[,.;]))\b",
         lambda m: f"{m[1]} the {numbers.ordinal(roman(m[2]))}",
     ),
     rule(
-        rf"\b({_CROWNED})\s({NUMERAL})\b",
+        rf"\b((?i:{_CROWNED}))\s({NUMERAL}|[IVX](?=\s+(?:was|is|of|had|died|ruled)\b))\b",
         lambda m: f"{m[1]} the {numbers.ordinal(roman(m[2]))}",
     ),
     rule(
@@ -64,9 +104,27 @@ RULES: list[Rule] = [
     rule(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+(?:\.\d+)*)+", _term),
     rule(r"(?<![A-Za-z0-9.])[A-Za-z]+\d+\.\d+(?![\w.])", lambda m: say.mixed(m[0])),
     rule(
-        r"(?<![\w.,])(\d+)\.(\d\d?)([a-z]{1,2})\b",
-        lambda m: f"{say.label(m[1])} point {say.quantity(m[2])} {m[3]}",
+        r"(?<![\w.,])(?P<sign>(?:(?<!\S)|(?<=\())[-−–])?(\d+(?:\.\d+)?)\s?°?([FC])(?![\w'’])",
+        lambda m: _degrees(m),
     ),
+    rule(
+        r"(?<![\w.,$€£])(?P<sign>(?:(?<!\S)|(?<=\())[-−–])?(\d+)\.(\d+)([A-Z]{1,3})(?!\w|\.\d)",
+        lambda m: f"{'minus ' if m['sign'] else ''}{say.quantity(m[2] + '.' + m[3])} {m[4]}",
+    ),
+    rule(r"(?:(?<!\S)|(?<=\())[-−](?=\d+[A-Z]\b)", lambda m: "minus "),
+    rule(
+        r"(?<![\w.,])(\d+)\.(\d\d?)([a-z]{1,2})\b",
+        lambda m: (
+            f"{say.label(m[1])} point {say.quantity(m[2])} {m[3]}"
+            if m[1] == "802"
+            else f"{say.quantity(f'{m[1]}.{m[2]}')} {m[3]}"
+        ),
+    ),
+    rule(
+        r"(?<![\w.,])(\d{1,3})ers\b",
+        lambda m: say.quantity(m[1]) + "ers" if m[1][-1] not in "0" else None,
+    ),
+    rule(r"(?<![\w.])0[xX]([0-9A-Fa-f]{1,16})(?!\w)", lambda m: f"zero X {say.code(m[1])}"),
     rule(r"\b(7[0-8]7)s\b", lambda m: say.label(m[1]) + "s"),
     rule(r"\b([A-Z])\.(\d{2,})\b(?!\.\d)", lambda m: f"{m[1]} {numbers.digits(m[2])}"),
     rule(

@@ -25,9 +25,13 @@ _ONES = [
 _TENS = ["_", "_", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SCALES = ("", " thousand", " million", " billion", " trillion", " quadrillion")
 NUMBER_WORDS = frozenset([*_ONES, *_TENS[2:], "hundred"])
-_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 # Up to 89, only in the correct form; without `I`, which is a word.
 NUMERAL = r"(?=[IVXL]+\b)(?!I\b)(?>(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3}))"
+# Any up to 3999, for numbers of parts: there MIX and CIVIL are not words.
+LONG_NUMERAL = (
+    r"(?=[IVXLCDM]{2,}\b)(?>M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))"
+)
 _ORDINALS = {
     "one": "first",
     "two": "second",
@@ -116,6 +120,13 @@ def roman(numeral: str) -> int:
     """The value of a Roman numeral."""
     values = [_ROMAN[letter] for letter in numeral.upper()]
     return sum(-value if value < max(values[i:]) else value for i, value in enumerate(values))
+
+
+def plural(words: str) -> str:
+    """Several of a number: `fives`, `sixes`, `twenties`, `ten thousands`."""
+    if words.endswith("ty"):
+        return words[:-1] + "ies"
+    return words + ("es" if words.endswith("x") else "s")
 
 
 def decade(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-from indextts_jax.text.rules import units
+from indextts_jax.text.rules import algebra, units
 from indextts_jax.text.rules.english import numbers, say
 from indextts_jax.text.rules.english.amounts import NUMBER, SIGNED, UNIT
 from indextts_jax.text.rules.spans import PLACE, Rule, rule
@@ -33,6 +33,30 @@ def _scientific(match: re.Match[str]) -> str | None:
     minus = "minus " if match["sign"] else ""
     return f"{minus}{say.quantity(number)} times ten {_to_the(exponent)}{unit}"
 
+
+_WORDS = algebra.Words(
+    number=say.quantity,
+    signs={
+        "=": "equals", "==": "equals", "≠": "is not equal to", "!=": "is not equal to",
+        "≤": "less than or equal to", "<=": "less than or equal to", "<": "less than",
+        "≥": "greater than or equal to", ">=": "greater than or equal to", ">": "greater than",
+        "≈": "is approximately", "+": "plus", "-": "minus", "−": "minus", "×": "times",
+        "*": "times", "·": "times", "÷": "divided by", "/": "over", "√": "the square root of",
+        "|": "given", "′": "prime",
+    },
+    power=power,
+    minus="minus",
+    of="of",
+    functions={"sin": "sine", "cos": "cosine", "tan": "tangent", "log": "log", "ln": "L N"},
+    blank=" ",
+)  # fmt: skip
+ALGEBRA: list[Rule] = [
+    Rule(algebra.ABSOLUTE, lambda m: f"the absolute value of {algebra.plain(m[1], _WORDS)}"),
+    Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
+    Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
+    Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),
+    Rule(algebra.FUNCTIONS, lambda m: algebra.function(m, _WORDS)),
+]
 
 POWERS: list[Rule] = [
     rule(r"(?<=\d[a-z])(?:\s?[-−]\s?(?=\w{1,4}\s?=)|\s[-−]\s(?=\d))", lambda m: " minus "),
