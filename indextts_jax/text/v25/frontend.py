@@ -136,7 +136,8 @@ class MultilingualFrontend:
             return with_full_stop(words, self.tokenizer.count(words)), list(warnings)
         notes = [f"the glossary has no effect in the language {code}"] if glossary else []
         # The splitter of Japanese would drop all that follows a NUL.
-        return read_as_reference(text.replace("\0", ""), code), notes + unreadable(text, code)
+        plain = text.replace("\0", "").strip()
+        return read_as_reference(plain, code), notes + unreadable(text, code)
 
     def _segments(
         self, read: list[tuple[str, list[float | None]]], code: str

@@ -13,6 +13,7 @@ AUTO = "auto"
 MAIN = ("zh", "en", "ja", "es", "ar")  # what the model is published for; the others are trials
 
 _MARKUP = re.compile(r"<([^|>\n]+)\|[^>\n]+>")
+_ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+|\w+://\S+|www\.\S+", re.ASCII)
 _SPANISH_LETTERS = re.compile("[ñÑ¿¡]")
 _SPANISH = frozenset(
     [
@@ -26,12 +27,13 @@ _SPANISH = frozenset(
 )
 _ENGLISH = frozenset(
     [
-        *("the", "a", "an", "of", "in", "on", "at", "to", "is", "are", "was", "were", "be"),
+        *("the", "an", "of", "in", "on", "at", "to", "is", "are", "was", "were", "be"),
         *("and", "or", "for", "with", "from", "by", "as", "that", "this", "it", "his", "her"),
         *("their", "my", "your", "our", "we", "you", "i", "he", "she", "they", "not", "but"),
         *("have", "had", "has", "will", "would", "can", "could", "does", "did", "what", "how"),
     ]
 )
+_ACUTE = re.compile("[áéíóú]")
 _WORD = re.compile(r"[^\W\d_]+")
 _CHARACTERS = ("kana", "han", "hangul")  # scripts whose characters are about as much as half a word
 _QUOTED_KANA = 20  # a Chinese text may quote one kana among this many characters
@@ -76,13 +78,14 @@ def detect_language(text: str) -> str:
     """The language that a text is written in, by its script: one of `MAIN`.
 
     Kana make it Japanese, Arabic letters Arabic; ideographs and Latin letters are Chinese or
-    English as for version 2, and Latin letters are Spanish if it has `ñ`, `¿` or `¡`, or more of
-    its small words than of the English ones. A text without letters is Chinese, as for version 2.
+    English as for version 2. Latin letters are Spanish if there is a `ñ`, `¿` or `¡`, or more small
+    words of Spanish and words with acute accents than small words of English. A text without
+    letters is Chinese, as for version 2.
 
     Raises:
         InputError: if most letters are of another script.
     """
-    text = _MARKUP.sub(r"\1", text)
+    text = _ADDRESS.sub(" ", _MARKUP.sub(r"\1", text))
     scripts = _scripts(text)
     if not scripts:
         return "zh"
@@ -134,4 +137,5 @@ def _is_spanish(text: str) -> bool:
     if _SPANISH_LETTERS.search(text):
         return True
     words = _WORD.findall(text.lower())
-    return sum(w in _SPANISH for w in words) > sum(w in _ENGLISH for w in words)
+    spanish = sum(word in _SPANISH or bool(_ACUTE.search(word)) for word in words)
+    return spanish > sum(word in _ENGLISH for word in words)
