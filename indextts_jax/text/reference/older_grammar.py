@@ -4,6 +4,7 @@
 contractions, in English, and of thousands in Chinese. Found by comparing both grammars.
 """
 
+import itertools
 import re
 from collections.abc import Callable
 
@@ -13,14 +14,23 @@ _SPACES = re.compile(r"(?<=\S)(?:[ \t\r\n]{2,}|\r)(?=\S)")
 _OPENING = re.compile(r"[ ]?(?:<[^<>\s]+>|['({<.,?!…\"`“«¿、\\]|-(?!\d))++(?=\s*\w)")
 _SIGN = re.compile(r"((?<=[A-Za-z])\|(?=\w)|(?<=\w)\|(?=[A-Za-z])|(?<=[A-Za-z])_+|_+(?=[A-Za-z]))")
 _ADDRESS = re.compile(r"://|www\.|@")
+_URL_END = re.compile(r"(https?(?::|,)//[^\s]*\d)(?=[.!?]*(?:\s|$))")
+_MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
+_DAY = re.compile(rf"(?<= of )({_MONTHS}), ")
+_DAY_TOGETHER = re.compile(r"[A-Za-z.] \d{1,2},\d{4}")
+_MINUTES = re.compile(r"(?<=\d,)(2[5-9]|[3-5]\d)(?=\s?(?:[ap]\.?m\b))", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?<![\w.,-])(\d{3,4})([ABDE-JL-Z])(?!\w)")
+_SPELLED = re.compile(r"(?<![\w.,-])(\d+ ?)([hmg])(?![A-Za-z_])(?=(\d?))")
 
 _THOUSANDS = re.compile(
-    r"(?<![\d,.￥¥$€£])(?:(?<![A-Za-z0-9])(?P<minus>-))?(?P<thousands>[1-9]\d?),(?P<rest>\d{3})"
-    r"(?P<point>\.\d+)?(?!\.?\d|,\d|[%％℃°A-Za-z/])",
+    r"(?<![\d,.￥¥$€£])(?:(?<![A-Za-z0-9])(?P<minus>-))?(?P<first>[1-9]\d{0,2}),(?P<second>\d{3})"
+    r"(?:,(?P<third>\d{3}))?(?P<point>\.\d+)?(?!\.?\d|,\d|[%％℃°A-Za-z/])",
     re.ASCII,
 )
+_COUNTED = re.compile(r"[\u4e00-\u9fff]")  # a unit, except
+_NOT_COUNTED = "和与及或到至的了是在"
 _DIGITS = "零一二三四五六七八九"
-_PLACES = ("", "十", "百", "千", "万")
+_PLACES = ("", "十", "百", "千", "万", "十")
 
 
 def read_english(text: str, verbalise: Callable[[str], str]) -> str:
@@ -31,12 +41,29 @@ def read_english(text: str, verbalise: Callable[[str], str]) -> str:
     """
     text = _CONTRACTIONS.sub(lambda m: f"{m[1]} am" if m[1] else f"{m[2]} are", text)
     text = _SPACES.sub(" ", text)
-    parts = [text] if _ADDRESS.search(text) else _SIGN.split(text)
-    words = verbalise(text) if len(parts) == 1 else "".join(_between_signs(parts, verbalise))
+    if ends := [match.end() for match in _URL_END.finditer(text)]:
+        cuts = [0, *ends, len(text)]
+        parts = [text[start:end] for start, end in itertools.pairwise(cuts)]
+        words = " ".join(_kept_spaces(part, verbalise) for part in parts)
+    elif _ADDRESS.search(text):
+        words = verbalise(text)
+    else:
+        text = _SPELLED.sub(lambda m: f"{m[1].strip()} {m[2].upper()}{m[3] and ' '}", text)
+        text = _NUMBERED.sub(r"\1 \2", text)
+        text = _MINUTES.sub(lambda match: " ".join(match[0]), text)
+        parts = _SIGN.split(text)
+        words = verbalise(text) if len(parts) == 1 else "".join(_between_signs(parts, verbalise))
+        words = _DAY.sub(r"\1 ," if _DAY_TOGETHER.search(text) else r"\1 , ", words)
     opening = _OPENING.match(text)
     if opening and words.startswith(opening[0]):
         words = opening[0] + " " + words[opening.end() :]
     return words
+
+
+def _kept_spaces(text: str, verbalise: Callable[[str], str]) -> str:
+    """The text in words, its spaces kept, which `verbalise` strips."""
+    bare = text.strip()
+    return text.replace(bare, verbalise(bare)) if bare else text
 
 
 def _between_signs(parts: list[str], verbalise: Callable[[str], str]) -> list[str]:
@@ -46,10 +73,8 @@ def _between_signs(parts: list[str], verbalise: Callable[[str], str]) -> list[st
         if index % 2:
             before, after = parts[index - 1][-1:], parts[index + 1][:1]
             words.append(" " * before.isdecimal() + part + " " * after.isdecimal())
-        elif bare := part.strip():
-            words.append(part.replace(bare, verbalise(bare)))
         else:
-            words.append(part)
+            words.append(_kept_spaces(part, verbalise))
     return words
 
 
@@ -57,14 +82,33 @@ def read_thousands(text: str) -> str:
     """A Chinese text with numbers such as 12,345.67 in words, as the older grammar reads them."""
 
     def read(match: re.Match[str]) -> str:
-        whole = _cardinal(match["thousands"] + match["rest"])
-        if re.fullmatch("[1-9]0,000", f"{match['thousands']},{match['rest']}"):
-            whole = _cardinal(match["thousands"]).removeprefix("一") + ",零零零"
+        first, second, third = match["first"], match["second"], match["third"]
+        after = match.string[match.end() : match.end() + 1]
+        counted = bool(match["point"] or (_COUNTED.match(after) and after not in _NOT_COUNTED))
+        if third is None:
+            words = _thousands(first, second)
+        elif len(first) == 3:
+            words = f"{_spelled(first)},{_thousands(second, third)}"
+        elif counted and second[0] != "0" and (second[2] != "0" or third != "000"):
+            words = f"{_cardinal(first)},{_thousands(second, third)}"
+        else:
+            last = _cardinal(third.lstrip("0")) if counted and third != "000" else _spelled(third)
+            words = f"{_thousands(first, second)},{last}"
         point = match["point"] or ""
-        after = "点" + "".join(map(_digit, point[1:])) if point else ""
-        return ("负" if match["minus"] else "") + whole + after
+        decimals = "点" + "".join(map(_digit, point[1:])) if point else ""
+        return ("负" if match["minus"] else "") + words + decimals
 
     return _THOUSANDS.sub(read, text)
+
+
+def _thousands(first: str, second: str) -> str:
+    if second == "000" and len(first) > 1 and first[-1] == "0":  # 10,000: a fault of the grammar
+        return (_cardinal(first) if len(first) == 2 else _spelled(first)) + ",零零零"
+    return _cardinal(first + second)
+
+
+def _spelled(digits: str) -> str:
+    return "".join(map(_digit, digits)).replace("一", "幺")
 
 
 def _digit(digit: str) -> str:
@@ -72,11 +116,12 @@ def _digit(digit: str) -> str:
 
 
 def _cardinal(number: str) -> str:
-    """A number of at most five digits, with 两 before 百, 千 and 万."""
+    """A number of at most six digits, with 两 before 百, 千 and 万, even in 十两万."""
     words = ""
     for place, digit in zip(range(len(number) - 1, -1, -1), number, strict=True):
-        if digit == "0":
-            words += "零"
+        if digit != "0":
+            words += ("两" if digit == "2" and 1 < place < 5 else _digit(digit)) + _PLACES[place]
         else:
-            words += ("两" if digit == "2" and place > 1 else _digit(digit)) + _PLACES[place]
-    return re.sub("零+", "零", words).rstrip("零")
+            words += "万" if place == 4 and len(number) == 6 else "零"
+    words = re.sub("零+", "零", words).rstrip("零")
+    return re.sub("^一十", "十", words)
