@@ -87,9 +87,12 @@ def test_every_character_is_encoded_as_tiktoken_does():
     tokenizer = text25.published()
     reference = reference_encoding(tokenizer)
 
-    for code in (*range(0xD800), *range(0xE000, 0x110000)):
-        text = f"a{chr(code)}b 1{chr(code)}2 {chr(code)}{chr(code)}"
-        assert tokenizer.encode(text) == reference.encode(text, allowed_special="all"), hex(code)
+    assigned = (*range(0xD800), *range(0xE000, 0x32400), *range(0xE0000, 0xE0200))
+    codes = (*assigned, *range(0x32400, 0x110000, 997))
+    for first in range(0, len(codes), 32):
+        some = map(chr, codes[first : first + 32])
+        text = "\n".join(f"a{c}b 1{c}2 {c}{c}" for c in some)
+        assert tokenizer.encode(text) == reference.encode(text, allowed_special="all"), first
 
 
 @pytest.mark.nightly
@@ -103,7 +106,7 @@ def test_repeated_characters_are_merged_from_the_left_as_tiktoken_does():
 
     assert len(periodic) > 100
     for token in periodic:
-        for _ in range(30):
+        for _ in range(10):
             text = "".join(draw.choice(token) for _ in range(draw.randint(2, 24))) + token
             assert tokenizer.encode(text) == reference.encode(text, allowed_special="all"), text
 
