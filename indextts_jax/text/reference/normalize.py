@@ -3,7 +3,7 @@
 import re
 
 from indextts_jax.text.glossary import Glossary
-from indextts_jax.text.reference.older_grammar import read_english, read_thousands
+from indextts_jax.text.reference.older_grammar import read_chinese, read_english
 from indextts_jax.text.reference.protect import (
     protect_markup,
     protect_names,
@@ -58,7 +58,7 @@ def _chinese(text: str) -> str:
     text, pinyin = protect_pinyin(protect_terms(text.rstrip()))
     text, names = protect_names(text)
     try:
-        text = verbalise_as_reference(read_thousands(text), "zh")
+        text = read_chinese(text, lambda part: verbalise_as_reference(part, "zh"))
     except ValueError:
         return ""  # as in the reference: text without a reading is dropped
     return restore_terms(pinyin.restore(names.restore(text)))

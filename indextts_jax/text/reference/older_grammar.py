@@ -20,13 +20,24 @@ _DAY = re.compile(rf"(?<= of )({_MONTHS}), ")
 _DAY_TOGETHER = re.compile(r"[A-Za-z.] \d{1,2},\d{4}")
 _MINUTES = re.compile(r"(?<=\d,)(2[5-9]|[3-5]\d)(?=\s?(?:[ap]\.?m\b))", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?<![\w.,-])(\d{3,4})([ABDE-JL-Z])(?!\w)")
-_SPELLED = re.compile(r"(?<![\w.,-])(\d+ ?)([hmg])(?![A-Za-z_])(?=(\d?))")
+_UNIT = re.compile(
+    r"(?<![\w.,-])(?!(?:[2-9]0|\d{4})s)([\d,]*\d) ?([hmgs])(?![A-Za-z_/])(?=(\d?))", re.ASCII
+)
+_DECIMAL = re.compile(r"(?<![\w.,])(\d+)\.(\d+)([A-Z])(?![A-Za-z])", re.ASCII)
+_BELOW_ZERO = re.compile(r"(?<![\w-])-(\d+)([A-Z])(?!\w)", re.ASCII)
+_PER_SECOND = re.compile(r"(?<=\d) ?m/s\b")
+_ONE_THOUSAND = re.compile(r"(?<![\d,.$€£])1,\d{3}(?![,\d]|\.\d| ?[a-z]{1,2}\b)")
+_OH = re.compile(r"(?<![\d.,])\d\d0[1-9](?![\d.,]\d)")
+_NAMES = ("oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 _THOUSANDS = re.compile(
     r"(?<![\d,.￥¥$€£])(?:(?<![A-Za-z0-9])(?P<minus>-))?(?P<first>[1-9]\d{0,2}),(?P<second>\d{3})"
     r"(?:,(?P<third>\d{3}))?(?P<point>\.\d+)?(?!\.?\d|,\d|[%％℃°A-Za-z/])",
     re.ASCII,
 )
+_NOT_THOUSANDS = re.compile(r"(?<=\d),(?=\d{1,2}(?!\d))", re.ASCII)
+_TWO = re.compile("二(?=[百千])")
+_TWELVE = re.compile("(?<=十)二(?=万)")
 _COUNTED = re.compile(r"[\u4e00-\u9fff]")  # a unit, except
 _NOT_COUNTED = "和与及或到至的了是在"
 _DIGITS = "零一二三四五六七八九"
@@ -48,16 +59,31 @@ def read_english(text: str, verbalise: Callable[[str], str]) -> str:
     elif _ADDRESS.search(text):
         words = verbalise(text)
     else:
-        text = _SPELLED.sub(lambda m: f"{m[1].strip()} {m[2].upper()}{m[3] and ' '}", text)
-        text = _NUMBERED.sub(r"\1 \2", text)
+        text = _DECIMAL.sub(_decimal, _BELOW_ZERO.sub(r"negative \1 \2", text))
+        text = _UNIT.sub(lambda m: f"{m[1]} {m[2].upper()}{m[3] and ' '}", text)
+        text = _PER_SECOND.sub(" M per S", _NUMBERED.sub(r"\1 \2", text))
         text = _MINUTES.sub(lambda match: " ".join(match[0]), text)
         parts = _SIGN.split(text)
         words = verbalise(text) if len(parts) == 1 else "".join(_between_signs(parts, verbalise))
         words = _DAY.sub(r"\1 ," if _DAY_TOGETHER.search(text) else r"\1 , ", words)
+        words = _corrected(words, text)
     opening = _OPENING.match(text)
     if opening and words.startswith(opening[0]):
         words = opening[0] + " " + words[opening.end() :]
     return words
+
+
+def _decimal(match: re.Match[str]) -> str:
+    return f"{match[1]} point {' '.join(_NAMES[int(digit)] for digit in match[2])} {match[3]}"
+
+
+def _corrected(words: str, text: str) -> str:
+    """Words that the older grammar has otherwise, faults included."""
+    if words.count("one thousand") == len(_ONE_THOUSAND.findall(text)):
+        words = words.replace("one thousand", "thousand")
+    if _OH.search(text):
+        words = re.sub(r"zero (?=one|two|three|four|five|six|seven|eight|nine)", "oh ", words)
+    return words.replace(" per hour", " per H") if "km/h" in text else words
 
 
 def _kept_spaces(text: str, verbalise: Callable[[str], str]) -> str:
@@ -75,6 +101,20 @@ def _between_signs(parts: list[str], verbalise: Callable[[str], str]) -> list[st
             words.append(" " * before.isdecimal() + part + " " * after.isdecimal())
         else:
             words.append(_kept_spaces(part, verbalise))
+    return words
+
+
+def read_chinese(text: str, verbalise: Callable[[str], str]) -> str:
+    """The text as `verbalise` reads it, with the older grammar's thousands and commas.
+
+    A comma before one or two figures divides two numbers, and 两 stands before 百 and 千.
+    """
+    parts = map(read_thousands, _NOT_THOUSANDS.split(text))
+    words = ",".join(map(verbalise, parts))
+    if not _TWO.search(text):
+        words = _TWO.sub("两", words)
+    if re.search(r"(?<!\d)\d?[1-9]2\d{4}(?!\d|万)", text) and not _TWELVE.search(text):
+        words = _TWELVE.sub("两", words)
     return words
 
 

@@ -17,7 +17,6 @@ DIFFERENT_TOKENS = {
     "xuan1和an1": "likewise",
     "M.2 NVMe SSD with PCIe 5.0 and pcie 4.0": "M dot two is heard, there M point two",
     "I love C++ and ahci": "plus plus is heard; the reference leaves the signs to the tokenizer",
-    "他在2024年12月31日花了1234.5元买了一台MacBook Pro。": "二百 is heard for 两百; both are said",
 }
 
 
