@@ -99,6 +99,10 @@ DIFFERENT = {
     "「日式」『引号』": "double brackets are said as single ones; the tokenizer does not know them",
     "[tag] (x) {y}": "braces are said as other brackets are; the tokenizer does not know them",
     "10⁻³": FORM,
+    "1,234,567元": "the whole amount is said; the reference says one, a pause, and the rest",
+    "He ran 26.2 miles in 2h 15m.": "hours and minutes are said; the reference spells H and M",
+    "x|y": SIGN,
+    "user_name": SIGN,
 }
 
 
