@@ -107,6 +107,10 @@ DIFFERENT = {
     "😀表情": "a picture has no reading, and is no piece of the tokenizer",
     "I scored 7/10": "a score is no fraction",
     "&": SIGN,
+    "1,234,567元": "the whole amount is said; the reference says one, a pause, and the rest",
+    "He ran 26.2 miles in 2h 15m.": "hours and minutes are said; the reference spells H and M",
+    "x|y": SIGN,
+    "user_name": SIGN,
 }
 
 

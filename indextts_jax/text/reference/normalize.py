@@ -3,6 +3,7 @@
 import re
 
 from indextts_jax.text.glossary import Glossary
+from indextts_jax.text.reference.older_grammar import read_chinese, read_english
 from indextts_jax.text.reference.protect import (
     protect_markup,
     protect_names,
@@ -57,7 +58,7 @@ def _chinese(text: str) -> str:
     text, pinyin = protect_pinyin(protect_terms(text.rstrip()))
     text, names = protect_names(text)
     try:
-        text = verbalise_as_reference(text, "zh")
+        text = read_chinese(text, lambda part: verbalise_as_reference(part, "zh"))
     except ValueError:
         return ""  # as in the reference: text without a reading is dropped
     return restore_terms(pinyin.restore(names.restore(text)))
@@ -66,7 +67,7 @@ def _chinese(text: str) -> str:
 def _english(text: str) -> str:
     protected = protect_terms(text)
     try:
-        protected = verbalise_as_reference(protected, "en")
+        protected = read_english(protected, lambda part: verbalise_as_reference(part, "en"))
     except ValueError:
         return text
     return restore_terms(protected)
