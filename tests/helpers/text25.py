@@ -4,6 +4,7 @@ import functools
 import json
 from pathlib import Path
 
+import pytest
 import support
 
 from indextts_jax.text.v25.tokenizer import RanksTokenizer
@@ -19,6 +20,12 @@ def rows(path: Path) -> list[dict]:
 
 TINY_ROWS = rows(TINY / "text.jsonl")
 PUBLISHED_ROWS = rows(support.DATA / "text" / "v25" / "v25_front_end.jsonl")
+
+
+def needs_japanese() -> None:
+    """Skips the test where the packages of the extra `ja` are not installed."""
+    for package in ("fugashi", "unidic_lite"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
 
 
 @functools.cache

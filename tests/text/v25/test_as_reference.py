@@ -16,8 +16,7 @@ TINY_POSITIONS = 120
 
 def skip_without_japanese(rows):
     if any(row["lang"].lower() == "ja" for row in rows):
-        pytest.importorskip("fugashi", reason="fugashi is not installed")
-        pytest.importorskip("unidic_lite", reason="unidic-lite is not installed")
+        text25.needs_japanese()
 
 
 def script_of(tokenizer, row, positions):

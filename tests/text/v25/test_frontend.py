@@ -75,8 +75,7 @@ def test_a_short_text_ends_in_a_full_stop_in_chinese_and_english():
 @pytest.mark.parametrize("lang", ["ja", "es", "ar"])
 def test_sentences_have_the_ids_of_the_reference(lang):
     if lang == "ja":
-        pytest.importorskip("fugashi", reason="fugashi is not installed")
-        pytest.importorskip("unidic_lite", reason="unidic-lite is not installed")
+        text25.needs_japanese()
     rows = [row for row in OTHERS if row["lang"] == lang]
 
     assert len(rows) == 40
@@ -90,7 +89,7 @@ def test_sentences_have_the_ids_of_the_reference(lang):
 def test_published_ranks_give_the_ids_of_the_reference(lang):
     tokenizer = text25.published()
     if lang == "ja":
-        pytest.importorskip("fugashi", reason="fugashi is not installed")
+        text25.needs_japanese()
     for row in (row for row in OTHERS if row["lang"] == lang):
         script = prepare(row["input"], lang, tokenizer)
         assert [[*segment.ids, 1] for segment in script.segments] == row["ids"], row["input"]
@@ -112,12 +111,12 @@ def test_spaces_around_a_text_are_not_spoken():
 
 
 def test_japanese_keeps_what_follows_a_null():
-    pytest.importorskip("fugashi", reason="fugashi is not installed")
+    text25.needs_japanese()
     assert prepare("今日は\0良い", "ja").normalised == "今日 は 良い"
 
 
 def test_mark_up_without_effect_in_japanese_is_named():
-    pytest.importorskip("fugashi", reason="fugashi is not installed")
+    text25.needs_japanese()
     script = prepare("<東京|TOKYO>の<今日|きょう>", "ja")
 
     assert script.warnings == (
