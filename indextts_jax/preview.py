@@ -1,6 +1,5 @@
 """`python -m indextts_jax.preview`: shows how a text will be read, without running a model."""
 
-import json
 import textwrap
 from typing import Any
 
@@ -9,6 +8,7 @@ from absl import flags as absl_flags
 from indextts_jax.cli import runner, text_flags
 from indextts_jax.cli.terminal import say
 from indextts_jax.errors import InputError
+from indextts_jax.printable import printable_json
 from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
 from indextts_jax.text.tokenizer import Tokenizer
 
@@ -47,7 +47,7 @@ def main(flags: Any) -> None:
     frontend = TextFrontend(_tokenizer(flags), text_flags.reading(flags))
     script = frontend.prepare(text_flags.given_text(flags))
     if flags.json:
-        say(json.dumps(_data(script), ensure_ascii=False, indent=2))
+        say(printable_json(_data(script), indent=2))
         return
     for line in _report(script):
         say(line)

@@ -28,6 +28,7 @@ from indextts_jax.config import RunConfig
 from indextts_jax.engine import demo
 from indextts_jax.engine.recipe import to_comment, write_down
 from indextts_jax.engine.request import Request
+from indextts_jax.engine.seeds import RANDOM_SEEDS, chosen_seed
 from indextts_jax.engine.settings import Settings, settings_of
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
@@ -85,7 +86,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("checkpoint", None, "Directory made by python -m indextts_jax.import.", **own)
     adapter_flags.define(own)
     text("text", None, "Text to speak.", **own)
-    text("text_file", None, "Text file (UTF-8) to speak.", **own)
+    text("text_file", None, "Text file (UTF-8) to speak; - for standard input.", **own)
     text("voice", None, "Voice saved by python -m indextts_jax.voice, instead of --speaker.", **own)
     text("speaker", None, "Recording of the voice; 15 s of it are used.", **own)
     prompt_flags.define(own)
@@ -96,9 +97,7 @@ def define(flags: absl_flags.FlagValues) -> None:
         **own,
     )
     emotion_flags.define(own)
-    absl_flags.DEFINE_integer(
-        "seed", 0, "Random seed; the same seed gives the same waveform.", **own
-    )
+    text("seed", "0", "Random seed; the same gives the same waveform. random (or -1): any.", **own)
     absl_flags.DEFINE_bool(
         "demo",
         False,
@@ -128,16 +127,20 @@ def main(flags: Any) -> int:
 
 def _main(flags: Any, stdout: Any) -> int:
     text, settings, emotion, speaker = _checked(flags)
+    seed = chosen_seed(flags.seed)
+    replaced = flags.output != STDOUT and Path(flags.output).exists()
     start, emotion_start = (
         0.0
         if prompt is None
         else prompt_flags.excerpt_start(prompt, flags.prompt_excerpt, flags.output)
         for prompt in (speaker, flags.emotion)
     )
+    if flags.seed in RANDOM_SEEDS:
+        say(f"Using seed {seed}")
     device = devices.choose(flags.device)
-    print(f"Using device: {devices.describe(device)}")
+    say(f"Using device: {devices.describe(device)}")
     if flags.demo:
-        print(demo.DEMO_NOTE)
+        say(demo.DEMO_NOTE)
     cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Speaking") as on_stage, abandonable():
         clock = Clock(on_stage)
@@ -160,9 +163,7 @@ def _main(flags: Any, stdout: Any) -> int:
         if flags.emotion is not None:
             prompt = tts.emotion(flags.emotion, clock, excerpt=emotion_start, voice=voice)
             emotion = dataclasses.replace(emotion, prompt=prompt)
-        request = Request(
-            text=text, voice=voice, emotion=emotion, seed=flags.seed, settings=settings
-        )
+        request = Request(text=text, voice=voice, emotion=emotion, seed=seed, settings=settings)
         tts.release_encoders()  # frees memory before the other components are loaded
         with clock.stage("loading"):
             tts.fetch()
@@ -180,10 +181,12 @@ def _main(flags: Any, stdout: Any) -> int:
             made = write_down(tts.model, request, speech.samples, device, run.dtype)
             comment = to_comment(made)
         speech.save(flags.output, flags.sample_format, comment)
+        if replaced:
+            say(f"replaced {flags.output}")
     show_faults(speech)
     if reading is not None:
-        print(f"Emotion read from the text: {reading}")
-    print(report(speech, clock.seconds | speech.seconds, flags.output))
+        say(f"Emotion read from the text: {reading}")
+    say(report(speech, clock.seconds | speech.seconds, flags.output))
     faulty = any(segment.faults for segment in speech.segments)
     return runner.FAULTY if faulty and not flags.demo else 0
 
@@ -205,6 +208,9 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
     settings = settings_flags.settings(flags)  # validates before the checkpoint is opened
     emotion = emotion_flags.parse(flags, text)
     speaker = prompt_flags.speaker(flags, demo.demo_speaker() if flags.demo else None)
+    chosen_seed(flags.seed)
+    if flags.max_memory is not None:
+        parse_size(flags.max_memory)
     if flags.output != STDOUT:
         check_output(flags.output, flags.sample_format)
     beginning(flags.prompt_excerpt)

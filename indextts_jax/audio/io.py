@@ -13,6 +13,7 @@ from indextts_jax.audio.codecs import Decoded
 from indextts_jax.audio.recording import Recording, opened
 from indextts_jax.config import PROMPT_SECONDS
 from indextts_jax.errors import InputError
+from indextts_jax.utils.paths import user_path
 
 MIN_SECONDS = 0.5  # of a prompt; the features need 0.035 s, but a voice needs more
 RATES = (4_000, 768_000)  # Hz, accepted for a prompt
@@ -38,7 +39,7 @@ def load_audio(
 
     Source: `IndexTTS2._load_and_cut_audio` of the PyTorch release; `librosa.load`.
     """
-    path = Path(path)
+    path = user_path(path, "the recording")
     stored = _read(path, seconds, sample_rate, start)
     native = stored.rate
     try:
@@ -67,7 +68,7 @@ def load_as_stored(path: str | Path, seconds: float = PROMPT_SECONDS, start: flo
     Raises:
         InputError: as `load_audio`.
     """
-    stored = _read(Path(path), seconds, RATES[1], start)
+    stored = _read(user_path(path, "the recording"), seconds, RATES[1], start)
     size = int(seconds * stored.rate)
     return stored._replace(mono=stored.mono[:size], channel=stored.channel[:size])
 

@@ -11,6 +11,7 @@ from indextts_jax.audio.io import Stored, load_as_stored
 from indextts_jax.audio.recording import opened
 from indextts_jax.config import PROMPT_SECONDS
 from indextts_jax.errors import InputError
+from indextts_jax.utils.paths import user_path
 
 SHORT = 2.0  # seconds; a shorter prompt hardly defines a voice
 QUIET = -40.0  # dB relative to full scale, of the louder parts of a prompt
@@ -41,6 +42,7 @@ def excerpt_of(
     Raises:
         InputError: for another word, or a recording that cannot be used as a prompt.
     """
+    path = user_path(path, "the recording")
     start = loudest(path, seconds) if excerpt == LOUDEST else beginning(excerpt)
     stored = load_as_stored(path, seconds, start)
     found = [*stored.notes, *prompt_warnings(stored.mono, stored.rate)]

@@ -142,8 +142,7 @@ def opened(path: Path) -> Iterator["Recording | codecs.Decoded"]:
             except soundfile.SoundFileError as error:
                 reason = getattr(error, "error_string", error)
                 raise InputError(
-                    f"{path} is not audio that can be read (WAV, FLAC, OGG or MP3; m4a, aac, mp4, "
-                    f"webm with PyAV or ffmpeg): {reason}"
+                    f"{path} is not audio that can be read (WAV, FLAC, OGG or MP3): {reason}"
                 ) from error
 
 

@@ -24,6 +24,7 @@ from indextts_jax.config import ModelConfig, load_config
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import EVERY, TRAINED, Params, structure
 from indextts_jax.utils import hashing
+from indextts_jax.utils.paths import user_path
 
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.model"
@@ -224,7 +225,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     Raises:
         InputError: if the directory is not a checkpoint, or is damaged or of another format.
     """
-    folder = Path(path).absolute()
+    folder = user_path(path, "the checkpoint").absolute()
     if not folder.is_dir():
         kind = "is not a directory" if folder.exists() else "does not exist"
         raise InputError(f"{path} {kind}; python -m indextts_jax.import makes a checkpoint")

@@ -36,6 +36,7 @@ from indextts_jax.utils import hashing
 from indextts_jax.utils.atomic import (
     await_writers,
     check_free,
+    check_only,
     link_folder,
     persistently,
     put_in_place,
@@ -43,6 +44,8 @@ from indextts_jax.utils.atomic import (
 )
 from indextts_jax.utils.hashing import FileHash
 from indextts_jax.utils.strict_data import to_data
+
+FILES = (CONFIG, TOKENIZER, EMOTION_TOKENIZER, SETTINGS)
 
 
 class CheckpointError(Failure):
@@ -53,9 +56,22 @@ def check_destination(path: str | Path, *, force: bool = False) -> None:
     """Checks that a checkpoint may be written to a path.
 
     Raises:
-        InputError: if the path exists; with `force`, if it is not a checkpoint.
+        InputError: if the path exists; with `force`, if it is not a checkpoint, or holds something
+            else.
     """
-    check_free(Path(path).absolute(), force=force, ours=is_checkpoint)
+    check_free(Path(path).absolute(), force=force, ours=_is_nothing_else)
+
+
+def _is_nothing_else(folder: Path) -> bool:
+    """Whether a directory is a checkpoint, and holds nothing that is not a part of it.
+
+    Raises:
+        InputError: naming what else it holds, which would be removed with it.
+    """
+    if not is_checkpoint(folder):
+        return False
+    check_only(folder, (provenance.FILE, INDEX, MARKER, *FILES, *EVERY), "a checkpoint")
+    return True
 
 
 def save(
@@ -87,7 +103,7 @@ def save(
         CheckpointError: if writing fails.
     """
     target = Path(path).absolute()
-    with staging(target, force=force or base is not None, ours=is_checkpoint) as stage:
+    with staging(target, force=force or base is not None, ours=_is_nothing_else) as stage:
         model = stage / "model"
         model.mkdir()
         records: list[ComponentRecord] = []

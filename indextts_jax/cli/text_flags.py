@@ -1,5 +1,6 @@
 """Flags for reading a text, shared by all commands that read one."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ FLAGS = (
     "text_compat",
 )
 
+STDIN = "-"  # name of a file that stands for standard input
 MAX_TEXT = 10_000_000  # characters; a long novel has a third of that
 
 
@@ -91,18 +93,22 @@ def show_notices(script: Script) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The contents of a text file.
+    """The contents of a text file, or of standard input for the name `-`.
 
     Raises:
         InputError: if it is not UTF-8, or too long.
     """
+    name = "standard input" if str(path) == STDIN else str(path)
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_TEXT + 1)
+        if str(path) == STDIN:
+            text = sys.stdin.buffer.read(4 * MAX_TEXT + 4).decode("utf-8-sig")
+        else:
+            with path.open(encoding="utf-8-sig") as file:
+                text = file.read(MAX_TEXT + 1)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
+        raise InputError(f"{name} is not UTF-8 text: {error.reason}") from error
     if len(text) > MAX_TEXT:
-        raise InputError(f"{path} has more than {MAX_TEXT:,} characters: speak it in parts")
+        raise InputError(f"{name} has more than {MAX_TEXT:,} characters: speak it in parts")
     return text
 
 

@@ -15,13 +15,13 @@ from indextts_jax.audio.quality import FIRST, excerpt_of
 from indextts_jax.config import RunConfig
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.reader import EmotionReader, Reading
-from indextts_jax.emotion.request import Emotion, explain_unused
+from indextts_jax.emotion.request import Emotion, explain_unused, weight_warnings
 from indextts_jax.engine.delivery import ScriptRequest, deliver
 from indextts_jax.engine.parts import Part, Progress
 from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit, settings_of
 from indextts_jax.engine.speech import Speech
-from indextts_jax.errors import Failure, InputError, PromptWarning
+from indextts_jax.errors import EmotionWarning, Failure, InputError, PromptWarning
 from indextts_jax.models.components import ENCODERS, SPEAKING
 from indextts_jax.runtime.adapters import AppliedAdapter
 from indextts_jax.runtime.model import Model, load_model
@@ -255,6 +255,8 @@ class IndexTTS:
         """Validates a request; returns the function that prepares it for the scheduler."""
         if request.emotion.unused:
             notify(explain_unused(request.emotion))
+        for line in weight_warnings(request.emotion):
+            notify(line, EmotionWarning)
         emotion = request.emotion.effective()
         max_codes_of(self.model, settings)
         script = self.script(request.text, settings)
@@ -387,8 +389,21 @@ def _request(what: str | Request, voice: Voice | None, **options: Any) -> Reques
         if voice is not None or given:
             raise TypeError("a request has its own voice, emotion, settings and seed")
         return what
-    if isinstance(given.get("emotion"), EmotionPrompt):
+    emotion = given.get("emotion")
+    if emotion is not None and not isinstance(emotion, Emotion | EmotionPrompt):
+        raise TypeError(
+            f"an emotion is Emotion(prompt=RECORDING), Emotion(weights=...) or Emotion(text=...), "
+            f"got {emotion!r:.200}"
+        )
+    if isinstance(emotion, EmotionPrompt):
         given["emotion"] = Emotion(prompt=given["emotion"])
+    if isinstance(voice, str | Path):
+        raise TypeError(
+            f"speak and stream need an analysed voice, got {voice!r:.200}: voice = "
+            f"tts.voice({str(voice)!r:.200}), once, then tts.speak(text, voice)"
+        )
     if voice is None:
-        raise TypeError("speak and stream need a voice")
+        raise TypeError("speak and stream need a voice: tts.voice(RECORDING) makes one")
+    if not isinstance(what, str):
+        raise TypeError(f"speak and stream need a text or a Request, got {type(what).__name__}")
     return Request(text=what, voice=voice, **given)

@@ -4,6 +4,7 @@ A reader may read, or refuse with one line. It may not crash, hang, run anything
 memory than there is. `tools/check/fuzz.py` runs the same for minutes.
 """
 
+import dataclasses
 import functools
 import io
 import json
@@ -34,7 +35,7 @@ from indextts_jax.engine import recipe
 from indextts_jax.engine.settings import Settings
 from indextts_jax.errors import InputError
 from indextts_jax.text.glossary import Glossary
-from indextts_jax.utils import hashing
+from indextts_jax.utils import hashing, strict_data
 from indextts_jax.voices import store
 
 RNG = np.random.default_rng(0)
@@ -372,8 +373,9 @@ def voice_file() -> bytes:
         source=hashing.FileHash(name="a.wav", size=1, sha256="0" * 64),
         heard=15.0,
         checkpoint="1" * 64,
-        digest=hashing.hash_arrays(arrays),
+        digest="",
     )
+    record = dataclasses.replace(record, digest=store.digest_of(arrays, record))
     return store.packed(arrays, record)
 
 
@@ -391,7 +393,8 @@ def voice_damaged(rng: random.Random, data: bytes) -> bytes:
         arrays[name] = np.full(shape, rng.choice((0, 1, 100)), kind)
         if rng.random() < 0.2:
             del arrays[name]
-        record["digest"] = hashing.hash_arrays(arrays)
+        held = strict_data.from_data(store.VoiceRecord, record)
+        record["digest"] = store.digest_of(arrays, held)
     else:
         _changed(rng, record)
     return safetensors.numpy.save(arrays, {"indextts_jax_voice": _json(record).decode()})
