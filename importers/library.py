@@ -21,6 +21,7 @@ from importers.assembly import (
     open_sources,
     save,
 )
+from importers.release.layouts import root_of
 from importers.release.locate import AUXILIARY
 from importers.table import ImportMismatch, Tree
 from importers.text_emotion import FOLDER
@@ -125,6 +126,8 @@ def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
     options = dataclasses.replace(options, **paths)
     src: Path = paths["src"]
     target: Path = paths.get("dst", src / DEFAULT_DST)
+    root = root_of(src)
+    src = root.path
     components = _in_order(options.components, options.training)
     base = None
     if not options.dry_run and src.resolve().is_relative_to(target.resolve()):
@@ -143,7 +146,8 @@ def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
             _check_space(target.absolute(), sum(row.bytes for row in rows))
             arrays = _read_all(src, sources, rows, progress or (lambda *_: None))
             save(target, options.force, dtype, config, sources, base, arrays, components)
-    notes = _notes(target, options, sources, components, base)
+    notes = [root.note] if root.note else []
+    notes += _notes(target, options, sources, components, base)
     return Imported(target, tuple(rows), tuple(notes), not options.dry_run)
 
 
@@ -241,6 +245,8 @@ def _notes(
             f"without {WORDS} (emotion from text): directory {FOLDER} not found; to add it later: "
             f"python -m indextts_jax.import --components {WORDS} --src DIR --dst {target}"
         )
+    if sources.speech is not None:
+        notes += sources.speech.notes
     if sources.words is not None:
         notes += sources.words.notes
     if kept := [name for name in before if name not in components]:

@@ -88,6 +88,7 @@ def save(
     settings: bytes | None = None,
     base: Checkpoint | None = None,
     kept: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Provenance:
     """Writes a checkpoint; consumes and writes `components` one by one, then consumes `sources`.
 
@@ -136,6 +137,7 @@ def save(
                 dtype=dtype,
                 sources=tuple(sources),
                 ignored=tuple(ignored),
+                notes=tuple(dict.fromkeys((*(base.provenance.notes if base else ()), *notes))),
                 versions=hashing.versions(),
                 files=tuple(hashing.hash_file(model / name) for name in files),
                 components=tuple(records),
