@@ -46,10 +46,12 @@ class Recording:
             )
         for link in links:
             if link.stated is not None and link.held is not None:
-                short = link.held < link.stated
-                what = "it is cut off: its" if short else "all of it is used, but its"
+                stated, held = f"{link.stated:.2f}", f"{link.held:.2f}"
                 self.notes.append(
-                    f"{what} header states {link.stated:.2f} s, the file holds {link.held:.2f} s"
+                    f"it is cut off: its header states {stated} s, the file holds {held} s"
+                    if link.held < link.stated
+                    else f"all of it is used, but its header states {stated} s, the file holds "
+                    f"{held} s"
                 )
 
     def blocks(self, start: float = 0.0) -> Iterator[Float32[np.ndarray, "n c"]]:

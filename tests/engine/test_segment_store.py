@@ -139,6 +139,7 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(tts_module, "deliver", deliver)
     monkeypatch.setattr(IndexTTS, "_prepare", lambda *arguments: lambda clock: Job)
     monkeypatch.setattr(IndexTTS, "sample_rate", 16000)
+    monkeypatch.setattr(IndexTTS, "model", None, raising=False)
     return made
 
 
@@ -146,7 +147,7 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_job_that_was_stopped_continues(
     store: SegmentStore, spoken: list[int], batch: int
 ) -> None:
-    tts = IndexTTS(None)  # type: ignore[arg-type]
+    tts = object.__new__(IndexTTS)
     settings = Settings(batch=batch)
     request = Request(text="a", voice=object.__new__(Voice), settings=settings)
     whole = tts.speak(request)
@@ -174,7 +175,7 @@ def test_a_duration_cannot_be_resumed(store: SegmentStore, spoken: list[int]) ->
     settings = Settings(timing=Timing(duration=9.0))
     request = Request(text="a", voice=object.__new__(Voice), settings=settings)
     with pytest.raises(InputError, match="a duration needs all segments at once"):
-        IndexTTS(None).speak(request, store=store)  # type: ignore[arg-type]
+        object.__new__(IndexTTS).speak(request, store=store)
 
 
 @pytest.mark.parametrize(

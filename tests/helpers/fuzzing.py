@@ -11,11 +11,13 @@ import json
 import pickletools
 import random
 import struct
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fuzzing_media
 import numpy as np
 import safetensors.numpy
 import soundfile
@@ -492,6 +494,17 @@ nginx: engine x
   zh: 三维
 """
 
+
+def _phone_recordings() -> Sequence[bytes]:
+    return [(DATA.parent / "files" / n).read_bytes() for n in ("phone.m4a", "browser.webm")]
+
+
+@functools.cache
+def _segment() -> Sequence[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [fuzzing_media.segment_file(Path(folder) / "segments")]
+
+
 READERS = {
     "archive": Reader(
         ".pth",
@@ -522,6 +535,20 @@ READERS = {
     ),
     "excerpt": Reader(
         ".audio", recordings, bytes_changed, lambda path: excerpt_of(path, "loudest", 0.6)
+    ),
+    "recording's headers": Reader(
+        ".audio", fuzzing_media.short_recordings, fuzzing_media.headers_damaged,
+        lambda path: excerpt_of(path, "loudest", 0.6),
+    ),
+    "recording of a phone": Reader(
+        ".m4a", _phone_recordings, bytes_changed, lambda path: load_audio(path, 16000)
+    ),
+    "text": Reader(
+        ".txt", lambda: [fuzzing_media.TEXT.encode()], fuzzing_media.text_damaged,
+        fuzzing_media.read_a_text,
+    ),
+    "segment": Reader(
+        ".safetensors", _segment, bytes_changed, fuzzing_media.read_a_segment
     ),
     "voice": Reader(
         ".safetensors", lambda: [voice_file()], voice_damaged, store.read_record

@@ -1,0 +1,246 @@
+"""What a newcomer expects: signs of life, names, standard input, seeds, one line that helps."""
+
+import builtins
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import support
+from damage import complaint, run, run_synth
+
+from importers.hub.remote import Hub
+from indextts_jax import preview, synth
+from indextts_jax.cli import emotion_flags, runner, terminal, text_flags
+from indextts_jax.cli.terminal import stage_bar
+from indextts_jax.config import EMOTIONS
+from indextts_jax.emotion.request import Emotion, weight_warnings
+from indextts_jax.engine.seeds import chosen_seed
+from indextts_jax.engine.tts import IndexTTS
+from indextts_jax.errors import InputError
+from indextts_jax.runtime import cache_folder, executables
+from indextts_jax.voices.analysis import EmotionPrompt
+
+
+def test_each_stage_prints_a_line_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    with stage_bar("Speaking") as on_stage:
+        for second, stage in enumerate(("loading", "codes 1/9", "flow 1/9", "codes 2/9")):
+            now[0] = 100.0 + second
+            on_stage(stage)
+        now[0] = 145.0
+        on_stage("flow 5/9\x1b[2J")
+    assert capsys.readouterr().err.splitlines() == [
+        "Speaking: 0 s, loading",
+        "Speaking: 1 s, codes 1/9",
+        "Speaking: 2 s, flow 1/9",
+        "Speaking: 45 s, flow 5/9\\x1b[2J",
+    ]
+
+
+def weights(*words: str) -> Any:
+    flags = runner.parse(["--checkpoint=x", *words], synth.define)
+    return emotion_flags.parse(flags, "Good night.").weights
+
+
+@pytest.mark.parametrize("name", EMOTIONS)
+def test_weights_are_given_by_name(name: str) -> None:
+    expected = tuple(0.5 * (other == name) for other in EMOTIONS)
+    assert weights(f"--emotion_weights={name}=0.5") == expected
+    assert Emotion(weights={name: 0.5}).weights == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("glad=0.5", "'glad' is not one of happy, angry"),
+        ("happy=0.5,0.2", "eight numbers, or all by name"),
+        ("happy=0.5,happy=0.2", "names an emotion twice"),
+        ("happy=much", "must be numbers"),
+        ("happy=nan", "must be 8 finite numbers"),
+        ("0.5,0.2", "must be 8 finite numbers"),
+    ],
+)
+def test_other_weights_are_refused(words: str, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        weights(f"--emotion_weights={words}")
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"happy": 1.5}, "between 0 and 1, got happy 1.5"),
+        ({"sad": -0.5, "calm": 2}, "got sad -0.5, calm 2"),
+        ({"happy": 0.8, "sad": 0.8}, "sum to 1.6: above 1, the voice's own"),
+        ({"happy": 1.0}, None),
+        ({"happy": 0.5, "sad": 0.5}, None),
+    ],
+)
+def test_weights_above_one_give_a_warning(
+    given: dict[str, float], line: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = weight_warnings(Emotion(weights=given))
+    assert len(found) == (line is not None)
+    if line is not None:
+        assert line in found[0]
+        words = ",".join(f"{name}={value}" for name, value in given.items())
+        weights(f"--emotion_weights={words}")
+        assert f"warning: {found[0]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["random", "-1"])
+def test_a_random_seed_is_chosen(word: str) -> None:
+    seeds = {chosen_seed(word) for _ in range(5)}
+    assert len(seeds) == 5
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert runner.parse([f"--seed={word}"], synth.define).seed == word
+    assert runner.parse(["--seed", word], synth.define).seed == word
+
+
+@pytest.mark.parametrize("word", ["-2", "1.5", "x", str(2**32), "RANDOM"])
+def test_another_seed_is_refused_before_anything_is_loaded(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_synth("--demo", f"--seed={word}") == 2
+    assert "the seed must be 0 to 4294967295" in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--max_memory=lots"], "is not a memory size"),
+        (["--output=a.xyz"], "expected one of .wav"),
+        (["--duration=-1"], "duration"),
+        (["--speaker=-"], "cannot come from standard input"),
+        (["--steps=0"], "steps"),
+    ],
+)
+def test_flags_are_checked_before_anything_is_loaded(
+    words: list[str],
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load(*arguments: Any) -> None:
+        raise AssertionError("this should not be reached")
+
+    monkeypatch.setattr(synth, "_open", load)
+    assert run_synth("--demo", *words) == 2
+    assert line in complaint(capsys)
+
+
+class Bytes(io.TextIOWrapper):
+    """Standard input with these bytes."""
+
+    def __init__(self, data: bytes):
+        super().__init__(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("data", [b"Ein Hund.", b"\xef\xbb\xbfA dog.", "狗。".encode()])
+def test_a_dash_is_standard_input(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Bytes(data))
+    assert text_flags.read_text(Path("-")) == data.decode("utf-8-sig")
+
+
+def test_standard_input_that_is_not_text_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Bytes(b"\xff\xfe\xff"))
+    tokenizer = f"--tokenizer={support.CHECKPOINTS / 'bpe.model'}"
+    assert run(preview, tokenizer, "--text_file=-") == 2
+    assert "standard input is not UTF-8 text" in complaint(capsys)
+
+
+@pytest.mark.parametrize("voice", ["anna.wav", Path("anna.wav"), "it's.wav"])
+def test_a_recording_in_place_of_a_voice_is_answered_with_what_to_do(voice: Any) -> None:
+    tts = object.__new__(IndexTTS)
+    for speak in (tts.speak, tts.stream):
+        with pytest.raises(TypeError, match=r"need an analysed voice, got .*tts\.voice\("):
+            speak("Hi.", voice)
+        with pytest.raises(TypeError, match=r"tts\.voice\(RECORDING\) makes one"):
+            speak("Hi.")
+
+
+def test_a_recording_in_place_of_an_emotion_is_answered_with_what_to_do() -> None:
+    tts = object.__new__(IndexTTS)
+    voice = EmotionPrompt(None)
+    with pytest.raises(TypeError, match=r"an emotion is Emotion\(prompt=RECORDING\)"):
+        tts.speak("Hi.", voice, emotion="sad.wav")  # type: ignore[arg-type]
+
+
+# Compiled programs are stored by default.
+
+LOADING = """
+import sys
+from indextts_jax.runtime import cache_folder, executables
+assert executables.active() is None
+cache_folder.enable_by_default()
+print(executables.active() and executables.active().folder)
+executables.activate(None)
+cache_folder.enable_by_default()
+assert executables.active() is None
+"""
+
+
+@pytest.mark.parametrize("off", [False, True])
+def test_loading_a_model_stores_compiled_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: bool
+) -> None:
+    monkeypatch.setenv(cache_folder.CACHE, cache_folder.OFF if off else str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ("None" if off else str(tmp_path / "compiled"))
+
+
+def test_the_decision_of_a_program_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def enable() -> None:
+        raise AssertionError("it was decided")
+
+    assert executables.chosen()  # by the tests
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", enable)
+    cache_folder.enable_by_default()
+
+
+@pytest.mark.parametrize("missing", ["httpx", "httpx2", "huggingface_hub", "tqdm"])
+def test_the_package_that_is_missing_is_named(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = builtins.__import__
+
+    def find(name: str, *more: Any, **options: Any) -> Any:
+        if name.startswith("huggingface_hub"):
+            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+        return usual(name, *more, **options)
+
+    monkeypatch.setattr(builtins, "__import__", find)
+    with pytest.raises(InputError, match=rf"downloading needs {missing}\b") as error:
+        Hub.open()
+    assert re.search(rf"pip install '?{missing}", str(error.value))
+
+
+def test_an_output_that_was_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from indextts_jax.engine.speech import Segment, Speech
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(IndexTTS, "voice", lambda *arguments, **options: None)
+    samples = np.zeros(2205, np.float32)
+    speech = Speech(samples, 22050, (Segment(1, 1, 1, False),), {"codes": 1.0})
+    monkeypatch.setattr(synth, "Request", lambda **options: None)
+    monkeypatch.setattr(IndexTTS, "speak", lambda *arguments, **options: speech)
+    monkeypatch.setattr(synth, "_store", lambda *arguments: None)
+    for replaced in (False, True):
+        assert run_synth("--demo", "--output=a.wav", "--seed=random") == 0
+        out = capsys.readouterr().out
+        assert ("replaced a.wav" in out) == replaced
+        assert re.search(r"Using seed \d+", out)
