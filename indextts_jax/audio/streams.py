@@ -334,7 +334,7 @@ def _mp3(data: memoryview) -> Found:
             if bytes(data[place : place + 8]) == b"APETAGEX":
                 break
             following = _next_frame(data, place + 1, end)
-            skipped += following - place if count else 0
+            skipped += following - place if count and following < end else 0
             place = following
             continue
         if first is None:
@@ -345,7 +345,7 @@ def _mp3(data: memoryview) -> Found:
         if short:
             break
         mark = bytes(data[place + frame.tag : place + frame.tag + 4])
-        if mark in (b"Xing", b"Info"):
+        if mark in (b"Xing", b"Info") and place + frame.tag + 12 <= end:
             if not count and stated is None and data[place + frame.tag + 7] & 1:
                 stated = _be(data, place + frame.tag + 8)
                 pieces.append((place, place + frame.size))
@@ -357,7 +357,7 @@ def _mp3(data: memoryview) -> Found:
         else:
             pieces.append((place, place + frame.size))
         place += frame.size
-    if first is None:
+    if first is None or not pieces:
         return Found([Link([data])])
     seconds = first.samples / first.rate
     notes = []
@@ -370,8 +370,7 @@ def _mp3(data: memoryview) -> Found:
         if stated is not None:
             a, b = pieces[0]
             views[0] = data[a + _frame_at(data, a).size : b]
-        start = next(a for a, b in pieces if b > a)
-        views.insert(0, _tagged(data, start, count))
+        views.insert(0, _tagged(data, pieces[0][0], count))
     if short and stated is None:
         notes.append(f"it is cut off, after {count * seconds:.2f} s")
     return Found([Link(views)], notes)

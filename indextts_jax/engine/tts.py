@@ -405,8 +405,12 @@ def _written(parts: Iterator[tuple[int, Part]], store: SegmentStore) -> Iterator
         yield index, part
 
 
-def _request(what: str | Request, voice: Voice | None, **options: Any) -> Request:
-    """The request described by the arguments of `speak`."""
+def _request(what: Any, voice: Any, **options: Any) -> Request:
+    """The request described by the arguments of `speak`.
+
+    Raises:
+        TypeError: saying what to do, for an argument of another kind.
+    """
     given = {name: option for name, option in options.items() if option is not None}
     if isinstance(what, Request):
         if voice is not None or given:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,13 +18,15 @@ from importers.hub.remote import Hub
 from indextts_jax import preview, synth
 from indextts_jax.cli import emotion_flags, runner, terminal, text_flags
 from indextts_jax.cli.terminal import stage_bar
-from indextts_jax.config import EMOTIONS
+from indextts_jax.config import EMOTIONS, RunConfig
 from indextts_jax.emotion.request import Emotion, weight_warnings
+from indextts_jax.engine import tts as tts_module
 from indextts_jax.engine.seeds import chosen_seed
-from indextts_jax.engine.tts import IndexTTS
+from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.speech import Segment, Speech
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder, executables
-from indextts_jax.voices.analysis import EmotionPrompt
+from indextts_jax.voices.analysis import Voice
 
 
 def test_each_stage_prints_a_line_where_there_is_no_terminal(
@@ -160,19 +163,15 @@ def test_standard_input_that_is_not_text_is_named(
 
 @pytest.mark.parametrize("voice", ["anna.wav", Path("anna.wav"), "it's.wav"])
 def test_a_recording_in_place_of_a_voice_is_answered_with_what_to_do(voice: Any) -> None:
-    tts = object.__new__(IndexTTS)
-    for speak in (tts.speak, tts.stream):
-        with pytest.raises(TypeError, match=r"need an analysed voice, got .*tts\.voice\("):
-            speak("Hi.", voice)
-        with pytest.raises(TypeError, match=r"tts\.voice\(RECORDING\) makes one"):
-            speak("Hi.")
+    with pytest.raises(TypeError, match=r"need an analysed voice, got .*tts\.voice\("):
+        tts_module._request("Hi.", voice)
+    with pytest.raises(TypeError, match=r"tts\.voice\(RECORDING\) makes one"):
+        tts_module._request("Hi.", None)
 
 
 def test_a_recording_in_place_of_an_emotion_is_answered_with_what_to_do() -> None:
-    tts = object.__new__(IndexTTS)
-    voice = EmotionPrompt(None)
     with pytest.raises(TypeError, match=r"an emotion is Emotion\(prompt=RECORDING\)"):
-        tts.speak("Hi.", voice, emotion="sad.wav")  # type: ignore[arg-type]
+        tts_module._request("Hi.", object.__new__(Voice), emotion="sad.wav")
 
 
 # Compiled programs are stored by default.
@@ -229,16 +228,14 @@ def test_the_package_that_is_missing_is_named(
 def test_an_output_that_was_there_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from indextts_jax.engine.speech import Segment, Speech
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cache_folder, "enable_compilation_cache", lambda: None)
-    monkeypatch.setattr(IndexTTS, "voice", lambda *arguments, **options: None)
-    samples = np.zeros(2205, np.float32)
-    speech = Speech(samples, 22050, (Segment(1, 1, 1, False),), {"codes": 1.0})
-    monkeypatch.setattr(synth, "Request", lambda **options: None)
-    monkeypatch.setattr(IndexTTS, "speak", lambda *arguments, **options: speech)
-    monkeypatch.setattr(synth, "_store", lambda *arguments: None)
+    speech = Speech(np.zeros(2205, np.float32), 22050, (Segment(1, 1, 1, False),), {"codes": 1.0})
+    tts = mock.MagicMock()
+    tts.speak.return_value = speech
+    monkeypatch.setattr(synth, "_open", lambda *arguments: (tts, Settings(), RunConfig()))
+    monkeypatch.setattr(synth, "Request", mock.MagicMock())
+    monkeypatch.setattr(text_flags, "show_notices", lambda script: None)
     for replaced in (False, True):
         assert run_synth("--demo", "--output=a.wav", "--seed=random") == 0
         out = capsys.readouterr().out

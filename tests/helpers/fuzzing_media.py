@@ -52,7 +52,9 @@ def headers_damaged(rng: random.Random, data: bytes) -> bytes:
             case 2:
                 held[at : at + 4] = rng.choice(MARKS)[:4]
             case 3:
-                held += held if rng.random() < 0.5 else held[: rng.randrange(len(held) + 1)]
+                held += bytes(
+                    held[: len(held) if rng.random() < 0.5 else rng.randrange(len(held) + 1)]
+                )
             case 4:
                 del held[rng.randrange(len(held) + 1) :]
             case 5:
