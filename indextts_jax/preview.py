@@ -1,6 +1,7 @@
 """`python -m indextts_jax.preview`: shows how a text will be read, without running a model."""
 
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from absl import flags as absl_flags
@@ -54,10 +55,18 @@ def main(flags: Any) -> None:
     text_flags.show_notices(script)
 
 
+def check_size(path: Path) -> None:
+    """Rejects an empty file, which the library of tokenizers takes for one without pieces."""
+    if not path.stat().st_size:
+        raise InputError(f"{path} is empty: expected a SentencePiece model")
+
+
 def _tokenizer(flags: Any) -> Tokenizer:
     if (flags.checkpoint is None) == (flags.tokenizer is None):
         raise InputError("give either --checkpoint DIR or --tokenizer FILE (bpe.model)")
     if flags.tokenizer is not None:
+        if not Path(flags.tokenizer).is_dir() and Path(flags.tokenizer).exists():
+            check_size(Path(flags.tokenizer))
         return Tokenizer(flags.tokenizer)
     from indextts_jax.checkpoint.reading import open_checkpoint  # takes seconds
 

@@ -91,7 +91,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("text", None, "Text to speak.", **own)
     text("text_file", None, "Text file (UTF-8) to speak; - for standard input.", **own)
     text("voice", None, "Voice saved by python -m indextts_jax.voice, instead of --speaker.", **own)
-    text("speaker", None, "Recording of the voice; 15 s of it are used.", **own)
+    text("speaker", None, "Recording of the voice; 15 s of it are used. demo: a sample.", **own)
     prompt_flags.define(own)
     text(
         "output",

@@ -10,6 +10,7 @@ file. `writing.py` saves checkpoints.
 import contextlib
 import dataclasses
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,23 @@ def _lacking(folder: Path) -> list[str]:
     return [name for name in (provenance.FILE, MARKER) if not (folder / name).is_file()]
 
 
+def check_name(folder: Path) -> None:
+    """Checks that a name is UTF-8, in which the library of checkpoints passes names on.
+
+    Raises:
+        InputError: for a name in another encoding, or a locale that cannot represent it.
+    """
+    try:
+        same = str(folder).encode("utf-8") == os.fsencode(folder)
+    except UnicodeEncodeError:
+        same = False
+    if not same:
+        raise InputError(
+            f"{folder}: its name is not UTF-8 in this locale; set PYTHONUTF8=1 or "
+            "LC_ALL=C.UTF-8, or rename it"
+        )
+
+
 def open_checkpoint(path: str | Path) -> Checkpoint:
     """Opens a checkpoint: its configuration, tokenizer and provenance, but no arrays.
 
@@ -226,6 +244,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         InputError: if the directory is not a checkpoint, or is damaged or of another format.
     """
     folder = user_path(path, "the checkpoint").absolute()
+    check_name(folder)
     if not folder.is_dir():
         kind = "is not a directory" if folder.exists() else "does not exist"
         raise InputError(f"{path} {kind}; python -m indextts_jax.import makes a checkpoint")

@@ -25,6 +25,7 @@ from indextts_jax.checkpoint.reading import (
     TOKENIZER,
     Checkpoint,
     CheckpointMismatch,
+    check_name,
     compare_trees,
     is_checkpoint,
     quiet,
@@ -104,6 +105,7 @@ def save(
         CheckpointError: if writing fails.
     """
     target = Path(path).absolute()
+    check_name(target)
     with staging(target, force=force or base is not None, ours=_is_nothing_else) as stage:
         model = stage / "model"
         model.mkdir()

@@ -150,7 +150,10 @@ def _check_words(flag: absl_flags.Flag) -> None:
     Raises:
         InputError: for such a value.
     """
-    if not flag.present or flag.name in WORDS:
+    if not flag.present:
+        return
+    if flag.name in WORDS:
+        flag.value = _as_utf8(flag.value)
         return
     several = isinstance(flag.value, list)
     given: Any = flag.value
@@ -165,6 +168,20 @@ def _check_words(flag: absl_flags.Flag) -> None:
     ]
     if checked != values:
         flag.value = checked if several else checked[0]
+
+
+def _as_utf8(text: Any) -> Any:
+    """Text from a locale that could not decode it, read as UTF-8 if it is that."""
+    if (
+        not isinstance(text, str)
+        or text.isprintable()
+        or text.encode("utf-8", "ignore").decode() == text
+    ):
+        return text
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return text  # reported where the text is read
 
 
 def _escape_what_cannot_be_encoded() -> None:
