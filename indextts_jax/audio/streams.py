@@ -22,7 +22,7 @@ class Link(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The recordings of a file, and clauses about what is wrong with it."""
+    """The recordings of a file, and clauses about its problems."""
 
     links: Sequence[Link]
     notes: Sequence[str] = ()

@@ -1,6 +1,6 @@
 """Finished segments on disk, so that a long job that was stopped can continue.
 
-    store = SegmentStore.open(folder, key_of(recipe))
+    store = SegmentStore.open(directory, key_of(recipe))
     for index, part in store.parts().items(): ...
     store.write(index, part)      # as soon as it is finished
     store.remove()                # when the whole is written

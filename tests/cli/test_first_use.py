@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import os
 import re
 import subprocess
 import sys
@@ -12,14 +13,17 @@ from unittest import mock
 import numpy as np
 import pytest
 import support
+import yaml
 from damage import complaint, run, run_synth
 
 from importers.hub.remote import Hub
 from indextts_jax import preview, synth
-from indextts_jax.cli import emotion_flags, runner, terminal, text_flags
+from indextts_jax.checkpoint.reading import open_checkpoint
+from indextts_jax.cli import emotion_flags, prompt_flags, runner, terminal, text_flags
 from indextts_jax.cli.terminal import stage_bar
-from indextts_jax.config import EMOTIONS, RunConfig
+from indextts_jax.config import EMOTIONS, RunConfig, load_config
 from indextts_jax.emotion.request import Emotion, weight_warnings
+from indextts_jax.engine import demo
 from indextts_jax.engine import tts as tts_module
 from indextts_jax.engine.seeds import chosen_seed
 from indextts_jax.engine.settings import Settings
@@ -241,3 +245,49 @@ def test_an_output_that_was_there_is_named(
         out = capsys.readouterr().out
         assert ("replaced a.wav" in out) == replaced
         assert re.search(r"Using seed \d+", out)
+
+
+# Names in other encodings, sizes, a sample.
+
+
+def test_the_sample_recording_has_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = runner.parse(["--speaker=demo"], synth.define)
+    assert prompt_flags.speaker(flags) == demo.demo_speaker()
+    (tmp_path / "demo").touch()
+    assert prompt_flags.speaker(flags) == "demo"
+
+
+@pytest.mark.parametrize("name", [b"m\xff", "modèle".encode("latin-1")])
+def test_a_checkpoint_whose_name_is_not_utf8_is_refused_in_one_line(name: bytes) -> None:
+    with pytest.raises(InputError, match="its name is not UTF-8 in this locale"):
+        open_checkpoint(os.fsdecode(name))
+
+
+@pytest.mark.parametrize("text", ["声音", "é", "plain"])
+def test_text_that_the_locale_could_not_decode_is_read_as_utf8(text: str) -> None:
+    garbled = text.encode().decode("ascii", "surrogateescape")
+    assert runner.parse(["--text", garbled], synth.define).text == text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("gpt.layers", 10**9), ("dit.layers", 5000), ("gpt.width", 10**12), ("mel.n_fft", 10**10)],
+)
+def test_a_configuration_with_an_impossible_size_is_refused_at_once(
+    tmp_path: Path, key: str, value: int
+) -> None:
+    data = yaml.safe_load((Path(__file__).parents[2] / "configs/tiny.yaml").read_text("utf-8"))
+    section, name = key.split(".")
+    data[section][name] = value
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(InputError, match=r"expected at most|is not a multiple"):
+        load_config(tmp_path / "a.yaml")
+
+
+def test_an_empty_tokenizer_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bpe.model").touch()
+    assert run(preview, f"--tokenizer={tmp_path / 'bpe.model'}", "--text=a") == 2
+    assert "bpe.model is empty: expected a SentencePiece model" in complaint(capsys)
