@@ -130,6 +130,8 @@ def _frames(
         if not read:
             raise _unreadable(made.path, kind, error) from error
         damaged = True
+    if not read:
+        raise _unreadable(made.path, kind, "it holds no sound")
     held = read / made.sample_rate
     if damaged or (stated is not None and held < stated - 0.2):
         says = f"header states {stated:.2f} s" if stated is not None else "end is missing"

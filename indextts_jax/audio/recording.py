@@ -22,7 +22,7 @@ from indextts_jax.errors import InputError
 
 BLOCK = 2**20  # numbers decoded at once
 _ENDLESS = 2**62  # frames of a file whose length is unknown: libsndfile states its largest number
-_quiet = threading.Lock()
+_quiet = threading.RLock()
 
 
 class Recording:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import golden_copies
 import numpy as np
 import pytest
+import support
 from damage import complaint, everything, run_synth
 from fuzzing import outputs
 
@@ -193,3 +195,35 @@ def test_resuming_what_cannot_be_resumed_is_refused(
 ) -> None:
     assert run_synth("--resume", "--text=a", f"--speaker={__file__}", *words) == 2
     assert line in complaint(capsys)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_real_job_that_was_stopped_gives_the_same_samples(tmp_path: Path, batch: int) -> None:
+    """With one segment at a time bit for bit, with several up to rounding."""
+    tts = IndexTTS.load(golden_copies.shared())
+    voice = tts.voice(support.TINY / "speaker.wav")
+    settings = Settings(steps=2, max_codes=24, batch=batch)
+    text = "A dog barks. A cat sat on a wall. Why? It saw a dog."
+    settings = dataclasses.replace(settings, segment_tokens=12)
+    request = Request(text=text, voice=voice, settings=settings, seed=3)
+    whole = tts.speak(request)
+    assert len(whole.segments) > 2
+    store = SegmentStore.open(tmp_path / "segments", "key")
+
+    def stop(done: int, count: int) -> None:
+        if done == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        tts.speak(request, store=store, progress=stop)
+    kept = len(store.parts())
+    assert 0 < kept < len(whole.segments)
+    counts: list[tuple[int, int]] = []
+    again = tts.speak(request, store=store, progress=lambda *given: counts.append(given))
+    assert counts[-1] == (len(whole.segments) - kept,) * 2
+    assert again.segments == whole.segments
+    if batch == 1:
+        assert np.array_equal(again.samples, whole.samples)
+    else:
+        np.testing.assert_allclose(again.samples, whole.samples, atol=1e-4)
