@@ -140,7 +140,7 @@ def _au(data: memoryview) -> Found:
         offset, size, kind, rate, channels = struct.unpack_from(">IIIII", data, start + 4)
         body = start + offset
         end = body + size
-        another = bytes(data[end : end + 4]) == b".snd"
+        another = end >= start + 24 and bytes(data[end : end + 4]) == b".snd"
         stop = end if another else len(data)
         stated = held = None
         second = _AU_WIDTHS.get(kind, 0) * rate * channels

@@ -1,5 +1,6 @@
 """Recordings are read to their end, or a warning says what the header states and what is there."""
 
+import contextlib
 import io
 import os
 import re
@@ -179,6 +180,21 @@ def test_what_is_not_a_recording_is_refused_in_one_line(
     with pytest.raises(InputError, match=r"a\.audio is not audio that can be read") as error:
         excerpt_of(saved(tmp_path, data), excerpt)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("offset", [0, 24, 2**32 - 24, 2**31])
+@pytest.mark.parametrize("size", [0, 24, 2**32 - 24, 2**32 - 1])
+def test_a_header_that_points_at_itself_ends(tmp_path: Path, offset: int, size: int) -> None:
+    data = bytearray(encoded("au"))
+    data[4:12] = struct.pack(">II", offset, size)
+    with contextlib.suppress(InputError):
+        load_audio(saved(tmp_path, bytes(data)), RATE)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfb\x90\x00", b"\xff\xfb\x90\x00" * 2])
+def test_one_header_of_mp3_is_not_a_recording(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(InputError):
+        load_audio(saved(tmp_path, data), RATE)
 
 
 @pytest.mark.parametrize("name", [b"a\xff.wav", "声音.flac".encode(), "ü.mp3".encode("latin-1")])

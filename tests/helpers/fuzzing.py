@@ -6,6 +6,7 @@ memory than there is. `tools/check/fuzz.py` runs the same for minutes.
 
 import dataclasses
 import functools
+import importlib.util
 import io
 import json
 import pickletools
@@ -540,13 +541,6 @@ READERS = {
         ".audio", fuzzing_media.short_recordings, fuzzing_media.headers_damaged,
         lambda path: excerpt_of(path, "loudest", 0.6),
     ),
-    "recording of a phone": Reader(
-        ".m4a", _phone_recordings, bytes_changed, lambda path: load_audio(path, 16000)
-    ),
-    "text": Reader(
-        ".txt", lambda: [fuzzing_media.TEXT.encode()], fuzzing_media.text_damaged,
-        fuzzing_media.read_a_text,
-    ),
     "segment": Reader(
         ".safetensors", _segment, bytes_changed, fuzzing_media.read_a_segment
     ),
@@ -558,6 +552,22 @@ READERS = {
     ),
     "recipe": Reader(".audio", outputs, output_damaged, _read_recipe),
 }  # fmt: skip
+
+
+if importlib.util.find_spec("av") is not None:
+    READERS["recording of a phone"] = Reader(
+        ".m4a", _phone_recordings, bytes_changed, lambda path: load_audio(path, 16000)
+    )
+
+# What only the tool runs: the rules of texts have tests of their own.
+BY_HAND = READERS | {
+    "text": Reader(
+        ".txt",
+        lambda: [fuzzing_media.TEXT.encode()],
+        fuzzing_media.text_damaged,
+        fuzzing_media.read_a_text,
+    )
+}
 
 
 def attempt(reader: Reader, path: Path) -> bool:
