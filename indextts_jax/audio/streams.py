@@ -108,11 +108,40 @@ def _aiff(data: memoryview) -> Found:
     while start + 12 <= len(data) and bytes(data[start : start + 4]) == b"FORM":
         end = start + 8 + _be(data, start + 4)
         end += end % 2 if (end - start) % 2 else 0
-        another = bytes(data[end : end + 4]) == b"FORM"
+        another = end >= start + 12 and bytes(data[end : end + 4]) == b"FORM"
         stop = end if another else len(data)
+        if not another and (whole := _aiff_of_pipe(data[start:])) is not None:
+            return Found([*links, Link(whole)])
         links.append(Link([data[start:stop]], *_aiff_lengths(data[start:stop])))
         start = stop
     return Found(links or [Link([data])])
+
+
+def _aiff_of_pipe(data: memoryview) -> list[Bytes] | None:
+    """The pieces of a file whose sizes are zero or at a maximum, with those that it has."""
+    place, common = 12, 0
+    while place + 8 <= len(data):
+        name, size = bytes(data[place : place + 4]), _be(data, place + 4)
+        rest = len(data) - place - 8
+        if name == b"COMM" and size >= 18:
+            common = place
+        if name == b"SSND":
+            unset = size <= 8 or size >= _UNSET
+            if not common or not unset or rest <= 16 or _another(data, place + 8 + size):
+                return None
+            channels, _, bits = struct.unpack_from(">hIh", data, common + 8)
+            width = max(channels * -(-bits // 8), 1)
+            frames = struct.pack(">I", (rest - 8) // width)
+            held = struct.pack(">I", rest)
+            form = struct.pack(">I", len(data) - 8)
+            return [
+                *(data[:4], form, data[8 : common + 10], frames, data[common + 14 : place + 4]),
+                *(held, data[place + 8 :]),
+            ]
+        if not size:
+            return None
+        place += 8 + size + size % 2
+    return None
 
 
 def _aiff_lengths(data: memoryview) -> tuple[float | None, float | None]:
@@ -143,6 +172,9 @@ def _au(data: memoryview) -> Found:
         another = end >= start + 24 and bytes(data[end : end + 4]) == b".snd"
         stop = end if another else len(data)
         stated = held = None
+        if size == 0 and len(data) > body + 8 and body >= start + 24 and not another:
+            whole = [data[start : start + 8], b"\xff\xff\xff\xff", data[start + 12 :]]
+            return Found([*links, Link(whole)])  # of a pipe
         second = _AU_WIDTHS.get(kind, 0) * rate * channels
         if second and size < _UNSET and end > len(data):
             stated, held = size / second, max(len(data) - body, 0) / second

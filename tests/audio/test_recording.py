@@ -120,6 +120,18 @@ def test_wav_of_a_pipe_is_used_to_the_end(tmp_path: Path, size: int, outer: int 
     assert bool(excerpt_of(path).warnings) == (size == 1000)
 
 
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("kind", ["au", "aiff"])
+def test_other_files_of_a_pipe_are_used_to_the_end(tmp_path: Path, kind: str, size: int) -> None:
+    data = bytearray(encoded(kind))
+    places = [8] if kind == "au" else [4, data.index(b"SSND") + 4, data.index(b"COMM") + 10]
+    for place in places:
+        data[place : place + 4] = struct.pack(">I", size)
+    path = saved(tmp_path, bytes(data))
+    assert seconds_of(path) == pytest.approx(SECONDS, abs=0.01)
+    assert excerpt_of(path).warnings == ()
+
+
 def test_chunks_after_the_sound_are_not_sound(tmp_path: Path) -> None:
     data = encoded("wav") + b"LIST" + struct.pack("<I", 4004) + b"INFO" + b"x" * 4000
     path = saved(tmp_path, data)
