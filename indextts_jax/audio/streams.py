@@ -172,7 +172,8 @@ def _au(data: memoryview) -> Found:
         another = end >= start + 24 and bytes(data[end : end + 4]) == b".snd"
         stop = end if another else len(data)
         stated = held = None
-        if size == 0 and len(data) > body + 8 and body >= start + 24 and not another:
+        unset = size == 0 or size >= _UNSET > len(data)
+        if unset and len(data) > body + 8 and body >= start + 24 and not another:
             whole = [data[start : start + 8], b"\xff\xff\xff\xff", data[start + 12 :]]
             return Found([*links, Link(whole)])  # of a pipe
         second = _AU_WIDTHS.get(kind, 0) * rate * channels
@@ -192,6 +193,15 @@ def _rf64_size(data: memoryview) -> int:
     return int.from_bytes(data[20:28], "little") + 8 if known else 0
 
 
+def _rf64_of_pipe(data: memoryview) -> list[Bytes]:
+    """The pieces of a file without sizes, with those that it has."""
+    body = bytes(data[:4096]).find(b"data") + 8
+    if body < 48 or bytes(data[12:16]) != b"ds64":
+        return [data]
+    sizes = struct.pack("<QQ", len(data) - 8, len(data) - body)
+    return [data[:20], sizes, bytes(8), data[44:]]
+
+
 def _w64_size(data: memoryview) -> int:
     return int.from_bytes(data[16:24], "little") if bytes(data[:4]) == b"riff" else 0
 
@@ -205,7 +215,9 @@ def _sized(data: memoryview, size_of: Callable[[memoryview], int]) -> Found:
         data = data[size:]
         size = size_of(data)
     links.append(Link([data]))
-    if len(data) < size < 2**60:
+    if size_of is _rf64_size and (size < 64 or size >= _UNSET > len(data)):
+        links[-1] = Link(_rf64_of_pipe(data))
+    elif len(data) < size < _UNSET or _UNSET < len(data) < size < 2**60:
         note = f"it is cut off: its header states {size:,} bytes, the file has {len(data):,}"
         return Found(links, [note])
     return Found(links)

@@ -121,12 +121,18 @@ def test_wav_of_a_pipe_is_used_to_the_end(tmp_path: Path, size: int, outer: int 
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
-@pytest.mark.parametrize("kind", ["au", "aiff"])
+@pytest.mark.parametrize("kind", ["au", "aiff", "rf64", "w64"])
 def test_other_files_of_a_pipe_are_used_to_the_end(tmp_path: Path, kind: str, size: int) -> None:
     data = bytearray(encoded(kind))
-    places = [8] if kind == "au" else [4, data.index(b"SSND") + 4, data.index(b"COMM") + 10]
-    for place in places:
-        data[place : place + 4] = struct.pack(">I", size)
+    places = {
+        "au": [8],
+        "aiff": [4, data.find(b"SSND") + 4, data.find(b"COMM") + 10],
+        "rf64": [20, 28, 36],
+        "w64": [16, data.find(b"data") + 16],
+    }
+    for place in places[kind]:
+        value = struct.pack(">I", size) if kind in ("au", "aiff") else struct.pack("<Q", size)
+        data[place : place + len(value)] = value
     path = saved(tmp_path, bytes(data))
     assert seconds_of(path) == pytest.approx(SECONDS, abs=0.01)
     assert excerpt_of(path).warnings == ()
