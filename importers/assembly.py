@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from importers.formats.shards import Shards
 from importers.release.files import files_of
 from importers.release.locate import AUXILIARY
 from importers.release.settings import read_published
@@ -93,7 +94,12 @@ def _speech_hashes(importer: Importer, components: Sequence[str]) -> Iterator[ha
     beside = [f"{name}_{kind}" for name in used for kind in ("config", "features")]
     used += [name for name in beside if name in importer.located.files]
     for name in dict.fromkeys(used):
-        yield hashing.hash_file(importer.located.files[name], importer.located.name(name))
+        path, label = importer.located.files[name], importer.located.name(name)
+        yield hashing.hash_file(path, label)
+        if isinstance(file := importer.tensors.get(name), Shards):
+            for shard in file.files:
+                place = PurePosixPath(label).with_name(shard.path.name)
+                yield hashing.hash_file(shard.path, place.as_posix())
 
 
 def base_of(
@@ -230,4 +236,5 @@ def save(
         emotion_tokenizer=words,
         base=base,
         kept=kept,
+        notes=sources.speech.notes if sources.speech is not None else (),
     )

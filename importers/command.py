@@ -9,7 +9,7 @@ from importers import library
 from importers.assembly import NAMED, WORDS, ImportOptions
 from importers.release.locate import AUXILIARY
 from importers.text_emotion import FOLDER
-from indextts_jax.cli.terminal import count_bar
+from indextts_jax.cli.terminal import count_bar, say
 from indextts_jax.config import DTYPES
 
 SUMMARY = "converts the published PyTorch files to a checkpoint of this program."
@@ -87,4 +87,4 @@ def main(flags: absl_flags.FlagValues) -> None:
         values["dtype"] = None  # the dtype of the checkpoint that components are added to
     with count_bar("Importing", " arrays") as show:
         imported = library.run(ImportOptions(**values), show)
-    print(imported)
+    say(str(imported))

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -20,12 +21,15 @@ from importers.assembly import (
     open_sources,
     save,
 )
+from importers.release.layouts import root_of
+from importers.release.locate import AUXILIARY
 from importers.table import ImportMismatch, Tree
 from importers.text_emotion import FOLDER
 from indextts_jax.checkpoint import reading
 from indextts_jax.config import DTYPES
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, TRAINING
+from indextts_jax.utils.paths import user_path
 from indextts_jax.utils.text_table import table
 
 DEFAULT_DST = "indextts_jax"  # below `src`
@@ -110,12 +114,20 @@ def import_checkpoint(
 
 def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
     """Imports according to the options; see `import_checkpoint`."""
-    if not options.src:
-        raise InputError("give --src DIR, the directory of the published files")
     if options.dtype not in (None, *DTYPES):
         raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r}")
-    src = Path(options.src)
-    target = Path(options.dst) if options.dst else src / DEFAULT_DST
+    if options.src is None:
+        raise InputError("give --src DIR, the directory of the published files")
+    paths: dict[str, Any] = {
+        field: user_path(path, f"--{field}")
+        for field in ("src", "dst", *(auxiliary.flag for auxiliary in AUXILIARY.values()), WORDS)
+        if (path := getattr(options, field)) is not None
+    }
+    options = dataclasses.replace(options, **paths)
+    src: Path = paths["src"]
+    target: Path = paths.get("dst", src / DEFAULT_DST)
+    root = root_of(src)
+    src = root.path
     components = _in_order(options.components, options.training)
     base = None
     if not options.dry_run and src.resolve().is_relative_to(target.resolve()):
@@ -134,7 +146,8 @@ def run(options: ImportOptions, progress: Progress | None = None) -> Imported:
             _check_space(target.absolute(), sum(row.bytes for row in rows))
             arrays = _read_all(src, sources, rows, progress or (lambda *_: None))
             save(target, options.force, dtype, config, sources, base, arrays, components)
-    notes = _notes(target, options, sources, components, base)
+    notes = [root.note] if root.note else []
+    notes += _notes(target, options, sources, components, base)
     return Imported(target, tuple(rows), tuple(notes), not options.dry_run)
 
 
@@ -232,6 +245,8 @@ def _notes(
             f"without {WORDS} (emotion from text): directory {FOLDER} not found; to add it later: "
             f"python -m indextts_jax.import --components {WORDS} --src DIR --dst {target}"
         )
+    if sources.speech is not None:
+        notes += sources.speech.notes
     if sources.words is not None:
         notes += sources.words.notes
     if kept := [name for name in before if name not in components]:

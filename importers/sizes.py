@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from importers.bounds import too_large
 from importers.table import ImportMismatch, Tensor, nearest
 
 
@@ -69,7 +70,7 @@ def resolve(
                 keys = (key,) if isinstance(key, str) else key
                 try:
                     values[name] = then(*(_lookup(settings, k) for k in keys))
-                except (KeyError, TypeError, ValueError):
+                except (KeyError, TypeError, ValueError, OverflowError):
                     problems.append(f"no usable setting {' and '.join(keys)} (for the size {name})")
             case Axis(tensor, axis, then):
                 if tensor not in tensors:
@@ -83,6 +84,7 @@ def resolve(
                     )
                 else:
                     values[name] = then(tensors[tensor].shape[axis])
+    problems += too_large(values)
     if problems:
         raise ImportMismatch(file, problems)
     return values

@@ -13,6 +13,7 @@ from typing import Any, cast
 import sentencepiece
 
 from importers import table
+from importers.bounds import more_than_held
 from importers.formats.tensors import SourceError, Tensors
 from importers.release.files import (
     CONFIG,
@@ -27,7 +28,7 @@ from importers.release.files import (
 from importers.release.locate import FEATURES, Located, locate, locate_config
 from importers.release.settings import Published, read_published, read_settings
 from importers.sizes import resolve
-from importers.table import ImportMismatch, Plan, Tree
+from importers.table import ImportMismatch, Plan, Tree, passed_over
 from importers.tables import bigvgan, gpt, prototypes, s2mel, w2v_bert
 from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.errors import gathered
@@ -76,7 +77,11 @@ class Importer:
         located = locate(src, published, flags or {})
         tensors, settings, passed_by = _open_all(located, published, ignore)
         names = {name for file in tensors.values() for name in (*file, *file.ignored)} | passed_by
-        ignored = tuple(name for name in ignore if name in passed or name in names)
+        ignored = tuple(
+            word
+            for word in ignore
+            if word in passed or any(passed_over(name, [word]) for name in names)
+        )
         problems = [
             f"--ignore {name}: no key of config.yaml and no array has this name"
             for name in ignore
@@ -108,6 +113,19 @@ class Importer:
         if problems:
             raise ImportMismatch(str(src), list(dict.fromkeys(problems)))
         return cls(located, config, dtype, tensors, plans, expected, ignored, files)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was read from an unusual place, and what was not read."""
+        notes = self.located.notes
+        for name, file in self.tensors.items():
+            label = self.located.name(name)
+            if file.prefix:
+                notes.append(f"{label}: names are read without their prefix {file.prefix}")
+            if file.unread:
+                others = ", ".join(map(str, file.unread[:8])) + ", ..." * (len(file.unread) > 8)
+                notes.append(f"{label}: not read: {others}")
+        return tuple(notes)
 
     @property
     def tokenizer(self) -> bytes:
@@ -239,7 +257,11 @@ def _sections(
         try:
             values = resolve(sized.sizes(arrays), settings[sized.settings], arrays, file=label)
             kind = cast(type, hints[component])
-            sections[component] = from_data(kind, _nested(values), component)
+            section: Any = from_data(kind, _nested(values), component)
+            if beyond := more_than_held(section, len(arrays), f"{component}."):
+                problems += [f"{label}: {problem}" for problem in beyond]
+            else:
+                sections[component] = section
         except ImportMismatch as error:
             problems += _told_apart(error, label)
         except ConfigError as error:
@@ -297,6 +319,8 @@ def _disagreements(
 def _tokenizer_problems(located: Located, published: Published) -> list[str]:
     """Problems with the tokenizer: not a SentencePiece model, or ids beyond the text embedding."""
     label = located.name("tokenizer")
+    if not located.files["tokenizer"].stat().st_size:
+        return [f"{label} is empty: expected a SentencePiece model"]
     try:
         processor = sentencepiece.SentencePieceProcessor(
             model_proto=located.files["tokenizer"].read_bytes()
@@ -304,6 +328,8 @@ def _tokenizer_problems(located: Located, published: Published) -> list[str]:
     except (RuntimeError, OSError) as error:
         return [f"{label}: not a SentencePiece model ({' '.join(str(error).split())[:120]})"]
     pieces, ids = processor.get_piece_size(), published.gpt.number_text_tokens
+    if pieces < ids:
+        return [f"{label} has only {pieces} pieces, but gpt.number_text_tokens is {ids}"]
     if pieces > ids:
         return [f"{label} has {pieces} pieces, but gpt.number_text_tokens is {ids}"]
     return []

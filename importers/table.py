@@ -28,6 +28,7 @@ from indextts_jax.errors import InputError, gathered
 
 Tree = dict[Any, Any]
 
+GROUPED = 20  # unexpected arrays with the same first word, from which on they are one problem
 HINTED = 30  # most missing arrays with a hint: for a completely wrong file hints are useless
 
 
@@ -181,6 +182,20 @@ def nearest(name: str, names: Sequence[str]) -> str:
     return f" (nearest: {close[0]})" if close else ""
 
 
+def passed_over(name: str, ignore: Sequence[str]) -> bool:
+    """Whether --ignore names an array: exactly, or by a prefix that ends in a dot."""
+    return any(name == word or (word.endswith(".") and name.startswith(word)) for word in ignore)
+
+
+def _groups(names: Sequence[str]) -> dict[str, list[str]]:
+    """Names by their first word, with its dot."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        word, dot, _ = name.partition(".")
+        groups.setdefault(word + dot, []).append(name)
+    return groups
+
+
 def _options(row: Row) -> tuple[tuple[str, ...], ...]:
     if isinstance(row.source, AnyOf):
         return row.source.options
@@ -231,7 +246,7 @@ def plan(
     filled: dict[str, Row] = {}
     used: dict[str, str] = {}
     missing: dict[str, str] = {}
-    ignored = tuple(name for name in ignore if name in tensors)
+    ignored = tuple(name for name in tensors if passed_over(name, ignore))
     present = {name: t for name, t in tensors.items() if name not in ignored}
 
     for row in (r for r in table if isinstance(r, Row)):
@@ -267,10 +282,17 @@ def plan(
         f"missing: {name} (for {target}){nearest(name, unexpected if i < HINTED else ())}"
         for i, (name, target) in enumerate(missing.items())
     ]
-    problems += [
-        f"unexpected: {name} {tensors[name].shape}{nearest(name, list(missing)[:HINTED])}"
-        for name in unexpected
-    ]
+    for prefix, names in _groups(unexpected).items():
+        if len(names) > GROUPED:
+            problems.append(
+                f"unexpected: {len(names)} arrays under {prefix}, such as {names[0]} "
+                f"{tensors[names[0]].shape}; --ignore {prefix} passes them over"
+            )
+        else:
+            problems += [
+                f"unexpected: {name} {tensors[name].shape}{nearest(name, list(missing)[:HINTED])}"
+                for name in names
+            ]
     problems += [f"not filled: {p} {tuple(shapes[p].shape)}" for p in shapes if p not in filled]
     problems += [
         f"{name} is a copy of {other}, which is not in the file"

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from importers import table
+from importers.bounds import more_than_held
 from importers.formats.mapped import SourceError
 from importers.formats.tensors import Tensors, open_tensors
 from importers.release.locate import download_command
@@ -202,6 +203,8 @@ class TextEmotionImporter:
         problems += _tokenizer_problems(data, words, section)
         if problems or section is None:
             raise ImportMismatch(str(folder), problems)
+        if not shards:
+            raise SourceError(f"{folder} holds no arrays")
         whole = dataclasses.replace(bundled_config("indextts2"), text_emotion=section)
         expected = structure(COMPONENT, whole, dtype).expected
         plan = table.plan(qwen.TABLE, shards, expected, file=str(folder), ignore=names)
@@ -285,7 +288,9 @@ def _section(
             "reply_tokens": min(qwen.REPLY_TOKENS, values["positions"] // 2),
             "buckets": list(qwen.BUCKETS),
         }
-        return from_data(TextEmotionConfig, values, COMPONENT)
+        section = from_data(TextEmotionConfig, values, COMPONENT)
+        problems += [f"config.json: {p}" for p in more_than_held(section, len(tensors))]
+        return None if problems else section
     except ImportMismatch as error:
         problems += [f"config.json: {problem}" for problem in error.problems]
     except ConfigError as error:

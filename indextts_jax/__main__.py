@@ -1,8 +1,11 @@
 """The list of commands: `python -m indextts_jax`."""
 
 import ast
+import difflib
+import runpy
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 ORDER = (
     "download",
@@ -38,13 +41,21 @@ def commands() -> dict[str, str]:
 
 
 def main(argv: list[str]) -> int:
-    """Prints the list of commands; an argument other than a request for help is an error."""
+    """Runs a command, or prints the list of commands.
+
+    An argument other than a command or a request for help is an error.
+    """
+    if argv and argv[0] in (listed := commands()):
+        sys.argv = [f"{sys.argv[0]} {argv[0]}", *argv[1:]]
+        runpy.run_module(f"indextts_jax.{argv[0]}", run_name="__main__")
+        return 0  # a command exits by itself
     listed = commands()
     width = max(map(len, listed))
     lines = [f"  {name:<{width}}  {does}" for name, does in listed.items()]
     text = "\n".join(
         [
-            "IndexTTS-2 in JAX. Commands, each with --help:",
+            "IndexTTS-2 in JAX. Commands, each with --help (python -m indextts_jax.NAME, or\n"
+            "indextts-jax NAME):",
             "",
             *lines,
             "",
@@ -54,10 +65,16 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "-help", "--help", "help"):
         sys.stdout.write(text + "\n")
         return 0
-    hint = f"write python -m indextts_jax.{argv[0]}" if argv[0] in listed else "see --help"
-    sys.stderr.write(f"error: unexpected argument {argv[0]!r}; {hint}\n")
+    near = difflib.get_close_matches(argv[0].removeprefix("indextts_jax."), listed, n=1)
+    hint = f"did you mean {near[0]}?" if near else "see --help"
+    sys.stderr.write(f"error: {argv[0]!r} is not a command; {hint}\n")
     return 2
 
 
-if __name__ == "__main__":
+def run() -> NoReturn:
+    """The console command `indextts-jax`."""
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run()

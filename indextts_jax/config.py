@@ -10,7 +10,7 @@ from typing import Any
 
 from indextts_jax.errors import InputError
 from indextts_jax.utils import strict_yaml
-from indextts_jax.utils.strict_data import ConfigError, from_data
+from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
 DTYPES = ("float32", "bfloat16", "float16")
 INT8 = "int8"  # GPT kernels in 8 bits, everything else in half precision
@@ -536,9 +536,30 @@ def load_config(path: str | Path) -> ModelConfig:
     except ValueError as error:
         raise ConfigError(f"{path} is not valid YAML: {error!s:.300}") from error
     try:
-        return from_data(ModelConfig, data)
+        config = from_data(ModelConfig, data)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+    if (problem := _too_large(to_data(config))) is not None:
+        raise ConfigError(f"{path}: {problem}")
+    return config
+
+
+MOST_LAYERS, MOST = 4096, 2**24  # of a stack; of any other size
+
+
+def _too_large(data: Any, path: str = "") -> str | None:
+    """A size that no model has, from which nothing should be built."""
+    items = data.items() if isinstance(data, dict) else enumerate(data)
+    for key, value in items:
+        name = f"{path}.{key}" if path else str(key)
+        if isinstance(value, dict | list):
+            if (problem := _too_large(value, name)) is not None:
+                return problem
+        elif isinstance(value, int | float):
+            most = MOST_LAYERS if "layers" in name.split(".") else MOST
+            if abs(value) > most:
+                return f"{name} is {value:.10g}: expected at most {most:,}"
+    return None
 
 
 def bundled_config(name: str) -> ModelConfig:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from indextts_jax.printable import indented
+
 
 class InputError(ValueError):
     """Bad input: a file, a flag, a text or a setting.
@@ -16,15 +18,19 @@ class InputError(ValueError):
         self.fields = fields
 
     def __str__(self) -> str:
-        """The message; characters that cannot be encoded (from damaged files) are escaped."""
-        return super().__str__().encode("utf-8", "backslashreplace").decode()
+        """The message; what does not belong on a terminal is escaped."""
+        return indented(super().__str__())
 
 
 class Failure(RuntimeError):
     """A failure despite valid input: a full disk, a broken machine.
 
-    The message is the whole report. The commands print it unchanged and exit with code 1.
+    The message is the whole report. The commands print it and exit with code 1.
     """
+
+    def __str__(self) -> str:
+        """The message, escaped as that of `InputError`."""
+        return indented(super().__str__())
 
 
 class TextWarning(UserWarning):
@@ -33,6 +39,10 @@ class TextWarning(UserWarning):
 
 class PromptWarning(UserWarning):
     """A problem with a recording: it may not give the intended voice or emotion."""
+
+
+class EmotionWarning(UserWarning):
+    """A problem with the numbers of an emotion."""
 
 
 def gathered(what: str, problems: Sequence[str]) -> str:

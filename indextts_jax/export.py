@@ -11,6 +11,7 @@ from importers.export.source import Source, open_source
 from importers.release.locate import AUXILIARY
 from importers.text_emotion import FOLDER
 from indextts_jax.cli import adapter_flags, runner
+from indextts_jax.cli.terminal import say
 from indextts_jax.config import DTYPES
 from indextts_jax.emotion.reader import COMPONENT as WORDS
 from indextts_jax.errors import InputError
@@ -81,7 +82,7 @@ def main(flags: Any) -> None:
     given = {field.name: getattr(flags, field.name) for field in dataclasses.fields(ExportOptions)}
     options = ExportOptions(**given)
     library.check(options)
-    print(library.export(_source(flags), options))
+    say(str(library.export(_source(flags), options)))
 
 
 def _source(flags: Any) -> Source:

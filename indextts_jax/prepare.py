@@ -205,7 +205,7 @@ def main(flags: Any) -> int:
             raise InputError(found.report.refusal, "min_clips", "min_minutes")
         device = devices.choose(flags.device)
         if wanted:
-            print(f"Using device: {devices.describe(device)}")
+            say(f"Using device: {devices.describe(device)}")
             cache_folder.enable_compilation_cache()
         with (
             jax.default_device(device),
@@ -235,7 +235,7 @@ def _prototypes(flags: Any) -> int:
     check_destination(flags.dst)
     saved = open_checkpoint(flags.checkpoint)
     device = devices.choose(flags.device)
-    print(f"Using device: {devices.describe(device)}")
+    say(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
     with (
         abandonable(),

@@ -1,7 +1,7 @@
 """`python -m indextts_jax.preview`: shows how a text will be read, without running a model."""
 
-import json
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from absl import flags as absl_flags
@@ -9,6 +9,7 @@ from absl import flags as absl_flags
 from indextts_jax.cli import runner, text_flags
 from indextts_jax.cli.terminal import say
 from indextts_jax.errors import InputError
+from indextts_jax.printable import printable_json
 from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
 from indextts_jax.text.tokenizer import Tokenizer
 
@@ -47,17 +48,25 @@ def main(flags: Any) -> None:
     frontend = TextFrontend(_tokenizer(flags), text_flags.reading(flags))
     script = frontend.prepare(text_flags.given_text(flags))
     if flags.json:
-        say(json.dumps(_data(script), ensure_ascii=False, indent=2))
+        say(printable_json(_data(script), indent=2))
         return
     for line in _report(script):
         say(line)
     text_flags.show_notices(script)
 
 
+def check_size(path: Path) -> None:
+    """Rejects an empty file, which the library of tokenizers takes for one without pieces."""
+    if not path.stat().st_size:
+        raise InputError(f"{path} is empty: expected a SentencePiece model")
+
+
 def _tokenizer(flags: Any) -> Tokenizer:
     if (flags.checkpoint is None) == (flags.tokenizer is None):
         raise InputError("give either --checkpoint DIR or --tokenizer FILE (bpe.model)")
     if flags.tokenizer is not None:
+        if not Path(flags.tokenizer).is_dir() and Path(flags.tokenizer).exists():
+            check_size(Path(flags.tokenizer))
         return Tokenizer(flags.tokenizer)
     from indextts_jax.checkpoint.reading import open_checkpoint  # takes seconds
 

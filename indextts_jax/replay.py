@@ -14,7 +14,7 @@ from indextts_jax.audio.output import check_output, read_comment
 from indextts_jax.checkpoint.adapter import read_adapter
 from indextts_jax.cli import runner
 from indextts_jax.cli.interruption import abandonable
-from indextts_jax.cli.terminal import stage_bar
+from indextts_jax.cli.terminal import say, stage_bar
 from indextts_jax.config import RunConfig
 from indextts_jax.engine import recipe
 from indextts_jax.engine.recipe import Recipe
@@ -120,7 +120,7 @@ def main(flags: Any) -> None:
     audio = Path(flags.audio)
     made = recipe.from_comment(read_comment(audio), str(audio))
     if flags.show:
-        print(format_recipe(made))
+        say(format_recipe(made))
         return
     if flags.checkpoint is None:
         raise InputError(f"give --checkpoint, the checkpoint that {audio} was made with")
@@ -148,7 +148,7 @@ def main(flags: Any) -> None:
     if isinstance(recorded, EmotionPrompt) and recorded.source is not None:
         prompt = _recording(flags.emotion, recorded.source, audio, "emotion")
     device = devices.choose(flags.device)
-    print(f"Using device: {devices.describe(device)}")
+    say(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Speaking") as on_stage, abandonable():
         clock = Clock(on_stage)
@@ -176,13 +176,13 @@ def main(flags: Any) -> None:
     if flags.output is not None:
         again = recipe.write_down(tts.model, request, speech.samples, device, made.dtype)
         speech.save(flags.output, comment=recipe.to_comment(again))
-        print(f"{flags.output}: {speech.duration:.2f} s of audio")
+        say(f"{flags.output}: {speech.duration:.2f} s of audio")
     if not equal:
         raise Failure(
             f"the samples differ from those of {audio}, which was made on {made.device} with "
             + ", ".join(f"{v.package} {v.version}" for v in made.versions)
         )
-    print(f"equal to {audio}, bit for bit")
+    say(f"equal to {audio}, bit for bit")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags as absl_flags
 
 from indextts_jax.audio.output import STDOUT, check_output, raw
@@ -23,11 +24,13 @@ from indextts_jax.cli import (
 )
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.speech_report import report, show_faults
-from indextts_jax.cli.terminal import say, stage_bar
+from indextts_jax.cli.terminal import say, stage_bar, warn
 from indextts_jax.config import RunConfig
-from indextts_jax.engine import demo
+from indextts_jax.engine import demo, segment_store
 from indextts_jax.engine.recipe import to_comment, write_down
 from indextts_jax.engine.request import Request
+from indextts_jax.engine.seeds import RANDOM_SEEDS, chosen_seed
+from indextts_jax.engine.segment_store import SegmentStore
 from indextts_jax.engine.settings import Settings, settings_of
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
@@ -55,6 +58,7 @@ COMMON = (
     "emotion_weights",
     "emotion_alpha",
     "output",
+    "resume",
     "speed",
     "duration",
     "retries",
@@ -66,7 +70,7 @@ GROUPS = {
     "What to say": ("text", "text_file", *text_flags.FLAGS),
     "Voice": ("speaker", "voice", prompt_flags.EXCERPT),
     "Emotion (by default the voice's own)": emotion_flags.FLAGS,
-    "Delivery": ("output", *settings_flags.DELIVERY, "sample_format", "wav_subtype"),
+    "Delivery": ("output", "resume", *settings_flags.DELIVERY, "sample_format", "wav_subtype"),
     "Sampling": ("seed", *settings_flags.SAMPLING),
     "Run": (*settings_flags.RUN, "max_memory"),
 }
@@ -85,9 +89,9 @@ def define(flags: absl_flags.FlagValues) -> None:
     text("checkpoint", None, "Directory made by python -m indextts_jax.import.", **own)
     adapter_flags.define(own)
     text("text", None, "Text to speak.", **own)
-    text("text_file", None, "Text file (UTF-8) to speak.", **own)
+    text("text_file", None, "Text file (UTF-8) to speak; - for standard input.", **own)
     text("voice", None, "Voice saved by python -m indextts_jax.voice, instead of --speaker.", **own)
-    text("speaker", None, "Recording of the voice; 15 s of it are used.", **own)
+    text("speaker", None, "Recording of the voice; 15 s of it are used. demo: a sample.", **own)
     prompt_flags.define(own)
     text(
         "output",
@@ -95,10 +99,11 @@ def define(flags: absl_flags.FlagValues) -> None:
         "File to write: .wav, .flac, .ogg or .mp3; - for raw 16-bit samples on standard output.",
         **own,
     )
-    emotion_flags.define(own)
-    absl_flags.DEFINE_integer(
-        "seed", 0, "Random seed; the same seed gives the same waveform.", **own
+    absl_flags.DEFINE_bool(
+        "resume", False, "Keep finished segments beside --output, and use those there.", **own
     )
+    emotion_flags.define(own)
+    text("seed", "0", "Random seed; the same gives the same waveform. random (or -1): any.", **own)
     absl_flags.DEFINE_bool(
         "demo",
         False,
@@ -128,16 +133,20 @@ def main(flags: Any) -> int:
 
 def _main(flags: Any, stdout: Any) -> int:
     text, settings, emotion, speaker = _checked(flags)
+    seed = chosen_seed(flags.seed)
+    replaced = flags.output != STDOUT and Path(flags.output).exists()
     start, emotion_start = (
         0.0
         if prompt is None
         else prompt_flags.excerpt_start(prompt, flags.prompt_excerpt, flags.output)
         for prompt in (speaker, flags.emotion)
     )
+    if flags.seed in RANDOM_SEEDS:
+        say(f"Using seed {seed}")
     device = devices.choose(flags.device)
-    print(f"Using device: {devices.describe(device)}")
+    say(f"Using device: {devices.describe(device)}")
     if flags.demo:
-        print(demo.DEMO_NOTE)
+        say(demo.DEMO_NOTE)
     cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Speaking") as on_stage, abandonable():
         clock = Clock(on_stage)
@@ -160,14 +169,13 @@ def _main(flags: Any, stdout: Any) -> int:
         if flags.emotion is not None:
             prompt = tts.emotion(flags.emotion, clock, excerpt=emotion_start, voice=voice)
             emotion = dataclasses.replace(emotion, prompt=prompt)
-        request = Request(
-            text=text, voice=voice, emotion=emotion, seed=flags.seed, settings=settings
-        )
+        request = Request(text=text, voice=voice, emotion=emotion, seed=seed, settings=settings)
         tts.release_encoders()  # frees memory before the other components are loaded
         with clock.stage("loading"):
             tts.fetch()
+        segments = _store(flags, tts, request, device, run, len(script.segments))
         before = executables.seconds_spent()
-        speech = tts.speak(request, on_stage=on_stage)
+        speech = tts.speak(request, on_stage=on_stage, store=segments)
         compiling = executables.seconds_spent() - before
     if executables.active() is not None and not flags.demo:
         speed_log.note_speech(tts, settings, speech, compiling=compiling)
@@ -180,12 +188,47 @@ def _main(flags: Any, stdout: Any) -> int:
             made = write_down(tts.model, request, speech.samples, device, run.dtype)
             comment = to_comment(made)
         speech.save(flags.output, flags.sample_format, comment)
+        if segments is not None:
+            segments.remove()
+        if replaced:
+            say(f"replaced {flags.output}")
     show_faults(speech)
     if reading is not None:
-        print(f"Emotion read from the text: {reading}")
-    print(report(speech, clock.seconds | speech.seconds, flags.output))
+        say(f"Emotion read from the text: {reading}")
+    say(report(speech, clock.seconds | speech.seconds, flags.output))
     faulty = any(segment.faults for segment in speech.segments)
     return runner.FAULTY if faulty and not flags.demo else 0
+
+
+def _store(
+    flags: Any, tts: IndexTTS, request: Request, device: Any, run: RunConfig, segments: int
+) -> SegmentStore | None:
+    """Where finished segments are kept, with --resume or for a long text."""
+    long = segments >= MANY_SEGMENTS and not flags.demo
+    settings = request.settings or tts.settings
+    if flags.output == STDOUT or not (flags.resume or long):
+        return None
+    if settings.timing.duration is not None:
+        return None  # with --resume, it was rejected before
+    folder = segment_store.folder_of(Path(flags.output).absolute())
+    key = segment_store.key_of(
+        write_down(tts.model, request, np.zeros(0, np.float32), device, run.dtype)
+    )
+    old = SegmentStore(folder, key)
+    there = folder.is_dir() and not folder.is_symlink() and (folder / segment_store.MARK).is_file()
+    if there and not old.belongs():
+        warn(f"{folder} holds segments of another request (text, voice, settings): starting again")
+    store = SegmentStore.open(folder, key)
+    if not flags.resume:
+        for path in store.parts():
+            say(f"--resume would use segment {path + 1} of an earlier run")
+            break
+        store.remove()
+        store = SegmentStore.open(folder, key)
+    elif ready := store.parts():
+        say(f"{len(ready)} of {segments} segments are there from an earlier run: resuming")
+    say(f"finished segments are kept in {folder}: if this is stopped, --resume continues")
+    return store
 
 
 def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
@@ -205,6 +248,11 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
     settings = settings_flags.settings(flags)  # validates before the checkpoint is opened
     emotion = emotion_flags.parse(flags, text)
     speaker = prompt_flags.speaker(flags, demo.demo_speaker() if flags.demo else None)
+    chosen_seed(flags.seed)
+    if flags.resume:
+        _check_resume(flags, settings)
+    if flags.max_memory is not None:
+        parse_size(flags.max_memory)
     if flags.output != STDOUT:
         check_output(flags.output, flags.sample_format)
     beginning(flags.prompt_excerpt)
@@ -217,6 +265,18 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
         usual = settings_of(open_checkpoint(flags.checkpoint).settings)
         settings = settings_flags.settings(flags, usual)
     return text, settings, emotion, speaker
+
+
+def _check_resume(flags: Any, settings: Settings) -> None:
+    """Rejects --resume where segments cannot be kept."""
+    if flags.output == STDOUT:
+        raise InputError("--resume needs --output FILE: segments are kept beside it")
+    if flags.demo:
+        raise InputError("--resume needs --checkpoint: the demo is short")
+    if settings.timing.duration is not None:
+        raise InputError("--resume and --duration are mutually exclusive: see --speed")
+    if flags.seed in RANDOM_SEEDS:
+        raise InputError("--resume needs a --seed that stays the same")
 
 
 def _open(

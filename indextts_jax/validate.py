@@ -100,7 +100,7 @@ def main(flags: Any) -> int:
     device = devices.choose(flags.device)
     if dump is not None:
         dump.mkdir(parents=True, exist_ok=True)
-    print(f"Using device: {devices.describe(device)}")
+    say(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
     lines = 0
 
@@ -125,13 +125,13 @@ def main(flags: Any) -> int:
             note=warn,
             row=show,
         )
-    print(f"{len(made.rows) - len(made.failed)} of {len(made.rows)} arrays pass")
+    say(f"{len(made.rows) - len(made.failed)} of {len(made.rows)} arrays pass")
     if made.failed:
-        print(f"failed: {', '.join(row.name for row in made.failed)}")
-    print(f"\n{made}")
+        say(f"failed: {', '.join(row.name for row in made.failed)}")
+    say(f"\n{made}")
     if file is not None:
         made.save(file)
-        print(f"written to {file}")
+        say(f"written to {file}")
     return runner.FAILURE if made.failed else 0
 
 

@@ -6,6 +6,7 @@ python -m indextts_jax.voice show anna
 python -m indextts_jax.voice delete anna
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import jax
 from absl import flags as absl_flags
 
 from indextts_jax.cli import prompt_flags, runner
-from indextts_jax.cli.terminal import stage_bar
+from indextts_jax.cli.terminal import say, stage_bar
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import ANALYSING
+from indextts_jax.printable import one_line
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.runtime.model import load_model
 from indextts_jax.utils.stopwatch import Clock
@@ -50,11 +52,13 @@ def _create(flags: Any, path: Path) -> None:
         raise InputError("to create a voice give --speaker RECORDING and --checkpoint DIR")
     if path.exists() and not flags.force:
         raise InputError(f"{path} exists already; --force replaces it")
+    if os.path.lexists(path):
+        store.check_voice(path)
     if not Path(flags.speaker).is_file():
         raise InputError(f"{flags.speaker}: file not found; expected a recording of a voice")
     start = prompt_flags.excerpt_start(flags.speaker, flags.prompt_excerpt)
     device = devices.choose(flags.device)
-    print(f"Using device: {devices.describe(device)}")
+    say(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
     with jax.default_device(device), stage_bar("Analysing") as on_stage:
         clock = Clock(on_stage)
@@ -63,7 +67,7 @@ def _create(flags: Any, path: Path) -> None:
         voice = analyse_voice(model, flags.speaker, clock, start)
         store.save_voice(model, voice, path)
     rate, hop = model.config.mel.sample_rate, model.config.mel.hop
-    print(
+    say(
         f"{path}: {voice.frames * hop / rate:.2f} s of {flags.speaker}, "
         f"{path.stat().st_size / 1e6:.2f} MB, in {sum(clock.seconds.values()):.1f} s\n"
         f"Speak with it: python -m indextts_jax.synth --checkpoint {flags.checkpoint} "
@@ -74,29 +78,29 @@ def _create(flags: Any, path: Path) -> None:
 def _list() -> None:
     folder, found = store.directory(), store.names()
     if not found:
-        print(f"no voices in {folder}")
+        say(f"no voices in {folder}")
         return
     rows = []
     for name in found:
-        path = store.voice_path(name)
+        path = folder / f"{name}{store.ENDING}"  # whatever its name is
         try:
             record = store.read_record(path)
             rows.append([name, record.source.name, record.checkpoint[:12], record.created])
         except InputError as error:
             rows.append([name, str(error), "", ""])
-    print(f"voices in {folder}\n")
-    print(table(("name", "recording", "checkpoint", "created"), rows))
+    say(f"voices in {folder}\n")
+    say(table(("name", "recording", "checkpoint", "created"), rows))
 
 
 def _show(path: Path) -> None:
     record = store.read_record(path)
-    print(
-        f"{path}: {path.stat().st_size / 1e6:.2f} MB, undamaged\n"
-        f"recording   {record.source.name}, {record.source.size:,} bytes, "
-        f"SHA-256 {record.source.sha256}\n"
+    say(
+        f"{one_line(path)}: {path.stat().st_size / 1e6:.2f} MB, undamaged\n"
+        f"recording   {one_line(record.source.name)}, {record.source.size:,} bytes, "
+        f"SHA-256 {one_line(record.source.sha256)}\n"
         f"excerpt     second {record.start:.1f} to {record.start + record.heard:.1f}\n"
-        f"checkpoint  {record.checkpoint}\n"
-        f"created     {record.created}"
+        f"checkpoint  {one_line(record.checkpoint)}\n"
+        f"created     {one_line(record.created)}"
     )
 
 
@@ -113,9 +117,10 @@ def main(flags: Any) -> None:
         _create(flags, path)
     elif flags.action == "show":
         _show(path)
-    elif path.is_file():
+    elif os.path.lexists(path):
+        store.check_voice(path)
         path.unlink()
-        print(f"deleted {path}")
+        say(f"deleted {path}")
     else:
         raise InputError(f"voice {path} does not exist; saved voices: {store.listed()}")
 

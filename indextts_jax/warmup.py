@@ -70,6 +70,8 @@ def main(flags: Any) -> None:
         path = getattr(flags, flag)
         if path is not None and Path(path).suffix.lower() != ".zip":
             raise InputError(f"--{flag} {path}: expected a file name ending in .zip")
+    if flags.pack is not None:
+        executable_pack.check_replaceable(Path(flags.pack))
     if flags.unpack is not None and not Path(flags.unpack).is_file():
         raise InputError(f"--unpack {flags.unpack}: file not found")
     device = devices.choose(flags.device)

@@ -33,6 +33,7 @@ TAG = "parameters"
 # where a notebook runs.
 PARAMETERS = {
     "quickstart": f"""
+SOURCE = ".."
 DOWNLOAD = False
 PUBLISHED = "published"
 CHECKPOINT = "checkpoint"
@@ -42,6 +43,7 @@ LONG = "A dog barks. [pause 0.1s] Why?"
 STEPS = STEPS_WITHOUT_GPU = 2
 """,
     "emotions": f"""
+SOURCE = ".."
 DOWNLOAD = False
 PUBLISHED = "published"
 CHECKPOINT = "checkpoint"
@@ -54,6 +56,7 @@ ALPHAS = [0.5]
 STEPS = STEPS_WITHOUT_GPU = 2
 """,
     "import_and_verify": f"""
+SOURCE = ".."
 DOWNLOAD = False
 PUBLISHED = "published"
 CHECKPOINT = "checkpoint"
@@ -65,6 +68,7 @@ GOLDEN = {str(TINY)!r}
 COMPONENT = "semantic_codec"
 """,
     "finetune": f"""
+SOURCE = ".."
 DOWNLOAD = False
 PUBLISHED = "published"
 CHECKPOINT = "checkpoint"

@@ -20,6 +20,7 @@ from indextts_jax.engine.settings import settings_of
 from indextts_jax.errors import InputError
 from indextts_jax.utils import hashing
 from indextts_jax.utils.atomic import put_in_place, staging
+from indextts_jax.utils.paths import user_path
 from indextts_jax.utils.strict_data import to_data
 from indextts_jax.utils.text_table import table
 
@@ -106,8 +107,8 @@ def _is_export(folder: Path) -> bool:
 
 def _published(source: Source, options: ExportOptions) -> Exported:
     """Writes the published directory atomically."""
-    target = Path(options.dst).absolute()
-    base = Path(options.base) if options.base is not None else None
+    target = user_path(options.dst, "dst").absolute()
+    base = user_path(options.base, "base") if options.base is not None else None
     if base is not None and base.resolve().is_relative_to(target.resolve()):
         raise InputError(
             f"base {base} is inside {target}, where the export is to be written", "base"
@@ -125,7 +126,7 @@ def _published(source: Source, options: ExportOptions) -> Exported:
             files = with_base(source, base, folder, flags)
         _record(folder, source, files, notes)
         put_in_place(stage, folder, target)
-    return Exported(Path(options.dst), tuple(files), notes)
+    return Exported(user_path(options.dst, "dst"), tuple(files), notes)
 
 
 def _record(
@@ -157,7 +158,7 @@ def _notes(source: Source) -> tuple[str, ...]:
 def _checkpoint(source: Source, options: ExportOptions) -> Exported:
     """Writes a checkpoint with what was trained or merged."""
     saved = source.checkpoint
-    if saved is not None and saved.path == Path(options.dst).absolute():
+    if saved is not None and saved.path == user_path(options.dst, "dst").absolute():
         raise InputError(f"dst {options.dst} is the checkpoint that is exported", "dst")
     words = saved is not None and WORDS in saved.components
     if options.dtype is not None:
@@ -174,7 +175,7 @@ def _checkpoint(source: Source, options: ExportOptions) -> Exported:
         settings=_settings(options, saved),
         emotion_tokenizer=saved.emotion_tokenizer if saved is not None and words else None,
     )
-    return Exported(Path(options.dst), notes=_notes(source))
+    return Exported(user_path(options.dst, "dst"), notes=_notes(source))
 
 
 def _settings(options: ExportOptions, saved: Checkpoint | None) -> bytes | None:
@@ -182,7 +183,7 @@ def _settings(options: ExportOptions, saved: Checkpoint | None) -> bytes | None:
     if options.settings is None:
         return None if saved is None else saved.settings
     try:
-        data = Path(options.settings).read_bytes()
+        data = user_path(options.settings, "settings").read_bytes()
     except OSError as error:
         raise InputError(f"settings {options.settings}: {error.strerror}", "settings") from error
     settings_of(data, str(options.settings))  # called only for its checks
@@ -199,7 +200,7 @@ def _adapter(source: Source, options: ExportOptions) -> Exported:
         raise InputError(f"{source.name} has no base checkpoint for an adapter")
     (applied,) = source.adapters
     record = applied.adapter.record
-    target = Path(options.dst).absolute()
+    target = user_path(options.dst, "dst").absolute()
     notes = (f"{len(record.paths)} kernels, rank {record.rank}", *_notes(source))
     if options.format == OURS:
         adapters.write_adapter(
@@ -218,4 +219,4 @@ def _adapter(source: Source, options: ExportOptions) -> Exported:
             write_peft(folder, applied.adapter, source.config, options.dtype)
             _record(folder, source, (), notes)
             put_in_place(stage, folder, target)
-    return Exported(Path(options.dst), notes=notes)
+    return Exported(user_path(options.dst, "dst"), notes=notes)

@@ -10,7 +10,7 @@ optimizer's state) is parsed with the file's pickle, but its numbers are not rea
 import dataclasses
 import shlex
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from importers.formats import pickles, zips
 from importers.formats.mapped import MappedFile, SourceError
 from importers.formats.pickles import Inert, Name, PickleError, Storage, StoredTensor
 from importers.formats.safetensors_header import read_header
-from importers.table import Tensor
+from importers.table import Tensor, passed_over
 
 __all__ = ["BARE", "SourceError", "Tensors", "open_tensors"]
 
@@ -49,6 +49,7 @@ class Tensors(dict[str, Tensor]):
         # for a file with a single bare array, its name.
         self.layout = dict(zip(tensors, tensors, strict=True)) if layout is None else layout
         self.unread = tuple(unread)  # top-level keys beside the requested part
+        self.prefix = ""  # of the names in the file, removed; apart from the requested part
         self._file = file
 
     @property
@@ -98,6 +99,7 @@ def open_tensors(
     optional: bool = False,
     bare: bool = False,
     ignore: Sequence[str] = (),
+    anchor: str | None = None,
 ) -> Tensors:
     """The arrays of a published file; nested names are joined by dots.
 
@@ -107,6 +109,8 @@ def open_tensors(
         optional: whether to read the whole file if that key is missing.
         bare: whether the file is a single array, which is then named `BARE`.
         ignore: names of values to skip although they are not arrays.
+        anchor: name of an array that the file must hold. If it is there once, behind a prefix such
+            as `state_dict.` or `_orig_mod.`, the arrays with that prefix are read.
 
     A leading `module.` is removed if every name of a dictionary has it.
 
@@ -119,10 +123,16 @@ def open_tensors(
     if path.suffix == ".safetensors":
         held: dict[str, Tensor] = dict(read_header(file))
         arrays = _unwrapped(held, f"{part}." if part else "")
+        chosen = chosen_prefix(arrays, anchor, path)
+        names = {name: name.removeprefix(chosen) for name in arrays if name.startswith(chosen)}
+        left = tuple(name for name in arrays if name not in names)
+        held = {n: h for n, h, a in zip(held, held.values(), arrays, strict=True) if a in names}
+        arrays = {names[name]: array for name, array in arrays.items() if name in names}
         arrays = {BARE: next(iter(arrays.values()))} if bare and len(arrays) == 1 else arrays
-        tensors = Tensors(file, arrays, layout=dict(zip(held, arrays, strict=True)))
+        tensors = Tensors(file, arrays, layout=dict(zip(held, arrays, strict=True)), unread=left)
+        tensors.prefix = chosen
     else:
-        tensors = _open_torch(file, part, optional, set(ignore))
+        tensors = _open_torch(file, part, optional, set(ignore), anchor)
     if bare and list(tensors) != [BARE]:
         raise SourceError(f"{path}: expected one bare array, got {len(tensors)} named ones")
     return tensors
@@ -161,7 +171,36 @@ def _unwrapped(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {bare(name): array for name, array in arrays.items()}
 
 
-def _open_torch(file: MappedFile, part: str | None, optional: bool, ignore: set[str]) -> Tensors:
+def chosen_prefix(names: Iterable[str], anchor: str | None, path: Path) -> str:
+    """The prefix of the names that are to be read; empty where they have none.
+
+    Raises:
+        SourceError: if the anchor occurs behind several prefixes.
+    """
+    if anchor is None:
+        return ""
+    found = [
+        name[: -len(anchor)] for name in names if name == anchor or name.endswith(f".{anchor}")
+    ]
+    if len(found) > 1 and "" not in found:
+        raise SourceError(
+            f"{path} holds the weights more than once, under {' and '.join(sorted(found)[:8])}: "
+            "which of them to use cannot be known; save one of them as a file of its own"
+        )
+    return found[0] if len(found) == 1 else ""
+
+
+def _selected(layout: Any, prefix: str, flat: dict[str, Any]) -> Any:
+    """The part of a layout whose names have a prefix, without it."""
+    if not isinstance(layout, dict):
+        return layout.removeprefix(prefix) if layout.startswith(prefix) else None
+    pairs = ((key, _selected(child, prefix, flat)) for key, child in layout.items())
+    return {key: child for key, child in pairs if child not in (None, {})}
+
+
+def _open_torch(
+    file: MappedFile, part: str | None, optional: bool, ignore: set[str], anchor: str | None = None
+) -> Tensors:
     """The arrays of a PyTorch file; `ignore` names values that are not arrays."""
     check_kind(file)
     entries = zips.entries(file)
@@ -189,13 +228,21 @@ def _open_torch(file: MappedFile, part: str | None, optional: bool, ignore: set[
         value = pickles.parse(file.view(zips.locate(file, entry), entry.file_size))
     except PickleError as error:
         raise SourceError(f"{file.path}: {error}") from error
-    chosen = _choose_part(value, part, optional, file.path)
+    chosen = _choose_part(value, part, optional, file.path, anchor is not None)
     flat, layout = _flatten(chosen, file.path)
+    prefix = chosen_prefix(flat, anchor, file.path)
+    if chosen is value and f"{prefix}{anchor}" not in flat:
+        _choose_part(value, part, optional, file.path)  # raises, unless the whole file will do
+    left: tuple[str, ...] = ()
+    if prefix:
+        left = tuple(dict.fromkeys(n.split(".")[0] for n in flat if not n.startswith(prefix)))
+        layout = _selected(layout, prefix, flat)
+        flat = {n.removeprefix(prefix): leaf for n, leaf in flat.items() if n.startswith(prefix)}
     problems, passed, starts = [], [], {}
     arrays: dict[str, Tensor] = {}
     for name, leaf in flat.items():
         if not isinstance(leaf, StoredTensor):
-            if name in ignore:
+            if passed_over(name, tuple(ignore)):
                 passed.append(name)
             else:
                 problems.append(_refusal(name, leaf))
@@ -207,9 +254,12 @@ def _open_torch(file: MappedFile, part: str | None, optional: bool, ignore: set[
     if problems:
         raise SourceError(f"{file.path}: " + "; ".join(problems[:20]))
     if chosen is value:
-        return Tensors(file, arrays, passed, layout)
-    beside = [str(key) for key in value if key != part]
-    return Tensors(file, arrays, passed, {part: layout}, beside)
+        tensors = Tensors(file, arrays, passed, layout, left)
+    else:
+        beside = [str(key) for key in value if key != part]
+        tensors = Tensors(file, arrays, passed, {part: layout}, [*beside, *left])
+    tensors.prefix = prefix
+    return tensors
 
 
 def check_kind(file: MappedFile) -> None:
@@ -236,12 +286,14 @@ def check_kind(file: MappedFile) -> None:
     )
 
 
-def _choose_part(value: Any, part: str | None, optional: bool, path: Path) -> Any:
+def _choose_part(
+    value: Any, part: str | None, optional: bool, path: Path, anchored: bool = False
+) -> Any:
     if part is None:
         return value
     if isinstance(value, dict) and isinstance(value.get(part), dict):
         return value[part]
-    if optional:
+    if optional or (isinstance(value, dict) and anchored):
         return value
     held = (
         ", ".join(f"{key!s:.80}" for key in list(value)[:8])

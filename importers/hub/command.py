@@ -20,6 +20,7 @@ from importers.hub.survey import Place, problem, survey
 from indextts_jax.cli import runner
 from indextts_jax.cli.terminal import count_bar, say, warn
 from indextts_jax.errors import InputError, gathered
+from indextts_jax.printable import indented
 from indextts_jax.utils.atomic import locked
 from indextts_jax.utils.text_table import table
 
@@ -84,7 +85,7 @@ def main(flags: absl_flags.FlagValues) -> int | None:
         with _reserved(folder):
             _download(hub, folder, files, set(flags.accept))
     except DownloadError as error:
-        sys.stderr.write(f"error: {error}{_kept(folder)}\n")
+        sys.stderr.write(f"error: {indented(str(error))}{_kept(folder)}\n")
         return runner.FAILURE
     except (KeyboardInterrupt, runner.Terminated):
         if note := _kept(folder):

@@ -16,6 +16,7 @@ from importers.hub.progress import Progress
 from importers.hub.record import Record
 from importers.hub.remote import DownloadError, Hub, Interrupted, Remote
 from importers.hub.survey import Place, hash_into
+from indextts_jax.errors import InputError
 
 ENOUGH = 2**20  # bytes that an attempt must gain to count as progress
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -59,9 +60,12 @@ def fetch(hub: Hub, place: Place, remote: Remote, progress: Progress) -> Record:
     """
     partial = partial_of(place.path, remote)
     place.path.parent.mkdir(parents=True, exist_ok=True)
-    for other in place.path.parent.glob(f".{_escaped(place.path.name)}.*.partial"):
-        if other != partial:
+    ours = re.compile(re.escape(f".{place.path.name}.") + r"[0-9a-f]{12}\.partial")
+    for other in place.path.parent.iterdir():
+        if other != partial and ours.fullmatch(other.name) and not other.is_symlink():
             other.unlink()  # of another version
+    if partial.is_symlink():
+        raise InputError(f"{partial} is a link, where data is to be written: remove it")
     if not kept(place.path, remote):
         partial.unlink(missing_ok=True)
     with progress.of(place.path.name, remote.size, kept(place.path, remote)):
@@ -76,10 +80,6 @@ def fetch(hub: Hub, place: Place, remote: Remote, progress: Progress) -> Record:
         size=place.path.stat().st_size,
         sha256=digest,
     )
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _complete(hub: Hub, remote: Remote, partial: Path, progress: Progress) -> None:

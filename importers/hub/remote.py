@@ -72,6 +72,9 @@ class Hub:
             import huggingface_hub.errors
             import huggingface_hub.utils
         except ImportError as error:
+            missing = (error.name or "huggingface_hub").partition(".")[0]
+            if missing != "huggingface_hub":
+                raise _lacking(missing) from error
             raise InputError(f"downloading needs huggingface_hub: {INSTALL}") from error
         version = huggingface_hub.__version__
         if not (1, 3) <= tuple(int(part) for part in version.split(".")[:2]) < (3, 0):
@@ -82,7 +85,11 @@ class Hub:
             raise InputError(f"HF_ENDPOINT is {endpoint!r}; expected e.g. {DEFAULT_ENDPOINT}")
         # The package's own HTTP client: httpx until version 1, httpx2 since version 2.
         httpx = huggingface_hub.errors.HfHubHTTPError.__bases__[0].__module__.partition(".")[0]
-        return cls(endpoint, huggingface_hub, importlib.import_module(httpx), warn)
+        try:
+            client = importlib.import_module(httpx)
+        except ImportError as error:
+            raise _lacking(httpx) from error
+        return cls(endpoint, huggingface_hub, client, warn)
 
     def _url(self, repository: str, name: str, revision: str) -> str:
         url: str = self.package.hf_hub_url(
@@ -208,6 +215,12 @@ class Hub:
                 "mirror incomplete?"
             )
         return DownloadError(f"{self.endpoint} answers {code} for {of}")
+
+
+def _lacking(package: str) -> InputError:
+    return InputError(
+        f"downloading needs {package}, which huggingface_hub uses: pip install {package}"
+    )
 
 
 def _start_of(response: Any, asked: int) -> int:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from importers.formats.shards import INDEX_ENDING, open_shards
 from importers.formats.tensors import Tensors, open_tensors
 from importers.sizes import Size
 from importers.table import Drop, Row, Tensor, Tree, flatten, matching
@@ -27,11 +28,19 @@ class File:
     part: str | None = None  # see `open_tensors`
     optional: bool = False
     bare: bool = False
+    anchor: str | None = None  # see `open_tensors`
 
     def open(self, path: Path, ignore: Sequence[str] = ()) -> Tensors:
-        """The file's arrays."""
+        """The file's arrays; of several files, where an index (`*.index.json`) lists them."""
+        if path.name.endswith(INDEX_ENDING):
+            return open_shards(path, self.anchor)
         return open_tensors(
-            path, part=self.part, optional=self.optional, bare=self.bare, ignore=ignore
+            path,
+            part=self.part,
+            optional=self.optional,
+            bare=self.bare,
+            ignore=ignore,
+            anchor=self.anchor,
         )
 
     def rows(self, config: ModelConfig) -> Table:
@@ -52,15 +61,36 @@ def _always(table: Table) -> Callable[[ModelConfig], Table]:
 
 
 FILES: dict[str, File] = {
-    "w2v_bert": File(("semantic_encoder",), _always(w2v_bert.TABLE)),
+    "w2v_bert": File(
+        ("semantic_encoder",),
+        _always(w2v_bert.TABLE),
+        anchor="feature_projection.projection.weight",
+    ),
     "w2v_stat": File(("semantic_encoder",), _always(w2v_bert.STATISTICS)),
-    "semantic_codec": File(("semantic_codec",), _always(semantic_codec.TABLE)),
-    "campplus": File(("style_encoder",), _always(campplus.TABLE)),
+    "semantic_codec": File(
+        ("semantic_codec",),
+        _always(semantic_codec.TABLE),
+        anchor="quantizer.quantizers.0.out_project.weight_v",
+    ),
+    "campplus": File(("style_encoder",), _always(campplus.TABLE), anchor="head.conv1.weight"),
     "spk_matrix": File(("emotion_prototypes",), _always(prototypes.SPEAKER), bare=True),
     "emo_matrix": File(("emotion_prototypes",), _always(prototypes.EMOTION), bare=True),
-    "gpt": File(("conditioning", "gpt"), gpt.table, part="model", optional=True),
-    "s2mel": File(("length_regulator", "dit"), s2mel.table, part="net"),
-    "bigvgan": File(("vocoder",), _always(bigvgan.TABLE), part="generator", optional=True),
+    "gpt": File(
+        ("conditioning", "gpt"), gpt.table, part="model", optional=True, anchor="mel_head.weight"
+    ),
+    "s2mel": File(
+        ("length_regulator", "dit"),
+        s2mel.table,
+        part="net",
+        anchor="length_regulator.model.0.weight",
+    ),
+    "bigvgan": File(
+        ("vocoder",),
+        _always(bigvgan.TABLE),
+        part="generator",
+        optional=True,
+        anchor="conv_pre.bias",
+    ),
 }
 # The same, with components used only in training.
 TRAINING_FILES = FILES | {

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from importers.formats.mapped import SourceError
+from importers.release.layouts import around, other_snapshots, snapshots
 from indextts_jax.errors import gathered
 
 if TYPE_CHECKING:  # tools/dump_reference.py runs this file where our dependencies are missing
@@ -70,6 +71,17 @@ class Located:
 
     src: Path
     files: Mapping[str, Path]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know about where files were found."""
+        notes = []
+        for key, path in self.files.items():
+            if not path.is_relative_to(self.src) and not key.endswith(("_config", "_features")):
+                notes.append(f"{key} is read from {path}")
+            if (other := other_snapshots(path)) is not None:
+                notes.append(f"{self.name(key)}: {other}")
+        return notes
 
     def name(self, file: str) -> str:
         """A file's name in messages and records: its path relative to the source directory."""
@@ -135,21 +147,15 @@ def candidates(src: Path, auxiliary: Auxiliary) -> list[Path]:
 
 
 def spellings(path: Path) -> list[Path]:
-    """The file, and its `.safetensors` variant if it holds arrays."""
-    if path.suffix in (".pth", ".pt", ".bin"):
-        return [path, path.with_suffix(".safetensors")]
-    return [path]
+    """The file, its `.safetensors` variant, and the index of one in several files."""
+    single = path.with_suffix(".safetensors")
+    index = path.with_suffix(".safetensors.index.json")
+    return list(dict.fromkeys((path, single, index)))
 
 
 def _snapshots(src: Path, auxiliary: Auxiliary) -> list[Path]:
     """Snapshots in the old hub cache: the commit of `refs/main`, else all."""
-    folder = src / auxiliary.cached
-    reference = folder / "refs" / "main"
-    if reference.is_file():
-        commit = reference.read_text(encoding="utf-8", errors="replace").strip()
-        if commit and "/" not in commit and ".." not in commit:
-            return [folder / "snapshots" / commit]
-    return sorted(folder.glob("snapshots/*"))
+    return snapshots(src / auxiliary.cached)
 
 
 class _Search:
@@ -204,7 +210,9 @@ class _Search:
         """An auxiliary model, in one of its places or where the flag says."""
         if flag:
             self._flagged(key, auxiliary, Path(flag))
-        elif not self.one(key, candidates(self.src, auxiliary), auxiliary.flag):
+        elif not self.one(key, candidates(self.src, auxiliary), auxiliary.flag) and not self.near(
+            key, auxiliary
+        ):
             self.missing(
                 f"missing: {auxiliary.places[0]} ({auxiliary.weights} of {auxiliary.repository}; "
                 f"if it is elsewhere, give its path with --{auxiliary.flag})"
@@ -221,6 +229,17 @@ class _Search:
             else:
                 problem = f"missing: {path} ({name} of {auxiliary.repository})"
                 self.problems.append(problem) if flag else self.missing(problem)
+
+    def near(self, key: str, auxiliary: Auxiliary) -> bool:
+        """Looks for an auxiliary model outside the source directory, nearest first."""
+        for places in around(self.src, auxiliary.repository, auxiliary.weights):
+            deep = len(PurePosixPath(auxiliary.weights).parts)
+            name = PurePosixPath(auxiliary.weights).name
+            names = [*places, *(place.parents[deep - 1] / name for place in places)]
+            spelled = [path for name in dict.fromkeys(names) for path in spellings(name)]
+            if self.one(key, spelled, auxiliary.flag):
+                return True
+        return False
 
     def _flagged(self, key: str, auxiliary: Auxiliary, path: Path) -> None:
         name = PurePosixPath(auxiliary.weights).name

@@ -288,14 +288,19 @@ def read_settings(
     Raises:
         SourceError: if it is not a JSON mapping, or has a key twice.
     """
+    text = read_text(path)
+    if not text.strip():
+        raise SourceError(f"{path} is empty: expected the model's settings")
     try:
-        data = json.loads(read_text(path), object_pairs_hook=unique)
+        data = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         if isinstance(error, SourceError):
             raise
         raise SourceError(f"{path} is not valid JSON: {error!s:.120}") from error
     if not isinstance(data, dict):
         raise SourceError(f"{path}: expected a mapping, got {type(data).__name__}")
+    if not data:
+        raise SourceError(f"{path} is empty: expected the model's settings")
     passed = tuple(
         name for name in ignore if name.startswith(prefix) and _remove(data, name[len(prefix) :])
     )

@@ -3,20 +3,23 @@
 import functools
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import soundfile
 import soxr
 from jaxtyping import Float32, Int
 
+from indextts_jax.audio.codecs import Decoded
+from indextts_jax.audio.recording import Recording, opened
 from indextts_jax.config import PROMPT_SECONDS
 from indextts_jax.errors import InputError
+from indextts_jax.utils.paths import user_path
 
 MIN_SECONDS = 0.5  # of a prompt; the features need 0.035 s, but a voice needs more
 RATES = (4_000, 768_000)  # Hz, accepted for a prompt
 SILENT = 1e-4  # of full scale: three steps of a 16-bit recording
 LOUDEST = 16.0  # of full scale; recordings in floating point may exceed 1
-BLOCK = 2**24  # numbers decoded at once
+FEW = 8  # channels up to which each is looked at
 SUPPORT = 8192  # samples at the lower rate; measured: soxr HQ looks 1000 samples ahead
 
 
@@ -25,21 +28,22 @@ def load_audio(
 ) -> Float32[np.ndarray, " n"]:
     """`seconds` of a recording from second `start` on: mono, in [-1, 1] as stored.
 
-    Reads WAV, FLAC, OGG, MP3 and other formats of libsndfile. As in the reference, channels are
+    Reads WAV, FLAC, OGG, MP3 and other formats of libsndfile, and m4a, aac, mp4 and webm where PyAV
+    or ffmpeg is installed. As in the reference, channels are
     averaged before resampling to `sample_rate`, and the signal is cut after it; of a long file no
     more is decoded than needed.
 
     Raises:
         InputError: for a file that is missing, not audio, shorter than `MIN_SECONDS`, silent, with
-        a
-            sample rate outside `RATES`, or with NaN, infinity, or a number above `LOUDEST`.
+            a sample rate outside `RATES`, or with NaN, infinity, or a number above `LOUDEST`.
 
     Source: `IndexTTS2._load_and_cut_audio` of the PyTorch release; `librosa.load`.
     """
-    path = Path(path)
-    mono, native = _read(path, seconds, sample_rate, start)
+    path = user_path(path, "the recording")
+    stored = _read(path, seconds, sample_rate, start)
+    native = stored.rate
     try:
-        signal = soxr_resample(mono, native, sample_rate)
+        signal = soxr_resample(stored.mono, native, sample_rate)
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"{path} has a sample rate of {native} Hz, which cannot be resampled to "
@@ -48,50 +52,39 @@ def load_audio(
     return signal[: int(seconds * sample_rate)]
 
 
-def load_as_stored(
-    path: str | Path, seconds: float = PROMPT_SECONDS, start: float = 0.0
-) -> tuple[Float32[np.ndarray, " n"], int]:
-    """The part that `load_audio` uses, at the recording's own sample rate, and that rate.
+class Stored(NamedTuple):
+    """A part of a recording at the recording's own sample rate."""
+
+    mono: Float32[np.ndarray, " n"]  # the mean of the channels
+    rate: int  # Hz
+    spread: float  # the largest range of one channel in a block: that of `mono`, or more
+    channel: Float32[np.ndarray, " n"]  # the channel with the most energy
+    notes: tuple[str, ...] = ()  # clauses about what of the file cannot be used
+
+
+def load_as_stored(path: str | Path, seconds: float = PROMPT_SECONDS, start: float = 0.0) -> Stored:
+    """The part that `load_audio` uses, at the recording's own sample rate.
 
     Raises:
         InputError: as `load_audio`.
     """
-    mono, native = _read(Path(path), seconds, RATES[1], start)
-    return mono[: int(seconds * native)], native
+    stored = _read(user_path(path, "the recording"), seconds, RATES[1], start)
+    size = int(seconds * stored.rate)
+    return stored._replace(mono=stored.mono[:size], channel=stored.channel[:size])
 
 
-def _read(
-    path: Path, seconds: float, sample_rate: int, start: float
-) -> tuple[Float32[np.ndarray, " n"], int]:
-    """The mean of the channels, as long as `seconds` at `sample_rate` need, and the file's rate."""
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a file: expected a recording (WAV, FLAC, OGG or MP3)")
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        with soundfile.SoundFile(path) as file:
-            native = file.samplerate
-            if not RATES[0] <= native <= RATES[1]:
-                raise InputError(
-                    f"{path} has a sample rate of {native:,} Hz; a prompt needs {RATES[0]:,} to "
-                    f"{RATES[1]:,} Hz"
-                )
-            if start:
-                file.seek(min(round(start * native), file.frames))
-            ahead = seconds + SUPPORT / min(native, sample_rate)
-            parts, loudest = _mixed(file, math.ceil(ahead * native), path, start)
-    except (
-        soundfile.SoundFileError,
-        TypeError,
-    ) as error:  # TypeError: soundfile, for a name ending in `.raw`
-        raise InputError(
-            f"{path} is not audio that can be read (WAV, FLAC, OGG or MP3): "
-            f"{getattr(error, 'error_string', error)}"
-        ) from error
-    mono = np.concatenate(parts)
+def _read(path: Path, seconds: float, sample_rate: int, start: float) -> Stored:
+    """The part of a recording that `seconds` at `sample_rate` need."""
+    with opened(path) as recording:
+        native = recording.sample_rate
+        if not RATES[0] <= native <= RATES[1]:
+            raise InputError(
+                f"{path} has a sample rate of {native:,} Hz; a prompt needs {RATES[0]:,} to "
+                f"{RATES[1]:,} Hz"
+            )
+        ahead = seconds + SUPPORT / min(native, sample_rate)
+        stored = _mixed(recording, math.ceil(ahead * native), start)
+    mono, spread = stored.mono, stored.spread
     if len(mono) < MIN_SECONDS * native:
         length = (
             len(mono) * 100 // native / 100
@@ -99,39 +92,43 @@ def _read(
         held = f"holds {length} s from second {start:g} on" if start else f"is {length} s long"
         raise InputError(f"{path} {held}; a prompt needs at least {MIN_SECONDS} s")
     if np.ptp(mono) < 2 * SILENT:
-        why = "its channels cancel each other" if loudest > 2 * SILENT else "it is silent"
+        why = "its channels cancel each other" if spread > 2 * SILENT else "it is silent"
         raise InputError(
             f"{path} has no sound in the {min(seconds, len(mono) / native):g} s that are used "
             f"({why}): expected a recording of a voice"
         )
-    return mono, native
+    return stored
 
 
-def _mixed(
-    file: soundfile.SoundFile, frames: int, path: Path, start: float
-) -> tuple[list[Float32[np.ndarray, " n"]], float]:
-    """The mean of the channels in blocks, and the widest range of a channel in a block.
-
-    Blocks limit the memory for files with many channels.
-    """
-    parts, loudest = [np.zeros(0, np.float32)], 0.0
-    size = max(BLOCK // file.channels, 1)
-    while frames > 0:
-        channels = file.read(min(size, frames), dtype="float32", always_2d=True)
-        if not len(channels):
-            break
+def _mixed(recording: Recording | Decoded, frames: int, start: float) -> Stored:
+    """The mean of the channels of the next frames; blocks limit the memory for many channels."""
+    parts, spread = [np.zeros(0, np.float32)], 0.0
+    energies = np.zeros(recording.channels)
+    blocks: list[Float32[np.ndarray, "n c"]] = []
+    left = frames
+    for whole in recording.blocks(start):
+        channels = whole[:left]
         odd = ~(np.abs(channels) <= LOUDEST).all(axis=1)  # true for NaN, too
         if odd.any():
             first = int(np.argmax(odd))
-            place = start + (sum(map(len, parts)) + first) / file.samplerate
+            place = start + (sum(map(len, parts)) + first) / recording.sample_rate
             raise InputError(
-                f"{path} holds a sample of {np.abs(channels[first]).max()} at {place:.3f} s: "
-                "expected numbers in [-1, 1]"
+                f"{recording.path} holds a sample of {np.abs(channels[first]).max()} at "
+                f"{place:.3f} s: expected numbers in [-1, 1]"
             )
         parts.append(channels.T.mean(axis=0))
-        loudest = max(loudest, float(np.ptp(channels, axis=0).max()))
-        frames -= len(channels)
-    return parts, loudest
+        spread = max(spread, float(np.ptp(channels, axis=0).max()))
+        if recording.channels <= FEW:
+            energies += channels.var(axis=0) * len(channels)
+            blocks.append(channels)
+        left -= len(channels)
+        if left <= 0:
+            break
+    mono = np.concatenate(parts)
+    channel = mono
+    if blocks and recording.channels > 1:
+        channel = np.concatenate([block[:, np.argmax(energies)] for block in blocks])
+    return Stored(mono, recording.sample_rate, spread, channel, tuple(recording.notes))
 
 
 def soxr_resample(

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32
 
 from indextts_jax.errors import Failure, InputError
 from indextts_jax.utils.atomic import write_whole
+from indextts_jax.utils.paths import user_path
 
 PCM_16_PEAK = 32767
 STDOUT = "-"  # output name for raw 16-bit samples on standard output
@@ -108,8 +109,8 @@ def check_output(path: str | Path, subtype: str | None = None) -> None:
     Raises:
         InputError: for an unsupported format, a directory, or a path that cannot be written.
     """
+    path = user_path(path, "the output")
     encoding(path, subtype)
-    path = Path(path)
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{path} exists and is not a file")
@@ -144,7 +145,7 @@ def write_audio(
     container, chosen = encoding(path, subtype)
     data = encode(samples, sample_rate, container, chosen, comment)
     try:
-        write_whole(Path(path), data)
+        write_whole(user_path(path), data)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}") from error
 
@@ -155,7 +156,7 @@ def read_comment(path: str | Path) -> str:
     Raises:
         InputError: if the file cannot be read as audio.
     """
-    path = Path(path)
+    path = user_path(path, "the output")
     try:
         data = path.read_bytes()
     except OSError as error:

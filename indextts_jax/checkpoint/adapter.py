@@ -24,8 +24,9 @@ from indextts_jax.checkpoint.provenance import Provenance
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import Params
 from indextts_jax.utils import hashing
-from indextts_jax.utils.atomic import put_in_place, staging
+from indextts_jax.utils.atomic import check_only, put_in_place, staging
 from indextts_jax.utils.hashing import Version, hash_arrays
+from indextts_jax.utils.paths import user_path
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
 FORMAT = 1
@@ -59,6 +60,7 @@ class AdapterRecord:
     licence: str
     versions: tuple[Version, ...]
     digest: str  # SHA-256 of its arrays
+    record: str = ""  # SHA-256 of the rest of this record; empty in adapters of older programs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,13 @@ class Adapter:
 def is_adapter(folder: Path) -> bool:
     """Whether a directory looks like an adapter of this program."""
     return (folder / RECORD).is_file() and (folder / ARRAYS).is_file()
+
+
+def _is_nothing_else(folder: Path) -> bool:
+    if not is_adapter(folder):
+        return False
+    check_only(folder, (RECORD, ARRAYS), "an adapter")
+    return True
 
 
 def licence_of(base: Provenance) -> str:
@@ -128,6 +137,7 @@ def make_adapter(
         versions=hashing.versions(),
         digest=hash_arrays(flat),
     )
+    record = dataclasses.replace(record, record=_sum_of(record))
     return Adapter(Path(path), record, _nest(flat))
 
 
@@ -147,8 +157,8 @@ def write_adapter(
         InputError: if the destination exists, or the factors do not fit.
     """
     made = make_adapter(path, trees, alpha=alpha, base=base, recipe=recipe, dtype=dtype)
-    target = Path(path).absolute()
-    with staging(target, force=force, ours=is_adapter) as stage:
+    target = user_path(path, "the adapter").absolute()
+    with staging(target, force=force, ours=_is_nothing_else) as stage:
         folder = stage / "adapter"
         folder.mkdir()
         flat = {name: np.ascontiguousarray(a) for name, a in _flatten(made.trees).items()}
@@ -165,7 +175,7 @@ def read_adapter(path: str | Path) -> Adapter:
     Raises:
         InputError: if it is missing, damaged or of another format.
     """
-    folder = Path(path)
+    folder = user_path(path, "the adapter")
     if not is_adapter(folder):
         kind = "is not an adapter" if folder.exists() else "does not exist"
         raise InputError(f"{path} {kind}: expected a directory with {RECORD} and {ARRAYS}")
@@ -208,9 +218,15 @@ def _read_record(path: Path) -> AdapterRecord:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged: {error!s:.120}") from error
+    if record.record not in ("", _sum_of(record)):
+        raise InputError(f"{path} is damaged: its SHA-256 is not the recorded one")
     if record.rank < 1 or not record.paths:
         raise InputError(f"{path} is damaged: rank {record.rank}, {len(record.paths)} kernels")
     return record
+
+
+def _sum_of(record: AdapterRecord) -> str:
+    return hashing.digest(to_data(dataclasses.replace(record, record="")))
 
 
 def _kernels(flat: Mapping[str, np.ndarray], where: str) -> tuple[str, ...]:

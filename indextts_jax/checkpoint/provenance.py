@@ -39,6 +39,7 @@ class Provenance:
     versions: tuple[Version, ...]
     files: tuple[FileHash, ...]  # configuration and tokenizer
     components: tuple[ComponentRecord, ...]
+    notes: tuple[str, ...] = ()  # where sources were found, and what of them was not read
 
     def fingerprint(self, names: Iterable[str]) -> str:
         """A hash of the arrays of some components: equal weights, equal fingerprint.

@@ -10,6 +10,7 @@ file. `writing.py` saves checkpoints.
 import contextlib
 import dataclasses
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from indextts_jax.config import ModelConfig, load_config
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import EVERY, TRAINED, Params, structure
 from indextts_jax.utils import hashing
+from indextts_jax.utils.paths import user_path
 
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.model"
@@ -218,13 +220,31 @@ def _lacking(folder: Path) -> list[str]:
     return [name for name in (provenance.FILE, MARKER) if not (folder / name).is_file()]
 
 
+def check_name(folder: Path) -> None:
+    """Checks that a name is UTF-8, in which the library of checkpoints passes names on.
+
+    Raises:
+        InputError: for a name in another encoding, or a locale that cannot represent it.
+    """
+    try:
+        same = str(folder).encode("utf-8") == os.fsencode(folder)
+    except UnicodeEncodeError:
+        same = False
+    if not same:
+        raise InputError(
+            f"{folder}: its name is not UTF-8 in this locale; set PYTHONUTF8=1 or "
+            "LC_ALL=C.UTF-8, or rename it"
+        )
+
+
 def open_checkpoint(path: str | Path) -> Checkpoint:
     """Opens a checkpoint: its configuration, tokenizer and provenance, but no arrays.
 
     Raises:
         InputError: if the directory is not a checkpoint, or is damaged or of another format.
     """
-    folder = Path(path).absolute()
+    folder = user_path(path, "the checkpoint").absolute()
+    check_name(folder)
     if not folder.is_dir():
         kind = "is not a directory" if folder.exists() else "does not exist"
         raise InputError(f"{path} {kind}; python -m indextts_jax.import makes a checkpoint")

@@ -25,6 +25,7 @@ from indextts_jax.checkpoint.reading import (
     TOKENIZER,
     Checkpoint,
     CheckpointMismatch,
+    check_name,
     compare_trees,
     is_checkpoint,
     quiet,
@@ -36,6 +37,7 @@ from indextts_jax.utils import hashing
 from indextts_jax.utils.atomic import (
     await_writers,
     check_free,
+    check_only,
     link_folder,
     persistently,
     put_in_place,
@@ -43,6 +45,8 @@ from indextts_jax.utils.atomic import (
 )
 from indextts_jax.utils.hashing import FileHash
 from indextts_jax.utils.strict_data import to_data
+
+FILES = (CONFIG, TOKENIZER, EMOTION_TOKENIZER, SETTINGS)
 
 
 class CheckpointError(Failure):
@@ -53,9 +57,22 @@ def check_destination(path: str | Path, *, force: bool = False) -> None:
     """Checks that a checkpoint may be written to a path.
 
     Raises:
-        InputError: if the path exists; with `force`, if it is not a checkpoint.
+        InputError: if the path exists; with `force`, if it is not a checkpoint, or holds something
+            else.
     """
-    check_free(Path(path).absolute(), force=force, ours=is_checkpoint)
+    check_free(Path(path).absolute(), force=force, ours=_is_nothing_else)
+
+
+def _is_nothing_else(folder: Path) -> bool:
+    """Whether a directory is a checkpoint, and holds nothing that is not a part of it.
+
+    Raises:
+        InputError: naming what else it holds, which would be removed with it.
+    """
+    if not is_checkpoint(folder):
+        return False
+    check_only(folder, (provenance.FILE, INDEX, MARKER, *FILES, *EVERY), "a checkpoint")
+    return True
 
 
 def save(
@@ -72,6 +89,7 @@ def save(
     settings: bytes | None = None,
     base: Checkpoint | None = None,
     kept: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Provenance:
     """Writes a checkpoint; consumes and writes `components` one by one, then consumes `sources`.
 
@@ -87,7 +105,8 @@ def save(
         CheckpointError: if writing fails.
     """
     target = Path(path).absolute()
-    with staging(target, force=force or base is not None, ours=is_checkpoint) as stage:
+    check_name(target)
+    with staging(target, force=force or base is not None, ours=_is_nothing_else) as stage:
         model = stage / "model"
         model.mkdir()
         records: list[ComponentRecord] = []
@@ -120,6 +139,7 @@ def save(
                 dtype=dtype,
                 sources=tuple(sources),
                 ignored=tuple(ignored),
+                notes=tuple(dict.fromkeys((*(base.provenance.notes if base else ()), *notes))),
                 versions=hashing.versions(),
                 files=tuple(hashing.hash_file(model / name) for name in files),
                 components=tuple(records),

@@ -6,7 +6,7 @@ from absl import flags as absl_flags
 
 from indextts_jax.cli.terminal import warn
 from indextts_jax.emotion.reader import EmotionReader, Reading
-from indextts_jax.emotion.request import OPTIONS, Emotion, explain_unused
+from indextts_jax.emotion.request import OPTIONS, Emotion, explain_unused, weight_warnings
 from indextts_jax.errors import InputError
 from indextts_jax.utils.stopwatch import Clock
 
@@ -50,13 +50,27 @@ def parse(flags: Any, text: str) -> Emotion:
         raise InputError(explain_unused(emotion, names))
     if emotion.text is not None and flags.demo:
         raise InputError(f"the demo model cannot read emotion from text ({NAMES['text']})")
+    for line in weight_warnings(emotion):
+        warn(line)
     return emotion
 
 
-def _weights(words: list[str] | None) -> list[float] | None:
+def _weights(words: list[str] | None) -> list[float] | dict[str, float] | None:
+    """Eight numbers, or some with names: happy=0.5,sad=0.2."""
     if words is None:
         return None
+    pairs = [word.partition("=") for word in words]
+    named = [bool(sign) for _, sign, _ in pairs]
+    if any(named) and not all(named):
+        raise InputError(
+            f"--emotion_weights must be eight numbers, or all by name, got {','.join(words)}"
+        )
+    names = [name.strip() for name, _, _ in pairs]
+    if any(named) and len(set(names)) < len(names):
+        raise InputError(f"--emotion_weights names an emotion twice: {','.join(words)}")
     try:
+        if any(named):
+            return {name.strip(): float(value) for name, _, value in pairs}
         return [float(word) for word in words]
     except ValueError:
         raise InputError(f"--emotion_weights must be numbers, got {','.join(words)}") from None

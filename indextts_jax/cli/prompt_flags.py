@@ -7,10 +7,13 @@ from absl import flags as absl_flags
 
 from indextts_jax.audio.quality import FIRST, excerpt_of
 from indextts_jax.cli.terminal import warn
+from indextts_jax.cli.text_flags import STDIN
+from indextts_jax.engine import demo
 from indextts_jax.errors import InputError
 from indextts_jax.voices import store
 
 EXCERPT = "prompt_excerpt"
+SAMPLE = "demo"  # value of --speaker for the recording that comes with this package
 
 
 def define(own: dict[str, Any]) -> None:
@@ -48,6 +51,13 @@ def speaker(flags: Any, default: Path | None = None) -> str | Path | None:
             raise InputError("--speaker and --voice are mutually exclusive")
         store.read_record(store.voice_path(flags.voice))  # before the model is loaded
         return None
+    if flags.speaker == STDIN:
+        raise InputError(
+            "--speaker -: a recording is read more than once, so it cannot come from standard "
+            "input; save it to a file"
+        )
+    if flags.speaker == SAMPLE and not Path(SAMPLE).exists():
+        return demo.demo_speaker()
     if flags.speaker is None and default is None:
         raise InputError("give --speaker (a recording) or --voice (a saved voice)")
     return flags.speaker or default

@@ -11,6 +11,7 @@ headings in the help.
 
 import contextlib
 import dataclasses
+import io
 import os
 import re
 import signal
@@ -24,7 +25,9 @@ from absl import flags as absl_flags
 
 from indextts_jax.cli.interruption import INTERRUPTED, Terminated, explain_signal, interruptible
 from indextts_jax.cli.terminal import warn
-from indextts_jax.errors import Failure, InputError, PromptWarning, TextWarning
+from indextts_jax.errors import EmotionWarning, Failure, InputError, PromptWarning, TextWarning
+from indextts_jax.printable import indented
+from indextts_jax.utils.paths import user_path
 
 BAD_INPUT, FAILURE = 2, 1
 FAULTY = 3  # finished, but the result has faults, which were reported
@@ -45,6 +48,7 @@ def _plain_warnings() -> Iterator[None]:
         for category in (
             TextWarning,
             PromptWarning,
+            EmotionWarning,
         ):  # commands show these before they load a model
             warnings.simplefilter("ignore", category)
         yield
@@ -126,12 +130,65 @@ def parse(
             if values[flag].present:
                 raise InputError(f"--{flag} is given twice: {values[flag].value} and {word}")
             values[flag].parse(word)
+            values[flag].present += 1
+        for flag in values:
+            _check_words(values[flag])
     except absl_flags.Error as error:
         raise InputError(" ".join(str(error).split())) from error
     if rest := words[len(positional) :]:
         known = f" but {' '.join(word.upper() for word in positional)}" if positional else ""
         raise InputError(f"unexpected argument {rest[0]!r}: every setting{known} has a --flag")
     return values
+
+
+WORDS = ("text", "emotion_text")  # flags whose value is text to be read, not a name
+
+
+def _check_words(flag: absl_flags.Flag) -> None:
+    """Rejects an empty name, such as `--voice "$UNSET"`, and an address; expands `~`.
+
+    Raises:
+        InputError: for such a value.
+    """
+    if not flag.present:
+        return
+    if flag.name in WORDS:
+        flag.value = _as_utf8(flag.value)
+        return
+    several = isinstance(flag.value, list)
+    given: Any = flag.value
+    values: list[Any] = given if several else [given]
+    if not values or any(isinstance(value, str) and not value.strip() for value in values):
+        raise InputError(f"--{flag.name} is empty: give it a value, or leave it out")
+    checked = [
+        str(user_path(value, f"--{flag.name}"))
+        if isinstance(value, str) and ("://" in value or value.startswith("~"))
+        else value
+        for value in values
+    ]
+    if checked != values:
+        flag.value = checked if several else checked[0]
+
+
+def _as_utf8(text: Any) -> Any:
+    """Text from a locale that could not decode it, read as UTF-8 if it is that."""
+    if (
+        not isinstance(text, str)
+        or text.isprintable()
+        or text.encode("utf-8", "ignore").decode() == text
+    ):
+        return text
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return text  # reported where the text is read
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    """Standard streams of a narrow encoding escape other characters, rather than fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def execute(
@@ -152,6 +209,7 @@ def execute(
     Ctrl-C. With the environment variable INDEXTTS_JAX_TRACEBACK set, errors also print a traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _escape_what_cannot_be_encoded()
     flags: Collection[str] = ()
     try:
         with interruptible(), _plain_warnings():
@@ -205,7 +263,7 @@ def _complain(message: str, code: int) -> int:
         import traceback
 
         traceback.print_exc()
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {indented(message)}\n")
     return code
 
 

@@ -3,12 +3,16 @@
 import contextlib
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm import tqdm
 
+from indextts_jax.printable import indented, lines, one_line
+
 TICK = 0.5  # seconds between two updates of the clock
+EVERY = 30.0  # seconds between two lines for stages that were named before
 
 
 @contextlib.contextmanager
@@ -16,7 +20,12 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
     """A line with the running stage and the elapsed time; yields the callback that names a stage.
 
     A stage is one compiled program, which reports no progress: the clock shows that it is running.
+    Where stderr is not a terminal, each stage prints a line, and one that was named before at most
+    every `EVERY` seconds.
     """
+    if not sys.stderr.isatty():
+        yield _StageLines(title).show
+        return
     stop = threading.Event()
     with tqdm(
         total=0,
@@ -24,7 +33,6 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
         bar_format="{desc}: {elapsed} {postfix}",
         file=sys.stderr,
         leave=False,
-        disable=None,  # tqdm: off where stderr is not a terminal
     ) as bar:
 
         def tick() -> None:
@@ -34,10 +42,28 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
         thread = threading.Thread(target=tick, daemon=True)
         thread.start()
         try:
-            yield lambda stage: bar.set_postfix_str(stage)
+            yield lambda stage: bar.set_postfix_str(one_line(stage))
         finally:
             stop.set()
             thread.join()
+
+
+class _StageLines:
+    """A line for each stage, for logs and pipes."""
+
+    def __init__(self, title: str):
+        self.title, self.start, self.last = title, time.monotonic(), 0.0
+        self.known: set[str] = set()
+
+    def show(self, stage: str) -> None:
+        """Prints a stage, with the seconds since the beginning."""
+        now, name = time.monotonic(), stage.split(" ")[0]
+        if name in self.known and now - self.last < EVERY:
+            return
+        self.known.add(name)
+        self.last = now
+        sys.stderr.write(f"{self.title}: {now - self.start:.0f} s, {one_line(stage)}\n")
+        sys.stderr.flush()
 
 
 @contextlib.contextmanager
@@ -63,10 +89,10 @@ def count_bar(title: str, unit: str, **options: Any) -> Iterator[Callable[[int, 
 
 def say(message: str) -> None:
     """Prints a line of the result, above a bar if there is one."""
-    tqdm.write(message, file=sys.stdout)
+    tqdm.write(lines(message), file=sys.stdout)
     sys.stdout.flush()
 
 
 def warn(message: str) -> None:
     """Prints a warning, above a bar if there is one."""
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    tqdm.write(f"warning: {indented(message)}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Flags for reading a text, shared by all commands that read one."""
 
 import codecs
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ FLAGS = (
     "text_compat",
 )
 
+STDIN = "-"  # name of a file that stands for standard input
 MAX_TEXT = 10_000_000  # characters; a long novel has a third of that
 
 
@@ -92,28 +94,33 @@ def show_notices(script: Script) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The contents of a text file.
+    """The contents of a text file, or of standard input for the name `-`.
 
     It is UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         InputError: if it has another encoding, or is too long.
     """
-    try:
+    name = "standard input" if str(path) == STDIN else str(path)
+    most = 4 * MAX_TEXT + 4  # bytes: a character has at most four, and a mark may come first
+    if str(path) == STDIN:
+        data = sys.stdin.buffer.read(most)
+    else:
         with path.open("rb") as file:
-            start = file.read(256)
-        marked = start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        if not marked and 3 * start.count(0) > len(start):
-            raise InputError(f"{path} is UTF-16 without a mark at its start; save it as UTF-8")
-        with path.open(encoding="utf-16" if marked else "utf-8-sig") as file:
-            text = file.read(MAX_TEXT + 1)
+            data = file.read(most)
+    marked = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    if not marked and 3 * data[:256].count(0) > len(data[:256]):
+        raise InputError(f"{name} is UTF-16 without a mark at its start; save it as UTF-8")
+    try:
+        # The last character of what is too long anyway may be cut off.
+        text = data.decode("utf-16" if marked else "utf-8-sig") if len(data) < most else ""
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path} is not UTF-8 text: {error.reason}; save it as UTF-8 (it may be GB 18030, "
+            f"{name} is not UTF-8 text: {error.reason}; save it as UTF-8 (it may be GB 18030, "
             "UTF-16 or Windows-1252)"
         ) from error
-    if len(text) > MAX_TEXT:
-        raise InputError(f"{path} has more than {MAX_TEXT:,} characters: speak it in parts")
+    if len(data) == most or len(text) > MAX_TEXT:
+        raise InputError(f"{name} has more than {MAX_TEXT:,} characters: speak it in parts")
     return text
 
 

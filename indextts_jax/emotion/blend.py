@@ -5,7 +5,7 @@ import random
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from indextts_jax.emotion.request import Emotion
+from indextts_jax.emotion.request import Emotion, weights_of
 from indextts_jax.emotion.vectors import (
     merge_emotion,
     mix_weighted,
@@ -37,7 +37,8 @@ def emotion_vector(
     own = merge_emotion(voice.base, voice.own, 1.0)
     if emotion.weights is None:
         return own
-    weights = normalize_weights(emotion.weights) if emotion.bias else emotion.weights
+    weights = weights_of(emotion.weights)
+    weights = normalize_weights(weights) if emotion.bias else weights
     scaled = jnp.asarray([scale_weights(weights, alpha)], jnp.float32)
     if emotion.random:
         rows = random_rows(model.config.emotion_prototypes.groups, random.Random(seed))

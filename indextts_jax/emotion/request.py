@@ -11,6 +11,7 @@ from typing import Any
 
 from indextts_jax.config import EMOTIONS
 from indextts_jax.errors import InputError
+from indextts_jax.utils.paths import user_path
 from indextts_jax.voices.analysis import EmotionPrompt
 
 
@@ -30,6 +31,7 @@ class Emotion:
 
         Emotion(prompt="sad.wav", alpha=0.6)
         Emotion(weights=(0, 0, 0, 0, 0, 0, 0.7, 0))
+        Emotion(weights={"happy": 0.5, "surprised": 0.2})
         Emotion(text="overjoyed")
 
     There are three sources: a text (`text`), eight weights in the order of `EMOTIONS`, and a
@@ -44,7 +46,9 @@ class Emotion:
     """
 
     text: str | None = _source("Text to read the emotion from.")
-    weights: Sequence[float] | None = _source(f"Eight weights: {','.join(EMOTIONS)}.")
+    weights: Sequence[float] | Mapping[str, float] | None = _source(
+        f"Eight weights: {','.join(EMOTIONS)}; or some by name, such as happy=0.5."
+    )
     prompt: str | Path | EmotionPrompt | None = _source(  # noqa: RUF009
         "Recording of an emotion, in any voice."
     )
@@ -73,12 +77,14 @@ class Emotion:
             raise InputError(
                 "emotion_text is empty: give a text to read the emotion from", "emotion_text"
             )
+        if isinstance(self.prompt, str | Path):
+            user_path(self.prompt, "the emotion prompt")
         if self.alpha is not None and not math.isfinite(self.alpha):
             raise InputError(
                 f"emotion_alpha must be a finite number, got {self.alpha}", "emotion_alpha"
             )
         if self.weights is not None:
-            weights = tuple(float(weight) for weight in self.weights)
+            weights = weights_of(self.weights)
             if len(weights) != len(EMOTIONS) or not all(map(math.isfinite, weights)):
                 raise InputError(
                     f"emotion_weights must be {len(EMOTIONS)} finite numbers, got {list(weights)}",
@@ -107,6 +113,38 @@ class Emotion:
         """The same emotion without the fields that have no effect."""
         defaults: dict[str, Any] = {name: OPTIONS[name].default for name in self.unused}
         return dataclasses.replace(self, **defaults)
+
+
+def weights_of(given: Sequence[float] | Mapping[str, float]) -> tuple[float, ...]:
+    """The eight weights, from a list of them or from some by name.
+
+    Raises:
+        InputError: for a name that is not an emotion.
+    """
+    if not isinstance(given, Mapping):
+        return tuple(float(weight) for weight in given)
+    if unknown := [name for name in given if name not in EMOTIONS]:
+        raise InputError(
+            f"emotion_weights: {unknown[0]!r:.80} is not one of {', '.join(EMOTIONS)}",
+            "emotion_weights",
+        )
+    return tuple(float(given.get(name, 0.0)) for name in EMOTIONS)
+
+
+def weight_warnings(emotion: Emotion) -> list[str]:
+    """Clauses about weights that are beyond what the model was made for."""
+    weights = emotion.weights
+    if weights is None or isinstance(weights, Mapping) or emotion.bias:
+        return []
+    pairs = zip(EMOTIONS, weights, strict=True)
+    odd = [f"{name} {weight:g}" for name, weight in pairs if not 0 <= weight <= 1]
+    if odd:
+        return [f"emotion weights are usually between 0 and 1, got {', '.join(odd)}"]
+    if (total := sum(weights)) > 1.0001:
+        return [
+            f"the emotion weights sum to {total:g}: above 1, the voice's own emotion is subtracted"
+        ]
+    return []
 
 
 OPTIONS = {field.name: field for field in dataclasses.fields(Emotion)}

@@ -6,7 +6,7 @@ slot for the next segment. Flow and vocoder then run on groups of similar length
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import jax
 import numpy as np
@@ -128,6 +128,7 @@ def deliver(
     progress: Progress | None = None,
     *,
     in_order: bool = False,
+    done: Collection[tuple[int, int]] = (),
 ) -> Iterator[tuple[int, int, Part]]:
     """Yields the parts of scripts as they are ready, each with its request and segment index.
 
@@ -138,10 +139,12 @@ def deliver(
     A segment with faults is retried with the next seed, `settings.retries` times at most (a segment
     without any code at least `EMPTY_TRIES` times). The last attempt is used, with its faults.
 
+    Segments that are `done`, by request and index, are left out.
+
     Raises:
         InputError: for a duration that cannot be met.
     """
-    return _Delivery(model, requests, settings, clock, progress, in_order).parts()
+    return _Delivery(model, requests, settings, clock, progress, in_order, done).parts()
 
 
 class _Delivery:
@@ -155,12 +158,14 @@ class _Delivery:
         clock: Clock,
         progress: Progress | None,
         in_order: bool,
+        done: Collection[tuple[int, int]] = (),
     ):
         self.model, self.requests, self.settings, self.clock = model, requests, settings, clock
         segments = [
             QueuedSegment(number, index)
             for number, request in enumerate(requests)
             for index in range(len(request.script.segments))
+            if (number, index) not in done
         ]
         self.order = collections.deque(segments) if in_order else None
         if not in_order:
@@ -207,7 +212,7 @@ class _Delivery:
             key=lambda segment: segment_keys(segment.seed(requests), segment.index)[0],
         )
         sampling = settings.sampling_up_to(max_codes_of(self.model, settings))
-        if settings.batch == 1:
+        if settings.batch == 1 or not self.queue:
             return decode_in_turn(self.model, queue, sampling, self.clock)
         longest = max(len(segment.spoken(requests).ids) for segment in self.queue)
         size = slot_count(len(self.queue), settings.batch, mesh_of(self.model))

@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.request import Request
+from indextts_jax.engine.seeds import check_seed
 from indextts_jax.engine.settings import Settings, settings_of
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS
@@ -22,6 +23,7 @@ from indextts_jax.utils import hashing
 from indextts_jax.utils.hashing import FileHash, Version
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 from indextts_jax.voices.analysis import EmotionPrompt, Voice
+from indextts_jax.voices.store import LONGEST
 
 FORMAT = 3  # a program reads its own format and older ones
 _MARK = "indextts_jax "  # prefix of the comment
@@ -139,6 +141,13 @@ def _of_format_1(data: dict[str, Any]) -> dict[str, Any]:
     return {**rest, **request, "emotion": emotion, "format": FORMAT}
 
 
+def _check_starts(recipe: Recipe) -> None:
+    prompt = recipe.emotion.prompt
+    starts = [recipe.speaker_start, *([prompt.start] if isinstance(prompt, EmotionPrompt) else [])]
+    if any(not 0 <= start <= LONGEST for start in starts):
+        raise InputError(f"an excerpt begins at second {max(starts, key=abs):g}")
+
+
 def from_comment(comment: str, where: str) -> Recipe:
     """The recipe in the comment of an audio file called `where`.
 
@@ -166,6 +175,8 @@ def from_comment(comment: str, where: str) -> Recipe:
         if not isinstance(terms, dict | None):
             raise ConfigError("glossary: expected terms and readings")
         recipe = from_data(Recipe, _of_format_1(data) if found == 1 else data)
+        check_seed(recipe.seed)
+        _check_starts(recipe)
     except (InputError, KeyError, TypeError, ValueError) as error:  # or invalid settings
         raise InputError(f"{where}: its recipe is damaged: {error!s:.200}") from error
     if terms is None:

@@ -6,6 +6,7 @@ from typing import Any
 from indextts_jax.emotion.request import OPTIONS, Emotion
 from indextts_jax.engine.recipe import Recipe
 from indextts_jax.engine.settings import Settings
+from indextts_jax.printable import one_line
 from indextts_jax.utils.hashing import FileHash
 from indextts_jax.utils.strict_data import to_data
 from indextts_jax.voices.analysis import EmotionPrompt
@@ -52,21 +53,20 @@ def _emotion(emotion: Emotion) -> str:
 def format_recipe(made: Recipe) -> str:
     """The recipe as human-readable text."""
     emotion = _emotion(made.emotion)
-    return "\n".join(
-        [
-            f"text        {made.text}",
-            f"speaker     {_excerpt(made.speaker, made.speaker_start)}",
-            *([f"emotion     {emotion}"] if emotion else []),
-            f"seed        {made.seed}",
-            f"settings    {_changed(made.settings)}",
-            f"checkpoint  {made.checkpoint[:12]}",
-            *(
-                f"adapter     {one.name} ({one.digest[:12]}), strength {one.strength:g}"
-                for one in made.adapters
-            ),
-            f"device      {made.device}, {made.dtype or 'float32'}"
-            + ", fused attention" * made.fused_attention,
-            f"created     {made.created}",
-            "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
-        ]
-    )
+    parts = [
+        f"text        {made.text}",
+        f"speaker     {_excerpt(made.speaker, made.speaker_start)}",
+        *([f"emotion     {emotion}"] if emotion else []),
+        f"seed        {made.seed}",
+        f"settings    {_changed(made.settings)}",
+        f"checkpoint  {made.checkpoint[:12]}",
+        *(
+            f"adapter     {one.name} ({one.digest[:12]}), strength {one.strength:g}"
+            for one in made.adapters
+        ),
+        f"device      {made.device}, {made.dtype or 'float32'}"
+        + ", fused attention" * made.fused_attention,
+        f"created     {made.created}",
+        "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
+    ]
+    return "\n".join(map(one_line, parts))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from indextts_jax.audio.quality import FIRST, excerpt_of
 from indextts_jax.config import RunConfig
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.reader import EmotionReader, Reading
-from indextts_jax.emotion.request import Emotion, explain_unused
+from indextts_jax.emotion.request import Emotion, explain_unused, weight_warnings
 from indextts_jax.engine.delivery import ScriptRequest, deliver
 from indextts_jax.engine.parts import Part, Progress
 from indextts_jax.engine.request import Request
+from indextts_jax.engine.segment_store import SegmentStore
 from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit, settings_of
 from indextts_jax.engine.speech import Speech
-from indextts_jax.errors import Failure, InputError, PromptWarning
+from indextts_jax.errors import EmotionWarning, Failure, InputError, PromptWarning
 from indextts_jax.models.components import ENCODERS, SPEAKING
 from indextts_jax.runtime.adapters import AppliedAdapter
 from indextts_jax.runtime.model import Model, load_model
@@ -234,9 +235,14 @@ class IndexTTS:
         progress: Progress | None,
         *,
         in_order: bool,
+        store: SegmentStore | None = None,
     ) -> Generator[Part, None, None]:
         """The parts in text order; unless `in_order`, all are made before the first is yielded."""
         settings = request.settings or self.settings
+        if store is not None and settings.timing.duration is not None:
+            raise InputError(
+                "a duration needs all segments at once: it cannot be combined with finished ones"
+            )
         prepare = self._prepare(request, settings)
 
         def parts() -> Generator[Part, None, None]:
@@ -244,10 +250,18 @@ class IndexTTS:
             job = prepare(clock)
             # With one segment at a time, reordering gains nothing.
             ordered = in_order or settings.batch == 1
-            many = deliver(self.model, [job], settings, clock, progress, in_order=ordered)
+            ready = store.parts() if store is not None else {}
+            done = [(0, index) for index in ready]
+            many = deliver(
+                self.model, [job], settings, clock, progress, in_order=ordered, done=done
+            )
+            made: Iterator[tuple[int, Part]] = ((index, part) for _, index, part in many)
+            if store is not None:
+                made = _written(made, store)
             if not ordered:
-                many = iter(sorted(many, key=lambda found: found[1]))
-            yield from (part for _, _, part in many)
+                made = iter(sorted(made, key=lambda found: found[0]))
+            for index in range(len(job.script.segments)):
+                yield ready[index] if index in ready else next(made)[1]
 
         return parts()
 
@@ -255,6 +269,8 @@ class IndexTTS:
         """Validates a request; returns the function that prepares it for the scheduler."""
         if request.emotion.unused:
             notify(explain_unused(request.emotion))
+        for line in weight_warnings(request.emotion):
+            notify(line, EmotionWarning)
         emotion = request.emotion.effective()
         max_codes_of(self.model, settings)
         script = self.script(request.text, settings)
@@ -348,6 +364,7 @@ class IndexTTS:
         seed: int | None = None,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
+        store: SegmentStore | None = None,
     ) -> Speech:
         """Speaks a text in a voice, or a request (which has its own emotion, settings and seed).
 
@@ -356,7 +373,8 @@ class IndexTTS:
         The emotion is the voice's own by default, or an `Emotion`, or an emotion prompt. A warning
         names options of it that have no effect. A `TextWarning` reports problems of the text:
         pieces that the tokenizer does not know, syllables that do not exist. `on_stage` and
-        `progress` are those of `stream`.
+        `progress` are those of `stream`. Finished segments are written to a `store`, and those that
+        are there are not made again.
 
         Raises:
             InputError: for unusable input, or input beyond the model's limits.
@@ -364,7 +382,7 @@ class IndexTTS:
             ReplyError: if the emotion model's reply cannot be understood.
         """
         request = _request(what, voice, emotion=emotion, settings=settings, seed=seed)
-        parts = list(self._stream(request, on_stage, progress, in_order=False))
+        parts = list(self._stream(request, on_stage, progress, in_order=False, store=store))
         if not any(part.segment.codes for part in parts):
             raise Failure("the model said nothing at all: try another seed")
         return self._joined(parts)
@@ -380,15 +398,39 @@ class IndexTTS:
         return Speech(samples, self.sample_rate, segments, seconds)
 
 
-def _request(what: str | Request, voice: Voice | None, **options: Any) -> Request:
-    """The request described by the arguments of `speak`."""
+def _written(parts: Iterator[tuple[int, Part]], store: SegmentStore) -> Iterator[tuple[int, Part]]:
+    """The parts, each written to the store as soon as it is made."""
+    for index, part in parts:
+        store.write(index, part)
+        yield index, part
+
+
+def _request(what: Any, voice: Any, **options: Any) -> Request:
+    """The request described by the arguments of `speak`.
+
+    Raises:
+        TypeError: saying what to do, for an argument of another kind.
+    """
     given = {name: option for name, option in options.items() if option is not None}
     if isinstance(what, Request):
         if voice is not None or given:
             raise TypeError("a request has its own voice, emotion, settings and seed")
         return what
-    if isinstance(given.get("emotion"), EmotionPrompt):
+    emotion = given.get("emotion")
+    if emotion is not None and not isinstance(emotion, Emotion | EmotionPrompt):
+        raise TypeError(
+            f"an emotion is Emotion(prompt=RECORDING), Emotion(weights=...) or Emotion(text=...), "
+            f"got {emotion!r:.200}"
+        )
+    if isinstance(emotion, EmotionPrompt):
         given["emotion"] = Emotion(prompt=given["emotion"])
+    if isinstance(voice, str | Path):
+        raise TypeError(
+            f"speak and stream need an analysed voice, got {voice!r:.200}: voice = "
+            f"tts.voice({str(voice)!r:.200}), once, then tts.speak(text, voice)"
+        )
     if voice is None:
-        raise TypeError("speak and stream need a voice")
+        raise TypeError("speak and stream need a voice: tts.voice(RECORDING) makes one")
+    if not isinstance(what, str):
+        raise TypeError(f"speak and stream need a text or a Request, got {type(what).__name__}")
     return Request(text=what, voice=voice, **given)

@@ -11,6 +11,7 @@ import jax
 from indextts_jax.runtime import executables
 
 CACHE = "INDEXTTS_JAX_CACHE"
+OFF = "off"  # value of it with which nothing is stored
 
 
 def cache_directory() -> Path:
@@ -25,8 +26,20 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "indextts_jax"
 
 
+def enable_by_default() -> None:
+    """Stores compiled programs between runs, unless that was decided before."""
+    if not executables.chosen():
+        enable_compilation_cache()
+
+
 def enable_compilation_cache() -> Path | None:
-    """Stores compiled programs between runs; warns and returns None if that is not possible."""
+    """Stores compiled programs between runs; warns and returns None if that is not possible.
+
+    With INDEXTTS_JAX_CACHE=off, nothing is stored.
+    """
+    if os.environ.get(CACHE) == OFF:
+        executables.activate(None)
+        return None
     try:
         folder = cache_directory() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,6 +51,7 @@ def enable_compilation_cache() -> Path | None:
             f"set {CACHE} to another directory",
             stacklevel=2,
         )
+        executables.activate(None)
         return None
     # We store the programs of stages ourselves; JAX's own cache stores the small ones in between.
     jax.config.update("jax_compilation_cache_dir", str(folder / "small"))

@@ -7,6 +7,7 @@ stored programs run later: unpack only files from people you trust.
 import hashlib
 import io
 import json
+import os
 import re
 import zipfile
 import zlib
@@ -42,12 +43,30 @@ class Pack(NamedTuple):
     sha256: str  # of the pack
 
 
+def check_replaceable(path: Path) -> None:
+    """Checks that a pack may be written to a path.
+
+    Raises:
+        InputError: if something else is there.
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if MANIFEST in archive.namelist():
+                return
+    except (OSError, zipfile.BadZipFile, RuntimeError, ValueError, EOFError):
+        pass  # whatever it is, it is not a pack
+    raise InputError(f"{path} exists and is not a pack of compiled programs: it is not replaced")
+
+
 def pack(kept: ExecutableStore, device: jax.Device, path: Path, config: str | None = None) -> Pack:
     """Writes the programs for a device, of one configuration or of all; replaces an existing file.
 
     Raises:
         InputError: if there are no programs, or the file cannot be written.
     """
+    check_replaceable(path)
     here = environment(device)
     found = sorted((kept.folder / here.key).glob(f"{config or '*'}/*{ENDING}"))
     if not found:

@@ -1,6 +1,6 @@
 """A store of compiled programs: loaded from disk, they are not traced or lowered again.
 
-The commands activate a store in the cache directory (`cache_folder.enable_compilation_cache`);
+Loading a model activates a store in the cache directory (`cache_folder.enable_by_default`);
 `Model.run_stage` then looks there first. A program's file is machine code: load only files that you
 would trust as a program.
 """
@@ -271,14 +271,21 @@ def _line(error: BaseException) -> str:
 
 
 _active: ExecutableStore | None = None
+_chosen = False
 
 
 def activate(folder: Path | None) -> ExecutableStore | None:
     """Stores programs, and facts about them, in a directory from now on; None: use JAX alone."""
-    global _active
+    global _active, _chosen
+    _chosen = True
     _active = None if folder is None else ExecutableStore(folder)
     disk_cache.keep_in(folder, f"{source()} flax {importlib.metadata.version('flax')}")
     return _active
+
+
+def chosen() -> bool:
+    """Whether `activate` was called: whether to store programs has been decided."""
+    return _chosen
 
 
 def active() -> ExecutableStore | None:

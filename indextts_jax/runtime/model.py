@@ -17,7 +17,7 @@ from indextts_jax.config import BucketConfig, ModelConfig, RunConfig
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, OPTIONAL, Params, structure
 from indextts_jax.runtime import adapters as adapting
-from indextts_jax.runtime import executables
+from indextts_jax.runtime import cache_folder, executables
 from indextts_jax.runtime.adapters import AdapterUse, AppliedAdapter
 from indextts_jax.runtime.buckets import buckets_of
 from indextts_jax.runtime.environment import FOLDERS
@@ -195,13 +195,15 @@ def load_model(
 ) -> Model:
     """The model of an imported checkpoint, on the default device, with adapters if there are any.
 
-    A `lazy` model loads each component on first use.
+    A `lazy` model loads each component on first use. Compiled programs are stored between runs; see
+    `cache_folder.enable_compilation_cache`.
 
     Raises:
         InputError: if the checkpoint is missing, damaged, or does not fit its configuration; if the
             device does not support fused attention; for an adapter of another checkpoint.
     """
     saved, run = reading.open_checkpoint(path), run or RunConfig()
+    cache_folder.enable_by_default()
     if run.fused_attention:
         (device,) = jnp.zeros(()).devices()
         check_kernels(saved.config, device)

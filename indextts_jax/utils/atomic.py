@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import filelock
@@ -15,6 +15,7 @@ from indextts_jax.errors import InputError
 QUIET = 0.5  # seconds
 PATIENCE = 30.0  # seconds
 _PREVIOUS = "previous"  # what a replaced destination is called for a moment
+MARK = ".made_by_indextts_jax"  # a file in directories that we may remove
 
 
 @contextlib.contextmanager
@@ -24,7 +25,8 @@ def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Itera
     `ours` says whether `force` may replace an existing destination.
 
     Raises:
-        InputError: if the destination exists, cannot be written, or is being written.
+        InputError: if the destination exists, cannot be written, or is being written; if something
+            that is not ours has the name of the directory beside it.
     """
     made = _make_parents(target)
     stage = target.parent / f".{target.name}.partial"
@@ -33,20 +35,37 @@ def staging(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> Itera
         with locked(lock, f"another process is writing {target}"):
             try:
                 # Clean up after a killed process: restore what it was replacing, remove the rest.
+                _check_ours(stage)
                 _restore(stage, target)
                 if stage.exists():
                     shutil.rmtree(stage)
                 stage.mkdir()
+                (stage / MARK).touch()
                 check_free(target, force=force, ours=ours)
                 yield stage
             finally:
-                _restore(stage, target)  # if it fails, the next process will do it
-                _remove(stage)
+                if _is_ours(stage):
+                    _restore(stage, target)  # if it fails, the next process will do it
+                    _remove(stage)
     except BaseException:
         for folder in made:  # deepest first; a directory in use by others is not empty and stays
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def _is_ours(stage: Path) -> bool:
+    """Whether a directory was made by `staging`, or by a process that was killed in it."""
+    if stage.is_symlink() or not stage.is_dir():
+        return False
+    return (stage / MARK).is_file() or _is_empty(stage)
+
+
+def _check_ours(stage: Path) -> None:
+    if os.path.lexists(stage) and not _is_ours(stage):
+        raise InputError(
+            f"{stage} is needed for a moment, but was not made by this program: move it away"
+        )
 
 
 def put_in_place(stage: Path, finished: Path, target: Path) -> None:
@@ -97,6 +116,23 @@ def check_free(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> No
         raise InputError(f"{target} exists and is not a checkpoint: it is not replaced")
 
 
+_OF_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # made by file managers
+
+
+def check_only(folder: Path, known: Collection[str], what: str) -> None:
+    """Checks that a directory that is to be replaced holds nothing but what is known.
+
+    Raises:
+        InputError: naming something else.
+    """
+    others = sorted({path.name for path in folder.iterdir()} - {*known, *_OF_SYSTEMS, MARK})
+    if others:
+        raise InputError(
+            f"{folder} is {what}, but also holds {others[0]}, which would be lost: it is not "
+            "replaced"
+        )
+
+
 def _is_empty(folder: Path) -> bool:
     return next(folder.iterdir(), None) is None
 
@@ -118,6 +154,8 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     Raises:
         InputError: if another process holds it (with the message `busy`), or it cannot be created.
     """
+    if os.path.lexists(path) and not (_is_plain(path) and not path.stat().st_size):
+        raise InputError(f"{path} is needed as a lock file, but holds something: move it away")
     lock = filelock.FileLock(path)
     try:
         while not _acquired(lock, path, busy):
@@ -128,6 +166,10 @@ def locked(path: Path, busy: str) -> Iterator[None]:
             with contextlib.suppress(OSError):  # Windows cannot remove an open file; `release` does
                 path.unlink()  # before the release: afterwards it may be another process's file
             lock.release()
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _acquired(lock: filelock.BaseFileLock, path: Path, busy: str) -> bool:

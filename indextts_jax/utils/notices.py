@@ -4,6 +4,8 @@ import sys
 import types
 import warnings
 
+from indextts_jax.printable import one_line
+
 _BETWEEN = ("indextts_jax", "jaxtyping", "beartype")  # the last two check shapes in tests
 
 
@@ -13,4 +15,4 @@ def notify(message: str, category: type[Warning] = UserWarning) -> None:
     frame: types.FrameType | None = sys._getframe()
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(one_line(message), category, stacklevel=level)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -68,9 +69,12 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
         return tuple(_convert(arguments[0], v, f"{path}[{i}]") for i, v in enumerate(value))
     if kind is float and type(value) in (int, float):
         try:
-            return float(value)
+            number = float(value)
         except OverflowError as error:
             raise ConfigError(f"{path}: a number too large, {_shown(value)}") from error
+        if not math.isfinite(number):
+            raise ConfigError(f"{path}: expected a finite number, got {value}")
+        return number
     if kind is Any or type(value) is kind:
         return value
     raise ConfigError(f"{path}: expected {kind.__name__}, got {_shown(value)}")

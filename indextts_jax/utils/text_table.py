@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from indextts_jax.printable import one_line
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Formats rows in columns: words left-aligned, numbers right-aligned."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [
         max(len(line[column]) for line in [list(header), *cells]) for column in range(len(header))
     ]

@@ -18,6 +18,7 @@ from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import devices
 from indextts_jax.utils import hashing
+from indextts_jax.utils.atomic import write_whole
 from indextts_jax.utils.strict_data import to_data
 from indextts_jax.utils.text_table import table
 from indextts_jax.validation.compare import ATOL, ONE_RUN_RTOL, RTOL, Comparison
@@ -244,10 +245,5 @@ def write(path: Path, made: Certificate) -> None:
         InputError: if the path exists and is not a certificate.
     """
     check_writable(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        text = json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False)
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False)
+    write_whole(path, (text + "\n").encode())

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import io
 import json
 import re
 import zipfile
@@ -14,6 +15,7 @@ import numpy as np
 
 from indextts_jax.errors import InputError
 from indextts_jax.utils import hashing
+from indextts_jax.utils.atomic import write_whole
 
 ABOUT = "about.json"
 Arrays = dict[str, Any]  # arrays of one file by name, on the host or on a device
@@ -141,11 +143,6 @@ def named(pattern: str, names: Any) -> dict[str, re.Match[str]]:
 def write_dump(folder: Path, file: str, arrays: dict[str, np.ndarray]) -> None:
     """Writes our arrays as one file of a golden directory, atomically."""
     target = folder / "tensors" / f"{file}.npz"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    try:
-        with partial.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type] # names, not options
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type] # names, not options
+    write_whole(target, stream.getbuffer())

@@ -16,6 +16,7 @@ from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, pad
 from indextts_jax.runtime.model import Model
 from indextts_jax.utils.hashing import FileHash, hash_file
+from indextts_jax.utils.paths import user_path
 from indextts_jax.utils.stopwatch import Clock
 
 ENCODER_RATE = 16000  # Hz, for everything but the prompt mel
@@ -146,7 +147,7 @@ def analyse_voice(
         own = load_audio(path, ENCODER_RATE, model.config.limits.prompt_seconds, start)
         voice, _ = analyse_signals(model, signals, own)
         jax.block_until_ready([voice.latents, voice.base, voice.own, voice.style, voice.condition])
-        return dataclasses.replace(voice, source=hash_file(Path(path)), start=start)
+        return dataclasses.replace(voice, source=hash_file(user_path(path)), start=start)
 
 
 def analyse_emotion(
@@ -162,7 +163,7 @@ def analyse_emotion(
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
-    source = hash_file(Path(path))
+    source = hash_file(user_path(path, "the recording"))
     if voice is not None and voice.source == source and voice.start == start:
         return EmotionPrompt(voice.own, source, start)
     with (clock or Clock()).stage("emotion prompt"):

@@ -26,13 +26,15 @@ from indextts_jax.models.components import ANALYSIS
 from indextts_jax.runtime.buckets import bucket, pad
 from indextts_jax.runtime.model import Model
 from indextts_jax.utils.atomic import write_whole
-from indextts_jax.utils.hashing import FileHash, hash_arrays, now
+from indextts_jax.utils.hashing import FileHash, digest, hash_arrays, now
+from indextts_jax.utils.paths import user_path
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 from indextts_jax.voices.analysis import Voice, prompt_condition
 
-FORMAT = 2  # of a voice file; format 1 belongs to checkpoints of format 1
+FORMAT = 3  # of a voice file; format 1 belongs to checkpoints of format 1, 2 hashes no record
 FOLDER = "INDEXTTS_JAX_VOICES"
 ENDING = ".safetensors"
+LONGEST = 1e6  # seconds of a recording
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 _KEY = "indextts_jax_voice"
 _ARRAYS = {"latents": 3, "base": 2, "own": 2, "style": 2, "mel": 3, "quantized": 3}  # ranks
@@ -48,7 +50,7 @@ class VoiceRecord:
     heard: float  # seconds of it that were used
     start: float = 0.0  # second at which the used excerpt begins
     checkpoint: str  # fingerprint of the components that analysed it
-    digest: str  # SHA-256 of the arrays
+    digest: str  # SHA-256 of the arrays and of the rest of this record
 
 
 def directory() -> Path:
@@ -71,7 +73,7 @@ def voice_path(name: str) -> Path:
         InputError: for a name that is not a valid file name on every system.
     """
     if name.endswith(ENDING):
-        return Path(name)
+        return user_path(name, "the voice")
     if not _NAME.fullmatch(name) or name[-1] in " .":
         raise InputError(
             f"{name!r} is not a valid voice name: expected letters, digits, spaces, '.', '-' and "
@@ -123,13 +125,38 @@ def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
         heard=voice.frames * model.config.mel.hop / model.config.mel.sample_rate,
         start=voice.start,
         checkpoint=fingerprint(model),
-        digest=hash_arrays(arrays),
+        digest="",
     )
+    record = dataclasses.replace(record, digest=digest_of(arrays, record))
     try:
-        write_whole(Path(path), packed(arrays, record))
+        write_whole(user_path(path, "the voice"), packed(arrays, record))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     return record
+
+
+def digest_of(arrays: Mapping[str, np.ndarray], record: VoiceRecord) -> str:
+    """SHA-256 of all that a voice file holds, apart from this hash itself."""
+    return digest([hash_arrays(arrays), to_data(dataclasses.replace(record, digest=""))])
+
+
+def check_voice(path: Path) -> None:
+    """Checks that a file is a voice, damaged or not: one that may be replaced or deleted.
+
+    Raises:
+        InputError: if it is something else, or a link.
+    """
+    if path.is_symlink():
+        raise InputError(f"{path} is a link: it is neither replaced nor deleted")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            ours = _KEY in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        ours = False
+    if not ours:
+        raise InputError(
+            f"{path} is not a voice file of this program: it is neither replaced nor deleted"
+        )
 
 
 def packed(arrays: Mapping[str, np.ndarray], record: VoiceRecord) -> bytes:
@@ -143,7 +170,7 @@ def read_record(path: str | Path) -> VoiceRecord:
     Raises:
         InputError: if it is not a voice, damaged, or of another format.
     """
-    return _open(Path(path))[0]
+    return _open(user_path(path, "the voice"))[0]
 
 
 def load_voice(model: Model, path: str | Path) -> Voice:
@@ -153,7 +180,7 @@ def load_voice(model: Model, path: str | Path) -> Voice:
         InputError: if it is not a voice, damaged, of another format, or made with another
         checkpoint.
     """
-    record, arrays = _open(Path(path))
+    record, arrays = _open(user_path(path, "the voice"))
     if record.checkpoint != (ours := fingerprint(model)):
         raise InputError(
             f"the voice {path} was made with another checkpoint (fingerprint "
@@ -218,6 +245,11 @@ def _open(path: Path) -> tuple[VoiceRecord, Mapping[str, np.ndarray]]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     except (safetensors.SafetensorError, json.JSONDecodeError, ConfigError) as error:
         raise InputError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
-    if hash_arrays(arrays) != record.digest:
-        raise InputError(f"{path} is damaged: the SHA-256 of its arrays is not the recorded one")
+    if digest_of(arrays, record) != record.digest:
+        raise InputError(f"{path} is damaged: the SHA-256 of its content is not the recorded one")
+    if not (0 <= record.start <= LONGEST and 0 < record.heard <= LONGEST):
+        raise InputError(
+            f"{path} is damaged: its excerpt is {record.heard:g} s long and begins at second "
+            f"{record.start:g}"
+        )
     return record, arrays

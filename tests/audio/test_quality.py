@@ -1,12 +1,13 @@
 """Excerpts and warnings of prompts."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from indextts_jax.audio.quality import excerpt_of, loudest, prompt_warnings
+from indextts_jax.audio.quality import excerpt_of, loudest, loudness, prompt_warnings
 from indextts_jax.errors import InputError
 
 RATE = 8000
@@ -21,7 +22,56 @@ def test_a_good_prompt_gives_no_warning() -> None:
 
 
 def test_speech_with_long_pauses_is_not_called_quiet() -> None:
-    assert prompt_warnings(np.concatenate([noise(1, 0.1), np.zeros(RATE * 8, "f4")]), RATE) == []
+    pause = np.zeros(RATE, np.float32)
+    assert prompt_warnings(np.concatenate([noise(1, 0.1), pause] * 4), RATE) == []
+
+
+@pytest.mark.parametrize(("voice", "length"), [(1.0, 14), (0.5, 15), (0.3, 4), (1.9, 5)])
+def test_little_voice_in_a_long_recording_gives_a_warning(voice: float, length: int) -> None:
+    signal = noise(length, 1e-4)
+    signal[RATE : RATE + int(voice * RATE)] = noise(voice, 0.1)
+    (found,) = prompt_warnings(signal, RATE)
+    assert re.match(rf"only {voice - 0.05:.1f}|only {voice:.1f} s of its {length}", found)
+
+
+@pytest.mark.parametrize("offset", [-0.9, -0.03, 0.1, 0.5])
+@pytest.mark.parametrize("level", [1e-4, 1e-3])
+def test_an_offset_is_not_loudness(offset: float, level: float) -> None:
+    found = " ".join(prompt_warnings(noise(5, level) + np.float32(offset), RATE))
+    assert ("probably silent" if level < 1e-3 else "very quiet") in found
+    assert f"constant offset of {abs(offset):.2f}" in found
+    assert loudness(noise(5, 0.1) + np.float32(0.4), RATE) == pytest.approx(-20, abs=1)
+
+
+def test_the_loudest_excerpt_is_not_the_one_with_an_offset(tmp_path: Path) -> None:
+    wave = noise(20, 0.01)
+    wave[2 * RATE : 8 * RATE] += 0.8
+    wave[12 * RATE : 15 * RATE] *= 10
+    soundfile.write(tmp_path / "a.wav", wave, RATE)
+    assert loudest(tmp_path / "a.wav", 3.0) == pytest.approx(12.0, abs=0.011)
+
+
+@pytest.mark.parametrize("left_out", [0.0, 0.01, 0.05])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_channels_that_nearly_cancel_give_a_warning(
+    tmp_path: Path, left_out: float, channels: int
+) -> None:
+    one = noise(5, 0.1)[:, None]
+    soundfile.write(
+        tmp_path / "a.wav", np.hstack([one, -(1 - left_out) * one] * (channels // 2)), RATE, "FLOAT"
+    )
+    if not left_out:
+        with pytest.raises(InputError, match="its channels cancel each other"):
+            excerpt_of(tmp_path / "a.wav")
+        return
+    assert "nearly cancel" in " ".join(excerpt_of(tmp_path / "a.wav").warnings)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.3, 1.0])
+def test_usual_stereo_gives_no_warning(tmp_path: Path, gain: float) -> None:
+    one = noise(5, 0.1)[:, None]
+    soundfile.write(tmp_path / "a.wav", np.hstack([one, gain * one]), RATE)
+    assert excerpt_of(tmp_path / "a.wav").warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from indextts_jax.checkpoint.writing import CheckpointError, save
 from indextts_jax.config import bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import structure
-from indextts_jax.utils import hashing
+from indextts_jax.utils import atomic, hashing
 
 CONFIG = bundled_config("tiny")
 NAMES = ("emotion_prototypes", "semantic_codec", "length_regulator")
@@ -408,6 +408,7 @@ def test_remains_of_a_killed_process_are_removed(tmp_path):
     (stage / "model" / "gpt").mkdir(parents=True)
     (stage / "parts" / "x.orbax-checkpoint-tmp").mkdir(parents=True)
     (stage / "file").write_text("")
+    (stage / atomic.MARK).touch()
     refused(stage, "is not a checkpoint")
     write(tmp_path / "model", names=["emotion_prototypes"])
     assert leftovers(tmp_path, "model") == []
@@ -416,6 +417,7 @@ def test_remains_of_a_killed_process_are_removed(tmp_path):
 def test_a_checkpoint_that_a_killed_process_was_replacing_comes_back(model):
     stage = model.parent / ".model.partial"
     stage.mkdir()
+    (stage / atomic.MARK).touch()
     model.rename(stage / "previous")
     with pytest.raises(InputError, match="exists already"):
         write(model)

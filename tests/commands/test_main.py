@@ -2,7 +2,9 @@
 
 import runpy
 import shlex
+import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -35,10 +37,37 @@ def test_the_list_names_each_command_and_what_it_does(
 
 
 def test_another_word_is_an_error_with_a_way_on(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["synth", "--demo"]) == 2
-    assert "write python -m indextts_jax.synth" in capsys.readouterr().err
-    assert main(["sing"]) == 2
+    assert main(["sinth", "--demo"]) == 2
+    assert "'sinth' is not a command; did you mean synth?" in capsys.readouterr().err
+    assert main(["dance"]) == 2
     assert "see --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", commands())
+def test_a_command_is_run_by_its_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(sys, "argv", ["indextts-jax"])
+    monkeypatch.setattr(runpy, "run_module", lambda module, run_name: given.append(module))
+    assert main([name, "--text", "a"]) == 0
+    assert given == [f"indextts_jax.{name}"]
+    assert sys.argv[1:] == ["--text", "a"]
+
+
+@pytest.mark.parametrize("argv", [["show", "nowhere"], ["--help"], ["synth", "--speaker="]])
+def test_the_console_command_is_the_module(argv: list[str]) -> None:
+    scripts = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    assert scripts["project"]["scripts"] == {"indextts-jax": "indextts_jax.__main__:run"}
+    code = "from indextts_jax.__main__ import run; run()"
+    ours, module = (
+        subprocess.run([sys.executable, *way, *argv], capture_output=True, check=False)
+        for way in (("-c", code), ("-m", "indextts_jax"))
+    )
+    assert (ours.returncode, ours.stdout, ours.stderr) == (
+        module.returncode,
+        module.stdout,
+        module.stderr,
+    )
+    assert ours.returncode == (0 if argv == ["--help"] else 2)
 
 
 def given_to_runner(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

@@ -4,17 +4,21 @@ A reader may read, or refuse with one line. It may not crash, hang, run anything
 memory than there is. `tools/check/fuzz.py` runs the same for minutes.
 """
 
+import dataclasses
 import functools
+import importlib.util
 import io
 import json
 import pickletools
 import random
 import struct
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fuzzing_media
 import numpy as np
 import safetensors.numpy
 import soundfile
@@ -34,7 +38,7 @@ from indextts_jax.engine import recipe
 from indextts_jax.engine.settings import Settings
 from indextts_jax.errors import InputError
 from indextts_jax.text.glossary import Glossary
-from indextts_jax.utils import hashing
+from indextts_jax.utils import hashing, strict_data
 from indextts_jax.voices import store
 
 RNG = np.random.default_rng(0)
@@ -372,8 +376,9 @@ def voice_file() -> bytes:
         source=hashing.FileHash(name="a.wav", size=1, sha256="0" * 64),
         heard=15.0,
         checkpoint="1" * 64,
-        digest=hashing.hash_arrays(arrays),
+        digest="",
     )
+    record = dataclasses.replace(record, digest=store.digest_of(arrays, record))
     return store.packed(arrays, record)
 
 
@@ -391,7 +396,8 @@ def voice_damaged(rng: random.Random, data: bytes) -> bytes:
         arrays[name] = np.full(shape, rng.choice((0, 1, 100)), kind)
         if rng.random() < 0.2:
             del arrays[name]
-        record["digest"] = hashing.hash_arrays(arrays)
+        held = strict_data.from_data(store.VoiceRecord, record)
+        record["digest"] = store.digest_of(arrays, held)
     else:
         _changed(rng, record)
     return safetensors.numpy.save(arrays, {"indextts_jax_voice": _json(record).decode()})
@@ -489,6 +495,17 @@ nginx: engine x
   zh: 三维
 """
 
+
+def _phone_recordings() -> Sequence[bytes]:
+    return [(DATA.parent / "files" / n).read_bytes() for n in ("phone.m4a", "browser.webm")]
+
+
+@functools.cache
+def _segment() -> Sequence[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [fuzzing_media.segment_file(Path(folder) / "segments")]
+
+
 READERS = {
     "archive": Reader(
         ".pth",
@@ -520,6 +537,13 @@ READERS = {
     "excerpt": Reader(
         ".audio", recordings, bytes_changed, lambda path: excerpt_of(path, "loudest", 0.6)
     ),
+    "recording's headers": Reader(
+        ".audio", fuzzing_media.short_recordings, fuzzing_media.headers_damaged,
+        lambda path: excerpt_of(path, "loudest", 0.6),
+    ),
+    "segment": Reader(
+        ".safetensors", _segment, bytes_changed, fuzzing_media.read_a_segment
+    ),
     "voice": Reader(
         ".safetensors", lambda: [voice_file()], voice_damaged, store.read_record
     ),
@@ -528,6 +552,22 @@ READERS = {
     ),
     "recipe": Reader(".audio", outputs, output_damaged, _read_recipe),
 }  # fmt: skip
+
+
+if importlib.util.find_spec("av") is not None:
+    READERS["recording of a phone"] = Reader(
+        ".m4a", _phone_recordings, bytes_changed, lambda path: load_audio(path, 16000)
+    )
+
+# What only the tool runs: the rules of texts have tests of their own.
+BY_HAND = READERS | {
+    "text": Reader(
+        ".txt",
+        lambda: [fuzzing_media.TEXT.encode()],
+        fuzzing_media.text_damaged,
+        fuzzing_media.read_a_text,
+    )
+}
 
 
 def attempt(reader: Reader, path: Path) -> bool:

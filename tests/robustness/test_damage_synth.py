@@ -65,6 +65,29 @@ def nothing(folder: Path) -> None:
     """No damage: the flags alone are bad."""
 
 
+def joined(folder: Path, rate: int = RATE) -> None:
+    """Two recordings in one file, the second at another rate."""
+    for name, hertz in (("a.wav", RATE), ("c.wav", rate)):
+        soundfile.write(folder / name, noise(3, hertz), hertz)
+    (folder / "b.wav").write_bytes(b"".join((folder / n).read_bytes() for n in ("a.wav", "c.wav")))
+    (folder / "b.wav").replace(folder / "a.wav")
+    (folder / "c.wav").unlink()
+
+
+def cut_off(folder: Path) -> None:
+    soundfile.write(folder / "b.wav", noise(6), RATE)
+    os.truncate(folder / "b.wav", (folder / "b.wav").stat().st_size // 2)
+
+
+def of_a_pipe(folder: Path) -> None:
+    """A recording whose header states no length."""
+    soundfile.write(folder / "b.wav", noise(6), RATE)
+    data = bytearray((folder / "b.wav").read_bytes())
+    place = data.index(b"data") + 4
+    data[place : place + 4] = bytes(4)
+    (folder / "b.wav").write_bytes(data)
+
+
 A, TEXT = "--speaker=a.wav", "--text_file=a.txt"
 OPPOSITE = np.hstack([noise(1), -noise(1)])
 
@@ -92,6 +115,17 @@ REFUSED = [
     Case("1 Hz", recording(noise(1), 1), ("a.wav has a sample rate of 1 Hz", "4,000"), (A,)),
     Case("an emotion that is no audio", lambda folder: (folder / "a.wav").write_text("words"),
          ("a.wav is not audio",), ("--emotion=a.wav",)),
+    Case("recordings of two kinds joined", lambda folder: joined(folder, 8000),
+         ("a.wav consists of recordings of different kinds", "split it"), (A,)),
+    Case("a format of phones, cut off",
+         lambda folder: (folder / "a.wav").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(500)),
+         ("a.wav is MP4 (m4a, mp4, mov, 3gp)",), (A,)),
+    Case("an empty name", nothing, ("--speaker is empty: give it a value",), ("--speaker=",)),
+    Case("an address", nothing, ("--speaker https://a.example/v.wav is an address",),
+         ("--speaker=https://a.example/v.wav",)),
+    Case("standard input", nothing, ("cannot come from standard input",), ("--speaker=-",)),
+    Case("a name that would clear the terminal", nothing, (r"a\x1b[2J\nb.wav cannot be read",),
+         ("--speaker=a\x1b[2J\nb.wav",)),
     # Texts.
     Case("empty text", nothing, ("the text is empty",), ("--text=",)),
     Case("blank text", nothing, ("the text is empty",), ("--text= \n\u3000",)),
@@ -182,7 +216,24 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> Spoken:
     return spoken
 
 
+B = "--speaker=b.wav"
+
 ACCEPTED = [
+    Case("a recording that is cut off", cut_off,
+         ("warning: b.wav: it is cut off: its header states 6.00 s, the file holds 3.00 s",), (B,)),
+    Case("a recording of a pipe", of_a_pipe, (), (B,)),
+    Case("two recordings in one file", lambda f: (joined(f), (f / "a.wav").rename(f / "b.wav")),
+         (), (B,)),
+    Case("a FLAC stream of unknown length", nothing, (),
+         (f"--speaker={support.DATA / 'files' / 'stream_unknown_length.flac'}",)),
+    Case("a WAV file with another name", nothing, ("it is cut off",),
+         (f"--speaker={support.DATA / 'files' / 'wav_named.raw'}", "--prompt_excerpt=loudest")),
+    Case("an offset and little else", nothing, ("it is probably silent", "a constant offset"),
+         (f"--speaker={support.DATA / 'files' / 'dc_and_hiss.wav'}",)),
+    Case("channels that nearly cancel", nothing, ("its channels nearly cancel each other",),
+         (f"--speaker={support.DATA / 'files' / 'stereo_nearly_opposite.wav'}",)),
+    Case("weights above one", nothing, ("emotion weights are usually between 0 and 1",),
+         ("--emotion_weights=happy=1.5",)),
     Case("8 channels", recording(noise(2, channels=8)), (), (A,)),
     Case("192 kHz", recording(noise(2, 192000), 192000), (), (A,)),
     Case("1,000 channels", recording(noise(2, 8000, 1000), 8000), (), (A,)),

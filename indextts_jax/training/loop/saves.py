@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import re
 import shutil
 import threading
 from collections.abc import Mapping
@@ -159,6 +160,9 @@ def check_save(folder: Path) -> SaveRecord:
     return record
 
 
+_REMAINS = re.compile(r"\.[0-9]+\.(partial|removed)")
+
+
 class Saves:
     """Writes the saves of one run, and decides which ones to keep."""
 
@@ -175,7 +179,8 @@ class Saves:
     def tidy(self) -> None:
         """Removes remains of killed processes."""
         for path in self._folder.glob(".*") if self._folder.is_dir() else ():
-            shutil.rmtree(path, ignore_errors=True)
+            if _REMAINS.fullmatch(path.name) and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
 
     def forget_after(self, step: int) -> None:
         """Removes evaluation results after the step from which a run resumes."""
