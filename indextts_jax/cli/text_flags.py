@@ -121,7 +121,7 @@ def read_text(path: Path) -> str:
         ) from error
     if len(data) == most or len(text) > MAX_TEXT:
         raise InputError(f"{name} has more than {MAX_TEXT:,} characters: speak it in parts")
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def given_text(flags: Any) -> str:
