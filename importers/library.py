@@ -232,6 +232,8 @@ def _notes(
             f"without {WORDS} (emotion from text): directory {FOLDER} not found; to add it later: "
             f"python -m indextts_jax.import --components {WORDS} --src DIR --dst {target}"
         )
+    if sources.speech is not None:
+        notes += sources.speech.notes
     if sources.words is not None:
         notes += sources.words.notes
     if kept := [name for name in before if name not in components]:

@@ -22,14 +22,13 @@ from indextts_jax.checkpoint.reading import (
     INDEX,
     MARKER,
     SETTINGS,
-    TOKENIZER,
     Checkpoint,
     CheckpointMismatch,
     compare_trees,
     is_checkpoint,
     quiet,
 )
-from indextts_jax.config import ModelConfig
+from indextts_jax.config import RELEASES, ModelConfig
 from indextts_jax.errors import Failure
 from indextts_jax.models.components import EVERY, Params, structure
 from indextts_jax.utils import hashing
@@ -101,10 +100,9 @@ def save(
             records.append(_record(model / name, name, params))
             del params
         if base is not None:
-            order = list(EVERY)
-            records.sort(key=lambda record: order.index(record.name))
+            records.sort(key=lambda record: EVERY.index(record.name))
         files = {CONFIG: yaml.safe_dump(to_data(config), sort_keys=False).encode()}
-        files[TOKENIZER] = tokenizer
+        files[RELEASES[config.version].tokenizer] = tokenizer
         if emotion_tokenizer is not None:
             files[EMOTION_TOKENIZER] = emotion_tokenizer
         if settings is not None:

@@ -110,7 +110,7 @@ class Source:
         key = jax.random.key(self.recipe.seed)
         for name in names:
             if name not in loaded:
-                number = list(EVERY).index(name)
+                number = EVERY.index(name)
                 params[name] = draw(name, self.config, jax.random.fold_in(key, number))
         tables = set()
         for name in names:
@@ -130,7 +130,7 @@ def draw(name: str, config: ModelConfig, key: jax.Array) -> Params:
     """New parameters of a component: like GPT-2's, or the default of its modules."""
     if name in gpt_initial.DRAWN:
         return gpt_initial.draw(name, config, key)
-    cls = module_class(name)
-    module = cls(section_of(name, config), rngs=nnx.Rngs(key))  # type: ignore[call-arg]
+    section = section_of(name, config)
+    module = module_class(name, section)(section, rngs=nnx.Rngs(key))  # type: ignore[call-arg]
     params: Params = nnx.to_pure_dict(nnx.split(module)[1])
     return params

@@ -1,0 +1,52 @@
+"""IndexTTS-2.5: a style row, continuous prompts, a codec that decodes, a language for each text."""
+
+from jaxtyping import Array, Float, Int
+
+from indextts_jax.models.length_regulator import stretched_length
+from indextts_jax.runtime import stages
+from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.versions.interface import CodeRows, Conditions, Frontend, PromptFeatures
+from indextts_jax.text.frontend import TextSettings
+from indextts_jax.text.v25.tokenizer import RanksTokenizer
+
+
+def tokenizer(data: bytes) -> RanksTokenizer:
+    """The byte-level BPE of the file of ranks."""
+    return RanksTokenizer(data)
+
+
+def frontend(tokenizer: RanksTokenizer, settings: TextSettings, language: str | None) -> Frontend:
+    """The front end of a language; by default the language is found in the text."""
+    raise NotImplementedError
+
+
+def speaker_latents(
+    model: Model,
+    semantic: Float[Array, "1 t d"],
+    length: Int[Array, " 1"],
+    style: Float[Array, "1 s"],
+) -> Float[Array, "1 l w"]:
+    """One row: the projected style vector."""
+    return stages.style_latents(model, style)
+
+
+def prompt_features(
+    model: Model, semantic: Float[Array, "1 t d"], length: Int[Array, " 1"]
+) -> PromptFeatures:
+    """The semantic features as they are: nothing is quantised."""
+    return PromptFeatures(None, semantic)
+
+
+def code_rows(
+    model: Model, conditions: Conditions, codes: Int[Array, "b s"], lengths: Int[Array, " b"]
+) -> CodeRows:
+    """The decoded features, and nothing of the GPT."""
+    ratio = model.config.semantic_codec.features_per_code  # type: ignore[union-attr]
+    return CodeRows(ratio * lengths, None, stages.decode_codes(model, codes, lengths))
+
+
+def frames(
+    codes: int, frames_per_code: float, *, speed: float = 1.0, factor: float | None = None
+) -> int:
+    """The reference's number in double precision; a speed is the factor 1 / speed."""
+    return stretched_length(codes, frames_per_code, 1 / speed if factor is None else factor)
