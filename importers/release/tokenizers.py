@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import sentencepiece
-from indextts_jax.text.v25.tokenizer import RanksTokenizer
 
 from importers.release.locate import Located
 from importers.release.settings import Published
 from indextts_jax.errors import InputError
+from indextts_jax.text.v25.tokenizer import RanksTokenizer
 
 
 def problems(located: Located, published: Published, version: str) -> list[str]:

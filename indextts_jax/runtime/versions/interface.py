@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int
 
-from indextts_jax.text.frontend import Script, TextSettings
+from indextts_jax.text.frontend import Script, Spoken, TextSettings
 
 
 class Conditions(NamedTuple):
@@ -49,6 +49,8 @@ class Frontend(Protocol):
 class Version(Protocol):
     """The functions of a version. `model` is a `runtime.model.Model`."""
 
+    LANGUAGE: int | None  # a row of the language table to compile with; None without one
+
     def tokenizer(self, data: bytes) -> Any:
         """The tokenizer in the bytes of its file."""
 
@@ -58,6 +60,9 @@ class Version(Protocol):
         Raises:
             InputError: for a language that the version does not take.
         """
+
+    def language_of(self, spoken: Spoken) -> int | None:
+        """The row of the language table of a segment; None where the version has none."""
 
     def speaker_latents(
         self,

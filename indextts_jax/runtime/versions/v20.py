@@ -9,8 +9,10 @@ from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.versions.interface import CodeRows, Conditions, PromptFeatures
-from indextts_jax.text.frontend import TextFrontend, TextSettings
+from indextts_jax.text.frontend import Spoken, TextFrontend, TextSettings
 from indextts_jax.text.tokenizer import Tokenizer
+
+LANGUAGE = None  # of any text: this version has no table of languages
 
 
 def tokenizer(data: bytes) -> Tokenizer:
@@ -31,6 +33,10 @@ def frontend(tokenizer: Tokenizer, settings: TextSettings, language: str | None)
             "language",
         )
     return TextFrontend(tokenizer, settings)
+
+
+def language_of(spoken: Spoken) -> None:
+    """No row: this version has no table of languages."""
 
 
 def speaker_latents(

@@ -2,12 +2,17 @@
 
 from jaxtyping import Array, Float, Int
 
+from indextts_jax.config import HalfRateCodecConfig
 from indextts_jax.models.length_regulator import stretched_length
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.versions.interface import CodeRows, Conditions, Frontend, PromptFeatures
-from indextts_jax.text.frontend import TextSettings
+from indextts_jax.runtime.versions.interface import CodeRows, Conditions, PromptFeatures
+from indextts_jax.text.frontend import Spoken, TextSettings
+from indextts_jax.text.v25.frontend import MultilingualFrontend, TaggedSpoken
+from indextts_jax.text.v25.languages import AUTO
 from indextts_jax.text.v25.tokenizer import RanksTokenizer
+
+LANGUAGE = 0  # of any text, to compile with: a row of the table
 
 
 def tokenizer(data: bytes) -> RanksTokenizer:
@@ -15,9 +20,21 @@ def tokenizer(data: bytes) -> RanksTokenizer:
     return RanksTokenizer(data)
 
 
-def frontend(tokenizer: RanksTokenizer, settings: TextSettings, language: str | None) -> Frontend:
-    """The front end of a language; by default the language is found in the text."""
-    raise NotImplementedError
+def frontend(
+    tokenizer: RanksTokenizer, settings: TextSettings, language: str | None
+) -> MultilingualFrontend:
+    """The front end of a language; without one, the language is found in the text.
+
+    Raises:
+        InputError: for an unknown language.
+    """
+    return MultilingualFrontend(tokenizer, settings, AUTO if language is None else language)
+
+
+def language_of(spoken: Spoken) -> int:
+    """The row of the language table of a segment."""
+    assert isinstance(spoken, TaggedSpoken)
+    return spoken.language
 
 
 def speaker_latents(
@@ -41,8 +58,11 @@ def code_rows(
     model: Model, conditions: Conditions, codes: Int[Array, "b s"], lengths: Int[Array, " b"]
 ) -> CodeRows:
     """The decoded features, and nothing of the GPT."""
-    ratio = model.config.semantic_codec.features_per_code  # type: ignore[union-attr]
-    return CodeRows(ratio * lengths, None, stages.decode_codes(model, codes, lengths))
+    codec = model.config.semantic_codec
+    assert isinstance(codec, HalfRateCodecConfig)
+    return CodeRows(
+        codec.features_per_code * lengths, None, stages.decode_codes(model, codes, lengths)
+    )
 
 
 def frames(
