@@ -67,8 +67,8 @@ def frames_of(codes: Sequence[int], timing: Timing, silence: int, config: ModelC
     rate, sample_rate, hop = config.frames_per_code, config.mel.sample_rate, config.mel.hop
     frames = version_of(config).frames
     if timing.duration is None:
-        timed = {"speed": timing.speed, "factor": timing.duration_factor}
-        return [max(1, frames(count, rate, **timed)) for count in codes]
+        speed, factor = timing.speed, timing.duration_factor
+        return [max(1, frames(count, rate, speed=speed, factor=factor)) for count in codes]
     own = sum(frames(count, rate) for count in codes)
     total = round((timing.duration * sample_rate - silence) / hop)
     shortest, longest = math.ceil(own / FASTEST), math.floor(own / SLOWEST)

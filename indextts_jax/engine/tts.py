@@ -26,7 +26,6 @@ from indextts_jax.models.components import ENCODERS, SPEAKING
 from indextts_jax.runtime.adapters import AppliedAdapter
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.runtime.sharding import replicate
-from indextts_jax.runtime.versions.interface import Frontend
 from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.text.frontend import Script
 from indextts_jax.text.notices import notify_text
@@ -36,7 +35,7 @@ from indextts_jax.voices.analysis import EmotionPrompt, Voice, analyse_emotion, 
 
 
 @functools.lru_cache(maxsize=2)  # a text is checked before it is spoken: normalize it once
-def _prepared(frontend: Frontend, text: str) -> Script:
+def _prepared(frontend: Any, text: str) -> Script:
     return frontend.prepare(text)
 
 

@@ -137,14 +137,16 @@ def single(model: Model, golden: Golden, prompt_of: PromptOf = recorded_prompt) 
     # Teacher-forced with the recorded codes, so that one different choice does not change all later
     # ones.
     path = golden["gpt", "greedy_codes"][:, : golden["gpt", "step_logits"].shape[1]]
-    latents, emotion = map(np.asarray, prompt[:2])
-    given = (latents, emotion, text, lengths, path.astype(np.int32), *prompt.own)
+    latents, emotion = np.asarray(prompt.latents), np.asarray(prompt.emotion)
+    known = path.astype(np.int32)
     made = {
         "conds": inner_stages.conditioning_rows(model, latents, emotion),
         "prefix": left_padded(model, prompt, text)[0],
         "greedy_codes": greedy(model, prompt, text, searches),
         "greedy_codes_no_penalty": greedy(model, prompt, text, searches, 1.0),
-        "step_logits": inner_stages.replay_logits(model, *given),
+        "step_logits": inner_stages.replay_logits(
+            model, latents, emotion, text, lengths, known, *prompt.own
+        ),
     }
     for name, match in named(r"beam(\d+)(?:_lp([\d_]+))?_codes", recorded).items():
         scored = match.group(2) is not None

@@ -123,7 +123,8 @@ def comparable(golden: Golden, component: str = "all") -> dict[str, str]:
     The reason is that the stage, or one that it starts from, was not recorded.
     """
     stages, runs = chosen_stages(component, golden.version)
-    wanted = [(one.file, one.after) for one in (*stages, *runs)]
+    wanted = [(stage.file, stage.after) for stage in stages]
+    wanted += [(run.file, run.after) for run in runs]
     reasons = {}
     for file, after in wanted:
         missing = [name for name in after if name not in golden.recorded]
@@ -190,7 +191,7 @@ def validate(
             yield from rows
     if component == "all":
         checks = CHECKS[golden.version]
-        known = {one.file for one in (*checks.stages, *checks.runs)}
+        known = {stage.file for stage in checks.stages} | {run.file for run in checks.runs}
         for file in golden.recorded:
             if file not in known:
                 yield failure(file, "unknown file")

@@ -21,6 +21,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from indextts_jax.config import RELEASES
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import ANALYSIS
 from indextts_jax.runtime.buckets import bucket, pad
@@ -31,6 +32,7 @@ from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 from indextts_jax.voices.analysis import Voice, prompt_condition
 
 FORMAT = 2  # of a voice file; format 1 belongs to checkpoints of format 1
+FIRST = "2.0"  # the version of voices that name none
 FOLDER = "INDEXTTS_JAX_VOICES"
 ENDING = ".safetensors"
 _NAME = re.compile(r"\w[\w .-]{0,99}")
@@ -49,6 +51,7 @@ class VoiceRecord:
     start: float = 0.0  # second at which the used excerpt begins
     checkpoint: str  # fingerprint of the components that analysed it
     digest: str  # SHA-256 of the arrays
+    version: str = FIRST  # of IndexTTS
 
 
 def directory() -> Path:
@@ -124,6 +127,7 @@ def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
         start=voice.start,
         checkpoint=fingerprint(model),
         digest=hash_arrays(arrays),
+        version=model.config.version,
     )
     try:
         write_whole(Path(path), packed(arrays, record))
@@ -134,7 +138,10 @@ def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
 
 def packed(arrays: Mapping[str, np.ndarray], record: VoiceRecord) -> bytes:
     """The bytes of a voice file."""
-    return safetensors.numpy.save(dict(arrays), metadata={_KEY: json.dumps(to_data(record))})
+    data = to_data(record)
+    if record.version == FIRST:
+        del data["version"]  # so that programs from before other versions read the file
+    return safetensors.numpy.save(dict(arrays), metadata={_KEY: json.dumps(data)})
 
 
 def read_record(path: str | Path) -> VoiceRecord:
@@ -154,6 +161,13 @@ def load_voice(model: Model, path: str | Path) -> Voice:
         checkpoint.
     """
     record, arrays = _open(Path(path))
+    if record.version != model.config.version:
+        made, ours = (RELEASES.get(v) for v in (record.version, model.config.version))
+        names = [one.name if one else f"version {record.version}" for one in (made, ours)]
+        raise InputError(
+            f"the voice {path} was made with {names[0]}, but this checkpoint is {names[1]}: make it "
+            f"again from {record.source.name} with python -m indextts_jax.voice create"
+        )
     if record.checkpoint != (ours := fingerprint(model)):
         raise InputError(
             f"the voice {path} was made with another checkpoint (fingerprint "

@@ -19,9 +19,7 @@ from indextts_jax.text.v25.special_tokens import SPECIAL_TOKENS
 
 WORD = "\u2581"  # shown for the space that begins a piece, as in version 2
 # GPT-2's pattern: what it separates is never merged.
-_PATTERN = (
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-)
+_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _SPECIAL = re.compile(r"<\|[^|]+\|>")
 
 
