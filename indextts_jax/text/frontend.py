@@ -83,7 +83,7 @@ class Script:
         """Whether the tokenizer knows at least one piece that can be spoken."""
         unknown = {item.piece for item in self.unknown}
         pieces = {piece.strip(WORD) for segment in self.segments for piece in segment.pieces}
-        return any(_sayable(piece) for piece in pieces - unknown)
+        return any(sayable(piece) for piece in pieces - unknown)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ class TextFrontend:
             that
                 the tokenizer does not know, each with its place.
         """
-        _check_unicode(text)
+        check_unicode(text)
         lead, parts = 0.0, []
         normalised: list[str] = []
         warnings: list[str] = []
@@ -112,7 +112,7 @@ class TextFrontend:
         for part in split_pauses(text):
             said, noticed = self._normalise(part.text, usual)
             warnings += noticed
-            pieces = self._pieces(said) if _sayable(said) else []
+            pieces = self._pieces(said) if sayable(said) else []
             if not pieces and self.settings.compat and said.strip():
                 pieces = self._pieces(said)
             if pieces:
@@ -142,9 +142,10 @@ class TextFrontend:
 
     def _pieces(self, words: str) -> list[str]:
         pieces = self.tokenizer.pieces(words)
-        if self.settings.compat or len(pieces) > _SHORT or _ENDED.search(words):
+        if self.settings.compat:
             return pieces
-        return self.tokenizer.pieces(words + ".")
+        ended = with_full_stop(words, len(pieces))
+        return pieces if ended == words else self.tokenizer.pieces(ended)
 
     def _segments(self, parts: list[tuple[list[str], list[float | None]]]) -> Iterator[Spoken]:
         settings, before = self.settings, 0
@@ -160,12 +161,18 @@ class TextFrontend:
                 yield Spoken(tuple(self.tokenizer.ids(run)), tuple(run), pause)
 
 
-def _sayable(text: str) -> bool:
+def with_full_stop(words: str, tokens: int) -> str:
+    """The words of a text of this many tokens, ended by a full stop if they are few."""
+    return words if tokens > _SHORT or _ENDED.search(words) else words + "."
+
+
+def sayable(text: str) -> bool:
     """Whether there is anything besides spaces and punctuation."""
     return any(unicodedata.category(c)[0] not in "PZC" for c in text)
 
 
-def _check_unicode(text: str) -> None:
+def check_unicode(text: str) -> None:
+    """Raises InputError for a text that cannot be encoded in UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -42,6 +42,9 @@ _QUOTED = (
 )
 
 
+Settle = Callable[[str, Settled, Callable[[str], None]], str]
+
+
 class Normalised(NamedTuple):
     """A text in words, and warnings."""
 
@@ -50,17 +53,21 @@ class Normalised(NamedTuple):
 
 
 def normalise(
-    text: str, glossary: Glossary | None = None, usual: Language | None = None
+    text: str,
+    glossary: Glossary | None = None,
+    usual: Language | None = None,
+    settle: Settle = settle_marked,
 ) -> Normalised:
     """The text in words, as it will be spoken.
 
     Each sentence is read in its own language, a sentence without letters in the `usual` one (by
-    default that of the whole text). The warnings name pronunciations that do not exist.
+    default that of the whole text). `settle` settles what the text says about its readings; the
+    warnings name pronunciations that do not exist.
     """
     warnings: list[str] = []
     usual = usual or language_of(text) or "zh"
     parts = [
-        _sentence(part, language_of(part) or usual, glossary, warnings.append)
+        _sentence(part, language_of(part) or usual, glossary, warnings.append, settle)
         for part in _sentences(tidy(text), _whole_terms(glossary))
     ]
     joined = "".join(parts)
@@ -103,15 +110,19 @@ def _sentences(text: str, terms: re.Pattern[str] | None) -> list[str]:
 
 
 def _sentence(
-    text: str, language: Language, glossary: Glossary | None, warn: Callable[[str], None]
+    text: str,
+    language: Language,
+    glossary: Glossary | None,
+    warn: Callable[[str], None],
+    settle: Settle,
 ) -> str:
     if not text.strip():
         return text
     settled = Settled()
     if glossary:
-        text = settled.apply([_terms(glossary, language, warn)], text)
+        text = settled.apply([_terms(glossary, language, warn, settle)], text)
     text = toned_words(text, language == "zh", settled.keep)
-    text = plain_forms(settle_marked(text, settled, warn), language)
+    text = plain_forms(settle(text, settled, warn), language)
     text = _in_chinese(text, settled) if language == "zh" else _in_english(text, settled)
     return settled.restore(name_symbols(text, language))
 
@@ -130,7 +141,9 @@ def _whole_terms(glossary: Glossary | None) -> re.Pattern[str] | None:
     return re.compile(pattern, re.IGNORECASE | re.ASCII)
 
 
-def _terms(glossary: Glossary, language: Language, warn: Callable[[str], None]) -> Rule:
+def _terms(
+    glossary: Glossary, language: Language, warn: Callable[[str], None], settle: Settle
+) -> Rule:
     """A rule that reads the glossary's terms; figures and pinyin in a reading are read as usual."""
     readings = {
         tidy(term).lower(): reading.get(language, term) for term, reading in glossary.terms.items()
@@ -138,7 +151,9 @@ def _terms(glossary: Glossary, language: Language, warn: Callable[[str], None]) 
 
     def read(match: re.Match[str]) -> str:
         reading = readings[match[0].lower()]
-        return _sentence(reading, language, None, warn) if _FIGURE.search(reading) else reading
+        if not _FIGURE.search(reading):
+            return reading
+        return _sentence(reading, language, None, warn, settle)
 
     return Rule(_whole_terms(glossary) or re.compile("(?!)"), read)
 

@@ -1,6 +1,6 @@
 """Pieces that a tokenizer cannot represent, and their places in the text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from indextts_jax.text.tokenizer import Tokenizer
@@ -29,25 +29,33 @@ def find_unknown(
     text: str, tokenizer: Tokenizer, segments: Sequence[Sequence[str]]
 ) -> tuple[Unknown, ...]:
     """The pieces of the segments that the vocabulary lacks, in order, with their places."""
+    return located(
+        text,
+        (
+            piece.strip(WORD)
+            for pieces in segments
+            for piece, number in zip(pieces, tokenizer.ids(pieces), strict=True)
+            if number == tokenizer.unknown_id
+        ),
+    )
+
+
+def located(text: str, unknown: Iterable[str]) -> tuple[Unknown, ...]:
+    """The unknown pieces, which are in the order of the text, with their places."""
     found: list[Unknown] = []
     place, line, start = 0, 1, 0
-    for pieces in segments:
-        ids = tokenizer.ids(pieces)
-        for piece in (p for p, i in zip(pieces, ids, strict=True) if i == tokenizer.unknown_id):
-            shown = piece.strip(WORD)
-            if not shown:
-                continue
-            at = _find(text, shown, place)
-            if at is None:
-                found.append(Unknown(shown, None, None, None))
-                continue
-            line += text.count("\n", place, at)
-            start = text.rfind("\n", 0, at) + 1
-            found.append(Unknown(shown, at, line, at - start + 1))
-            place = at
-            # Search for the next equal piece after this one.
-            place += len(shown)
-            line += text.count("\n", at, place)
+    for shown in filter(None, unknown):
+        at = _find(text, shown, place)
+        if at is None:
+            found.append(Unknown(shown, None, None, None))
+            continue
+        line += text.count("\n", place, at)
+        start = text.rfind("\n", 0, at) + 1
+        found.append(Unknown(shown, at, line, at - start + 1))
+        place = at
+        # Search for the next equal piece after this one.
+        place += len(shown)
+        line += text.count("\n", at, place)
     return tuple(found)
 
 
