@@ -38,23 +38,23 @@ def detect(src: Path, settings: Any) -> str:
     """
     settings = settings if isinstance(settings, Mapping) else {}
     found = _of_weights(src, settings.get("gpt_checkpoint"))
-    beside = {
-        version: name
+    beside = [
+        (name, version)
         for version, layout in LAYOUTS.items()
         for name in layout.fixed.values()
         if any(path.is_file() for path in spellings(src / name))
-    }
+    ]
     if found is not None:
         file, version = found
-        if strangers := [name for other, name in beside.items() if other != version]:
-            owner = next(other for other in beside if other != version)
+        if strangers := [(name, other) for name, other in beside if other != version]:
+            shown = ", ".join(f"{name} {LAYOUTS[other].name}'s" for name, other in strangers)
             raise SourceError(
-                f"{src} mixes files of two versions: {file} is {LAYOUTS[version].name}'s, "
-                f"{', '.join(strangers)} {LAYOUTS[owner].name}'s; give each its own directory"
+                f"{src} mixes files of two versions: {file} is {LAYOUTS[version].name}'s, {shown}; "
+                "give each version its own directory"
             )
         return version
     if beside:
-        return next(iter(beside))
+        return beside[0][1]
     tokens = settings.get("gpt")
     tokens = tokens.get("number_text_tokens") if isinstance(tokens, Mapping) else None
     return next((version for version, count in TOKENS.items() if count == tokens), "2.0")

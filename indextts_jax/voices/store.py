@@ -165,8 +165,8 @@ def load_voice(model: Model, path: str | Path) -> Voice:
         made, ours = (RELEASES.get(v) for v in (record.version, model.config.version))
         names = [one.name if one else f"version {record.version}" for one in (made, ours)]
         raise InputError(
-            f"the voice {path} was made with {names[0]}, but this checkpoint is {names[1]}: make it "
-            f"again from {record.source.name} with python -m indextts_jax.voice create"
+            f"the voice {path} was made with {names[0]}, but this checkpoint is {names[1]}: make "
+            f"it again from {record.source.name} with python -m indextts_jax.voice create"
         )
     if record.checkpoint != (ours := fingerprint(model)):
         raise InputError(

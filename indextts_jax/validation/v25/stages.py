@@ -1,6 +1,7 @@
 """The stages of version 2.5: how the arrays of each golden file are computed."""
 
 import functools
+import json
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from indextts_jax.runtime import inner_stages, stages
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.sampling.generate import SamplingConfig
+from indextts_jax.text.frontend import TextSettings
 from indextts_jax.validation import acoustic, encoders, gpt
 from indextts_jax.validation.encoders import lengths_of
 from indextts_jax.validation.golden import Arrays, Golden, named, number
@@ -149,7 +151,27 @@ def length_regulator(model: Model, golden: Golden) -> Arrays:
     return made
 
 
+def text(model: Model, golden: Golden) -> Arrays:
+    """`text.npz`: ids and languages of the first lines of `text.jsonl`, in the reference's way."""
+    lines = (golden.path / TEXTS).read_text("utf-8").splitlines()
+    numbers = [int(match.group(1)) for match in named(r"ids_(\d+)", golden.arrays("text")).values()]
+    settings = TextSettings(
+        compat=True,
+        segment_tokens=min(model.config.limits.segment_tokens, model.config.gpt.max_text_tokens),
+    )
+    version, made, languages = version_of(model.config), {}, []
+    for number in sorted(numbers):
+        row = json.loads(lines[number])
+        frontend = version.frontend(model.tokenizer, settings, row["lang"])
+        first = frontend.prepare(row["input"]).segments[0]
+        made[f"ids_{number:02}"] = np.asarray([*first.ids, model.config.gpt.stop_text])
+        languages.append(version.language_of(first))
+    return {**made, "lang_ids": np.asarray(languages)}
+
+
+TEXTS = "text.jsonl"
 STAGES = (
+    Stage("text", "text", (), text),
     Stage("audio", "audio", (), encoders.audio),
     Stage("w2v", "semantic_encoder", ("semantic_encoder",), semantic_encoder, after=("audio",)),
     Stage(
