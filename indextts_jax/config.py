@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from indextts_jax.errors import InputError
-from indextts_jax.sections import (
+from indextts_jax.sections.components import (
     ConditioningConfig,
     DiTConfig,
     EmotionPrototypesConfig,
@@ -28,9 +28,9 @@ from indextts_jax.sections import (
     VocoderConfig,
     positive,
 )
-from indextts_jax.sections import ConformerConfig as ConformerConfig
-from indextts_jax.sections import PerceiverConfig as PerceiverConfig
-from indextts_jax.sections import WaveNetConfig as WaveNetConfig
+from indextts_jax.sections.components import ConformerConfig as ConformerConfig
+from indextts_jax.sections.components import PerceiverConfig as PerceiverConfig
+from indextts_jax.sections.components import WaveNetConfig as WaveNetConfig
 from indextts_jax.utils import strict_yaml
 from indextts_jax.utils.strict_data import ConfigError, from_data
 

@@ -17,7 +17,7 @@ TOKENS = {"2.5": 60509}  # `number_text_tokens` of the published file
 
 
 def version_of_arrays(names: Iterable[str], file: str) -> str | None:
-    """The version whose arrays a `gpt.pth` has; None if it has no array that tells.
+    """The version whose marks a `gpt.pth` has; None if it has none of them.
 
     Raises:
         SourceError: if it has arrays of several versions.

@@ -19,12 +19,12 @@ from indextts_jax.utils.strict_data import to_data
 Params = dict[Any, Any]
 
 # The components of every version, by the class of their section of the configuration: the file in
-# this folder, and the network in it.
+# this directory, and the network in it.
 NETWORKS: dict[str, dict[type, tuple[str, str]]] = {
     "semantic_encoder": {config.SemanticEncoderConfig: ("semantic_encoder", "SemanticEncoder")},
     "semantic_codec": {
         config.SemanticCodecConfig: ("semantic_codec", "SemanticCodec"),
-        config.HalfRateCodecConfig: ("half_rate_codec", "HalfRateCodec"),
+        config.HalfRateCodecConfig: ("v25.half_rate_codec", "HalfRateCodec"),
     },
     "style_encoder": {config.StyleEncoderConfig: ("style_encoder", "StyleEncoder")},
     "conditioning": {
@@ -36,7 +36,7 @@ NETWORKS: dict[str, dict[type, tuple[str, str]]] = {
     },
     "gpt": {
         config.GPTConfig: ("gpt", "GPT"),
-        config.LanguageGPTConfig: ("language_gpt", "LanguageGPT"),
+        config.LanguageGPTConfig: ("v25.language_gpt", "LanguageGPT"),
     },
     "length_regulator": {
         config.LengthRegulatorConfig: ("length_regulator", "LengthRegulator"),

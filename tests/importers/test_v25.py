@@ -160,8 +160,8 @@ def test_a_configuration_of_2_0_with_weights_of_2_5_is_named(src):
     replaced(src, "config.yaml", support.CHECKPOINTS)
     message = refused(src)
     assert (
-        "config.yaml: gpt.number_text_tokens is 960, but gpt.pth (IndexTTS-2.5) has a table of 2350 "
-        "text tokens" in message
+        "config.yaml: gpt.number_text_tokens is 960, but gpt.pth (IndexTTS-2.5) has a table of "
+        "2350 text tokens" in message
     )
     assert (
         f"{RANKS} has 2349 ids (ranks and special tokens), but gpt.number_text_tokens is 960"

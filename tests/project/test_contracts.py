@@ -61,6 +61,7 @@ def test_only_commands_import_the_flags() -> None:
 OF_TABLES = (
     "importers.rules",
     "importers.table",
+    "importers.tables",
     "importers.transforms",
     "importers.sizes",
     "importers.formats.tensors",
@@ -88,7 +89,7 @@ def test_a_folder_is_small_and_says_what_belongs_there(folder: Path) -> None:
 
 def test_the_root_holds_commands_and_little_else() -> None:
     found = {path.stem for path in (ROOT / "indextts_jax").glob("*.py")}
-    assert found - set(commands()) == {"__init__", "__main__", "config", "errors", "sections"}
+    assert found - set(commands()) == {"__init__", "__main__", "config", "errors"}
 
 
 def compiled_stages(module: Any) -> Iterator[tuple[str, str | Callable[..., Any]]]:

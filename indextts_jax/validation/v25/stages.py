@@ -160,11 +160,11 @@ def text(model: Model, golden: Golden) -> Arrays:
         segment_tokens=min(model.config.limits.segment_tokens, model.config.gpt.max_text_tokens),
     )
     version, made, languages = version_of(model.config), {}, []
-    for number in sorted(numbers):
-        row = json.loads(lines[number])
+    for line in sorted(numbers):
+        row = json.loads(lines[line])
         frontend = version.frontend(model.tokenizer, settings, row["lang"])
         first = frontend.prepare(row["input"]).segments[0]
-        made[f"ids_{number:02}"] = np.asarray([*first.ids, model.config.gpt.stop_text])
+        made[f"ids_{line:02}"] = np.asarray([*first.ids, model.config.gpt.stop_text])
         languages.append(version.language_of(first))
     return {**made, "lang_ids": np.asarray(languages)}
 

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from indextts_jax.config import HalfRateCodecConfig
-from indextts_jax.models.half_rate_codec import HalfRateCodec
+from indextts_jax.models.v25.half_rate_codec import HalfRateCodec
 
 CONFIG = HalfRateCodecConfig(
     width=10,

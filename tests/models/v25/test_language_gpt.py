@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from indextts_jax.config import LanguageGPTConfig
-from indextts_jax.models.language_gpt import LanguageGPT
+from indextts_jax.models.v25.language_gpt import LanguageGPT
 
 CONFIG = LanguageGPTConfig(
     width=8,
