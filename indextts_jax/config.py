@@ -157,6 +157,12 @@ class ModelConfig:
     vocoder: VocoderConfig
     text_emotion: TextEmotionConfig | None = None  # a model may come without it
 
+    @staticmethod
+    def field_types(data: Mapping[Any, Any]) -> Mapping[str, type]:
+        """The types of the sections that differ between versions, for a configuration's data."""
+        release = RELEASES.get(str(data.get("version")))
+        return {} if release is None else release.sections
+
     def __post_init__(self) -> None:
         """Checks the sections, and that neighbouring components fit together."""
         if self.version not in RELEASES:

@@ -26,6 +26,8 @@ def from_data(kind: type[T], data: Any, path: str = "") -> T:
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: expected a mapping, got {_shown(data)}")
     hints = typing.get_type_hints(kind)
+    if (chosen := getattr(kind, "field_types", None)) is not None:
+        hints |= chosen(data)  # where the data says which type of several a field has
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     problems = [f"unknown key {_join(path, key)}" for key in data if key not in fields]
     values = {}
@@ -57,10 +59,7 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        others = [a for a in arguments if a is not type(None)]
-        if isinstance(value, Mapping):
-            others.sort(key=lambda kind: _distance(kind, value), reverse=True)
-        *others, last = others
+        *others, last = (a for a in arguments if a is not type(None))
         for kind in others:
             with contextlib.suppress(ConfigError):
                 return _convert(kind, value, path)
@@ -77,16 +76,6 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     if kind is Any or type(value) is kind:
         return value
     raise ConfigError(f"{path}: expected {kind.__name__}, got {_shown(value)}")
-
-
-def _distance(kind: Any, value: Mapping[Any, Any]) -> int:
-    """How many keys a mapping lacks, or has too many, for a dataclass; others are far away.
-
-    Of several dataclasses the nearest is converted last, so that its problems are reported.
-    """
-    if not dataclasses.is_dataclass(kind):
-        return len(value) + 1000
-    return len({field.name for field in dataclasses.fields(kind)} ^ set(value))
 
 
 def to_data(config: Any) -> dict[str, Any]:

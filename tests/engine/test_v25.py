@@ -44,7 +44,7 @@ def blank(name: str) -> Voice:
         frames=100,
         quantized=noise(128, cfg.semantic_encoder.width),
         codes=58,
-        source=FileHash("anna.wav", 1, "0" * 64),
+        source=FileHash(name="anna.wav", size=1, sha256="0" * 64),
     )
 
 
@@ -58,7 +58,7 @@ def recipe(language: str | None, timing: Timing) -> Recipe:
         dtype=None,
         samples="s",
         text="hola",
-        speaker=FileHash("anna.wav", 1, "0" * 64),
+        speaker=FileHash(name="anna.wav", size=1, sha256="0" * 64),
         emotion=Emotion(),
         seed=1,
         settings=Settings(timing=timing),

@@ -14,6 +14,7 @@ from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.acoustic import Line, SynthesisRow, encode_rows, flow_frames, mel_of_rows
 from indextts_jax.engine.settings import PAUSE
+from indextts_jax.errors import InputError
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import pad
 from indextts_jax.runtime.model import Model
@@ -28,7 +29,14 @@ from indextts_jax.voices.analysis import EmotionPrompt, Voice, analyse_emotion, 
 GUIDANCE, STEPS = 0.7, 25
 PCM = 32767  # full scale of 16-bit samples
 STOP_TEXT = 1  # the id that the reference adds to the text
-SAMPLED = ("top_p", "top_k", "temperature", "repetition_penalty", "length_penalty")
+SAMPLED = (
+    *("top_p", "top_k", "temperature", "repetition_penalty", "length_penalty"),
+    *("typical_sampling", "typical_mass"),
+)
+KNOWN = (
+    *(*SAMPLED, "num_beams", "max_mel_tokens", "emo_audio_prompt", "emo_alpha", "emo_vector"),
+    *("duration_factor", "interval_silence", "max_text_tokens_per_segment"),
+)
 RUNS = ("end_to_end", "end_to_end_vector", "end_to_end_default")
 
 
@@ -44,8 +52,15 @@ class Recorded:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The arguments besides speaker, text and language."""
-        return self.golden.settings(self.file, "settings")
+        """The arguments besides speaker, text and language.
+
+        Raises:
+            InputError: for one that is not known here.
+        """
+        given = self.golden.settings(self.file, "settings")
+        if unknown := set(given) - set(KNOWN):
+            raise InputError(f"{self.file}: unknown settings {', '.join(sorted(unknown))}")
+        return given
 
     @property
     def count(self) -> int:

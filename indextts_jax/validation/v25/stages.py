@@ -74,12 +74,8 @@ def conditioning(model: Model, golden: Golden) -> Arrays:
     }
     for name, alpha in encoders.alphas(golden).items():
         made[name] = merge_emotion(made["emovec_speaker"], made["emovec_emotion"], alpha)
-        if alpha == CONDS_ALPHA:
-            made["conds"] = inner_stages.conditioning_rows(model, row, made[name])
+        made.setdefault("conds", inner_stages.conditioning_rows(model, row, made[name]))
     return made
-
-
-CONDS_ALPHA = 0.6  # of the emotion vector in `conditioning.conds`
 
 
 def emotion_prototypes(model: Model, golden: Golden) -> Arrays:
