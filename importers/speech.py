@@ -183,13 +183,17 @@ def _told_apart(error: ImportMismatch, file: str) -> list[str]:
 def _settings_of(
     path: Path, ignore: Sequence[str], version: str
 ) -> tuple[Published, tuple[str, ...]]:
-    """`read_published`, which says which version the weights want where a setting is wrong."""
+    """`read_published`; where a setting is wrong, also whose weights these are."""
     try:
         return read_published(path, ignore, version)
     except ConfigError as error:
-        if version == "2.0":
+        lacks = version == "2.0" and "dataset" not in read_yaml(path)
+        if version == "2.0" and not lacks:
             raise
-        raise ConfigError(f"{error} (gpt.pth is {LAYOUTS[version].name}'s)") from error
+        more = f"gpt.pth is {LAYOUTS[version].name}'s"
+        if lacks:
+            more += f", a {path.name} without dataset {LAYOUTS['2.5'].name}'s"
+        raise ConfigError(f"{error} ({more})") from error
 
 
 def _open_all(

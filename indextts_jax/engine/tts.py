@@ -187,7 +187,7 @@ class IndexTTS:
         settings = settings or self.settings
         size = segment_limit(self.model, settings.segment_tokens)
         version = version_of(self.model.config)
-        reader = version.frontend(self.model.tokenizer, settings.reading(size), language)
+        reader: Any = version.frontend(self.model.tokenizer, settings.reading(size), language)
         script = _prepared(reader, text)
         if not script.segments:
             raise InputError("the text is empty: there is nothing to speak")

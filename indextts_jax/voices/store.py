@@ -162,8 +162,7 @@ def load_voice(model: Model, path: str | Path) -> Voice:
     """
     record, arrays = _open(Path(path))
     if record.version != model.config.version:
-        made, ours = (RELEASES.get(v) for v in (record.version, model.config.version))
-        names = [one.name if one else f"version {record.version}" for one in (made, ours)]
+        names = [_release_name(version) for version in (record.version, model.config.version)]
         raise InputError(
             f"the voice {path} was made with {names[0]}, but this checkpoint is {names[1]}: make "
             f"it again from {record.source.name} with python -m indextts_jax.voice create"
@@ -188,6 +187,11 @@ def load_voice(model: Model, path: str | Path) -> Voice:
         source=record.source,
         start=record.start,
     )
+
+
+def _release_name(version: str) -> str:
+    release = RELEASES.get(version)
+    return f"version {version:.40}" if release is None else release.name
 
 
 def _check_format(path: Path, data: object) -> None:

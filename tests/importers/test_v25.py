@@ -174,7 +174,7 @@ def test_a_configuration_of_2_5_with_weights_of_2_0_is_named(tmp_path):
     replaced(src, "config.yaml", CHECKPOINTS)
     message = refused(src, Exception)
     assert "missing key dataset" in message
-    assert "IndexTTS-2" in message
+    assert "gpt.pth is IndexTTS-2's, a config.yaml without dataset IndexTTS-2.5's" in message
 
 
 def test_arrays_of_both_versions_in_one_file_are_refused(src):
