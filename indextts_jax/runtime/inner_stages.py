@@ -17,7 +17,7 @@ def hidden_states(
 
 def encode_semantic(
     model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
-) -> Float[Array, "b t d"]:
+) -> Float[Array, "b s d"]:
     """Semantic features out of the codec's encoder, before they are quantised."""
     return model.run_stage("semantic_codec", "encode", semantic, lengths)
 

@@ -35,8 +35,8 @@ def semantic_features(
 
 def quantize(
     model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
-) -> tuple[Int[Array, "b t"], Float[Array, "b t d"]]:
-    """Codes of semantic features, and the codes' features."""
+) -> tuple[Int[Array, "b s"], Float[Array, "b s d"]]:
+    """Codes of semantic features, and the codes' features; in 2.5 half as many as features."""
     return model.run_stage("semantic_codec", "quantize", semantic, lengths)
 
 
