@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from importers.formats.shards import Shards
+from importers.release.detect import detect
 from importers.release.files import files_of
 from importers.release.locate import AUXILIARY
-from importers.release.settings import read_published
+from importers.release.settings import read_published, read_yaml
 from importers.speech import Importer
 from importers.table import Plan, Tree
 from importers.text_emotion import FOLDER, PREFIX, TextEmotionImporter, find_folder
@@ -57,7 +58,7 @@ class Sources:
         assert self.speech is not None
         return [
             (self.speech.plan_of(component, file), self.speech.expected[file][component])
-            for file in files_of(component)
+            for file in files_of(component, self.speech.files)
         ]
 
     def read(self, component: str, progress: Callable[[int], None]) -> Tree:
@@ -90,7 +91,7 @@ def _speech_hashes(importer: Importer, components: Sequence[str]) -> Iterator[ha
     """The hash of every file that was used."""
     used = ["config", "tokenizer"]
     for component in components:
-        used += files_of(component)
+        used += files_of(component, importer.files)
     beside = [f"{name}_{kind}" for name in used for kind in ("config", "features")]
     used += [name for name in beside if name in importer.located.files]
     for name in dict.fromkeys(used):
@@ -150,7 +151,9 @@ def open_sources(
         )
         ignore = []
     if (src / "config.yaml").is_file():
-        published = read_published(src / "config.yaml", options.ignore)[0].qwen_emo_path
+        settings = read_yaml(src / "config.yaml")
+        version = detect(src, settings)
+        published = read_published(src / "config.yaml", options.ignore, version)[0].qwen_emo_path
     words, folder = None, find_folder(src, options.text_emotion, published)
     if WORDS in components and folder is not None:
         try:

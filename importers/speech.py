@@ -10,28 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import sentencepiece
-
 from importers import table
 from importers.bounds import more_than_held
 from importers.formats.tensors import SourceError, Tensors
-from importers.release.files import (
-    CONFIG,
-    FILES,
-    SIZES,
-    TRAINING_FILES,
-    File,
-    expected_of,
-    files_of,
-    merged,
-)
-from importers.release.locate import FEATURES, Located, locate, locate_config
-from importers.release.settings import Published, read_published, read_settings
+from importers.release import tokenizers
+from importers.release.detect import check_tokens, detect
+from importers.release.files import CONFIG, CONTENTS, File, expected_of, files_of, merged
+from importers.release.locate import FEATURES, LAYOUTS, Located, locate, locate_config
+from importers.release.settings import Published, read_published, read_settings, read_yaml
 from importers.sizes import resolve
 from importers.table import ImportMismatch, Plan, Tree, passed_over
-from importers.tables import bigvgan, gpt, prototypes, s2mel, w2v_bert
-from indextts_jax.config import ModelConfig, bundled_config
-from indextts_jax.errors import gathered
+from importers.tables import bigvgan, gpt, prototypes, w2v_bert
+from indextts_jax.config import RELEASES, ModelConfig, bundled_config
+from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
@@ -73,9 +64,17 @@ class Importer:
             SourceError: if files are missing or cannot be read.
             ImportMismatch: with every disagreement between files, settings and model.
         """
-        published, passed = read_published(locate_config(src, flags or {}), ignore)
-        located = locate(src, published, flags or {})
-        tensors, settings, passed_by = _open_all(located, published, ignore)
+        path = locate_config(src, flags or {})
+        version = detect(src, read_yaml(path))
+        contents = CONTENTS[version]
+        if training and not contents.training:
+            raise InputError(
+                f"{src} is {LAYOUTS[version].name}, which this program does not train: import it "
+                "without --training"
+            )
+        published, passed = _settings_of(path, ignore, version)
+        located = locate(src, published, flags or {}, version)
+        tensors, settings, passed_by = _open_all(located, published, ignore, contents.files)
         names = {name for file in tensors.values() for name in (*file, *file.ignored)} | passed_by
         ignored = tuple(
             word
@@ -87,18 +86,18 @@ class Importer:
             for name in ignore
             if name not in ignored
         ]
-        problems += _unsupported(located, published, settings)
-        sections, unsized = _sections(located, published, settings, tensors)
+        problems += _unsupported(located, published, settings, version)
+        sections, unsized = _sections(located, published, settings, tensors, version)
         problems += unsized
         problems += _wrong_rows(located, sections, tensors)
-        problems += _disagreements(located, sections, settings, tensors)
-        problems += _tokenizer_problems(located, published)
-        config, unfit = _whole(sections)
+        problems += _disagreements(located, sections, settings, tensors, version)
+        problems += tokenizers.problems(located, published, version)
+        config, unfit = _whole(sections, version)
         problems += unfit
         plans, expected = {}, {}
-        files = TRAINING_FILES if training else FILES
-        for file in FILES:
-            if all(component in sections for component in FILES[file].components):
+        files = contents.training if training else contents.files
+        for file in contents.files:
+            if all(component in sections for component in contents.files[file].components):
                 try:
                     expected[file] = expected_of(file, config, dtype, files)
                     plans[file] = table.plan(
@@ -117,7 +116,7 @@ class Importer:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was read from an unusual place, and what was not read."""
-        notes = self.located.notes
+        notes = list(self.located.notes)
         for name, file in self.tensors.items():
             label = self.located.name(name)
             if file.prefix:
@@ -140,7 +139,7 @@ class Importer:
                 copy.
         """
         trees, problems = [], []
-        for file in files_of(component):
+        for file in files_of(component, self.files):
             try:
                 tree = table.read(
                     self.plan_of(component, file),
@@ -194,15 +193,31 @@ def _told_apart(error: ImportMismatch, file: str) -> list[str]:
     return [f"{file}: {problem}" for problem in error.problems]
 
 
+def _settings_of(
+    path: Path, ignore: Sequence[str], version: str
+) -> tuple[Published, tuple[str, ...]]:
+    """`read_published`; where a setting is wrong, also whose weights these are."""
+    try:
+        return read_published(path, ignore, version)
+    except ConfigError as error:
+        lacks = version == "2.0" and "dataset" not in read_yaml(path)
+        if version == "2.0" and not lacks:
+            raise
+        more = f"gpt.pth is {LAYOUTS[version].name}'s"
+        if lacks:
+            more += f", a {path.name} without dataset {LAYOUTS['2.5'].name}'s"
+        raise ConfigError(f"{error} ({more})") from error
+
+
 def _open_all(
-    located: Located, published: Published, ignore: Sequence[str]
+    located: Located, published: Published, ignore: Sequence[str], files: Mapping[str, File]
 ) -> tuple[dict[str, Tensors], dict[str, dict[str, Any]], set[str]]:
     """Every file of arrays, opened; all settings by model name; ignored keys."""
     settings = {CONFIG: to_data(published)}
     tensors: dict[str, Tensors] = {}
     problems: list[str] = []
     passed: set[str] = set()
-    for name, file in FILES.items():
+    for name, file in files.items():
         try:
             tensors[name] = file.open(located.files[name], ignore)
             if f"{name}_config" in located.files:
@@ -219,10 +234,11 @@ def _open_all(
 
 
 def _unsupported(
-    located: Located, published: Published, settings: Mapping[str, dict[str, Any]]
+    located: Located, published: Published, settings: Mapping[str, dict[str, Any]], version: str
 ) -> list[str]:
     """Settings that this program does not support."""
-    problems = [*gpt.check_settings(settings[CONFIG]), *s2mel.check_settings(settings[CONFIG])]
+    checks = CONTENTS[version].check_settings
+    problems = [problem for check in checks for problem in check(settings[CONFIG])]
     found = [f"{located.name('config')}: {problem}" for problem in problems]
     try:
         mel = published.mel()
@@ -243,15 +259,17 @@ def _sections(
     published: Published,
     settings: Mapping[str, dict[str, Any]],
     tensors: Mapping[str, Tensors],
+    version: str,
 ) -> tuple[dict[str, Any], list[str]]:
     """The sections of our configuration, and the problems that prevented others."""
     hints = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
+    hints |= RELEASES[version].sections
     sections: dict[str, Any] = {}
     problems: list[str] = []
     with contextlib.suppress(ConfigError):  # reported by `_unsupported`
         sections["mel"] = published.mel()
     for component in COMPONENTS:
-        sized = SIZES[component]
+        sized = CONTENTS[version].sizes[component]
         arrays = tensors[sized.file]
         label = located.name(sized.file)
         try:
@@ -305,6 +323,7 @@ def _disagreements(
     sections: Mapping[str, Any],
     settings: Mapping[str, dict[str, Any]],
     tensors: Mapping[str, Tensors],
+    version: str,
 ) -> list[str]:
     """Settings that disagree with the arrays, among those that no size is taken from."""
     layers = w2v_bert.check_layers(settings["w2v_bert"], tensors["w2v_bert"])
@@ -313,42 +332,26 @@ def _disagreements(
         perceiver = sections["conditioning"].emotion_perceiver
         widths = gpt.check_multiplier(settings[CONFIG], perceiver)
         found += [f"{located.name('config')}: {problem}" for problem in widths]
+    if (text := tensors["gpt"].get("text_embedding.weight")) is not None and text.shape:
+        wrong = check_tokens(settings[CONFIG], text.shape[0], version)
+        found += [f"{located.name('config')}: {problem}" for problem in wrong]
     return found
 
 
-def _tokenizer_problems(located: Located, published: Published) -> list[str]:
-    """Problems with the tokenizer: not a SentencePiece model, or ids beyond the text embedding."""
-    label = located.name("tokenizer")
-    if not located.files["tokenizer"].stat().st_size:
-        return [f"{label} is empty: expected a SentencePiece model"]
-    try:
-        processor = sentencepiece.SentencePieceProcessor(
-            model_proto=located.files["tokenizer"].read_bytes()
-        )
-    except (RuntimeError, OSError) as error:
-        return [f"{label}: not a SentencePiece model ({' '.join(str(error).split())[:120]})"]
-    pieces, ids = processor.get_piece_size(), published.gpt.number_text_tokens
-    if pieces < ids:
-        return [f"{label} has only {pieces} pieces, but gpt.number_text_tokens is {ids}"]
-    if pieces > ids:
-        return [f"{label} has {pieces} pieces, but gpt.number_text_tokens is {ids}"]
-    return []
-
-
-def _whole(sections: Mapping[str, Any]) -> tuple[ModelConfig, list[str]]:
+def _whole(sections: Mapping[str, Any], version: str) -> tuple[ModelConfig, list[str]]:
     """The complete configuration, with the rates and limits of the release.
 
     Also the problems found; with any, the configuration only serves to check single files.
     """
     problems = []
-    release = bundled_config("indextts2")
+    release = bundled_config(CONTENTS[version].constants)
     constants: dict[str, Any] = {
         "version": release.version,
         "codes_per_second": release.codes_per_second,
         "frames_per_code": release.frames_per_code,
         "limits": release.limits,
     }
-    if len(sections) == len(SIZES) + 1:
+    if len(sections) == len(COMPONENTS) + 1:
         try:
             return ModelConfig(**constants, **sections), []
         except ConfigError as error:

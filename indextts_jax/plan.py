@@ -44,6 +44,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text = absl_flags.DEFINE_string
     text("text_file", None, "Text file (UTF-8) to speak.", **own)
     text("text", None, "Text to speak.", **own)
+    text_flags.define_language(flags)
     text("checkpoint", None, "Directory made by python -m indextts_jax.import.", **own)
     text("max_memory", None, "Limit on device memory, as for synth, for example 8GB.", **own)
     absl_flags.DEFINE_bool(
@@ -81,10 +82,10 @@ def main(flags: Any) -> None:
             found = fit(flags.checkpoint, limit, settings, run, on_stage=on_stage)
             settings, run = found.settings, found.run
         tts = IndexTTS.open(flags.checkpoint, run)
-        script = tts.script(text, settings)
+        script = tts.script(text, settings, flags.language)
         if flags.calibrate:
             texts = [segment.text for segment in script.segments[: settings.batch]]
-            measure(tts, _voice(tts, flags), texts, settings)
+            measure(tts, _voice(tts, flags), texts, settings, flags.language)
         on_stage("memory")
         plan = planned(tts, script, settings, compiles=flags.calibrate)
     if flags.json:

@@ -15,7 +15,13 @@ from indextts_jax.checkpoint.writing import check_destination
 from indextts_jax.cli import runner
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.terminal import count_bar, say, warn
-from indextts_jax.config import EMOTIONS, ModelConfig, bundled_config, load_config
+from indextts_jax.config import (
+    EMOTIONS,
+    ModelConfig,
+    bundled_config,
+    load_config,
+    require_trainable,
+)
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.runtime.model import Model, load_model
@@ -234,6 +240,7 @@ def _prototypes(flags: Any) -> int:
     labels = prototypes.read_labels(Path(flags.prototypes))
     check_destination(flags.dst)
     saved = open_checkpoint(flags.checkpoint)
+    require_trainable(saved.config, flags.checkpoint)
     device = devices.choose(flags.device)
     say(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
@@ -313,6 +320,7 @@ def _model_facts(
     """Configuration and tokenizer, without arrays; no tokenizer if no recipe reads texts."""
     if flags.checkpoint:
         saved = open_checkpoint(flags.checkpoint)
+        require_trainable(saved.config, flags.checkpoint)
         return saved.config, Tokenizer(saved.tokenizer)
     name = str(flags.config)
     try:
@@ -322,6 +330,7 @@ def _model_facts(
             f"--config {name}: no such configuration; give a bundled name such as tiny, "
             "or a path that ends in .yaml"
         ) from error
+    require_trainable(config, name)
     return config, _tokenizer(flags, clips, job) if job.reads else None
 
 

@@ -12,6 +12,9 @@ from indextts_jax.errors import InputError
 from indextts_jax.printable import printable_json
 from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
 from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.text.v25.frontend import MultilingualFrontend
+from indextts_jax.text.v25.languages import AUTO
+from indextts_jax.text.v25.tokenizer import RanksTokenizer
 
 COMMON = ("text", "text_file", "checkpoint", "tokenizer", "glossary", "segment_tokens", "json")
 EXAMPLES = (
@@ -30,8 +33,12 @@ def define(flags: absl_flags.FlagValues) -> None:
         "checkpoint", None, "Directory made by python -m indextts_jax.import.", **own
     )
     absl_flags.DEFINE_string(
-        "tokenizer", None, "Tokenizer file (bpe.model), instead of a checkpoint.", **own
+        "tokenizer",
+        None,
+        "Tokenizer file (bpe.model, or .tiktoken of IndexTTS-2.5), instead of a checkpoint.",
+        **own,
     )
+    text_flags.define_language(flags)
     absl_flags.DEFINE_integer(
         "segment_tokens", usual.segment_tokens, "Longest segment, in text tokens.", **own
     )
@@ -45,8 +52,7 @@ def main(flags: Any) -> None:
     Raises:
         InputError: if text or tokenizer is missing, or the text is rejected.
     """
-    frontend = TextFrontend(_tokenizer(flags), text_flags.reading(flags))
-    script = frontend.prepare(text_flags.given_text(flags))
+    script = _frontend(flags).prepare(text_flags.given_text(flags))
     if flags.json:
         say(printable_json(_data(script), indent=2))
         return
@@ -61,16 +67,27 @@ def check_size(path: Path) -> None:
         raise InputError(f"{path} is empty: expected a SentencePiece model")
 
 
-def _tokenizer(flags: Any) -> Tokenizer:
+def _frontend(flags: Any) -> Any:
     if (flags.checkpoint is None) == (flags.tokenizer is None):
         raise InputError("give either --checkpoint DIR or --tokenizer FILE (bpe.model)")
+    settings, language = text_flags.reading(flags), flags.language
+    if flags.tokenizer is not None and flags.tokenizer.endswith(".tiktoken"):
+        tokenizer = RanksTokenizer(flags.tokenizer)
+        return MultilingualFrontend(tokenizer, settings, AUTO if language is None else language)
     if flags.tokenizer is not None:
+        if language is not None:
+            raise InputError(
+                f"--language needs the tokenizer of IndexTTS-2.5 (.tiktoken), got {flags.tokenizer}"
+            )
         if not Path(flags.tokenizer).is_dir() and Path(flags.tokenizer).exists():
             check_size(Path(flags.tokenizer))
-        return Tokenizer(flags.tokenizer)
+        return TextFrontend(Tokenizer(flags.tokenizer), settings)
     from indextts_jax.checkpoint.reading import open_checkpoint  # takes seconds
+    from indextts_jax.runtime.versions.registry import version_of
 
-    return Tokenizer(open_checkpoint(flags.checkpoint).tokenizer)
+    saved = open_checkpoint(flags.checkpoint)
+    version = version_of(saved.config)
+    return version.frontend(version.tokenizer(saved.tokenizer), settings, language)
 
 
 def _report(script: Script) -> list[str]:

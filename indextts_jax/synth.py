@@ -49,6 +49,7 @@ COMMON = (
     "text_file",
     "glossary",
     "pause",
+    "language",
     "speaker",
     "voice",
     "prompt_excerpt",
@@ -90,6 +91,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     adapter_flags.define(own)
     text("text", None, "Text to speak.", **own)
     text("text_file", None, "Text file (UTF-8) to speak; - for standard input.", **own)
+    text_flags.define_language(flags)
     text("voice", None, "Voice saved by python -m indextts_jax.voice, instead of --speaker.", **own)
     text("speaker", None, "Recording of the voice; 15 s of it are used. demo: a sample.", **own)
     prompt_flags.define(own)
@@ -155,7 +157,7 @@ def _main(flags: Any, stdout: Any) -> int:
             emotion = dataclasses.replace(emotion, text=None, weights=reading.weights)
         with clock.stage("loading"):
             tts, settings, run = _open(flags, text, settings, speaker or flags.emotion, on_stage)
-            script = tts.script(text, settings)
+            script = tts.script(text, settings, flags.language)
             text_flags.show_notices(script)
         if len(script.segments) >= MANY_SEGMENTS:
             say(
@@ -169,7 +171,14 @@ def _main(flags: Any, stdout: Any) -> int:
         if flags.emotion is not None:
             prompt = tts.emotion(flags.emotion, clock, excerpt=emotion_start, voice=voice)
             emotion = dataclasses.replace(emotion, prompt=prompt)
-        request = Request(text=text, voice=voice, emotion=emotion, seed=seed, settings=settings)
+        request = Request(
+            text=text,
+            voice=voice,
+            emotion=emotion,
+            seed=seed,
+            settings=settings,
+            language=flags.language,
+        )
         tts.release_encoders()  # frees memory before the other components are loaded
         with clock.stage("loading"):
             tts.fetch()
@@ -295,14 +304,16 @@ def _open(
             settings,
             run,
             analyses=prompt is not None,
-            seconds=max(one.duration.most for one in tts.script(text, settings).segments),
+            seconds=max(
+                one.duration.most for one in tts.script(text, settings, flags.language).segments
+            ),
             on_stage=on_stage,
         )
         settings, run = found.settings, found.run
         tts = IndexTTS.open(flags.checkpoint, run, adapters=applied)
         say(f"--max_memory {flags.max_memory}: {format_fit(found, tts.model)}")
     tts.model.verify(SPEAKING if prompt is None else COMPONENTS)
-    tts.check(text, settings)
+    tts.check(text, settings, flags.language)
     return tts, settings, run
 
 

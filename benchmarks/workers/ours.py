@@ -18,6 +18,7 @@ from indextts_jax.engine.settings import Settings
 from indextts_jax.runtime import devices, stages
 from indextts_jax.runtime.buckets import bucket, flow_size, pad
 from indextts_jax.runtime.model import Model, load_model
+from indextts_jax.runtime.versions.interface import CodeRows
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.voices.analysis import Voice
 
@@ -150,7 +151,7 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
                 return {"codes": found[None]}
 
         case "latents":
-            texts = acoustic.condition_rows(model, [_line(work, given)])
+            texts = acoustic.condition_rows(model, [_line(work, given)]).common
             codes = padded("codes", buckets.codes)
 
             def run() -> Any:
@@ -166,7 +167,7 @@ def call(stage: str, model: Model, work: Work, given: dict[str, Any]) -> Callabl
 
             def run() -> Any:
                 sequence = stages.code_sequence(model, codes, hidden)
-                coded = acoustic.CodeRows(length(work.codes), hidden, sequence)
+                coded = CodeRows(length(work.codes), hidden, sequence)
                 mel, _ = acoustic.mel_of_rows(
                     model, rows, coded, noise, steps=settings.steps, guidance=settings.guidance
                 )

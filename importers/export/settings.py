@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from indextts_jax.config import ConformerConfig, ModelConfig, PerceiverConfig
+from indextts_jax.config import ConditioningConfig, ConformerConfig, ModelConfig, PerceiverConfig
 
 FILES = {
     "tokenizer": "bpe.model",
@@ -26,7 +26,8 @@ def published(config: ModelConfig, content: tuple[int, int] = (CONTENT, CONTENT)
 
     `content` has the rows of the tables of discrete content in length regulator and DiT.
     """
-    gpt = config.gpt
+    gpt, conditioning = config.gpt, config.conditioning
+    assert isinstance(conditioning, ConditioningConfig)  # `open_source` refuses other versions
     return {
         "dataset": {
             "bpe_model": FILES["tokenizer"],
@@ -59,10 +60,10 @@ def published(config: ModelConfig, content: tuple[int, int] = (CONTENT, CONTENT)
             "train_solo_embeddings": False,
             "condition_type": "conformer_perceiver",
             "condition_module": _conditioner(
-                config.conditioning.speaker_encoder, config.conditioning.speaker_perceiver
+                conditioning.speaker_encoder, conditioning.speaker_perceiver
             ),
             "emo_condition_module": _conditioner(
-                config.conditioning.emotion_encoder, config.conditioning.emotion_perceiver
+                conditioning.emotion_encoder, conditioning.emotion_perceiver
             ),
         },
         "semantic_codec": {

@@ -3,12 +3,23 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from importers.formats.shards import INDEX_ENDING, open_shards
 from importers.formats.tensors import Tensors, open_tensors
 from importers.sizes import Size
 from importers.table import Drop, Row, Tensor, Tree, flatten, matching
-from importers.tables import bigvgan, campplus, gpt, prototypes, s2mel, semantic_codec, w2v_bert
+from importers.tables import (
+    bigvgan,
+    campplus,
+    gpt,
+    gpt_v25,
+    half_rate_codec,
+    prototypes,
+    s2mel,
+    semantic_codec,
+    w2v_bert,
+)
 from indextts_jax.config import ModelConfig
 from indextts_jax.models.components import structure
 
@@ -128,9 +139,47 @@ SIZES: dict[str, Sized] = {
 }
 
 
-def files_of(component: str) -> list[str]:
+FILES_V25 = FILES | {
+    "semantic_codec": File(("semantic_codec",), _always(half_rate_codec.TABLE), part="model"),
+    "gpt": dataclasses.replace(FILES["gpt"], table=gpt_v25.table),
+    "s2mel": dataclasses.replace(FILES["s2mel"], table=s2mel.table_v25),
+}
+SIZES_V25 = SIZES | {
+    "semantic_codec": Sized(CONFIG, "semantic_codec", _fixed(half_rate_codec.SIZES)),
+    "conditioning": Sized(CONFIG, "gpt", _fixed(gpt_v25.SIZES["conditioning"])),
+    "gpt": Sized(CONFIG, "gpt", _fixed(gpt_v25.SIZES["gpt"])),
+    "length_regulator": Sized(CONFIG, "s2mel", _fixed(s2mel.REGULATOR_SIZES)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What the files of a version hold."""
+
+    constants: str  # bundled configuration with its rates and limits, which no file says
+    files: Mapping[str, File]
+    training: Mapping[str, File]  # the same, with what only training needs; empty: not supported
+    sizes: Mapping[str, Sized]
+    check_settings: tuple[Callable[[Mapping[str, Any]], list[str]], ...]
+
+
+CONTENTS: dict[str, Contents] = {
+    "2.0": Contents(
+        "indextts2", FILES, TRAINING_FILES, SIZES, (gpt.check_settings, s2mel.check_settings)
+    ),
+    "2.5": Contents(
+        "indextts2_5",
+        FILES_V25,
+        {},
+        SIZES_V25,
+        (gpt_v25.check_settings, half_rate_codec.check_settings, s2mel.check_settings),
+    ),
+}
+
+
+def files_of(component: str, files: Mapping[str, File] = TRAINING_FILES) -> list[str]:
     """The files that fill a component."""
-    return [name for name, file in TRAINING_FILES.items() if component in file.components]
+    return [name for name, file in files.items() if component in file.components]
 
 
 def expected_of(
@@ -144,7 +193,7 @@ def expected_of(
     result = {}
     for component in files[file].components:
         tree = structure(component, config, dtype).expected
-        sharing = files_of(component)
+        sharing = files_of(component, files)
         if len(sharing) > 1:
             named = {name: _named(files[name].rows(config), component, tree) for name in sharing}
             rest = set(flatten(tree)).difference(*named.values())

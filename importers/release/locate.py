@@ -66,16 +66,47 @@ AUXILIARY: dict[str, Auxiliary] = {
 
 
 @dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where the files of a version are: in its repository, and models of other repositories."""
+
+    name: str
+    repository: str
+    fixed: Mapping[str, str]  # files whose names no configuration gives
+    auxiliary: tuple[str, ...]  # keys of `AUXILIARY`
+
+
+RANKS = "multilingual_zh_ja_yue_char_del.tiktoken"
+LAYOUTS = {
+    "2.0": Layout("IndexTTS-2", MAIN, {}, tuple(AUXILIARY)),
+    "2.5": Layout(
+        "IndexTTS-2.5",
+        "IndexTeam/IndexTTS-2.5",
+        {"tokenizer": RANKS, "semantic_codec": "codec.pth"},
+        tuple(key for key in AUXILIARY if key != "semantic_codec"),
+    ),
+}
+# Names in every repository so far, by role; a configuration may have those of another machine.
+STANDARD = {
+    "gpt": "gpt.pth",
+    "s2mel": "s2mel.pth",
+    "w2v_stat": "wav2vec2bert_stats.pt",
+    "spk_matrix": "feat1.pt",
+    "emo_matrix": "feat2.pt",
+}
+
+
+@dataclasses.dataclass(frozen=True)
 class Located:
     """Every file of a published model, by role."""
 
     src: Path
     files: Mapping[str, Path]
+    renamed: tuple[str, ...] = ()  # notes on files found under their standard names
 
     @property
     def notes(self) -> list[str]:
         """What a reader should know about where files were found."""
-        notes = []
+        notes = list(self.renamed)
         for key, path in self.files.items():
             if not path.is_relative_to(self.src) and not key.endswith(("_config", "_features")):
                 notes.append(f"{key} is read from {path}")
@@ -111,31 +142,56 @@ def locate_config(src: Path, flags: Mapping[str, str | Path | None]) -> Path:
     return src / "config.yaml"
 
 
-def locate(src: Path, published: "Published", flags: Mapping[str, str | Path | None]) -> Located:
+def locate(
+    src: Path,
+    published: "Published",
+    flags: Mapping[str, str | Path | None],
+    version: str = "2.0",
+) -> Located:
     """Every published file; `flags` gives the paths of auxiliary models in other places.
 
     Raises:
         SourceError: with every file that is missing or found twice.
     """
-    search = _Search(src)
-    names = {
-        "tokenizer": published.dataset.bpe_model,
+    layout = LAYOUTS[version]
+    search = _Search(src, layout)
+    tokenizer = {} if "tokenizer" in layout.fixed else {"tokenizer": published.dataset.bpe_model}
+    named = {
+        **tokenizer,
         "gpt": published.gpt_checkpoint,
         "s2mel": published.s2mel_checkpoint,
         "w2v_stat": published.w2v_stat,
         "spk_matrix": published.spk_matrix,
         "emo_matrix": published.emo_matrix,
     }
-    for key, name in names.items():
+    for key, name in named.items():
+        search.main(key, name)
+    for key, name in layout.fixed.items():
         search.main(key, name)
     search.auxiliaries(flags)
     if search.problems:
         raise search.error()
-    return Located(src, {"config": src / "config.yaml", **search.found})
+    files = {"config": src / "config.yaml", **search.found}
+    return Located(src, files, tuple(search.notes))
 
 
-def download_command(src: Path) -> str:
+def candidates_of_main(src: Path, key: str, name: str) -> list[Path]:
+    """Every path where a file of the main repository may be, the named one first.
+
+    The configuration of a version may name files of the machine that trained the model: an absolute
+    path is looked for by its standard name, then by its last part.
+    """
+    standard = STANDARD.get(key)
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
+    last = PureWindowsPath(name).name
+    names = [standard, last] if absolute else [name, standard]
+    return [src / one for one in dict.fromkeys(names) if one]
+
+
+def download_command(src: Path, repository: str = MAIN) -> str:
     """The command that downloads the published files."""
+    if repository != MAIN:
+        return shlex.join(("hf", "download", repository, "--local-dir", str(src)))
     return shlex.join(("python", "-m", "indextts_jax.download", "--dst", str(src)))
 
 
@@ -161,10 +217,11 @@ def _snapshots(src: Path, auxiliary: Auxiliary) -> list[Path]:
 class _Search:
     """Collects files that are found and problems."""
 
-    def __init__(self, src: Path):
-        self.src = src
+    def __init__(self, src: Path, layout: Layout = LAYOUTS["2.0"]):
+        self.src, self.layout = src, layout
         self.found: dict[str, Path] = {}
         self.problems: list[str] = []
+        self.notes: list[str] = []
         self.downloadable = False  # whether a download would fix some of them
 
     def missing(self, problem: str) -> None:
@@ -177,7 +234,8 @@ class _Search:
         message = gathered(f"finding the files of {self.src}", self.problems)
         if self.downloadable:
             message += "\n  " if len(self.problems) > 1 else "; "
-            message += f"download the published files with: {download_command(self.src)}"
+            command = download_command(self.src, self.layout.repository)
+            message += f"download the published files with: {command}"
         return SourceError(message)
 
     def one(self, key: str, candidates: Sequence[Path], flag: str | None = None) -> bool:
@@ -193,18 +251,24 @@ class _Search:
         return bool(held)
 
     def main(self, key: str, name: str) -> None:
-        """A file of the main repository, named by `config.yaml`."""
-        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute():
-            name = PureWindowsPath(name).name  # a path on the machine that trained the model
-        if ".." in PureWindowsPath(name).parts or not name:
+        """A file of the main repository, named by `config.yaml`, or by its standard name."""
+        absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
+        if not name or (not absolute and ".." in PureWindowsPath(name).parts):
             self.problems.append(f"config.yaml: {name!r} is outside the directory")
-        elif not self.one(key, spellings(self.src / name)):
-            self.missing(f"missing: {name} (from {MAIN})")
+            return
+        for place in candidates_of_main(self.src, key, name):
+            if self.one(key, spellings(place)):
+                found = self.found.get(key, place)
+                if found.stem != PureWindowsPath(name).stem:
+                    self.notes.append(f"config.yaml names {name} ({key}): {found.name} is read")
+                return
+        shown = STANDARD.get(key, name) if absolute else name
+        self.missing(f"missing: {shown} (from {self.layout.repository})")
 
     def auxiliaries(self, flags: Mapping[str, str | Path | None]) -> None:
         """Locates every auxiliary model."""
-        for key, auxiliary in AUXILIARY.items():
-            self.auxiliary(key, auxiliary, flags.get(auxiliary.flag))
+        for key in self.layout.auxiliary:
+            self.auxiliary(key, AUXILIARY[key], flags.get(AUXILIARY[key].flag))
 
     def auxiliary(self, key: str, auxiliary: Auxiliary, flag: str | Path | None) -> None:
         """An auxiliary model, in one of its places or where the flag says."""

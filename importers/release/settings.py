@@ -56,7 +56,7 @@ class ConditionModule:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class GPT:
-    """The autoregressive model."""
+    """The autoregressive model; version 2.5 ignores `condition_type` and `condition_module`."""
 
     model_dim: int
     max_mel_tokens: int
@@ -88,6 +88,14 @@ class SemanticCodec:
     vocos_dim: int
     vocos_intermediate_dim: int
     vocos_num_layers: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class HalfRateCodec(SemanticCodec):
+    """The semantic codec of version 2.5; no published file has the last two keys."""
+
+    num_quantizers: int = 1
+    downsample_scale: int = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,7 +204,7 @@ class Vocoder:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """The whole of `config.yaml`, by its own names."""
+    """The whole of `config.yaml` by its own names, for version 2.0."""
 
     dataset: Dataset
     gpt: GPT
@@ -236,6 +244,19 @@ class Published:
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Published25(Published):
+    """The same for version 2.5, which ignores three keys: files come with and without them."""
+
+    dataset: Any = None
+    semantic_codec: HalfRateCodec
+    vocoder: Any = None
+    version: Any = None
+
+
+SCHEMAS: dict[str, type[Published]] = {"2.0": Published, "2.5": Published25}
+
+
 def read_text(path: Path) -> str:
     """The text of a small file.
 
@@ -250,12 +271,11 @@ def read_text(path: Path) -> str:
         raise SourceError(f"{path} is not UTF-8 text") from error
 
 
-def read_published(path: Path, ignore: Sequence[str] = ()) -> tuple[Published, tuple[str, ...]]:
-    """The published configuration, and which of the names in `ignore` were keys of it.
+def read_yaml(path: Path) -> Any:
+    """The data of `config.yaml`, of any version.
 
     Raises:
-        SourceError: if it is not a YAML mapping.
-        ConfigError: naming the path of every key that is unknown, missing or ill-typed.
+        SourceError: if it is not YAML, or empty.
     """
     try:
         data = strict_yaml.parse(read_text(path))
@@ -265,9 +285,22 @@ def read_published(path: Path, ignore: Sequence[str] = ()) -> tuple[Published, t
         raise SourceError(f"{path} is not valid YAML: {error!s:.300}") from error
     if data is None:
         raise SourceError(f"{path} is empty: expected the model's settings")
+    return data
+
+
+def read_published(
+    path: Path, ignore: Sequence[str] = (), version: str = "2.0"
+) -> tuple[Published, tuple[str, ...]]:
+    """The published configuration, and which of the names in `ignore` were keys of it.
+
+    Raises:
+        SourceError: if it is not a YAML mapping.
+        ConfigError: naming the path of every key that is unknown, missing or ill-typed.
+    """
+    data = read_yaml(path)
     passed = tuple(name for name in ignore if _remove(data, name))
     try:
-        return from_data(Published, data), passed
+        return from_data(SCHEMAS[version], data), passed
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 

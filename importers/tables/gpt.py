@@ -12,7 +12,12 @@ from importers.rules import inverted_by
 from importers.sizes import Axis, Fixed, Setting, Size
 from importers.table import Drop, Row
 from importers.transforms import conv1d, conv2d, linear, pointwise
-from indextts_jax.config import ConditioningConfig, ModelConfig, PerceiverConfig
+from indextts_jax.config import (
+    ConditioningConfig,
+    ModelConfig,
+    PerceiverConfig,
+    StyleConditioningConfig,
+)
 
 
 def _code_positions(gpt: Mapping[str, Any]) -> int:
@@ -43,18 +48,49 @@ def _perceiver_sizes(settings: str, tensors: str) -> dict[str, Size]:
     }
 
 
-def _prefixed(prefix: str, sizes: Mapping[str, Size]) -> dict[str, Size]:
+def prefixed(prefix: str, sizes: Mapping[str, Size]) -> dict[str, Size]:
     return {f"{prefix}.{name}": size for name, size in sizes.items()}
 
+
+# What every version has, by dotted field of its component's configuration.
+EMOTION_SIZES: dict[str, Size] = {
+    **prefixed(
+        "emotion_encoder",
+        _encoder_sizes("gpt.emo_condition_module", "emo_conditioning_encoder"),
+    ),
+    **prefixed(
+        "emotion_perceiver",
+        {
+            **_perceiver_sizes("gpt.emo_condition_module", "emo_perceiver_encoder"),
+            "width": Axis("emo_perceiver_encoder.latents", 1),
+            # perceiver_mult times the width above; not itself a setting
+            "feed_forward": Axis("emo_perceiver_encoder.layers.0.1.2.weight", 1),
+        },
+    ),
+}
+TRUNK_SIZES: dict[str, Size] = {
+    "width": Setting("gpt.model_dim"),
+    "layers": Setting("gpt.layers"),
+    "heads": Setting("gpt.heads"),
+    "feed_forward": Setting("gpt.model_dim", lambda width: 4 * width),
+    "text_vocabulary": Setting("gpt.number_text_tokens", lambda tokens: tokens + 1),
+    "text_positions": Setting("gpt.max_text_tokens", lambda tokens: tokens + 2),
+    "code_vocabulary": Setting("gpt.number_mel_codes"),
+    "code_positions": Setting("gpt", _code_positions),
+    "start_text": Setting("gpt.start_text_token"),
+    "stop_text": Setting("gpt.stop_text_token"),
+    "start_code": Setting("gpt.start_mel_token"),
+    "stop_code": Setting("gpt.stop_mel_token"),
+}
 
 # Component -> dotted field of its configuration -> where the number comes from.
 SIZES: dict[str, dict[str, Size]] = {
     "conditioning": {
         "width": Setting("gpt.model_dim"),
-        **_prefixed(
+        **prefixed(
             "speaker_encoder", _encoder_sizes("gpt.condition_module", "conditioning_encoder")
         ),
-        **_prefixed(
+        **prefixed(
             "speaker_perceiver",
             {
                 **_perceiver_sizes("gpt.condition_module", "perceiver_encoder"),
@@ -65,35 +101,12 @@ SIZES: dict[str, dict[str, Size]] = {
                 ),
             },
         ),
-        **_prefixed(
-            "emotion_encoder",
-            _encoder_sizes("gpt.emo_condition_module", "emo_conditioning_encoder"),
-        ),
-        **_prefixed(
-            "emotion_perceiver",
-            {
-                **_perceiver_sizes("gpt.emo_condition_module", "emo_perceiver_encoder"),
-                "width": Axis("emo_perceiver_encoder.latents", 1),
-                # perceiver_mult times the width above; not itself a setting
-                "feed_forward": Axis("emo_perceiver_encoder.layers.0.1.2.weight", 1),
-            },
-        ),
+        **EMOTION_SIZES,
     },
     "gpt": {
-        "width": Setting("gpt.model_dim"),
-        "layers": Setting("gpt.layers"),
-        "heads": Setting("gpt.heads"),
-        "feed_forward": Setting("gpt.model_dim", lambda width: 4 * width),
-        "text_vocabulary": Setting("gpt.number_text_tokens", lambda tokens: tokens + 1),
-        "text_positions": Setting("gpt.max_text_tokens", lambda tokens: tokens + 2),
-        "code_vocabulary": Setting("gpt.number_mel_codes"),
-        "code_positions": Setting("gpt", _code_positions),
+        **TRUNK_SIZES,
         "conditioning_latents": Axis("perceiver_encoder.latents", 0),
         "speed_rows": Axis("speed_emb.weight", 0),
-        "start_text": Setting("gpt.start_text_token"),
-        "stop_text": Setting("gpt.stop_text_token"),
-        "start_code": Setting("gpt.start_mel_token"),
-        "stop_code": Setting("gpt.stop_mel_token"),
     },
 }
 
@@ -112,14 +125,23 @@ def check_multiplier(settings: Mapping[str, Any], config: PerceiverConfig) -> li
 
 def check_settings(settings: Mapping[str, Any]) -> list[str]:
     """Published settings that this program does not support, by key."""
+    kind = settings["gpt"]["condition_type"]
+    wanted = {"gpt.condition_type": (kind, "conformer_perceiver")}
+    return check_conditioning(settings, wanted, ("condition_module", "emo_condition_module"))
+
+
+def check_conditioning(
+    settings: Mapping[str, Any], wanted: Mapping[str, tuple[Any, Any]], modules: Sequence[str]
+) -> list[str]:
+    """As `check_settings`, for the conditioning modules of a version and what it wants besides."""
     gpt = settings["gpt"]
-    wanted: dict[str, tuple[Any, Any]] = {
-        "gpt.condition_type": (gpt["condition_type"], "conformer_perceiver"),
+    wanted = {
+        **wanted,
         "gpt.use_mel_codes_as_input": (gpt["use_mel_codes_as_input"], True),
         "gpt.train_solo_embeddings": (gpt["train_solo_embeddings"], False),
     }
     whole = [("gpt.model_dim", gpt["model_dim"], "gpt.heads", gpt["heads"])]
-    for name in ("condition_module", "emo_condition_module"):
+    for name in modules:
         module, path = gpt[name], f"gpt.{name}"
         wanted[f"{path}.input_layer"] = (module["input_layer"], "conv2d2")
         sizes = (module["output_size"], f"{path}.attention_heads", module["attention_heads"])
@@ -156,7 +178,7 @@ def unbatched(table: Any) -> Any:
     return table.reshape(table.shape[1:])
 
 
-def _linear(target: str, source: str) -> list[Row]:
+def linear_rows(target: str, source: str) -> list[Row]:
     return [
         Row(f"{target}.kernel", f"{source}.weight", linear),
         Row(f"{target}.bias", f"{source}.bias"),
@@ -195,11 +217,11 @@ def _encoder(target: str, source: str) -> list[Row]:
         Row(f"{target}.subsample.project.bias", f"{source}.embed.out.0.bias"),
         Row(f"{target}.positions", f"{source}.embed.pos_enc.pe", unbatched),
         *_norm(f"{block}.norm_attention", f"{layer}.norm_mha"),
-        *_linear(f"{block}.attention.query", f"{layer}.self_attn.linear_q"),
-        *_linear(f"{block}.attention.key", f"{layer}.self_attn.linear_k"),
-        *_linear(f"{block}.attention.value", f"{layer}.self_attn.linear_v"),
+        *linear_rows(f"{block}.attention.query", f"{layer}.self_attn.linear_q"),
+        *linear_rows(f"{block}.attention.key", f"{layer}.self_attn.linear_k"),
+        *linear_rows(f"{block}.attention.value", f"{layer}.self_attn.linear_v"),
         Row(f"{block}.attention.position.kernel", f"{layer}.self_attn.linear_pos.weight", linear),
-        *_linear(f"{block}.attention.out", f"{layer}.self_attn.linear_out"),
+        *linear_rows(f"{block}.attention.out", f"{layer}.self_attn.linear_out"),
         Row(f"{block}.attention.content_bias", f"{layer}.self_attn.pos_bias_u"),
         Row(f"{block}.attention.position_bias", f"{layer}.self_attn.pos_bias_v"),
         *_norm(f"{block}.norm_convolution", f"{layer}.norm_conv"),
@@ -209,8 +231,8 @@ def _encoder(target: str, source: str) -> list[Row]:
         *_norm(f"{block}.convolution.norm_depthwise", f"{conv}.norm"),
         *_pointwise(f"{block}.convolution.out", f"{conv}.pointwise_conv2"),
         *_norm(f"{block}.norm_feed_forward", f"{layer}.norm_ff"),
-        *_linear(f"{block}.feed_forward.fc_in", f"{layer}.feed_forward.w_1"),
-        *_linear(f"{block}.feed_forward.fc_out", f"{layer}.feed_forward.w_2"),
+        *linear_rows(f"{block}.feed_forward.fc_in", f"{layer}.feed_forward.w_1"),
+        *linear_rows(f"{block}.feed_forward.fc_out", f"{layer}.feed_forward.w_2"),
         *_norm(f"{block}.norm_out", f"{layer}.norm_final"),
         *_norm(f"{target}.norm", f"{source}.after_norm"),
     ]
@@ -222,37 +244,44 @@ def _perceiver(target: str, source: str, cfg: PerceiverConfig) -> list[Row]:
         Row(f"{target}.latents", f"{source}.latents"),
         # equal widths need no projection: neither the model nor the file has one
         *(
-            _linear(f"{target}.context", f"{source}.proj_context")
+            linear_rows(f"{target}.context", f"{source}.proj_context")
             if cfg.context != cfg.width
             else []
         ),
         Row(f"{block}.attention.query.kernel", f"{layer}.0.to_q.weight", linear),
         Row(f"{block}.attention.key_value.kernel", f"{layer}.0.to_kv.weight", linear),
         Row(f"{block}.attention.out.kernel", f"{layer}.0.to_out.weight", linear),
-        *_linear(f"{block}.feed_forward.fc_in", f"{layer}.1.0"),
-        *_linear(f"{block}.feed_forward.fc_out", f"{layer}.1.2"),
+        *linear_rows(f"{block}.feed_forward.fc_in", f"{layer}.1.0"),
+        *linear_rows(f"{block}.feed_forward.fc_out", f"{layer}.1.2"),
         Row(f"{target}.norm.scale", f"{source}.norm.gamma"),
     ]
 
 
 def _conditioning(cfg: ConditioningConfig) -> list[Row]:
-    speaker, emotion = cfg.speaker_perceiver, cfg.emotion_perceiver
     return [
         *_encoder("conditioning.speaker_encoder", "conditioning_encoder"),
-        *_perceiver("conditioning.speaker_perceiver", "perceiver_encoder", speaker),
-        *_encoder("conditioning.emotion_encoder", "emo_conditioning_encoder"),
-        *_perceiver("conditioning.emotion_perceiver", "emo_perceiver_encoder", emotion),
-        *_linear("conditioning.emovec_layer", "emovec_layer"),
-        *_linear("conditioning.emo_layer", "emo_layer"),
+        *_perceiver("conditioning.speaker_perceiver", "perceiver_encoder", cfg.speaker_perceiver),
+        *emotion_rows(cfg),
     ]
 
 
-_GPT = [
+def emotion_rows(cfg: ConditioningConfig | StyleConditioningConfig) -> list[Row]:
+    """The emotion's part of the conditioning, the same in every version."""
+    return [
+        *_encoder("conditioning.emotion_encoder", "emo_conditioning_encoder"),
+        *_perceiver(
+            "conditioning.emotion_perceiver", "emo_perceiver_encoder", cfg.emotion_perceiver
+        ),
+        *linear_rows("conditioning.emovec_layer", "emovec_layer"),
+        *linear_rows("conditioning.emo_layer", "emo_layer"),
+    ]
+
+
+TRUNK = [  # of every version
     Row("gpt.text_embedding.embedding", "text_embedding.weight"),
     Row("gpt.text_positions.embedding", "text_pos_embedding.emb.weight"),
     Row("gpt.code_embedding.embedding", "mel_embedding.weight"),
     Row("gpt.code_positions.embedding", "mel_pos_embedding.emb.weight"),
-    Row("gpt.speed_embedding.embedding", "speed_emb.weight"),
     *_norm("gpt.blocks.norm_attention", "gpt.h.{layer}.ln_1"),
     *_stored("gpt.blocks.attention.qkv", "gpt.h.{layer}.attn.c_attn"),
     *_stored("gpt.blocks.attention.out", "gpt.h.{layer}.attn.c_proj"),
@@ -261,8 +290,10 @@ _GPT = [
     *_stored("gpt.blocks.feed_forward.fc_out", "gpt.h.{layer}.mlp.c_proj"),
     *_norm("gpt.trunk_norm", "gpt.ln_f"),
     *_norm("gpt.final_norm", "final_norm"),
-    *_linear("gpt.code_head", "mel_head"),
+    *linear_rows("gpt.code_head", "mel_head"),
 ]
+
+_GPT = [*TRUNK, Row("gpt.speed_embedding.embedding", "speed_emb.weight")]
 
 # The reference's generation wrapper holds the same modules under other names, so files saved with
 # it contain them twice. Quirk: its `text_pos_embedding` is the position table of the codes.
@@ -300,27 +331,34 @@ def _masks(layers: int) -> list[Drop]:
     ]
 
 
+TEXT_HEAD = [
+    Drop("text_head.weight", "logits over text tokens, for training"),
+    Drop("text_head.bias", "logits over text tokens, for training"),
+]
+
+
 def table(config: ModelConfig) -> list[Row | Drop]:
     """The rows and drops of both components; the first key of a target is its component."""
-    text_head = [
-        Drop("text_head.weight", "logits over text tokens, for training"),
-        Drop("text_head.bias", "logits over text tokens, for training"),
-    ]
-    return [*_spoken(config), *text_head]
+    return [*_spoken(config), *TEXT_HEAD]
 
 
 def training_table(config: ModelConfig) -> list[Row | Drop]:
     """`table` with the component `training_heads`, which `table` drops."""
-    return [*_spoken(config), *_linear("training_heads.text_head", "text_head")]
+    return [*_spoken(config), *linear_rows("training_heads.text_head", "text_head")]
 
 
 def _spoken(config: ModelConfig) -> list[Row | Drop]:
     """Everything except the text head."""
-    masks = _masks(config.gpt.layers)
+    assert isinstance(config.conditioning, ConditioningConfig)
+    return [*_conditioning(config.conditioning), *trunk_rows(config, _GPT)]
+
+
+def trunk_rows(config: ModelConfig, rows: Sequence[Row]) -> list[Row | Drop]:
+    """The rows of the component `gpt`, and what a file may hold besides."""
+    buffers = _masks(config.gpt.layers)
     return [
-        *_conditioning(config.conditioning),
-        *_GPT,
+        *rows,
         Drop("gpt.wpe.weight", "GPT-2's position table, which the reference replaces by zeros"),
-        *masks,
-        *_copies([*_GPT, *masks]),
+        *buffers,
+        *_copies([*rows, *buffers]),
     ]

@@ -14,7 +14,12 @@ from importers.rules import Rule
 from importers.sizes import Axis, Setting, Size
 from importers.table import Drop, Row, identity
 from importers.transforms import conv1d, folded, linear, pointwise, stacked, weight_norm
-from indextts_jax.config import DiTConfig, LengthRegulatorConfig, ModelConfig
+from indextts_jax.config import (
+    DiTConfig,
+    FeatureRegulatorConfig,
+    LengthRegulatorConfig,
+    ModelConfig,
+)
 
 LINEARS = 3  # in the projection of latents, hard-coded in the reference
 
@@ -26,14 +31,17 @@ def feed_forward_width(width: int) -> int:
 
 # Component -> dotted field of its configuration (`projection.0`: the first of a tuple) -> where the
 # number comes from.
+REGULATOR_SIZES: dict[str, Size] = {  # of every version
+    "features": Setting("s2mel.length_regulator.in_channels"),
+    "width": Setting("s2mel.length_regulator.channels"),
+    "layers": Setting("s2mel.length_regulator.sampling_ratios", len),
+    "kernel": Axis("length_regulator.model.0.weight", 2),
+}
 SIZES: dict[str, dict[str, Size]] = {
     "length_regulator": {
         "latents": Setting("gpt.model_dim"),
         **{f"projection.{i}": Axis(f"gpt_layer.{i}.weight", 0) for i in range(LINEARS - 1)},
-        "features": Setting("s2mel.length_regulator.in_channels"),
-        "width": Setting("s2mel.length_regulator.channels"),
-        "layers": Setting("s2mel.length_regulator.sampling_ratios", len),
-        "kernel": Axis("length_regulator.model.0.weight", 2),
+        **REGULATOR_SIZES,
     },
     "dit": {
         "width": Setting("s2mel.DiT.hidden_dim"),
@@ -151,7 +159,8 @@ def _weight_norm(target: str, source: str, rule: Rule) -> list[Row]:
     ]
 
 
-def _length_regulator(cfg: LengthRegulatorConfig) -> list[Row | Drop]:
+def regulator_rows(cfg: LengthRegulatorConfig | FeatureRegulatorConfig) -> list[Row | Drop]:
+    """The length regulator without the projection of latents, the same in every version."""
     target, source = "length_regulator", "length_regulator.model"
 
     def layers(name: str, offset: int, rule: Rule = identity) -> Row:
@@ -162,11 +171,6 @@ def _length_regulator(cfg: LengthRegulatorConfig) -> list[Row | Drop]:
 
     last = f"{source}.{3 * cfg.layers}"
     return [
-        *(
-            row
-            for i in range(LINEARS)
-            for row in _linear(f"{target}.latent_projection.{i}", f"gpt_layer.{i}")
-        ),
         *_linear(f"{target}.input", "length_regulator.content_in_proj"),
         layers("conv.kernel:weight", 0, conv1d),
         layers("conv.bias:bias", 0),
@@ -176,6 +180,14 @@ def _length_regulator(cfg: LengthRegulatorConfig) -> list[Row | Drop]:
         Row(f"{target}.output.bias", f"{last}.bias"),
         Drop("length_regulator.embedding.weight", "discrete codes as input; ours is continuous"),
         Drop("length_regulator.mask_token", "stands for masked content in training"),
+    ]
+
+
+def _latent_projection() -> list[Row]:
+    return [
+        row
+        for i in range(LINEARS)
+        for row in _linear(f"length_regulator.latent_projection.{i}", f"gpt_layer.{i}")
     ]
 
 
@@ -239,7 +251,8 @@ def _wavenet(cfg: DiTConfig) -> list[Row]:
     ]
 
 
-def _dit(cfg: DiTConfig) -> list[Row | Drop]:
+def dit_rows(cfg: DiTConfig) -> list[Row | Drop]:
+    """The velocity field, the same in every version."""
     source = "cfm.estimator"
     merged = ("x", "prompt", "condition", "style")
     embedder = f"{source}.x_embedder"
@@ -278,4 +291,15 @@ def _dit(cfg: DiTConfig) -> list[Row | Drop]:
 
 def table(config: ModelConfig) -> list[Row | Drop]:
     """The rows of both components."""
-    return [*_length_regulator(config.length_regulator), *_dit(config.dit)]
+    regulator = [*_latent_projection(), *regulator_rows(config.length_regulator)]
+    return [*regulator, *dit_rows(config.dit)]
+
+
+def table_v25(config: ModelConfig) -> list[Row | Drop]:
+    """The rows of both components in version 2.5, which has no use for the GPT's latents."""
+    unused = [
+        Drop(f"gpt_layer.{i}.{kind}", "version 2.5 makes no latents to project")
+        for i in range(LINEARS)
+        for kind in ("weight", "bias")
+    ]
+    return [*unused, *regulator_rows(config.length_regulator), *dit_rows(config.dit)]

@@ -15,26 +15,32 @@ SIZES: dict[str, Size] = {
     "code_width": Setting("semantic_codec.codebook_dim"),
 }
 
-_DECODER = "only version 2.5 decodes codes in this way"
 
-TABLE: list[Row | Drop] = [
-    Row("embed.kernel", "encoder.0.embed.weight", conv1d),
-    Row("embed.bias", "encoder.0.embed.bias"),
-    Row("norm_in.scale", "encoder.0.norm.weight"),
-    Row("norm_in.bias", "encoder.0.norm.bias"),
-    Row("blocks.gamma", "encoder.0.convnext.{layer}.gamma"),
-    Row("blocks.depthwise.kernel", "encoder.0.convnext.{layer}.dwconv.weight", conv1d),
-    Row("blocks.depthwise.bias", "encoder.0.convnext.{layer}.dwconv.bias"),
-    Row("blocks.norm.scale", "encoder.0.convnext.{layer}.norm.weight"),
-    Row("blocks.norm.bias", "encoder.0.convnext.{layer}.norm.bias"),
-    Row("blocks.fc_in.kernel", "encoder.0.convnext.{layer}.pwconv1.weight", linear),
-    Row("blocks.fc_in.bias", "encoder.0.convnext.{layer}.pwconv1.bias"),
-    Row("blocks.fc_out.kernel", "encoder.0.convnext.{layer}.pwconv2.weight", linear),
-    Row("blocks.fc_out.bias", "encoder.0.convnext.{layer}.pwconv2.bias"),
-    Row("norm_out.scale", "encoder.0.final_layer_norm.weight"),
-    Row("norm_out.bias", "encoder.0.final_layer_norm.bias"),
-    Row("projection.kernel", "encoder.1.weight", linear),
-    Row("projection.bias", "encoder.1.bias"),
+def backbone(source: str, target: str = "") -> list[Row | Drop]:
+    """The rows of an encoder or a decoder, which are built alike."""
+    block, layer = f"{target}blocks", f"{source}.0.convnext.{{layer}}"
+    return [
+        Row(f"{target}embed.kernel", f"{source}.0.embed.weight", conv1d),
+        Row(f"{target}embed.bias", f"{source}.0.embed.bias"),
+        Row(f"{target}norm_in.scale", f"{source}.0.norm.weight"),
+        Row(f"{target}norm_in.bias", f"{source}.0.norm.bias"),
+        Row(f"{block}.gamma", f"{layer}.gamma"),
+        Row(f"{block}.depthwise.kernel", f"{layer}.dwconv.weight", conv1d),
+        Row(f"{block}.depthwise.bias", f"{layer}.dwconv.bias"),
+        Row(f"{block}.norm.scale", f"{layer}.norm.weight"),
+        Row(f"{block}.norm.bias", f"{layer}.norm.bias"),
+        Row(f"{block}.fc_in.kernel", f"{layer}.pwconv1.weight", linear),
+        Row(f"{block}.fc_in.bias", f"{layer}.pwconv1.bias"),
+        Row(f"{block}.fc_out.kernel", f"{layer}.pwconv2.weight", linear),
+        Row(f"{block}.fc_out.bias", f"{layer}.pwconv2.bias"),
+        Row(f"{target}norm_out.scale", f"{source}.0.final_layer_norm.weight"),
+        Row(f"{target}norm_out.bias", f"{source}.0.final_layer_norm.bias"),
+        Row(f"{target}projection.kernel", f"{source}.1.weight", linear),
+        Row(f"{target}projection.bias", f"{source}.1.bias"),
+    ]
+
+
+QUANTISER: list[Row | Drop] = [
     Row(
         "quantiser.project_in.kernel",
         weight_norm("quantizer.quantizers.0.in_project"),
@@ -48,21 +54,13 @@ TABLE: list[Row | Drop] = [
     ),
     Row("quantiser.project_out.bias", "quantizer.quantizers.0.out_project.bias"),
     Row("quantiser.codebook.embedding", "quantizer.quantizers.0.codebook.weight"),
-    Drop("decoder.0.embed.weight", _DECODER),
-    Drop("decoder.0.embed.bias", _DECODER),
-    Drop("decoder.0.norm.weight", _DECODER),
-    Drop("decoder.0.norm.bias", _DECODER),
-    Drop("decoder.0.convnext.{layer}.gamma", _DECODER),
-    Drop("decoder.0.convnext.{layer}.dwconv.weight", _DECODER),
-    Drop("decoder.0.convnext.{layer}.dwconv.bias", _DECODER),
-    Drop("decoder.0.convnext.{layer}.norm.weight", _DECODER),
-    Drop("decoder.0.convnext.{layer}.norm.bias", _DECODER),
-    Drop("decoder.0.convnext.{layer}.pwconv1.weight", _DECODER),
-    Drop("decoder.0.convnext.{layer}.pwconv1.bias", _DECODER),
-    Drop("decoder.0.convnext.{layer}.pwconv2.weight", _DECODER),
-    Drop("decoder.0.convnext.{layer}.pwconv2.bias", _DECODER),
-    Drop("decoder.0.final_layer_norm.weight", _DECODER),
-    Drop("decoder.0.final_layer_norm.bias", _DECODER),
-    Drop("decoder.1.weight", _DECODER),
-    Drop("decoder.1.bias", _DECODER),
+]
+TABLE: list[Row | Drop] = [
+    *backbone("encoder"),
+    *QUANTISER,
+    *(
+        Drop(row.source, "only version 2.5 decodes codes in this way")
+        for row in backbone("decoder")
+        if isinstance(row.source, str)
+    ),
 ]

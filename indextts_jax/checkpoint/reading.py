@@ -21,14 +21,13 @@ from orbax.checkpoint import v1 as ocp
 
 from indextts_jax.checkpoint import provenance
 from indextts_jax.checkpoint.provenance import Provenance
-from indextts_jax.config import ModelConfig, load_config
+from indextts_jax.config import RELEASES, ModelConfig, load_config
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import EVERY, TRAINED, Params, structure
 from indextts_jax.utils import hashing
 from indextts_jax.utils.paths import user_path
 
 CONFIG = "config.yaml"
-TOKENIZER = "tokenizer.model"
 EMOTION_TOKENIZER = "text_emotion_tokenizer.json"  # only with that component
 SETTINGS = "settings.yaml"  # only if the model's defaults differ from the reference's
 INDEX, MARKER = "_CHECKPOINT_METADATA", "orbax.checkpoint"
@@ -259,9 +258,11 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     unknown = [part.name for part in record.components if part.name not in EVERY]
     if unknown:
         raise InputError(f"{path} has unknown components: {', '.join(unknown)}")
-    return Checkpoint(
-        folder, load_config(folder / CONFIG), record, (folder / TOKENIZER).read_bytes()
-    )
+    config = load_config(folder / CONFIG)
+    tokenizer = RELEASES[config.version].tokenizer
+    if tokenizer not in {file.name for file in record.files}:
+        raise InputError(f"{path} is damaged: it has no {tokenizer}")
+    return Checkpoint(folder, config, record, (folder / tokenizer).read_bytes())
 
 
 @contextlib.contextmanager

@@ -22,7 +22,6 @@ from indextts_jax.checkpoint.reading import (
     INDEX,
     MARKER,
     SETTINGS,
-    TOKENIZER,
     Checkpoint,
     CheckpointMismatch,
     check_name,
@@ -30,7 +29,7 @@ from indextts_jax.checkpoint.reading import (
     is_checkpoint,
     quiet,
 )
-from indextts_jax.config import ModelConfig
+from indextts_jax.config import RELEASES, ModelConfig
 from indextts_jax.errors import Failure
 from indextts_jax.models.components import EVERY, Params, structure
 from indextts_jax.utils import hashing
@@ -46,7 +45,8 @@ from indextts_jax.utils.atomic import (
 from indextts_jax.utils.hashing import FileHash
 from indextts_jax.utils.strict_data import to_data
 
-FILES = (CONFIG, TOKENIZER, EMOTION_TOKENIZER, SETTINGS)
+TOKENIZERS = tuple(release.tokenizer for release in RELEASES.values())
+FILES = (CONFIG, *TOKENIZERS, EMOTION_TOKENIZER, SETTINGS)
 
 
 class CheckpointError(Failure):
@@ -120,10 +120,9 @@ def save(
             records.append(_record(model / name, name, params))
             del params
         if base is not None:
-            order = list(EVERY)
-            records.sort(key=lambda record: order.index(record.name))
+            records.sort(key=lambda record: EVERY.index(record.name))
         files = {CONFIG: yaml.safe_dump(to_data(config), sort_keys=False).encode()}
-        files[TOKENIZER] = tokenizer
+        files[RELEASES[config.version].tokenizer] = tokenizer
         if emotion_tokenizer is not None:
             files[EMOTION_TOKENIZER] = emotion_tokenizer
         if settings is not None:

@@ -23,7 +23,7 @@ SAMPLING = (
     "steps",
     "guidance",
 )
-DELIVERY = ("speed", "duration", "retries")
+DELIVERY = ("speed", "duration", "duration_factor", "retries")
 RUN = ("device", "dtype", "fused_attention", "batch")
 
 
@@ -55,6 +55,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text_flags.define(flags)
     number("speed", 1.0, "Speed of speech, 0.5 to 2.", **own)
     number("duration", None, "Duration of the whole output in seconds, pauses included.", **own)
+    number("duration_factor", None, "Length of speech, 0.5 to 2: the inverse of --speed.", **own)
     whole("retries", 0, "Retries for a segment with faults, each with the next seed.", **own)
     whole("batch", 1, "Segments of a long text to speak at once.", lower_bound=1, **own)
     choice("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
@@ -98,7 +99,9 @@ def settings(flags: Any, usual: Settings | None = None) -> Settings:
         steps=value("steps", usual.steps),
         guidance=value("guidance", usual.guidance),
         timing=Timing(
-            speed=value("speed", timing.speed), duration=value("duration", timing.duration)
+            speed=value("speed", timing.speed),
+            duration=value("duration", timing.duration),
+            duration_factor=value("duration_factor", timing.duration_factor),
         ),
         retries=value("retries", usual.retries),
         batch=value("batch", usual.batch),

@@ -14,6 +14,7 @@ from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.notices import text_notices
 
 FLAGS = (
+    "language",
     "glossary",
     "pause",
     "segment_tokens",
@@ -55,6 +56,17 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
     absl_flags.DEFINE_float(
         "pause", usual.pause, "Seconds of silence between segments; see also [pause 0.8s].", **own
+    )
+
+
+def define_language(flags: absl_flags.FlagValues) -> None:
+    """Defines --language, for commands that read a text."""
+    absl_flags.DEFINE_string(
+        "language",
+        None,
+        "Language of the text, for IndexTTS-2.5: zh, en, ja, es, ar or another code; by default "
+        "auto, which finds it in the text.",
+        flag_values=flags,
     )
 
 

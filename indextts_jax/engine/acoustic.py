@@ -7,7 +7,7 @@ and padding changes nothing.
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size, pad
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of, shard_rows
+from indextts_jax.runtime.versions.interface import CodeRows, Conditions
+from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices.analysis import Voice
 
@@ -30,6 +32,7 @@ class Line:
     tokens: Sequence[int]
     voice: Voice
     emotion: Float[Array, "1 d"]
+    language: int | None = None  # row of the language embedding; None where the version has none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,31 +50,23 @@ class SynthesisRow:
         return self.line.voice.frames + self.frames
 
 
-class CodeRows(NamedTuple):
-    """Rows of finished codes with the GPT's latents, padded."""
-
-    lengths: Int[Array, " b"]
-    latents: Float[Array, "b s w"]
-    sequence: Float[Array, "b s d"]  # input of the length regulator
-
-
-def condition_rows(
-    model: Model, lines: Sequence[Line], text_size: int | None = None
-) -> tuple[Float[Array, "b l d"], Float[Array, "b d"], Int[Array, "b t"], Int[Array, " b"]]:
-    """Conditioning latents, emotion vectors, padded text tokens and their counts, by line."""
+def condition_rows(model: Model, lines: Sequence[Line], text_size: int | None = None) -> Conditions:
+    """Conditioning latents, emotion vectors, padded text tokens with their counts, by line."""
     lengths = [len(line.tokens) for line in lines]
     size = text_size or bucket(max(lengths), model.buckets.text)
     text = np.concatenate([pad(np.asarray([line.tokens], np.int32), size) for line in lines])
-    return (
+    languages = [line.language for line in lines if line.language is not None]
+    return Conditions(
         jnp.concatenate([line.voice.latents for line in lines]),
         jnp.concatenate([line.emotion for line in lines]),
         jnp.asarray(text),
         jnp.asarray(lengths, jnp.int32),
+        jnp.asarray(languages, jnp.int32) if languages else None,
     )
 
 
 def encode_rows(model: Model, rows: Sequence[SynthesisRow]) -> CodeRows:
-    """The second pass of the GPT over finished codes.
+    """From finished codes to the input of the length regulator.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
@@ -80,9 +75,8 @@ def encode_rows(model: Model, rows: Sequence[SynthesisRow]) -> CodeRows:
     size = bucket(max(counts), model.buckets.codes)
     padded = np.concatenate([pad(np.asarray(row.codes, np.int32)[None], size) for row in rows])
     codes, lengths = shard((jnp.asarray(padded), jnp.asarray(counts, jnp.int32)))
-    speaker, emotion, text, texts = shard(condition_rows(model, [row.line for row in rows]))
-    latents = stages.code_latents(model, speaker, emotion, text, texts, codes, lengths)
-    return CodeRows(lengths, latents, stages.code_sequence(model, codes, latents))
+    conditions = shard(condition_rows(model, [row.line for row in rows]))
+    return version_of(model.config).code_rows(model, conditions, codes, lengths)
 
 
 def flow_frames(model: Model, rows: Sequence[SynthesisRow]) -> int:

@@ -48,11 +48,13 @@ def search_line(
     model: Model, line: Line, sampling: SamplingConfig, key: Key[Array, ""]
 ) -> tuple[Int[np.ndarray, " n"], bool]:
     """The codes of one segment, and whether the limit came before a stop code."""
+    conditions = condition_rows(model, [line])
     generated = stages.search_codes(
         model,
-        *condition_rows(model, [line]),
+        *conditions.common,
         key[None],
         sampling.numbers,
+        conditions.languages,
         strategy=sampling.strategy,
     )
     (ids,), (count,), (truncated,) = map(np.asarray, generated)
@@ -136,10 +138,12 @@ class SlotDecoder(Generic[T]):
         for group in groups:
             items = [item for place in group if (item := self.held[place]) is not None]
             lines = [self.queue.line(item) for item in items]
+            conditions = condition_rows(self.model, lines, self.text_size)
             rows = (
-                *condition_rows(self.model, lines, self.text_size),
+                *conditions.common,
                 jnp.stack([self.queue.key(item) for item in items]),
                 jax.tree.map(lambda *one: jnp.stack(one), *map(self.numbers, items)),
+                conditions.languages,
             )
             state = stages.fill_slots(
                 self.model,

@@ -6,7 +6,7 @@ slot for the next segment. Flow and vocoder then run on groups of similar length
 
 import collections
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import jax
 import numpy as np
@@ -36,6 +36,7 @@ class ScriptRequest:
     voice: Voice
     emotion: Float[Array, "1 d"]
     seed: int
+    language_of: Callable[[Spoken], int | None] = lambda spoken: None  # see `Version.language_of`
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -53,8 +54,8 @@ class QueuedSegment:
         return next_seed(requests[self.request].seed, self.attempt)
 
     def line(self, requests: Sequence[ScriptRequest]) -> Line:
-        request = requests[self.request]
-        return Line(self.spoken(requests).ids, request.voice, request.emotion)
+        request, spoken = requests[self.request], self.spoken(requests)
+        return Line(spoken.ids, request.voice, request.emotion, request.language_of(spoken))
 
 
 @dataclasses.dataclass(frozen=True)

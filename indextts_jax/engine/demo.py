@@ -12,7 +12,7 @@ from indextts_jax.config import ModelConfig, RunConfig, bundled_config
 from indextts_jax.models.components import COMPONENTS, Params, structure
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.precision import check_kernels, place_params
-from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.runtime.versions.registry import version_of
 
 DEMO_WEIGHTS = 6  # seed of the random weights; this one speaks 0.4 s, without faults
 DEMO_TEXT = "Good morning, everything runs."
@@ -58,7 +58,7 @@ def random_model(
         name: place_params(name, random_params(structure(name, config).expected, seed), config, run)
         for name in COMPONENTS
     }
-    return Model(config, params, Tokenizer(tokenizer), run=run)
+    return Model(config, params, version_of(config).tokenizer(tokenizer), run=run)
 
 
 def demo_model(run: RunConfig) -> Model:

@@ -16,7 +16,7 @@ CLIPPED = 0.001  # share of samples beyond full scale that is audible as distort
 HASTY, SLUGGISH = 0.5, 2.0  # shares of the time that fast and slow speakers take
 GRACE = 1.0  # seconds of tolerance at both limits
 VANISHED = 0.25  # share of a fast speaker's time below which even a single word is incomplete
-TOKEN_CODES = 12  # codes allowed per text token, even where its syllables cannot be counted
+TOKEN_SECONDS = 0.24  # allowed per text token, even where its syllables cannot be counted
 EMPTY_TRIES = 3  # retries of a segment without a single code, whatever the settings
 FADE = 0.005  # seconds of fade next to silence
 PATTERN = 25  # codes of the longest pattern that `longest_repeat` looks for
@@ -32,7 +32,8 @@ class Fault:
 
 def runaway_limit(spoken: Spoken, codes_per_second: int) -> int:
     """Number of codes by which all of a segment's text must have been spoken."""
-    return max(spoken.most_codes(codes_per_second), TOKEN_CODES * len(spoken.ids))
+    token = round(TOKEN_SECONDS * codes_per_second)
+    return max(spoken.most_codes(codes_per_second), token * len(spoken.ids))
 
 
 def length_faults(

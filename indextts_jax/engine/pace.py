@@ -6,27 +6,53 @@ from collections.abc import Sequence
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.models.length_regulator import target_length
+from indextts_jax.runtime.versions.registry import version_of
 
 SLOWEST, FASTEST = 0.5, 2.0  # the length regulator was trained at 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """The requested timing: a speed (1 is the model's own), or seconds for the whole output."""
+    """The requested timing: a speed (1 is the model's own), a factor of the frames, or seconds.
+
+    `duration_factor` is the inverse of a speed, as IndexTTS-2.5 takes it: above 1 is slower.
+    `duration` is that of the whole output.
+    """
 
     speed: float = 1.0
     duration: float | None = None
+    duration_factor: float | None = None
 
     def __post_init__(self) -> None:
         if not SLOWEST <= self.speed <= FASTEST:
             raise InputError(f"speed must be {SLOWEST} to {FASTEST}, got {self.speed}", "speed")
+        factor = self.duration_factor
+        if factor is not None and not 1 / FASTEST <= factor <= 1 / SLOWEST:
+            raise InputError(
+                f"duration_factor must be {1 / FASTEST} to {1 / SLOWEST}, got {factor}",
+                "duration_factor",
+            )
+        if factor is not None and self.speed != 1:
+            raise InputError(
+                "speed and duration_factor are mutually exclusive", "speed", "duration_factor"
+            )
         if self.duration is None:
             return
+        if factor is not None:
+            raise InputError(
+                "duration and duration_factor are mutually exclusive",
+                "duration",
+                "duration_factor",
+            )
         if not 0 < self.duration < math.inf:
             raise InputError(f"duration must be above 0 s, got {self.duration}", "duration")
         if self.speed != 1:
             raise InputError("speed and duration are mutually exclusive", "speed", "duration")
+
+    @property
+    def pace(self) -> float:
+        """The speed, however it was given; that of a duration is not known before."""
+        return self.speed if self.duration_factor is None else 1 / self.duration_factor
 
 
 def frames_of(codes: Sequence[int], timing: Timing, silence: int, config: ModelConfig) -> list[int]:
@@ -39,9 +65,11 @@ def frames_of(codes: Sequence[int], timing: Timing, silence: int, config: ModelC
         InputError: for a duration that needs less than half or more than double the speed.
     """
     rate, sample_rate, hop = config.frames_per_code, config.mel.sample_rate, config.mel.hop
+    frames = version_of(config).frames
     if timing.duration is None:
-        return [max(1, math.floor(target_length(count, rate) / timing.speed)) for count in codes]
-    own = sum(target_length(count, rate) for count in codes)
+        speed, factor = timing.speed, timing.duration_factor
+        return [max(1, frames(count, rate, speed=speed, factor=factor)) for count in codes]
+    own = sum(frames(count, rate) for count in codes)
     total = round((timing.duration * sample_rate - silence) / hop)
     shortest, longest = math.ceil(own / FASTEST), math.floor(own / SLOWEST)
     if not shortest <= total <= longest:

@@ -17,8 +17,8 @@ from indextts_jax.engine.faults import (
 from indextts_jax.engine.pace import frames_of
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Segment
-from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.text.frontend import Script, Spoken
 
 Progress = Callable[[int, int], None]  # called with segments done, segments in all
@@ -80,7 +80,7 @@ def judge(
     """
     mel, most = model.config.mel, runaway_limit(spoken, model.config.codes_per_second)
     cut, ids = len(ids) > most, ids[:most]
-    frames = target_length(len(ids), model.config.frames_per_code)
+    frames = version_of(model.config).frames(len(ids), model.config.frames_per_code)
     seconds = frames * mel.hop / mel.sample_rate
     faults = length_faults(seconds, spoken.duration, truncated=truncated, cut=cut)
     allowed = settings.retries if len(ids) else max(settings.retries, EMPTY_TRIES)

@@ -49,12 +49,18 @@ class Recipe:
     emotion: Emotion
     seed: int
     settings: Settings
+    language: str | None = None  # of the text, for IndexTTS-2.5
 
     def request(self, voice: Voice, prompt: EmotionPrompt | None) -> Request:
         """Rebuilds the request, given its analysed recordings."""
         emotion = dataclasses.replace(self.emotion, prompt=prompt)
         return Request(
-            text=self.text, voice=voice, emotion=emotion, seed=self.seed, settings=self.settings
+            text=self.text,
+            voice=voice,
+            emotion=emotion,
+            seed=self.seed,
+            settings=self.settings,
+            language=self.language,
         )
 
 
@@ -111,6 +117,7 @@ def write_down(
         emotion=emotion,
         seed=request.seed,
         settings=request.settings or settings_of(model.settings),
+        language=request.language,
     )
 
 
@@ -121,6 +128,12 @@ def to_comment(recipe: Recipe) -> str:
         recipe, settings=dataclasses.replace(recipe.settings, glossary=None)
     )
     data = to_data(plain)
+    # What only IndexTTS-2.5 uses is left out where it is not set, so that programs from before it
+    # read the recipes of IndexTTS-2.
+    if recipe.language is None:
+        del data["language"]
+    if recipe.settings.timing.duration_factor is None:
+        del data["settings"]["timing"]["duration_factor"]
     if glossary is not None:
         data["glossary"] = {term: dict(readings) for term, readings in glossary.terms.items()}
     return _MARK + json.dumps(data)

@@ -57,6 +57,7 @@ def format_recipe(made: Recipe) -> str:
         f"text        {made.text}",
         f"speaker     {_excerpt(made.speaker, made.speaker_start)}",
         *([f"emotion     {emotion}"] if emotion else []),
+        *([f"language    {made.language}"] if made.language else []),
         f"seed        {made.seed}",
         f"settings    {_changed(made.settings)}",
         f"checkpoint  {made.checkpoint[:12]}",

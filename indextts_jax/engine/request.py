@@ -21,6 +21,9 @@ class Request:
     emotion: Emotion = dataclasses.field(default_factory=Emotion)
     seed: int = 0
     settings: Settings | None = None  # by default those of the checkpoint, or the reference's
+    # Of the text, for IndexTTS-2.5: a code such as `zh`, `en`, `ja`, `es`, `ar`, or `auto` (the
+    # default), which finds it in the text. IndexTTS-2 takes none.
+    language: str | None = None
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

@@ -27,7 +27,8 @@ from indextts_jax.models.components import ENCODERS, SPEAKING
 from indextts_jax.runtime.adapters import AppliedAdapter
 from indextts_jax.runtime.model import Model, load_model
 from indextts_jax.runtime.sharding import replicate
-from indextts_jax.text.frontend import Script, TextFrontend
+from indextts_jax.runtime.versions.registry import version_of
+from indextts_jax.text.frontend import Script
 from indextts_jax.text.notices import notify_text
 from indextts_jax.utils.notices import notify
 from indextts_jax.utils.stopwatch import Clock, StageCallback
@@ -35,7 +36,7 @@ from indextts_jax.voices.analysis import EmotionPrompt, Voice, analyse_emotion, 
 
 
 @functools.lru_cache(maxsize=2)  # a text is checked before it is spoken: normalize it once
-def _prepared(frontend: TextFrontend, text: str) -> Script:
+def _prepared(frontend: Any, text: str) -> Script:
     return frontend.prepare(text)
 
 
@@ -161,8 +162,10 @@ class IndexTTS:
             raise InputError("emotion_text needs a model loaded with reads_emotion=True")
         return self.reader
 
-    def segments(self, text: str, limit: int | None = None) -> list[list[int]]:
-        """Text tokens of each segment of a text.
+    def segments(
+        self, text: str, limit: int | None = None, language: str | None = None
+    ) -> list[list[int]]:
+        """Text tokens of each segment of a text; `language` as in `Request`.
 
         Raises:
             InputError: if nothing in the text can be spoken.
@@ -170,29 +173,34 @@ class IndexTTS:
         settings = self.settings
         if limit is not None:
             settings = dataclasses.replace(settings, segment_tokens=limit)
-        script = self.script(text, settings)
+        script = self.script(text, settings, language)
         return [list(segment.ids) for segment in script.segments]
 
-    def script(self, text: str, settings: Settings | None = None) -> Script:
-        """How a text will be read: words, segments, pauses and warnings.
+    def script(
+        self, text: str, settings: Settings | None = None, language: str | None = None
+    ) -> Script:
+        """How a text will be read: segments, pauses and warnings; `language` as in `Request`.
 
         Raises:
-            InputError: if nothing in the text can be spoken, or it is rejected.
+            InputError: if nothing in the text can be spoken, it is rejected, or the version does
+                not take the language.
         """
         settings = settings or self.settings
         size = segment_limit(self.model, settings.segment_tokens)
-        script = _prepared(TextFrontend(self.model.tokenizer, settings.reading(size)), text)
+        version = version_of(self.model.config)
+        reader: Any = version.frontend(self.model.tokenizer, settings.reading(size), language)
+        script = _prepared(reader, text)
         if not script.segments:
             raise InputError("the text is empty: there is nothing to speak")
         return script
 
-    def check(self, text: str, settings: Settings) -> None:
+    def check(self, text: str, settings: Settings, language: str | None = None) -> None:
         """Checks, before any long work, that `speak` will accept a text.
 
         Raises:
             InputError: as `speak` would.
         """
-        self.script(text, settings)
+        self.script(text, settings, language)
         max_codes_of(self.model, settings)
 
     def longest_segment(self, settings: Settings) -> float:
@@ -212,6 +220,7 @@ class IndexTTS:
         emotion: Emotion | EmotionPrompt | None = None,
         settings: Settings | None = None,
         seed: int | None = None,
+        language: str | None = None,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[Part, None, None]:
@@ -225,7 +234,8 @@ class IndexTTS:
         Raises:
             InputError, ReplyError: as `speak`.
         """
-        request = _request(what, voice, emotion=emotion, settings=settings, seed=seed)
+        options = {"emotion": emotion, "settings": settings, "seed": seed, "language": language}
+        request = _request(what, voice, **options)
         return self._stream(request, on_stage, progress, in_order=True)
 
     def _stream(
@@ -273,7 +283,7 @@ class IndexTTS:
             notify(line, EmotionWarning)
         emotion = request.emotion.effective()
         max_codes_of(self.model, settings)
-        script = self.script(request.text, settings)
+        script = self.script(request.text, settings, request.language)
         notify_text(script)
         if emotion.text is not None:
             self._emotion_reader()
@@ -290,7 +300,8 @@ class IndexTTS:
             # The default device is thread-local: use the model's in any thread.
             with jax.default_device(self.model.device):
                 vector = emotion_vector(self.model, request.voice, chosen, request.seed)
-            return ScriptRequest(script, request.voice, vector, request.seed)
+            languages = version_of(self.model.config).language_of
+            return ScriptRequest(script, request.voice, vector, request.seed, languages)
 
         return job
 
@@ -362,13 +373,16 @@ class IndexTTS:
         emotion: Emotion | EmotionPrompt | None = None,
         settings: Settings | None = None,
         seed: int | None = None,
+        language: str | None = None,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
         store: SegmentStore | None = None,
     ) -> Speech:
-        """Speaks a text in a voice, or a request (which has its own emotion, settings and seed).
+        """Speaks a text in a voice, or a request (which has its own options).
 
         The same seed (by default 0) gives the same waveform.
+
+        `language` is that of the text, for IndexTTS-2.5: see `Request`.
 
         The emotion is the voice's own by default, or an `Emotion`, or an emotion prompt. A warning
         names options of it that have no effect. A `TextWarning` reports problems of the text:
@@ -381,7 +395,8 @@ class IndexTTS:
             Failure: if the model says nothing at all.
             ReplyError: if the emotion model's reply cannot be understood.
         """
-        request = _request(what, voice, emotion=emotion, settings=settings, seed=seed)
+        options = {"emotion": emotion, "settings": settings, "seed": seed, "language": language}
+        request = _request(what, voice, **options)
         parts = list(self._stream(request, on_stage, progress, in_order=False, store=store))
         if not any(part.segment.codes for part in parts):
             raise Failure("the model said nothing at all: try another seed")
@@ -414,7 +429,7 @@ def _request(what: Any, voice: Any, **options: Any) -> Request:
     given = {name: option for name, option in options.items() if option is not None}
     if isinstance(what, Request):
         if voice is not None or given:
-            raise TypeError("a request has its own voice, emotion, settings and seed")
+            raise TypeError("a request has its own voice, emotion, settings, seed and language")
         return what
     emotion = given.get("emotion")
     if emotion is not None and not isinstance(emotion, Emotion | EmotionPrompt):

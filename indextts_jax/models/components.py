@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from indextts_jax import config
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.layers.parameters import Table, shapes_only
@@ -17,27 +18,48 @@ from indextts_jax.utils.strict_data import to_data
 
 Params = dict[Any, Any]
 
-COMPONENTS = {
-    "semantic_encoder": "SemanticEncoder",
-    "semantic_codec": "SemanticCodec",
-    "style_encoder": "StyleEncoder",
-    "conditioning": "Conditioning",
-    "emotion_prototypes": "EmotionPrototypes",
-    "gpt": "GPT",
-    "length_regulator": "LengthRegulator",
-    "dit": "DiT",
-    "vocoder": "Vocoder",
+# The components of every version, by the class of their section of the configuration: the file in
+# this directory, and the network in it.
+NETWORKS: dict[str, dict[type, tuple[str, str]]] = {
+    "semantic_encoder": {config.SemanticEncoderConfig: ("semantic_encoder", "SemanticEncoder")},
+    "semantic_codec": {
+        config.SemanticCodecConfig: ("semantic_codec", "SemanticCodec"),
+        config.HalfRateCodecConfig: ("v25.half_rate_codec", "HalfRateCodec"),
+    },
+    "style_encoder": {config.StyleEncoderConfig: ("style_encoder", "StyleEncoder")},
+    "conditioning": {
+        config.ConditioningConfig: ("conditioning", "Conditioning"),
+        config.StyleConditioningConfig: ("conditioning", "StyleConditioning"),
+    },
+    "emotion_prototypes": {
+        config.EmotionPrototypesConfig: ("emotion_prototypes", "EmotionPrototypes")
+    },
+    "gpt": {
+        config.GPTConfig: ("gpt", "GPT"),
+        config.LanguageGPTConfig: ("v25.language_gpt", "LanguageGPT"),
+    },
+    "length_regulator": {
+        config.LengthRegulatorConfig: ("length_regulator", "LengthRegulator"),
+        config.FeatureRegulatorConfig: ("length_regulator", "FeatureRegulator"),
+    },
+    "dit": {config.DiTConfig: ("dit", "DiT")},
+    "vocoder": {config.VocoderConfig: ("vocoder", "Vocoder")},
 }
+COMPONENTS = tuple(NETWORKS)
 # Optional components: without one, its section of the configuration is empty.
-OPTIONAL = {"text_emotion": "TextEmotion"}
+OPTIONAL = ("text_emotion",)
 # Components used only in training; `import --training` keeps them. Their sizes come from another
 # section.
-TRAINING = {"training_heads": "TrainingHeads"}
+TRAINING = ("training_heads",)
 # Components used only in training that no published file has: a run creates them.
-TRAINED = {"ctc_head": "CTCHead"}
-EVERY = COMPONENTS | OPTIONAL | TRAINING | TRAINED
+TRAINED = ("ctc_head",)
+EVERY = (*COMPONENTS, *OPTIONAL, *TRAINING, *TRAINED)
+_OTHERS = {
+    "text_emotion": ("text_emotion", "TextEmotion"),
+    "training_heads": ("training_heads", "TrainingHeads"),
+    "ctc_head": ("training_heads", "CTCHead"),
+}
 _SECTION_OF = {"training_heads": "gpt", "ctc_head": "semantic_codec"}
-_MODULE_OF = {"ctc_head": "training_heads"}
 FUSED = ("gpt", "dit")  # with an attention kernel for NVIDIA GPUs
 
 
@@ -71,16 +93,22 @@ class Structure:
         return nnx.merge(self.graph, params)
 
 
-def module_class(name: str) -> type[nnx.Module]:
-    """The class of a component."""
-    module = importlib.import_module(f"indextts_jax.models.{_MODULE_OF.get(name, name)}")
-    return getattr(module, EVERY[name])
+def _network(name: str, section: Any) -> tuple[str, str]:
+    """The file and the class of a component with this section of the configuration."""
+    networks = NETWORKS.get(name)
+    return _OTHERS[name] if networks is None else networks[type(section)]
+
+
+def module_class(name: str, section: Any) -> type[nnx.Module]:
+    """The class of a component with this section of the configuration."""
+    file, network = _network(name, section)
+    return getattr(importlib.import_module(f"indextts_jax.models.{file}"), network)
 
 
 @functools.cache
 def _traced(name: str, section: Any, fused_attention: bool) -> tuple[Any, Any]:
     """Graph and shapes of a component, cached by what they depend on, as tracing takes seconds."""
-    cls: Any = module_class(name)
+    cls: Any = module_class(name, section)
     kernels = {"fused_attention": True} if fused_attention else {}
     with shapes_only():
         return nnx.split(nnx.eval_shape(lambda: cls(section, **kernels, rngs=nnx.Rngs(0))))
@@ -97,7 +125,8 @@ def _declared(name: str, section: Any) -> tuple[Declared, ...]:
             for path, variable in flat
         ]
 
-    found = disk_cache.remembered(f"parameters of {name}", to_data(section), declare)
+    kind = f"parameters of {_network(name, section)[1]}"
+    found = disk_cache.remembered(kind, to_data(section), declare)
     return tuple(Declared(tuple(path), tuple(shape), table) for path, shape, table in found)
 
 

@@ -6,13 +6,14 @@ comes after all valid positions and needs no mask.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.config import GPTConfig
+from indextts_jax.config import GPTConfig, LanguageGPTConfig
 from indextts_jax.layers.feed_forward import FeedForward
 from indextts_jax.layers.kernels.decode_attention import ALIGNED
 from indextts_jax.layers.linear import Embedding, Linear
@@ -38,6 +39,9 @@ NORM_EPS = 1e-5
 FIRST_STEP = 2
 
 
+Sizes = GPTConfig | LanguageGPTConfig
+
+
 def gelu(x: Array) -> Array:
     """The tanh approximation of GELU, as in GPT-2."""
     return jax.nn.gelu(x, approximate=True)
@@ -46,7 +50,7 @@ def gelu(x: Array) -> Array:
 class Attention(nnx.Module):
     """The input and output projections of a block's attention."""
 
-    def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: Sizes, *, rngs: nnx.Rngs):
         self.heads = cfg.heads
         self.qkv = Linear(cfg.width, 3 * cfg.width, rngs=rngs)
         self.out = Linear(cfg.width, cfg.width, rngs=rngs)
@@ -69,7 +73,7 @@ class Block(nnx.Module):
     `finish`.
     """
 
-    def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: Sizes, *, rngs: nnx.Rngs):
         self.norm_attention = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
         self.attention = Attention(cfg, rngs=rngs)
         self.norm_feed_forward = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
@@ -93,30 +97,38 @@ class GPT(nnx.Module):
     Source: `UnifiedVoice` and `GPT2InferenceModel` of the PyTorch release.
     """
 
-    def __init__(self, cfg: GPTConfig, *, fused_attention: bool = False, rngs: nnx.Rngs):
+    def __init__(self, cfg: Sizes, *, fused_attention: bool = False, rngs: nnx.Rngs):
         self.cfg = cfg
         self.fused_attention = fused_attention  # decoding steps use one attention kernel
         self.text_embedding = Embedding(cfg.text_vocabulary, cfg.width, rngs=rngs)
         self.text_positions = Embedding(cfg.text_positions, cfg.width, rngs=rngs)
         self.code_embedding = Embedding(cfg.code_vocabulary, cfg.width, rngs=rngs)
         self.code_positions = Embedding(cfg.code_positions, cfg.width, rngs=rngs)
-        self.speed_embedding = Embedding(cfg.speed_rows, cfg.width, rngs=rngs)
+        self._declare_own(cfg, rngs)
         self.blocks = nnx.vmap(lambda r: Block(cfg, rngs=r))(rngs.split(cfg.layers))
         self.trunk_norm = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
         self.final_norm = LayerNorm(cfg.width, eps=NORM_EPS, rngs=rngs)
         self.code_head = Linear(cfg.width, cfg.code_vocabulary, rngs=rngs)
 
+    def _declare_own(self, cfg: Any, rngs: nnx.Rngs) -> None:
+        """Declares the parameters that only this version has."""
+        self.speed_embedding = Embedding(cfg.speed_rows, cfg.width, rngs=rngs)
+
+    def _last_rows(self) -> Float32[Array, "2 d"]:
+        """The last two conditioning rows: speed rows 1 and 0."""
+        return self.speed_embedding(jnp.array([1, 0])).astype(jnp.float32)
+
     def conditioning(
         self, latents: Float[Array, "b l d"], emotion: Float[Array, "b d"]
     ) -> Float32[Array, "b l+2 d"]:
-        """The conditioning rows: latents plus emotion vector, then speed rows 1 and 0.
+        """The conditioning rows: latents plus emotion vector, then the two last rows.
 
         Source: `UnifiedVoice.inference_speech` of the PyTorch release.
         """
         rows = latents.astype(jnp.float32) + emotion.astype(jnp.float32)[:, None]
-        speed = self.speed_embedding(jnp.array([1, 0])).astype(jnp.float32)
-        speed = jnp.broadcast_to(speed, (rows.shape[0], *speed.shape))
-        return jnp.concatenate([rows, speed], axis=1)
+        last = self._last_rows()
+        last = jnp.broadcast_to(last, (rows.shape[0], *last.shape))
+        return jnp.concatenate([rows, last], axis=1)
 
     def without_special(
         self, text: Int[Array, "b t"], lengths: Int[Array, " b"]
@@ -145,13 +157,19 @@ class GPT(nnx.Module):
         Source: `UnifiedVoice.prepare_gpt_inputs` of the PyTorch release.
         """
         conditioning = self.conditioning(latents, emotion)
+        rows = self._text_rows(text, text_lengths)
+        rows = jnp.concatenate([conditioning, rows], axis=1)
+        return rows, conditioning.shape[1] + text_lengths + 2
+
+    def _text_rows(
+        self, text: Int[Array, "b t"], text_lengths: Int[Array, " b"]
+    ) -> Float32[Array, "b t+2 d"]:
+        """Start, text, stop and padding."""
         position = jnp.arange(text.shape[1] + 2)
         framed = jnp.pad(text, ((0, 0), (1, 1)))
         framed = jnp.where(position == 0, self.cfg.start_text, framed)
         framed = jnp.where(position == text_lengths[:, None] + 1, self.cfg.stop_text, framed)
-        rows = embed(self.text_embedding, framed, self.text_positions, position)
-        rows = jnp.concatenate([conditioning, rows], axis=1)
-        return rows, conditioning.shape[1] + text_lengths + 2
+        return embed(self.text_embedding, framed, self.text_positions, position)
 
     def prefill(
         self, rows: Float[Array, "b p d"], lengths: Int[Array, " b"]

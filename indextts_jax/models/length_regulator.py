@@ -9,7 +9,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from indextts_jax.config import LengthRegulatorConfig
+from indextts_jax.config import FeatureRegulatorConfig, LengthRegulatorConfig
 from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
@@ -23,6 +23,16 @@ def target_length(codes: int, frames_per_code: float) -> int:
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
     return int(np.float32(codes) * np.float32(frames_per_code))
+
+
+def stretched_length(codes: int, frames_per_code: float, factor: float = 1.0) -> int:
+    """Frames for a number of codes in version 2.5: truncated, in double precision.
+
+    `factor` stretches them: above 1 is slower.
+
+    Source: `IndexTTS2.infer_generator` of the PyTorch release, version 2.5.
+    """
+    return int((codes * frames_per_code) * factor)
 
 
 def nearest_indices(length: int, target: int) -> np.ndarray:
@@ -96,7 +106,7 @@ class GroupNorm(nnx.Module):
 class Layer(nnx.Module):
     """Convolution, normalisation and Mish at frame rate; the output's padding is not zero."""
 
-    def __init__(self, cfg: LengthRegulatorConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: LengthRegulatorConfig | FeatureRegulatorConfig, *, rngs: nnx.Rngs):
         self.conv = Conv1d(cfg.width, cfg.width, cfg.kernel, rngs=rngs)
         self.norm = GroupNorm(cfg.width, rngs=rngs)
 
@@ -107,27 +117,17 @@ class Layer(nnx.Module):
         return jax.nn.mish(self.norm(x, lengths))
 
 
-class LengthRegulator(nnx.Module):
-    """Stretches semantic features to mel frames, and projects latents to semantic features.
+class FeatureRegulator(nnx.Module):
+    """Stretches semantic features to mel frames.
 
     Prompt and target must be regulated separately, because the norms run over whole sequences.
-    Source: `InterpolateRegulator` and `gpt_layer` of the PyTorch release.
+    Source: `InterpolateRegulator` of the PyTorch release.
     """
 
-    def __init__(self, cfg: LengthRegulatorConfig, *, rngs: nnx.Rngs):
-        widths = (cfg.latents, *cfg.projection, cfg.features)
-        self.latent_projection = nnx.List(
-            [Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(widths)]
-        )
+    def __init__(self, cfg: LengthRegulatorConfig | FeatureRegulatorConfig, *, rngs: nnx.Rngs):
         self.input = Linear(cfg.features, cfg.width, rngs=rngs)
         self.layers = nnx.vmap(lambda r: Layer(cfg, rngs=r))(rngs.split(cfg.layers))
         self.output = Linear(cfg.width, cfg.width, rngs=rngs)
-
-    def project(self, latents: Float[Array, "b s d"]) -> Float[Array, "b s features"]:
-        """The latents at the width of the semantic features, to be added to them."""
-        for linear in self.latent_projection:
-            latents = linear(latents)
-        return latents
 
     def __call__(
         self,
@@ -145,3 +145,23 @@ class LengthRegulator(nnx.Module):
         y = jnp.take_along_axis(self.input(x), indices[..., None], axis=1)
         y = lax.scan(lambda y, layer: (layer(y, target_lengths), None), y, self.layers)[0]
         return zero_padding(self.output(y), valid(target_lengths, size))
+
+
+class LengthRegulator(FeatureRegulator):
+    """The regulator of version 2.0, which also projects latents to semantic features.
+
+    Source: `InterpolateRegulator` and `gpt_layer` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: LengthRegulatorConfig, *, rngs: nnx.Rngs):
+        widths = (cfg.latents, *cfg.projection, cfg.features)
+        self.latent_projection = nnx.List(
+            [Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(widths)]
+        )
+        super().__init__(cfg, rngs=rngs)
+
+    def project(self, latents: Float[Array, "b s d"]) -> Float[Array, "b s features"]:
+        """The latents at the width of the semantic features, to be added to them."""
+        for linear in self.latent_projection:
+            latents = linear(latents)
+        return latents

@@ -72,10 +72,10 @@ def unit(x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
     return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), UNIT_EPS)
 
 
-class SemanticCodec(nnx.Module):
-    """Encodes semantic features to one code per frame, and codes back to features.
+class Backbone(nnx.Module):
+    """ConvNeXt blocks between two projections: features to features, at one rate.
 
-    Source: `RepCodec` of the PyTorch release.
+    Source: `VocosBackbone` of the PyTorch release, and the linear map behind it.
     """
 
     def __init__(self, cfg: SemanticCodecConfig, *, rngs: nnx.Rngs):
@@ -84,18 +84,30 @@ class SemanticCodec(nnx.Module):
         self.blocks = nnx.vmap(lambda r: ConvNeXt(cfg, rngs=r))(rngs.split(cfg.layers))
         self.norm_out = LayerNorm(cfg.hidden, eps=NORM_EPS, rngs=rngs)
         self.projection = Linear(cfg.hidden, cfg.width, rngs=rngs)
-        self.quantiser = Quantiser(cfg, rngs=rngs)
 
     def encode(
         self, semantic: Float[Array, "b t d"], lengths: Int[Array, " b"]
     ) -> Float[Array, "b t d"]:
-        """The quantiser's input; frames past a row's length are undefined."""
+        """The projected result; frames past a row's length are undefined."""
         mask = valid(lengths, semantic.shape[1])
         with jax.default_matmul_precision("highest"):
             x = self.embed(zero_padding(semantic, mask)).astype(jnp.float32)
             x = self.norm_in(x)
             x, _ = jax.lax.scan(lambda x, block: (block(x, mask), None), x, self.blocks)
             return self.projection(self.norm_out(x)).astype(jnp.float32)
+
+
+class SemanticCodec(Backbone):
+    """Encodes semantic features to one code per frame, and codes back to features.
+
+    `encode` gives the quantiser's input.
+
+    Source: `RepCodec` of the PyTorch release.
+    """
+
+    def __init__(self, cfg: SemanticCodecConfig, *, rngs: nnx.Rngs):
+        super().__init__(cfg, rngs=rngs)
+        self.quantiser = Quantiser(cfg, rngs=rngs)
 
     def quantize(
         self, semantic: Float[Array, "b t d"], lengths: Int[Array, " b"]

@@ -44,7 +44,7 @@ def planned(tts: IndexTTS, script: Script, settings: Settings, *, compiles: bool
     """
     durations = [segment.duration for segment in script.segments]
     silence = script.lead + sum(segment.pause for segment in script.segments)
-    speed = settings.timing.speed
+    speed = settings.timing.pace
     audio = (
         sum(one.usual for one in durations) / speed + silence,
         sum(one.least for one in durations) / speed + silence,

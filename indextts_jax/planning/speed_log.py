@@ -121,9 +121,17 @@ def note_speech(tts: IndexTTS, settings: Settings, speech: Speech, *, compiling:
     note(setting, audio=speech.duration, compute=sum(speech.seconds.values()) - compiling)
 
 
-def measure(tts: IndexTTS, voice: Voice, texts: Sequence[str], settings: Settings) -> None:
+def measure(
+    tts: IndexTTS,
+    voice: Voice,
+    texts: Sequence[str],
+    settings: Settings,
+    language: str | None = None,
+) -> None:
     """Speaks texts twice, in the batches of `settings`, and stores the time of the second run."""
-    requests = [Request(text=text, voice=voice, settings=settings) for text in texts]
+    requests = [
+        Request(text=text, voice=voice, settings=settings, language=language) for text in texts
+    ]
     for _ in range(2):
         start = time.perf_counter()
         spoken = tts.speak_many(requests)

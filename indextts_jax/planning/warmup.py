@@ -32,6 +32,7 @@ from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.sampling.loop import windows
 from indextts_jax.utils.stopwatch import Clock, StageCallback
 from indextts_jax.voices.analysis import (
@@ -42,6 +43,8 @@ from indextts_jax.voices.analysis import (
     analyse_signals,
     prompt_condition,
 )
+
+FEATURES = ENCODER_RATE // (2 * HOP)  # semantic features a second
 
 
 class Step(NamedTuple):
@@ -64,7 +67,7 @@ def code_counts(model: Model, voice: Voice, settings: Settings) -> list[int]:
 
 def spoken_frames(model: Model, count: int, settings: Settings) -> int:
     """Frames for a number of codes; for a duration, which depends on the text, those at speed 1."""
-    timing = Timing(speed=settings.timing.speed)
+    timing = Timing(speed=settings.timing.pace)
     return frames_of([count], timing, 0, model.config)[0]
 
 
@@ -122,14 +125,19 @@ def speech_steps(
         emotion_vector(model, voice, Emotion(weights=weights, random=True))
 
     def codes(tokens: int) -> None:
-        line = Line([0] * tokens, voice, emotion_vector(model, voice))
-        search_line(model, line, sampling, segment_keys(0, 0)[0])
+        search_line(model, _line(model, tokens, voice), sampling, segment_keys(0, 0)[0])
 
     return [
         Step("emotions", emotions),
         *(Step(f"codes of {n} text tokens", functools.partial(codes, n)) for n in lengths),
         *sound_steps(model, voice, settings, [1], largest=largest),
     ]
+
+
+def _line(model: Model, tokens: int, voice: Voice) -> Line:
+    """A segment with this number of text tokens."""
+    language = version_of(model.config).LANGUAGE
+    return Line([0] * tokens, voice, emotion_vector(model, voice), language)
 
 
 def sound_steps(
@@ -143,8 +151,7 @@ def sound_steps(
     def sound(count: int, number: int) -> None:
         frames, key = spoken_frames(model, count, settings), segment_keys(0, 0)[1]
         for tokens in lengths:
-            line = Line([0] * tokens, voice, emotion_vector(model, voice))
-            row = SynthesisRow(line, np.zeros(count, np.int32), frames, key)
+            row = SynthesisRow(_line(model, tokens, voice), np.zeros(count, np.int32), frames, key)
             synthesize(model, [row] * number, settings, Clock())
 
     return [
@@ -230,7 +237,7 @@ def blank_voices(model: DryRunModel) -> list[Voice]:
 def blank_voice(model: DryRunModel, frames: int) -> Voice:
     """A voice of zeros whose prompt has this many mel frames."""
     cfg, size = model.config, bucket(frames, model.buckets.frames)
-    codes = max(1, frames * cfg.mel.hop * cfg.codes_per_second // cfg.mel.sample_rate)
+    codes = max(1, frames * cfg.mel.hop * FEATURES // cfg.mel.sample_rate)
 
     def zeros(*shape: int) -> jax.Array:
         return jax.device_put(np.zeros((1, *shape), np.float32), model.device)
@@ -265,7 +272,7 @@ def batch_steps(
     most = segment_limit(model, settings.segment_tokens)
 
     def decoding(size: int, text: int) -> None:
-        line = Line([0] * min(text, most), voice, emotion_vector(model, voice))
+        line = _line(model, min(text, most), voice)
         key, strategy = segment_keys(0, 0)[0], sampling.strategy
         for window in caches:
             state = stages.empty_slots(
@@ -281,13 +288,15 @@ def batch_steps(
                 state = state._replace(cache=cache)
             for count in {1, size}:
                 numbers = [sampling.numbers] * count
+                conditions = condition_rows(model, [line] * count, text_size=text)
                 state = stages.fill_slots(
                     model,
                     state,
                     jnp.zeros(count, jnp.int32),
-                    *condition_rows(model, [line] * count, text_size=text),
+                    *conditions.common,
                     jnp.stack([key] * count),
                     jax.tree.map(lambda *one: jnp.stack(one), *numbers),
+                    conditions.languages,
                     strategy=strategy,
                 )
             state, _ = stages.run_slots(model, state, strategy=strategy)

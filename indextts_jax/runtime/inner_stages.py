@@ -17,9 +17,30 @@ def hidden_states(
 
 def encode_semantic(
     model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
-) -> Float[Array, "b t d"]:
+) -> Float[Array, "b s d"]:
     """Semantic features out of the codec's encoder, before they are quantised."""
     return model.run_stage("semantic_codec", "encode", semantic, lengths)
+
+
+def downsample(
+    model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
+) -> Float[Array, "b s d"]:
+    """Semantic features at the rate of the codes (2.5), before they are encoded."""
+    return model.run_stage("semantic_codec", "downsample", semantic, lengths)
+
+
+def project_semantic(
+    model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
+) -> Float[Array, "b s c"]:
+    """Encoded features in the space of the codebook (2.5)."""
+    return model.run_stage("semantic_codec", "project", semantic, lengths)
+
+
+def decode_at_code_rate(
+    model: Model, codes: Int[AnyArray, "b s"], lengths: Int[AnyArray, " b"]
+) -> Float[Array, "b s d"]:
+    """The output of the codec's decoder (2.5), a row for each code."""
+    return model.run_stage("semantic_codec", "decode_at_code_rate", codes, lengths)
 
 
 def style_head(
@@ -75,9 +96,13 @@ def prefix(
     emotion: Float[AnyArray, "b w"],
     text: Int[AnyArray, "b t"],
     text_lengths: Int[AnyArray, " b"],
+    *own: Int[AnyArray, " b"],
 ) -> tuple[Float32[Array, "b p w"], Int[Array, " b"]]:
-    """The GPT's input before the codes (conditioning and text), and the number of valid rows."""
-    return model.run_stage("gpt", "prefix", latents, emotion, text, text_lengths)
+    """The GPT's input before the codes (conditioning and text), and the number of valid rows.
+
+    `own` is what only the model's version has: the languages of the rows (2.5).
+    """
+    return model.run_stage("gpt", "prefix", latents, emotion, text, text_lengths, *own)
 
 
 def replay_logits(
@@ -87,9 +112,10 @@ def replay_logits(
     text: Int[AnyArray, "b t"],
     text_lengths: Int[AnyArray, " b"],
     codes: Int[AnyArray, "b s"],
+    *own: Int[AnyArray, " b"],
 ) -> Float32[Array, "b s v"]:
-    """The logits at each code, with given codes (teacher forcing)."""
-    return model.run_stage("gpt", replay, latents, emotion, text, text_lengths, codes)
+    """The logits at each code, with given codes (teacher forcing); `own` as in `prefix`."""
+    return model.run_stage("gpt", replay, latents, emotion, text, text_lengths, codes, *own)
 
 
 def velocity(

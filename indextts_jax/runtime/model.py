@@ -23,7 +23,7 @@ from indextts_jax.runtime.buckets import buckets_of
 from indextts_jax.runtime.environment import FOLDERS
 from indextts_jax.runtime.parameters import Parameters
 from indextts_jax.runtime.precision import check_kernels
-from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.utils.hashing import digest
 from indextts_jax.utils.strict_data import to_data
 
@@ -111,7 +111,7 @@ class Model:
 
     config: ModelConfig
     params: Mapping[str, Any]  # to Params; typed Any, as a run-time type check would load them
-    tokenizer: Tokenizer
+    tokenizer: Any  # that of its version
     provenance: Provenance | None = None  # of its checkpoint
     run: RunConfig = dataclasses.field(default_factory=RunConfig)
     adapters: tuple[AdapterUse, ...] = ()  # merged into the parameters
@@ -218,5 +218,5 @@ def load_model(
         for name in names:  # one by one: while loading, stored and cast arrays are both in memory
             params[name]
     uses = tuple(applied.use for applied in adapters)
-    tokenizer = Tokenizer(saved.tokenizer)
+    tokenizer = version_of(saved.config).tokenizer(saved.tokenizer)
     return Model(saved.config, params, tokenizer, saved.provenance, run, uses, saved.settings)

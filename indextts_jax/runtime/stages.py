@@ -35,8 +35,8 @@ def semantic_features(
 
 def quantize(
     model: Model, semantic: Float[AnyArray, "b t d"], lengths: Int[AnyArray, " b"]
-) -> tuple[Int[Array, "b t"], Float[Array, "b t d"]]:
-    """Codes of semantic features, and the codes' features."""
+) -> tuple[Int[Array, "b s"], Float[Array, "b s d"]]:
+    """Codes of semantic features, and the codes' features; in 2.5 half as many as features."""
     return model.run_stage("semantic_codec", "quantize", semantic, lengths)
 
 
@@ -64,6 +64,11 @@ def speaker_latents(
 ) -> Float[Array, "b l w"]:
     """Conditioning latents of a speaker prompt."""
     return model.run_stage("conditioning", "speaker_latents", semantic, lengths)
+
+
+def style_latents(model: Model, style: Float[AnyArray, "b s"]) -> Float[Array, "b 1 w"]:
+    """The conditioning row of a style vector (2.5)."""
+    return model.run_stage("conditioning", "style_latents", style)
 
 
 def emotion_vector(
@@ -100,11 +105,12 @@ def search_codes(
     text_lengths: Int[AnyArray, " b"],
     source: Key[Array, " b"] | Float[Array, "b steps n"],
     numbers: Numbers,
+    languages: Int[AnyArray, " b"] | None = None,
     *,
     strategy: Strategy,
 ) -> Generated:
     """The codes of each row, in one compiled program; see `generate`."""
-    arrays = (latents, emotion, text, text_lengths, source, numbers)
+    arrays = (latents, emotion, text, text_lengths, source, numbers, *_given(languages))
     return model.run_stage("gpt", generate, *arrays, strategy=strategy)
 
 
@@ -133,12 +139,14 @@ def fill_slots(
     text_lengths: Int[Array, " n"],
     keys: Key[Array, " n"],
     numbers: Numbers,
+    languages: Int[Array, " n"] | None = None,
     *,
     strategy: Strategy,
     mesh: Mesh | None = None,
 ) -> Slots:
     """The slots with new requests at these places; `state` is donated."""
-    arrays = (state, places, latents, emotion, text, text_lengths, keys, numbers)
+    prompts = (latents, emotion, text, text_lengths)
+    arrays = (state, places, *prompts, keys, numbers, *_given(languages))
     return model.run_stage(
         "gpt", slot_loop.insert, *arrays, strategy=strategy, **_mesh_option(mesh)
     )
@@ -154,6 +162,11 @@ def run_slots(
 def resize_slots(model: Model, cache: CodeCache, *, window: int) -> CodeCache:
     """The cache of the slots with capacity for `window` codes."""
     return model.run_stage("gpt", slot_loop.resize, cache, window=window)
+
+
+def _given(languages: Int[AnyArray, " b"] | None) -> tuple[AnyArray, ...]:
+    # Omitted where the version has none, so that the names of stored programs do not change.
+    return () if languages is None else (languages,)
 
 
 def _mesh_option(mesh: Mesh | None) -> dict[str, Mesh]:
@@ -173,6 +186,13 @@ def code_latents(
     """The GPT's latents of finished codes."""
     arrays = (latents, emotion, text, text_lengths, codes, code_lengths)
     return model.run_stage("gpt", "latents", *arrays)
+
+
+def decode_codes(
+    model: Model, codes: Int[AnyArray, "b s"], lengths: Int[AnyArray, " b"]
+) -> Float[Array, "b t d"]:
+    """The semantic features of finished codes (2.5), zero past a row's features."""
+    return model.run_stage("semantic_codec", "decode", codes, lengths)
 
 
 def code_sequence(

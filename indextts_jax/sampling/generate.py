@@ -23,9 +23,14 @@ def prefilled(
     emotion: Float[Array, "b d"],
     text: Int[Array, "b t"],
     text_lengths: Int[Array, " b"],
+    *own: Int[Array, " b"],
 ) -> tuple[Float32[Array, "b v"], PrefixCache]:
-    """Logits of the first code, and the KV cache of the prefix."""
-    rows, lengths = gpt.prefix(latents, emotion, *gpt.without_special(text, text_lengths))
+    """Logits of the first code, and the KV cache of the prefix.
+
+    `own` is what only the GPT of this version takes: the languages of the rows (2.5).
+    """
+    kept = gpt.without_special(text, text_lengths)
+    rows, lengths = gpt.prefix(latents, emotion, *kept, *own)
     return gpt.prefill(rows, lengths)
 
 
@@ -37,14 +42,14 @@ def generate(
     text_lengths: Int[Array, " b"],
     source: Key[Array, " b"] | Float[Array, "b steps n"],
     numbers: Numbers,
-    *,
+    *own: Int[Array, " b"],
     strategy: Strategy,
 ) -> Generated:
     """Codes for each row's text, conditioned on `latents` and `emotion`.
 
     `source` is one random key per row, or recorded Exp(1) noise (a row for each step, over beams
     and codes); unused without sampling. A row's codes depend neither on padding nor on other rows.
-    `numbers` and `strategy` are those of a `SamplingConfig`.
+    `numbers` and `strategy` are those of a `SamplingConfig`; `own` as in `prefilled`.
 
     Raises:
         InputError: if `max_codes` exceeds the position table.
@@ -56,7 +61,7 @@ def generate(
             f"max_codes is {strategy.max_codes}, but this model has positions for "
             f"{gpt.cfg.max_codes} codes"
         )
-    logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
+    logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths, *own)
 
     def step(codes: Array, index: Array, ancestry: Array, cache: CodeCache) -> tuple[Array, Any]:
         return gpt.step(codes, index, ancestry, prefix, cache)
@@ -82,9 +87,10 @@ def replay(
     text: Int[Array, "b t"],
     text_lengths: Int[Array, " b"],
     codes: Int[Array, "b s"],
+    *own: Int[Array, " b"],
 ) -> Float32[Array, "b s v"]:
-    """The logits of given codes, computed step by step as in generation."""
-    first, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
+    """The logits of given codes, computed as in generation; `own` as in `prefilled`."""
+    first, prefix = prefilled(gpt, latents, emotion, text, text_lengths, *own)
     ancestry = jnp.zeros((codes.shape[0], 1, codes.shape[1]), jnp.int32)
 
     def advance(carry: tuple[Array, CodeCache], index: Array) -> tuple[tuple, Array]:

@@ -90,7 +90,7 @@ def _where(chosen: Bool[Array, " b"], new: Any, old: Any) -> Any:
 
 
 def prefix_size(gpt: GPT, text_size: int) -> int:
-    """Prefix length: latents, two speed rows, the text with start and stop, and the start code."""
+    """Prefix length: latents, two last rows, the text with start and stop, and the start code."""
     return gpt.cfg.conditioning_latents + 2 + text_size + 2 + 1
 
 
@@ -121,12 +121,15 @@ def insert(
     text_lengths: Int[Array, " n"],
     keys: Key[Array, " n"],
     numbers: Numbers,
-    *,
+    *own: Int[Array, " n"],
     strategy: Strategy,
     mesh: Mesh | None = None,
 ) -> Slots:
-    """Puts new requests into the slots `places`; `numbers` are common, or one for each."""
-    logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths)
+    """Puts new requests into the slots `places`; `numbers` are common, or one for each.
+
+    `own` is what only the GPT of this version takes, see `generate.prefilled`.
+    """
+    logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths, *own)
     rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
     count = len(places)
     new = Slots(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from indextts_jax.checkpoint.reading import Checkpoint, open_checkpoint
-from indextts_jax.config import ModelConfig, bundled_config
+from indextts_jax.config import ModelConfig, bundled_config, require_trainable
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import (
     EVERY,
@@ -36,6 +36,7 @@ class Source:
         self.saved: Checkpoint | None = None if checkpoint is None else open_checkpoint(checkpoint)
         if self.saved is not None:
             self.config: ModelConfig = self.saved.config
+            require_trainable(self.config, str(checkpoint))
         elif recipe.model is not None:
             self.config = bundled_config(recipe.model)
         else:
@@ -110,7 +111,7 @@ class Source:
         key = jax.random.key(self.recipe.seed)
         for name in names:
             if name not in loaded:
-                number = list(EVERY).index(name)
+                number = EVERY.index(name)
                 params[name] = draw(name, self.config, jax.random.fold_in(key, number))
         tables = set()
         for name in names:
@@ -130,7 +131,7 @@ def draw(name: str, config: ModelConfig, key: jax.Array) -> Params:
     """New parameters of a component: like GPT-2's, or the default of its modules."""
     if name in gpt_initial.DRAWN:
         return gpt_initial.draw(name, config, key)
-    cls = module_class(name)
-    module = cls(section_of(name, config), rngs=nnx.Rngs(key))  # type: ignore[call-arg]
+    section = section_of(name, config)
+    module = module_class(name, section)(section, rngs=nnx.Rngs(key))  # type: ignore[call-arg]
     params: Params = nnx.to_pure_dict(nnx.split(module)[1])
     return params

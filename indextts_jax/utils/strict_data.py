@@ -27,6 +27,8 @@ def from_data(kind: type[T], data: Any, path: str = "") -> T:
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: expected a mapping, got {_shown(data)}")
     hints = typing.get_type_hints(kind)
+    if (chosen := getattr(kind, "field_types", None)) is not None:
+        hints |= chosen(data)  # where the data says which type of several a field has
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     problems = [f"unknown key {_join(path, key)}" for key in data if key not in fields]
     values = {}

@@ -51,8 +51,8 @@ def _prompted(prompt: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(turned_prompt, [(0, 0), (0, frames - turned_prompt.shape[1]), (0, 0)])
 
 
-def flow(model: Model, golden: Golden) -> Arrays:
-    """`cfm.npz`."""
+def single_flow(model: Model, golden: Golden) -> Arrays:
+    """`cfm.npz` without its batch."""
     arrays = golden.arrays("cfm")
 
     def given(name: str) -> np.ndarray:
@@ -81,8 +81,12 @@ def flow(model: Model, golden: Golden) -> Arrays:
             guidance=number(match.group(2)),
         )
         made[name] = turned(mel)
-    made["batch_estimator"] = _batch(model, golden)
     return made
+
+
+def flow(model: Model, golden: Golden) -> Arrays:
+    """`cfm.npz`."""
+    return single_flow(model, golden) | {"batch_estimator": _batch(model, golden)}
 
 
 def _batch(model: Model, golden: Golden) -> np.ndarray:

@@ -14,7 +14,8 @@ from indextts_jax.validation.golden import Arrays, Golden, named, number
 from indextts_jax.voices.analysis import ENCODER_RATE
 
 
-def _lengths(array: np.ndarray) -> jnp.ndarray:
+def lengths_of(array: np.ndarray) -> jnp.ndarray:
+    """The lengths of rows without padding."""
     return jnp.full(len(array), array.shape[1], jnp.int32)
 
 
@@ -56,23 +57,29 @@ def audio(model: Model, golden: Golden) -> Arrays:
     return made | features(model, spk_22k, spk_16k, emo_16k)
 
 
-def semantic_encoder(model: Model, golden: Golden) -> Arrays:
-    """`w2v.npz`."""
+def prompt_states(model: Model, golden: Golden) -> Arrays:
+    """The arrays of both prompts in `w2v.npz`."""
     made: Arrays = {}
-
-    def states(values: np.ndarray, mask: np.ndarray) -> jnp.ndarray:
-        return inner_stages.hidden_states(model, values, mask.astype(bool))
-
     for prompt in ("spk", "emo"):
         inputs = (golden["audio", f"{prompt}_features"], golden["audio", f"{prompt}_mask"])
-        hidden = states(*inputs)
+        hidden = _states(model, *inputs)
         made[f"{prompt}_semantic"] = stages.semantic_features(
             model, inputs[0], inputs[1].astype(bool)
         )
         if prompt == "spk":
             for name, match in named(r"hidden_(\d+)", golden.arrays("w2v")).items():
                 made[name] = hidden[int(match.group(1))]
-    batch = states(golden["w2v", "batch_features"], golden["w2v", "batch_mask"])
+    return made
+
+
+def _states(model: Model, values: np.ndarray, mask: np.ndarray) -> jnp.ndarray:
+    return inner_stages.hidden_states(model, values, mask.astype(bool))
+
+
+def semantic_encoder(model: Model, golden: Golden) -> Arrays:
+    """`w2v.npz`."""
+    made = prompt_states(model, golden)
+    batch = _states(model, golden["w2v", "batch_features"], golden["w2v", "batch_mask"])
     for name, match in named(r"batch_hidden_(\d+)", golden.arrays("w2v")).items():
         made[name] = batch[int(match.group(1))]
     return made
@@ -81,7 +88,7 @@ def semantic_encoder(model: Model, golden: Golden) -> Arrays:
 def semantic_codec(model: Model, golden: Golden) -> Arrays:
     """`codec.npz`."""
     semantic = golden["codec", "semantic"]
-    lengths = _lengths(semantic)
+    lengths = lengths_of(semantic)
     codes, quantized = stages.quantize(model, semantic, lengths)
     return {
         "encoder_out": inner_stages.encode_semantic(model, semantic, lengths),
@@ -91,22 +98,24 @@ def semantic_codec(model: Model, golden: Golden) -> Arrays:
     }
 
 
+def style(model: Model, golden: Golden) -> Arrays:
+    """The style vector in `campplus.npz`."""
+    banks = golden["audio", "fbank_centered"][None]
+    return {"style": stages.style_vector(model, banks, lengths_of(banks))}
+
+
 def style_encoder(model: Model, golden: Golden) -> Arrays:
     """`campplus.npz`."""
     banks = golden["audio", "fbank_centered"][None]
-    lengths = _lengths(banks)
-    head = inner_stages.style_head(model, banks, lengths)
-    return {
-        "style": stages.style_vector(model, banks, lengths),
-        "head_out": np.asarray(head).transpose(0, 2, 1),
-    }
+    head = inner_stages.style_head(model, banks, lengths_of(banks))
+    return style(model, golden) | {"head_out": np.asarray(head).transpose(0, 2, 1)}
 
 
 def conditioning(model: Model, golden: Golden) -> Arrays:
     """`conditioning.npz`."""
     speaker, emotion = golden["w2v", "spk_semantic"], golden["w2v", "emo_semantic"]
 
-    of_speaker, of_emotion = (speaker, _lengths(speaker)), (emotion, _lengths(emotion))
+    of_speaker, of_emotion = (speaker, lengths_of(speaker)), (emotion, lengths_of(emotion))
     made = {
         "conformer_out": inner_stages.encode_speaker(model, *of_speaker)[0],
         "speaker_latents": stages.speaker_latents(model, *of_speaker),

@@ -7,7 +7,7 @@ from indextts_jax.checkpoint import reading
 from indextts_jax.config import RunConfig
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.parameters import Parameters
-from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.runtime.versions.registry import version_of
 
 DTYPE = "float32"  # compute dtype
 ROOM = 10**9  # bytes of unused components that may stay in memory
@@ -33,7 +33,7 @@ class OneByOne:
             room=room,
             on_load=lambda name: on_stage(f"loading {name}"),
         )
-        tokenizer = Tokenizer(self.saved.tokenizer)
+        tokenizer = version_of(self.saved.config).tokenizer(self.saved.tokenizer)
         self._model = Model(self.saved.config, self.params, tokenizer, run=run)
 
     def __call__(self, names: Sequence[str]) -> Model:

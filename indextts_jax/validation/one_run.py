@@ -66,6 +66,7 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     vector = vectors[_alpha_of_the_gpt(golden)]
     weights = jnp.asarray(golden["emotion_vector", "weights"][None])
     prototype = stages.nearest_prototypes(model, voice.style, weights)
+    assert parts.codes is not None
     made |= {
         ("w2v", "spk_semantic"): parts.semantic[:, :rows],
         ("w2v", "emo_semantic"): emo_semantic[:, : int(emo_length[0])],
@@ -88,13 +89,15 @@ def one_run(model: Model, golden: Golden) -> dict[tuple[str, str], Any]:
     }
 
     text = golden["end_to_end", "text_ids"].astype(np.int32)
-    generated = gpt.greedy(model, voice.latents, vector, text, gpt.Searches.of(golden))
+    prompt = gpt.Prompt(voice.latents, vector)
+    generated = gpt.greedy(model, prompt, text, gpt.Searches.of(golden))
     if np.array_equal(text, golden["gpt", "text_ids"]):
         made["gpt", "greedy_codes"] = generated
     ids = gpt.cut(model, generated)[0]
     count, target = len(ids), target_length(len(ids), model.config.frames_per_code)
     spoken = [SynthesisRow(Line(text[0].tolist(), voice, vector), ids, target)]
     coded = encode_rows(model, spoken)
+    assert coded.latents is not None
     noise = turned(golden["end_to_end", "noise"])
     size = flow_frames(model, spoken)
     mel, condition = mel_of_rows(model, spoken, coded, pad(noise[:, :size], size), **_flow(golden))

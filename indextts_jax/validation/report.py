@@ -10,20 +10,21 @@ from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.runtime.model import Model
 from indextts_jax.validation import acoustic
+from indextts_jax.validation.checks import CHECKS, END_TO_END, Run
 from indextts_jax.validation.compare import ATOL, ONE_RUN_RTOL, RTOL, Comparison, compare, failure
 from indextts_jax.validation.encoders import pattern_of
 from indextts_jax.validation.golden import Arrays, Golden, write_dump
-from indextts_jax.validation.one_run import one_run
 from indextts_jax.validation.stages import STAGES, Stage
 
-END_TO_END = "end_to_end"
-CHOICES = (*dict.fromkeys(stage.component for stage in STAGES), END_TO_END)
-INPUTS_OF_ONE_RUN = ("text_ids", "noise", "settings")
-# The stages that are part of the end-to-end run, and its components.
-OF_ONE_RUN = tuple(
-    stage.file for stage in STAGES if stage.file not in ("gpt_batch", "gpt_sampling", "bigvgan")
+CHOICES = tuple(
+    dict.fromkeys(
+        name
+        for checks in CHECKS.values()
+        for name in (*(stage.component for stage in checks.stages), END_TO_END)
+    )
 )
 COMPONENTS_OF_ONE_RUN = tuple(dict.fromkeys(name for stage in STAGES for name in stage.needs))
+(ONE_RUN,) = CHECKS["2.0"].runs
 Loader = Callable[[Sequence[str]], Model]
 
 
@@ -73,28 +74,36 @@ def run_stage(
 
 
 def run_end_to_end(
-    model: Model, golden: Golden, *, atol: float = ATOL, rtol: float = ONE_RUN_RTOL
+    model: Model,
+    golden: Golden,
+    run: Run = ONE_RUN,
+    *,
+    atol: float = ATOL,
+    rtol: float = ONE_RUN_RTOL,
 ) -> tuple[list[Comparison], Arrays]:
-    """The comparisons of the end-to-end run, and our arrays of `end_to_end.npz`."""
-    made = one_run(model, golden)
+    """The comparisons of an end-to-end run, and our arrays of its file."""
+    made = run.run(model, golden)
     rows = []
     for (file, name), ours in made.items():
-        reference = golden[file, name]
-        label = f"{END_TO_END}.{name}" if file == END_TO_END else f"{END_TO_END}/{file}.{name}"
+        label = f"{file}.{name}" if file == run.file else f"{run.file}/{file}.{name}"
+        reference = golden.arrays(file).get(name)
+        if reference is None:
+            rows.append(failure(label, "the golden file has no such array"))
+            continue
         margins = golden.arrays(file).get(f"{name}_margins")
         ours = _like(ours, reference)
         rows.append(compare(label, ours, reference, atol=atol, rtol=rtol, margins=margins))
     own = {
-        name: _like(ours, golden[file, name])
+        name: _like(ours, golden.arrays(file).get(name))
         for (file, name), ours in made.items()
-        if file == END_TO_END
+        if file == run.file
     }
-    given = _given(golden, END_TO_END, INPUTS_OF_ONE_RUN)
-    return [*rows, *_unknown(golden, END_TO_END, own, given)], own | given
+    given = _given(golden, run.file, run.inputs)
+    return [*rows, *_unknown(golden, run.file, own, given)], own | given
 
 
-def chosen_stages(component: str) -> tuple[list[Stage], bool]:
-    """The stages of a component, or of all, and whether the end-to-end run is included.
+def chosen_stages(component: str, version: str = "2.0") -> tuple[list[Stage], list[Run]]:
+    """The stages of a component, or of all, and the end-to-end runs if they are included.
 
     Raises:
         InputError: for an unknown component.
@@ -103,8 +112,9 @@ def chosen_stages(component: str) -> tuple[list[Stage], bool]:
         raise InputError(
             f"component must be one of {', '.join(CHOICES)} or all, got {component!r}", "component"
         )
-    stages = [stage for stage in STAGES if component in (stage.component, "all")]
-    return stages, component in (END_TO_END, "all")
+    checks = CHECKS[version]
+    stages = [stage for stage in checks.stages if component in (stage.component, "all")]
+    return stages, list(checks.runs) if component in (END_TO_END, "all") else []
 
 
 def comparable(golden: Golden, component: str = "all") -> dict[str, str]:
@@ -112,10 +122,9 @@ def comparable(golden: Golden, component: str = "all") -> dict[str, str]:
 
     The reason is that the stage, or one that it starts from, was not recorded.
     """
-    stages, whole = chosen_stages(component)
+    stages, runs = chosen_stages(component, golden.version)
     wanted = [(stage.file, stage.after) for stage in stages]
-    if whole:
-        wanted.append((END_TO_END, OF_ONE_RUN))
+    wanted += [(run.file, run.after) for run in runs]
     reasons = {}
     for file, after in wanted:
         missing = [name for name in after if name not in golden.recorded]
@@ -150,10 +159,10 @@ def validate(
     Raises:
         InputError: for an unknown component, or if none of its stages was recorded.
     """
-    stages, whole = chosen_stages(component)
+    stages, whole = chosen_stages(component, golden.version)
     left_out = not_recorded(golden, component)
     stages = [stage for stage in stages if stage.file not in left_out]
-    whole = whole and END_TO_END not in left_out
+    whole = [run for run in whole if run.file not in left_out]
     if not stages and not whole:
         reasons = "; ".join(f"{file}: {reason}" for file, reason in left_out.items())
         raise InputError(f"{golden.path} has nothing to compare ({reasons})")
@@ -167,8 +176,8 @@ def validate(
         (stage.file, functools.partial(run_stage, stage, model, golden, **given))
         for stage in stages
     ]
-    if whole:
-        runs.append((END_TO_END, functools.partial(run_end_to_end, model, golden, **given)))
+    for one in whole:
+        runs.append((one.file, functools.partial(run_end_to_end, model, golden, one, **given)))
     for file, run in runs:
         on_stage(file)
         try:
@@ -181,7 +190,8 @@ def validate(
         else:
             yield from rows
     if component == "all":
-        known = {stage.file for stage in STAGES} | {END_TO_END}
+        checks = CHECKS[golden.version]
+        known = {stage.file for stage in checks.stages} | {run.file for run in checks.runs}
         for file in golden.recorded:
             if file not in known:
                 yield failure(file, "unknown file")

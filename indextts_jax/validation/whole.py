@@ -8,6 +8,8 @@ from pathlib import Path
 import jax
 
 from indextts_jax.checkpoint.provenance import Provenance
+from indextts_jax.config import RELEASES
+from indextts_jax.errors import InputError
 from indextts_jax.runtime import devices
 from indextts_jax.utils.notices import notify
 from indextts_jax.validation import certificate as certificates
@@ -74,6 +76,7 @@ def run_validation(
     with jax.default_device(device):
         clock = _Clock(on_stage)
         load = OneByOne(checkpoint, on_stage=on_stage)
+        _require_version(golden, load.saved.config.version, checkpoint)
         sources = compare_sources(golden, load.saved, [s for s in reasons if s not in left_out])
         if same_files:
             require_same(golden, load.saved, sources)
@@ -133,6 +136,15 @@ def validate_checkpoint(
         on_stage=on_stage or (lambda stage: None),
         note=notify,
     )
+
+
+def _require_version(golden: Golden, version: str, checkpoint: str | Path) -> None:
+    if golden.version != version:
+        recorded, held = RELEASES[golden.version].name, RELEASES[version].name
+        raise InputError(
+            f"{golden.path} was recorded from {recorded}, but {checkpoint} is {held}: only arrays "
+            "of the same version can be compared"
+        )
 
 
 def _mention(record: Provenance, note: Callable[[str], None]) -> None:

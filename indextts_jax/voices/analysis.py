@@ -15,6 +15,7 @@ from indextts_jax.config import ModelConfig
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, pad
 from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.utils.hashing import FileHash, hash_file
 from indextts_jax.utils.paths import user_path
 from indextts_jax.utils.stopwatch import Clock
@@ -38,8 +39,10 @@ class Voice:
     mel: Float[Array, "1 f m"]  # padded to a bucket
     condition: Float[Array, "1 f c"]  # the same frames out of the length regulator
     frames: int
-    quantized: Float[Array, "1 t e"]  # features of the prompt's codes, padded to a bucket
-    codes: int
+    # Features that the condition is made from, padded to a bucket: those of the prompt's codes, or,
+    # in versions that do not quantise prompts (2.5), the semantic features.
+    quantized: Float[Array, "1 t e"]
+    codes: int  # valid ones
     source: FileHash | None = None  # the recording; None for signals without a file
     start: float = 0.0  # second at which the used excerpt begins
 
@@ -65,7 +68,7 @@ class Parts(NamedTuple):
 
     semantic: Float[Array, "1 t d"]
     length: Int[Array, " 1"]
-    codes: Int[Array, "1 t"]
+    codes: Int[Array, "1 t"] | None  # None where the version does not quantise prompts
     quantized: Float[Array, "1 t d"]
 
 
@@ -100,7 +103,7 @@ def analyse_style(model: Model, signal: Float32[np.ndarray, " n"]) -> Float[Arra
 def prompt_condition(
     model: Model, quantized: Float[Array, "1 t e"], length: Int[Array, " 1"], frames: int
 ) -> Float[Array, "1 f c"]:
-    """The condition of a prompt's frames, padded to a bucket, from the features of its codes."""
+    """The condition of a prompt's frames, padded to a bucket, from `Voice.quantized`."""
     size = bucket(frames, model.buckets.frames)
     target = jnp.asarray([frames], jnp.int32)
     return stages.regulate(model, quantized, length, target, size=size)
@@ -122,13 +125,15 @@ def analyse_signals(
         own = base
     else:
         own = stages.emotion_vector(model, *semantic(model, emotion))
-    codes, quantized = stages.quantize(model, features, length)
+    version = version_of(model.config)
+    style = analyse_style(model, signals.narrow)
+    codes, quantized = version.prompt_features(model, features, length)
     mel = log_mel(signals.wide, model.config.mel)
     voice = Voice(
-        latents=stages.speaker_latents(model, features, length),
+        latents=version.speaker_latents(model, features, length, style),
         base=base,
         own=own,
-        style=analyse_style(model, signals.narrow),
+        style=style,
         mel=jnp.asarray(pad(mel[None], bucket(len(mel), model.buckets.frames))),
         condition=prompt_condition(model, quantized, length, len(mel)),
         frames=len(mel),

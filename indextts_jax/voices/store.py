@@ -21,6 +21,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from indextts_jax.config import RELEASES
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import ANALYSIS
 from indextts_jax.runtime.buckets import bucket, pad
@@ -51,6 +52,7 @@ class VoiceRecord:
     start: float = 0.0  # second at which the used excerpt begins
     checkpoint: str  # fingerprint of the components that analysed it
     digest: str  # SHA-256 of the arrays and of the rest of this record
+    version: str  # of IndexTTS
 
 
 def directory() -> Path:
@@ -126,6 +128,7 @@ def save_voice(model: Model, voice: Voice, path: str | Path) -> VoiceRecord:
         start=voice.start,
         checkpoint=fingerprint(model),
         digest="",
+        version=model.config.version,
     )
     record = dataclasses.replace(record, digest=digest_of(arrays, record))
     try:
@@ -181,6 +184,12 @@ def load_voice(model: Model, path: str | Path) -> Voice:
         checkpoint.
     """
     record, arrays = _open(user_path(path, "the voice"))
+    if record.version != model.config.version:
+        names = [_release_name(version) for version in (record.version, model.config.version)]
+        raise InputError(
+            f"the voice {path} was made with {names[0]}, but this checkpoint is {names[1]}: make "
+            f"it again from {record.source.name} with python -m indextts_jax.voice create"
+        )
     if record.checkpoint != (ours := fingerprint(model)):
         raise InputError(
             f"the voice {path} was made with another checkpoint (fingerprint "
@@ -201,6 +210,11 @@ def load_voice(model: Model, path: str | Path) -> Voice:
         source=record.source,
         start=record.start,
     )
+
+
+def _release_name(version: str) -> str:
+    release = RELEASES.get(version)
+    return f"version {version:.40}" if release is None else release.name
 
 
 def _check_format(path: Path, data: object) -> None:

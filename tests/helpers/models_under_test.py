@@ -10,9 +10,9 @@ import support
 from importers.speech import Importer
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.runtime.model import Model
-from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.runtime.versions.registry import version_of
 
-SETS = {name: support.DATA / name for name in ("tiny", "second")}
+SETS = {name: support.DATA / name for name in ("tiny", "second", "tiny25")}
 
 
 @functools.cache
@@ -23,4 +23,5 @@ def model(name: str) -> Model:
     params = {
         component: jax.tree.map(jnp.asarray, importer.read(component)) for component in COMPONENTS
     }
-    return Model(importer.config, params, Tokenizer(folder / "bpe.model"))
+    tokenizer = version_of(importer.config).tokenizer(importer.tokenizer)
+    return Model(importer.config, params, tokenizer)

@@ -14,11 +14,11 @@ from importers.formats.tensors import open_tensors
 PARTS = {"gpt.pth": None, "s2mel.pth": "net", "bigvgan/bigvgan_generator.pt": "generator"}
 
 
-def linked(folder: Path) -> Path:
-    """A folder in which every published file is a link to the tiny one."""
-    for path in support.CHECKPOINTS.rglob("*"):
+def linked(folder: Path, source: Path = support.CHECKPOINTS) -> Path:
+    """A folder in which every published file is a link to the one of a set, by default the tiny."""
+    for path in source.rglob("*"):
         if path.is_file():
-            link = folder / path.relative_to(support.CHECKPOINTS)
+            link = folder / path.relative_to(source)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path)
     return folder

@@ -22,7 +22,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("indextts2", "mini", "tiny")
+NAMES = ("indextts2", "indextts2_5", "mini", "tiny")
 
 
 def tiny():

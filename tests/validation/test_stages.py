@@ -16,7 +16,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.runtime import executables
 from indextts_jax.validation.compare import Comparison
 from indextts_jax.validation.golden import Golden
-from indextts_jax.validation.gpt import left_padded
+from indextts_jax.validation.gpt import Prompt, left_padded
 from indextts_jax.validation.report import run_end_to_end, run_stage, validate
 from indextts_jax.validation.stages import STAGES
 
@@ -131,8 +131,8 @@ def test_start_and_stop_ids_in_text_are_dropped_like_the_reference() -> None:
     latents, emotion = golden["gpt", "speaker_latents"], golden["gpt", "emovec"]
     plain = np.asarray([[5, 7, 11]], np.int32)
     marked = np.asarray([[5, 0, 7, 1, 11]], np.int32)
-    short, _ = left_padded(tiny, latents, emotion, plain)
-    padded, mask = left_padded(tiny, latents, emotion, marked)
+    short, _ = left_padded(tiny, Prompt(latents, emotion), plain)
+    padded, mask = left_padded(tiny, Prompt(latents, emotion), marked)
     assert np.array_equal(padded[:, 2:], short)
     assert not padded[:, :2].any()
     assert mask[0, :3].tolist() == [0, 0, 1]

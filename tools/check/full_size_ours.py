@@ -31,7 +31,7 @@ def rows(checkpoint: Path, golden: Golden, velocity: Path) -> Iterator[Compariso
         if component == END_TO_END:  # which takes the most memory
             yield from over_many_frames(load(["dit", "length_regulator"]), velocity)
         stages, whole = chosen_stages(component)
-        if len(not_recorded(golden, component)) < len(stages) + whole:
+        if len(not_recorded(golden, component)) < len(stages) + len(whole):
             yield from validate(load, golden, component)
 
 

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import math
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 from indextts_jax.checkpoint.inspection.marks import BROKEN, KINDS, UNTRAINED
@@ -14,9 +15,15 @@ from indextts_jax.checkpoint.reading import Checkpoint
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, OPTIONAL
 from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.text.v25.tokenizer import RanksTokenizer
 from indextts_jax.utils.strict_data import to_data
 from indextts_jax.utils.text_table import table
 
+# By version: what the tokenizer's entries are called, how it is read, what its file is.
+TOKENIZERS: dict[str, tuple[str, Callable[[bytes], Tokenizer | RanksTokenizer], str]] = {
+    "2.0": ("pieces", Tokenizer, "a SentencePiece model"),
+    "2.5": ("ids", RanksTokenizer, "a file of ranks"),
+}
 WIDTH = 100
 NAMED = 8  # marked arrays named in the last line
 MARKS = {BROKEN: "!", UNTRAINED: "?"}  # signs in the table; ~ for odd arrays
@@ -70,9 +77,10 @@ def page(saved: Checkpoint, found: list[ComponentPart], names: tuple[str, ...]) 
 
 def _tokenizer(saved: Checkpoint) -> str:
     size = f"{len(saved.tokenizer):,} bytes"
+    entries, read, kind = TOKENIZERS[saved.config.version]
     with contextlib.suppress(InputError):
-        return f"{Tokenizer(saved.tokenizer).size:,} pieces, {size}"
-    return f"{size} that are not a SentencePiece model"
+        return f"{read(saved.tokenizer).size:,} {entries}, {size}"
+    return f"{size} that are not {kind}"
 
 
 def _wrapped(title: str, text: str) -> str:

@@ -54,7 +54,7 @@ def clip(cfg: ModelConfig) -> dict[str, jax.Array]:
 
 def drawn(name: str, cfg: ModelConfig) -> dict:
     """New parameters of a component."""
-    module = module_class(name)(getattr(cfg, name), rngs=nnx.Rngs(0))
+    module = module_class(name, getattr(cfg, name))(getattr(cfg, name), rngs=nnx.Rngs(0))
     return nnx.to_pure_dict(nnx.split(module)[1])
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from indextts_jax.config import ModelConfig
+from indextts_jax.config import LengthRegulatorConfig, ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.training.objectives.flow.options import FlowOptions
 
@@ -108,6 +108,7 @@ def _empty(rows: int, sizes: Sizes, config: ModelConfig, *, latents: bool) -> Ba
     for name in ("codes", "prompt_codes"):
         batch[name] = np.zeros((rows, sizes.codes), np.int32)
     if latents:
+        assert isinstance(config.length_regulator, LengthRegulatorConfig)
         width = config.length_regulator.latents
         batch["latents"] = np.zeros((rows, sizes.codes, width), np.float32)
         batch["with_latents"] = np.zeros(rows, bool)

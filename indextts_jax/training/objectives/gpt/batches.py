@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indextts_jax.config import ModelConfig
+from indextts_jax.config import ConditioningConfig, ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.layers.conformer import frames_heard
 from indextts_jax.training.objectives.base import Batch
@@ -98,6 +98,7 @@ def _prompt(data: Prepared, row: Row, prompt: Row) -> np.ndarray:
 def _longest_prompt(config: ModelConfig) -> int:
     """Longest prompt in semantic features: as in inference, up to what the networks use."""
     heard = config.conditioning
+    assert isinstance(heard, ConditioningConfig)
     reach = max(frames_heard(heard.speaker_encoder), frames_heard(heard.emotion_encoder))
     return min(int(config.limits.prompt_seconds * config.codes_per_second), reach)
 

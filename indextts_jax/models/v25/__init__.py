@@ -1,0 +1,1 @@
+"""Networks that only version 2.5 has."""

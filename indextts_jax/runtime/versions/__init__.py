@@ -1,0 +1,1 @@
+"""What differs between versions of IndexTTS, besides sizes and networks: one file each."""

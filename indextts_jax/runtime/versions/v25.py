@@ -1,0 +1,72 @@
+"""IndexTTS-2.5: a style row, continuous prompts, a codec that decodes, a language for each text."""
+
+from jaxtyping import Array, Float, Int
+
+from indextts_jax.config import HalfRateCodecConfig
+from indextts_jax.models.length_regulator import stretched_length
+from indextts_jax.runtime import stages
+from indextts_jax.runtime.model import Model
+from indextts_jax.runtime.versions.interface import CodeRows, Conditions, PromptFeatures
+from indextts_jax.text.frontend import Spoken, TextSettings
+from indextts_jax.text.v25.frontend import MultilingualFrontend, TaggedSpoken
+from indextts_jax.text.v25.languages import AUTO
+from indextts_jax.text.v25.tokenizer import RanksTokenizer
+
+LANGUAGE = 0  # of any text, to compile with: a row of the table
+
+
+def tokenizer(data: bytes) -> RanksTokenizer:
+    """The byte-level BPE of the file of ranks."""
+    return RanksTokenizer(data)
+
+
+def frontend(
+    tokenizer: RanksTokenizer, settings: TextSettings, language: str | None
+) -> MultilingualFrontend:
+    """The front end of a language; without one, the language is found in the text.
+
+    Raises:
+        InputError: for an unknown language.
+    """
+    return MultilingualFrontend(tokenizer, settings, AUTO if language is None else language)
+
+
+def language_of(spoken: Spoken) -> int:
+    """The row of the language table of a segment."""
+    assert isinstance(spoken, TaggedSpoken)
+    return spoken.language
+
+
+def speaker_latents(
+    model: Model,
+    semantic: Float[Array, "1 t d"],
+    length: Int[Array, " 1"],
+    style: Float[Array, "1 s"],
+) -> Float[Array, "1 l w"]:
+    """One row: the projected style vector."""
+    return stages.style_latents(model, style)
+
+
+def prompt_features(
+    model: Model, semantic: Float[Array, "1 t d"], length: Int[Array, " 1"]
+) -> PromptFeatures:
+    """The semantic features as they are: nothing is quantised."""
+    return PromptFeatures(None, semantic)
+
+
+def code_rows(
+    model: Model, conditions: Conditions, codes: Int[Array, "b s"], lengths: Int[Array, " b"]
+) -> CodeRows:
+    """The decoded features, and nothing of the GPT."""
+    codec = model.config.semantic_codec
+    assert isinstance(codec, HalfRateCodecConfig)
+    return CodeRows(
+        codec.features_per_code * lengths, None, stages.decode_codes(model, codes, lengths)
+    )
+
+
+def frames(
+    codes: int, frames_per_code: float, *, speed: float = 1.0, factor: float | None = None
+) -> int:
+    """The reference's number in double precision; a speed is the factor 1 / speed."""
+    return stretched_length(codes, frames_per_code, 1 / speed if factor is None else factor)

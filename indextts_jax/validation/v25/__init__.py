@@ -1,0 +1,1 @@
+"""Validation of version 2.5: the stages that differ, and its runs from audio files to waveform."""
