@@ -283,7 +283,7 @@ def test_a_configuration_with_an_impossible_size_is_refused_at_once(
     section, name = key.split(".")
     data[section][name] = value
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(data))
-    with pytest.raises(InputError, match=r"expected at most|is not a multiple"):
+    with pytest.raises(InputError, match=r"expected at most|must agree"):
         load_config(tmp_path / "a.yaml")
 
 
