@@ -104,7 +104,8 @@ def _another(data: memoryview, place: int) -> bool:
 
 
 def _aiff(data: memoryview) -> Found:
-    links, start = [], 0
+    links: list[Link] = []
+    start = 0
     while start + 12 <= len(data) and bytes(data[start : start + 4]) == b"FORM":
         end = start + 8 + _be(data, start + 4)
         end += end % 2 if (end - start) % 2 else 0
@@ -164,7 +165,8 @@ _AU_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # bytes of a sam
 
 
 def _au(data: memoryview) -> Found:
-    links, start = [], 0
+    links: list[Link] = []
+    start = 0
     while start + 24 <= len(data) and bytes(data[start : start + 4]) == b".snd":
         offset, size, kind, rate, channels = struct.unpack_from(">IIIII", data, start + 4)
         body = start + offset
@@ -174,7 +176,7 @@ def _au(data: memoryview) -> Found:
         stated = held = None
         unset = size == 0 or size >= _UNSET > len(data)
         if unset and len(data) > body + 8 and body >= start + 24 and not another:
-            whole = [data[start : start + 8], b"\xff\xff\xff\xff", data[start + 12 :]]
+            whole: list[Bytes] = [data[start : start + 8], b"\xff" * 4, data[start + 12 :]]
             return Found([*links, Link(whole)])  # of a pipe
         second = _AU_WIDTHS.get(kind, 0) * rate * channels
         if second and size < _UNSET and end > len(data):

@@ -137,9 +137,9 @@ def damage(data: bytes, how: str) -> bytes:
         case "flipped":
             return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
         case "newer":
-            return data.replace(rb"\"format\": 2", rb"\"format\": 9")
+            return data.replace(rb"\"format\": 3", rb"\"format\": 9")
         case "older":
-            return data.replace(rb"\"format\": 2", rb"\"format\": 1")
+            return data.replace(rb"\"format\": 3", rb"\"format\": 1")
         case "other":
             return data.replace(b"indextts_jax_voice", b"indextts_jax_vojce")
         case "typo":
@@ -152,7 +152,7 @@ def damage(data: bytes, how: str) -> bytes:
     ("how", "message"),
     [
         ("cut", "is damaged"),
-        ("flipped", "the SHA-256 of its arrays is not the recorded one"),
+        ("flipped", "the SHA-256 of its content is not the recorded one"),
         ("newer", "format 9, from a newer program"),
         ("older", r"format 1, .*: python -m indextts_jax.voice create \S+ --checkpoint DIR --sp"),
         ("other", "is not a voice file of this program"),
