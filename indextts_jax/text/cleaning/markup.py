@@ -101,7 +101,7 @@ def plain_markup(text: str) -> str:
     `<word|pronunciation>`, which gives a reading, stays.
     """
     if "<" in text:
-        text = _plain_html(text)
+        text = _bracketed(_plain_html(text))
     text = _plain_markdown(text)
     if "[" in text and _BOARD_END.search(text):
         text = _BOARD.sub("", text)
@@ -112,7 +112,7 @@ def plain_markup(text: str) -> str:
         text = _BARE_ENTITY.sub(lambda match: html.unescape(match[0] + ";"), text)
         text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
         if "<" in text:
-            text = _plain_html(text)
+            text = _bracketed(_plain_html(text))
     return text
 
 
@@ -144,6 +144,11 @@ def _plain_html(text: str) -> str:
         names = "|".join(map(re.escape, sorted(closed, key=len, reverse=True)))
         text = re.sub(rf"</?(?:{names})(?:\s[^<>|]{{0,300}})?/?>", "", text)
     return _ATTRIBUTES.sub(lambda match: match[0] if MARKUP.fullmatch(match[0]) else "", text)
+
+
+def _bracketed(text: str) -> str:
+    """`<重点>`: brackets of a title, not signs of an inequality."""
+    return re.sub(r"<([\u3400-\u9fff]{1,20})>", r"《\1》", text)
 
 
 def _tag(match: re.Match[str]) -> str:

@@ -83,7 +83,7 @@ def _place(match: re.Match[str]) -> str:
 
 # Behind a month and a day, where a fraction would not be.
 _DATED = re.compile(
-    r"是(?![\d约分])|当[天日晚]|[早晚][上会]?|上午|下午|中午|凌晨|举行|开[始幕业]|之?[前后]|那天|周"
+    r"\s?[\U000f0000-\U000ffffd]|是(?![\d约分])|当[天日晚]|[早晚][上会]?|上午|下午|中午|凌晨|举行|开[始幕业]|之?[前后]|那天|周"
 )
 
 
