@@ -56,7 +56,8 @@ def _circled(match: re.Match[str]) -> str:
 
 def _fraction(match: re.Match[str]) -> str:
     above, below = unicodedata.normalize("NFKD", match[2]).split("\u2044")
-    return f"{match[1]}{' ' if match[1] else ''}{above}/{below}"
+    before = match[1] or match.string[: match.start()][-1:].isnumeric()
+    return f"{match[1]}{' ' if before else ''}{above}/{below}"
 
 
 def _exponent(match: re.Match[str], language: Language) -> str:
