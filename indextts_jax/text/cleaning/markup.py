@@ -187,13 +187,19 @@ def _plain_tables(text: str) -> str:
         return text
     lines = text.translate(_BARS).split("\n")
     shown = []
+    barred = [line.count("|") for line in lines if "|" in line]
+    columns = barred[0] if len(barred) > 1 and len(set(barred)) == 1 else 0
     for line in lines:
         bars = line.count("|")
         if _SEPARATOR.fullmatch(line) and line.strip() and re.search("[-=─━═|]", line):
             continue
         bare = line.strip()
         row = bare.startswith("|") and bare.endswith("|") and bars > 2
-        if row or (bars and re.search(r"\s\|\s", line) and not MARKUP.search(line)):
+        if (
+            row
+            or (columns and bars == columns and not MARKUP.search(line))
+            or (bars and re.search(r"\s\|\s", line) and not MARKUP.search(line))
+        ):
             cells = [cell.strip() for cell in bare.split("|")]
             line = ", ".join(cell for cell in cells if cell)
         elif bare.startswith("|") and bare.endswith("|") and bars == 2 and len(lines) > 1:

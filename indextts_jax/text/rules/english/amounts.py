@@ -424,7 +424,8 @@ def _angle(match: re.Match[str]) -> str | None:
     if not minutes and not side:
         return None
     parts = ((degrees, "degree"), (minutes, "minute"), (seconds, "second"))
-    words = [f"{say.quantity(n)} {name}{'' if n == '1' else 's'}" for n, name in parts if n]
+    plain = [(re.sub(r"^0(?=\d)", "", number), name) for number, name in parts if number]
+    words = [f"{say.quantity(n)} {name}{'' if n == '1' else 's'}" for n, name in plain]
     return " ".join([*words, *([_SIDES[side]] if side else [])])
 
 

@@ -139,7 +139,8 @@ def _month_slash_day(match: re.Match[str]) -> str | None:
 
 def _named_date(year: str, name: str, day: str) -> str | None:
     number = [say.month(month)[:3] for month in say.MONTHS].index(say.month(name)[:3]) + 1
-    return say.date(year if len(year) == 4 else f"20{year}", str(number), day)
+    century = "" if len(year) == 4 else "19" if year >= "50" else "20"
+    return say.date(century + year, str(number), day)
 
 
 NUMERIC: list[Rule] = [
