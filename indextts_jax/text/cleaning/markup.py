@@ -91,6 +91,8 @@ _NUMBERED = re.compile(
     r"^([ \t]*)[(（]?(\d{1,3}|[a-zA-Z]|[一二三四五六七八九十]{1,3})[)）][ \t]*(?=[^\s,，.。)）])",
     re.MULTILINE,
 )
+# A line to write on, and dots that lead to a page number: a pause.
+_LEADER = re.compile(r"[ \t]*(?:_{3,}|\.{5,}|·{4,}|(?:\.[ \t]){3,}\.)")
 _SEPARATOR = re.compile(r"[\s|:+=\-─━═┌┬┐├┼┤└┴┘╔╦╗╠╬╣╚╩╝╭╮╰╯┃│║]+")
 _BARS = str.maketrans("│┃║┆┊¦", "||||||")
 
@@ -105,7 +107,7 @@ def plain_markup(text: str) -> str:
     text = _plain_markdown(text)
     if "[" in text and _BOARD_END.search(text):
         text = _BOARD.sub("", text)
-    text = _plain_tables(text)
+    text = _LEADER.sub("…", _plain_tables(text))
     for _ in range(2):  # `&amp;nbsp;` is escaped twice
         if "&" not in text:
             break
