@@ -8,8 +8,7 @@ from absl import flags as absl_flags
 
 from indextts_jax.cli import runner, text_flags
 from indextts_jax.cli.terminal import say
-from indextts_jax.errors import InputError
-from indextts_jax.printable import printable_json
+from indextts_jax.errors import InputError, printable_json
 from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.text.v25.frontend import MultilingualFrontend

@@ -15,9 +15,8 @@ from absl import flags as absl_flags
 
 from indextts_jax.cli import prompt_flags, runner
 from indextts_jax.cli.terminal import say, stage_bar
-from indextts_jax.errors import InputError
+from indextts_jax.errors import InputError, one_line
 from indextts_jax.models.components import ANALYSING
-from indextts_jax.printable import one_line
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.runtime.model import load_model
 from indextts_jax.utils.stopwatch import Clock

@@ -19,8 +19,7 @@ from importers.hub.remote import DownloadError, Hub, Remote
 from importers.hub.survey import Place, problem, survey
 from indextts_jax.cli import runner
 from indextts_jax.cli.terminal import count_bar, say, warn
-from indextts_jax.errors import InputError, gathered
-from indextts_jax.printable import indented
+from indextts_jax.errors import InputError, gathered, indented
 from indextts_jax.utils.atomic import locked
 from indextts_jax.utils.text_table import table
 

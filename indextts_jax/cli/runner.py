@@ -25,8 +25,14 @@ from absl import flags as absl_flags
 
 from indextts_jax.cli.interruption import INTERRUPTED, Terminated, explain_signal, interruptible
 from indextts_jax.cli.terminal import warn
-from indextts_jax.errors import EmotionWarning, Failure, InputError, PromptWarning, TextWarning
-from indextts_jax.printable import indented
+from indextts_jax.errors import (
+    EmotionWarning,
+    Failure,
+    InputError,
+    PromptWarning,
+    TextWarning,
+    indented,
+)
 from indextts_jax.utils.paths import user_path
 
 BAD_INPUT, FAILURE = 2, 1

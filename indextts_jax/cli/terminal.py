@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from indextts_jax.printable import indented, lines, one_line
+from indextts_jax.errors import indented, lines, one_line
 
 TICK = 0.5  # seconds between two updates of the clock
 EVERY = 30.0  # seconds between two lines for stages that were named before

@@ -6,7 +6,7 @@ from typing import Any
 from indextts_jax.emotion.request import OPTIONS, Emotion
 from indextts_jax.engine.recipe import Recipe
 from indextts_jax.engine.settings import Settings
-from indextts_jax.printable import one_line
+from indextts_jax.errors import one_line
 from indextts_jax.utils.hashing import FileHash
 from indextts_jax.utils.strict_data import to_data
 from indextts_jax.voices.analysis import EmotionPrompt

@@ -82,6 +82,7 @@ def normalise(
     for _ in range(2):  # three Chinese full stops become three dots, and those one ellipsis
         joined = map_characters(joined, chinese=False)
     joined = without_signs(without_accents(joined)).translate(hidden)
+    joined = re.sub(r",(?:\s+,)+", ",", re.sub(r"\s+(?=[.,!?](?:\s|$))", "", joined))
     return Normalised(re.sub(r" {2,}", " ", joined).strip(), tuple(dict.fromkeys(warnings)))
 
 
@@ -94,7 +95,9 @@ def language_of(text: str) -> Language | None:
     ideographs = len(_IDEOGRAPH.findall(text))
     words = _LATIN.findall(_ADDRESS.sub("", text))
     if not ideographs:
-        chinese = _MARKS.search(text) and not any(len(word) > 2 for word in words)
+        chinese = _MARKS.search(text) and not any(
+            len(word) > 2 and not word.isupper() for word in words
+        )
         return None if not _LATIN.search(text) else "zh" if chinese else "en"
     known = not _FUNCTION_WORDS.isdisjoint(map(str.lower, words))
     first = _LATIN.match(text.lstrip(" '\"“‘("))

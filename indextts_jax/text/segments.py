@@ -285,7 +285,11 @@ def _costs(words: Sequence[Word]) -> list[float | None]:
     for index, text in enumerate(texts):
         cost = None if opening[index] else _cost(text)
         last = index + 1 == len(texts)
-        if cost is not None and not last and (_initial(texts, index) or _says(texts, index)):
+        if (
+            cost is not None
+            and not last
+            and (_initial(texts, index) or _says(texts, index) or _introduces(texts, index))
+        ):
             cost = None
         costs.append(cost)
     return costs
@@ -338,6 +342,16 @@ def _initial(texts: Sequence[str], index: int) -> bool:
     return following[:1].isalpha() and following[:1].isascii()
 
 
+def _introduces(texts: Sequence[str], index: int) -> bool:
+    """Whether a clause ends here that introduces a quotation: he said, 'Come in.'"""
+    if texts[index + 1][:1] not in _QUOTES or _cost(texts[index]) != _CLAUSE:
+        return False
+    near = texts[max(0, index - 3) : index + 1]
+    return any(w.strip("'\".,").upper() in _VERBS for w in near) or bool(
+        _SAYING.search("".join(near[-2:]))
+    )
+
+
 def _says(texts: Sequence[str], index: int) -> bool:
     """Whether a quotation ends here and who says it follows: 'Where?' asked the boy."""
     text = texts[index]
@@ -356,6 +370,6 @@ def _says(texts: Sequence[str], index: int) -> bool:
     for word in texts[index + 1 : index + 1 + _ATTRIBUTED]:
         if word.strip("'\".,!?…").upper() in _VERBS:
             return True
-        if _cost(word) is not None:
+        if _cost(word) is not None and not re.fullmatch(r"[A-Z]\.", word):
             return False
     return False

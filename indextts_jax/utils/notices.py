@@ -4,7 +4,7 @@ import sys
 import types
 import warnings
 
-from indextts_jax.printable import one_line
+from indextts_jax.errors import one_line
 
 _BETWEEN = ("indextts_jax", "jaxtyping", "beartype")  # the last two check shapes in tests
 

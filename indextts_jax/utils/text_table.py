@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from indextts_jax.printable import one_line
+from indextts_jax.errors import one_line
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -29,8 +29,7 @@ from indextts_jax.checkpoint.reading import MARKER, open_checkpoint
 from indextts_jax.cli.terminal import say, warn
 from indextts_jax.engine import recipe
 from indextts_jax.engine.recipe_text import format_recipe
-from indextts_jax.errors import Failure, InputError
-from indextts_jax.printable import one_line, printable_json
+from indextts_jax.errors import Failure, InputError, one_line, printable_json
 from indextts_jax.runtime import executable_pack
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.training.loop.saves import Saves

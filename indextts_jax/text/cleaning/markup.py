@@ -91,6 +91,8 @@ _NUMBERED = re.compile(
     r"^([ \t]*)[(（]?(\d{1,3}|[a-zA-Z]|[一二三四五六七八九十]{1,3})[)）][ \t]*(?=[^\s,，.。)）])",
     re.MULTILINE,
 )
+# A line to write on, and dots that lead to a page number: a pause.
+_LEADER = re.compile(r"[ \t]*(?:_{3,}|\.{5,}|·{4,}|(?:\.[ \t]){3,}\.)")
 _SEPARATOR = re.compile(r"[\s|:+=\-─━═┌┬┐├┼┤└┴┘╔╦╗╠╬╣╚╩╝╭╮╰╯┃│║]+")
 _BARS = str.maketrans("│┃║┆┊¦", "||||||")
 
@@ -101,18 +103,18 @@ def plain_markup(text: str) -> str:
     `<word|pronunciation>`, which gives a reading, stays.
     """
     if "<" in text:
-        text = _plain_html(text)
+        text = _bracketed(_plain_html(text))
     text = _plain_markdown(text)
     if "[" in text and _BOARD_END.search(text):
         text = _BOARD.sub("", text)
-    text = _plain_tables(text)
+    text = _LEADER.sub("…", _plain_tables(text))
     for _ in range(2):  # `&amp;nbsp;` is escaped twice
         if "&" not in text:
             break
         text = _BARE_ENTITY.sub(lambda match: html.unescape(match[0] + ";"), text)
         text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
         if "<" in text:
-            text = _plain_html(text)
+            text = _bracketed(_plain_html(text))
     return text
 
 
@@ -144,6 +146,11 @@ def _plain_html(text: str) -> str:
         names = "|".join(map(re.escape, sorted(closed, key=len, reverse=True)))
         text = re.sub(rf"</?(?:{names})(?:\s[^<>|]{{0,300}})?/?>", "", text)
     return _ATTRIBUTES.sub(lambda match: match[0] if MARKUP.fullmatch(match[0]) else "", text)
+
+
+def _bracketed(text: str) -> str:
+    """`<重点>`: brackets of a title, not signs of an inequality."""
+    return re.sub(r"<([\u3400-\u9fff]{1,20})>", r"《\1》", text)
 
 
 def _tag(match: re.Match[str]) -> str:
@@ -182,13 +189,19 @@ def _plain_tables(text: str) -> str:
         return text
     lines = text.translate(_BARS).split("\n")
     shown = []
+    barred = [line.count("|") for line in lines if "|" in line]
+    columns = barred[0] if len(barred) > 1 and len(set(barred)) == 1 else 0
     for line in lines:
         bars = line.count("|")
         if _SEPARATOR.fullmatch(line) and line.strip() and re.search("[-=─━═|]", line):
             continue
         bare = line.strip()
         row = bare.startswith("|") and bare.endswith("|") and bars > 2
-        if row or (bars and re.search(r"\s\|\s", line) and not MARKUP.search(line)):
+        if (
+            row
+            or (columns and bars == columns and not MARKUP.search(line))
+            or (bars and re.search(r"\s\|\s", line) and not MARKUP.search(line))
+        ):
             cells = [cell.strip() for cell in bare.split("|")]
             line = ", ".join(cell for cell in cells if cell)
         elif bare.startswith("|") and bare.endswith("|") and bars == 2 and len(lines) > 1:

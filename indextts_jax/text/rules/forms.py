@@ -32,7 +32,7 @@ def plain_forms(text: str, language: Language) -> str:
     text = _MICRO.sub("µ", text.translate(_LOWERED))
     text = _FRACTION.sub(_fraction, text)
     text = _EXPONENT.sub(lambda match: _exponent(match, language), text)
-    text = _CIRCLED.sub(lambda match: f"{int(unicodedata.numeric(match[0]))}, ", text)
+    text = _CIRCLED.sub(_circled, text)
     return _NUMERAL.sub(lambda match: _numeral(match, language), text)
 
 
@@ -45,9 +45,19 @@ def without_accents(text: str) -> str:
     return _LATIN.sub(base, text)
 
 
+def _circled(match: re.Match[str]) -> str:
+    """A number in a circle: of an item, with pauses around it, or of a figure, without."""
+    number = str(int(unicodedata.numeric(match[0])))
+    before = match.string[: match.start()][-1:]
+    if before and before in "图式表题第步注点线型号":
+        return number
+    return f"{'，' if before.isalpha() else ''}{number}, "
+
+
 def _fraction(match: re.Match[str]) -> str:
     above, below = unicodedata.normalize("NFKD", match[2]).split("\u2044")
-    return f"{match[1]}{' ' if match[1] else ''}{above}/{below}"
+    before = match[1] or match.string[: match.start()][-1:].isnumeric()
+    return f"{match[1]}{' ' if before else ''}{above}/{below}"
 
 
 def _exponent(match: re.Match[str], language: Language) -> str:

@@ -3,7 +3,6 @@
 import re
 import unicodedata
 
-from indextts_jax.text.rules.spans import PLACE
 from indextts_jax.text.rules.verbalise import Language
 
 _GREEK = {
@@ -126,7 +125,9 @@ def name_symbols(text: str, language: Language) -> str:
             return word
         before = match.string[max(0, match.start() - 1) : match.start()]
         after = match.string[match.end() : match.end() + 1]
-        return (" " if _joins(before) else "") + word + (" " if _joins(after) else "")
+        left = before and not before.isspace() and before not in "('\"-“‘"
+        right = after and not after.isspace() and after not in ")'\"-.,;:!?，。；：！？”’…"
+        return " " * bool(left) + word + " " * bool(right)
 
     love = " love " if not index else "爱"
     text = _HEART.sub(lambda match: f"{match[1]}{love}{match[2]}", text)
@@ -167,10 +168,6 @@ def _plain(character: str) -> str:
 
 
 _TABLE = _Table()
-
-
-def _joins(character: str) -> bool:
-    return character.isalnum() or bool(PLACE.match(character))
 
 
 def _bullet(match: re.Match[str]) -> str:

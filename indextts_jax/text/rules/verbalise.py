@@ -50,8 +50,9 @@ def verbalise(text: str, language: Language) -> str:
     if not text.strip():
         return ""
     with _LOCK:  # the grammar objects are not documented as thread-safe
+        normalizer = _normalizer(language)
         try:
-            words = str(_normalizer(language).normalize(text))
+            words = str(normalizer.normalize(text))
         except Exception as error:  # assertions, and errors of the compiled part
             raise ValueError(f"the {language} grammar has no reading for {text!r}") from error
     # The grammar escapes quotation marks and does not always undo it.

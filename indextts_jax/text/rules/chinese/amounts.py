@@ -83,13 +83,21 @@ def _place(match: re.Match[str]) -> str:
 
 # Behind a month and a day, where a fraction would not be.
 _DATED = re.compile(
-    r"是(?![\d约分])|当[天日晚]|[早晚][上会]?|上午|下午|中午|凌晨|举行|开[始幕业]|之?[前后]|那天|周"
+    r"\s?[\U000f0000-\U000ffffd]|是(?![\d约分])|当[天日晚]|[早晚][上会]?|上午|下午|中午|凌晨|举行|开[始幕业]|之?[前后]|那天|周"
 )
+
+
+# Scores and blood pressures are left to later rules.
+_NOT_PARTS = re.compile(r"(?:评分|得分|打分|分数|考了|打了|打|血压)[是为：:]?\s?$")
 
 
 def _fraction(match: re.Match[str]) -> str | None:
     whole, above, below = match["whole"], match["above"], match["below"]
-    if int(below) < 2 or (above, below) in (("24", "7"), ("7", "24")):
+    if int(below) < 2 or (above, below) in (("24", "7"), ("7", "24"), ("985", "211")):
+        return None
+    if _NOT_PARTS.search(match.string[: match.start()]) or match.string.startswith(
+        "毫米汞柱", match.end()
+    ):
         return None
     dated = not whole and 0 < int(above) < 13 <= int(below) < 32
     if dated and _DATED.match(match.string, match.end()):
@@ -126,6 +134,10 @@ _RANGED = (
     "口头匹根片粒滴勺匙码寸尺丈里亿倍道线]"
 )
 FRACTIONS: list[Rule] = [
+    rule(
+        r"(?P<word>血压[是为：:]?\s?)(?P<above>\d{2,3})/(?P<below>\d{2,3})(?![\d/.])(?!\s?(?:mmHg|毫米))",
+        lambda m: f"{m['word']}{numbers.decimal(m['above'])}比{numbers.decimal(m['below'])}",
+    ),
     rule(
         r"(?<![\d/.])(\d{1,2})/(\d{1,2})(?=妇女节|儿童节|劳动节|国庆|黄金周|假期|小长假|建军节|青年节)",
         lambda m: numbers.year(m[1] + m[2]),

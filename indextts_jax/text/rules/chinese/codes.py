@@ -67,7 +67,11 @@ def _abroad(match: re.Match[str]) -> str | None:
 
 
 def _standard(text: str) -> str:
-    return "点".join(map(numbers.year, text.split(".")))
+    return (
+        re.sub(r"\d+", lambda part: numbers.year(part[0]), text)
+        .replace(".", "点")
+        .replace("-", "杠")
+    )
 
 
 def _digits(match: re.Match[str]) -> str:
@@ -92,7 +96,7 @@ RULES: list[Rule] = [
         lambda m: f"{m[1]}{m[2]}{say.code(m[3])}" if re.search(r"\d", m[3]) else None,
     ),
     rule(
-        r"(?<![\dA-Za-z-])(7[0-8]7|A3[1-8]0)-(\d{2,4})(?![\d-])",
+        r"(?<![\dA-Za-z-])(7[0-8]7|A3[1-8]0)-(\d{1,4})(?![\d-])",
         lambda m: f"{say.code(m[1]).replace('幺', '一')}杠{say.label(m[2])}",
     ),
     rule(
@@ -103,7 +107,7 @@ RULES: list[Rule] = [
     # Standards: ISO 9001-2015, GB/T 19001—2016.
     rule(
         r"(?<![A-Za-z])((?:ISO|IEC|GB|GBT|GJB|DIN|EN|ANSI|ASTM|JIS|IEEE|HJ|JGJ|CJJ|QB|YY|SN|DB|BS)(?:/[A-Z]{1,4})?)\s?"
-        r"(\d{2,6}(?:\.\d{1,3})?)\s?[-–—:：]\s?((?:19|20)\d\d)(?!\d)",
+        r"(\d{2,6}(?:[.-]\d{1,3})?)\s?[-–—:：]\s?((?:19|20)\d\d)(?!\d)",
         lambda m: f"{m[1].replace('/', ' ')} {_standard(m[2])}杠{numbers.year(m[3])}",
     ),
     rule(rf"{START}[1-9]\d{{5}}(?:18|19|20)\d{{9}}[\dXx](?![A-Za-z0-9])", _digits),

@@ -105,6 +105,12 @@ _COLON = "[:：]"
 _SINGLE = r"(?<!\d[:：])(?<![\d.,/A-Za-z-])"
 CLOCK = [
     rule(
+        rf"{_SINGLE}(\d{{1,6}}(?:\.\d{{1,4}})?){_COLON}(\d{{1,6}}(?:\.\d{{1,4}})?)(?![\d:：.])",
+        lambda m: (
+            f"{numbers.decimal(m[1])}比{numbers.decimal(m[2])}" if "." in m[1] + m[2] else None
+        ),
+    ),
+    rule(
         rf"{_SINGLE}({_HOUR}){_COLON}([0-5]\d)\s?[-–—−~～至到]{{1,2}}\s?({_MERIDIEM})?({_HOUR}){_COLON}([0-5]\d)"
         r"(?![\d:：])(?:[分时](?![别组头批成享开手钟期]))?",
         lambda m: (

@@ -91,7 +91,7 @@ RULES: list[Rule] = [
     ),
     rule(rf"(?<=[\d{_PLACE}])#(?![\d楼房栋幢])", lambda m: "井号"),
     rule(
-        rf"{START}\d{{3,4}}(?=事件|大地震|地震|部队|惨案|事变|大促|购物节|晚会)",
+        rf"{START}\d{{3,4}}(?=[\"”’']?(?:事件|大地震|地震|部队|惨案|事变|大促|购物节|晚会))",
         lambda m: numbers.digits(m[0], one="一" if m[0] in ("911", "918") else "幺"),
     ),
     # The grammar always reads these as telephone numbers, even before a measure word.

@@ -28,11 +28,20 @@ def _minus(match: re.Match[str]) -> str:
     return "minus " if match["sign"] else ""
 
 
+_DEALS = (
+    "deal|contract|home|house|grant|fund|loan|project|budget|lawsuit|prize|salary|bill|fine|gap|plan"
+    "|investment|bond|company|mansion|program|package|settlement|donation|jackpot|round|bonus|check"
+)
+
+
 def _money(match: re.Match[str]) -> str:
     unit = match[4] and units.ENGLISH.get(match[4], (match[4],))[0]
     period = f" per {_PERIODS.get(match[4], unit)}" if match[4] else ""
     article = re.search(r"\b[Aa]n? $", match.string[: match.start()])
-    one_thing = bool(article and re.match(r"[ -][a-z]", match.string[match.end() :]))
+    after = match.string[match.end() :]
+    one_thing = bool(article and re.match(r"[ -][a-z]", after)) or bool(
+        match[3] and re.match(rf"[ -](?:{_DEALS})\b", after)
+    )
     minus = "minus " if match[0][0] in "-−" else ""
     return minus + say.money(match[1], match[2], match[3], one_thing=one_thing) + period
 
@@ -358,7 +367,7 @@ _RATED = re.compile(
 
 
 def _out_of(match: re.Match[str]) -> str | None:
-    """A score: `7/10`, unless it is a part of something, or a fraction that is no score."""
+    """A score: `7/10`, unless it is a part of something, or a fraction that is not a score."""
     above, below = float(match[1]), int(match[2])
     after = match.string[match.end() :]
     if above > below or re.match(r"\s(?:of|cups?|miles?|inch|inches|the way|full)\b", after):
@@ -415,7 +424,8 @@ def _angle(match: re.Match[str]) -> str | None:
     if not minutes and not side:
         return None
     parts = ((degrees, "degree"), (minutes, "minute"), (seconds, "second"))
-    words = [f"{say.quantity(n)} {name}{'' if n == '1' else 's'}" for n, name in parts if n]
+    plain = [(re.sub(r"^0(?=\d)", "", number), name) for number, name in parts if number]
+    words = [f"{say.quantity(n)} {name}{'' if n == '1' else 's'}" for n, name in plain]
     return " ".join([*words, *([_SIDES[side]] if side else [])])
 
 
@@ -529,7 +539,11 @@ RULES: list[Rule] = [
         r"(?:(?<=\dst)|(?<=\dnd)|(?<=\drd)|(?<=\dth))\s?[-–]\s?(?=\d+(?:st|nd|rd|th)\b)",
         lambda m: " to ",
     ),
-    rule(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b", lambda m: numbers.ordinal(int(m[1])), re.IGNORECASE),
+    rule(
+        r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th)\b",
+        lambda m: numbers.ordinal(int(m[1].replace(",", ""))),
+        re.IGNORECASE,
+    ),
     rule(r"(?:\b[Nn]o\.|\bNO\.|№)\s?(\d+)\b", lambda m: f"number {_numbered(m[1])}"),
     rule(r"(?<!\w)#\s?(\d+)\b", lambda m: f"number {_numbered(m[1])}"),
     rule(r"(?<![\w.,/-])50-50(?![\w-])", lambda m: "fifty fifty"),

@@ -233,4 +233,5 @@ RULES: list[Rule] = [
         _code,
         re.IGNORECASE,
     ),
+    rule(r"\bext\.?(?=\s\d)", lambda m: "extension", re.IGNORECASE),
 ]

@@ -75,8 +75,18 @@ def _decade(match: re.Match[str]) -> str | None:
     return numbers.decade(figures + "s")
 
 
+# Before minutes and seconds: ran 5 km in 25:30.
+_TIMED = re.compile(
+    r"\b(?:time|ran|runs?|finish\w*|record|pace|laps?|video|length|clock|track|episode|song)\b[^.;!?]*$",
+    re.IGNORECASE,
+)
+
+
 def _clock(match: re.Match[str]) -> str | None:
     hour, minute, half = match["hour"], match["minute"], match["half"]
+    if int(hour) > 24 and int(minute) < 60 and not match["second"] and not half:
+        before = match.string[max(0, match.start() - 40) : match.start()]
+        return say.clock(hour, minute, None, " ").strip() if _TIMED.search(before) else None
     if int(hour) > 24 or int(minute) > 59:
         return None
     return say.clock(hour, minute, match["second"], half) + _stop(match)
@@ -129,7 +139,8 @@ def _month_slash_day(match: re.Match[str]) -> str | None:
 
 def _named_date(year: str, name: str, day: str) -> str | None:
     number = [say.month(month)[:3] for month in say.MONTHS].index(say.month(name)[:3]) + 1
-    return say.date(year if len(year) == 4 else f"20{year}", str(number), day)
+    century = "" if len(year) == 4 else "19" if year >= "50" else "20"
+    return say.date(century + year, str(number), day)
 
 
 NUMERIC: list[Rule] = [

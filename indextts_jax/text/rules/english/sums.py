@@ -9,7 +9,7 @@ from indextts_jax.text.rules.spans import PLACE, Rule, rule
 
 _PLACE = PLACE.pattern[1:-1]
 _LEFT = rf"(?<=[\w)\]{_PLACE}])"  # left operand of a binary sign
-_RIGHT = rf"(?=[-−]?[\w([{_PLACE}√π])"
+_RIGHT = rf"(?=[-−]?[\w([{_PLACE}√π∠△])"
 _EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
 
 

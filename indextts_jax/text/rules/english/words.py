@@ -94,6 +94,8 @@ _ANYWHERE = {
     "Approx": "approximately",
     "appt": "appointment",
     "Appt": "appointment",
+    "wt": "weight",
+    "Wt": "weight",
     "avg": "average",
     "Avg": "average",
     "esp": "especially",
@@ -301,7 +303,10 @@ _PLACE = "\U000f0000-\U000ffffd"  # placeholders of settled readings
 def _stop(match: re.Match[str], word: str) -> str:
     """The word, with a full stop if that of the abbreviation ends the sentence."""
     rest = match.string[match.end() :]
-    return word + ("." if re.match(r"""["'”’)\]]*\s*$""", rest) else "")
+    ends = re.match(
+        r"""["'”’)\]]*(?:\s*$|\s+(?:The|He|She|It|They|We|You|But|This|There)\b)""", rest
+    )
+    return word + ("." if ends else "")
 
 
 def _title(match: re.Match[str]) -> str | None:
@@ -436,6 +441,12 @@ RULES: list[Rule] = [
     ),
     rule(r"\b(Dr|Mr|Mrs|Ms|Prof)\b\.?(?=\s+(?:[A-Z][a-z]|and\b))", lambda m: _TITLES[m[1]]),
     rule(rf"(?<=[A-Za-z0-9.{_PLACE}]\s)({'|'.join(_STREETS)})\.", _street),
+    rule(r"\b([Tt])emp\.(?=\s(?:is|was|of|at|in|and|\d)\b|\s?:)", lambda m: f"{m[1]}emperature"),
+    rule(r"\bNo\.(?=\sof\b)", lambda m: "number"),
+    rule(r"(?<=\dst\s)Fl\.|(?<=\d[nrt][dh]\s)Fl\.", lambda m: _stop(m, "Floor")),
+    rule(r"\bDrs\.(?=\s+[A-Z])", lambda m: "doctors"),
+    rule(r"\bE\.\s?g\.,?", lambda m: "for example,"),
+    rule(r"\bI\.\s?e\.,?", lambda m: "that is,"),
     rule(r"\be\.\s?g\.,?", lambda m: "for example,"),
     rule(r"\bi\.\s?e\.,?", lambda m: "that is,"),
     rule(rf"\b({_ENDS})\.", lambda m: _stop(m, _ANYWHERE[m[1]])),
