@@ -20,6 +20,7 @@ from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.precision import place_params
+from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.utils.hashing import FileHash
 from indextts_jax.voices import store
 from indextts_jax.voices.analysis import Voice
@@ -95,6 +96,13 @@ def test_the_language_of_a_request_reaches_the_gpt(text: str, language: str, row
     assert conditions.languages is not None
     assert conditions.languages.tolist() == [row]
     assert conditions.text_lengths.tolist() == [len(spoken.ids)]
+
+
+def test_the_condition_of_a_prompt_is_made_from_continuous_features() -> None:
+    features, length = jnp.ones((1, 9, 40)), jnp.asarray([7])
+    made = version_of(bundled_config("indextts2_5")).prompt_features(None, features, length)
+    assert made.codes is None
+    assert made.features is features
 
 
 def test_an_unknown_language_is_refused() -> None:
