@@ -1,4 +1,4 @@
-"""Errors and warnings whose message is the whole report, and text from outside as it may be shown."""
+"""Errors and warnings whose message is the whole report; text from outside, made printable."""
 
 import json
 import unicodedata

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from indextts_jax.errors import indented, lines, one_line
 
 TICK = 0.5  # seconds between two updates of the clock
-EVERY = 30.0  # seconds between two lines for stages that were named before
+PATIENCE = 2.0  # seconds before a line, where stderr is not a terminal
+EVERY = 30.0  # the same for a stage that was named before
 
 
 @contextlib.contextmanager
@@ -20,47 +21,62 @@ def stage_bar(title: str) -> Iterator[Callable[[str], None]]:
     """A line with the running stage and the elapsed time; yields the callback that names a stage.
 
     A stage is one compiled program, which reports no progress: the clock shows that it is running.
-    Where stderr is not a terminal, each stage prints a line, and one that was named before at most
-    every `EVERY` seconds.
+    Where stderr is not a terminal, a stage that takes seconds prints a line, and one that was named
+    before at most every `EVERY` seconds.
     """
-    if not sys.stderr.isatty():
-        yield _StageLines(title).show
-        return
     stop = threading.Event()
-    with tqdm(
-        total=0,
-        desc=title,
-        bar_format="{desc}: {elapsed} {postfix}",
-        file=sys.stderr,
-        leave=False,
-    ) as bar:
+    with contextlib.ExitStack() as stack:
+        if sys.stderr.isatty():
+            bar = stack.enter_context(
+                tqdm(
+                    total=0,
+                    desc=title,
+                    bar_format="{desc}: {elapsed} {postfix}",
+                    file=sys.stderr,
+                    leave=False,
+                )
+            )
+            refresh: Callable[[], object] = bar.refresh
+
+            def show(stage: str) -> None:
+                bar.set_postfix_str(one_line(stage))
+        else:
+            found = _StageLines(title)
+            refresh, show = found.tick, found.show
 
         def tick() -> None:
             while not stop.wait(TICK):
-                bar.refresh()
+                refresh()
 
         thread = threading.Thread(target=tick, daemon=True)
         thread.start()
         try:
-            yield lambda stage: bar.set_postfix_str(one_line(stage))
+            yield show
         finally:
             stop.set()
             thread.join()
 
 
 class _StageLines:
-    """A line for each stage, for logs and pipes."""
+    """A line for each stage that takes some time, for logs and pipes."""
 
     def __init__(self, title: str):
-        self.title, self.start, self.last = title, time.monotonic(), 0.0
-        self.known: set[str] = set()
+        self.title, self.start = title, time.monotonic()
+        self.last = self.start  # when a line was printed
+        self.stage = ""
+        self.named: set[str] = set()
 
     def show(self, stage: str) -> None:
-        """Prints a stage, with the seconds since the beginning."""
-        now, name = time.monotonic(), stage.split(" ")[0]
-        if name in self.known and now - self.last < EVERY:
+        """Names the running stage."""
+        self.stage = stage
+
+    def tick(self) -> None:
+        """Prints a running stage: a new one after `PATIENCE` seconds, a known one after `EVERY`."""
+        stage, now = self.stage, time.monotonic()
+        name = stage.split(" ")[0]
+        if not stage or now - self.last < (EVERY if name in self.named else PATIENCE):
             return
-        self.known.add(name)
+        self.named.add(name)
         self.last = now
         sys.stderr.write(f"{self.title}: {now - self.start:.0f} s, {one_line(stage)}\n")
         sys.stderr.flush()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -154,7 +155,11 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     Raises:
         InputError: if another process holds it (with the message `busy`), or it cannot be created.
     """
-    if os.path.lexists(path) and not (_is_plain(path) and not path.stat().st_size):
+    try:
+        found = path.lstat()
+    except FileNotFoundError:  # also where its holder is just removing it
+        found = None
+    if found is not None and (not stat.S_ISREG(found.st_mode) or found.st_size):
         raise InputError(f"{path} is needed as a lock file, but holds something: move it away")
     lock = filelock.FileLock(path)
     try:
@@ -166,10 +171,6 @@ def locked(path: Path, busy: str) -> Iterator[None]:
             with contextlib.suppress(OSError):  # Windows cannot remove an open file; `release` does
                 path.unlink()  # before the release: afterwards it may be another process's file
             lock.release()
-
-
-def _is_plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
 
 
 def _acquired(lock: filelock.BaseFileLock, path: Path, busy: str) -> bool:

@@ -33,23 +33,30 @@ from indextts_jax.runtime import cache_folder, executables
 from indextts_jax.voices.analysis import Voice
 
 
-def test_each_stage_prints_a_line_where_there_is_no_terminal(
+def test_each_long_stage_prints_a_line_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
-    with stage_bar("Speaking") as on_stage:
-        for second, stage in enumerate(("loading", "codes 1/9", "flow 1/9", "codes 2/9")):
-            now[0] = 100.0 + second
-            on_stage(stage)
-        now[0] = 145.0
-        on_stage("flow 5/9\x1b[2J")
+    lines = terminal._StageLines("Speaking")
+    at = {0: "loading", 4: "codes 1/9", 5: "flow 1/9", 8: "codes 2/9", 45: "flow 5/9\x1b[2J"}
+    for second in range(50):
+        now[0] = 100.0 + second
+        if second in at:
+            lines.show(at[second])
+        lines.tick()
     assert capsys.readouterr().err.splitlines() == [
-        "Speaking: 0 s, loading",
-        "Speaking: 1 s, codes 1/9",
-        "Speaking: 2 s, flow 1/9",
-        "Speaking: 45 s, flow 5/9\\x1b[2J",
+        "Speaking: 2 s, loading",
+        "Speaking: 5 s, flow 1/9",
+        "Speaking: 8 s, codes 2/9",
+        "Speaking: 38 s, codes 2/9",
     ]
+
+
+def test_a_short_job_prints_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    with stage_bar("Speaking") as on_stage:
+        on_stage("loading")
+    assert capsys.readouterr().err == ""
 
 
 def weights(*words: str) -> Any:

@@ -106,9 +106,9 @@ def test_speech_without_texts_does_for_a_vocoder(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--dst="], "give --dst DIR"),
+        (["--dst="], "--dst is empty"),
         (["--config=huge"], "--config huge: no such configuration"),
-        (["--config="], "give --checkpoint DIR, or --config NAME"),
+        (["--config="], "--config is empty"),
         (["--for=voice"], "--for: unknown recipe 'voice'; expected some of gpt, conditioning"),
         (["--for=gpt"], "needs semantic_encoder, semantic_codec, conditioning: give --checkpoint"),
         ([], "give --tokenizer FILE, or --make_tokenizer char|unigram"),

@@ -177,7 +177,13 @@ def test_replay_uses_the_same_excerpt(
     assert run("part.flac", "--checkpoint=tiny", "--speaker=speaker.wav") == 0
     source = from_comment(read_comment("part.flac"), "part.flac").speaker
     kept = VoiceRecord(
-        format=2, created="", source=source, heard=3.0, checkpoint="", digest="", start=0.0
+        format=store.FORMAT,
+        created="",
+        source=source,
+        heard=3.0,
+        checkpoint="",
+        digest="",
+        version="2.0",
     )
     monkeypatch.setattr(store, "read_record", lambda path: kept)
     capsys.readouterr()

@@ -377,6 +377,7 @@ def voice_file() -> bytes:
         heard=15.0,
         checkpoint="1" * 64,
         digest="",
+        version="2.0",
     )
     record = dataclasses.replace(record, digest=store.digest_of(arrays, record))
     return store.packed(arrays, record)

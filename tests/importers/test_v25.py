@@ -122,10 +122,9 @@ def test_paths_of_another_machine_are_found_by_their_standard_names(src):
     assert importer.config == before.config
     assert importer.located.name("gpt") == "gpt.pth"
     assert importer.located.name("emo_matrix") == "feat2.pt"
-    assert len(importer.notes) == 5
-    assert importer.notes[0] == (
-        "config.yaml names /cluster/gpt/checkpoint_5000.pth (gpt): gpt.pth is read"
-    )
+    found = [note for note in importer.notes if note.startswith("config.yaml names")]
+    assert len(found) == 5
+    assert found[0] == ("config.yaml names /cluster/gpt/checkpoint_5000.pth (gpt): gpt.pth is read")
 
 
 def test_a_name_that_is_missing_is_found_by_its_standard_name(src):
