@@ -47,9 +47,9 @@ def test_each_long_stage_prints_a_line_where_there_is_no_terminal(
         lines.tick()
     assert capsys.readouterr().err.splitlines() == [
         "Speaking: 2 s, loading",
-        "Speaking: 5 s, flow 1/9",
-        "Speaking: 8 s, codes 2/9",
-        "Speaking: 38 s, codes 2/9",
+        "Speaking: 4 s, codes 1/9",
+        "Speaking: 6 s, flow 1/9",
+        "Speaking: 36 s, codes 2/9",
     ]
 
 

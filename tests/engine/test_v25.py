@@ -100,7 +100,9 @@ def test_the_language_of_a_request_reaches_the_gpt(text: str, language: str, row
 
 def test_the_condition_of_a_prompt_is_made_from_continuous_features() -> None:
     features, length = jnp.ones((1, 9, 40)), jnp.asarray([7])
-    made = version_of(bundled_config("indextts2_5")).prompt_features(None, features, length)
+    made = version_of(bundled_config("indextts2_5")).prompt_features(
+        model("tiny25"), features, length
+    )
     assert made.codes is None
     assert made.features is features
 

@@ -240,7 +240,7 @@ ACCEPTED = [
     Case("3 hours", three_hours, (), (A,)),
     Case("200 kB of text", text_file(b"The cat sat on a wall, and saw a dog. " * 5300),
          ("segments of at most", "s of audio each"), (TEXT,)),
-    Case("text of which something is unknown", nothing, ("does not know: ж",), ("--text=Hi ж",)),
+    Case("text of which something is unknown", nothing, ("does not know: Ж",), ("--text=Hi Ж",)),
     Case("text that would turn the terminal's", nothing, (), ("--text=Hi \u202eabc",)),
     Case("an output in a new folder", nothing, (), ("--output=new/folder/out.wav",)),
 ]  # fmt: skip
