@@ -3,279 +3,22 @@
 import re
 
 from indextts_jax.text.rules.english import numbers
+from indextts_jax.text.rules.english.abbreviations import (
+    ANYWHERE,
+    BEFORE_NUMBERS,
+    DAY,
+    DAYS,
+    EITHER,
+    FINAL,
+    MONTH_DOT,
+    PARTS,
+    SAINTS,
+    STREETS,
+    TITLES,
+)
 from indextts_jax.text.rules.english.numbers import NUMERAL, roman
 from indextts_jax.text.rules.spans import Rule, rule
 
-_TITLES = {
-    "Dr": "doctor",
-    "Mr": "Mister",
-    "Mrs": "Misses",
-    "Ms": "Miss",
-    "Prof": "professor",
-    "St": "Saint",
-    "Capt": "captain",
-    "Lt": "lieutenant",
-    "Col": "colonel",
-    "Gen": "general",
-    "Sgt": "sergeant",
-    "Gov": "governor",
-    "Sen": "senator",
-    "Rep": "representative",
-    "Rev": "reverend",
-    "Hon": "honorable",
-    "Pres": "president",
-    "Mt": "Mount",
-    "Ft": "Fort",
-    "Fr": "father",
-    "Maj": "major",
-    "Cpl": "corporal",
-    "Pvt": "private",
-    "Adm": "admiral",
-    "Cmdr": "commander",
-    "Insp": "inspector",
-    "Supt": "superintendent",
-    "Det": "detective",
-    "Amb": "ambassador",
-    "Messrs": "messieurs",
-    "Mme": "madame",
-    "Mlle": "mademoiselle",
-    "Msgr": "monsignor",
-    "Mts": "Mountains",
-}
-# A saint, whatever is before; other names behind `St` may begin a sentence.
-_SAINTS = (
-    "Paul|James|John|Johns|Louis|Peter|Mary|George|Andrew|Andrews|Patrick|Thomas|Mark|Luke|Matthew"
-    "|Francis|Joseph|Michael|Martin|Nicholas|Anne|Ann|Anthony|Helena|Helens|Lucia|Kitts|Vincent"
-    "|Petersburg|Albans|Ives|Pancras|Moritz|Tropez|Lawrence|Augustine|Bernard|Catharines|Catherine"
-    "|Cloud|Charles|Kilda|Croix|Bede|David|Giles|Stephen|Valentine|Jude|Clare|Agnes|Bartholomew"
-    "|Barnabas|Benedict|Christopher|Clement|Columba|Edmund|Elizabeth|Elmo|Francis|Gallen|Germain"
-    "|Germans|Gregory|Ignatius|Jerome|Joan|Leonard|Lucy|Margaret|Monica|Olaf|Philip|Pierre|Sebastian"
-    "|Simon|Swithin|Teresa|Theresa|Ursula|Vitus|Wilfrid|Bride|Mungo|Ninian"
-)
-_STREETS = {
-    "St": "Street",
-    "Ave": "Avenue",
-    "Blvd": "Boulevard",
-    "Rd": "Road",
-    "Dr": "Drive",
-    "Ln": "Lane",
-    "Hwy": "Highway",
-    "Sq": "Square",
-    "Pkwy": "Parkway",
-    "Ct": "Court",
-    "Pl": "Place",
-    "Ter": "Terrace",
-    "Cres": "Crescent",
-    "Expy": "Expressway",
-    "Tpke": "Turnpike",
-}
-_ANYWHERE = {
-    "vs": "versus",
-    "etc": "et cetera",
-    "approx": "approximately",
-    "dept": "department",
-    "Dept": "Department",
-    "est": "established",
-    "Inc": "Incorporated",
-    "Ltd": "Limited",
-    "Corp": "Corporation",
-    "Jr": "Junior",
-    "Sr": "Senior",
-    "Vol": "Volume",
-    "vol": "volume",
-    "pp": "pages",
-    "Fig": "Figure",
-    "fig": "figure",
-    "Sec": "Section",
-    "Ch": "Chapter",
-    "ch": "chapter",
-    "sec": "section",
-    "ca": "circa",
-    "Approx": "approximately",
-    "appt": "appointment",
-    "Appt": "appointment",
-    "wt": "weight",
-    "Wt": "weight",
-    "avg": "average",
-    "Avg": "average",
-    "esp": "especially",
-    "incl": "including",
-    "Incl": "including",
-    "excl": "excluding",
-    "Excl": "excluding",
-    "misc": "miscellaneous",
-    "Misc": "miscellaneous",
-    "govt": "government",
-    "Govt": "Government",
-    "Univ": "University",
-    "univ": "university",
-    "Assn": "Association",
-    "Assoc": "Associates",
-    "Bros": "Brothers",
-    "Hosp": "Hospital",
-    "hosp": "hospital",
-    "Bldg": "Building",
-    "bldg": "building",
-    "Natl": "National",
-    "Intl": "International",
-    "intl": "international",
-    "Mfg": "Manufacturing",
-    "Attn": "Attention",
-    "attn": "attention",
-    "Qty": "quantity",
-    "qty": "quantity",
-    "Eds": "editors",
-    "eds": "editors",
-    "Para": "paragraph",
-    "para": "paragraph",
-    "Vols": "volumes",
-    "vols": "volumes",
-    "Figs": "figures",
-    "figs": "figures",
-    "Chs": "chapters",
-    "chs": "chapters",
-    "Sect": "Section",
-    "sect": "section",
-    "viz": "namely",
-    "Viz": "namely",
-    "cf": "compare",
-    "Cf": "compare",
-    "ibid": "ibidem",
-    "Ibid": "ibidem",
-    "yrs": "years",
-    "mos": "months",
-    "wks": "weeks",
-    "wk": "week",
-    "yr": "year",
-    "doz": "dozen",
-    "pkg": "package",
-    "Jct": "Junction",
-    "Esq": "Esquire",
-    "Ctr": "Center",
-    "Prov": "Province",
-    "Rte": "Route",
-    "Mgr": "manager",
-    "mgr": "manager",
-    "Asst": "assistant",
-    "asst": "assistant",
-    "mgmt": "management",
-    "Mgmt": "management",
-    "Acad": "Academy",
-    "Inst": "Institute",
-    "Dist": "District",
-    "Orig": "originally",
-    "orig": "originally",
-}
-# Only before a number: `a fig. Then` is a fruit.
-_BEFORE_NUMBERS = frozenset(
-    [
-        "Fig",
-        "fig",
-        "Sec",
-        "sec",
-        "Ch",
-        "ch",
-        "Vol",
-        "vol",
-        "Vols",
-        "vols",
-        "Figs",
-        "figs",
-        "Chs",
-        "chs",
-        "Para",
-        "para",
-        "Sect",
-        "sect",
-    ]
-)
-# May be the last word of a sentence: then the point of the abbreviation ends it, too.
-_FINAL = frozenset(
-    [
-        "Hosp",
-        "hosp",
-        "dept",
-        "Dept",
-        "Bros",
-        "govt",
-        "Govt",
-        "Univ",
-        "univ",
-        "Assn",
-        "Assoc",
-        "Bldg",
-        "bldg",
-        "Natl",
-        "Mfg",
-        "appt",
-        "Appt",
-        "mgr",
-        "Mgr",
-        "asst",
-        "mgmt",
-        "Mgmt",
-        "Jct",
-        "Esq",
-        "Ctr",
-        "yrs",
-        "mos",
-        "wks",
-        "wk",
-        "yr",
-        "doz",
-        "misc",
-        "Inst",
-        "Acad",
-        "Dist",
-        "approx",
-    ]
-)
-_DAYS = {
-    "Mon": "Monday",
-    "Tue": "Tuesday",
-    "Tues": "Tuesday",
-    "Wed": "Wednesday",
-    "Thu": "Thursday",
-    "Thur": "Thursday",
-    "Thurs": "Thursday",
-    "Fri": "Friday",
-    "Sat": "Saturday",
-    "Sun": "Sunday",
-}
-_DAY = "|".join(sorted(_DAYS, key=len, reverse=True))
-_MONTH_DOT = {
-    "Jan": "January",
-    "Feb": "February",
-    "Mar": "March",
-    "Apr": "April",
-    "Jun": "June",
-    "Jul": "July",
-    "Aug": "August",
-    "Sep": "September",
-    "Sept": "September",
-    "Oct": "October",
-    "Nov": "November",
-    "Dec": "December",
-}
-_PARTS = {"ch": "chapter", "pt": "part"}
-_EITHER = {
-    "he/she": "he or she",
-    "she/he": "she or he",
-    "s/he": "he or she",
-    "his/her": "his or her",
-}
-_EITHER |= {
-    "him/her": "him or her",
-    "her/his": "her or his",
-    "and/or": "and or",
-    "either/or": "either or",
-}
-_EITHER |= {"yes/no": "yes or no", "true/false": "true or false", "on/off": "on or off"}
-_EITHER |= {
-    "mother/father": "mother or father",
-    "hers/his": "hers or his",
-    "his/hers": "his or hers",
-}
 # What a rate is for, behind a slash; abbreviations in full.
 _PER = {
     "hr": "hour", "h": "hour", "min": "minute", "sec": "second", "s": "second", "yr": "year",
@@ -314,12 +57,12 @@ def _title(match: re.Match[str]) -> str | None:
     if match[1] == "St" and _SAINT_NEXT.match(match.string, match.end()):
         return "Saint"
     before = re.search(r"([A-Za-z]+)\s$", match.string[: match.start()])
-    if match[1] in _STREETS and before and before[1][0].isupper() and len(before[1]) > 3:
+    if match[1] in STREETS and before and before[1][0].isupper() and len(before[1]) > 3:
         return None
-    return _TITLES[match[1]]
+    return TITLES[match[1]]
 
 
-_SAINT_NEXT = re.compile(rf"\s+(?:{_SAINTS})\b")
+_SAINT_NEXT = re.compile(rf"\s+(?:{SAINTS})\b")
 _HOUSE = re.compile(
     rf"[\d{_PLACE}][A-Za-z]?\s(?:[NSEW]\.?\s)?(?:[A-Z\d{_PLACE}][\w']*\s){{0,3}}[A-Z{_PLACE}][\w']*\s$"
 )
@@ -344,12 +87,12 @@ def _saint(match: re.Match[str]) -> str | None:
 def _plain_street(match: re.Match[str]) -> str | None:
     """`12 High St` at the end or before a comma, without a point."""
     before = match.string[max(0, match.start() - 60) : match.start()]
-    return _STREETS[match[1]] if _HOUSE.search(before) else None
+    return STREETS[match[1]] if _HOUSE.search(before) else None
 
 
 def _days(match: re.Match[str]) -> str:
     """Days in a row: all are expanded; a point at the end may end the sentence, too."""
-    words = re.sub(rf"\b({_DAY})\b\.?", lambda day: _DAYS[day[1]], match[0])
+    words = re.sub(rf"\b({DAY})\b\.?", lambda day: DAYS[day[1]], match[0])
     words = re.sub(r"\s?[-–]\s?", " to ", words).replace("/", ", ").replace("&", "and")
     return _stop(match, words) if match[0].endswith(".") else words
 
@@ -366,29 +109,37 @@ def _day(match: re.Match[str]) -> str | None:
         before[1],
         re.I,
     )
-    if ends and not asked and not re.match(r"\s+(?:\d|" + "|".join(_MONTH_DOT) + ")", after):
+    if ends and not asked and not re.match(r"\s+(?:\d|" + "|".join(MONTH_DOT) + ")", after):
         return None
-    return _stop(match, _DAYS[match[1]])
+    return _stop(match, DAYS[match[1]])
 
 
 def _anywhere(match: re.Match[str]) -> str | None:
     word, after = match[1], match.string[match.end() :]
-    if word in _BEFORE_NUMBERS:
+    if word in BEFORE_NUMBERS:
         behind_number = re.search(r"[\d\U000f0000-\U000ffffd]\s?$", match.string[: match.start()])
         number = re.match(rf"\s*(?:[\d#{_PLACE}]|[IVXLivxl]+\b|[A-Z]\b)", after)
-        return _ANYWHERE[word] if number and not behind_number else None
+        return ANYWHERE[word] if number and not behind_number else None
     if not re.match(r"\s*\S", after):
-        return _stop(match, _ANYWHERE[word]) if word in _FINAL else None
-    if word in _FINAL and re.match(
+        return _stop(match, ANYWHERE[word]) if word in FINAL else None
+    if word in FINAL and re.match(
         r"\s+(?:The|A|An|He|She|It|They|We|I|You|But|And|This|That|There|In|On|At)\b", after
     ):
-        return _ANYWHERE[word] + "."
-    return _ANYWHERE[word]
+        return ANYWHERE[word] + "."
+    return ANYWHERE[word]
 
 
 def abbreviations() -> list[str]:
     """All abbreviations with a point, without it."""
-    return sorted({*_ANYWHERE, *_TITLES, *_STREETS, *_DAYS, *_ENDS.split("|")})
+    return sorted(
+        {
+            *ANYWHERE,
+            *TITLES,
+            *STREETS,
+            *DAYS,
+            *_ENDS.split("|"),
+        }
+    )
 
 
 def _per(match: re.Match[str]) -> str | None:
@@ -412,19 +163,19 @@ def _street(match: re.Match[str]) -> str | None:
     before = re.search(r"(\S+)\s$", match.string[: match.start()])
     word = before[1] if before else ""
     named = word[:1].isupper() or word[:1].isdecimal() or word[-1:] > "\U000effff"
-    return _stop(match, _STREETS[match[1]]) if named else None
+    return _stop(match, STREETS[match[1]]) if named else None
 
 
 RULES: list[Rule] = [
     rule(
         rf"\b(Vol|vol|Ch|ch|Sec|Fig|fig|Pt|pt)\.\s?({NUMERAL}|I)\b(?!['’])",
-        lambda m: f"{_ANYWHERE.get(m[1]) or _PARTS[m[1].lower()]} {numbers.cardinal(roman(m[2]))}",
+        lambda m: f"{ANYWHERE.get(m[1]) or PARTS[m[1].lower()]} {numbers.cardinal(roman(m[2]))}",
     ),
     rule(
         r"\b([Ee]st\.|ca\.|c\.|[Bb]orn|b\.|d\.)\s?(1\d{3}|20\d\d)(?!\w|[.,]\d|\s+[a-z]+s\b)",
         lambda m: f"{_SINCE[m[1].lower()]} {numbers.year(int(m[2]))}",
     ),
-    rule(rf"\b({'|'.join(_TITLES)})\.(?=\s+[A-Z{_PLACE}])", _title),
+    rule(rf"\b({'|'.join(TITLES)})\.(?=\s+[A-Z{_PLACE}])", _title),
     rule(r"\bSt(?=\s+[A-Z])(?!\s+(?:NW|NE|SW|SE|N|S|E|W|Apt|Suite|Unit)\b)", _saint),
     rule(r"\bMt(?=\s+[A-Z][a-z])", lambda m: "Mount"),
     rule(
@@ -433,14 +184,17 @@ RULES: list[Rule] = [
     ),
     rule(
         r"\b(Sgt|Capt|Lt|Maj|Cpl|Gov|Sen)(?=\s+[A-Z][a-z])",
-        lambda m: _TITLES[m[1]],
+        lambda m: TITLES[m[1]],
     ),
     rule(
-        rf"\b({'|'.join(_STREETS)})\b(?=\s*(?:$|[,;)\n])|\s+(?:NW|NE|SW|SE|N|S|E|W|Apt|Suite|Unit|in|at|near|and|is|was)\b)",
+        rf"\b({'|'.join(STREETS)})\b(?=\s*(?:$|[,;)\n])|\s+(?:NW|NE|SW|SE|N|S|E|W|Apt|Suite|Unit|in|at|near|and|is|was)\b)",
         _plain_street,
     ),
-    rule(r"\b(Dr|Mr|Mrs|Ms|Prof)\b\.?(?=\s+(?:[A-Z][a-z]|and\b))", lambda m: _TITLES[m[1]]),
-    rule(rf"(?<=[A-Za-z0-9.{_PLACE}]\s)({'|'.join(_STREETS)})\.", _street),
+    rule(
+        r"\b(Dr|Mr|Mrs|Ms|Prof)\b\.?(?=\s+(?:[A-Z][a-z]|and\b))",
+        lambda m: TITLES[m[1]],
+    ),
+    rule(rf"(?<=[A-Za-z0-9.{_PLACE}]\s)({'|'.join(STREETS)})\.", _street),
     rule(r"\b([Tt])emp\.(?=\s(?:is|was|of|at|in|and|\d)\b|\s?:)", lambda m: f"{m[1]}emperature"),
     rule(r"\bNo\.(?=\sof\b)", lambda m: "number"),
     rule(r"(?<=\dst\s)Fl\.|(?<=\d[nrt][dh]\s)Fl\.", lambda m: _stop(m, "Floor")),
@@ -449,9 +203,9 @@ RULES: list[Rule] = [
     rule(r"\bI\.\s?e\.,?", lambda m: "that is,"),
     rule(r"\be\.\s?g\.,?", lambda m: "for example,"),
     rule(r"\bi\.\s?e\.,?", lambda m: "that is,"),
-    rule(rf"\b({_ENDS})\.", lambda m: _stop(m, _ANYWHERE[m[1]])),
+    rule(rf"\b({_ENDS})\.", lambda m: _stop(m, ANYWHERE[m[1]])),
     rule(
-        rf"\b({'|'.join(sorted(set(_ANYWHERE) - set(_ENDS.split('|'))))})\.(?!\w)",
+        rf"\b({'|'.join(sorted(set(ANYWHERE) - set(_ENDS.split('|'))))})\.(?!\w)",
         lambda m: _anywhere(m),
     ),
     rule(r"\bp\.\s?(?=\d)", lambda m: "page "),
@@ -480,12 +234,12 @@ RULES: list[Rule] = [
         ),
     ),
     rule(
-        rf"\b((?:[Ii]n|[Ss]ince|[Uu]ntil|[Bb]y|[Ff]rom|[Tt]o|[Ee]arly|[Ll]ate|[Mm]id|[Ll]ast|[Nn]ext|[Tt]his|[Oo]f)[\s-])({'|'.join(_MONTH_DOT)})\.(?!\s?\d)",
-        lambda m: _stop(m, m[1] + _MONTH_DOT[m[2]]),
+        rf"\b((?:[Ii]n|[Ss]ince|[Uu]ntil|[Bb]y|[Ff]rom|[Tt]o|[Ee]arly|[Ll]ate|[Mm]id|[Ll]ast|[Nn]ext|[Tt]his|[Oo]f)[\s-])({'|'.join(MONTH_DOT)})\.(?!\s?\d)",
+        lambda m: _stop(m, m[1] + MONTH_DOT[m[2]]),
     ),
     rule(
-        r"\b(?:" + "|".join(map(re.escape, sorted(_EITHER, key=len, reverse=True))) + r")\b(?!/)",
-        lambda m: _EITHER.get(m[0].lower(), None),
+        r"\b(?:" + "|".join(map(re.escape, sorted(EITHER, key=len, reverse=True))) + r")\b(?!/)",
+        lambda m: EITHER.get(m[0].lower(), None),
         re.IGNORECASE,
     ),
     rule(
@@ -498,14 +252,14 @@ RULES: list[Rule] = [
     rule(r"\bw/o\b", lambda m: "without", re.IGNORECASE),
     rule(r"\bw/\s?(?=\w)", lambda m: "with "),
     rule(
-        rf"\b(?:{_DAY})\b\.?(?:(?:,?\s(?:and|or|to|&|through|thru)\s|,\s|\s?[-–/]\s?)(?:{_DAY})\b\.?)+(?![A-Za-z'])",
+        rf"\b(?:{DAY})\b\.?(?:(?:,?\s(?:and|or|to|&|through|thru)\s|,\s|\s?[-–/]\s?)(?:{DAY})\b\.?)+(?![A-Za-z'])",
         _days,
     ),
-    rule(r"\b(Mon|Tues?|Wed|Thurs?|Fri)\.(?!\w)", lambda m: _stop(m, _DAYS[m[1]])),
+    rule(r"\b(Mon|Tues?|Wed|Thurs?|Fri)\.(?!\w)", lambda m: _stop(m, DAYS[m[1]])),
     rule(r"\b(Sat|Sun)\.(?!\w)", _day),
     rule(
-        rf"\b(Mon|Tues?|Wed|Thurs?|Fri|Sat|Sun)\b(?=,?\s(?:\d{{1,2}}(?::\d\d)?\s?(?:[ap]\.?m\b|[-–]\s?\d)|(?:{'|'.join(_MONTH_DOT)}|January|February|March|April|June|July|August|September|October|November|December|May)\.?\s\d|\d{{1,2}}\s(?:{'|'.join(_MONTH_DOT)})))",
-        lambda m: _DAYS[m[1]],
+        rf"\b(Mon|Tues?|Wed|Thurs?|Fri|Sat|Sun)\b(?=,?\s(?:\d{{1,2}}(?::\d\d)?\s?(?:[ap]\.?m\b|[-–]\s?\d)|(?:{'|'.join(MONTH_DOT)}|January|February|March|April|June|July|August|September|October|November|December|May)\.?\s\d|\d{{1,2}}\s(?:{'|'.join(MONTH_DOT)})))",
+        lambda m: DAYS[m[1]],
     ),
     rule(r"\bPh\.\s?D\.", lambda m: _stop(m, "PhD")),
     rule(r"\ba\.k\.a\.", lambda m: "also known as", re.IGNORECASE),
