@@ -508,6 +508,12 @@ def _segment() -> Sequence[bytes]:
 
 
 READERS = {
+    "text": Reader(
+        ".txt",
+        lambda: [fuzzing_media.TEXT.encode()],
+        fuzzing_media.text_damaged,
+        fuzzing_media.read_a_text,
+    ),
     "archive": Reader(
         ".pth",
         lambda: [archive(), packed(VALUE, lambda entries: None, zipfile.ZIP_DEFLATED)],
@@ -559,16 +565,6 @@ if importlib.util.find_spec("av") is not None:
     READERS["recording of a phone"] = Reader(
         ".m4a", _phone_recordings, bytes_changed, lambda path: load_audio(path, 16000)
     )
-
-# What only the tool runs: the rules of texts have tests of their own.
-BY_HAND = READERS | {
-    "text": Reader(
-        ".txt",
-        lambda: [fuzzing_media.TEXT.encode()],
-        fuzzing_media.text_damaged,
-        fuzzing_media.read_a_text,
-    )
-}
 
 
 def attempt(reader: Reader, path: Path) -> bool:

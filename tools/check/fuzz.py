@@ -51,9 +51,9 @@ def _address_space() -> int:
 
 def work(name: str, first: int, folder: Path) -> None:
     """Reads damaged files until `BATCH` is over; prints a line of JSON at the end."""
-    from fuzzing import BY_HAND, attempt
+    from fuzzing import READERS, attempt
 
-    reader = BY_HAND[name]
+    reader = READERS[name]
     sound = reader.sound()
     path = folder / f"current{reader.ending}"
     for data in sound:  # so that late imports happen before the limits
@@ -140,9 +140,9 @@ def main() -> int:
     parser.add_argument("--names", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.names:
-        from fuzzing import BY_HAND
+        from fuzzing import READERS
 
-        print(json.dumps(list(BY_HAND)))
+        print(json.dumps(list(READERS)))
         return 0
     if options.work:
         name, first, folder = options.work
