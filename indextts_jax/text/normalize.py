@@ -74,9 +74,11 @@ def normalise(
     warnings: list[str] = []
     text, hidden = hide_private(text)
     usual = usual or language_of(text) or "zh"
+    text = clean(text)
+    glossary = _present(glossary, text)
     parts = [
         _sentence(part, language_of(part) or usual, glossary, warnings.append, settle)
-        for part in _sentences(clean(text), _whole_terms(glossary))
+        for part in _sentences(text, _whole_terms(glossary))
     ]
     joined = "".join(parts)
     for _ in range(2):  # three Chinese full stops become three dots, and those one ellipsis
@@ -136,6 +138,15 @@ def _sentence(
     text = plain_forms(settle(text, settled, warn), language)
     text = _in_chinese(text, settled) if language == "zh" else _in_english(text, settled)
     return settled.restore(name_symbols(text, language))
+
+
+def _present(glossary: Glossary | None, text: str) -> Glossary | None:
+    """The terms that the text holds: a pattern of thousands would be tried at every character."""
+    if not glossary:
+        return None
+    lower = text.lower()
+    terms = {term: given for term, given in glossary.terms.items() if tidy(term).lower() in lower}
+    return Glossary(terms) if terms else None
 
 
 def _whole_terms(glossary: Glossary | None) -> re.Pattern[str] | None:
