@@ -115,6 +115,17 @@ def texts(segments):
         ("'B B B?' THE RAIN CAME ON. A", 5, ["'B B B?'", "THE RAIN CAME ON. A"]),
         ("ONE TWO. A. B. CRANE LEFT. END", 5, ["ONE TWO.", "A. B. CRANE LEFT. END"]),
         ("ONE TWO SO DO I. THEN HE LEFT", 6, ["ONE TWO SO DO I.", "THEN HE LEFT"]),
+        ("WE HAVE PLAN B. THEN WE LEFT", 4, ["WE HAVE PLAN B.", "THEN WE LEFT"]),
+        ("SHE GOT AN A. NOW SHE SMILES", 4, ["SHE GOT AN A.", "NOW SHE SMILES"]),
+        ("HE IS IN. GEORGE W. BUSH SPOKE", 4, ["HE IS IN.", "GEORGE W. BUSH SPOKE"]),
+        ("'STOP!' SHE SAID. HE RAN OFF.", 4, ["'STOP!' SHE SAID.", "HE RAN OFF."]),
+        ("THE RAIN FELL. 'SO?' HE ASKED.", 4, ["THE RAIN FELL.", "'SO?' HE ASKED."]),
+        ("'NO.' 'YES.' 'NO!' THEY ALL SAID.", 4, ["'NO.' 'YES.'", "'NO!' THEY ALL SAID."]),
+        (
+            "'I AM LATE,' SAID MARY. 'GO NOW!'",
+            5,
+            ["'I AM LATE,' SAID MARY.", "'GO NOW!'"],
+        ),
     ],
 )
 def test_cut_spares_attributions_and_initials(text, limit, expected):
