@@ -55,7 +55,10 @@ def define(flags: absl_flags.FlagValues) -> None:
         **own,
     )
     absl_flags.DEFINE_float(
-        "pause", usual.pause, "Seconds of silence between segments; see also [pause 0.8s].", **own
+        "pause",
+        usual.pause,
+        "Seconds of silence between segments, half of it after a comma; see also [pause 0.8s].",
+        **own,
     )
 
 
