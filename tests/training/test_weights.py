@@ -1,12 +1,15 @@
 """Weights alone, to go on with elsewhere."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from toy_objective import session
 
 from indextts_jax.errors import InputError
+from indextts_jax.training.loop import folder
 from indextts_jax.training.loop.optimizer import REWARMED, learning_rate
 from indextts_jax.training.loop.saves import Saves
 from indextts_jax.training.loop.session import train
@@ -44,3 +47,27 @@ def test_weights_that_are_not_there_are_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"x" * 99)
     with pytest.raises(InputError, match="damaged"):
         read_weights(tmp_path / "weights.safetensors")
+
+
+def record(**changes: Any) -> folder.RunRecord:
+    found = folder.RunRecord(
+        created="2026", checkpoint=None, base="b" * 64, data="one", digest="d" * 64,
+        versions=(), devices=(),
+    )  # fmt: skip
+    return dataclasses.replace(found, **changes)
+
+
+def test_other_data_is_refused_unless_the_run_goes_on_from_weights(tmp_path: Path) -> None:
+    """More recordings may come while a voice is in training."""
+    more = record(data="two", digest="e" * 64)
+    with pytest.raises(InputError, match=r"data: the run began with dddddddddddd \(one\), two"):
+        folder.check_same(tmp_path, record(), more)
+    assert "two has eeeeeeeeeeee" in (
+        folder.check_same(tmp_path, record(), more, exact=False) or ""
+    )
+    assert folder.check_same(tmp_path, record(), record(), exact=False) is None
+
+
+def test_another_base_is_refused_from_weights_too(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="base: the run began with parameters bbbbbbbbbbbb"):
+        folder.check_same(tmp_path, record(), record(base="c" * 64), exact=False)

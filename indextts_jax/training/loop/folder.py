@@ -115,25 +115,34 @@ def held(folder: Path) -> Iterator[None]:
                 folder.rmdir()  # if it is still empty
 
 
-def check_same(folder: Path, before: RunRecord, now: RunRecord) -> None:
+def check_same(
+    folder: Path, before: RunRecord, now: RunRecord, *, exact: bool = True
+) -> str | None:
     """Checks that a run resumes from the same base with the same data.
+
+    If it does not resume exactly anyway, the data may differ: returns a warning that says so.
 
     Raises:
         InputError: naming what differs.
     """
-    problems = []
+    problems, warning = [], None
     if before.base != now.base:
         problems.append(
             f"base: the run began with parameters {before.base[:12]} ({before.checkpoint}), "
             f"{now.checkpoint} has {now.base[:12]}"
         )
     if before.digest != now.digest:
-        problems.append(
+        differs = (
             f"data: the run began with {before.digest[:12]} ({before.data}), {now.data} has "
             f"{now.digest[:12]}"
         )
+        if exact:
+            problems.append(differs)
+        else:
+            warning = differs
     if problems:
         raise InputError(f"{folder} cannot be resumed: " + gathered("with --resume", problems))
+    return warning
 
 
 def resumed_recipe(folder: Path, wanted: Recipe | None) -> Recipe:

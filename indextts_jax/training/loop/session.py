@@ -151,7 +151,9 @@ def train(
         state = session.setup.state
         if resume:
             before = folders.read_record(folder)
-            folders.check_same(folder, before, record_of(session))
+            now = record_of(session)
+            if differs := folders.check_same(folder, before, now, exact=weights is None):
+                warn(differs)
             session_recipe = folders.resumed_recipe(folder, session.recipe)
             folders.write_recipe(folder, session_recipe)
             if differing := folders.different_versions(before):
