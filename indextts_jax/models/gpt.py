@@ -91,8 +91,8 @@ class Block(nnx.Module):
         return x + self.feed_forward(self.norm_feed_forward(x)).astype(jnp.float32)
 
 
-class GPT(nnx.Module):
-    """Conditioning latents, emotion vector and text tokens to code logits and latents.
+class CodeGPT(nnx.Module):
+    """Conditioning, emotion vector and text tokens to code logits: what all versions share.
 
     Source: `UnifiedVoice` and `GPT2InferenceModel` of the PyTorch release.
     """
@@ -111,12 +111,11 @@ class GPT(nnx.Module):
         self.code_head = Linear(cfg.width, cfg.code_vocabulary, rngs=rngs)
 
     def _declare_own(self, cfg: Any, rngs: nnx.Rngs) -> None:
-        """Declares the parameters that only this version has."""
-        self.speed_embedding = Embedding(cfg.speed_rows, cfg.width, rngs=rngs)
+        """Declares the parameters that only one version has."""
 
     def _last_rows(self) -> Float32[Array, "2 d"]:
-        """The last two conditioning rows: speed rows 1 and 0."""
-        return self.speed_embedding(jnp.array([1, 0])).astype(jnp.float32)
+        """The last two conditioning rows, which are attended to."""
+        return jnp.zeros((2, self.cfg.width), jnp.float32)
 
     def conditioning(
         self, latents: Float[Array, "b l d"], emotion: Float[Array, "b d"]
@@ -259,30 +258,6 @@ class GPT(nnx.Module):
             values.append(written_at(index, cache.values[layer], value, axis=2))
         return head_logits(self.code_head, self.norms(x)), CodeCache(tuple(keys), tuple(values))
 
-    def latents(
-        self,
-        latents: Float[Array, "b l d"],
-        emotion: Float[Array, "b d"],
-        text: Int[Array, "b t"],
-        text_lengths: Int[Array, " b"],
-        codes: Int[Array, "b s"],
-        code_lengths: Int[Array, " b"],
-    ) -> Float32[Array, "b s d"]:
-        """The hidden states that predict the codes, zero past a row's codes.
-
-        `latents` (the conditioning latents), `emotion` and `text` are as in generation.
-
-        Source: `UnifiedVoice.forward` of the PyTorch release.
-        """
-        rows, lengths = self.prefix(latents, emotion, text, text_lengths)
-        # The state that predicts a code is at the position of the code before it: the last code is
-        # not an input.
-        shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
-        hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)))
-        position = lengths[:, None] + jnp.arange(codes.shape[1])
-        hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
-        return zero_padding(self.norms(hidden), valid(code_lengths, codes.shape[1]))
-
     @property
     def _dtype(self) -> jnp.dtype:
         """The compute dtype."""
@@ -319,6 +294,44 @@ class GPT(nnx.Module):
             keys.append(key)
             values.append(value)
         return x, tuple(keys), tuple(values)
+
+
+class GPT(CodeGPT):
+    """The GPT of version 2.0: speed rows, and a second pass that gives the latents of codes.
+
+    Source: `UnifiedVoice` of the PyTorch release.
+    """
+
+    def _declare_own(self, cfg: Any, rngs: nnx.Rngs) -> None:
+        self.speed_embedding = Embedding(cfg.speed_rows, cfg.width, rngs=rngs)
+
+    def _last_rows(self) -> Float32[Array, "2 d"]:
+        """Speed rows 1 and 0."""
+        return self.speed_embedding(jnp.array([1, 0])).astype(jnp.float32)
+
+    def latents(
+        self,
+        latents: Float[Array, "b l d"],
+        emotion: Float[Array, "b d"],
+        text: Int[Array, "b t"],
+        text_lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        code_lengths: Int[Array, " b"],
+    ) -> Float32[Array, "b s d"]:
+        """The hidden states that predict the codes, zero past a row's codes.
+
+        `latents` (the conditioning latents), `emotion` and `text` are as in generation.
+
+        Source: `UnifiedVoice.forward` of the PyTorch release.
+        """
+        rows, lengths = self.prefix(latents, emotion, text, text_lengths)
+        # The state that predicts a code is at the position of the code before it: the last code is
+        # not an input.
+        shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
+        hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)))
+        position = lengths[:, None] + jnp.arange(codes.shape[1])
+        hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
+        return zero_padding(self.norms(hidden), valid(code_lengths, codes.shape[1]))
 
 
 def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> Array:

@@ -66,6 +66,19 @@ class Quantiser(nnx.Module):
         """The codebook rows (as stored, not normalised) projected to the width of the features."""
         return self.project_out(self.codebook(codes)).astype(jnp.float32)
 
+    def vectors(self, codes: Int[Array, "b s"]) -> Float[Array, "b s d"]:
+        """`embed` in full float32 precision."""
+        with jax.default_matmul_precision("highest"):
+            return self.embed(codes)
+
+    def quantize(
+        self, encoded: Float[Array, "b s d"]
+    ) -> tuple[Int[Array, "b s"], Float[Array, "b s d"]]:
+        """Codes and their vectors, in full float32 precision."""
+        with jax.default_matmul_precision("highest"):
+            codes = self.lookup(encoded)
+        return codes, self.vectors(codes)
+
 
 def unit(x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
     """Vectors scaled to length one; zeros stay zeros."""
@@ -113,12 +126,8 @@ class SemanticCodec(Backbone):
         self, semantic: Float[Array, "b t d"], lengths: Int[Array, " b"]
     ) -> tuple[Int[Array, "b t"], Float[Array, "b t d"]]:
         """Codes and their features; frames past a row's length are undefined."""
-        encoded = self.encode(semantic, lengths)
-        with jax.default_matmul_precision("highest"):
-            codes = self.quantiser.lookup(encoded)
-        return codes, self.vq2emb(codes)
+        return self.quantiser.quantize(self.encode(semantic, lengths))
 
     def vq2emb(self, codes: Int[Array, "b s"]) -> Float[Array, "b s d"]:
         """The features of codes; undefined for start and stop codes."""
-        with jax.default_matmul_precision("highest"):
-            return self.quantiser.embed(codes)
+        return self.quantiser.vectors(codes)

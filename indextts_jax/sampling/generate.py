@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from indextts_jax.errors import InputError
-from indextts_jax.models.gpt import GPT
+from indextts_jax.models.gpt import CodeGPT
 from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
 from indextts_jax.sampling.beam import beam_search
 from indextts_jax.sampling.decode import decode
@@ -18,7 +18,7 @@ __all__ = ["Generated", "SamplingConfig", "generate", "replay"]
 
 
 def prefilled(
-    gpt: GPT,
+    gpt: CodeGPT,
     latents: Float[Array, "b l d"],
     emotion: Float[Array, "b d"],
     text: Int[Array, "b t"],
@@ -35,7 +35,7 @@ def prefilled(
 
 
 def generate(
-    gpt: GPT,
+    gpt: CodeGPT,
     latents: Float[Array, "b l d"],
     emotion: Float[Array, "b d"],
     text: Int[Array, "b t"],
@@ -81,7 +81,7 @@ def generate(
 
 
 def replay(
-    gpt: GPT,
+    gpt: CodeGPT,
     latents: Float[Array, "b l d"],
     emotion: Float[Array, "b d"],
     text: Int[Array, "b t"],

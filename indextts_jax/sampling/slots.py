@@ -19,7 +19,7 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from indextts_jax.models.gpt import GPT
+from indextts_jax.models.gpt import CodeGPT
 from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
 from indextts_jax.sampling import beam, decode
 from indextts_jax.sampling.beam import BeamState
@@ -56,7 +56,7 @@ def _search(strategy: Strategy) -> ModuleType:
     return decode if strategy.beams == 1 else beam
 
 
-def _task(gpt: GPT, keys: Key[Array, " b"], numbers: Numbers, strategy: Strategy) -> Task:
+def _task(gpt: CodeGPT, keys: Key[Array, " b"], numbers: Numbers, strategy: Strategy) -> Task:
     """The task for picking codes; the model is run separately."""
 
     def never(*_: Any) -> Any:
@@ -89,13 +89,13 @@ def _where(chosen: Bool[Array, " b"], new: Any, old: Any) -> Any:
     return jax.tree.map(pick, new, old)
 
 
-def prefix_size(gpt: GPT, text_size: int) -> int:
+def prefix_size(gpt: CodeGPT, text_size: int) -> int:
     """Prefix length: latents, two last rows, the text with start and stop, and the start code."""
     return gpt.cfg.conditioning_latents + 2 + text_size + 2 + 1
 
 
 def empty(
-    gpt: GPT, numbers: Numbers, *, slots: int, text_size: int, window: int, strategy: Strategy
+    gpt: CodeGPT, numbers: Numbers, *, slots: int, text_size: int, window: int, strategy: Strategy
 ) -> Slots:
     """Empty slots, for texts padded to `text_size`, with an initial capacity of `window` codes."""
     keys = jax.random.split(jax.random.key(0), slots)
@@ -112,7 +112,7 @@ def empty(
 
 
 def insert(
-    gpt: GPT,
+    gpt: CodeGPT,
     slots: Slots,
     places: Int[Array, " n"],
     latents: Float[Array, "n l d"],
@@ -156,7 +156,7 @@ def insert(
     return put(slots, new, places)
 
 
-def resize(gpt: GPT, cache: CodeCache, *, window: int) -> CodeCache:
+def resize(gpt: CodeGPT, cache: CodeCache, *, window: int) -> CodeCache:
     """The KV cache with capacity for `window` codes, which must cover all busy slots."""
     return gpt.resized(cache, window)
 
@@ -165,7 +165,7 @@ def _complete(slots: Slots, strategy: Strategy) -> Bool[Array, " b"]:
     return slots.rows.done | (slots.rows.step >= strategy.max_codes)
 
 
-def advance(gpt: GPT, slots: Slots, strategy: Strategy) -> Slots:
+def advance(gpt: CodeGPT, slots: Slots, strategy: Strategy) -> Slots:
     """One step of every unfinished slot."""
     search, index = _search(strategy), slots.rows.step
 
@@ -189,7 +189,7 @@ def advance(gpt: GPT, slots: Slots, strategy: Strategy) -> Slots:
     return slots._replace(rows=rows, cache=cache)
 
 
-def _stepped(gpt: GPT, slots: Slots, *, strategy: Strategy, spread: bool) -> tuple[Slots, Stop]:
+def _stepped(gpt: CodeGPT, slots: Slots, *, strategy: Strategy, spread: bool) -> tuple[Slots, Stop]:
     window = slots.cache.size
 
     def going(slots: Slots) -> Bool[Array, ""]:
@@ -218,7 +218,7 @@ def _stepped(gpt: GPT, slots: Slots, *, strategy: Strategy, spread: bool) -> tup
 
 
 def run(
-    gpt: GPT, slots: Slots, *, strategy: Strategy, mesh: Mesh | None = None
+    gpt: CodeGPT, slots: Slots, *, strategy: Strategy, mesh: Mesh | None = None
 ) -> tuple[Slots, Stop]:
     """Runs steps until some slot has finished, or has filled its KV cache."""
     stepped = functools.partial(_stepped, strategy=strategy, spread=mesh is not None)

@@ -60,15 +60,11 @@ class HalfRateCodec(nnx.Module):
         self, semantic: Float[Array, "b t d"], lengths: Int[Array, " b"]
     ) -> tuple[Int[Array, "b s"], Float[Array, "b s d"]]:
         """Codes and their vectors; both are undefined past a row's codes."""
-        encoded = self.encode(semantic, lengths)
-        with jax.default_matmul_precision("highest"):
-            codes = self.quantiser.lookup(encoded)
-        return codes, self.vq2emb(codes)
+        return self.quantiser.quantize(self.encode(semantic, lengths))
 
     def vq2emb(self, codes: Int[Array, "b s"]) -> Float[Array, "b s d"]:
         """The vectors of codes; undefined for start and stop codes."""
-        with jax.default_matmul_precision("highest"):
-            return self.quantiser.embed(codes)
+        return self.quantiser.vectors(codes)
 
     def decode_at_code_rate(
         self, codes: Int[Array, "b s"], lengths: Int[Array, " b"]

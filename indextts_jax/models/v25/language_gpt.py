@@ -1,6 +1,7 @@
-"""The autoregressive model of version 2.5: the GPT of 2.0 with a language for every text.
+"""The autoregressive model of version 2.5: a GPT with a language for every text.
 
-Trunk, code tables, heads and loops are those of `gpt.GPT`. There is no second pass.
+Trunk, code tables, heads and loops are those of `gpt.CodeGPT`. There are no speed rows
+(zeros in their place), and no second pass.
 """
 
 from typing import Any
@@ -10,10 +11,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
 from indextts_jax.layers.linear import Embedding
-from indextts_jax.models.gpt import GPT
+from indextts_jax.models.gpt import CodeGPT
 
 
-class LanguageGPT(GPT):
+class LanguageGPT(CodeGPT):
     """A conditioning row, emotion vector, text tokens and their language to code logits.
 
     Source: `UnifiedVoice` of the PyTorch release, version 2.5.
@@ -21,10 +22,6 @@ class LanguageGPT(GPT):
 
     def _declare_own(self, cfg: Any, rngs: nnx.Rngs) -> None:
         self.language_embedding = Embedding(cfg.languages, cfg.width, rngs=rngs)
-
-    def _last_rows(self) -> Float32[Array, "2 d"]:
-        """Two rows of zeros in place of the speed rows of 2.0; they are attended to."""
-        return jnp.zeros((2, self.cfg.width), jnp.float32)
 
     def prefix(  # type: ignore[override] # its text needs a language
         self,
@@ -44,7 +41,3 @@ class LanguageGPT(GPT):
         language = self.language_embedding(languages).astype(jnp.float32)[:, None]
         first = rows.shape[1] - text.shape[1] - 2
         return rows.at[:, first:].add(language), lengths
-
-    def latents(self, *_: Any) -> Any:
-        """Not part of version 2.5: its codec decodes the codes alone."""
-        raise NotImplementedError("version 2.5 has no second pass over finished codes")
