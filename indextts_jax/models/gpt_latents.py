@@ -89,6 +89,8 @@ def more_latents(
     cache: LatentCache = jax.tree.map(lambda *rows: jnp.concatenate(rows), *caches)
     rows, count = codes.shape
     position = starts[:, None] + jnp.arange(count)
+    # Padding may reach past the table, where a lookup would give NaN, which spreads even if masked.
+    position = jnp.minimum(position, gpt.cfg.code_positions - 1)
     x = embed(gpt.code_embedding, codes, gpt.code_positions, position)
     # The prefix ends with the start code, which is the first row here.
     known = valid(prefix.lengths - 1, prefix.values[0].shape[2])[:, None]  # b 1 p
