@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float32, Int
 
 from indextts_jax.sampling.beam import BeamState
@@ -12,9 +13,11 @@ from indextts_jax.sampling.decode import DecodeState
 class Agreed(NamedTuple):
     """The beginning of the result that is already certain."""
 
-    codes: Int[Array, "b s"]  # undefined past the agreed ones
-    lengths: Int[Array, " b"]  # agreed codes
-    decided: Bool[Array, " b"]  # they are the whole result, although the search may go on
+    codes: Int[Array | np.ndarray, "b s"]  # undefined past the agreed ones
+    lengths: Int[Array | np.ndarray, " b"]  # agreed codes
+    decided: Bool[
+        Array | np.ndarray, " b"
+    ]  # they are the whole result, although the search may go on
 
 
 def of_sequences(state: DecodeState, stop_code: int) -> Agreed:
