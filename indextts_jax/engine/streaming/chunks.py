@@ -35,7 +35,7 @@ class Chunks:
         if self.first is not None and self.first not in SIZES:
             sizes = ", ".join(map(str, SIZES))
             raise InputError(
-                f"the first chunk must have one of {sizes} codes, got {self.first}", "first_chunk"
+                f"first_chunk must be one of {sizes} codes, got {self.first}", "first_chunk"
             )
         if self.seams not in SEAMS:
             raise InputError(f"seams must be {' or '.join(SEAMS)}, got {self.seams!r:.40}", "seams")
