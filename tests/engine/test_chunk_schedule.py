@@ -40,14 +40,10 @@ class Machine:
 
 
 def work(known: int, spoken: int) -> Work:
-    def frames(size: int) -> int:
-        return 43 * (size + min(spoken, CONTEXT)) // 25 + 22
+    def flow(spoken: int, size: int) -> int:
+        return PROMPT + 43 * (size + min(spoken, CONTEXT)) // 25 + 22
 
-    return Work(
-        codes=lambda size: max(0, spoken + size + AHEAD - known),
-        flow=lambda size: PROMPT + frames(size),
-        vocoder=lambda size: 43 * size // 25 + 76,
-    )
+    return Work(spoken, known, AHEAD, flow, lambda size: 43 * size // 25 + 76)
 
 
 def played(machine: Machine, codes: int, first: int = UNIT, off: float = 0.0) -> Listener:
@@ -62,9 +58,11 @@ def played(machine: Machine, codes: int, first: int = UNIT, off: float = 0.0) ->
         new = min(codes, spoken + size + AHEAD) - known
         now += new * machine.code * (1 + machine.rng.uniform(-off, off))
         known += max(0, new)
-        now += machine.flow(work(known, spoken).flow(size), off) + 1e-5 * (43 * size // 25 + 76)
+        now += machine.flow(work(known, spoken).flow(spoken, size), off) + 1e-5 * (
+            43 * size // 25 + 76
+        )
         if not spoken:
-            listener.prebuffer = prebuffer(costs, work(known, size), codes, size, SECOND)
+            listener.prebuffer = prebuffer(work(known, size), costs, codes, SECOND)
         spoken += size
         listener.hear(now, size * SECOND)
     return listener

@@ -61,18 +61,17 @@ def make_chunks(
 
 def work_of(stream: SegmentStream, context: int = CONTEXT) -> Work:
     """What the next chunk of a stream would need."""
-    map_, start = stream.frame_map, 0 if stream.mel is None else len(stream.mel)
+    frame_map = stream.frame_map
 
-    def frames(size: int) -> int:
-        return map_.frames(stream.spoken + size) - start
+    def flow(spoken: int, size: int) -> int:
+        start = frame_map.frames(spoken)
+        new = frame_map.frames(spoken + size) - start + LOOK_AHEAD
+        return stream.prompt.size + frame_map.padded(min(start, context) + new)
 
-    return Work(
-        codes=stream.wanted,
-        flow=lambda size: (
-            stream.prompt.size + map_.padded(min(start, context) + frames(size) + LOOK_AHEAD)
-        ),
-        vocoder=lambda size: map_.padded_mel(frames(size) + map_.reach + map_.margin),
-    )
+    def vocoder(size: int) -> int:
+        return frame_map.padded_mel(frame_map.frames(size) + frame_map.reach + frame_map.margin)
+
+    return Work(stream.spoken, len(stream.codes), frame_map.look_ahead, flow, vocoder)
 
 
 def _flow_shape(context: int) -> Callable[[Chunk], tuple[int, int]]:

@@ -63,19 +63,26 @@ def costs_of(key: Hashable) -> Costs:
 
 
 class Work(NamedTuple):
-    """What the next chunk would need, as a function of its codes."""
+    """What the next chunk of a segment would need."""
 
-    codes: Callable[[int], int]  # that are not decoded yet
-    flow: Callable[[int], int]  # padded frames
-    vocoder: Callable[[int], int]
+    spoken: int  # codes in its chunks so far
+    known: int  # codes that are certain
+    ahead: int  # codes that must be known past a chunk
+    flow: Callable[[int, int], int]  # padded frames, of the codes so far and those of the chunk
+    vocoder: Callable[[int], int]  # padded frames, of the codes of the chunk
 
     def seconds(self, size: int, costs: Costs) -> float:
         """The estimated time of a chunk of `size` codes."""
         return (
-            self.codes(size) * costs.codes.seconds(1)
-            + costs.flow.seconds(self.flow(size))
+            max(0, self.spoken + size + self.ahead - self.known) * costs.codes.seconds(1)
+            + costs.flow.seconds(self.flow(self.spoken, size))
             + costs.vocoder.seconds(self.vocoder(size))
         )
+
+    def after(self, size: int) -> "Work":
+        """What the chunk after one of `size` codes needs, if no more codes are known by then."""
+        spoken = self.spoken + size
+        return self._replace(spoken=spoken, known=max(self.known, spoken + self.ahead))
 
 
 def next_size(work: Work, costs: Costs, slack: float, second: float) -> int:
@@ -96,19 +103,18 @@ def is_slow(work: Work, costs: Costs, second: float) -> bool:
     return work.seconds(UNIT, costs) > UNIT * second
 
 
-def prebuffer(costs: Costs, work: Work, codes: int, done: int, second: float) -> float:
+def prebuffer(work: Work, costs: Costs, codes: int, second: float) -> float:
     """Seconds to wait after the first sound, so that playing never overtakes the work.
 
-    `codes` is the estimated number of codes of the whole text, of which `done` are in the first
-    sound. 0 on a machine that is faster than real time.
+    `codes` is the estimated number of codes of the whole text; those of `work` are in the first
+    sound already. 0 on a machine that is faster than real time.
     """
     if not is_slow(work, costs, second):
         return 0.0
-    each = work.seconds(SLOW, costs)
-    longest, ready, heard = 0.0, 0.0, done * second
-    while done < codes:
-        size = min(SLOW, codes - done)
-        ready += each * size / SLOW
+    longest, ready, heard = 0.0, 0.0, work.spoken * second
+    while (left := codes - work.spoken) > 0:
+        size = min(SLOW, left)
+        ready += work.seconds(size, costs)
         longest = max(longest, ready - heard)
-        done, heard = done + size, heard + size * second
-    return longest
+        heard, work = heard + size * second, work.after(size)
+    return longest + GUARD

@@ -167,10 +167,9 @@ class _Stream:
         one = self.speaking.get(index)
         if one is None or one.stream.complete or not self.costs.known:
             return 0.0
-        rate = self.model.config.codes_per_second
-        text = sum(s.duration.usual for s in self.request.script.segments[index:])
-        done = one.stream.spoken
-        return prebuffer(self.costs, work_of(one.stream), round(rate * text), done, self._second)
+        text = sum(spoken.duration.usual for spoken in self.request.script.segments[index:])
+        codes = round(text * self.model.config.codes_per_second)
+        return prebuffer(work_of(one.stream), self.costs, codes, self._second)
 
     def _take(self) -> QueuedSegment | None:
         """The next segment for a slot."""
