@@ -74,6 +74,16 @@ def work_of(stream: SegmentStream, context: int = CONTEXT) -> Work:
     return Work(stream.spoken, len(stream.codes), frame_map.look_ahead, flow, vocoder)
 
 
+def shapes_of(model: Model, chunk: Chunk) -> list[tuple[object, ...]]:
+    """The padded lengths of the programs that make a chunk."""
+    codes = bucket(len(chunk.stream.codes), model.buckets.codes)
+    return [
+        ("condition", codes, bucket(chunk.known, model.buckets.frames)),
+        ("flow", *_flow_shape(CONTEXT)(chunk)),
+        ("vocoder", *_wave_shape(chunk)),
+    ]
+
+
 def _flow_shape(context: int) -> Callable[[Chunk], tuple[int, int]]:
     """The padded frames of a chunk's prompt, and of the rest of its row."""
 
