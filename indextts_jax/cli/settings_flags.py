@@ -59,7 +59,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     whole(
         "retries",
         0,
-        "Retries for a segment with faults, each with the next seed; not once it was heard.",
+        "Retries for a segment with faults, each with the next seed; none once a part is out.",
         **own,
     )
     whole("batch", 1, "Segments of a long text to speak at once.", lower_bound=1, **own)

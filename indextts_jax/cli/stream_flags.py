@@ -56,7 +56,7 @@ def speak(
 ) -> Speech:
     """The speech of a request in chunks, each written to a binary `pipe` as soon as it is made.
 
-    What a listener would have heard is printed to standard error.
+    When sounds came, and how often playing would have stopped, is printed to standard error.
 
     Raises:
         Failure: if the model says nothing at all.

@@ -1,4 +1,4 @@
-"""A listener who plays a stream as it comes: when the first sound is heard, and each gap."""
+"""A listener who plays a stream as it comes: when the first sound can be played, and each gap."""
 
 import dataclasses
 

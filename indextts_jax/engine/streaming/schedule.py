@@ -1,4 +1,4 @@
-"""How long the next chunk may be: from measured costs, and what the listener has still to hear."""
+"""How long the next chunk may be: from measured costs, and what is still to be played."""
 
 import collections
 import contextlib
@@ -86,7 +86,7 @@ class Work(NamedTuple):
 
 
 def next_size(work: Work, costs: Costs, slack: float, second: float) -> int:
-    """Codes of the next chunk: the most that are ready before the listener has heard all.
+    """Codes of the next chunk: the most that are ready before all sound so far is played.
 
     `slack` is the time until then, `second` the seconds of sound that a code is. Long chunks cost
     least, since each is computed with its context. Where even the shortest takes longer than it
@@ -111,10 +111,10 @@ def prebuffer(work: Work, costs: Costs, codes: int, second: float) -> float:
     """
     if not is_slow(work, costs, second):
         return 0.0
-    longest, ready, heard = 0.0, 0.0, work.spoken * second
+    longest, ready, played = 0.0, 0.0, work.spoken * second
     while (left := codes - work.spoken) > 0:
         size = min(SLOW, left)
         ready += work.seconds(size, costs)
-        longest = max(longest, ready - heard)
-        heard, work = heard + size * second, work.after(size)
+        longest = max(longest, ready - played)
+        played, work = played + size * second, work.after(size)
     return longest + GUARD

@@ -30,7 +30,7 @@ from indextts_jax.runtime.versions.interface import GrowingRows
 
 
 @dataclasses.dataclass
-class Heard:
+class Output:
     """The next samples of a segment, as they are played."""
 
     samples: Float32[np.ndarray, " n"]
@@ -97,20 +97,20 @@ class SpokenSegment:
         self.finished, self.again = True, again
 
     @property
-    def heard(self) -> bool:
+    def begun(self) -> bool:
         """Whether something of it was made, so that it is not retried."""
         return bool(self.stream.spoken)
 
     @property
     def retry(self) -> QueuedSegment | None:
-        """The next attempt, if this one had faults before anything was heard."""
-        if not self.again or self.heard:
+        """The next attempt, if this one had faults before it had any sound."""
+        if not self.again or self.begun:
             return None
         return dataclasses.replace(self.queued, attempt=self.queued.attempt + 1)
 
     def whole(self, size: int) -> bool:
         """Whether it ended within a first chunk of `size` codes and what that needs."""
-        return not self.heard and self.finished and self.stream.fits(size)
+        return not self.begun and self.finished and self.stream.fits(size)
 
     def row(self) -> SynthesisRow | None:
         """What `acoustic.synthesize` makes the whole segment from; None without codes."""
@@ -122,7 +122,7 @@ class SpokenSegment:
         key = segment_keys(seed, self.queued.index)[1]
         return SynthesisRow(self.queued.line([self.request]), codes, frames, key)
 
-    def sound_of_whole(self, wave: Float32[np.ndarray, " n"]) -> Heard | None:
+    def sound_of_whole(self, wave: Float32[np.ndarray, " n"]) -> Output | None:
         """The sound of the whole segment; None if it has faults and is to be synthesized again."""
         faults = sample_faults(wave) if len(wave) else ()
         if faults and self.queued.attempt + 1 + self.synthesized <= self.settings.retries:
@@ -130,7 +130,7 @@ class SpokenSegment:
             return None
         self.stream.voiced = self.stream.frames or 0
         edges = edges_of(self.model, self.request.script, self.queued.index)
-        return Heard(within_edges(self.model, edges, wave), (), self._segment(faults))
+        return Output(within_edges(self.model, edges, wave), (), self._segment(faults))
 
     def ready(self, size: int) -> bool:
         """Whether a chunk of `size` codes can be made now."""
@@ -140,7 +140,7 @@ class SpokenSegment:
         """The next chunk."""
         return self.stream.cut(size)
 
-    def sound(self, wave: Wave) -> Heard:
+    def sound(self, wave: Wave) -> Output:
         """The sound of a chunk's samples; the first and the last with the silence around them."""
         self._raw.append(wave.samples)
         last = self.stream.complete
@@ -150,7 +150,7 @@ class SpokenSegment:
         )
         seams = tuple(seam for seam in self.stream.seams if wave.start <= seam < wave.end)
         faults = sample_faults(np.concatenate(self._raw)) if last else ()
-        return Heard(samples, seams, self._segment(faults) if last else None)
+        return Output(samples, seams, self._segment(faults) if last else None)
 
     def _segment(self, faults: tuple[Fault, ...]) -> Segment:
         codes = self.stream.codes

@@ -18,7 +18,7 @@ from indextts_jax.engine.streaming.chunks import Sound
 from indextts_jax.engine.streaming.frames import frame_map
 from indextts_jax.engine.streaming.listener import Listener
 from indextts_jax.engine.streaming.schedule import costs_of, next_size, prebuffer
-from indextts_jax.engine.streaming.spoken import Heard, SpokenSegment
+from indextts_jax.engine.streaming.spoken import Output, SpokenSegment
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import executables
 from indextts_jax.runtime.buckets import bucket
@@ -45,7 +45,7 @@ def stream_sounds(
 
     At most `settings.batch` segments are decoded at once. A segment that ends within its first
     chunk is synthesized as `speak` does it, bit for bit; so is its retry after faults. Once
-    something of a segment was heard, it is not retried.
+    there is a sound of a segment, it is not retried.
 
     The measured speed decides how long chunks are, so that samples may differ from run to run
     where they meet, unless a `schedule` decides. The codes are always those of `speak`.
@@ -105,28 +105,28 @@ class _Stream:
         said = 0
         for index in range(self.count):
             self.clock.label = f" {index + 1}/{self.count}" if self.count > 1 else ""
-            for heard in self._segment(index):
-                if len(heard.samples) == 0 and heard.final is None:
+            for output in self._segment(index):
+                if len(output.samples) == 0 and output.final is None:
                     continue  # all of it is held back for the next
                 wait = 0.0
                 if not said:
                     wait = self.listener.prebuffer = self._prebuffer(index)
-                self.listener.hear(time.monotonic(), len(heard.samples) / self.rate)
+                self.listener.hear(time.monotonic(), len(output.samples) / self.rate)
                 spent = {n: s - self.before.get(n, 0.0) for n, s in self.clock.seconds.items()}
                 self.before = dict(self.clock.seconds)
-                if heard.final is not None:
+                if output.final is not None:
                     self.progress(index + 1, self.count)
-                yield Sound(heard.samples, index, said, heard.seams, heard.final, wait, spent)
-                said += len(heard.samples)
+                yield Sound(output.samples, index, said, output.seams, output.final, wait, spent)
+                said += len(output.samples)
 
-    def _segment(self, index: int) -> Iterator[Heard]:
+    def _segment(self, index: int) -> Iterator[Output]:
         """The sounds of one segment."""
         # The default device is thread-local, and between two sounds it is the caller's.
         with jax.default_device(self.model.device):
             one = self._decode(index, self.first)
-            heard = self._whole(one) if one.whole(self.first) else None
-        if heard is not None:
-            yield heard
+            output = self._whole(one) if one.whole(self.first) else None
+        if output is not None:
+            yield output
         while not one.stream.complete:
             with jax.default_device(self.model.device):
                 size = self._size(one)
@@ -134,23 +134,23 @@ class _Stream:
                 (wave,) = make_chunks(
                     self.model, [one.cut(size)], self.settings, self.clock, self.costs
                 )
-                heard = one.sound(wave)
-            yield heard
+                output = one.sound(wave)
+            yield output
         del self.speaking[index]
 
-    def _whole(self, one: SpokenSegment) -> Heard:
+    def _whole(self, one: SpokenSegment) -> Output:
         """The sound of a short segment, made as `speak` makes it."""
         while True:
             row = one.row()
             wave = np.zeros(0, np.float32)
             if row is not None:
                 (wave,) = synthesize(self.model, [row], self.settings, self.clock)
-            if (heard := one.sound_of_whole(wave)) is not None:
-                return heard
+            if (output := one.sound_of_whole(wave)) is not None:
+                return output
 
     def _size(self, one: SpokenSegment) -> int:
         """Codes of the next chunk."""
-        if not one.heard:
+        if not one.begun:
             return self.first
         if self.schedule is not None:
             return self.schedule(one.stream.spoken)

@@ -103,7 +103,7 @@ class Version(Protocol):
         """What the condition of finished codes is made from."""
 
     def look_ahead(self, model: Any, *, exact: bool) -> int:
-        """Codes behind a code that its rows depend on, or those of them that can be heard."""
+        """Codes behind a code that its rows depend on, or those that make an audible difference."""
 
     def grow_rows(
         self, model: Any, growing: Sequence[GrowingRows], codes: Sequence[Int[np.ndarray, " n"]]

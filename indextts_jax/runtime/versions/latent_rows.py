@@ -41,7 +41,7 @@ def grow(
 
 
 def capacities(model: Model) -> list[int]:
-    """Codes that caches have room for, in ascending order."""
+    """Capacities of caches in codes, in ascending order."""
     return list(windows(model.config.gpt.max_codes + INCREMENTS[-1]))
 
 

@@ -24,8 +24,8 @@ from indextts_jax.text.v25.tokenizer import RanksTokenizer
 
 LANGUAGE = 0  # of any text, to compile with: a row of the table
 ROWS_PER_CODE = 2
-# Codes ahead that can be heard in the decoder's rows (docs/streaming.md says how they were found).
-HEARD_AHEAD = 12
+# Codes ahead that matter for the decoder's rows (docs/streaming.md says how they were found).
+AUDIBLE_AHEAD = 12
 
 
 def tokenizer(data: bytes) -> RanksTokenizer:
@@ -79,11 +79,11 @@ def code_rows(
 
 
 def look_ahead(model: Model, *, exact: bool) -> int:
-    """The reach of the codec's decoder: 40 codes in the published model, of which few are heard."""
+    """The reach of the codec's decoder: 40 codes in the published model, of which few matter."""
     codec = model.config.semantic_codec
     assert isinstance(codec, HalfRateCodecConfig)
     whole = reach(codec)
-    return whole if exact else min(whole, HEARD_AHEAD)
+    return whole if exact else min(whole, AUDIBLE_AHEAD)
 
 
 def grow_rows(
