@@ -9,7 +9,8 @@ import support
 from models_under_test import model
 
 from indextts_jax import Chunks, IndexTTS, InputError, SamplingConfig, Settings, Sound, Voice
-from indextts_jax.engine.streaming import stream
+from indextts_jax.engine import delivery
+from indextts_jax.engine.streaming import spoken, stream
 
 TEXT = "Hello world, this is a rather long sentence."
 PLAIN = Settings(steps=2, max_codes=130, sampling=SamplingConfig(beams=1))
@@ -53,12 +54,11 @@ def test_chunks_are_the_speech_of_the_same_codes(tts: IndexTTS, voice: Voice) ->
     whole = tts.speak(TEXT, voice, settings=PLAIN, seed=LONG)
     sounds: list[Sound] = list(tts.stream(TEXT, voice, settings=FAST, seed=LONG))
     samples = joined(sounds)
-    assert len(sounds) == 3
-    assert [sound.final for sound in sounds] == [None, None, *whole.segments]
-    assert [sound.seam_frames for sound in sounds] == [(), (43,), (86,)]
+    assert [sound.final for sound in sounds] == [None, None, None, *whole.segments]
+    assert [sound.seam_frames for sound in sounds] == [(), (43,), (86,), (129,)]
     assert samples.shape == whole.samples.shape
-    # Random weights: what follows changes what was, but most of it is the same sound.
-    assert support.relative_errors(samples, whole.samples)[0] < 0.5
+    # What follows a chunk changes its mel a little, and differently for other weights.
+    assert support.relative_errors(samples, whole.samples)[0] < 5e-3  # measured 1.2e-3
 
 
 def test_stream_closed_between_chunks_leaves_nothing_behind(tts: IndexTTS, voice: Voice) -> None:
@@ -91,8 +91,12 @@ def test_requests_that_cannot_be_streamed_are_refused_at_once(tts: IndexTTS, voi
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("beams", [1, 3])
-def test_streams_have_the_codes_of_speak(tts: IndexTTS, voice: Voice, beams: int) -> None:
+def test_streams_have_the_codes_of_speak(
+    tts: IndexTTS, voice: Voice, beams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """100 utterances of each search, four segments at once; some streams are left in between."""
+    for module in (spoken, delivery):  # the codes themselves, in place of a number made of them
+        monkeypatch.setattr(module, "longest_repeat", lambda codes: hash(codes.tobytes()))
     sampling = SamplingConfig(beams=beams)
     plain = dataclasses.replace(PLAIN, sampling=sampling, steps=1)
     text = " [pause 0.1s] ".join(["Hello world.", "A dog barks.", TEXT, "Why is it so?"])
@@ -105,5 +109,5 @@ def test_streams_have_the_codes_of_speak(tts: IndexTTS, voice: Voice, beams: int
             left.close()
             whole = tts.speak(text, voice, settings=plain, seed=seed)
             found = tuple(sound.final for sound in sounds if sound.final is not None)
-            assert found == whole.segments  # number of codes, longest repeat, faults
+            assert found == whole.segments
             assert sum(len(sound.samples) for sound in sounds) == len(whole.samples)

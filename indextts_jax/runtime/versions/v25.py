@@ -25,7 +25,7 @@ from indextts_jax.text.v25.tokenizer import RanksTokenizer
 LANGUAGE = 0  # of any text, to compile with: a row of the table
 ROWS_PER_CODE = 2
 # Codes ahead that matter for the decoder's rows (docs/streaming.md says how they were found).
-AUDIBLE_AHEAD = 12
+AUDIBLE_AHEAD = 16
 
 
 def tokenizer(data: bytes) -> RanksTokenizer:
