@@ -19,6 +19,7 @@ from indextts_jax.planning.dry_run import DryRunModel
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.versions.interface import GrowingRows
 from indextts_jax.runtime.versions.registry import version_of
+from indextts_jax.sampling import slots as slot_loop
 from indextts_jax.sampling.loop import windows
 from indextts_jax.utils.stopwatch import Clock
 
@@ -60,6 +61,7 @@ def warm_codes(model: DryRunModel, line: Line, settings: Settings, slots: int, t
             )
         state, _ = stages.run_slots(model, state, jnp.asarray(1, jnp.int32), strategy=strategy)
         stages.agreed_codes(model, state, strategy=strategy)
+        slot_loop.drop(state, jnp.zeros(slots, bool))
         prefix = stages.slot_prefix(model, state, jnp.asarray(0, jnp.int32))
         for other in caches:
             if other != window:
