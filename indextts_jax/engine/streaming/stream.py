@@ -53,9 +53,18 @@ def stream_sounds(
     Raises:
         InputError: for a model on several devices.
     """
+    check_device(model)
+    return _Stream(model, request, settings, clock, progress, schedule).sounds()
+
+
+def check_device(model: Model) -> None:
+    """Refuses a model on several devices.
+
+    Raises:
+        InputError: for one.
+    """
     if mesh_of(model) is not None:
         raise InputError("chunks need a model on one device")
-    return _Stream(model, request, settings, clock, progress, schedule).sounds()
 
 
 class _Stream:
