@@ -95,9 +95,8 @@ def _fraction(match: re.Match[str]) -> str | None:
     whole, above, below = match["whole"], match["above"], match["below"]
     if int(below) < 2 or (above, below) in (("24", "7"), ("7", "24"), ("985", "211")):
         return None
-    if _NOT_PARTS.search(match.string[: match.start()]) or match.string.startswith(
-        "毫米汞柱", match.end()
-    ):
+    before = match.string[max(0, match.start() - 8) : match.start()]
+    if _NOT_PARTS.search(before) or match.string.startswith("毫米汞柱", match.end()):
         return None
     dated = not whole and 0 < int(above) < 13 <= int(below) < 32
     if dated and _DATED.match(match.string, match.end()):
