@@ -298,6 +298,8 @@ RULES: list[Rule] = [
         rf"(?<=[元块万亿次个台斤吨分人件套股度页字克升{_PLACE}])\s?/\s?(?:(㎡|m²|m³|kg|km|L)(?![A-Za-z])|(?={_PER}))",
         lambda m: "每" + units.CHINESE.get(m[1] or "", ""),
     ),
+    rule(rf"(?<=[{_PLACE}])/(?=[瓶袋盒包箱罐桶杯支片粒张页层]|份(?!之))", lambda m: "每"),
+    rule(r"(?<=一式)2(?=[份联页])", lambda m: "两"),
     rule(rf"(?<=[万亿千百{_PLACE}])\+(?!\s?\d)", lambda m: "加"),
     rule(rf"{START}\d+\.\d+(?!\d|\.\d)", lambda m: numbers.decimal(m[0])),
 ]

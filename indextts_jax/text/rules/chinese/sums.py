@@ -42,6 +42,7 @@ _WORDS = algebra.Words(
         "<": "小于", "≥": "大于等于", ">=": "大于等于", ">": "大于", "≈": "约等于", "+": "加",
         "-": "减", "−": "减", "×": "乘以", "*": "乘以", "·": "乘以", "÷": "除以", "/": "除以",
         "√": "根号", "|": "条件", "′": "撇",
+        "∩": "交", "∪": "并",
     },
     power=power,
     minus="负",
@@ -50,6 +51,10 @@ _WORDS = algebra.Words(
     blank="",
 )  # fmt: skip
 ALGEBRA: list[Rule] = [
+    rule(
+        r"(?<![A-Za-z])(sin|cos|tan)\s?\^([23])\s?(?=[a-z(\d])",
+        lambda m: f"{_WORDS.functions[m[1]]}{power(m[2])[1:]}",
+    ),
     Rule(algebra.ABSOLUTE, lambda m: f"{algebra.plain(m[1], _WORDS)}的绝对值"),
     Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
     Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),

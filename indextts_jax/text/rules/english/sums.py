@@ -9,7 +9,7 @@ from indextts_jax.text.rules.spans import PLACE, Rule, rule
 
 _PLACE = PLACE.pattern[1:-1]
 _LEFT = rf"(?<=[\w)\]{_PLACE}])"  # left operand of a binary sign
-_RIGHT = rf"(?=[-−]?[\w([{_PLACE}√π∠△])"
+_RIGHT = rf"(?=[-−]?[\w([{_PLACE}√π∠△∅])"
 _EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
 
 
@@ -43,6 +43,7 @@ _WORDS = algebra.Words(
         "≈": "is approximately", "+": "plus", "-": "minus", "−": "minus", "×": "times",
         "*": "times", "·": "times", "÷": "divided by", "/": "over", "√": "the square root of",
         "|": "given", "′": "prime",
+        "∩": "intersection", "∪": "union",
     },
     power=power,
     minus="minus",
@@ -50,7 +51,51 @@ _WORDS = algebra.Words(
     functions={"sin": "sine", "cos": "cosine", "tan": "tangent", "log": "log", "ln": "L N"},
     blank=" ",
 )  # fmt: skip
+_LETTERS = r"(?:[a-zA-Z]|\d{1,3})"
+_FORMULA = re.compile("[=∝<>≤≥≈→]")
+
+
+def _said(text: str) -> str:
+    return say.quantity(text) if text.isdecimal() else text
+
+
+def _factorial(match: re.Match[str]) -> str | None:
+    """`n!` beside a sign of a formula; elsewhere an exclamation."""
+    text = match.string
+    left = re.search(r"[=×÷*/+(]\s?$", text[: match.start()])
+    right = re.match(r"\s?[=×÷*/]\s?[\w(]", text[match.end() :])
+    return f"{_said(match[1])} factorial" if left or right else None
+
+
+def _limit(match: re.Match[str]) -> str:
+    sign, end = ("minus " if match[2] else ""), match[3]
+    to = "infinity" if end == "∞" else say.quantity(end) if end.isdecimal() else end
+    return f"the limit as {match[1]} approaches {sign}{to} of "
+
+
 ALGEBRA: list[Rule] = [
+    rule(
+        r"\b(sin|cos|tan)\s?\^([23])\s?(?=[a-z(\d])",
+        lambda m: f"{_WORDS.functions[m[1]]} {power(m[2])} ",
+    ),
+    rule(
+        rf"(?<=[\w)!{_PLACE}])/(?=\()",
+        lambda m: " over " if _FORMULA.search(m.string) else None,
+    ),
+    rule(r"\blim\s?_?[({]?\s?([a-z])\s?(?:→|->)\s?([-−]?)(∞|\d{1,3}|[a-z])[)}]?\s", _limit),
+    rule(rf"(?<![\w.!])({_LETTERS})!(?!\w)", _factorial),
+    rule(
+        r"(?<=\))!(?=\s?[=×÷*/,.;)]|\s*$)",
+        lambda m: " factorial" if _FORMULA.search(m.string) else None,
+    ),
+    rule(
+        r"(?<![\w./])([-−]?)(\d{1,3}|[a-z])/([a-z])(?![\w/'’])",
+        lambda m: (
+            f"{'minus ' if m[1] else ''}{_said(m[2])} over {m[3]}"
+            if _FORMULA.search(m.string)
+            else None
+        ),
+    ),
     Rule(algebra.ABSOLUTE, lambda m: f"the absolute value of {algebra.plain(m[1], _WORDS)}"),
     Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
     Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),

@@ -2,7 +2,7 @@
 
 import re
 
-from indextts_jax.text.rules.english import numbers
+from indextts_jax.text.rules.english import numbers, shortened
 from indextts_jax.text.rules.english.abbreviations import (
     ANYWHERE,
     BEFORE_NUMBERS,
@@ -138,6 +138,8 @@ def abbreviations() -> list[str]:
             *STREETS,
             *DAYS,
             *_ENDS.split("|"),
+            *shortened.WORDS,
+            *map(str.capitalize, shortened.WORDS),
         }
     )
 
