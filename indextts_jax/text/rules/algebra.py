@@ -157,7 +157,8 @@ def _joined(said: list[str], words: Words) -> str:
 
 
 ABSOLUTE = re.compile(
-    r"(?<![\w|])\|([-−]?[A-Za-z0-9]{1,4}(?:\s?[-−+]\s?[A-Za-z0-9]{1,4})?)\|(?=\s?[-−+=<>≤≥×÷/]|[。，,.;]|\s*$)"
+    r"(?<![\w|])\|([-−]?(?:[fgh]\([a-z0-9]\)|[A-Za-z0-9]{1,4})"
+    r"(?:\s?[-−+]\s?(?:[fgh]\([a-z0-9]\)|[A-Za-z0-9]{1,4}))?)\|(?=\s?[-−+=<>≤≥×÷/]|[。，,.;]|\s*$)"
 )
 FUNCTIONS = _FUNCTIONS
 GIVEN = _GIVEN

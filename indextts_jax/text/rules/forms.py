@@ -28,6 +28,12 @@ _INTEGRALS: dict[Language, Callable[[re.Match[str]], str]] = {
     ),
     "zh": lambda match: f"{match[1].translate(_LOWERED)}到{match[2].translate(_PLAIN)}的积分",
 }
+_SUM = re.compile(r"([∑∏∫])\s?_(?:\{([^{}\s]{1,8})\}|(\w))\^(?:\(([^()\s]{1,6})\)|(\w|∞))\s?")
+_SUM_NAMES = {"∑": ("sum", "和"), "∏": ("product", "积"), "∫": ("integral", "积分")}
+_SUMS: dict[Language, Callable[[re.Match[str]], str]] = {
+    "en": lambda m: f"the {_SUM_NAMES[m[1]][0]} from {m[2] or m[3]} to {m[4] or m[5]} of ",
+    "zh": lambda m: f"{m[2] or m[3]}到{m[4] or m[5]}的{_SUM_NAMES[m[1]][1]}",
+}
 _EXPONENT = re.compile(rf"(?<=[\w)\]])[{_RAISED}]+")
 _LENGTH = re.compile(
     r"(?:[\d/每\u3400-\u9fff]|\bper|^)\s?(?:[munckd]?m|km|ft|in|yd|mi|s)$", re.ASCII
@@ -50,6 +56,8 @@ def plain_forms(text: str, language: Language) -> str:
     """
     if "log" in text:
         text = _LOGARITHM.sub(_LOGARITHMS[language], text)
+    if "^" in text and _SUM.search(text):
+        text = _SUM.sub(_SUMS[language], text)
     if "∫" in text:
         text = _INTEGRAL.sub(_INTEGRALS[language], text)
     text = _MICRO.sub("µ", text.translate(_LOWERED))

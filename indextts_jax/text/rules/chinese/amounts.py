@@ -291,7 +291,7 @@ RULES: list[Rule] = [
     ),
     rule(rf"{START}(\d+(?:\.\d+)?)\s?‰", lambda m: f"千分之{numbers.decimal(m[1])}"),
     rule(
-        r"(?<![\d·])(?!\d·\d(?!\d|事变|运动))(\d{1,2})·(\d{1,2})(?![\d·]|\s?=)",
+        r"(?<![\d·])(?!\d·\d(?!\d|事变|运动|假|劳动|黄金周|长假|国际|小长假))(\d{1,2})·(\d{1,2})(?![\d·]|\s?=)",
         lambda m: numbers.digits(m[1] + m[2], one="幺" if "3·15" in m[0] else "一"),
     ),
     rule(
@@ -299,6 +299,14 @@ RULES: list[Rule] = [
         lambda m: "每" + units.CHINESE.get(m[1] or "", ""),
     ),
     rule(rf"(?<=[{_PLACE}])/(?=[瓶袋盒包箱罐桶杯支片粒张页层]|份(?!之))", lambda m: "每"),
+    rule(
+        r"(?:(?<=^)|(?<=[。；，：！？;,:!?]))\s?(\d{1,2})[)）]\s?(?=[\u4e00-\u9fffA-Za-z])",
+        lambda m: (
+            f"{numbers.decimal(m[1])}，"
+            if not re.search(r"[(（][^)）]*$", m.string[: m.start()])
+            else None
+        ),
+    ),
     rule(r"(?<=一式)2(?=[份联页])", lambda m: "两"),
     rule(rf"(?<=[万亿千百{_PLACE}])\+(?!\s?\d)", lambda m: "加"),
     rule(rf"{START}\d+\.\d+(?!\d|\.\d)", lambda m: numbers.decimal(m[0])),

@@ -14,6 +14,7 @@ _MATCH = re.compile(
     "横扫|战胜|击败|比分|女排|男排|女足|男足|国足|国乒|国羽|[一二三四五1-7]局|决赛|对手|客场|主场|不敌|小组赛|淘汰赛|联赛|晋级|队"
 )
 _PAIR = re.compile(r"(?<![\w.:/-])(\d{1,3})[-–](\d{1,3})(?![\w.:/-])", re.ASCII)
+_AROUND = re.compile(r"^[\u4e00-\u9fff]\d+[-–]\d+[\u4e00-\u9fff]")
 _UNITS = "年月日号度米分秒公千万亿元个天人次岁级℃%％楼层页点时周章节名届"
 
 
@@ -31,7 +32,8 @@ def _sets(match: re.Match[str]) -> str | None:
     text = match.string
     pairs = _PAIR.findall(text)
     several = len(pairs) > 1 and any(int(first) > int(last) for first, last in pairs)
-    if not (several or _MATCH.search(text)) or "=" in text:
+    won = int(match[1]) > int(match[2]) and _AROUND.search(text[max(0, match.start() - 1) :])
+    if not (several or won or _MATCH.search(text)) or "=" in text:
         return None
     return f"{numbers.decimal(match[1])}比{numbers.decimal(match[2])}"
 

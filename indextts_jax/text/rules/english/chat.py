@@ -15,7 +15,7 @@ _ALWAYS = {
     "no1": "no one", "thx": "thanks", "thnx": "thanks", "plz": "please", "pls": "please",
     "cya": "see you", "2day": "today", "b4hand": "beforehand", "m8s": "mates",
     "h8s": "hates", "w8ed": "waited", "h8ed": "hated", "gr8ly": "greatly",
-    "luv": "love", "l8ly": "lately",
+    "sry": "sorry", "luv": "love", "l8ly": "lately",
 }  # fmt: skip
 # Also keys, squares of chess or postal districts: only as written in lower case.
 _LOWER = frozenset(["no1", "m8s", "h8s", "2day", "luv"])
@@ -41,6 +41,20 @@ def _certain(match: re.Match[str], said: str) -> str | None:
 
 
 RULES: list[Rule] = [
+    rule(
+        r"\b(?:r\su)\b(?!\sr\b)|\bc\su(?=\s(?:l8r|later|soon|there|then|tom|at|in|on)\b|\W*$)",
+        lambda m: "are you" if m[0][0] == "r" else "see you",
+    ),
+    rule(
+        r"(?<![\w'’])u\s(?=(?:can|r|are|know|want|have|think|need|guys|still|ok|free|there|should"
+        r"|will|were|get|got|gonna|wanna|all|too|say|said|see|like)\b)",
+        lambda m: "you ",
+    ),
+    rule(
+        r"(?<=\bcan\s)u(?![\w'’=-])(?!\sand\b)|(?<=\bdid\s)u(?![\w'’=-])|(?<=\bdo\s)u(?![\w'’=-])"
+        r"|(?<=\bwill\s)u(?![\w'’=-])|(?<=\bare\s)u(?![\w'’=-])",
+        lambda m: "you",
+    ),
     rule(
         r"\b(love|miss|thank|hate|tell|call|text|luv)\su(?![\w'’=-])",
         lambda m: f"{_ALWAYS.get(m[1], m[1])} you",
@@ -78,8 +92,4 @@ RULES: list[Rule] = [
     ),
     rule(r"(?<![\w@#./'’-])4(?=\s(?:u|ur)\b)", lambda m: "for"),
     rule(r"(?<![\w@#./'’-])ur(?![\w'’-])", lambda m: "your"),
-    rule(
-        r"\b(?:r\su)\b(?!\sr\b)|\bc\su(?=\s(?:l8r|later|soon|there|then|tom|at|in|on)\b|\W*$)",
-        lambda m: "are you" if m[0][0] == "r" else "see you",
-    ),
 ]

@@ -8,7 +8,7 @@ from indextts_jax.text.rules.spans import Rule, rule
 _SIDES = {"N": "north", "S": "south", "E": "east", "W": "west"}
 _WEATHER = re.compile(
     r"\b(?:high|low|highs|lows|temp|temps|temperatures?|heat|oven|bake|preheat|degrees|sunny|cloudy"
-    r"|forecast|fever|weather|roast|freez\w+|hot|cold|warm|humidity|rain|snow)\b",
+    r"|forecast|fever|weather|roast|freez\w+|hot|cold|warm|humidity|rain|snow|BP|HR|vitals)\b",
     re.IGNORECASE,
 )
 _SCALES = {"F": "degrees Fahrenheit", "C": "degrees Celsius"}
@@ -31,7 +31,7 @@ def _degrees(match: re.Match[str]) -> str | None:
     if not _WEATHER.search(text) or _NOT_DEGREES.search(text[: match.start()]):
         return None
     minus = "minus " if match[1][0] == "-" else ""
-    return f"{minus}{numbers.cardinal(abs(int(match[1])))} {_SCALES[match[2]]}"
+    return f"{minus}{say.quantity(match[1].lstrip('-'))} {_SCALES[match[2]]}"
 
 
 def _lasting(match: re.Match[str]) -> str:
@@ -90,11 +90,15 @@ RULES: list[Rule] = [
         lambda m: _compass(next(filter(None, m.groups()))),
     ),
     rule(
-        r"(?<![\w.,/$-])(-?\d{2,3})([FC])(?![\w°'’-])",
+        r"(?<![\w.,/$-])(-?\d{2,3}(?:\.\d)?)([FC])(?![\w°'’-])",
         _degrees,
     ),
     rule(r"(?<![\w.:/-])(?:(\d{1,2}):)?([0-5]?\d):([0-5]\d)\.(\d{1,3})(?![\w:]|\.\d)", _race),
     rule(r"(?<![\w.,:/$-])([01]\d|2[0-3])([0-5]\d)\s?(?:hrs\b\.?|hours\b)", _military),
+    rule(
+        r"(?<![\w.,])(\d+(?:\.\d+)?)[\s-]?ft[\s·.-]?lbs?\b",
+        lambda m: f"{say.quantity(m[1])} foot pounds",
+    ),
     rule(
         r"(?<=\d[VvWw]/)(\d+(?:\.\d+)?)A(?!\w)",
         lambda m: f"{say.quantity(m[1])} {'amp' if m[1] == '1' else 'amps'}",

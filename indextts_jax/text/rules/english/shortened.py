@@ -2,7 +2,8 @@
 
 import re
 
-from indextts_jax.text.rules.english import numbers
+from indextts_jax.text.rules.english import numbers, say
+from indextts_jax.text.rules.english.abbreviations import DAYS
 from indextts_jax.text.rules.english.numbers import NUMERAL, roman
 from indextts_jax.text.rules.spans import Rule, rule
 
@@ -36,6 +37,12 @@ _NUMBERED = {
     **{word: word for word in ("chapter", "part", "volume", "book", "act", "scene", "section")},
     **{word: word for word in ("appendix", "page", "canto", "article", "phase")},
 }  # fmt: skip
+_ONE = re.compile(r"(?<![\d.,/]\s)(?<![\d.,/])1\s$")
+_SKY = re.compile(
+    r"\b(?:sunny|cloudy|rain|showers|t?-?storms|snow|clear|fog|windy|overcast)\b", re.I
+)
+_CRICKET = re.compile(r"\b(?:all out|wickets?|overs|ov|innings|T20|ODI|batted|bowled|declared)\b")
+_MATHS = re.compile("[∃∀∈=<>≤≥]")
 _YIELDS = re.compile(r"yield|rate|spread|bond|Fed\b|basis|%|percent|treasur|cut|hike", re.I)
 _OVER = {"y": "year", "q": "quarter", "m": "month", "w": "week"}
 
@@ -75,7 +82,61 @@ def _numeral(match: re.Match[str]) -> str | None:
 WORDS = frozenset([*_ALWAYS, *_LABELS, "orig", "chap", "cont"])  # with a point, not without
 
 
+def _item(match: re.Match[str]) -> str | None:
+    """`2) Wait.` in a line of items; not what ends in a bracket."""
+    before = match.string[: match.start()]
+    return None if before.count("(") > before.count(")") else f"{numbers.cardinal(int(match[1]))}, "
+
+
+def _expires(match: re.Match[str]) -> str:
+    """`exp. 09/27`: the month and the year of a card."""
+    return f"expiration {say.MONTHS[int(match[1]) - 1]} {numbers.year(2000 + int(match[2]))}"
+
+
+def _point(match: re.Match[str]) -> str:
+    """`.750`: a share of one, with three figures."""
+    return f"point {numbers.digits(match[1])}"
+
+
 RULES: list[Rule] = [
+    rule(r"\bMr\.?\s?(?:&|and)\s?Mrs\b\.?", lambda m: "Mister and Misses"),
+    rule(
+        r"(?:(?<=^)|(?<=^\s)|(?<=[.;:,!?]\s))(\d{1,2})\)\s(?=[A-Za-z])",
+        _item,
+    ),
+    rule(
+        r"(?<=[a-z]\s)d\.(?=\s[A-Z][\w'.-]*(?:\s[A-Z][\w'.-]*)?,?\s\d{1,2}-\d)",
+        lambda m: "defeated",
+    ),
+    rule(
+        r"\b(Mon|Tues?|Wed|Thurs?|Fri|Sat)\b(?=:\s)",
+        lambda m: DAYS[m[1]],
+    ),
+    rule(
+        r"(?<![\w/.])(\d{2,3})/(\d{1,2})(?![\w/]|\.\d)",
+        lambda m: (
+            f"{numbers.cardinal(int(m[1]))} for {numbers.cardinal(int(m[2]))}"
+            if int(m[2]) < 11 and _CRICKET.search(m.string)
+            else f"{numbers.cardinal(int(m[1]))}, {numbers.cardinal(int(m[2]))}"
+            if _SKY.search(m.string) and len(m[2]) == 2
+            else None
+        ),
+    ),
+    rule(
+        r"(?<=\d\s)(ov)\b(?=\)|\.|,)|(?<=\d\s)(inn)\.(?=\)|,|\s|$)",
+        lambda m: "overs" if m[1] else "innings",
+    ),
+    rule(
+        r"\bBP(:?\s(?:is\s|of\s|was\s)?)(\d{2,3})/(\d{2,3})(?![\d/])",
+        lambda m: f"BP{m[1]}{numbers.cardinal(int(m[2]))} over {numbers.cardinal(int(m[3]))}",
+    ),
+    rule(r"(?<![\w.])\.(\d{3})(?![\w.]\w|\d|\s?(?:in|mm|kg|g|s|ms|cm)\b)", _point),
+    rule(r"\b[Ee]xp\.?:?\s(0[1-9]|1[0-2])/(\d\d)(?![\d/])", _expires),
+    rule(r"\b([Hh]t)\.(?=:|\s\d)", lambda m: _as("height", m)),
+    rule(r"\b([Ee]mp)\.(?=\s(?:ID|No|[Nn]ame|[Nn]umber)\b)", lambda m: _as("employee", m)),
+    rule(r"(?<=%):(?=\d+(?:\.\d+)?%)", lambda m: " to "),
+    rule(r"(?<=\d\+\s)yds\b", lambda m: "yards"),
+    rule(r"\bs\.\s?t\.(?=\s)", lambda m: "such that" if _MATHS.search(m.string) else None),
     rule(rf"\b({'|'.join(_ALWAYS)})\.(?!\w)", _word, re.IGNORECASE),
     rule(r"\b(cont)(?:'d|’d)(?!\w)", lambda m: _as("continued", m), re.IGNORECASE),
     rule(r"(?<=\()(cont)\.(?=\))", lambda m: _as("continued", m), re.IGNORECASE),
@@ -99,7 +160,10 @@ RULES: list[Rule] = [
         rf"(?<=[\d{_PLACE}]\s)(pp)\b\.?(?!\w)",
         lambda m: "pages" + "." * (not m.string[m.end() :].strip()),
     ),
-    rule(rf"(?<=[\d{_PLACE}]\s)(c)\.(?=\s(?:{_FOODS})\b)", lambda m: "cups"),
+    rule(
+        rf"(?<=[\d{_PLACE}]\s)(c)\.(?=\s(?:{_FOODS})\b)",
+        lambda m: "cup" if _ONE.search(m.string[: m.start()]) else "cups",
+    ),
     rule(r"\bw\.\s?r\.\s?t\.", lambda m: "with respect to"),
     rule(r"\bw/in\b", lambda m: "within"),
     rule(r"(?<=\d)-yrs?\b\.?", lambda m: "-year"),

@@ -6,10 +6,11 @@ from indextts_jax.text.rules import algebra, units
 from indextts_jax.text.rules.english import numbers, say
 from indextts_jax.text.rules.english.amounts import NUMBER, SIGNED, UNIT
 from indextts_jax.text.rules.spans import PLACE, Rule, rule
+from indextts_jax.text.rules.symbols import name_symbols
 
 _PLACE = PLACE.pattern[1:-1]
-_LEFT = rf"(?<=[\w)\]{_PLACE}])"  # left operand of a binary sign
-_RIGHT = rf"(?=[-−]?[\w([{_PLACE}√π∠△∅])"
+_LEFT = rf"(?<=[\w)\]α-ωΑ-Ω{_PLACE}])"  # left operand of a binary sign
+_RIGHT = rf"(?=[-−]?[\w([α-ωΑ-Ω{_PLACE}√π∠△∅])"
 _EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
 
 
@@ -51,6 +52,7 @@ _WORDS = algebra.Words(
     functions={"sin": "sine", "cos": "cosine", "tan": "tangent", "log": "log", "ln": "L N"},
     blank=" ",
 )  # fmt: skip
+_TOWARDS = r"\s?(?P<of>[a-z])\s?(?:→|->)\s?(?P<sign>[-−]?)(?P<end>∞|\d{1,3}|[a-z])"
 _LETTERS = r"(?:[a-zA-Z]|\d{1,3})"
 _FORMULA = re.compile("[=∝<>≤≥≈→]")
 
@@ -68,9 +70,17 @@ def _factorial(match: re.Match[str]) -> str | None:
 
 
 def _limit(match: re.Match[str]) -> str:
-    sign, end = ("minus " if match[2] else ""), match[3]
+    """`lim x→0`: the limit as x approaches zero of."""
+    variable, sign, end = (match[name] or match[f"_{name}"] for name in ("of", "sign", "end"))
+    sign = "minus " if sign else ""
     to = "infinity" if end == "∞" else say.quantity(end) if end.isdecimal() else end
-    return f"the limit as {match[1]} approaches {sign}{to} of "
+    return f"the limit as {variable} approaches {sign}{to} of "
+
+
+def _expression(text: str) -> str | None:
+    """An expression in words, with the names of its Greek letters."""
+    said = algebra.expression(text, _WORDS)
+    return None if said is None else name_symbols(said, "en")
 
 
 ALGEBRA: list[Rule] = [
@@ -82,7 +92,7 @@ ALGEBRA: list[Rule] = [
         rf"(?<=[\w)!{_PLACE}])/(?=\()",
         lambda m: " over " if _FORMULA.search(m.string) else None,
     ),
-    rule(r"\blim\s?_?[({]?\s?([a-z])\s?(?:→|->)\s?([-−]?)(∞|\d{1,3}|[a-z])[)}]?\s", _limit),
+    rule(rf"\blim\s?_?(?:[({{]{_TOWARDS}[)}}]\s?|{_TOWARDS.replace('P<', 'P<_')}\s)", _limit),
     rule(rf"(?<![\w.!])({_LETTERS})!(?!\w)", _factorial),
     rule(
         r"(?<=\))!(?=\s?[=×÷*/,.;)]|\s*$)",
@@ -97,7 +107,7 @@ ALGEBRA: list[Rule] = [
         ),
     ),
     Rule(algebra.ABSOLUTE, lambda m: f"the absolute value of {algebra.plain(m[1], _WORDS)}"),
-    Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
+    Rule(algebra.EXPRESSION, lambda m: _expression(m[0])),
     Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
     Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),
     Rule(algebra.FUNCTIONS, lambda m: algebra.function(m, _WORDS)),
@@ -139,8 +149,8 @@ SIGNS: list[Rule] = [
         rf"\s?=\s?([-−](?=\d))?(?=[\d({_PLACE}])|{_LEFT}\s?=\s?([-−])?{_RIGHT}",
         lambda m: " equals minus " if m[1] or m[2] else " equals ",
     ),
-    rule(rf"{_LEFT}\s?<\s?(?=[-−]?\d)", lambda m: " less than "),
-    rule(rf"{_LEFT}\s?>\s?(?=[-−]?\d)", lambda m: " greater than "),
+    rule(rf"{_LEFT}\s?<\s?(?=[-−]?[\dα-ω])", lambda m: " less than "),
+    rule(rf"{_LEFT}\s?>\s?(?=[-−]?[\dα-ω])", lambda m: " greater than "),
     rule(rf"{_LEFT}\s<\s{_RIGHT}", lambda m: " less than "),
     rule(rf"{_LEFT}\s>\s{_RIGHT}", lambda m: " greater than "),
 ]
