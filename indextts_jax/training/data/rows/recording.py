@@ -145,7 +145,9 @@ def _decode(clip: Clip) -> _Heard:
             channels = _samples(clip, recording)
             rate, notes = recording.sample_rate, tuple(recording.notes)
     except InputError as error:
-        raise Unusable("unreadable", str(error)) from error
+        why = str(error)
+        named = why.removeprefix(f"{clip.recording.path} ")  # the clip is named before the message
+        raise Unusable("unreadable", why if named == why else f"it {named}") from error
     if clip.end is None and (lost := next((n for n in notes if n.startswith(CUT_OFF)), None)):
         raise Unusable("cut", f"{lost}; its text is that of the whole")
     if not (np.abs(channels) <= LOUDEST).all():  # also for NaN
