@@ -3,7 +3,7 @@
 import re
 
 from indextts_jax.text.rules.english import numbers, say
-from indextts_jax.text.rules.english.abbreviations import DAYS
+from indextts_jax.text.rules.english.abbreviations import DAYS, STREETS
 from indextts_jax.text.rules.english.numbers import NUMERAL, roman
 from indextts_jax.text.rules.spans import Rule, rule
 
@@ -44,6 +44,7 @@ _SKY = re.compile(
 _CRICKET = re.compile(r"\b(?:all out|wickets?|overs|ov|innings|T20|ODI|batted|bowled|declared)\b")
 _MATHS = re.compile("[∃∀∈=<>≤≥]")
 _YIELDS = re.compile(r"yield|rate|spread|bond|Fed\b|basis|%|percent|treasur|cut|hike", re.I)
+_EACH = {"wk": "week", "mo": "month", "yr": "year", "hr": "hour", "min": "minute"}
 _OVER = {"y": "year", "q": "quarter", "m": "month", "w": "week"}
 
 
@@ -86,6 +87,28 @@ def _item(match: re.Match[str]) -> str | None:
     """`2) Wait.` in a line of items; not what ends in a bracket."""
     before = match.string[: match.start()]
     return None if before.count("(") > before.count(")") else f"{numbers.cardinal(int(match[1]))}, "
+
+
+def _rate(match: re.Match[str]) -> str | None:
+    """`7 days/wk.`: per week, behind a number and a word."""
+    counted = re.search(r"\d[\d,.]*\s?[a-z]+$", match.string[: match.start()])
+    ends = match[0].endswith(".") and not match.string[match.end() :].strip()
+    return f" per {_EACH[match[1]]}{'.' * ends}" if counted else None
+
+
+def _inch(match: re.Match[str]) -> str | None:
+    """`3/4" bolt`, unless the mark closes a quotation."""
+    if match.string[: match.start()].count('"') % 2:
+        return None
+    whole, above, below = match.groups()
+    words = say.fraction(above, below)
+    if words is None:
+        return None
+    words = words.removesuffix("s")
+    if whole:
+        part = words.replace("one", "a", 1) if words.startswith("one ") else words
+        return f"{numbers.cardinal(int(whole))} and {part} inch"
+    return f"{words} inch"
 
 
 def _expires(match: re.Match[str]) -> str:
@@ -132,6 +155,14 @@ RULES: list[Rule] = [
     ),
     rule(r"(?<![\w.])\.(\d{3})(?![\w.]\w|\d|\s?(?:in|mm|kg|g|s|ms|cm)\b)", _point),
     rule(r"\b[Ee]xp\.?:?\s(0[1-9]|1[0-2])/(\d\d)(?![\d/])", _expires),
+    rule(r"(?<![\w/.])(?:(\d{1,2})[\s-])?(\d{1,2})/(\d{1,2})\s?[\"″](?=[\s.,;)]|$)", _inch),
+    rule(r"\b([Pp]g)\.(?=\s?\d)", lambda m: _as("page", m)),
+    rule(r"\bll\.(?=\s?\d)", lambda m: "lines"),
+    rule(r"(?<=[a-z])/(wk|mo|yr|hr|min)\b\.?(?=[\s,;)]|$)", _rate),
+    rule(
+        r"(?:(?<=\d(?:st|nd|rd|th)\s))(Ave|Blvd|Rd|St)\b(?!\.|\s[A-Z][a-z]+'s)",
+        lambda m: STREETS[m[1]],
+    ),
     rule(r"\b([Hh]t)\.(?=:|\s\d)", lambda m: _as("height", m)),
     rule(r"\b([Ee]mp)\.(?=\s(?:ID|No|[Nn]ame|[Nn]umber)\b)", lambda m: _as("employee", m)),
     rule(r"(?<=%):(?=\d+(?:\.\d+)?%)", lambda m: " to "),

@@ -63,14 +63,21 @@ def _statistic(match: re.Match[str]) -> str | None:
     return f"{numbers.decimal(amount)} {one if amount == '1' else more}"
 
 
+def _area(match: re.Match[str]) -> str:
+    """`6' x 8'`: six by eight feet; before a noun, foot."""
+    noun = re.match(
+        r"\s(?!and\b|or\b|in\b|is\b|was\b|at\b|with\b|by\b|x\b|for\b|long\b|on\b)[a-z]",
+        match.string[match.end() :],
+    )
+    sides = " by ".join(numbers.cardinal(int(n)) for n in match.groups())
+    return f"{sides} {'foot' if noun else 'feet'}"
+
+
 RULES: list[Rule] = [
+    rule(rf"(?<![\w.,/+-])(\d{{1,3}}){_QUOTE}\s?[x×]\s?(\d{{1,3}}){_QUOTE}(?!\s?\d)", _area),
     rule(
         rf"(?<![\w.,/+'’′-])(\d{{1,3}}){_QUOTE}(?=\s?(?:{_LONG}))",
         lambda m: f"{numbers.cardinal(int(m[1]))} {'foot' if m[1] == '1' else 'feet'}",
-    ),
-    rule(
-        rf"(?<=\s[x×]\s)(\d{{1,3}}){_QUOTE}(?!\w)|(?<=\d[x×])(\d{{1,3}}){_QUOTE}(?!\w)",
-        lambda m: f"{numbers.cardinal(int(m[1] or m[2]))} feet",
     ),
     rule(
         rf"(?<![\w.,/+'’′-])(\d{{1,3}}){_QUOTE}(?=\s(?:\w+\s)?(?:{_THINGS})\b)",

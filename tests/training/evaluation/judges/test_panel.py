@@ -68,8 +68,9 @@ def test_non_audio_gives_one_line(tmp_path: Path) -> None:
 
 def test_joined_clips_are_judged_to_the_end(tmp_path: Path) -> None:
     path = written(tmp_path, "a.wav", np.ones(9000))
-    Path(path).write_bytes(2 * Path(path).read_bytes())
-    assert len(panel.read_signal(path)) == 18000
+    single = len(panel.read_signal(path))
+    path.write_bytes(2 * path.read_bytes())
+    assert abs(len(panel.read_signal(path)) - 2 * single) <= 1
 
 
 def test_numbers_over_all_clips() -> None:
