@@ -67,11 +67,6 @@ class Importer:
         path = locate_config(src, flags or {})
         version = detect(src, read_yaml(path))
         contents = CONTENTS[version]
-        if training and not contents.training:
-            raise InputError(
-                f"{src} is {LAYOUTS[version].name}, which this program does not train: import it "
-                "without --training"
-            )
         published, passed = _settings_of(path, ignore, version)
         located = locate(src, published, flags or {}, version)
         tensors, settings, passed_by = _open_all(located, published, ignore, contents.files)

@@ -132,7 +132,7 @@ RELEASES: dict[str, Release] = {
         },
         agree=(("style_encoder.style", "conditioning.style"),),
         tokenizer="tokenizer.tiktoken",
-        trainable=False,
+        trainable=True,
     ),
 }
 
