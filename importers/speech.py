@@ -22,7 +22,7 @@ from importers.sizes import resolve
 from importers.table import ImportMismatch, Plan, Tree, passed_over
 from importers.tables import bigvgan, gpt, prototypes, w2v_bert
 from indextts_jax.config import RELEASES, ModelConfig, bundled_config
-from indextts_jax.errors import InputError, gathered
+from indextts_jax.errors import gathered
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 

@@ -105,7 +105,9 @@ FILES: dict[str, File] = {
 }
 
 
-def _with_heads(files: Mapping[str, File], table: Callable[[ModelConfig], Table]) -> dict[str, File]:
+def _with_heads(
+    files: Mapping[str, File], table: Callable[[ModelConfig], Table]
+) -> dict[str, File]:
     """The same files, with components used only in training."""
     components = ("training_heads", *files["gpt"].components)
     return {
