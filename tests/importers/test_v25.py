@@ -137,7 +137,7 @@ def test_a_missing_file_is_named_with_the_repository(src, name):
     (src / name).unlink()
     message = refused(src, SourceError)
     assert f"missing: {name} (from IndexTeam/IndexTTS-2.5)" in message
-    assert f"hf download IndexTeam/IndexTTS-2.5 --local-dir {src}" in message
+    assert f"python -m indextts_jax.download --version 2.5 --dst {src}" in message
 
 
 def test_weights_of_2_0_with_other_files_of_2_5_are_mixed(src):
