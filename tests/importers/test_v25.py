@@ -225,7 +225,9 @@ def test_an_array_too_many_is_refused(src):
     assert "unexpected: speed (2, 64)" in refused(src)
 
 
-def test_training_parts_are_refused_by_name(src):
-    assert "IndexTTS-2.5, which this program does not train" in refused(
-        src, ValueError, training=True
-    )
+def test_the_text_head_is_kept_for_training(src):
+    importer = Importer.open(src, training=True)
+    head = importer.read("training_heads")["text_head"]
+    given = importer.tensors["gpt"]
+    np.testing.assert_array_equal(head["kernel"], given["text_head.weight"].read().T)
+    np.testing.assert_array_equal(head["bias"], given["text_head.bias"].read())
