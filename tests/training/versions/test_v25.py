@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import support
-from models_under_test import SETS, model
+from models_under_test import SETS
 from tolerances import VALIDATION
 
+from importers.speech import Importer
 from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import structure
@@ -20,6 +21,7 @@ from indextts_jax.models.gpt_training import Clips, Disturbance, hidden_states
 from indextts_jax.runtime.versions.registry import MODULES
 from indextts_jax.text.frontend import TextSettings
 from indextts_jax.text.v25.frontend import MultilingualFrontend
+from indextts_jax.text.v25.tokenizer import RanksTokenizer
 from indextts_jax.training.data import features
 from indextts_jax.training.data.job import Job
 from indextts_jax.training.data.rows.texts import Reader, ReadText
@@ -39,8 +41,18 @@ def golden() -> Golden:
     return Golden(SETS["tiny25"])
 
 
+@functools.cache
+def importer() -> Importer:
+    return Importer.open(SETS["tiny25"] / "checkpoints")
+
+
 def config() -> ModelConfig:
-    return model("tiny25").config
+    return importer().config
+
+
+@functools.cache
+def tokenizer() -> RanksTokenizer:
+    return RanksTokenizer(importer().tokenizer)
 
 
 def assert_recorded(ours: Any, reference: np.ndarray, name: str) -> None:
@@ -82,8 +94,7 @@ def test_two_features_make_a_code_and_a_last_one_its_own() -> None:
 
 
 def read(text: str, language: str | None = None) -> ReadText:
-    tokenizer = model("tiny25").tokenizer
-    return Reader(tokenizer, config(), compat=False, glossary=None).read(text, language)
+    return Reader(tokenizer(), config(), compat=False, glossary=None).read(text, language)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +103,7 @@ def read(text: str, language: str | None = None) -> ReadText:
 )
 def test_tokens_are_those_that_the_prefix_keeps(text: str, told: str, language: str) -> None:
     settings = TextSettings(segment_tokens=10_000)
-    frontend = MultilingualFrontend(model("tiny25").tokenizer, settings, language)
+    frontend = MultilingualFrontend(tokenizer(), settings, language)
     (segment,) = frontend.prepare(text).segments
     found = read(text, told)
     assert found.language == language
@@ -131,8 +142,10 @@ def test_every_group_of_the_gpt_names_parameters() -> None:
     assert set(patterns) == names
 
 
+@functools.cache
 def bound(name: str) -> Any:
-    return structure(name, config()).bind(model("tiny25").params[name])
+    params = jax.tree.map(jnp.asarray, importer().read(name))
+    return structure(name, config()).bind(params)
 
 
 def test_teacher_forced_logits_are_those_recorded_in_generation() -> None:
