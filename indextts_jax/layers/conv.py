@@ -7,6 +7,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from indextts_jax.layers.correlation import correlate
 from indextts_jax.layers.parameters import uniform
 from indextts_jax.layers.training.convolution import convolve
 from indextts_jax.layers.training.depthwise import depthwise
@@ -57,15 +58,13 @@ class Conv1d(nnx.Module):
     def _convolve(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:
         if self.stride == self.groups == 1 and min(kernel.shape[1:]) >= BROAD:
             return convolve(x, kernel, self.padding, self.dilation)
-        return lax.conv_general_dilated(
+        return correlate(
             x,
             kernel,
-            window_strides=(self.stride,),
-            padding=[self.padding],
-            rhs_dilation=(self.dilation,),
-            dimension_numbers=("NWC", "WIO", "NWC"),
-            feature_group_count=self.groups,
-            preferred_element_type=jnp.float32,
+            padding=self.padding,
+            stride=self.stride,
+            dilation=self.dilation,
+            groups=self.groups,
         )
 
     def _by_tap(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:

@@ -6,6 +6,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
+from indextts_jax.layers.correlation import correlate
 from indextts_jax.layers.parameters import uniform
 from indextts_jax.layers.training.sums import add_bias
 
@@ -47,7 +48,9 @@ class ConvTranspose1d(nnx.Module):
         """A convolution of the zero-stuffed input; works for any kernel."""
         taps = self.kernel.shape[0]
         padding = taps - 1 - (taps - self.rate) // 2
-        return _convolve(x, self.kernel[...][::-1], padding=padding, spread=self.rate)
+        return correlate(
+            x, self.kernel[...][::-1], padding=(padding, padding), spread=self.rate
+        )
 
 
 @jax.custom_vjp
@@ -57,7 +60,8 @@ def _reaching(x: Float[Array, "b t i"], kernel: Float[Array, "k i o"]) -> Float[
     Its gradient is computed as matrix products: the transposed convolutions that JAX would derive
     have few taps and very many channels, and take ten times as long on a CPU.
     """
-    return _convolve(x, kernel, padding=len(kernel) - 1)
+    reach = len(kernel) - 1
+    return correlate(x, kernel, padding=(reach, reach))
 
 
 def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -80,17 +84,3 @@ def _backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array
 
 
 _reaching.defvjp(_forward, _backward)
-
-
-def _convolve(
-    x: Float[Array, "b t i"], kernel: Float[Array, "k i o"], *, padding: int, spread: int = 1
-) -> Float[Array, "b n o"]:
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1,),
-        padding=[(padding, padding)],
-        lhs_dilation=(spread,),
-        dimension_numbers=("NWC", "WIO", "NWC"),
-        preferred_element_type=jnp.float32,
-    )

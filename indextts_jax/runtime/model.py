@@ -29,6 +29,10 @@ from indextts_jax.utils.strict_data import to_data
 
 _building = threading.Lock()
 
+# XLA for GPUs computes products that share an operand as one, and for that concatenates the other
+# operands: the weights of two layers, or caches of keys, at every step. Other devices ignore this.
+COMPILER_OPTIONS = {"xla_gpu_dot_merger_threshold_mb": 0}
+
 
 def compiled(
     config: ModelConfig,
@@ -66,7 +70,11 @@ def _jitted(
             return call(*leading, *arrays, **static)
 
     donated = getattr(function, "donated", ())  # arrays whose buffers the result reuses
-    return jax.jit(run, donate_argnums=tuple(1 + number for number in donated))
+    return jax.jit(
+        run,
+        donate_argnums=tuple(1 + number for number in donated),
+        compiler_options=COMPILER_OPTIONS,
+    )
 
 
 def program_name(

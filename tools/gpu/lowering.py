@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.config import ModelConfig, RunConfig, bundled_config
 from indextts_jax.layers.kernels.attention import attend_fused
-from indextts_jax.layers.kernels.decode_attention import Entries, attend_filled
+from indextts_jax.layers.kernels.decode_attention import Filled, attend_filled
 from indextts_jax.models.components import structure
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, buckets_of, flow_size
@@ -262,19 +262,15 @@ class Lowering:
     def filled(self) -> Any:
         """The decoding loop's Pallas kernel alone."""
         heads, beams = self.config.gpt.heads, self.shapes.beams
-        width, capacity = self.config.gpt.width // heads, KERNEL_CODES * beams
-        one = self.array(1, heads, beams, width, dtype=self.half)
+        width, codes = self.config.gpt.width // heads, KERNEL_CODES * beams
 
-        def run(query: Any, key: Any, value: Any, *caches: Any) -> Any:
-            prefix, own = Entries(*caches[:3]), Entries(*caches[3:6])
-            return attend_filled(query, key, value, prefix, own, caches[6])
+        def run(tokens: Any, keys: Any, values: Any, prefix: Any, codes: Any, mask: Any) -> Any:
+            return attend_filled(tokens, keys, values, Filled(prefix, codes), mask)
 
-        def entries(size: int) -> tuple[Any, ...]:
-            keys = self.array(1, heads, width, size, dtype=self.half)
-            return keys, self.array(1, heads, size, width, dtype=self.half), self.integers(1)
-
-        allowed = self.array(1, beams, capacity, dtype="bool")
-        return _alone(run, one, one, one, *entries(PREFIX), *entries(capacity), allowed)
+        tokens = self.array(1, beams, 3, heads, width, dtype=self.half)
+        cache = self.array(1, heads, PREFIX + codes, width, dtype=self.half)
+        counts = self.integers(1), self.integers(1)
+        return _alone(run, tokens, cache, cache, *counts, self.array(1, beams, codes, dtype="bool"))
 
 
 def _alone(function: Callable[..., Any], *arrays: Any) -> Any:
