@@ -86,7 +86,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--small", action="store_true", help="few layers and codes, for a check in a minute or two")
     add("--dtype", default="float32", help="float32, bfloat16, float16 or int8")
     add("--config", default="indextts2", help="indextts2 or tiny")
-    add("--fused_attention", action="store_true", help="of decoding and flow")
+    add(
+        "--fused_attention",
+        action=argparse.BooleanOptionalAction,
+        help="of decoding and flow (by default of the flow alone)",
+    )
     add("--beams", type=int, default=3)
     add("--text", type=int, default=25, help="text tokens (25)")
     add("--codes", type=int, help="of the segment, 50 are a second (500; 128 with --small)")

@@ -66,7 +66,12 @@ def define(flags: absl_flags.FlagValues) -> None:
         "Precision to compute in; by default float32.",
         **own,
     )
-    switch("fused_attention", False, "On NVIDIA GPUs: fused attention kernels.", **own)
+    switch(
+        "fused_attention",
+        None,
+        "On NVIDIA GPUs: fused attention kernels, also in decoding (by default only in the flow).",
+        **own,
+    )
 
 
 def settings(flags: Any, usual: Settings | None = None) -> Settings:

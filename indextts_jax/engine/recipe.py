@@ -41,7 +41,7 @@ class Recipe:
     checkpoint: str  # fingerprint of the components that speak
     adapters: tuple[AdapterUse, ...] = ()  # merged into them, in this order
     dtype: str | None  # as requested; None: float32 (format 1: the checkpoint's own)
-    fused_attention: bool = False
+    fused_attention: bool | None = False
     samples: str  # SHA-256 of the float32 samples
     text: str
     speaker: FileHash

@@ -1,15 +1,39 @@
 """Convolutions over time as plain functions, in the form that suits each device."""
 
+import dataclasses
 import functools
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class OutputMajor:
+    """A kernel in the order that cuDNN reads: outputs, taps, inputs.
+
+    Made once, when a model is loaded: XLA would transpose the stored order at every call.
+    """
+
+    rows: Any  # (o k j), an array or an abstract one
+
+    @classmethod
+    def of(cls, kernel: Float[Array, "k j o"]) -> "OutputMajor":
+        """From the stored order."""
+        return cls(jnp.transpose(kernel, (2, 0, 1)))
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """Dtype of the weights."""
+        return self.rows.dtype
+
+
 def correlate(
     x: Float[Array, "b t i"],
-    kernel: Float[Array, "k j o"],
+    kernel: Float[Array, "k j o"] | OutputMajor,
     *,
     padding: tuple[int, int],
     stride: int = 1,
@@ -23,21 +47,24 @@ def correlate(
     NVIDIA GPU a result in half precision is rounded to it: asked for float32 results, XLA converts
     input and kernel to float32, and the convolution does not run on tensor cores.
     """
+    order, weights = "WIO", kernel
+    if isinstance(kernel, OutputMajor):
+        order, weights = "OWI", kernel.rows
     run = functools.partial(
         lax.conv_general_dilated,
         window_strides=(stride,),
         padding=[padding],
         lhs_dilation=(spread,),
         rhs_dilation=(dilation,),
-        dimension_numbers=("NWC", "WIO", "NWC"),
+        dimension_numbers=("NWC", order, "NWC"),
         feature_group_count=groups,
     )
     exact = functools.partial(run, preferred_element_type=jnp.float32)
     if kernel.dtype == jnp.float32:
-        return exact(x, kernel)
+        return exact(x, weights)
 
-    def rounded(x: Array, kernel: Array) -> Array:
-        return run(x, kernel).astype(jnp.float32)
+    def rounded(x: Array, weights: Array) -> Array:
+        return run(x, weights).astype(jnp.float32)
 
-    found: Array = lax.platform_dependent(x, kernel, cuda=rounded, default=exact)
+    found: Array = lax.platform_dependent(x, weights, cuda=rounded, default=exact)
     return found

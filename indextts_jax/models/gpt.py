@@ -287,10 +287,16 @@ class CodeGPT(nnx.Module):
         """The blocks of a step, each of which writes its entries before it attends to them."""
         form = in_one_kernel if self.fused_attention else at_once
         attention, layers = form(index, inherited, lengths, cache), []
+        batch, beams = x.shape[:2]
+        # Products in half precision take rows by the eight: padded here once, not in every product.
+        whole = batch * beams if self._dtype == jnp.float32 else -(-batch * beams // 8) * 8
+        x = jnp.pad(x.reshape(1, batch * beams, -1), ((0, 0), (0, whole - batch * beams), (0, 0)))
         for layer, block in enumerate(self._blocks()):
-            mixed, entries = attention(layer, block.attention.tokens(block.norm_attention(x)))
-            x = block.finish_merged(x, mixed)
+            mixed, entries = attention(layer, block.attention.tokens(block.norm_attention(x))[0])
+            mixed = jnp.pad(mixed, ((0, whole - batch * beams), (0, 0), (0, 0)))
+            x = block.finish_merged(x, mixed[None])
             layers.append(entries)
+        x = x[0, : batch * beams].reshape(batch, beams, -1)
         return x, dataclasses.replace(cache, layers=tuple(layers))
 
     @property
@@ -381,9 +387,10 @@ def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> A
 
 def head_logits(head: Linear, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
     """Logits, not rounded to the kernel's dtype: sampling depends on small differences."""
-    y = product(hidden, head.kernel.get_value())
     assert head.bias is not None
-    return y + head.bias[...].astype(jnp.float32)
+    bias = head.bias[...].astype(jnp.float32)
+    y = product(hidden, head.kernel.get_value())
+    return y[..., : len(bias)] + bias  # the kernel may be padded, see `runtime.layout`
 
 
 def embed(

@@ -18,7 +18,8 @@ from indextts_jax.layers.masks import valid
 from indextts_jax.models.gpt_cache import PrefixCache, transpose_keys
 
 Entries = tuple[Float[Array, "b h j k"], Float[Array, "b h j k"]]  # keys and values of a layer
-Attention = Callable[[int, Array], tuple[Float32[Array, "b r h k"], Entries]]
+Attention = Callable[[int, Array], tuple[Float32[Array, "n h k"], Entries]]
+"""From a layer and its tokens (m 3 h k): rows times beams, `n`, and perhaps padding behind them."""
 
 
 @jax.tree_util.register_dataclass
@@ -71,20 +72,21 @@ def at_once(
     place = cache.start + beams * index
 
     def written(entries: Array, new: Array) -> Array:
-        new = jnp.moveaxis(new, 2, 1)  # b h r k
+        new = jnp.moveaxis(new.reshape(batch, beams, *new.shape[1:]), 2, 1)  # b h r k
         if place.ndim == 0:
             return lax.dynamic_update_slice_in_dim(entries, new, place, 2)
         update = jax.vmap(lambda *given: lax.dynamic_update_slice_in_dim(*given, 1))
         return update(entries, new, place)
 
     def attention(layer: int, tokens: Array) -> tuple[Array, Entries]:
-        query, key, value = jnp.moveaxis(tokens, 2, 0)
+        query, key, value = jnp.moveaxis(tokens[: batch * beams], 1, 0)
+        query = query.reshape(batch, beams, *query.shape[1:])
         keys, values = map(written, cache.layers[layer], (key, value))
         scores = jnp.einsum("brhk,bhjk->bhrj", query, keys, preferred_element_type=jnp.float32)
         scores = jnp.where(mask, scores * query.shape[-1] ** -0.5, -jnp.inf)
         weights = jax.nn.softmax(scores, axis=-1).astype(values.dtype)
         mixed = jnp.einsum("bhrj,bhjk->brhk", weights, values, preferred_element_type=jnp.float32)
-        return mixed, (keys, values)
+        return mixed.reshape(-1, *mixed.shape[2:]), (keys, values)
 
     return attention
 

@@ -22,7 +22,7 @@ from indextts_jax.runtime.adapters import AdapterUse, AppliedAdapter
 from indextts_jax.runtime.buckets import buckets_of
 from indextts_jax.runtime.environment import FOLDERS
 from indextts_jax.runtime.parameters import Parameters
-from indextts_jax.runtime.precision import check_kernels
+from indextts_jax.runtime.precision import check_kernels, uses_kernels
 from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.utils.hashing import digest
 from indextts_jax.utils.strict_data import to_data
@@ -189,7 +189,7 @@ class Model:
                 f"this checkpoint has no {component}; import it again with python -m "
                 f"indextts_jax.import --components {','.join([*self.params, component])}"
             )
-        fused = self.run.fused_attention
+        fused = uses_kernels(component, self.config, self.run, self.device)
         return compiled(self.config, component, function, fused_attention=fused, **static)
 
 

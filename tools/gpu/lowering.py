@@ -16,7 +16,7 @@ from indextts_jax.models.components import structure
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, buckets_of, flow_size
 from indextts_jax.runtime.model import compiled
-from indextts_jax.runtime.precision import check_kernels, place_params
+from indextts_jax.runtime.precision import check_kernels, place_params, uses_kernels
 from indextts_jax.sampling import slots
 from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.settings import SamplingConfig
@@ -32,7 +32,7 @@ class Shapes:
 
     config: str = "indextts2"
     dtype: str = "float32"
-    fused_attention: bool = False
+    fused_attention: bool | None = None  # None: in the flow alone
     small: bool = False
     beams: int = 3
     text: int = 25  # tokens
@@ -156,13 +156,17 @@ class Lowering:
         """A stage, lowered for the device; its names are those of `STAGES`."""
         return STAGES[name](self)
 
+    def fused(self, component: str) -> bool:
+        """Whether a component runs with fused attention."""
+        return uses_kernels(component, self.config, self.run, self.device)
+
     def lower(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
         """A function of a component, as the project compiles it."""
         stage = compiled(
             self.config,
             component,
             function,
-            fused_attention=self.shapes.fused_attention,
+            fused_attention=self.fused(component),
             **static,
         )
         return stage.lower(self.params(component), *arrays)
@@ -205,7 +209,7 @@ class Lowering:
             self.config,
             "gpt",
             slots.empty,
-            fused_attention=self.shapes.fused_attention,
+            fused_attention=self.fused("gpt"),
             **sizes,
             strategy=strategy,
         )
@@ -253,13 +257,13 @@ class Lowering:
         mel = self.array(1, self.frames, self.config.mel.mels)
         return self.lower("vocoder", "__call__", mel, self.integers(1))
 
-    def fused(self) -> Any:
+    def flow_kernel(self) -> Any:
         """The flow's Pallas kernel alone."""
         heads, width = self.config.dit.heads, self.config.dit.width
         one = self.array(2, self.span, heads, width // heads, dtype=self.half)
         return _alone(attend_fused, one, one, one, self.integers(2))
 
-    def filled(self) -> Any:
+    def step_kernel(self) -> Any:
         """The decoding loop's Pallas kernel alone."""
         heads, beams = self.config.gpt.heads, self.shapes.beams
         width, codes = self.config.gpt.width // heads, KERNEL_CODES * beams
@@ -267,7 +271,7 @@ class Lowering:
         def run(tokens: Any, keys: Any, values: Any, prefix: Any, codes: Any, mask: Any) -> Any:
             return attend_filled(tokens, keys, values, Filled(prefix, codes), mask)
 
-        tokens = self.array(1, beams, 3, heads, width, dtype=self.half)
+        tokens = self.array(beams, 3, heads, width, dtype=self.half)
         cache = self.array(1, heads, PREFIX + codes, width, dtype=self.half)
         counts = self.integers(1), self.integers(1)
         return _alone(run, tokens, cache, cache, *counts, self.array(1, beams, codes, dtype="bool"))
@@ -299,6 +303,6 @@ STAGES: dict[str, Callable[[Lowering], Any]] = {
     "regulate": Lowering.regulate,
     "flow": Lowering.flow,
     "vocoder": Lowering.vocoder,
-    "attend_fused": Lowering.fused,
-    "attend_filled": Lowering.filled,
+    "attend_fused": Lowering.flow_kernel,
+    "attend_filled": Lowering.step_kernel,
 }

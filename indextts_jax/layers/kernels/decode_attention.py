@@ -32,24 +32,24 @@ class Filled(NamedTuple):
 
 
 def attend_filled(
-    tokens: Float[Array, "b r 3 h k"],
+    tokens: Float[Array, "m 3 h k"],
     keys: Float[Array, "b h j k"],
     values: Float[Array, "b h j k"],
     filled: Filled,
     inherited: Bool[Array, "b r e"],
     *,
     interpret: bool = False,
-) -> tuple[Float32[Array, "b r h k"], Float[Array, "b h j k"], Float[Array, "b h j k"]]:
+) -> tuple[Float32[Array, "n h k"], Float[Array, "b h j k"], Float[Array, "b h j k"]]:
     """Attention of each beam over its own entry, the prefix, and its inherited codes.
 
-    `tokens` are the beams' queries, keys and values. The last `e` entries of the caches are for
+    `tokens` are the queries, keys and values of each row's beams, `n` together, and perhaps padding
+    behind them. The last `e` entries of the caches are for
     codes; `inherited` says which of them each beam may attend to. The caches are returned with the
     beams' own entries behind the filled ones, updated in place. Scores are divided by the root of
     the width. Entries that are not filled are not read. `interpret` runs the kernel as plain JAX on
     any device.
     """
-    batch, beams, _, heads, width = tokens.shape
-    size, codes = keys.shape[2], inherited.shape[2]
+    (batch, heads, size, width), (_, beams, codes) = keys.shape, inherited.shape
     queries = max(LEAST_WIDTH, 1 << (beams - 1).bit_length())
     shapes = [(batch, heads, SHARES, beams, width), (batch, heads, SHARES, beams)]
 
@@ -57,7 +57,7 @@ def attend_filled(
         rest = shape[3:]
         return pl.BlockSpec((None,) * 3 + rest, lambda *place: (*place, *(0 for _ in rest)))
 
-    of_tokens = pl.BlockSpec((None, beams, 3, None, width), lambda row, head, _: (row, 0, 0, head, 0))
+    of_tokens = pl.BlockSpec((beams, 3, None, width), lambda row, head, _: (row, 0, head, 0))
     cache = pl.BlockSpec((None, None, size, width), lambda row, head, _: (row, head, 0, 0))
     number = pl.BlockSpec((None,), lambda row, *_: (row,))
     mask = pl.BlockSpec((None, beams, codes), lambda row, *_: (row, 0, 0))
@@ -87,7 +87,7 @@ def attend_filled(
 
 def _combined(
     means: Float32[Array, "b h n r k"], log_sums: Float32[Array, "b h n r"]
-) -> Float32[Array, "b r h k"]:
+) -> Float32[Array, "n h k"]:
     """The mean of the shares, weighted by their sums.
 
     Written out share by share: XLA makes one kernel of it, but three of a softmax over an axis.
@@ -97,12 +97,13 @@ def _combined(
     highest = functools.reduce(jnp.maximum, [log_sum for _, log_sum in each])
     weights = [jnp.exp(log_sum - highest) for _, log_sum in each]
     mixed = [mean * weight for (mean, _), weight in zip(each, weights, strict=True)]
-    return sum(mixed[1:], mixed[0]) / sum(weights[1:], weights[0])
+    mean = sum(mixed[1:], mixed[0]) / sum(weights[1:], weights[0])  # b r h k
+    return mean.reshape(-1, *mean.shape[2:])
 
 
-def _stages(tokens: Float[Array, "b r 3 h k"]) -> int:
+def _stages(tokens: Float[Array, "m 3 h k"]) -> int:
     """Blocks loaded at a time: fewer for wide rows, to fit into 99 KB of shared memory."""
-    row = tokens.shape[4] * tokens.dtype.itemsize
+    row = tokens.shape[3] * tokens.dtype.itemsize
     return 3 if row <= 256 else 2 if row <= 512 else 1
 
 
