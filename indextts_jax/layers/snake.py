@@ -158,31 +158,9 @@ def _ending(
 ) -> Float[Array, "b n c"]:
     """`x` with `first` in all samples before `start`, and `last` in `EDGE` samples from `end` on.
 
-    A few samples are written in place. XLA would fuse a concatenation or a `where` into the
-    surrounding sums, and make them five times as slow on a CPU; a GPU reads and writes everything
-    once more if they are not fused.
+    Writes a few samples in place. XLA would fuse a concatenation or a `where` into the surrounding
+    sums, and make them five times as slow on a CPU; on a GPU it would be more kernels and bytes.
     """
-    put: Array = lax.platform_dependent(
-        x,
-        first,
-        last,
-        end,
-        cuda=functools.partial(_chosen, start=start),
-        default=functools.partial(_written, start=start),
-    )
-    return put
-
-
-def _chosen(x: Array, first: Array, last: Array, end: Array, *, start: int) -> Array:
-    """`_ending` by the position of each sample."""
-    position = jnp.arange(x.shape[1])[:, None]
-    behind = position - end[:, None, None]
-    x = jnp.where(position < start, first, x)
-    return jnp.where((behind >= 0) & (behind < EDGE), last, x)
-
-
-def _written(x: Array, first: Array, last: Array, end: Array, *, start: int) -> Array:
-    """`_ending` in place."""
     channels = x.shape[2]
     x = lax.dynamic_update_slice(x, jnp.broadcast_to(first, (len(x), start, channels)), (0, 0, 0))
     after = jnp.broadcast_to(last, (len(x), EDGE, channels))

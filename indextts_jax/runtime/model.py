@@ -20,6 +20,7 @@ from indextts_jax.runtime import adapters as adapting
 from indextts_jax.runtime import cache_folder, executables
 from indextts_jax.runtime.adapters import AdapterUse, AppliedAdapter
 from indextts_jax.runtime.buckets import buckets_of
+from indextts_jax.runtime.compiler_options import compiler_options
 from indextts_jax.runtime.environment import FOLDERS
 from indextts_jax.runtime.parameters import Parameters
 from indextts_jax.runtime.precision import check_kernels, uses_kernels
@@ -29,27 +30,25 @@ from indextts_jax.utils.strict_data import to_data
 
 _building = threading.Lock()
 
-# XLA for GPUs computes products that share an operand as one, and for that concatenates the other
-# operands: the weights of two layers, or caches of keys, at every step. Other devices ignore this.
-COMPILER_OPTIONS = {"xla_gpu_dot_merger_threshold_mb": 0}
-
-
 def compiled(
     config: ModelConfig,
     component: str,
     function: str | Callable[..., Any],
     *,
     fused_attention: bool = False,
+    platform: str = "cpu",
     **static: Any,
 ) -> jax.stages.Wrapped:
     """One stage as a jitted function of parameters and arrays.
 
     `function` is the name of a method of the component, or a function of the bound module (a loop);
     keywords are static. float32 products have full precision on every device (no TF32). Concurrent
-    threads get the same function, so that it is compiled once.
+    threads get the same function, so that it is compiled once. `platform` is that of the device; it
+    decides how XLA compiles, see `compiler_options`.
     """
     with _building:
-        return _jitted(config, component, function, fused_attention, **static)
+        options = compiler_options(platform)
+        return _jitted(config, component, function, fused_attention, options, **static)
 
 
 @functools.cache
@@ -58,6 +57,7 @@ def _jitted(
     component: str,
     function: str | Callable[..., Any],
     fused_attention: bool,
+    options: tuple[tuple[str, Any], ...],
     **static: Any,
 ) -> jax.stages.Wrapped:
     bind = structure(component, config, fused_attention=fused_attention).bind
@@ -73,7 +73,7 @@ def _jitted(
     return jax.jit(
         run,
         donate_argnums=tuple(1 + number for number in donated),
-        compiler_options=COMPILER_OPTIONS,
+        compiler_options=dict(options) or None,
     )
 
 
@@ -190,7 +190,14 @@ class Model:
                 f"indextts_jax.import --components {','.join([*self.params, component])}"
             )
         fused = uses_kernels(component, self.config, self.run, self.device)
-        return compiled(self.config, component, function, fused_attention=fused, **static)
+        return compiled(
+            self.config,
+            component,
+            function,
+            fused_attention=fused,
+            platform=self.device.platform,
+            **static,
+        )
 
 
 def load_model(

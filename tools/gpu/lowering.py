@@ -167,6 +167,7 @@ class Lowering:
             component,
             function,
             fused_attention=self.fused(component),
+            platform="cuda",
             **static,
         )
         return stage.lower(self.params(component), *arrays)
@@ -210,6 +211,7 @@ class Lowering:
             "gpt",
             slots.empty,
             fused_attention=self.fused("gpt"),
+            platform="cuda",
             **sizes,
             strategy=strategy,
         )

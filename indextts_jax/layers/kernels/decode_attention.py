@@ -86,7 +86,7 @@ def attend_filled(
 
 
 def _combined(
-    means: Float32[Array, "b h n r k"], log_sums: Float32[Array, "b h n r"]
+    means: Float32[Array, "b h shares r k"], log_sums: Float32[Array, "b h shares r"]
 ) -> Float32[Array, "n h k"]:
     """The mean of the shares, weighted by their sums.
 
