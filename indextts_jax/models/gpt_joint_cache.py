@@ -7,6 +7,7 @@ order would be transposed at every step.
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ Attention = Callable[[int, Array], tuple[Float32[Array, "n h k"], Entries]]
 class JointCache:
     """Keys and values of the prefix, then of the codes by step and beam."""
 
-    layers: tuple[Entries, ...]
+    layers: Any  # tuple[Entries, ...], of arrays or abstract ones
     start: int = dataclasses.field(metadata={"static": True})  # first entry of a code
     beams: int = dataclasses.field(metadata={"static": True})
 
