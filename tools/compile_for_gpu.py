@@ -40,7 +40,12 @@ quarters unless `XLA_PYTHON_CLIENT_MEM_FRACTION` is set.
 
 It cannot predict which kernel autotuning would choose for a matrix product (`--triton on` makes
 every product a Triton fusion, `off` leaves it to cuBLAS: the truth is between), nor cuDNN's scratch
-memory, nor whether results are right. Exit code: 1 if a stage fails to compile.
+memory, nor whether results are right.
+
+With `--small` for an h200 the stages are compared with `tools/gpu/limits.json`: kernels of a step,
+megabytes that it moves in transposes and concatenations, scratch memory, convolutions in float32,
+calls of the host. `--record_limits` writes the limits instead, of what is found. Exit code: 1 if a
+stage fails to compile or exceeds a limit.
 """
 
 import argparse
@@ -54,6 +59,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record
+from tools.gpu import limits
 
 STAGES = (
     *("semantic_encoder", "speaker_latents", "emotion_vector", "quantize", "style_encoder"),
@@ -84,6 +90,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--buckets", nargs="+", type=float, help="seconds of the rows of a batch (the recipe's)")
     add("--set", nargs="+", default=[], metavar="PATH=VALUE", help="changes of the recipes")
     add("--small", action="store_true", help="few layers and codes, for a check in a minute or two")
+    add("--record_limits", action="store_true", help="with --small: write the limits")
     add("--dtype", default="float32", help="float32, bfloat16, float16 or int8")
     add("--config", default="indextts2", help="indextts2 or tiny")
     add(
@@ -240,7 +247,24 @@ def main(argv: list[str] | None = None) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
     made = found["steps"] if args.recipes else found["stages"]
-    return int(any("error" in one for one in made.values()))
+    wrong = [] if args.recipes else beyond_limits(args, found)
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    return int(bool(wrong) or any("error" in one for one in made.values()))
+
+
+def beyond_limits(args: argparse.Namespace, found: dict[str, Any]) -> list[str]:
+    """What exceeds its limit at the small shapes, in words; nothing at others."""
+    usual = arguments(["--small", "--dtype", args.dtype])
+    same = ("small", "config", "beams", "text", "codes", "prompt", "steps", "window", "gpt_layers")
+    if args.target != limits.TARGET or args.triton != usual.triton or args.flags:
+        return []
+    if any(getattr(args, name) != getattr(usual, name) for name in same):
+        return []
+    stages = {name: one for name, one in found["stages"].items() if name in SMALL}
+    if args.record_limits:
+        limits.record({**found, "stages": stages})
+    return limits.exceeded({**found, "stages": stages})
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ SAMPLING = (
     "guidance",
 )
 DELIVERY = ("speed", "duration", "duration_factor", "retries")
-RUN = ("device", "dtype", "fused_attention", "batch")
+RUN = ("device", "dtype", "fused_attention", "deterministic", "batch")
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -72,6 +72,7 @@ def define(flags: absl_flags.FlagValues) -> None:
         "On NVIDIA GPUs: fused attention kernels, also in decoding (by default only in the flow).",
         **own,
     )
+    switch("deterministic", False, "On GPUs: no kernels chosen by timing, for `replay`.", **own)
 
 
 def settings(flags: Any, usual: Settings | None = None) -> Settings:
@@ -120,4 +121,8 @@ def settings(flags: Any, usual: Settings | None = None) -> Settings:
 
 def run_config(flags: Any) -> RunConfig:
     """The run configuration from the flags."""
-    return RunConfig(dtype=flags.dtype, fused_attention=flags.fused_attention)
+    return RunConfig(
+        dtype=flags.dtype,
+        fused_attention=flags.fused_attention,
+        deterministic=flags.deterministic,
+    )

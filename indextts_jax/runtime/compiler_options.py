@@ -16,9 +16,16 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def compiler_options(platform: str) -> tuple[tuple[str, Any], ...]:
+# Otherwise XLA compiles a product or a convolution in several forms and keeps the fastest, which may
+# be another one in the next process. JAX stores the choices in its cache directory, beside which
+# the programs are: a recompiled program differs only if that directory is lost.
+DETERMINISTIC = {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": 0}
+
+
+def compiler_options(platform: str, *, deterministic: bool = False) -> tuple[tuple[str, Any], ...]:
     """XLA's options for a device's platform; what `XLA_FLAGS` names is left to it."""
     if platform not in GPUS:
         return ()
     flags = os.environ.get("XLA_FLAGS", "")
-    return tuple((name, value) for name, value in OPTIONS.items() if f"--{name}=" not in flags)
+    options = OPTIONS | (DETERMINISTIC if deterministic else {})
+    return tuple((name, value) for name, value in options.items() if f"--{name}=" not in flags)

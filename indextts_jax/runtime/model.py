@@ -37,6 +37,7 @@ def compiled(
     *,
     fused_attention: bool = False,
     platform: str = "cpu",
+    deterministic: bool = False,
     **static: Any,
 ) -> jax.stages.Wrapped:
     """One stage as a jitted function of parameters and arrays.
@@ -44,10 +45,10 @@ def compiled(
     `function` is the name of a method of the component, or a function of the bound module (a loop);
     keywords are static. float32 products have full precision on every device (no TF32). Concurrent
     threads get the same function, so that it is compiled once. `platform` is that of the device; it
-    decides how XLA compiles, see `compiler_options`.
+    and `deterministic` decide how XLA compiles, see `compiler_options`.
     """
     with _building:
-        options = compiler_options(platform)
+        options = compiler_options(platform, deterministic=deterministic)
         return _jitted(config, component, function, fused_attention, options, **static)
 
 
@@ -107,7 +108,8 @@ def config_key(config: ModelConfig, run: RunConfig) -> str:
     programs.
     """
     without: dict[str, Any] = dict.fromkeys(OPTIONAL)
-    return digest([to_data(dataclasses.replace(config, **without)), run.fused_attention])[:16]
+    settings = [run.fused_attention, run.deterministic]
+    return digest([to_data(dataclasses.replace(config, **without)), settings])[:16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +198,7 @@ class Model:
             function,
             fused_attention=fused,
             platform=self.device.platform,
+            deterministic=self.run.deterministic,
             **static,
         )
 
