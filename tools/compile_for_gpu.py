@@ -1,4 +1,4 @@
-"""Compiles the stages for an NVIDIA GPU that need not be present, and reports what results.
+"""Compiles the stages for a GPU (or TPU) that need not be present, and reports what results.
 
     python -m tools.compile_for_gpu --small                       # a minute or two
     python -m tools.compile_for_gpu --target h200 --dtype bfloat16 --stages decode flow vocoder
@@ -16,6 +16,9 @@ of its own, since JAX looks for a GPU wherever the plugin is installed:
 
     python3.12 -m venv gpu-compile
     gpu-compile/bin/pip install "jax[cuda12]==0.10.2" "flax==0.12.8" -e .
+
+For a TPU (`--target v5e`, `v5p`, `v6e`) it needs `libtpu` instead. Its programs have other kernels:
+counts and estimates say less there, and no launches are known.
 
 Pin both: with jax 0.10, flax must be older than 0.12.12, and JAX refuses a plugin that is older
 than its jaxlib. At the published sizes, on two busy cores, compiling takes a minute or two for the
@@ -60,6 +63,7 @@ from typing import Any
 
 from benchmarks import record
 from tools.gpu import limits
+from tools.gpu.tpus import TPUS
 
 STAGES = (
     *("semantic_encoder", "speaker_latents", "emotion_vector", "quantize", "style_encoder"),
@@ -79,7 +83,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--target", default="h200", help="h200, h100, a100, rtx4090, or a textproto's path")
+    add("--target", default="h200", help="h200, h100, a100, rtx4090, v5e, v5p, v6e, or a textproto's path")
     add("--stages", nargs="+", choices=STAGES + KERNELS, help="(by default all but the kernels)")
     add(
         "--recipes",
@@ -132,9 +136,11 @@ def prepare_environment(args: argparse.Namespace, dump: Path) -> None:
     os.environ["XLA_FLAGS"] = " ".join(filter(None, flags))
 
 
-def lacking() -> str | None:
-    """Why nothing can be compiled here, or none if it can."""
-    found = record.versions(("jax", "jaxlib", *record.PLUGINS))
+def lacking(target: str = "h200") -> str | None:
+    """Why nothing can be compiled for a target here, or none if it can."""
+    found = record.versions(("jax", "jaxlib", "libtpu", *record.PLUGINS))
+    if target in TPUS:
+        return None if found.get("libtpu") else "no libtpu is installed: pip install libtpu"
     plugins = {name: version for name, version in found.items() if name.endswith("-plugin")}
     if not plugins:
         return 'no CUDA plugin is installed: install "jax[cuda12]" or "jax[cuda13]"'
@@ -236,7 +242,7 @@ def compile_recipes(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 1 if a stage fails, 2 for bad input."""
     args = arguments(argv)
-    if (why := lacking()) is not None:
+    if (why := lacking(args.target)) is not None:
         print(f"error: {why}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="gpu_dump_") as folder:

@@ -21,6 +21,10 @@ PEAKS = {
     "h100": (3.0e12, 700e12, 55e12, 350e12),
     "a100": (1.8e12, 280e12, 17e12, 140e12),
     "rtx4090": (0.92e12, 150e12, 60e12, 75e12),
+    # TPUs multiply float32 in six passes of bfloat16, and have no TF32.
+    "v5e": (0.7e12, 180e12, 30e12, 30e12),
+    "v5p": (2.4e12, 420e12, 70e12, 70e12),
+    "v6e": (1.4e12, 830e12, 138e12, 138e12),
 }
 # Seconds, estimated: a launch; one in a CUDA graph; the host's check whether a loop continues.
 LAUNCH, IN_GRAPH, STOP = 2.5e-6, 1.3e-6, 12e-6

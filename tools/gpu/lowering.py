@@ -167,7 +167,7 @@ class Lowering:
             component,
             function,
             fused_attention=self.fused(component),
-            platform="cuda",
+            platform=self.device.platform,
             **static,
         )
         return stage.lower(self.params(component), *arrays)
@@ -211,7 +211,7 @@ class Lowering:
             "gpt",
             slots.empty,
             fused_attention=self.fused("gpt"),
-            platform="cuda",
+            platform=self.device.platform,
             **sizes,
             strategy=strategy,
         )

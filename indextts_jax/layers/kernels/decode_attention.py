@@ -136,7 +136,8 @@ def _kernel(
     )
 
     def of_beams(which: int) -> Float[Array, "q k"]:
-        return triton.load(tokens_ref.at[all_queries, which, :], mask=there[:, None], other=0)
+        place = which + 0 * share  # interpreted, an index must be an array
+        return triton.load(tokens_ref.at[all_queries, place, :], mask=there[:, None], other=0)
 
     def walk(start: int, filled: Array, counts: Any, carry: Any) -> Any:
         def body(i: Int[Array, ""], carry: tuple[Array, Array, Array]) -> tuple[Array, ...]:
