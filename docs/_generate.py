@@ -18,6 +18,9 @@ from typing import Any
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 LIMITS = ROOT / "tools" / "gpu" / "limits.json"
+SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
+CARDS = (6, 8, 12, 24)  # GB of memory
+SHARE = 0.75  # of it, that JAX takes
 RESULTS = ROOT / "benchmarks" / "results"
 START, END = "<!-- generated -->", "<!-- /generated -->"
 
@@ -88,7 +91,14 @@ def compiled(target: str, results: Sequence[dict[str, Any]]) -> str:
 
 def limits() -> str:
     """What the small shapes may compile to, as `tools.compile_for_gpu --small` checks it."""
-    header = ("stage", "kernels of a step", "MB moved", "scratch, MB", "float32 convolutions", "waits")
+    header = (
+        "stage",
+        "kernels of a step",
+        "MB moved",
+        "scratch, MB",
+        "float32 convolutions",
+        "waits",
+    )
     names = ("kernels", "moved_mb", "scratch_mb", "float32_convolutions", "host_calls")
     found = json.loads(LIMITS.read_text("utf-8"))
     rows = [[case, *(one[name] for name in names)] for case, one in found.items()]
@@ -97,6 +107,49 @@ def limits() -> str:
         "`python -m tools.compile_for_gpu --small` fails if a stage exceeds one. Moved: in "
         "transposes and concatenations of a megabyte or more, in a step; waits: for the host, in "
         f"loops. Compiled, not measured.\n\n{table(header, rows)}"
+    )
+
+
+def cards(results: Sequence[dict[str, Any]]) -> str:
+    """How many segments a card can speak at once, from the newest results of published sizes."""
+    merged: dict[str, dict[str, Any]] = {}
+    for found in sorted(results, key=lambda found: found["date"]):
+        if "slot_bytes" in found:
+            one = merged.setdefault(found["shapes"]["dtype"], {"stages": {}})
+            one["stages"] |= found["stages"]
+            one |= {key: found[key] for key in ("parameter_bytes", "slot_bytes", "shapes")}
+    rows = []
+    for dtype, found in sorted(merged.items()):
+        sizes = found["parameter_bytes"]
+        parameters = sum(sizes[name] for name in SPEAKING)
+        programs = {
+            stage: of["bytes"]["argument"]
+            - sizes[component]
+            + of["bytes"]["temp"]
+            + of["bytes"]["output"]
+            - of["bytes"]["alias"]
+            for stage, component in (("flow", "dit"), ("vocoder", "vocoder"))
+            if "bytes" in (of := found["stages"].get(stage, {}))
+        }
+        if not programs:
+            continue
+        largest = max(programs.values())
+        each = largest + found["slot_bytes"]
+        fits = [max(0, int((SHARE * card * 1e9 - parameters) // each)) for card in CARDS]
+        figures = (parameters, found["slot_bytes"], largest)
+        rows.append([dtype, *(f"{size / 1e9:.2f}" for size in figures), *fits])
+    if not rows:
+        return ""
+    header = (
+        *("dtype", "parameters, GB", "KV cache of a segment, GB", "largest program, GB"),
+        *(f"{card} GB" for card in CARDS),
+    )
+    return (
+        "### Small cards\n\n"
+        "How many segments of 10 s a card can speak at once (prompt of 15 s, 3 beams), the encoders "
+        "released: three quarters of its memory, which JAX takes by default, less the parameters, "
+        "divided by cache and largest program of a segment. From the compiler's analysis, without "
+        f"scratch memory of cuDNN; nothing was run.\n\n{table(header, rows)}"
     )
 
 
@@ -147,14 +200,18 @@ def results() -> str:
         if kind == "compile_for_gpu" and "stages" in read[name]:
             group = read[name]["target"], not read[name]["shapes"]["small"]
             groups.setdefault(group, []).append(read[name])
-    sections += [compiled(target, found) for (target, _), found in sorted(groups.items(), key=lambda pair: pair[0])]
+    sections += [
+        compiled(target, found)
+        for (target, _), found in sorted(groups.items(), key=lambda pair: pair[0])
+    ]
+    sections.append(cards([found for (_, whole), of in groups.items() if whole for found in of]))
     sections.append(limits())
     sections += [compared(n, read[n]) for n, kind in kinds.items() if kind == "compare_trees"]
     rows = [
         [f"`{name}.json`", kinds[name], found.get("device", "")] for name, found in read.items()
     ]
     files = table(("file", "kind", "device"), rows)
-    return "\n\n".join([*sections, f"### All files\n\n{files}"])
+    return "\n\n".join([*filter(None, sections), f"### All files\n\n{files}"])
 
 
 def homes() -> dict[str, str]:

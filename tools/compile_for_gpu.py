@@ -83,7 +83,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--target", default="h200", help="h200, h100, a100, rtx4090, v5e, v5p, v6e, or a textproto's path")
+    add(
+        "--target",
+        default="h200",
+        help="h200, h100, a100, rtx4090, v5e, v5p, v6e, or a textproto's path",
+    )
     add("--stages", nargs="+", choices=STAGES + KERNELS, help="(by default all but the kernels)")
     add(
         "--recipes",
@@ -172,6 +176,8 @@ def compile_all(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
         "triton": args.triton,
         "flags": args.flags,
         "shapes": dataclasses.asdict(shapes),
+        "parameter_bytes": lowering.parameter_bytes,
+        "slot_bytes": lowering.slot_bytes,
         "stages": {},
     }
     tag = f"{args.target}_{args.dtype}" + ("_fused" if args.fused_attention else "")

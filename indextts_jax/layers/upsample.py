@@ -53,9 +53,7 @@ class ConvTranspose1d(nnx.Module):
         """A convolution of the zero-stuffed input; works for any kernel."""
         taps = self.kernel.shape[0]
         padding = taps - 1 - (taps - self.rate) // 2
-        return correlate(
-            x, self.kernel[...][::-1], padding=(padding, padding), spread=self.rate
-        )
+        return correlate(x, self.kernel[...][::-1], padding=(padding, padding), spread=self.rate)
 
 
 def sub_pixel_kernel(kernel: Float[Array, "k i o"], rate: int) -> Float[Array, "r i p"]:

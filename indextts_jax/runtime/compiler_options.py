@@ -16,9 +16,9 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-# Otherwise XLA compiles a product or a convolution in several forms and keeps the fastest, which may
-# be another one in the next process. JAX stores the choices in its cache directory, beside which
-# the programs are: a recompiled program differs only if that directory is lost.
+# Otherwise XLA compiles a product or a convolution in several forms and keeps the fastest, which
+# may be another in the next process. JAX stores these choices in its cache directory, beside our
+# programs, so a program that is compiled again differs only if that directory is lost.
 DETERMINISTIC = {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": 0}
 
 

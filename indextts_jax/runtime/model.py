@@ -30,6 +30,7 @@ from indextts_jax.utils.strict_data import to_data
 
 _building = threading.Lock()
 
+
 def compiled(
     config: ModelConfig,
     component: str,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.config import ModelConfig, RunConfig, bundled_config
 from indextts_jax.layers.kernels.attention import attend_fused
 from indextts_jax.layers.kernels.decode_attention import Filled, attend_filled
-from indextts_jax.models.components import structure
+from indextts_jax.models.components import ANALYSING, SPEAKING, structure
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, buckets_of, flow_size
 from indextts_jax.runtime.model import compiled
@@ -117,6 +118,18 @@ class Lowering:
         )
         return self.there(jax.eval_shape(place, expected))
 
+    @functools.cached_property
+    def parameter_bytes(self) -> dict[str, int]:
+        """Bytes of the parameters of each component that speaks or analyses a prompt."""
+        names = dict.fromkeys((*SPEAKING, *ANALYSING))
+        return {name: size_of(self.params(name)) for name in names}
+
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes of the KV cache of one slot with capacity for the segment's codes."""
+        state = self.empty_slots(1, self.codes)
+        return size_of(state.cache)
+
     # Lengths
 
     @property
@@ -202,10 +215,11 @@ class Lowering:
         arrays = (*self.voice(), self.keys(1), self.numbers)
         return self.lower("gpt", generate, *arrays, strategy=self.sampling.strategy)
 
-    def empty_slots(self, count: int) -> Any:
+    def empty_slots(self, count: int, window: int | None = None) -> Any:
         """The state of continuous batching."""
         strategy = self.sampling.strategy
-        sizes = {"slots": count, "text_size": self.text, "window": self.shapes.window}
+        window = self.shapes.window if window is None else window
+        sizes = {"slots": count, "text_size": self.text, "window": window}
         made = compiled(
             self.config,
             "gpt",
@@ -277,6 +291,11 @@ class Lowering:
         cache = self.array(1, heads, PREFIX + codes, width, dtype=self.half)
         counts = self.integers(1), self.integers(1)
         return _alone(run, tokens, cache, cache, *counts, self.array(1, beams, codes, dtype="bool"))
+
+
+def size_of(tree: Any) -> int:
+    """Bytes of arrays, or of shapes."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def _alone(function: Callable[..., Any], *arrays: Any) -> Any:
