@@ -111,18 +111,27 @@ def _highest(
     if count % GROUP_TOP or groups < 2 or size < groups * LEAST_GROUP:
         return tuple(lax.top_k(scores, count))
 
-    def in_groups(scores: Array) -> tuple[Array, Array]:
-        padded = jnp.pad(scores, ((0, 0), (0, -size % groups)), constant_values=-jnp.inf)
-        # Every so many ids are one group: similar codes, which have adjacent ids, are apart.
-        parts = padded.reshape(rows, -1, groups).swapaxes(1, 2).reshape(rows * groups, -1)
-        highest, places = lax.top_k(parts, GROUP_TOP)
-        ids = places.reshape(rows, groups, -1) * groups + jnp.arange(groups)[:, None]
-        return highest.reshape(rows, -1), ids.reshape(rows, -1)
-
     found: tuple[Array, Array] = lax.platform_dependent(
-        scores, cuda=in_groups, default=lambda scores: tuple(lax.top_k(scores, count))
+        scores,
+        cuda=functools.partial(_highest_of_groups, groups=groups),
+        default=lambda scores: tuple(lax.top_k(scores, count)),
     )
     return found
+
+
+def _highest_of_groups(
+    scores: Float[Array, "n v"], groups: int
+) -> tuple[Float[Array, "n c"], Int[Array, "n c"]]:
+    """The highest of each group and their ids; every `groups`-th id is in the same group.
+
+    Similar codes have adjacent ids, and so are in different groups.
+    """
+    rows, size = scores.shape
+    padded = jnp.pad(scores, ((0, 0), (0, -size % groups)), constant_values=-jnp.inf)
+    parts = padded.reshape(rows, -1, groups).swapaxes(1, 2).reshape(rows * groups, -1)
+    highest, places = lax.top_k(parts, GROUP_TOP)
+    ids = places.reshape(rows, groups, -1) * groups + jnp.arange(groups)[:, None]
+    return highest.reshape(rows, -1), ids.reshape(rows, -1)
 
 
 @functools.cache
