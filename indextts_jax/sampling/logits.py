@@ -106,7 +106,7 @@ def _highest(
     So there the highest of each of a few groups are taken, of which no group should have more. The
     caller counts the scores to know.
     """
-    rows, size = scores.shape
+    size = scores.shape[-1]
     groups = count // GROUP_TOP
     if count % GROUP_TOP or groups < 2 or size < groups * LEAST_GROUP:
         return tuple(lax.top_k(scores, count))

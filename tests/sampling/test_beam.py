@@ -10,10 +10,10 @@ from table_model import TableModel
 
 from indextts_jax.sampling import loop
 from indextts_jax.sampling.beam import (
-    _going_on,
     BeamState,
     Candidates,
     Hypotheses,
+    _going_on,
     add,
     beam_search,
     candidates,
