@@ -147,8 +147,9 @@ def cards(results: Sequence[dict[str, Any]]) -> str:
     return (
         "### Small cards\n\n"
         "How many segments of 10 s a card can speak at once (prompt of 15 s, 3 beams), the "
-        "encoders released: three quarters of its memory, which JAX takes by default, less the parameters, "
-        "divided by cache and largest program of a segment. From the compiler's analysis, without "
+        "encoders released: three quarters of its memory, which JAX takes by default, less the "
+        "parameters, divided by cache and largest program of a segment. From the compiler's "
+        "analysis, without "
         f"scratch memory of cuDNN; nothing was run.\n\n{table(header, rows)}"
     )
 
