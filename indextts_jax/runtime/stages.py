@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
 from indextts_jax.models.dit import DiT
-from indextts_jax.models.gpt_cache import CodeCache
+from indextts_jax.models.gpt import Cache
 from indextts_jax.runtime.model import Model
 from indextts_jax.sampling import slots as slot_loop
 from indextts_jax.sampling.flow import continue_mel, noise
@@ -159,7 +159,7 @@ def run_slots(
     return model.run_stage("gpt", slot_loop.run, state, strategy=strategy, **_mesh_option(mesh))
 
 
-def resize_slots(model: Model, cache: CodeCache, *, window: int) -> CodeCache:
+def resize_slots(model: Model, cache: Cache, *, window: int) -> Cache:
     """The cache of the slots with capacity for `window` codes."""
     return model.run_stage("gpt", slot_loop.resize, cache, window=window)
 

@@ -19,8 +19,8 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from indextts_jax.models.gpt import CodeGPT
-from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
+from indextts_jax.models.gpt import Cache, CodeGPT
+from indextts_jax.models.gpt_cache import PrefixCache
 from indextts_jax.sampling import beam, decode
 from indextts_jax.sampling.beam import BeamState
 from indextts_jax.sampling.decode import DecodeState
@@ -41,7 +41,7 @@ class Slots(NamedTuple):
     keys: Key[Array, " b"]
     busy: Bool[Array, " b"]  # the slot has an unfinished request
     prefix: PrefixCache
-    cache: CodeCache
+    cache: Cache
 
 
 class Stop(NamedTuple):
@@ -101,13 +101,15 @@ def empty(
     keys = jax.random.split(jax.random.key(0), slots)
     logits = jnp.zeros((slots, gpt.cfg.code_vocabulary))
     rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
+    prefix = gpt.empty_prefix(slots, prefix_size(gpt, text_size))
+    prefix, cache = gpt.begin_cache(prefix, strategy.beams, window)
     return Slots(
         rows=rows._replace(step=jnp.zeros(slots, jnp.int32)),
         numbers=jax.tree.map(lambda number: jnp.broadcast_to(number, slots), numbers),
         keys=keys,
         busy=jnp.zeros(slots, bool),
-        prefix=gpt.empty_prefix(slots, prefix_size(gpt, text_size)),
-        cache=gpt.empty_cache(slots, strategy.beams, window),
+        prefix=prefix,
+        cache=cache,
     )
 
 
@@ -132,14 +134,15 @@ def insert(
     logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths, *own)
     rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
     count = len(places)
+    # A fresh cache: NaN left by an earlier request would spread even from masked entries.
+    prefix, cache = gpt.begin_cache(prefix, strategy.beams, slots.cache.size)
     new = Slots(
         rows=rows._replace(step=jnp.zeros(count, jnp.int32)),
         numbers=jax.tree.map(lambda number: jnp.broadcast_to(number, count), numbers),
         keys=keys,
         busy=jnp.ones(count, bool),
         prefix=prefix,
-        # A fresh cache: NaN left by an earlier request would spread even from masked entries.
-        cache=gpt.empty_cache(count, strategy.beams, slots.cache.size),
+        cache=cache,
     )
 
     def placed(slots: Slots, new: Slots, places: Int[Array, " n"]) -> Slots:
@@ -156,7 +159,7 @@ def insert(
     return put(slots, new, places)
 
 
-def resize(gpt: CodeGPT, cache: CodeCache, *, window: int) -> CodeCache:
+def resize(gpt: CodeGPT, cache: Cache, *, window: int) -> Cache:
     """The KV cache with capacity for `window` codes, which must cover all busy slots."""
     return gpt.resized(cache, window)
 
