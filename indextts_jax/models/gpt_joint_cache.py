@@ -44,6 +44,12 @@ class JointCache:
         """Capacity in codes."""
         return (self.layers[0][0].shape[2] - self.start) // self.beams
 
+    def prefix(self, lengths: Int[Array, " b"]) -> PrefixCache:
+        """The prefix that the cache begins with; `lengths` are its valid positions."""
+        kept = [[lax.slice_in_dim(a, 0, self.start, axis=2) for a in pair] for pair in self.layers]
+        keys = tuple(transpose_keys(keys) for keys, _ in kept)
+        return PrefixCache(keys, tuple(values for _, values in kept), lengths)
+
     def resized(self, size: int) -> "JointCache":
         """The cache with capacity for `size` codes."""
         more = (size - self.size) * self.beams  # negative padding truncates

@@ -270,6 +270,13 @@ def test_a_joint_cache_of_another_size_keeps_its_codes(size):
         assert not one[:, :, kept:].any()
 
 
+def test_a_joint_cache_gives_back_its_prefix():
+    *_, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
+    lengths, joint = joined(prefix, cache)
+
+    jax.tree.map(np.testing.assert_array_equal, joint.prefix(lengths.lengths), prefix)
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_cuda_step_has_the_kernel_in_every_layer(fused):
     gpt = structure("gpt", support.tiny_config(), "bfloat16", fused_attention=fused)
