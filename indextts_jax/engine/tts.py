@@ -62,7 +62,7 @@ class IndexTTS:
         *,
         reads_emotion: bool = False,
         devices: Sequence[jax.Device] | None = None,
-        fused_attention: bool = False,
+        fused_attention: bool | None = None,
         adapters: Sequence[AppliedAdapter] = (),
     ) -> "IndexTTS":
         """The model of an imported checkpoint, with adapters merged into it; see `load_model`.
