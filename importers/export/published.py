@@ -29,7 +29,7 @@ from importers.export.source import Source
 from importers.export.unapply import fills, made, unapply
 from importers.formats.shards import Shards
 from importers.formats.tensors import BARE, Tensors
-from importers.release.files import FILES, expected_of
+from importers.release.files import CONTENTS, expected_of
 from importers.release.locate import FEATURES, locate_config
 from importers.release.settings import read_published
 from importers.speech import Importer
@@ -73,7 +73,7 @@ def with_base(
     _check_sizes(source.config, importer.config, base)
     place, reports = Place(importer.located, target), []
     grown = source.config.gpt.text_vocabulary != importer.config.gpt.text_vocabulary
-    for file in FILES:
+    for file in importer.files:
         reports.append(_from_base(source, importer, file, place, grown))
     for name in ("w2v_bert_config", "bigvgan_config", FEATURES):
         if name in importer.located.files:
@@ -112,7 +112,7 @@ def _from_base(
 ) -> FileReport:
     """One file: copied if nothing in it changed, otherwise rewritten in the same format."""
     tensors, plan = importer.tensors[file], importer.plans[file]
-    held = [name for name in FILES[file].components if name in source.components]
+    held = [name for name in importer.files[file].components if name in source.components]
     owned = [fill for fill in plan.fills if fill.targets[0].split(".")[0] in held]
     params: Tree = {name: source.load(name) for name in held}
     arrays: dict[str, Tensor] = {**tensors, **unapply(owned, params, tensors)}
@@ -180,7 +180,8 @@ def _words(
     source: Source, base: Path, target: Path, flags: Mapping[str, str | Path | None]
 ) -> list[FileReport]:
     """The directory of the text-to-emotion model, if the base has it."""
-    published = read_published(locate_config(base, flags), source.ignored)[0]
+    config = locate_config(base, flags)
+    published = read_published(config, source.ignored, source.config.version)[0]
     folder = find_folder(base, flags.get(WORDS), published.qwen_emo_path)
     if folder is None or folder.resolve() == base.resolve():
         lost = WORDS in source.components
@@ -221,7 +222,8 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
         )
     config, encoder = with_published_layers(source.config, source.load("semantic_encoder"))
     reports = []
-    for file, place in settings.FILES.items():
+    contents = CONTENTS[config.version].files
+    for file, place in settings.files(config.version).items():
         path = target / place
         path.parent.mkdir(parents=True, exist_ok=True)
         if file == "tokenizer":
@@ -229,11 +231,13 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
             continue
         params = {
             name: encoder if name == "semantic_encoder" else source.load(name)
-            for name in FILES[file].components
+            for name in contents[file].components
         }
-        arrays = unapply(fills(FILES[file].rows(config), expected_of(file, config)), params)
+        expected = expected_of(file, config, files=contents)
+        arrays = unapply(fills(contents[file].rows(config), expected), params)
         count = len(arrays)
-        blank = BLANKS[file](config, arrays) if file in BLANKS else {}
+        blanks = BLANKS[config.version]
+        blank = blanks[file](config, arrays) if file in blanks else {}
         if file == "gpt" and (trained := heads(source)):
             arrays, blank = arrays | trained, {}
         notes = [f"zeros: {', '.join(_shortened(unknown(blank)))}"] if unknown(blank) else []
@@ -241,7 +245,7 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
             more = config.semantic_encoder.layers - source.config.semantic_encoder.layers
             notes.insert(0, f"{more} identity layers added")
         arrays |= blank
-        write_arrays(path, _layout(file, arrays), arrays)
+        write_arrays(path, _layout(file, contents[file].part, arrays), arrays)
         reports.append(FileReport(place, len(arrays), count, "; ".join(notes)))
     _write_settings(config, target)
     if WORDS in source.components:
@@ -250,7 +254,7 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
     return reports + _unpublished(source)
 
 
-def _layout(file: str, names: Sequence[str] | Mapping[str, Any]) -> Any:
+def _layout(file: str, part: str | None, names: Sequence[str] | Mapping[str, Any]) -> Any:
     """How the published files hold their arrays."""
     if list(names) == [BARE]:
         return BARE
@@ -262,8 +266,7 @@ def _layout(file: str, names: Sequence[str] | Mapping[str, Any]) -> Any:
             nested.setdefault(word, {})[rest] = name
         plain = nested
     # The GPT's file may be nested under a key when read; the published one is not.
-    part = FILES[file].part if file != "gpt" else None
-    return {part: plain} if part else plain
+    return {part: plain} if part and file != "gpt" else plain
 
 
 def _shortened(names: Sequence[str]) -> list[str]:
@@ -275,7 +278,8 @@ def _shortened(names: Sequence[str]) -> list[str]:
 def _write_settings(config: ModelConfig, target: Path) -> None:
     text = yaml.safe_dump(settings.published(config), sort_keys=False, default_flow_style=None)
     (target / "config.yaml").write_text(text, encoding="utf-8")
-    w2v, vocoder = ((target / settings.FILES[name]).parent for name in ("w2v_bert", "bigvgan"))
+    places = settings.files(config.version)
+    w2v, vocoder = ((target / places[name]).parent for name in ("w2v_bert", "bigvgan"))
     for path, data in (
         (w2v / "config.json", settings.w2v_bert(config, config.semantic_encoder.layers)),
         (w2v / "preprocessor_config.json", settings.EXTRACTOR),

@@ -86,7 +86,7 @@ def test_only_changed_files_are_rewritten(changed, tmp_path):
     ours = open_tensors(tmp_path / "out/feat1.pt", bare=True)["tensor"].read()
     np.testing.assert_array_equal(ours, support.tiny_params(SMALL)["speaker"] + 1)
     assert "feat1.pt: the base's file is not the one" in str(done)
-    assert "licence: made from the published IndexTTS-2 weights" in str(done)
+    assert "licence: made from the published IndexTTS weights" in str(done)
 
 
 def test_nothing_is_left_of_an_export_that_fails(changed, tmp_path):
