@@ -93,7 +93,7 @@ class LiveEngine:
         self.counts, self.speed, self.budget = Counts(), Speed(), StepBudget()
         self.failed: BaseException | None = None
         self.clock = Clock()
-        self._on_death, self._unload_after = on_death, unload_after
+        self.on_death, self._unload_after = on_death, unload_after
         self._inbox: collections.deque[Job] = collections.deque()
         self._calls: collections.deque[tuple[concurrent.futures.Future[Any], Any]] = (
             collections.deque()
@@ -211,7 +211,7 @@ class LiveEngine:
         except BaseException as error:
             self.failed = error
             self._abandon(error)
-            self._on_death(error)
+            self.on_death(error)
             return
         self._abandon(Failure("the engine was closed"))
 
@@ -268,8 +268,7 @@ class LiveEngine:
     # Codes.
 
     def _decode(self) -> bool:
-        """Fills free slots, and decodes all of them for the steps of a tick; false if none is used.
-        """
+        """Fills free slots, and decodes all of them for the steps of a tick; false if none is used."""
         if not self._jobs:
             return False
         decoder = self._slots()

@@ -77,7 +77,7 @@ def next_job(jobs: Sequence[Job], turns: Sequence[str], now: float) -> Job | Non
     def key(job: Job) -> tuple[int, float, int]:
         new = job.request.streamed and not job.admitted
         if new:
-            return 1, _turn(turns, job.request.owner), job.number
+            return 1, float(_turn(turns, job.request.owner)), job.number
         if job.request.streamed and job.started is None:
             left = job.in_work  # it begins to play when the first of these is ready
         else:
