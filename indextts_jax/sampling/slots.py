@@ -1,8 +1,8 @@
 """Continuous batching: rows decode in parallel, each at its own step.
 
 A slot holds one request: its prefix, history, random key and settings. `run` steps all slots until
-one has finished, or for a number of steps; `insert` then puts the next request into it, `drop` frees
-slots whose requests are no longer wanted. Both loops are compiled for fixed shapes, whatever the
+one has finished, or for a number of steps; `insert` then puts the next request into it, and `drop`
+frees slots whose requests are no longer wanted. All are compiled for fixed shapes, whatever the
 requests. A slot's codes are chosen by the functions that `generate` uses, one row at a
 time (`vmap`), so that they cannot depend on other slots.
 

@@ -1,4 +1,4 @@
-"""Answers that carry sound: bytes as they are made, or events. The first sound decides the status."""
+"""Answers that carry sound, as bytes or as events. The first sound decides the status."""
 
 import asyncio
 import base64

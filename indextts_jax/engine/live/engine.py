@@ -268,7 +268,7 @@ class LiveEngine:
     # Codes.
 
     def _decode(self) -> bool:
-        """Fills free slots, and decodes all of them for the steps of a tick; false if none is used."""
+        """Fills free slots, and decodes all for the steps of a tick; false if none is used."""
         if not self._jobs:
             return False
         decoder = self._slots()
