@@ -1,9 +1,11 @@
 """A server whose networks are replaced by a tone: everything else of it is real."""
 
+import argparse
 import asyncio
 import contextlib
 import io
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -213,3 +215,29 @@ def exchange(
         return one
 
     return asyncio.run(go())
+
+
+class Patches:
+    """Sets attributes for the rest of a process, as pytest's fixture does for a test."""
+
+    def setattr(self, target: Any, name: str, value: Any) -> None:
+        setattr(target, name, value)
+
+
+def main(words: Sequence[str]) -> int:
+    """A server in this process; for tests of signals."""
+    parser = argparse.ArgumentParser()
+    for name in ("pace", "steps", "drain"):
+        parser.add_argument(f"--{name}", type=float, default=0.0)
+    given = parser.parse_args(words)
+    state = tone_state(cast(Any, Patches()), drain=given.drain)
+    engine: Any = state.engine
+    engine.pace, engine.steps = given.pace, int(given.steps)
+    state.ready = False
+    with listen("127.0.0.1", 0) as listening:
+        print(f"Listening on http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+        return serve(state, listening, lambda progress: None)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

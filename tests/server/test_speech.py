@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import served
 from served import SECONDS, Exchange, exchange, log_lines
@@ -43,7 +42,7 @@ def error(one: Exchange) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
 def test_every_format_comes_with_its_type_and_headers(state: ServerState, name: str) -> None:
     one = spoken(state, response_format=name, seed=7)
-    assert one.status == 200
+    assert one.status == 200, one.body
     assert one.headers["content-type"].startswith("audio/")
     assert one.headers["x-seed"] == "7"
     assert one.headers["x-sample-rate"] == ("24000" if name in ("pcm", "opus") else "22050")
@@ -55,7 +54,7 @@ def test_every_format_comes_with_its_type_and_headers(state: ServerState, name: 
     assert one.complete
     assert len(one.body) > 500
     if name == "pcm":
-        assert len(one.body) == 2 * np.ceil(68 * 256 * 24000 / 22050)
+        assert abs(len(one.body) - 2 * SECONDS * 24000) < 4
 
 
 def test_sounds_are_sent_as_they_are_made(state: ServerState) -> None:
@@ -94,7 +93,7 @@ def test_events_carry_the_same_bytes_and_the_usage(state: ServerState) -> None:
         ({"voice": "anna.safetensors"}, 400, "voice", "does not exist"),
         ({"voice": None}, 400, "voice", "missing"),
         ({"voice": {"id": "nobody"}}, 400, "voice", "does not exist"),
-        ({"voice": {"name": "anna"}}, 400, "voice.id", "required"),
+        ({"voice": {"name": "anna"}}, 400, "voice", "string"),
         ({"response_format": "ogg"}, 400, "response_format", "mp3"),
         ({"stream_format": "events"}, 400, "stream_format", "audio"),
         ({"speed": 3.0}, 400, "speed", "0.5 to 2"),

@@ -171,8 +171,8 @@ class LiveEngine:
             jobs=len(jobs),
             unheard=len(unheard),
             slots=used,
-            seconds=sum(sum(job.expected[len(job.emitted) :]) for job in jobs),
-            first=sum(job.expected[0] for job in unheard),
+            seconds=sum((sum(job.expected[len(job.emitted) :], 0.0) for job in jobs), 0.0),
+            first=sum((job.expected[0] for job in unheard), 0.0),
             rate=self.speed.rate,
         )
 

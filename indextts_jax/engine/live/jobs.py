@@ -96,12 +96,12 @@ class Job:
     @property
     def in_work(self) -> float:
         """Estimated seconds of segments that have a slot, or wait for their sound."""
-        return sum(self.expected[len(self.emitted) : self.admitted])
+        return sum(self.expected[len(self.emitted) : self.admitted], 0.0)
 
     @property
     def waiting(self) -> float:
         """Estimated seconds of segments that have no slot yet."""
-        return sum(self.expected[self.admitted :])
+        return sum(self.expected[self.admitted :], 0.0)
 
     @property
     def admissible(self) -> bool:
