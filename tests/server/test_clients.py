@@ -257,8 +257,9 @@ def start(*arguments: str, **more: str) -> "tuple[subprocess.Popen[str], str]":
 
 
 def test_sigterm_lets_a_stream_finish_and_refuses_new_work() -> None:
-    process, address = start(served.__file__, "--pace=0.02", "--steps=10", "--drain=20")
-    body = SPEECH | {"input": LONG, "response_format": "pcm"}
+    process, address = start(served.__file__, "--pace=0.02", "--steps=15", "--drain=20")
+    text = " [pause 0.1s] ".join([LONG] * 8)
+    body = SPEECH | {"input": text, "response_format": "pcm"}
     with httpx.stream("POST", f"{address}/v1/audio/speech", json=body, timeout=60) as answer:
         data = answer.iter_raw()
         parts = [next(data)]
@@ -268,7 +269,7 @@ def test_sigterm_lets_a_stream_finish_and_refuses_new_work() -> None:
             time.sleep(0.01)
         assert httpx.post(f"{address}/v1/audio/speech", json=body).status_code == 503
         parts += list(data)
-    seconds = 5 * served.SECONDS + 4 * 0.1
+    seconds = 40 * served.SECONDS + 39 * 0.1
     assert len(b"".join(parts)) / 2 / 24000 == pytest.approx(seconds, abs=0.01)
     assert process.wait(30) == 0
 
