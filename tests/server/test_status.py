@@ -17,7 +17,6 @@ from indextts_jax.engine.live.engine import Load
 from indextts_jax.errors import Failure, InputError
 from indextts_jax.server.access import Keys
 from indextts_jax.server.admission import admit
-from indextts_jax.server.metrics import Player
 from indextts_jax.server.options import ServerOptions
 from indextts_jax.server.page import add
 from indextts_jax.server.problems import ApiError, api_error
@@ -243,14 +242,6 @@ def test_metrics_count_what_happened(state: ServerState) -> None:
     assert value("indextts_underruns_total") == 0
     assert value("indextts_slots_used") == 0
     assert "indextts_faults_total{kind=" in page
-
-
-def test_listener_waits_only_for_what_comes_late() -> None:
-    player = Player(0.0, wait=1.0)
-    assert player.receive(0.0, 2.0) == 0  # plays from 1 to 3
-    assert player.receive(2.9, 1.0) == 0
-    assert player.receive(4.5, 1.0) == pytest.approx(0.5)
-    assert player.underruns == 1
 
 
 def test_log_has_no_text_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:

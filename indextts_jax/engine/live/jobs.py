@@ -63,6 +63,7 @@ class Job:
         self.expected = [one.duration.usual / pace + one.pause for one in segments]  # seconds
         self.admitted = 0  # segments that were given a slot, in text order
         self.made: dict[int, Part] = {}  # segments that are ready before their turn
+        self.held: list[Sound] = []  # sounds of a chunked stream before anything was said
         self.emitted: list[Segment] = []
         self.samples = 0  # handed out
         self.started: float | None = None  # when the first sound was handed out
