@@ -42,7 +42,7 @@ class Metrics:
         self.aborted = Counter(
             "indextts_aborted", "Streams that failed after their first sound.", **own
         )
-        self.registry.register(_EngineView(engine, Compilations()))  # type: ignore[arg-type]
+        self.registry.register(_EngineView(engine, Compilations()))
 
     def page(self) -> bytes:
         return generate_latest(self.registry)
@@ -56,7 +56,7 @@ class Compilations:
         self._lock = threading.Lock()
         jax.monitoring.register_event_duration_secs_listener(self._note)
 
-    def _note(self, event: str, duration: float, **more: Any) -> None:
+    def _note(self, event: str, duration_secs: float, **more: str | int) -> None:
         if event == _COMPILED:
             with self._lock:
                 self.count += 1

@@ -274,6 +274,7 @@ def test_sigterm_lets_a_stream_finish_and_refuses_new_work() -> None:
     assert process.wait(30) == 0
 
 
+@pytest.mark.nightly
 def test_sigterm_breaks_what_does_not_finish_in_time() -> None:
     process, address = start(served.__file__, "--pace=0.02", "--steps=100", "--drain=0.2")
     body = SPEECH | {"input": LONG, "response_format": "pcm"}
