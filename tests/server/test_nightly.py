@@ -53,7 +53,7 @@ def resident(pid: int) -> int:
 
 
 def test_voice_is_uploaded_spoken_and_deleted(tiny: Any) -> None:
-    process, address, voices = tiny
+    _, address, voices = tiny
     recording = (support.TINY / "speaker.wav").read_bytes()
     made = upload(address, recording)
     assert made.status_code == 200, made.text
