@@ -23,7 +23,7 @@ from indextts_jax.engine.segment_store import SegmentStore
 from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit, settings_of
 from indextts_jax.engine.speech import Speech
 from indextts_jax.engine.streaming.chunks import Sound
-from indextts_jax.engine.streaming.stream import stream_sounds
+from indextts_jax.engine.streaming.stream import check_device, stream_sounds
 from indextts_jax.errors import EmotionWarning, Failure, InputError, PromptWarning
 from indextts_jax.models.components import ENCODERS, SPEAKING
 from indextts_jax.runtime.adapters import AppliedAdapter
@@ -62,7 +62,7 @@ class IndexTTS:
         *,
         reads_emotion: bool = False,
         devices: Sequence[jax.Device] | None = None,
-        fused_attention: bool = False,
+        fused_attention: bool | None = None,
         adapters: Sequence[AppliedAdapter] = (),
     ) -> "IndexTTS":
         """The model of an imported checkpoint, with adapters merged into it; see `load_model`.
@@ -250,6 +250,7 @@ class IndexTTS:
     ) -> Generator[Sound, None, None]:
         """The sounds of a request, in text order."""
         settings = request.settings or self.settings
+        check_device(self.model)
         prepare = self._prepare(request, settings)
 
         def sounds() -> Generator[Sound, None, None]:

@@ -14,7 +14,9 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
 from indextts_jax.models import gpt_latents
 from indextts_jax.models.dit import DiT
-from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
+from indextts_jax.models.gpt import Cache
+from indextts_jax.models.gpt_cache import PrefixCache
+from indextts_jax.models.gpt_joint_cache import JointCache
 from indextts_jax.models.gpt_latents import LatentCache
 from indextts_jax.runtime.model import Model
 from indextts_jax.sampling import slots as slot_loop
@@ -171,7 +173,7 @@ def run_slots(
     return model.run_stage("gpt", slot_loop.run, *arrays, strategy=strategy, **_mesh_option(mesh))
 
 
-def resize_slots(model: Model, cache: CodeCache, *, window: int) -> CodeCache:
+def resize_slots(model: Model, cache: Cache, *, window: int) -> Cache:
     """The cache of the slots with capacity for `window` codes."""
     return model.run_stage("gpt", slot_loop.resize, cache, window=window)
 
@@ -185,7 +187,9 @@ def agreed_codes(model: Model, state: Slots, *, strategy: Strategy) -> Agreed:
 
 def slot_prefix(model: Model, state: Slots, place: Int[AnyArray, ""]) -> PrefixCache:
     """The prefix of one slot, as a batch of one."""
-    return model.run_stage("gpt", slot_loop.prefix_of, state.prefix, place)
+    # A cache of codes alone stays out: there is a program for each of its sizes.
+    joint = state.cache if isinstance(state.cache, JointCache) else None
+    return model.run_stage("gpt", slot_loop.prefix_of, state.prefix, joint, place)
 
 
 def _given(languages: Int[AnyArray, " b"] | None) -> tuple[AnyArray, ...]:
