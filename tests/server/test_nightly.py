@@ -20,7 +20,7 @@ import served
 import soundfile
 import support
 from served import Exchange
-from test_clients import LONG, SPEECH, start, talk
+from served_clients import LONG, SPEECH, start, talk
 
 pytestmark = pytest.mark.nightly
 QUICK = ("--steps=2", "--max_codes=60", "--batch=2", "--warm_up=none")
