@@ -296,8 +296,17 @@ class IndexTTS:
 
         return parts()
 
+    def prepared(self, request: Request) -> Callable[[Clock], ScriptRequest]:
+        """Validates a request, without a device; returns what prepares it for a scheduler.
+
+        The returned function uses the device: for the emotion vector, and for what that is made of.
+
+        Raises:
+            InputError: as `speak`.
+        """
+        return self._prepare(request, request.settings or self.settings)
+
     def _prepare(self, request: Request, settings: Settings) -> Callable[[Clock], ScriptRequest]:
-        """Validates a request; returns the function that prepares it for the scheduler."""
         if request.emotion.unused:
             notify(explain_unused(request.emotion))
         for line in weight_warnings(request.emotion):
