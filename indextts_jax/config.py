@@ -224,11 +224,14 @@ class RunConfig:
     The stages after the analysis of the prompt compute in `dtype` (None: float32). The prompt
     encoders stay in float32: they run once per prompt, and small errors there change the codes.
     With int8 the GPT kernels have 8 bits and everything else runs in bfloat16. With
-    `fused_attention`, attention in decoding and in the flow uses kernels for NVIDIA GPUs.
+    `fused_attention`, attention in decoding and in the flow uses kernels for NVIDIA GPUs; with None
+    in the flow, where the device supports it. With `deterministic`, XLA for GPUs does not choose
+    kernels by timing them, so that programs give the same results when they are compiled again.
     """
 
     dtype: str | None = None
-    fused_attention: bool = False
+    fused_attention: bool | None = None
+    deterministic: bool = False
     buckets: BucketConfig = BucketConfig()
 
     def __post_init__(self) -> None:

@@ -16,12 +16,19 @@ import yaml
 
 from importers.export import settings
 from importers.export.blanks import BLANKS, unknown
-from importers.export.folder import Place, copy_file, rewrite_tokens, write_arrays
+from importers.export.folder import (
+    Place,
+    copy_file,
+    rewrite_tokens,
+    write_arrays,
+    write_shards,
+)
 from importers.export.heads import heads
 from importers.export.padding import with_published_layers
 from importers.export.source import Source
 from importers.export.unapply import fills, made, unapply
-from importers.formats.tensors import BARE
+from importers.formats.shards import Shards
+from importers.formats.tensors import BARE, Tensors
 from importers.release.files import CONTENTS, expected_of
 from importers.release.locate import FEATURES, locate_config
 from importers.release.settings import read_published
@@ -117,15 +124,26 @@ def _from_base(
         if grown and not trained:
             notes.append(_grow_text_head(arrays, source.config.gpt.text_vocabulary))
     written = [name for name in tensors if arrays[name] is not tensors[name]]
+    path = place.of(file)
     if not written:
-        copy_file(tensors.path, place.of(file))
+        copy_file(tensors.path, path)
+        for shard in _shards(tensors):
+            copy_file(shard.path, path.parent / shard.path.name)
     else:
         notes += _other_base(source, importer, file)
         if tensors.unread:
             notes.append(f"without {', '.join(tensors.unread)} (training state)")
-        write_arrays(place.of(file), tensors.layout, arrays)
+        if isinstance(tensors, Shards):
+            write_shards(path, tensors, arrays)
+        else:
+            write_arrays(path, tensors.layout, arrays)
     tensors.release()
     return FileReport(importer.located.name(file), len(tensors), len(written), "; ".join(notes))
+
+
+def _shards(tensors: Tensors) -> Sequence[Tensors]:
+    """The files that an index names; none of a single file."""
+    return tensors.files if isinstance(tensors, Shards) else ()
 
 
 def _repeat(
@@ -151,7 +169,9 @@ def _grow_text_head(arrays: dict[str, Tensor], rows: int) -> str:
 def _other_base(source: Source, importer: Importer, file: str) -> list[str]:
     """A note if the checkpoint was imported from another version of the base's file."""
     known = {record.sha256 for record in source.origins}
-    if not known or hash_file(importer.tensors[file].path).sha256 in known:
+    tensors = importer.tensors[file]
+    paths = [tensors.path, *(shard.path for shard in _shards(tensors))]
+    if not known or any(hash_file(path).sha256 in known for path in paths):
         return []
     return ["the base's file is not the one that the checkpoint was imported from"]
 

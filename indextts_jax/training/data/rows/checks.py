@@ -87,6 +87,8 @@ def audio_findings(measured: Measured, seconds: float, limits: Limits) -> list[F
         warn("clipped", f"{measured.clipped:.1%} of the samples are at full scale")
     if measured.noise < limits.noise:
         warn("noise", f"loud parts are only {measured.noise:.0f} dB above soft ones")
+    for note in measured.notes:
+        warn("header", note)
     if measured.stereo > limits.stereo:
         warn("stereo", "the channels differ; their mean is used")
     if measured.last - measured.first < measured.length:
