@@ -131,9 +131,7 @@ class Modules:
         models._json(hub / "bigvgan/config.json", sizes.BIGVGAN)
         self.bigvgan = ref._bigvgan(hub / "bigvgan/config.json")
         models._randomise(self.bigvgan, models.VOCODER_GAINS)
-        torch.save(
-            {"generator": models._state(self.bigvgan)}, hub / "bigvgan/bigvgan_generator.pt"
-        )
+        torch.save({"generator": models._state(self.bigvgan)}, hub / "bigvgan/bigvgan_generator.pt")
         self.bigvgan.remove_weight_norm()
 
     def _encoders(self, hub: Path, folder: Path) -> None:
@@ -258,7 +256,9 @@ def values(folder: Path, net: Modules) -> dict[str, dict[str, Any]]:
     out["codec"] = codec(net, spk, out["gpt"]["greedy_codes"])
     out |= acoustic(net, out, spk, style)
     return {
-        stage: {n: v.numpy().copy() if isinstance(v, Tensor) else np.asarray(v) for n, v in a.items()}
+        stage: {
+            n: v.numpy().copy() if isinstance(v, Tensor) else np.asarray(v) for n, v in a.items()
+        }
         for stage, a in out.items()
     }
 
