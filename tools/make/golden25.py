@@ -4,8 +4,9 @@
 
 SOURCES is a directory with the reference's own sources (version 2.5 is in no package), REFERENCE an
 environment with
-    pip install torch==2.13.0 transformers==4.52.1 tiktoken fugashi unidic-lite numba more-itertools \\
-        numpy scipy librosa soundfile einops omegaconf munch sentencepiece safetensors
+    pip install torch==2.13.0 transformers==4.52.1 tiktoken fugashi unidic-lite numba \\
+        more-itertools numpy scipy librosa soundfile einops omegaconf munch sentencepiece \\
+        safetensors matplotlib
     pip install --no-deps torchaudio==2.11.0 openai-whisper
     rm SITE_PACKAGES/torchaudio/lib/_torchaudio.abi3.so    (it needs CUDA; nothing here uses it)
 
@@ -255,12 +256,11 @@ def values(folder: Path, net: Modules) -> dict[str, dict[str, Any]]:
     out |= codes(net, spk, emo, emovec, style)
     out["codec"] = codec(net, spk, out["gpt"]["greedy_codes"])
     out |= acoustic(net, out, spk, style)
-    return {
-        stage: {
-            n: v.numpy().copy() if isinstance(v, Tensor) else np.asarray(v) for n, v in a.items()
-        }
-        for stage, a in out.items()
-    }
+    return {stage: {n: _array(v) for n, v in arrays.items()} for stage, arrays in out.items()}
+
+
+def _array(value: Any) -> np.ndarray:
+    return value.numpy().copy() if isinstance(value, Tensor) else np.asarray(value)
 
 
 def codec(net: Modules, spk: Tensor, greedy: Tensor) -> dict[str, Any]:
@@ -305,7 +305,6 @@ def codes(
         for lang, text in TEXTS
     ]
     langs = torch.tensor([ROW[lang] for lang, _ in TEXTS])
-    rng = np.random.default_rng(SEED)
     built: list[Any] = []
     build = gpt.prepare_gpt_inputs
 
@@ -371,8 +370,6 @@ def codes(
     batch |= {"prefix": built[0][1], "mask": built[0][2]}
     drawn: dict[str, Any] = {}
     for case, settings in sizes.RECIPE["sampling"].items():
-        with Draws(None, rng).installed() as _:
-            pass
         draws = Draws(None, np.random.default_rng([SEED, len(drawn)]))
         with draws.installed():
             made = search(ids[0], one, LIMITS["sampled"], do_sample=True, **settings)
