@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import uvicorn
 from starlette.applications import Starlette
+from browser import TAP
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -244,13 +245,22 @@ def event(kind: str, **values: Any) -> str:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **values})}\n\n"
 
 
+def tap_route() -> Route:
+    """The module with which tests listen to the page."""
+
+    async def tap(request: Request) -> Response:
+        return Response(TAP, media_type="text/javascript")
+
+    return Route("/page/test-tap.js", tap)
+
+
 @contextlib.contextmanager
 def served(prefix: str = "") -> Iterator[Fake]:
     """A running fake, at a path prefix, in a thread."""
     place = socket.socket()
     place.bind(("127.0.0.1", 0))
     fake = Fake(f"http://127.0.0.1:{place.getsockname()[1]}{prefix}/")
-    routes = [*page_routes(), *Api(fake).routes()]
+    routes = [tap_route(), *page_routes(), *Api(fake).routes()]
     app = Starlette(routes=[Mount(prefix, routes=routes)] if prefix else routes)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)

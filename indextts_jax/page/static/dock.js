@@ -2,7 +2,7 @@
 
 import { request } from "./api.js";
 import { download, find, make, setIcon } from "./dom.js";
-import { showError } from "./errors.js";
+import { notice, showError } from "./errors.js";
 import { number, t } from "./i18n.js";
 import { Player } from "./player.js";
 import { plain } from "./recipe.js";
@@ -29,7 +29,11 @@ export class Dock {
     find("dock").hidden = false;
     for (const button of find("downloads").querySelectorAll("button:not([data-format=wav])")) button.hidden = !facts.body;
     this.words(facts.words ?? []);
-    await this.player.open(clip, prebuffer);
+    try {
+      await this.player.open(clip, prebuffer);
+    } catch {
+      notice(t("sound.failed"), { advice: t("sound.advice") });
+    }
   }
 
   /** Shows the text with its words; words may come in several parts. */

@@ -22,6 +22,7 @@ function showTab() {
     const link = document.querySelector(`nav a[href="#${tab}"]`);
     if (tab === wanted) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
+  document.body.dataset.tab = wanted;
   if (wanted === "voices") loadVoices();
 }
 

@@ -35,7 +35,12 @@ export class Player extends EventTarget {
       made = { context, ready: context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url)) };
       this.contexts.set(rate, made);
     }
-    await made.ready;
+    try {
+      await made.ready;
+    } catch (error) { // the server is away: the next time it is asked again
+      this.contexts.delete(rate);
+      throw error;
+    }
     if (!made.node) {
       made.node = new AudioWorkletNode(made.context, "ring", { numberOfInputs: 0, outputChannelCount: [1] });
       made.node.connect(made.context.destination);

@@ -38,6 +38,7 @@ const playButton = (voice) => iconButton("play", t("voice.play", { name: voice.n
 function facts(voice) {
   const parts = [];
   if (voice.seconds != null) parts.push(t("seconds", { seconds: number(voice.seconds, 1) }));
+  if (voice.created === null) parts.push(t("voice.builtin"));
   if (voice.created) parts.push(new Date(voice.created).toLocaleDateString(locale(), { dateStyle: "medium" }));
   return parts.join(" · ");
 }
@@ -49,7 +50,8 @@ function drawPicker() {
   const shown = voices.list.filter((voice) => voice.name.toLowerCase().includes(wanted));
   picker.replaceChildren(...shown.map((voice) => {
     const radio = make("input", { type: "radio", name: "voice", value: voice.id, checked: voice.id === voices.chosen, onchange: () => choose(voice.id) });
-    return make("div", { class: "voice" }, make("label", {}, radio, make("span", { class: "name" }, voice.name)),
+    return make("div", { class: "voice" }, make("label", {}, radio, make("span", { class: "name" }, voice.name),
+      voice.seconds == null ? null : make("span", { class: "long" }, t("seconds", { seconds: number(voice.seconds, 1) }))),
       voice.sample === false ? null : playButton(voice));
   }));
   if (!shown.length && voices.loaded) picker.append(make("p", { class: "empty" }, t(voices.list.length ? "voice.nomatch" : "voice.none")));
@@ -65,7 +67,7 @@ function drawList() {
     make("div", { class: "what" }, make("p", { class: "title" }, voice.name), make("p", { class: "facts-line" }, facts(voice))),
     make("div", { class: "row" },
       make("button", { type: "button", class: "small", onclick: () => { choose(voice.id); draw(); location.hash = "#speak"; } }, t("voice.use")),
-      voice.builtin ? null : iconButton("trash-2", t("voice.delete", { name: voice.name }), () => remove(voice))))));
+      voice.created === null ? null : iconButton("trash-2", t("voice.delete", { name: voice.name }), () => remove(voice))))));
   if (!voices.list.length && voices.loaded) list.append(make("li", { class: "none" }, t("voice.none")));
 }
 
