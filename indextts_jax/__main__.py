@@ -13,6 +13,7 @@ ORDER = (
     "show",
     "validate",
     "synth",
+    "serve",
     "preview",
     "voice",
     "replay",

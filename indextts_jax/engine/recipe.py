@@ -128,10 +128,11 @@ def to_comment(recipe: Recipe) -> str:
         recipe, settings=dataclasses.replace(recipe.settings, glossary=None)
     )
     data = to_data(plain)
-    # What only IndexTTS-2.5 uses is left out where it is not set, so that programs from before it
-    # read the recipes of IndexTTS-2.
+    # What came later is left out where it is not set, so that programs from before it read these.
     if recipe.language is None:
         del data["language"]
+    if recipe.settings.chunks is None:
+        del data["settings"]["chunks"]
     if recipe.settings.timing.duration_factor is None:
         del data["settings"]["timing"]["duration_factor"]
     if glossary is not None:

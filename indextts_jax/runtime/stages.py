@@ -153,10 +153,19 @@ def fill_slots(
 
 
 def run_slots(
-    model: Model, state: Slots, *, strategy: Strategy, mesh: Mesh | None = None
+    model: Model,
+    state: Slots,
+    most: Int[AnyArray, ""] | None = None,
+    *,
+    strategy: Strategy,
+    mesh: Mesh | None = None,
 ) -> tuple[Slots, Stop]:
-    """Decodes until some slot is complete or the cache is full; `state` is donated."""
-    return model.run_stage("gpt", slot_loop.run, state, strategy=strategy, **_mesh_option(mesh))
+    """Decodes until some slot is complete, the cache is full, or for `most` steps.
+
+    `state` is donated.
+    """
+    arrays = (state,) if most is None else (state, most)
+    return model.run_stage("gpt", slot_loop.run, *arrays, strategy=strategy, **_mesh_option(mesh))
 
 
 def resize_slots(model: Model, cache: CodeCache, *, window: int) -> CodeCache:

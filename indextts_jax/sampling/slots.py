@@ -1,8 +1,9 @@
 """Continuous batching: rows decode in parallel, each at its own step.
 
 A slot holds one request: its prefix, history, random key and settings. `run` steps all slots until
-one has finished; `insert` then puts the next request into it. Both are compiled for fixed shapes,
-whatever the requests. A slot's codes are chosen by the functions that `generate` uses, one row at a
+one has finished, or for a number of steps; `insert` then puts the next request into it, `drop` frees
+slots whose requests are no longer wanted. Both loops are compiled for fixed shapes, whatever the
+requests. A slot's codes are chosen by the functions that `generate` uses, one row at a
 time (`vmap`), so that they cannot depend on other slots.
 
 With a mesh the slots are sharded over its devices; each device steps its own slots, and all stop
@@ -47,7 +48,8 @@ class Slots(NamedTuple):
 class Stop(NamedTuple):
     """The reason for a stop, and the finished codes."""
 
-    finished: Bool[Array, " b"]  # since the last stop; if none, a slot's KV cache is full
+    # Since the last stop; if none, a slot's KV cache is full, or the number of steps is reached.
+    finished: Bool[Array, " b"]
     steps: Int[Array, " b"]  # of busy slots, else 0
     generated: Generated  # of all slots; valid where `finished`
 
@@ -161,6 +163,11 @@ def resize(gpt: CodeGPT, cache: CodeCache, *, window: int) -> CodeCache:
     return gpt.resized(cache, window)
 
 
+def drop(slots: Slots, dropped: Bool[Array, " b"]) -> Slots:
+    """Frees the slots `dropped`: they are no longer stepped, and have no result."""
+    return slots._replace(busy=slots.busy & ~dropped)
+
+
 def _complete(slots: Slots, strategy: Strategy) -> Bool[Array, " b"]:
     return slots.rows.done | (slots.rows.step >= strategy.max_codes)
 
@@ -189,8 +196,16 @@ def advance(gpt: CodeGPT, slots: Slots, strategy: Strategy) -> Slots:
     return slots._replace(rows=rows, cache=cache)
 
 
-def _stepped(gpt: CodeGPT, slots: Slots, *, strategy: Strategy, spread: bool) -> tuple[Slots, Stop]:
+def _stepped(
+    gpt: CodeGPT,
+    slots: Slots,
+    most: Int[Array, ""] | None = None,
+    *,
+    strategy: Strategy,
+    spread: bool,
+) -> tuple[Slots, Stop]:
     window = slots.cache.size
+    one = functools.partial(advance, gpt, strategy=strategy)
 
     def going(slots: Slots) -> Bool[Array, ""]:
         full = slots.rows.step >= window
@@ -201,7 +216,14 @@ def _stepped(gpt: CodeGPT, slots: Slots, *, strategy: Strategy, spread: bool) ->
             some = lax.psum(some.astype(jnp.int32), ROWS) > 0
         return some & ~stop
 
-    slots = lax.while_loop(going, functools.partial(advance, gpt, strategy=strategy), slots)
+    if most is None:
+        slots = lax.while_loop(going, one, slots)
+    else:
+        slots, _ = lax.while_loop(
+            lambda pair: going(pair[0]) & (pair[1] < most),
+            lambda pair: (one(pair[0]), pair[1] + 1),
+            (slots, jnp.zeros((), jnp.int32)),
+        )
     finished = slots.busy & _complete(slots, strategy)
     slots = slots._replace(busy=slots.busy & ~finished)
 
@@ -218,22 +240,31 @@ def _stepped(gpt: CodeGPT, slots: Slots, *, strategy: Strategy, spread: bool) ->
 
 
 def run(
-    gpt: CodeGPT, slots: Slots, *, strategy: Strategy, mesh: Mesh | None = None
+    gpt: CodeGPT,
+    slots: Slots,
+    most: Int[Array, ""] | None = None,
+    *,
+    strategy: Strategy,
+    mesh: Mesh | None = None,
 ) -> tuple[Slots, Stop]:
-    """Runs steps until some slot has finished, or has filled its KV cache."""
+    """Runs steps until some slot has finished, or has filled its KV cache.
+
+    With `most` it also stops after this number of steps; another number does not recompile.
+    """
     stepped = functools.partial(_stepped, strategy=strategy, spread=mesh is not None)
+    bound = () if most is None else (most,)
     if mesh is None:
-        return stepped(gpt, slots)
+        return stepped(gpt, slots, *bound)
     spread, whole = PartitionSpec(ROWS), PartitionSpec()
     step = jax.shard_map(
         stepped,
         mesh=mesh,
-        in_specs=(whole, spread),
+        in_specs=(whole, spread, *(whole for _ in bound)),
         out_specs=spread,
         # Pallas kernels do not declare how their results vary over devices.
         check_vma=not gpt.fused_attention,
     )
-    return step(gpt, slots)
+    return step(gpt, slots, *bound)
 
 
 # The input slots are donated, so that memory holds them only once.
