@@ -41,7 +41,9 @@ LISTEN = """
     return connect.call(this, target, ...rest);
   };
   window.violations = [];
-  document.addEventListener("securitypolicyviolation", (e) => window.violations.push(e.violatedDirective));
+  document.addEventListener("securitypolicyviolation", ({ violatedDirective }) => {
+    window.violations.push(violatedDirective);
+  });
 })();
 """
 # What reached the loudspeaker as 16 bits, from the first to the last sample that is not zero.

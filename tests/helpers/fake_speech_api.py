@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import uvicorn
-from starlette.applications import Starlette
 from browser import TAP
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
-from indextts_jax.page.routes import page_routes
+from indextts_jax.server.page import page_routes
 
 RATE = 22_050
 CHUNK = RATE // 4  # samples of an event
@@ -111,12 +111,13 @@ class Api:
         return self.refused(request) or JSONResponse(
             {
                 "model": "indextts-2",
-                "checkpoint": "indextts2",
+                "release": "IndexTTS-2",
+                "weights": "checkpoint",
+                "licence": "bilibili Model Use License",
                 "dtype": "float32",
                 "device": "cpu",
                 "sample_rate": RATE,
                 "versions": {"indextts_jax": "0.1.0", "jax": "0.10.2"},
-                "licences": {"IndexTTS-2": "bilibili Model Use License"},
                 "reads_emotion": False,
                 "word_timestamps": self.fake.behaviour.words,
                 "limits": {"characters": 20_000},
@@ -138,7 +139,8 @@ class Api:
         segments = [
             {
                 "text": part,
-                "tokens": 1 + len(part) // 3,
+                "pieces": [],
+                "ids": list(range(1 + len(part) // 3)),
                 "seconds": round(len(part) / 14, 2),
                 "pause": 0.2,
             }
@@ -147,9 +149,8 @@ class Api:
         ]
         return JSONResponse(
             {
-                "characters": len(text),
-                "tokens": sum(s["tokens"] for s in segments),
-                "seconds": sum(s["seconds"] + 0.2 for s in segments),
+                "normalised": text,
+                "lead": 0.0,
                 "segments": segments,
                 "unknown": [
                     {"piece": m[0], "line": 1, "column": m.start() + 1}
@@ -176,7 +177,7 @@ class Api:
             return error(400, "audio_sample cannot be read: Format not recognised", "audio_sample")
         self.fake.uploads.append(data)
         voice = {"id": name, "name": name, "created": "2026-11-30T10:00:00Z", "seconds": 8.0}
-        self.fake.voices.append({**voice, "sample": False})
+        self.fake.voices.append(voice)
         return JSONResponse({**voice, "warnings": []})
 
     async def delete_voice(self, request: Request) -> Response:

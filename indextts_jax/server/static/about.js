@@ -18,11 +18,12 @@ function draw() {
   const list = find("about-list");
   list.replaceChildren();
   if (!facts) return;
-  const named = ["model", "checkpoint", "dtype", "device"].filter((key) => facts[key]);
+  const named = ["release", "model", "dtype", "device"].filter((key) => facts[key]);
   for (const key of named) list.append(...row(t(`about.${key}`), String(facts[key])));
   const versions = Object.entries(facts.versions ?? {}).map(([name, version]) => `${name} ${version}`);
   if (versions.length) list.append(...row(t("about.versions"), versions.join(", ")));
-  for (const [name, licence] of Object.entries(facts.licences ?? {})) list.append(...row(name, licence));
+  if (facts.weights === "random") list.append(...row(t("about.weights"), t("about.random")));
+  if (facts.licence) list.append(...row(t("about.licence"), facts.licence));
 }
 
 /** Asks what the server is; true if it answered. */

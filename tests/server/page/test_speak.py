@@ -10,7 +10,7 @@ pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 from browser import PLAYED, Seen, launched, page_of, trimmed_hash
 from fake_speech_api import Behaviour, Fake, samples_of, served
 
-ANNA = {"id": "anna", "name": "anna", "created": "2026-11-20T10:00:00Z", "seconds": 8.2, "sample": False}
+ANNA = {"id": "anna", "name": "anna", "created": "2026-11-20T10:00:00Z", "seconds": 8.2}
 TEXT = "The river had been rising since Tuesday. We carried the chairs upstairs."
 nightly = pytest.mark.nightly
 
@@ -85,7 +85,7 @@ def test_stop_frees_the_slot_and_keeps_what_came(seen: Seen, fake: Fake) -> None
 def test_stall_within_the_prebuffer_causes_no_underrun(seen: Seen, fake: Fake) -> None:
     fake.behaviour = Behaviour(seconds=6, pace=1.5, stall_after=4, stall=2, prebuffer=2.5)
     speak(seen)
-    seen.page.wait_for_selector("#progress:has-text('Nothing has come')", timeout=20_000)
+    seen.until(lambda: "Buffer" in figures(seen))
     seen.ended()
     assert figures(seen)["Underruns"] == "0"
     assert seen.page.evaluate(PLAYED) == trimmed_hash(samples_of(fake.bodies[0], 6.0))
@@ -110,8 +110,8 @@ def test_server_that_goes_away_leaves_text_sound_and_advice(seen: Seen, fake: Fa
     assert "ended in mid-speech" in seen.notice()
     assert "in History" in seen.notice()
     assert seen.page.input_value("#text") == TEXT
-    seen.until(lambda: "3.0 s" in "".join(entries(seen)))
-    assert "cut off" in entries(seen)[0]
+    seen.until(lambda: "cut off" in "".join(entries(seen)))
+    assert float(entries(seen)[0].split(" · ")[1].removesuffix(" s")) > 1
     fake.behaviour = Behaviour(seconds=1)
     seen.page.click("#alerts button:has-text('Speak again')")
     seen.until(lambda: len(entries(seen)) == 2)
@@ -174,8 +174,8 @@ def test_error_of_a_field_is_shown_at_it(seen: Seen, fake: Fake) -> None:
 def test_request_has_what_the_controls_say_and_nothing_else(seen: Seen, fake: Fake) -> None:
     speak(seen)
     seen.until(lambda: len(fake.bodies) == 1)
-    plain = {"model", "voice", "input", "seed", "response_format", "stream_format", "sample_rate", "word_timestamps"}
-    assert set(fake.bodies[0]) == plain
+    how = {"response_format", "stream_format", "sample_rate", "word_timestamps"}
+    assert set(fake.bodies[0]) == {"model", "voice", "input", "seed"} | how
     page = seen.page
     page.click("#emotion-kinds label:nth-child(3)")
     page.focus("#weight-sad")

@@ -18,7 +18,9 @@ function counts() {
   const characters = [...box().value].length, limit = about.facts?.limits?.characters;
   const parts = [t("characters", { count: number(characters) })];
   if (shown && characters) {
-    parts.push(t("tokens", { count: number(shown.tokens) }), t("about.seconds", { seconds: number(shown.seconds, 1) }));
+    const tokens = shown.segments.reduce((sum, segment) => sum + segment.ids.length, 0);
+    const seconds = shown.segments.reduce((sum, segment) => sum + segment.seconds + segment.pause, shown.lead);
+    parts.push(t("tokens", { count: number(tokens) }), t("about.seconds", { seconds: number(seconds, 1) }));
   }
   const over = limit && characters > limit;
   if (over) parts.push(t("text.over", { limit: number(limit) }));

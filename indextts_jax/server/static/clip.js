@@ -79,6 +79,14 @@ export class Clip extends EventTarget {
   }
 }
 
+/** The clip of a WAV file as the server writes it: 44 bytes of header, whose sizes may be unknown. */
+export function clipOfWav(buffer) {
+  const clip = new Clip(new DataView(buffer).getUint32(24, true));
+  clip.appendBytes(new Uint8Array(buffer, 44));
+  clip.finish();
+  return clip;
+}
+
 /** A clip of samples between -1 and 1. */
 export function clipOf(floats, rate) {
   const clip = new Clip(rate);

@@ -22,7 +22,7 @@ export class Player extends EventTarget {
   /** The sample that is audible now. */
   get position() {
     if (!this.clip) return 0;
-    const late = this.playing ? (this.context?.outputLatency || 0) * this.clip.rate : 0;
+    const late = this.state.finished ? 0 : (this.context?.outputLatency || 0) * this.clip.rate;
     return Math.min(this.clip.length, Math.max(this.start, this.start + this.state.read - late));
   }
 

@@ -78,11 +78,18 @@ export function clearFields(root = document) {
   for (const card of root.querySelectorAll("[data-invalid]")) delete card.dataset.invalid;
 }
 
+function enterKey() {
+  // The tab is shown by its own listener, which was added before this one.
+  addEventListener("hashchange", () => find("key").focus(), { once: true });
+  if (location.hash === "#about") find("key").focus();
+  else location.hash = "#about";
+}
+
 /** An error of the API at its field, or as a notice, with what to do. */
 export function showError(error, { action = null } = {}) {
   const message = messageOf(error), advice = adviceFor(error);
   if (error.field && error.status < 500 && markField(error.field, message)) return;
   if (error.status === 401 || error.status === 403) {
-    notice(message, { advice, action: [t("tab.about"), () => { location.hash = "#about"; find("key").focus(); }] });
+    notice(message, { advice, action: [t("tab.about"), enterKey] });
   } else notice(message, { advice, action });
 }

@@ -97,9 +97,13 @@ def test_tab_key_reaches_every_control(chromium: Any, fake: Fake) -> None:
         fill(seen)
         page = seen.page
         wanted = page.evaluate(
-            """() => [...document.querySelectorAll("button, input, select, textarea, summary, a, [tabindex='0']")]
-              .filter((e) => e.checkVisibility() && !e.disabled && e.tabIndex >= 0 && e.type !== "radio")
-              .map((e, i) => e.dataset.place = i)"""
+            """() => {
+              const kinds = "button, input, select, textarea, summary, a, [tabindex='0']";
+              const usable = (e) => e.checkVisibility() && !e.disabled && e.tabIndex >= 0;
+              return [...document.querySelectorAll(kinds)]
+                .filter((e) => usable(e) && e.type !== "radio")
+                .map((e, i) => e.dataset.place = i);
+            }"""
         )
         page.evaluate("document.activeElement.blur()")
         reached = set()
@@ -121,15 +125,16 @@ async () => {
     player.context = { outputLatency: 0, resume() {}, suspend() {} };
   };
   const clip = new Clip(rate);
-  await dock.show(clip, { name: "hour", text: "word ".repeat(9000), words: Array.from({ length: 9000 }, (_, i) =>
-    ({ start: 0.4 * i, end: 0.4 * i + 0.3, char_start: 5 * i, char_end: 5 * i + 4 })) });
+  const words = Array.from({ length: 9000 }, (_, i) =>
+    ({ start: 0.4 * i, end: 0.4 * i + 0.3, char_start: 5 * i, char_end: 5 * i + 4 }));
+  await dock.show(clip, { name: "hour", text: "word ".repeat(9000), words });
   const used = () => { gc(); return performance.memory.usedJSHeapSize; };
   let before = 0, longest = 0;
   for (let second = 0; second < 3600; second++) {
     clip.append(new Int16Array(rate));
     for (let i = 1; i <= 20; i++) {
-      const start = performance.now();
-      player.heardOf({ epoch: player.epoch, read: Math.round((second + i / 20) * rate), buffered: 0, underruns: 0, finished: false });
+      const start = performance.now(), read = Math.round((second + i / 20) * rate);
+      player.heardOf({ epoch: player.epoch, read, buffered: 0, underruns: 0, finished: false });
       longest = Math.max(longest, performance.now() - start);
     }
     if (second === 600) before = used();

@@ -1,11 +1,10 @@
 // The voices of the server: the picker on the first tab, and the tab of its own.
 
-import { getJson, request } from "./api.js";
+import { ApiError, getJson, request } from "./api.js";
 import { confirmed, find, iconButton, make, remember } from "./dom.js";
-import { clearFields, showError } from "./errors.js";
+import { clearFields, clearNotices, showError } from "./errors.js";
 import { locale, number, t } from "./i18n.js";
-import { decoded } from "./levels.js";
-import { clipOf } from "./clip.js";
+import { clipOfWav } from "./clip.js";
 
 const MANY = 8; // voices from which on a search is shown
 
@@ -20,16 +19,18 @@ function choose(id) {
   clearFields(find("voice-picker").closest("fieldset"));
 }
 
-/** Plays or stops the recording of a voice. */
+/** Plays or stops a sentence in a voice, which the server speaks. */
 async function playSample(voice) {
   if (samplePlaying === voice.id && dock.player.playing) return dock.player.stop();
   samplePlaying = voice.id;
+  clearNotices();
+  find("status").textContent = t("voice.sample", { name: voice.name });
   try {
     const response = await request(`v1/audio/voices/${encodeURIComponent(voice.id)}/sample`);
-    const sound = await decoded(await response.blob());
-    if (sound) dock.show(clipOf(sound.samples, sound.rate), { name: voice.name });
+    const clip = clipOfWav(await response.arrayBuffer());
+    if (samplePlaying === voice.id) dock.show(clip, { name: voice.name });
   } catch (error) {
-    showError(error);
+    showError(error.name === "TypeError" ? new ApiError("broken", String(error)) : error);
   }
 }
 
@@ -51,8 +52,7 @@ function drawPicker() {
   picker.replaceChildren(...shown.map((voice) => {
     const radio = make("input", { type: "radio", name: "voice", value: voice.id, checked: voice.id === voices.chosen, onchange: () => choose(voice.id) });
     return make("div", { class: "voice" }, make("label", {}, radio, make("span", { class: "name" }, voice.name),
-      voice.seconds == null ? null : make("span", { class: "long" }, t("seconds", { seconds: number(voice.seconds, 1) }))),
-      voice.sample === false ? null : playButton(voice));
+      voice.seconds == null ? null : make("span", { class: "long" }, t("seconds", { seconds: number(voice.seconds, 1) }))), playButton(voice));
   }));
   if (!shown.length && voices.loaded) picker.append(make("p", { class: "empty" }, t(voices.list.length ? "voice.nomatch" : "voice.none")));
   const select = find("emotion-recording"), before = select.value;
@@ -63,7 +63,7 @@ function drawPicker() {
 function drawList() {
   const list = find("voice-list");
   list.replaceChildren(...voices.list.map((voice) => make("li", {},
-    voice.sample === false ? null : playButton(voice),
+    playButton(voice),
     make("div", { class: "what" }, make("p", { class: "title" }, voice.name), make("p", { class: "facts-line" }, facts(voice))),
     make("div", { class: "row" },
       make("button", { type: "button", class: "small", onclick: () => { choose(voice.id); draw(); location.hash = "#speak"; } }, t("voice.use")),

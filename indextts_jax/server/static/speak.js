@@ -11,7 +11,7 @@ import { number, t } from "./i18n.js";
 import { voices } from "./voices.js";
 
 const NUMBERS = ["temperature", "top_k", "top_p", "repetition_penalty"];
-const QUIET = 2; // seconds without data before the page says so
+const QUIET = 1, LONG = 10; // seconds without data before the page says so: while it is silent, and at all
 
 let dock = null;
 let running = null; // {abort, clip, keeper, figures, words, …} of the speech that is being made
@@ -63,7 +63,7 @@ function watch(run) {
   const now = performance.now();
   const quiet = (now - run.last) / 1000;
   if (!run.clip) say(t("waiting", { seconds: number((now - run.started) / 1000) }));
-  else if (quiet > QUIET) say(t("quiet", { seconds: number(quiet) }));
+  else if (quiet > (dock.player.state.waiting ? QUIET : LONG)) say(t("quiet", { seconds: number(quiet) }));
   else say(t("speaking", { seconds: number(run.clip.seconds, 1) }));
 }
 
