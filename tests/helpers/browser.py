@@ -71,6 +71,23 @@ def executable() -> str:
     return found
 
 
+_drivers: list[Any] = []
+
+
+@contextlib.contextmanager
+def _driver() -> Iterator[Any]:
+    """Playwright's process, of which a thread can have one."""
+    if _drivers:
+        yield _drivers[-1]
+        return
+    with sync_api.sync_playwright() as playwright:
+        _drivers.append(playwright)
+        try:
+            yield playwright
+        finally:
+            _drivers.pop()
+
+
 @contextlib.contextmanager
 def launched(*more: str, allow_microphone: bool = True) -> Iterator[Any]:
     """A Chromium that makes no sound and uses a made-up microphone."""
@@ -86,7 +103,7 @@ def launched(*more: str, allow_microphone: bool = True) -> Iterator[Any]:
     if allow_microphone:
         flags.append("--use-fake-ui-for-media-stream")
     path = executable()
-    with sync_api.sync_playwright() as playwright:
+    with _driver() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         try:
             yield browser

@@ -14,6 +14,8 @@ export class Dock {
     this.wave = new Waveform(find("wave"), this.player);
     this.facts = {};
     this.spans = []; // {span, start, end} of words, in order
+    this.said = 0; // words that have ended
+    this.current = null; // the span of the word that is spoken
     find("play").addEventListener("click", () => this.player.toggle());
     this.player.addEventListener("state", () => this.update());
     document.addEventListener("language", () => this.update());
@@ -41,6 +43,8 @@ export class Dock {
     const { text = "" } = this.facts;
     const reading = find("reading");
     this.spans = [];
+    this.said = 0;
+    this.current = null;
     reading.replaceChildren();
     reading.hidden = !words.length;
     let at = 0;
@@ -57,21 +61,27 @@ export class Dock {
 
   update() {
     const { player } = this;
-    setIcon(find("play"), player.playing ? "pause" : "play");
-    find("play").setAttribute("aria-label", t(player.playing ? "pause.button" : "play.button"));
+    const label = t(player.playing ? "pause.button" : "play.button");
+    if (find("play").ariaLabel !== label) {
+      setIcon(find("play"), player.playing ? "pause" : "play");
+      find("play").ariaLabel = label;
+    }
     if (!player.clip) return;
     this.highlight(player.position / player.clip.rate);
     this.figures();
   }
 
+  /** Marks the word that is spoken; only words that change are touched, as there may be thousands. */
   highlight(now) {
-    let current = null;
-    for (const { span, start, end } of this.spans) {
-      const is = this.player.playing && now >= start && now < end;
-      span.classList.toggle("now", is);
-      span.classList.toggle("said", now >= end);
-      if (is) current = span;
-    }
+    const { spans } = this;
+    while (this.said < spans.length && spans[this.said].end <= now) spans[this.said++].span.classList.add("said");
+    while (this.said > 0 && spans[this.said - 1].end > now) spans[--this.said].span.classList.remove("said");
+    const next = spans[this.said];
+    const current = next && this.player.playing && now >= next.start ? next.span : null;
+    if (current === this.current) return;
+    this.current?.classList.remove("now");
+    current?.classList.add("now");
+    this.current = current;
     const box = find("reading");
     if (!current || box.scrollHeight <= box.clientHeight) return;
     const top = current.offsetTop - box.offsetTop - box.clientHeight / 3;
