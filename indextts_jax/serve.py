@@ -10,7 +10,7 @@ import jax
 from absl import flags as absl_flags
 
 from indextts_jax.checkpoint.reading import open_checkpoint
-from indextts_jax.cli import adapter_flags, runner, server_flags, settings_flags
+from indextts_jax.cli import adapter_flags, runner, server_flags, settings_flags, stream_flags
 from indextts_jax.cli.terminal import say
 from indextts_jax.emotion.reader import EmotionReader
 from indextts_jax.engine import demo
@@ -42,6 +42,7 @@ COMMON = (
 )
 GROUPS = {
     "Model": ("checkpoint", "demo", "adapter", "reads_emotion", "warm_up", "rows"),
+    "Streams": stream_flags.FLAGS,
     "Access": server_flags.ACCESS,
     "Requests": server_flags.REQUESTS,
     "Limits": server_flags.LIMITS,
@@ -87,6 +88,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
     server_flags.define(flags)
     settings_flags.define(flags)
+    stream_flags.define(flags)
+    flags.set_default("stream", True)
     flags.set_default("batch", server_flags.BATCH)
 
 
@@ -142,7 +145,7 @@ def _settings(flags: Any) -> Settings:
     timing = settings.timing
     if timing.duration is not None or timing.pace != 1:
         raise InputError("--speed, --duration and --duration_factor are the requests' own")
-    return settings
+    return stream_flags.with_chunks(flags, settings)
 
 
 def _voice_names(path: str | None) -> tuple[tuple[str, str], ...]:

@@ -56,7 +56,12 @@ def define(flags: absl_flags.FlagValues) -> None:
     number("speed", 1.0, "Speed of speech, 0.5 to 2.", **own)
     number("duration", None, "Duration of the whole output in seconds, pauses included.", **own)
     number("duration_factor", None, "Length of speech, 0.5 to 2: the inverse of --speed.", **own)
-    whole("retries", 0, "Retries for a segment with faults, each with the next seed.", **own)
+    whole(
+        "retries",
+        0,
+        "Retries for a segment with faults, each with the next seed; none once a part is out.",
+        **own,
+    )
     whole("batch", 1, "Segments of a long text to speak at once.", lower_bound=1, **own)
     choice("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     choice(

@@ -14,10 +14,12 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from indextts_jax.engine.acoustic import Line, condition_rows
+from indextts_jax.models.gpt_cache import PrefixCache
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of, shard_rows
 from indextts_jax.sampling import slots as slot_loop
+from indextts_jax.sampling.agreed import Agreed
 from indextts_jax.sampling.loop import windows
 from indextts_jax.sampling.settings import Numbers, SamplingConfig
 from indextts_jax.sampling.slots import Slots
@@ -128,6 +130,15 @@ class SlotDecoder(Generic[T]):
             self._steps[place] = 0
         dropped = np.isin(np.arange(self.size), places)
         self._state = slot_loop.drop(self._begun(), jnp.asarray(dropped))
+
+    def agreed(self) -> Agreed:
+        """What is certain of each slot's codes, on the host; see `sampling.agreed`."""
+        found = stages.agreed_codes(self.model, self._begun(), strategy=self.sampling.strategy)
+        return Agreed(*map(np.asarray, found))
+
+    def prefix(self, place: int) -> PrefixCache:
+        """The prefix of a slot's item, also after its result until the slot is filled again."""
+        return stages.slot_prefix(self.model, self._begun(), jnp.asarray(place, jnp.int32))
 
     def _begun(self) -> Slots:
         if self._state is None:

@@ -15,6 +15,7 @@ from indextts_jax.layers.training.snake_gradient import filtered
 
 TAPS = 12  # of both low-pass filters
 EDGE = 3  # samples to either side that one phase of a filter reaches
+REACH = 2 * EDGE - 1  # samples to either side that an activation reads
 CUTOFF = 0.25  # fraction of the doubled sample rate: the Nyquist frequency of the signal
 HALF_WIDTH = 0.3  # half width of the transition band, the same fraction
 DIVISOR_EPS = 1e-9  # added to beta, the divisor

@@ -30,6 +30,7 @@ from indextts_jax.engine.seeds import segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
+from indextts_jax.planning.warmup_chunks import chunk_steps
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
@@ -109,6 +110,12 @@ def all_steps(model: DryRunModel, voice: Voice, settings: Settings) -> list[Step
     steps = speech_steps(model, voice, settings)
     if settings.batch > 1:
         steps += batch_steps(model, voice, settings)
+    if settings.chunks is not None:
+        lengths = text_lengths(model, settings)
+        texts = sorted({bucket(n, model.buckets.text) for n in lengths})
+        lines = [(_line(model, min(text, lengths[-1]), voice), text) for text in texts]
+        sizes = sorted({slot_count(n, settings.batch) for n in range(1, settings.batch + 1)})
+        steps += [Step(*step) for step in chunk_steps(model, lines, settings, sizes)]
     return steps
 
 
@@ -148,7 +155,12 @@ def live_steps(model: DryRunModel, voice: Voice, settings: Settings, *, rows: in
         _decoding(model, line, sampling, *sizes, window, bound=jnp.asarray(1, jnp.int32))
 
     together = sorted({row_count(waiting, rows) for waiting in range(1, rows + 1)})
+    chunks: list[Step] = []
+    if settings.chunks is not None:
+        lines = [(_line(model, most, voice), sizes[1])]
+        chunks += [Step(*step) for step in chunk_steps(model, lines, settings, [settings.batch])]
     return [
+        *chunks,
         *(
             Step(f"codes of {settings.batch} streams, up to {n}", functools.partial(decoding, n))
             for n in caches

@@ -1,10 +1,10 @@
 """Continuous batching: rows decode in parallel, each at its own step.
 
 A slot holds one request: its prefix, history, random key and settings. `run` steps all slots until
-one has finished, or for a number of steps; `insert` then puts the next request into it, `drop` frees
-slots whose requests are no longer wanted. Both loops are compiled for fixed shapes, whatever the
-requests. A slot's codes are chosen by the functions that `generate` uses, one row at a
-time (`vmap`), so that they cannot depend on other slots.
+one has finished, or for a number of steps; `insert` then puts the next request into it, `drop`
+frees slots whose requests are no longer wanted. Both loops are compiled for fixed shapes, whatever
+the requests. A slot's codes are chosen by the functions that `generate` uses, one row at a time
+(`vmap`), so that they cannot depend on other slots.
 
 With a mesh the slots are sharded over its devices; each device steps its own slots, and all stop
 together.
@@ -23,6 +23,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from indextts_jax.models.gpt import CodeGPT
 from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
 from indextts_jax.sampling import beam, decode
+from indextts_jax.sampling.agreed import Agreed, of_beams, of_sequences
 from indextts_jax.sampling.beam import BeamState
 from indextts_jax.sampling.decode import DecodeState
 from indextts_jax.sampling.generate import prefilled
@@ -166,6 +167,25 @@ def resize(gpt: CodeGPT, cache: CodeCache, *, window: int) -> CodeCache:
 def drop(slots: Slots, dropped: Bool[Array, " b"]) -> Slots:
     """Frees the slots `dropped`: they are no longer stepped, and have no result."""
     return slots._replace(busy=slots.busy & ~dropped)
+
+
+def agreed(gpt: CodeGPT, slots: Slots, *, strategy: Strategy) -> Agreed:
+    """What is already certain of each slot's codes; see `sampling.agreed`."""
+
+    def certain(row: State, numbers: Numbers) -> Agreed:
+        state = _lift(row)
+        if isinstance(state, BeamState):
+            found = of_beams(state, numbers.length_penalty)
+        else:
+            found = of_sequences(state, gpt.cfg.stop_code)
+        return jax.tree.map(lambda array: array[0], found)
+
+    return jax.vmap(certain)(slots.rows, slots.numbers)
+
+
+def prefix_of(gpt: CodeGPT, prefix: PrefixCache, place: Int[Array, ""]) -> PrefixCache:
+    """The prefix of one slot, as a batch of one."""
+    return jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, place, 1), prefix)
 
 
 def _complete(slots: Slots, strategy: Strategy) -> Bool[Array, " b"]:

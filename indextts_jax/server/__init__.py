@@ -1,1 +1,1 @@
-"""The HTTP server: OpenAI's audio API over the live engine. FastAPI and uvicorn are the extra `serve`."""
+"""The HTTP server: the audio API of OpenAI over the live engine. Needs the extra `serve`."""

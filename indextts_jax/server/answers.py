@@ -1,4 +1,4 @@
-"""Answers that carry sound: bytes as they are made, or events. The first sound decides the status."""
+"""Answers that carry sound, as bytes or as events. The first sound decides the status."""
 
 import asyncio
 import base64
@@ -68,9 +68,9 @@ class SpeechAnswer(Response):
                 if sound is not None:
                     speaking.sent(sound)
         except Exception as error:
+            scope["state"]["notes"].update(error=f"{type(error).__name__}: {error}", aborted=True)
             if not self.events:
                 raise
-            scope["state"]["notes"].update(error=f"{type(error).__name__}: {error}", aborted=True)
             data = _event({"type": "speech.audio.error", "error": api_error(error).error})
             await body(data, more=False)
             return

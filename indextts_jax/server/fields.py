@@ -41,7 +41,7 @@ class ChunkFields(Strict):
     """How speech is cut into chunks."""
 
     first: int | None = Field(default=None, description="Codes of the first chunk.")
-    seams: Literal["exact", "fast"] = "exact"
+    seams: Literal["exact", "fast"] | None = None
 
 
 class Delivery(Fields):

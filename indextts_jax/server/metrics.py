@@ -15,25 +15,6 @@ FIRST_SOUND = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60)  # seconds
 GAPS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10)  # seconds
 
 
-class Player:
-    """A listener who plays sound as it comes: counts the times that it has to wait.
-
-    `wait` is the time before it begins to play.
-    """
-
-    def __init__(self, now: float, wait: float = 0.0):
-        self.until = now + wait  # the end of what it has
-        self.underruns, self._begun = 0, False
-
-    def receive(self, now: float, seconds: float) -> float:
-        """Takes sound that comes now; returns the seconds of silence before it."""
-        gap = max(0.0, now - self.until) if self._begun else 0.0
-        self.underruns += gap > 0
-        self.until = max(self.until, now) + seconds
-        self._begun = True
-        return gap
-
-
 class Metrics:
     """The counters of a server, and views on those of its engine."""
 
@@ -61,7 +42,7 @@ class Metrics:
         self.aborted = Counter(
             "indextts_aborted", "Streams that failed after their first sound.", **own
         )
-        self.registry.register(_EngineView(engine, Compilations()))  # type: ignore[arg-type]
+        self.registry.register(_EngineView(engine, Compilations()))
 
     def page(self) -> bytes:
         return generate_latest(self.registry)
@@ -75,7 +56,7 @@ class Compilations:
         self._lock = threading.Lock()
         jax.monitoring.register_event_duration_secs_listener(self._note)
 
-    def _note(self, event: str, duration: float, **more: Any) -> None:
+    def _note(self, event: str, duration_secs: float, **more: str | int) -> None:
         if event == _COMPILED:
             with self._lock:
                 self.count += 1

@@ -1,4 +1,4 @@
-"""Refusals and failures in the form of OpenAI's API, which its clients turn into their exceptions."""
+"""Refusals and failures in the form of OpenAI's API, which its clients know."""
 
 import math
 from collections.abc import Mapping

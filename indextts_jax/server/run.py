@@ -126,7 +126,11 @@ def serve(state: ServerState, listening: socket.socket, warm_up: WarmUp) -> int:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        state.engine.on_death = lambda error: loop.call_soon_threadsafe(died, error)
+
+        def on_death(error: BaseException) -> None:
+            loop.call_soon_threadsafe(died, error)
+
+        state.engine.on_death = on_death
         state.engine.start()
         ready = asyncio.ensure_future(warm())
         try:

@@ -13,12 +13,12 @@ from indextts_jax.engine.live.jobs import Broken, Event, Finished, Job, LiveRequ
 from indextts_jax.engine.pace import FASTEST, SLOWEST, Timing
 from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
-from indextts_jax.engine.streaming.chunks import Sound
+from indextts_jax.engine.streaming.chunks import Chunks, Sound
+from indextts_jax.engine.streaming.listener import Listener
 from indextts_jax.errors import Failure, InputError
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.server.admission import admit
 from indextts_jax.server.fields import Delivery, EmotionFields, VoiceId, unknown_fields
-from indextts_jax.server.metrics import Player
 from indextts_jax.server.options import WORD_TIMESTAMPS
 from indextts_jax.server.problems import ApiError
 from indextts_jax.server.state import ServerState
@@ -137,10 +137,6 @@ def settings_of(state: ServerState, fields: Delivery) -> Settings:
         raise ApiError(400, f"speed must be {SLOWEST} to {FASTEST}, got {fields.speed:g}", "speed")
     if fields.word_timestamps and not WORD_TIMESTAMPS:
         raise ApiError(400, "word_timestamps are not available on this server", "word_timestamps")
-    if fields.chunk is not None:
-        raise ApiError(
-            400, "chunk is not available on this server: it streams by segments", "chunk"
-        )
     given: dict[str, Any] = {name: getattr(fields, name) for name in SAMPLING}
     sampling: SamplingConfig = dataclasses.replace(
         state.settings.sampling,
@@ -151,9 +147,24 @@ def settings_of(state: ServerState, fields: Delivery) -> Settings:
         usual,
         sampling=sampling,
         timing=Timing(speed=fields.speed),
+        chunks=_chunks(state, fields),
         pause=usual.pause if fields.pause is None else fields.pause,
         glossary=usual.glossary if fields.glossary is None else glossary_of(fields.glossary),
     )
+
+
+def _chunks(state: ServerState, fields: Delivery) -> Chunks | None:
+    """How the stream is cut: as the server's, with the first chunk of the request."""
+    usual, given = state.settings.chunks, fields.chunk
+    if given is None:
+        return usual
+    if usual is None or (given.seams is not None and given.seams != usual.seams):
+        shown = "it streams whole segments" if usual is None else f"its seams are {usual.seams}"
+        raise ApiError(400, f"chunk is fixed on this server: {shown}", "chunk")
+    try:
+        return dataclasses.replace(usual, first=given.first)
+    except InputError as error:
+        raise ApiError(400, str(error), "chunk.first") from error
 
 
 def glossary_of(terms: dict[str, Any]) -> Glossary:
@@ -207,7 +218,7 @@ class Speaking:
         self.wait = 0.0  # seconds that a player should buffer
         self.finished: Finished | None = None
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._player: Player | None = None
+        self._listener = Listener(began)
         self._taken = 0.0
 
     async def begin(self, owner: str, *, streamed: bool = True) -> None:
@@ -270,11 +281,10 @@ class Speaking:
         if self.job is not None:
             self.job.take(self._taken)
         now = time.monotonic()
-        if self._player is None:
-            self._player = Player(now, self.wait)
-        before = self._player.underruns
-        gap = self._player.receive(now, seconds)
-        if self._player.underruns > before:
+        listener = self._listener
+        listener.prebuffer, before = self.wait, len(listener.gaps)
+        listener.hear(now, seconds)
+        for gap in listener.gaps[before:]:
             self.state.metrics.underruns.inc()
             self.state.metrics.gaps.observe(gap)
 
@@ -302,7 +312,7 @@ class Speaking:
             "audio": round(seconds, 3),
             "first_audio": None if self.first is None else round(self.first, 4),
             "rtf": round(spent / seconds, 3) if seconds else None,
-            "underruns": self._player.underruns if self._player is not None else None,
+            "underruns": len(self._listener.gaps),
             "faults": faults or None,
             "cancelled": True if job is not None and job.cancelled else None,
             "text": order.request.text if self.state.options.log_text else None,

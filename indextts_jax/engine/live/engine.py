@@ -24,6 +24,7 @@ from indextts_jax.engine import delivery
 from indextts_jax.engine.decoding import Queue, SlotDecoder
 from indextts_jax.engine.delivery import DecodedSegment, QueuedSegment, ScriptRequest
 from indextts_jax.engine.faults import sample_faults
+from indextts_jax.engine.live.chunked import ChunkedSegments, Next
 from indextts_jax.engine.live.jobs import Broken, Event, Finished, Job, LiveRequest
 from indextts_jax.engine.live.schedule import Speed, StepBudget, buffered, next_job, prebuffer
 from indextts_jax.engine.parts import Part, frames_for, judge
@@ -103,6 +104,7 @@ class LiveEngine:
         self._turns: list[str] = []
         self._retries: list[QueuedSegment] = []
         self._waiting: list[DecodedSegment] = []
+        self._chunked = ChunkedSegments(model, self.clock)
         self._decoder: SlotDecoder[QueuedSegment] | None = None
         self._loaded, self._idle_since = True, now()
         self._wake, self._lock = threading.Event(), threading.Lock()
@@ -141,6 +143,10 @@ class LiveEngine:
             raise InputError("steps and guidance of the flow are the engine's, not a request's")
         if own.timing.duration is not None:
             raise InputError("a live engine cannot meet a duration", "duration")
+        if own.chunks is not None and (
+            ours.chunks is None or own.chunks.seams != ours.chunks.seams
+        ):
+            raise InputError("chunks and their seams are the engine's, not a request's")
 
     def call(self, function: Callable[[], T]) -> "concurrent.futures.Future[T]":
         """Runs a function on the engine's thread between two ticks: whatever needs the device.
@@ -171,8 +177,8 @@ class LiveEngine:
             jobs=len(jobs),
             unheard=len(unheard),
             slots=used,
-            seconds=sum(sum(job.expected[len(job.emitted) :]) for job in jobs),
-            first=sum(job.expected[0] for job in unheard),
+            seconds=sum((sum(job.expected[len(job.emitted) :], 0.0) for job in jobs), 0.0),
+            first=sum((job.expected[0] for job in unheard), 0.0),
             rate=self.speed.rate,
         )
 
@@ -223,6 +229,7 @@ class LiveEngine:
         called = self._run_call()
         worked = self._decode() | self._speak()  # both, in this order
         if not worked:
+            self._chunked.pause()
             return called
         spent = self.now() - start
         self.counts.busy += spent
@@ -247,6 +254,7 @@ class LiveEngine:
                 self._decoder.drop(places)
         self._retries = [one for one in self._retries if one.request not in gone]
         self._waiting = [one for one in self._waiting if one.queued.request not in gone]
+        self._chunked.drop(gone)
         for number in gone:
             del self._jobs[number]
         self.counts.cancelled += len(gone)
@@ -268,7 +276,7 @@ class LiveEngine:
     # Codes.
 
     def _decode(self) -> bool:
-        """Fills free slots, and decodes all of them for the steps of a tick; false if none is used."""
+        """Fills free slots, and decodes all for the steps of a tick; false if none is used."""
         if not self._jobs:
             return False
         decoder = self._slots()
@@ -276,7 +284,7 @@ class LiveEngine:
         used = sum(item is not None for item in decoder.held)
         if not used:
             return False
-        most, start = self.budget.steps, self.now()
+        most, start, held = self.budget.steps, self.now(), list(decoder.held)
         found = decoder.step(most)
         spent = self.now() - start
         self.budget.note(spent, decoder.stepped)
@@ -285,8 +293,18 @@ class LiveEngine:
         counts.steps, counts.decoding = counts.steps + decoder.stepped, counts.decoding + spent
         counts.longest_tick = max(counts.longest_tick, spent)
         for one, ids, truncated in found:
-            self._note_codes(one, ids, truncated)
+            if not self._is_chunked(one):
+                self._note_codes(one, ids, truncated)
+        if self._chunked:
+            ended = {one: (ids, truncated) for one, ids, truncated in found}
+            again, codes = self._chunked.note_codes(decoder, held, ended)
+            self._retries += again
+            counts.codes += codes
         return True
+
+    def _is_chunked(self, one: QueuedSegment) -> bool:
+        request = self._jobs[one.request].request
+        return request.streamed and request.settings.chunks is not None
 
     def _slots(self) -> SlotDecoder[QueuedSegment]:
         if self._decoder is None:
@@ -313,7 +331,7 @@ class LiveEngine:
     def _take(self) -> QueuedSegment | None:
         """The next segment to decode: a retry, or that of the most urgent job."""
         if self._retries:
-            return self._retries.pop(0)
+            return self._begun(self._retries.pop(0))
         job = next_job(list(self._jobs.values()), self._turns, self.now())
         if job is None:
             return None
@@ -321,7 +339,12 @@ class LiveEngine:
         self._turns = [*(one for one in self._turns if one != owner), owner][-1000:]
         job.moved = self.now()
         job.admitted += 1
-        return QueuedSegment(job.number, job.admitted - 1)
+        return self._begun(QueuedSegment(job.number, job.admitted - 1))
+
+    def _begun(self, one: QueuedSegment) -> QueuedSegment:
+        if self._is_chunked(one):
+            self._chunked.begin(self._jobs[one.request], one, self._slots().text_size)
+        return one
 
     def _note_codes(self, one: QueuedSegment, ids: Any, truncated: bool) -> None:
         """Passes a segment on to synthesis, or back into the queue for a retry."""
@@ -345,9 +368,68 @@ class LiveEngine:
 
         This is the one place where codes become sound; false if none are waiting.
         """
-        group = self._group()
-        if not group:
+        now = self.now()
+        chunk, group = self._next_chunk(now), self._group(now)
+        if chunk is None and not group:
             return False
+        if chunk is not None and not (
+            group and self._urgency(group[0], now) < buffered(chunk.job, now)
+        ):
+            self._speak_chunk(chunk)
+        else:
+            self._speak_whole(group)
+        return True
+
+    def _next_chunk(self, now: float) -> Next | None:
+        """What can be made of the most urgent chunked stream."""
+        if not self._chunked:
+            return None
+        streams = [job for job in self._jobs.values() if job.request.settings.chunks is not None]
+        for job in sorted(streams, key=lambda job: (buffered(job, now), job.number)):
+            found = self._chunked.next_of(job, buffered(job, now), alone=len(self._jobs) == 1)
+            if found is not None:
+                return found
+        return None
+
+    def _speak_chunk(self, what: Next) -> None:
+        """Makes and hands out the next sound of a chunked stream."""
+        job, before = what.job, dict(self.clock.seconds)
+        output = self._chunked.make(what, self.rows)
+        if output is None:
+            return
+        index = len(job.emitted)
+        spent = {n: s - before.get(n, 0.0) for n, s in self.clock.seconds.items()}
+        self.counts.audio += len(output.samples) / job.sample_rate
+        if output.final is not None:
+            self.counts.faults.update(fault.kind for fault in output.final.faults)
+            job.emitted.append(output.final)
+        spoken = job.started is not None or what.size is not None
+        spoken |= output.final is not None and output.final.codes > 0
+        sound = Sound(
+            output.samples,
+            index,
+            job.samples,
+            output.seams,
+            output.final,
+            seconds={name: second for name, second in spent.items() if second},
+        )
+        job.samples += len(output.samples)
+        if len(output.samples) or output.final is not None:
+            job.held.append(sound)
+        if spoken and any(len(one.samples) for one in job.held):
+            if job.started is None:
+                job.started = self.now()
+                wait = self._chunked.prebuffer(what, sum(job.expected[index:], 0.0))
+                job.held[0] = dataclasses.replace(job.held[0], prebuffer=wait)
+            for one in job.held:
+                _send(job, one)
+            job.held.clear()
+        if len(job.emitted) == job.count:
+            self._finish(job)
+
+    def _speak_whole(self, group: list[DecodedSegment]) -> None:
+        """Makes the sound of finished segments, and hands out what is next in each text."""
+        self._waiting = [one for one in self._waiting if not any(one is other for other in group)]
         before = dict(self.clock.seconds)
         waves = delivery.waves_of(self.model, self._scripts, group, self.rows, self.clock)
         spent = {n: s - before.get(n, 0.0) for n, s in self.clock.seconds.items()}
@@ -364,17 +446,17 @@ class LiveEngine:
             job.made[one.queued.index] = made
         for job in [self._jobs[number] for number in {one.queued.request for one in group}]:
             self._hand_out(job)
-        return True
 
-    def _group(self) -> list[DecodedSegment]:
-        """The most urgent segment, with others of the same padded length; out of the queue."""
+    def _urgency(self, one: DecodedSegment, now: float) -> float:
+        return buffered(self._jobs[one.queued.request], now)
+
+    def _group(self, now: float) -> list[DecodedSegment]:
+        """The most urgent finished segment, with others of the same padded length."""
         if not self._waiting:
             return []
-        now = self.now()
 
         def urgency(one: DecodedSegment) -> tuple[float, int, int]:
-            job = self._jobs[one.queued.request]
-            return buffered(job, now), job.number, one.queued.index
+            return self._urgency(one, now), one.queued.request, one.queued.index
 
         def size(one: DecodedSegment) -> int:
             prompt = self._jobs[one.queued.request].request.script.voice.frames
@@ -382,9 +464,7 @@ class LiveEngine:
 
         ordered = sorted(self._waiting, key=urgency)
         alike = [one for one in ordered if size(one) == size(ordered[0])]
-        group = alike[: delivery.row_count(len(alike), self.rows.batch)]
-        self._waiting = [one for one in ordered if not any(one is other for other in group)]
-        return group
+        return alike[: delivery.row_count(len(alike), self.rows.batch)]
 
     def _hand_out(self, job: Job) -> None:
         """Emits the parts of a job that are ready in text order.
@@ -397,13 +477,19 @@ class LiveEngine:
         whole = done + len(ready) == job.count
         spoken = any(part.segment.codes for part in ready) or job.started is not None
         if whole and not spoken:
-            self._end(job, Broken(Failure("the model said nothing at all: try another seed")))
-            return
+            self._finish(job)
         if not spoken:
             return
         for index, part in enumerate(ready, done):
             self._emit(job, index, part)
         if whole:
+            self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        """Ends a job of which all segments are made."""
+        if job.started is None:
+            self._end(job, Broken(Failure("the model said nothing at all: try another seed")))
+        else:
             self._end(job, Finished(tuple(job.emitted), job.seconds))
 
     def _emit(self, job: Job, index: int, part: Part) -> None:

@@ -63,6 +63,7 @@ class Job:
         self.expected = [one.duration.usual / pace + one.pause for one in segments]  # seconds
         self.admitted = 0  # segments that were given a slot, in text order
         self.made: dict[int, Part] = {}  # segments that are ready before their turn
+        self.held: list[Sound] = []  # sounds of a chunked stream before anything was said
         self.emitted: list[Segment] = []
         self.samples = 0  # handed out
         self.started: float | None = None  # when the first sound was handed out
@@ -96,12 +97,12 @@ class Job:
     @property
     def in_work(self) -> float:
         """Estimated seconds of segments that have a slot, or wait for their sound."""
-        return sum(self.expected[len(self.emitted) : self.admitted])
+        return sum(self.expected[len(self.emitted) : self.admitted], 0.0)
 
     @property
     def waiting(self) -> float:
         """Estimated seconds of segments that have no slot yet."""
-        return sum(self.expected[self.admitted :])
+        return sum(self.expected[self.admitted :], 0.0)
 
     @property
     def admissible(self) -> bool:

@@ -1,6 +1,7 @@
 """What the engine does next: pure functions of the state of its jobs."""
 
 import collections
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -99,7 +100,7 @@ def prebuffer(expected: Sequence[float], rate: float | None) -> float:
     if rate is None or rate <= 0:
         return 0.0
     ready = played = late = 0.0
-    for before, one in zip(expected, expected[1:], strict=False):
+    for before, one in itertools.pairwise(expected):
         ready += one / rate
         played += before
         late = max(late, ready - played)

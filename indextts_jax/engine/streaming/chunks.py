@@ -35,7 +35,7 @@ class Chunks:
         if self.first is not None and self.first not in SIZES:
             sizes = ", ".join(map(str, SIZES))
             raise InputError(
-                f"the first chunk must have one of {sizes} codes, got {self.first}", "first_chunk"
+                f"first_chunk must be one of {sizes} codes, got {self.first}", "first_chunk"
             )
         if self.seams not in SEAMS:
             raise InputError(f"seams must be {' or '.join(SEAMS)}, got {self.seams!r:.40}", "seams")
@@ -56,6 +56,6 @@ class Sound:
     # Frames of the segment where the mels of two chunks meet, if their samples are among these.
     seam_frames: tuple[int, ...] = ()
     final: Segment | None = None  # with the last sound of a segment, how it was made
-    # Seconds to wait before playing, so that no gap is heard; known with the first sound.
+    # Seconds to wait before playing, so that there is no gap; known with the first sound.
     prebuffer: float = 0.0
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # of compute, by stage

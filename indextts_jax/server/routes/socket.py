@@ -213,7 +213,7 @@ class Session:
         encoder = Encoder(fields.response_format, self.state.tts.sample_rate, order.rate)
         sounds = speaking.sounds()
         first = await anext(sounds)
-        start = {"sentence_text": sentence, "format": fields.response_format}
+        start: dict[str, Any] = {"sentence_text": sentence, "format": fields.response_format}
         start |= {"sample_rate": order.rate, "channels": 1, "seed": order.request.seed}
         await self.socket.send_json({"type": "audio.start", **place, **start})
         async for data, sound in encoded(encoder, first, sounds):

@@ -89,8 +89,9 @@ async def _unless_left(request: Request, work: "asyncio.Future[list[Any]]") -> l
             pass
 
     leaving = asyncio.ensure_future(left())
+    both: set[asyncio.Future[Any]] = {work, leaving}
     try:
-        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             work.cancel()
             raise ApiError(499, "the client has gone")
