@@ -5,7 +5,7 @@ the finished codes. Rows are padded on the right, or packed, and attention is ca
 comes after all valid positions and needs no mask.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -40,6 +40,7 @@ FIRST_STEP = 2
 
 
 Sizes = GPTConfig | LanguageGPTConfig
+Heads = tuple[tuple[int, int], ...]  # layer and head of each
 
 
 def gelu(x: Array) -> Array:
@@ -277,18 +278,68 @@ class CodeGPT(nnx.Module):
         position = jnp.arange(codes.shape[1])
         return embed(self.code_embedding, codes, self.code_positions, position)
 
+    def _finished(
+        self,
+        rows: Float32[Array, "b p d"],
+        lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        heads: Heads = (),
+    ) -> tuple[Float32[Array, "b s d"], list[Float[Array, "b s k"]], list[Float[Array, "b p k"]]]:
+        """The residual stream that predicts each code, from one pass over finished codes.
+
+        For each of `heads` also its queries at these positions, and its keys of the prefix.
+        """
+        # The state that predicts a code is at the position of the code before it: the last code is
+        # not an input.
+        shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
+        position = lengths[:, None] + jnp.arange(codes.shape[1])
+        taken: dict[tuple[int, int], tuple[Array, Array]] = {}
+
+        def observe(layer: int, query: Array, key: Array) -> None:
+            for head in (head for where, head in heads if where == layer):
+                asking = jnp.take_along_axis(query[:, head], position[..., None], axis=1)
+                taken[layer, head] = asking, key[:, head, : rows.shape[1]]
+
+        hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)), observe)
+        hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
+        return hidden, [taken[head][0] for head in heads], [taken[head][1] for head in heads]
+
+    def code_attention(
+        self,
+        latents: Float[Array, "b l d"],
+        emotion: Float[Array, "b d"],
+        text: Int[Array, "b t"],
+        text_lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        *languages: Int[Array, " b"],
+        heads: Heads,
+    ) -> Float32[Array, "b k s t"]:
+        """Attention of each code to the text tokens, for each of `heads`; see `text_attention`.
+
+        One pass over finished codes, which stand at the positions of training: 0, 1, 2, ...
+        """
+        rows, lengths = self.prefix(latents, emotion, text, text_lengths, *languages)
+        _, queries, keys = self._finished(rows, lengths, codes, heads)
+        return _attention(queries, keys, text, text_lengths)
+
     def norms(self, x: Float32[Array, "*b d"]) -> Float32[Array, "*b d"]:
         """The heads' input from the residual stream; the reference applies two norms in a row."""
         return self.final_norm(self.trunk_norm(x))
 
     def _trunk(
-        self, rows: Float32[Array, "b t d"]
+        self,
+        rows: Float32[Array, "b t d"],
+        observe: Callable[[int, Array, Array], None] = lambda layer, query, key: None,
     ) -> tuple[Float32[Array, "b t d"], tuple[Array, ...], tuple[Array, ...]]:
-        """The residual stream before the final norms; keys and values by layer."""
+        """The residual stream before the final norms; keys and values by layer.
+
+        `observe` is called with each layer's number, queries and keys (b h t k).
+        """
         mask = jnp.tri(rows.shape[1], dtype=bool)
         x, keys, values = rows, [], []
-        for block in self._blocks():
+        for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
+            observe(layer, query, key)
             key = transpose_keys(key)
             x = block.finish(x, attend(query, [KeyBlock(key, value, mask)]))
             keys.append(key)
@@ -325,13 +376,48 @@ class GPT(CodeGPT):
         Source: `UnifiedVoice.forward` of the PyTorch release.
         """
         rows, lengths = self.prefix(latents, emotion, text, text_lengths)
-        # The state that predicts a code is at the position of the code before it: the last code is
-        # not an input.
-        shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
-        hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)))
-        position = lengths[:, None] + jnp.arange(codes.shape[1])
-        hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
+        hidden, *_ = self._finished(rows, lengths, codes)
         return zero_padding(self.norms(hidden), valid(code_lengths, codes.shape[1]))
+
+    def aligned_latents(
+        self,
+        latents: Float[Array, "b l d"],
+        emotion: Float[Array, "b d"],
+        text: Int[Array, "b t"],
+        text_lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        code_lengths: Int[Array, " b"],
+        *,
+        heads: Heads,
+    ) -> tuple[Float32[Array, "b s d"], Float32[Array, "b k s t"]]:
+        """`latents`, and from the same pass what `code_attention` gives."""
+        rows, lengths = self.prefix(latents, emotion, text, text_lengths)
+        hidden, queries, keys = self._finished(rows, lengths, codes, heads)
+        hidden = zero_padding(self.norms(hidden), valid(code_lengths, codes.shape[1]))
+        return hidden, _attention(queries, keys, text, text_lengths)
+
+
+def text_attention(
+    queries: Float[Array, "b k s w"],
+    keys: Float[Array, "b k t w"],
+    text_lengths: Int[Array, " b"],
+) -> Float32[Array, "b k s t"]:
+    """Attention of some heads' code rows among the text tokens alone: a softmax over these.
+
+    A code's row does not depend on later codes, so rows may be made in increments and concatenated.
+    """
+    scores = jnp.einsum("bksw,bktw->bkst", queries, keys, preferred_element_type=jnp.float32)
+    known = valid(text_lengths, keys.shape[2])[:, None, None]
+    return jax.nn.softmax(jnp.where(known, scores * queries.shape[-1] ** -0.5, -jnp.inf), axis=-1)
+
+
+def _attention(
+    queries: list[Array], keys: list[Array], text: Array, text_lengths: Array
+) -> Float32[Array, "b k s t"]:
+    """`text_attention` with the keys of whole prefixes: conditioning, start, text, stop."""
+    first = keys[0].shape[1] - text.shape[1] - 1
+    asked = jnp.stack([key[:, first : first + text.shape[1]] for key in keys], axis=1)
+    return text_attention(jnp.stack(queries, axis=1), asked, text_lengths)
 
 
 def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> Array:

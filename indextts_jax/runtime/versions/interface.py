@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int
 
+from indextts_jax.models.gpt import Heads
 from indextts_jax.text.frontend import Script, Spoken, TextSettings
 
 
@@ -28,6 +29,7 @@ class CodeRows(NamedTuple):
     lengths: Int[Array, " b"]  # valid rows of `sequence`
     latents: Float[Array, "b s w"] | None  # of a second pass of the GPT; None where there is none
     sequence: Float[Array, "b t d"]
+    attention: Float[Array, "b k s c"] | None = None  # of codes to text tokens, by head
 
 
 class PromptFeatures(NamedTuple):
@@ -84,8 +86,9 @@ class Version(Protocol):
         conditions: Conditions,
         codes: Int[Array, "b s"],
         lengths: Int[Array, " b"],
+        heads: Heads = (),
     ) -> CodeRows:
-        """What the condition of finished codes is made from."""
+        """What the condition of finished codes is made from; with `heads` also their attention."""
 
     def frames(
         self, codes: int, frames_per_code: float, *, speed: float = 1.0, factor: float | None = None

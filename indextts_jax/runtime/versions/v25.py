@@ -3,6 +3,7 @@
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import HalfRateCodecConfig
+from indextts_jax.models.gpt import Heads
 from indextts_jax.models.length_regulator import stretched_length
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
@@ -55,14 +56,22 @@ def prompt_features(
 
 
 def code_rows(
-    model: Model, conditions: Conditions, codes: Int[Array, "b s"], lengths: Int[Array, " b"]
+    model: Model,
+    conditions: Conditions,
+    codes: Int[Array, "b s"],
+    lengths: Int[Array, " b"],
+    heads: Heads = (),
 ) -> CodeRows:
-    """The decoded features, and nothing of the GPT."""
+    """The decoded features; of the GPT nothing but, with `heads`, the attention of a pass."""
     codec = model.config.semantic_codec
     assert isinstance(codec, HalfRateCodecConfig)
-    return CodeRows(
-        codec.features_per_code * lengths, None, stages.decode_codes(model, codes, lengths)
-    )
+    sequence = stages.decode_codes(model, codes, lengths)
+    attention = None
+    if heads:
+        attention = stages.code_attention(
+            model, *conditions.common, codes, conditions.languages, heads=heads
+        )
+    return CodeRows(codec.features_per_code * lengths, None, sequence, attention)
 
 
 def frames(
