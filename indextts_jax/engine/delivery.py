@@ -13,7 +13,14 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.engine.acoustic import Line, SynthesisRow, synthesize
+from indextts_jax.engine.acoustic import Line, SynthesisRow, synthesize, synthesize_aligned
+from indextts_jax.engine.alignment.words import (
+    TextWords,
+    heads_of,
+    segment_times,
+    timing_faults,
+    words_in_part,
+)
 from indextts_jax.engine.decoding import Decoded, Queue, SlotDecoder, decode_in_turn
 from indextts_jax.engine.faults import Fault, longest_repeat, sample_faults
 from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_silence
@@ -37,6 +44,7 @@ class ScriptRequest:
     emotion: Float[Array, "1 d"]
     seed: int
     language_of: Callable[[Spoken], int | None] = lambda spoken: None  # see `Version.language_of`
+    words: TextWords | None = None  # whose times are requested, by segment
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -180,6 +188,8 @@ class _Delivery:
             tuple[int, int], Part
         ] = {}  # in order: parts that are ready before their turn
         self.before: dict[str, float] = {}
+        timed = any(request.words is not None for request in requests)
+        self.heads = heads_of(model) if timed else ()
 
     def parts(self) -> Iterator[tuple[int, int, Part]]:
         self.progress(0, self.count)
@@ -277,38 +287,55 @@ class _Delivery:
         group = [self.waiting[number] for number in chosen]
         self.waiting = [one for n, one in enumerate(self.waiting) if n not in set(chosen)]
         self._label()
-        waves = self._waves(group)
+        sounds = self._sounds(group)
         spent = {n: s - self.before.get(n, 0.0) for n, s in self.clock.seconds.items()}
         self.before = dict(self.clock.seconds)
         made = []
-        for one, wave in zip(group, waves, strict=True):
+        for one, (wave, attention) in zip(group, sounds, strict=True):
             faults = sample_faults(wave) if len(wave) else ()
             tries = one.queued.attempt + 1 + one.synthesized
             if faults and tries <= self.settings.retries:
                 again = dataclasses.replace(one, synthesized=one.synthesized + 1)
                 self.waiting.append(again)
                 continue
-            script = self.requests[one.queued.request].script
+            request, spoken = self.requests[one.queued.request], one.queued.spoken(self.requests)
+            times = None
+            if request.words is not None:
+                words = request.words[one.queued.index]
+                times = segment_times(self.model, words, spoken, len(one.codes), wave, attention)
             segment = Segment(
-                text_tokens=len(one.queued.spoken(self.requests).ids),
+                text_tokens=len(spoken.ids),
                 codes=len(one.codes),
                 frames=one.frames if len(wave) else 0,
                 truncated=any(fault.kind == "endless" for fault in one.faults),
                 tries=tries,
-                faults=one.faults + faults,
+                faults=one.faults + faults + timing_faults(times),
                 repeat=longest_repeat(one.codes),
             )
-            samples = within_silence(self.model, script, one.queued.index, wave)
+            samples = within_silence(self.model, request.script, one.queued.index, wave)
+            placed = words_in_part(self.model, request.script, one.queued.index, times)
             seconds = {name: second / len(group) for name, second in spent.items()}
-            made.append((one.place, Part(samples, segment, seconds)))
+            made.append((one.place, Part(samples, segment, seconds, placed)))
         return made
 
-    def _waves(self, group: Sequence[DecodedSegment]) -> list[Float32[np.ndarray, " n"]]:
-        """The samples of a group; empty for a segment without codes."""
+    def _sounds(
+        self, group: Sequence[DecodedSegment]
+    ) -> list[tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "s t"] | None]]:
+        """The samples of a group, and with heads the attention of codes to text tokens.
+
+        A segment without codes has neither.
+        """
         rows = [one.row(self.requests) for one in group if len(one.codes)]
-        waves: list[Float32[np.ndarray, " n"]] = []
-        while rest := rows[len(waves) :]:
+        sounds: list[tuple[np.ndarray, np.ndarray | None]] = []
+        while rest := rows[len(sounds) :]:
             now = rest[: row_count(len(rest), self.settings.batch)]
-            waves += synthesize(self.model, now, self.settings, self.clock)
-        made = iter(waves)
-        return [next(made) if len(one.codes) else np.zeros(0, np.float32) for one in group]
+            if self.heads:
+                sounds += synthesize_aligned(
+                    self.model, now, self.settings, self.clock, self.heads
+                )
+            else:
+                waves = synthesize(self.model, now, self.settings, self.clock)
+                sounds += [(wave, None) for wave in waves]
+        made = iter(sounds)
+        silent = np.zeros(0, np.float32)
+        return [next(made) if len(one.codes) else (silent, None) for one in group]

@@ -5,7 +5,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
@@ -16,7 +16,7 @@ from indextts_jax.timings.levels import quiet_codes, settled
 from indextts_jax.timings.path import Path, code_bounds
 from indextts_jax.timings.source import SegmentWord, spoken_words
 
-Method = Literal["attention", "estimate"]
+ATTENTION, ESTIMATE = "attention", "estimate"  # methods
 NOT_READ = "not read"  # reasons for a word without a time
 NOT_FOUND = "not found in the sound"
 _TAG = re.compile(r"<\|[^|]+\|>")
@@ -33,7 +33,7 @@ class Word:
     char_end: int
     spoken: str  # its reading, as the tokenizer has it
     confidence: float | None  # mean attention to it while it is spoken; None for an estimate
-    method: Method
+    method: str  # `attention` or `estimate`
     reason: str | None = None
 
     def later(self, seconds: float) -> "Word":
@@ -72,7 +72,7 @@ class SegmentTimes(NamedTuple):
     repeated: tuple[int, ...] = ()
 
 
-def untimed(words: Sequence[SegmentWord], method: Method) -> SegmentTimes:
+def untimed(words: Sequence[SegmentWord], method: str) -> SegmentTimes:
     """The words of a segment without sound."""
     return SegmentTimes(tuple(_word(word, None, None, method) for word in words))
 
@@ -87,7 +87,7 @@ def time_words(
 
     `attention` is that of its codes to its pieces; without it the times are an estimate.
     """
-    method: Method = "estimate" if attention is None else "attention"
+    method = ESTIMATE if attention is None else ATTENTION
     quiet = quiet_codes(sound.wave, sound.bounds)
     said = [number for number, word in enumerate(words) if word.spoken]
     spans = [(words[number].first, words[number].last) for number in said]
@@ -120,7 +120,7 @@ def time_words(
 
 
 def _word(
-    word: SegmentWord, span: tuple[float, float] | None, sure: float | None, method: Method
+    word: SegmentWord, span: tuple[float, float] | None, sure: float | None, method: str
 ) -> Word:
     reason = None if span else NOT_FOUND if word.spoken else NOT_READ
     start, end = span or (None, None)
