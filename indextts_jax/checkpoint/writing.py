@@ -72,9 +72,7 @@ def _is_nothing_else(folder: Path) -> bool:
     """
     if not is_checkpoint(folder):
         return False
-    check_only(
-        folder, (provenance.FILE, INDEX, MARKER, ALIGNMENT, *FILES, *EVERY), "a checkpoint"
-    )
+    check_only(folder, (provenance.FILE, INDEX, MARKER, ALIGNMENT, *FILES, *EVERY), "a checkpoint")
     return True
 
 

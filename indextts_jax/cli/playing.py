@@ -1,7 +1,8 @@
 """`--play`: what is spoken is played as it is made, and keys pause and stop it."""
 
+import contextlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from absl import flags as absl_flags
@@ -11,6 +12,7 @@ from indextts_jax.cli.keys import pressed_keys
 from indextts_jax.cli.terminal import say
 from indextts_jax.engine.parts import Part
 from indextts_jax.errors import InputError
+from indextts_jax.utils.stopwatch import StageCallback
 
 FLAGS = ("play", "audio_device", "volume", "prebuffer")
 PAUSE, STOP = " ", "q"  # keys
@@ -61,6 +63,21 @@ def opened(flags: Any, rate: int) -> Player:
     return Player(rate, device=flags.audio_device, volume=flags.volume)
 
 
+class Stopped(Exception):
+    """Raised in a callback: the listener has heard enough."""
+
+
+def until_stopped(player: Player, on_stage: StageCallback) -> StageCallback:
+    """`on_stage`, which raises `Stopped` once playing was stopped."""
+
+    def call(stage: str) -> None:
+        if player.queue.ended.is_set():
+            raise Stopped
+        on_stage(stage)
+
+    return call
+
+
 def play(
     player: Player,
     parts: Generator[Part, None, None],
@@ -79,7 +96,7 @@ def play(
         if listening:
             say("Space pauses, q stops")
         slow = False
-        for part in parts:
+        for part in _taken(parts):
             if queue.ended.is_set():
                 parts.close()
                 return None
@@ -109,6 +126,12 @@ def play(
         gaps += f" of {queue.starved / player.rate:.1f} s in all"
     say(f"played {whole / player.rate:.2f} s, first sound after {first:.2f} s, {gaps}")
     return made
+
+
+def _taken(parts: Generator[Part, None, None]) -> Iterator[Part]:
+    """The parts until the listener stops."""
+    with contextlib.suppress(Stopped):
+        yield from parts
 
 
 def _act(queue: SampleQueue, key: str) -> None:

@@ -330,9 +330,7 @@ class _Delivery:
         while rest := rows[len(sounds) :]:
             now = rest[: row_count(len(rest), self.settings.batch)]
             if self.heads:
-                sounds += synthesize_aligned(
-                    self.model, now, self.settings, self.clock, self.heads
-                )
+                sounds += synthesize_aligned(self.model, now, self.settings, self.clock, self.heads)
             else:
                 waves = synthesize(self.model, now, self.settings, self.clock)
                 sounds += [(wave, None) for wave in waves]

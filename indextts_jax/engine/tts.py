@@ -314,6 +314,10 @@ class IndexTTS:
 
         return job
 
+    def prepared(self, request: Request) -> ScriptRequest:
+        """A request as the scheduler takes it: its text cut into segments, its emotion a vector."""
+        return self._prepare(request, request.settings or self.settings, False)(Clock())
+
     def stream_many(
         self,
         requests: Sequence[Request],
@@ -359,7 +363,7 @@ class IndexTTS:
                 if len(found[number]) == len(jobs[number].script.segments):
                     parts = found.pop(number)
                     ordered = [parts[i] for i in sorted(parts)]
-                    yield number, self.joined(ordered, requests[number].text)
+                    yield number, self._joined(ordered, requests[number].text)
 
         return speeches()
 
@@ -419,13 +423,20 @@ class IndexTTS:
         stream = self._stream(
             request, on_stage, progress, in_order=False, timings=timings, store=store
         )
-        parts = list(stream)
-        if not any(part.segment.codes for part in parts):
-            raise Failure("the model said nothing at all: try another seed")
-        return self.joined(parts, request.text)
+        return self.joined(list(stream), request.text)
 
     def joined(self, parts: Sequence[Part], text: str) -> Speech:
-        """The speech of a text, from all parts that `stream` gave."""
+        """The speech of a text, from all parts that `stream` gave.
+
+        Raises:
+            Failure: if the model said nothing at all.
+        """
+        if not any(part.segment.codes for part in parts):
+            raise Failure("the model said nothing at all: try another seed")
+        return self._joined(parts, text)
+
+    def _joined(self, parts: Sequence[Part], text: str) -> Speech:
+        """Concatenates parts to a speech."""
         seconds: dict[str, float] = {}
         for part in parts:
             for stage, spent in part.seconds.items():

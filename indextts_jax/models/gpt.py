@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
@@ -284,25 +285,30 @@ class CodeGPT(nnx.Module):
         lengths: Int[Array, " b"],
         codes: Int[Array, "b s"],
         heads: Heads = (),
-    ) -> tuple[Float32[Array, "b s d"], list[Float[Array, "b s k"]], list[Float[Array, "b p k"]]]:
+    ) -> tuple[
+        Float32[Array, "b s d"], list[Float[Array, "b k s w"]], list[Float[Array, "b k p w"]]
+    ]:
         """The residual stream that predicts each code, from one pass over finished codes.
 
-        For each of `heads` also its queries at these positions, and its keys of the prefix.
+        Also, by layer, the queries of `heads` at these positions and their keys of the prefix; in
+        ascending order of layer and head.
         """
         # The state that predicts a code is at the position of the code before it: the last code is
         # not an input.
         shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
         position = lengths[:, None] + jnp.arange(codes.shape[1])
-        taken: dict[tuple[int, int], tuple[Array, Array]] = {}
+        queries: list[Array] = []
+        keys: list[Array] = []
 
         def observe(layer: int, query: Array, key: Array) -> None:
-            for head in (head for where, head in heads if where == layer):
-                asking = jnp.take_along_axis(query[:, head], position[..., None], axis=1)
-                taken[layer, head] = asking, key[:, head, : rows.shape[1]]
+            if chosen := sorted(head for where, head in heads if where == layer):
+                here = position[:, None, :, None]
+                queries.append(jnp.take_along_axis(query[:, np.array(chosen)], here, axis=2))
+                keys.append(key[:, np.array(chosen), : rows.shape[1]])
 
         hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)), observe)
         hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
-        return hidden, [taken[head][0] for head in heads], [taken[head][1] for head in heads]
+        return hidden, queries, keys
 
     def code_attention(
         self,
@@ -316,7 +322,8 @@ class CodeGPT(nnx.Module):
     ) -> Float32[Array, "b k s t"]:
         """Attention of each code to the text tokens, for each of `heads`; see `text_attention`.
 
-        One pass over finished codes, which stand at the positions of training: 0, 1, 2, ...
+        The heads are in ascending order. One pass over finished codes, which have the positions of
+        training: 0, 1, 2, ...
         """
         rows, lengths = self.prefix(latents, emotion, text, text_lengths, *languages)
         _, queries, keys = self._finished(rows, lengths, codes, heads)
@@ -415,9 +422,9 @@ def _attention(
     queries: list[Array], keys: list[Array], text: Array, text_lengths: Array
 ) -> Float32[Array, "b k s t"]:
     """`text_attention` with the keys of whole prefixes: conditioning, start, text, stop."""
-    first = keys[0].shape[1] - text.shape[1] - 1
-    asked = jnp.stack([key[:, first : first + text.shape[1]] for key in keys], axis=1)
-    return text_attention(jnp.stack(queries, axis=1), asked, text_lengths)
+    first = keys[0].shape[2] - text.shape[1] - 1
+    asked = jnp.concatenate([key[:, :, first : first + text.shape[1]] for key in keys], axis=1)
+    return text_attention(jnp.concatenate(queries, axis=1), asked, text_lengths)
 
 
 def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> Array:

@@ -95,7 +95,9 @@ def shown_words(text: str, words: Sequence[Word]) -> list[Shown]:
         spaced = bool(text[behind:start].strip() != text[behind:start]) and behind > 0
         behind = end
         if word.start is not None:
-            found.append(Shown(word, text[start:end], spaced or start > 0 and text[start - 1].isspace()))
+            found.append(
+                Shown(word, text[start:end], spaced or (start > 0 and text[start - 1].isspace()))
+            )
     return found
 
 
@@ -104,8 +106,11 @@ def _opens(text: str, place: int, limit: int) -> bool:
     return text[place] in "([{<“‘«（《「『【" and not any(map(str.isspace, text[place:limit]))
 
 
-def cut_cues(text: str, words: Sequence[Word], cue_words: int = 0) -> list[Cue]:
-    """The cues of a text; with `cue_words`, of at most this many words."""
+def cut_cues(text: str, words: Sequence[Word], duration: float, cue_words: int = 0) -> list[Cue]:
+    """The cues of a text in a sound of `duration` seconds.
+
+    With `cue_words` they have at most this many words, and end with their last word.
+    """
     runs: list[list[Shown]] = []
     for shown in shown_words(text, words):
         if not runs or shown.start - runs[-1][-1].end >= GAP:
@@ -115,7 +120,7 @@ def cut_cues(text: str, words: Sequence[Word], cue_words: int = 0) -> list[Cue]:
     cues = []
     for number, group in enumerate(groups):
         start, end = group[0].start, group[-1].end
-        following = groups[number + 1][0].start if number + 1 < len(groups) else float("inf")
+        following = groups[number + 1][0].start if number + 1 < len(groups) else duration
         if not cue_words:
             end = max(end, min(start + _needed(group), following))
         cues.append(Cue(start, end, _lines(group)))
@@ -161,7 +166,9 @@ def _cost(group: Sequence[Shown], run: Sequence[Shown], end: int) -> float:
     cost = _CUE
     if not last and not _SENTENCE_END.search(group[-1].text):
         cost += _CLAUSE if _CLAUSE_END.search(group[-1].text) else _WORD
-    missing = _needed(group) - (max(group[-1].end, min(following, LONGEST + group[0].start)) - group[0].start)
+    missing = _needed(group) - (
+        max(group[-1].end, min(following, LONGEST + group[0].start)) - group[0].start
+    )
     if missing > 1e-6:
         cost += _HASTY * min(1.0, missing / _needed(group) + 0.2)
     return cost + _UNEVEN * (width(line_text(group)) < 8)
@@ -175,7 +182,9 @@ def _lines(group: Sequence[Shown]) -> tuple[tuple[Shown, ...], ...]:
     def cost(cut: int) -> tuple[float, float]:
         parts = [width(line_text(part)) for part in (group[:cut], group[cut:])]
         over = max(max(parts) - WIDTH, 0)
-        marked = _SENTENCE_END.search(group[cut - 1].text) or _CLAUSE_END.search(group[cut - 1].text)
+        marked = _SENTENCE_END.search(group[cut - 1].text) or _CLAUSE_END.search(
+            group[cut - 1].text
+        )
         return over, abs(parts[0] - parts[1]) - 12 * bool(marked)
 
     cut = min(range(1, len(group)), key=cost)

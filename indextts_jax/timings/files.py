@@ -59,8 +59,10 @@ def _vtt(sheet: _Sheet) -> str:
     def line(words: Sequence[Shown]) -> str:
         return _joined(
             words,
-            lambda word: (f"<{_clock(word.start, '.')}>" if sheet.karaoke else "")
-            + html.escape(word.text, quote=False),
+            lambda word: (
+                (f"<{_clock(word.start, '.')}>" if sheet.karaoke else "")
+                + html.escape(word.text, quote=False)
+            ),
         )
 
     blocks = ["WEBVTT\n"]
@@ -101,7 +103,9 @@ def _ass(sheet: _Sheet) -> str:
             plain = word.text.translate(_PLAIN)
             if not sheet.karaoke:
                 return plain
-            return f"{{\\kf{max(0, _hundredths(lengths[id(word)]) - _hundredths(word.start))}}}{plain}"
+            return (
+                f"{{\\kf{max(0, _hundredths(lengths[id(word)]) - _hundredths(word.start))}}}{plain}"
+            )
 
         return one
 
@@ -193,14 +197,12 @@ def check_timings(path: str | Path) -> Path:
     """The path of a file of times.
 
     Raises:
-        InputError: for an unknown ending, or a path that is not a file.
+        InputError: for an unknown ending.
     """
     found = user_path(path, "the file of times")
     if found.suffix.lower() not in WRITERS:
         known = ", ".join(WRITERS).replace("textgrid", "TextGrid")
         raise InputError(f"{found}: times of words are written to {known}, by the ending")
-    if found.exists() and not found.is_file():
-        raise InputError(f"{found} exists and is not a file")
     return found
 
 
@@ -208,7 +210,7 @@ def format_timings(
     ending: str, text: str, words: Sequence[Word], duration: float, cue_words: int = 0
 ) -> str:
     """The content of a file with this ending, see `write_timings`."""
-    cues = cut_cues(text, words, cue_words)
+    cues = cut_cues(text, words, duration, cue_words)
     return WRITERS[ending.lower()](_Sheet(text, words, duration, cues, cue_words > 0))
 
 

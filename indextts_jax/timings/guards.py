@@ -16,7 +16,10 @@ def word_attention(
 ) -> Float[np.ndarray, "s w"]:
     """The attention of each code to each word, which is a span of pieces (see `SpokenWord`)."""
     places = np.arange(attention.shape[1])
-    first, last = (np.array(edges, float).reshape(-1, 1) for edges in ([a for a, _ in spans], [b for _, b in spans]))
+    first, last = (
+        np.array(edges, float).reshape(-1, 1)
+        for edges in ([a for a, _ in spans], [b for _, b in spans])
+    )
     share = np.clip(np.minimum(places + 1, last) - np.maximum(places, first), 0, 1)
     return attention @ share.T
 

@@ -25,9 +25,7 @@ def quiet_codes(
     return mean <= whole * 10 ** (PAUSE / 10) + _TINY
 
 
-def settled(
-    edges: Sequence[float], wave: Float32[np.ndarray, " n"], rate: int
-) -> list[float]:
+def settled(edges: Sequence[float], wave: Float32[np.ndarray, " n"], rate: int) -> list[float]:
     """Edges in seconds, each moved to the lowest level within `REACH`.
 
     They are in order and stay so: none goes further than halfway to its neighbour. Equal edges stay

@@ -93,4 +93,3 @@ def code_bounds(
     `per_code` entries.
     """
     return np.searchsorted(frame_codes, per_code * np.arange(codes + 1)).astype(np.int64)
-

@@ -15,7 +15,9 @@ from indextts_jax.text.pauses import pause_marks
 from indextts_jax.text.segments import WORD
 from indextts_jax.timings.pairing import pair_words
 
-_IDEOGRAPHS = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_IDEOGRAPHS = (
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
 _SEPARATORS = "，。！？、；：…—–“”„«»（）《》〈〉「」『』【】〔〕［］·・"
 _RUN = re.compile(rf"[{_IDEOGRAPHS}]|[^\s{re.escape(_SEPARATORS)}{_IDEOGRAPHS}]+")
 _AROUND = ".,;:!?'\"()[]{}<>*_~`|\\/-’‘‚¿¡"
@@ -90,8 +92,7 @@ def _bytes_of(piece: str) -> bytes:
         return b""
     parts = _BYTE.split(piece.replace(WORD, " "))
     return b"".join(
-        bytes([int(part, 16)]) if number % 2 else part.encode()
-        for number, part in enumerate(parts)
+        bytes([int(part, 16)]) if number % 2 else part.encode() for number, part in enumerate(parts)
     )
 
 

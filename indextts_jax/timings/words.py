@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from indextts_jax.timings import guards
 from indextts_jax.timings.estimate import estimated_attention, piece_weights
@@ -132,10 +132,15 @@ def _word(
 
 def _kinds(pieces: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Which pieces sound, and before which there may be silence, see `Path`."""
-    sounding = np.array([_sounds(piece) for piece in pieces], bool)
+    sounding = sounding_pieces(pieces)
     begins = ~sounding
     begins[[int(word.first) for word in spoken_words(pieces)]] = True
     return sounding, begins
+
+
+def sounding_pieces(pieces: Sequence[str]) -> Bool[np.ndarray, " t"]:
+    """Which pieces of a segment have a sound: all but marks and special tokens."""
+    return np.array([_sounds(piece) for piece in pieces], bool)
 
 
 def _sounds(piece: str) -> bool:
@@ -156,12 +161,11 @@ def _code_at(
     return float(first[piece] + (place - piece) * (last[piece] - first[piece]))
 
 
-def _edges(
-    ranges: Sequence[tuple[float, float]], sound: Sound
-) -> list[tuple[float, float]]:
+def _edges(ranges: Sequence[tuple[float, float]], sound: Sound) -> list[tuple[float, float]]:
     """Start and end of each range of codes, in seconds, moved to where it is quiet."""
     bounds = sound.bounds / sound.rate
     flat = np.array(ranges, float).reshape(-1)
     times = np.interp(flat, np.arange(len(bounds)), bounds)
     moved = settled(np.maximum.accumulate(times).tolist(), sound.wave, sound.rate)
+    moved = [round(edge, 6) for edge in moved]
     return list(zip(moved[0::2], moved[1::2], strict=True))
