@@ -285,13 +285,11 @@ class CodeGPT(nnx.Module):
         lengths: Int[Array, " b"],
         codes: Int[Array, "b s"],
         heads: Heads = (),
-    ) -> tuple[
-        Float32[Array, "b s d"], list[Float[Array, "b k s w"]], list[Float[Array, "b k p w"]]
-    ]:
+    ) -> tuple[Float32[Array, "b s d"], list[Array], list[Array]]:
         """The residual stream that predicts each code, from one pass over finished codes.
 
-        Also, by layer, the queries of `heads` at these positions and their keys of the prefix; in
-        ascending order of layer and head.
+        Also, by layer, the queries of `heads` at these positions (b k s w) and their keys of the
+        prefix (b k p w), in ascending order of layer and head.
         """
         # The state that predicts a code is at the position of the code before it: the last code is
         # not an input.

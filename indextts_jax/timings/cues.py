@@ -78,13 +78,13 @@ def width(text: str) -> int:
 
 def shown_words(text: str, words: Sequence[Word]) -> list[Shown]:
     """The words that have times, each with the marks written around it."""
-    pauses = pause_marks(text)
     plain = list(text)
-    for start, end in pauses:
+    for start, end in pause_marks(text):
         plain[start:end] = " " * (end - start)
     text = "".join(plain)
     found = []
-    behind = 0  # where the marks of the word before end
+    behind = 0  # where the word before ends, with its marks
+    spaced = False
     for number, word in enumerate(words):
         limit = words[number + 1].char_start if number + 1 < len(words) else len(text)
         start, end = word.char_start, word.char_end
@@ -92,12 +92,11 @@ def shown_words(text: str, words: Sequence[Word]) -> list[Shown]:
             start -= 1
         while end < limit and not text[end].isspace() and not _opens(text, end, limit):
             end += 1
-        spaced = bool(text[behind:start].strip() != text[behind:start]) and behind > 0
+        spaced = spaced or any(map(str.isspace, text[behind:start]))
         behind = end
         if word.start is not None:
-            found.append(
-                Shown(word, text[start:end], spaced or (start > 0 and text[start - 1].isspace()))
-            )
+            found.append(Shown(word, text[start:end], spaced))
+            spaced = False
     return found
 
 
@@ -166,9 +165,8 @@ def _cost(group: Sequence[Shown], run: Sequence[Shown], end: int) -> float:
     cost = _CUE
     if not last and not _SENTENCE_END.search(group[-1].text):
         cost += _CLAUSE if _CLAUSE_END.search(group[-1].text) else _WORD
-    missing = _needed(group) - (
-        max(group[-1].end, min(following, LONGEST + group[0].start)) - group[0].start
-    )
+    latest = max(group[-1].end, min(following, group[0].start + LONGEST))
+    missing = _needed(group) - (latest - group[0].start)
     if missing > 1e-6:
         cost += _HASTY * min(1.0, missing / _needed(group) + 0.2)
     return cost + _UNEVEN * (width(line_text(group)) < 8)
@@ -182,9 +180,8 @@ def _lines(group: Sequence[Shown]) -> tuple[tuple[Shown, ...], ...]:
     def cost(cut: int) -> tuple[float, float]:
         parts = [width(line_text(part)) for part in (group[:cut], group[cut:])]
         over = max(max(parts) - WIDTH, 0)
-        marked = _SENTENCE_END.search(group[cut - 1].text) or _CLAUSE_END.search(
-            group[cut - 1].text
-        )
+        before = group[cut - 1].text
+        marked = _SENTENCE_END.search(before) or _CLAUSE_END.search(before)
         return over, abs(parts[0] - parts[1]) - 12 * bool(marked)
 
     cut = min(range(1, len(group)), key=cost)

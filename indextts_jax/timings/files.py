@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -95,17 +96,14 @@ _PLAIN = str.maketrans({"{": "(", "}": ")", "\\": "/"})
 
 def _ass(sheet: _Sheet) -> str:
     def sung(cue: Cue) -> Callable[[Shown], str]:
-        # What is shown of a cue advances in hundredths: each word takes the time up to the next.
-        starts = [*(word.start for word in cue.words[1:]), cue.end]
-        lengths = dict(zip(map(id, cue.words), starts, strict=True))
+        # A word takes the time up to the next one, in hundredths of a second.
+        starts = [*(_hundredths(word.start) for word in cue.words), _hundredths(cue.end)]
+        lengths = [end - start for start, end in itertools.pairwise(starts)]
+        own = dict(zip(map(id, cue.words), lengths, strict=True))
 
         def one(word: Shown) -> str:
             plain = word.text.translate(_PLAIN)
-            if not sheet.karaoke:
-                return plain
-            return (
-                f"{{\\kf{max(0, _hundredths(lengths[id(word)]) - _hundredths(word.start))}}}{plain}"
-            )
+            return f"{{\\kf{own[id(word)]}}}{plain}" if sheet.karaoke else plain
 
         return one
 

@@ -1,5 +1,6 @@
 """Words that attention passes over, and words to which it goes back: for reports only."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,10 +17,7 @@ def word_attention(
 ) -> Float[np.ndarray, "s w"]:
     """The attention of each code to each word, which is a span of pieces (see `SpokenWord`)."""
     places = np.arange(attention.shape[1])
-    first, last = (
-        np.array(edges, float).reshape(-1, 1)
-        for edges in ([a for a, _ in spans], [b for _, b in spans])
-    )
+    first, last = np.array(spans, float).reshape(-1, 2, 1).transpose(1, 0, 2)
     share = np.clip(np.minimum(places + 1, last) - np.maximum(places, first), 0, 1)
     return attention @ share.T
 
@@ -42,7 +40,7 @@ def repeated(
     edges = np.flatnonzero(np.diff(nearest, prepend=-2, append=-2))
     again: dict[int, int] = {}
     reached = -1
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
         word, codes = int(nearest[start]), int(end - start)
         if word < 0 or codes < STEADY:
             continue

@@ -15,7 +15,7 @@ from indextts_jax.text.pauses import pause_marks
 from indextts_jax.text.segments import WORD
 from indextts_jax.timings.pairing import pair_words
 
-_IDEOGRAPHS = (
+_IDEOGRAPHS = (  # and kana
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _SEPARATORS = "，。！？、；：…—–“”„«»（）《》〈〉「」『』【】〔〕［］·・"
