@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from indextts_jax.text.duration import syllables
 from indextts_jax.timings.source import SpokenWord
 
+PAUSE_BONUS = 1.0  # nats: an estimate bends so that pauses are between words
 _SLACK = 0.6  # syllables that a piece may stray, besides half its own
 
 

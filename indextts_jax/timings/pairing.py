@@ -31,9 +31,9 @@ def pair_words(source: Sequence[str], spoken: Sequence[str]) -> list[Span]:
     Spans are in order and do not overlap. Spoken words may remain between them.
     """
     spans: list[Span] = []
-    keys = [list(map(_key, words)) for words in (source, spoken)]
+    written, said = list(map(_key, source)), list(map(_key, spoken))
     before = (0, 0)
-    for place in itertools.chain(_anchors(*keys, 0, 0), [(len(source), len(spoken))]):
+    for place in itertools.chain(_anchors(written, said, 0, 0), [(len(source), len(spoken))]):
         gap = source[before[0] : place[0]], spoken[before[1] : place[1]]
         spans += [(a + before[1], b + before[1]) for a, b in _divided(*gap)]
         if place[0] < len(source):

@@ -22,9 +22,16 @@ class Path:
 
     `sounding` says which pieces have a sound of their own: each of these gets one code at least, as
     long as there are enough. `begins` says before which pieces there may be silence.
+    `bonus` is what a quiet code gains as silence, in nats.
     """
 
-    def __init__(self, sounding: Bool[np.ndarray, " t"], begins: Bool[np.ndarray, " t"]):
+    def __init__(
+        self,
+        sounding: Bool[np.ndarray, " t"],
+        begins: Bool[np.ndarray, " t"],
+        bonus: float = QUIET_BONUS,
+    ):
+        self._bonus = bonus
         self.count = len(sounding)
         # States in order: the silence before a piece, the piece, ..., the silence at the end.
         costs = np.zeros(2 * self.count + 1)
@@ -40,7 +47,7 @@ class Path:
         """Goes on with more codes: their attention to each piece, and whether they are quiet."""
         scores = np.log(np.maximum(attention, FLOOR))
         peaks = scores.max(axis=1, initial=np.log(FLOOR))
-        silence = np.where(quiet, peaks + QUIET_BONUS, peaks - LOUD)
+        silence = np.where(quiet, peaks + self._bonus, peaks - LOUD)
         own = np.arange(2 * self.count + 1)
         emitted = np.empty(2 * self.count + 1)
         for row, still in zip(scores, silence, strict=True):

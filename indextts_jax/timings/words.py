@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from indextts_jax.timings import guards
-from indextts_jax.timings.estimate import estimated_attention, piece_weights
+from indextts_jax.timings.estimate import PAUSE_BONUS, estimated_attention, piece_weights
 from indextts_jax.timings.levels import quiet_codes, settled
-from indextts_jax.timings.path import Path, code_bounds
+from indextts_jax.timings.path import QUIET_BONUS, Path, code_bounds
 from indextts_jax.timings.source import SegmentWord, spoken_words
 
 ATTENTION, ESTIMATE = "attention", "estimate"  # methods
@@ -100,7 +100,7 @@ def time_words(
         by_word = guards.word_attention(attention, spans)
         skipped = [said[n] for n in guards.skipped(by_word)]
         repeated = [said[n] for n in guards.repeated(by_word, quiet, sound.codes_per_second)]
-    path = Path(*_kinds(pieces))
+    path = Path(*_kinds(pieces), QUIET_BONUS if method == ATTENTION else PAUSE_BONUS)
     path.extend(attention, quiet)
     first, last = path.codes()
     ranges = {
