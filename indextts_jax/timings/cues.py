@@ -6,10 +6,12 @@ its first word and ends with its last; where it would be too short to be read, i
 to the next one.
 """
 
+import bisect
 import dataclasses
+import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from indextts_jax.text.pauses import pause_marks
 from indextts_jax.timings.words import Word
@@ -24,6 +26,7 @@ _CUE = 1.0  # costs: of a cue
 _CLAUSE, _WORD = 0.6, 1.5  # of ending one at a clause, or between two words
 _HASTY = 2.0  # of a cue that cannot be shown long enough to be read
 _UNEVEN = 0.3  # of a cue of a single short word
+_NEAR = 8  # words from the middle at which a line may end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,74 +118,101 @@ def cut_cues(text: str, words: Sequence[Word], duration: float, cue_words: int =
         if not runs or shown.start - runs[-1][-1].end >= GAP:
             runs.append([])
         runs[-1].append(shown)
-    groups = [group for run in runs for group in _groups(run, cue_words)]
+    groups = [
+        (run, start, end)
+        for run in map(_Run, runs)
+        for start, end in itertools.pairwise(_cuts(run, cue_words))
+    ]
     cues = []
-    for number, group in enumerate(groups):
-        start, end = group[0].start, group[-1].end
-        following = groups[number + 1][0].start if number + 1 < len(groups) else duration
+    for number, (run, first, last) in enumerate(groups):
+        start, end = run.words[first].start, run.words[last - 1].end
+        following = duration
+        if number + 1 < len(groups):
+            after, place, _ = groups[number + 1]
+            following = after.words[place].start
         if not cue_words:
-            end = max(end, min(start + _needed(group), following))
-        cues.append(Cue(start, end, _lines(group)))
+            end = max(end, min(start + run.needed(first, last), following))
+        edges = (first, run.line_end(first, last), last)
+        lines = (tuple(run.words[a:b]) for a, b in itertools.pairwise(edges) if a < b)
+        cues.append(Cue(start, end, tuple(lines)))
     return cues
 
 
-def _needed(group: Sequence[Shown]) -> float:
-    """Seconds in which a cue can be read."""
-    return min(LONGEST, max(SHORTEST, width(line_text(group)) / RATE))
+class _Run:
+    """Words without a gap between them. A group is a range of them: from, to."""
+
+    def __init__(self, words: Sequence[Shown]):
+        self.words = words
+        self._spaces = [int(word.spaced) for word in words]
+        sizes = (space + width(word.text) for space, word in zip(self._spaces, words, strict=True))
+        self._places = list(itertools.accumulate(sizes, initial=0))
+        # What a cut behind a word costs; words need their patterns once.
+        self.costs = [_cut_cost(word.text) for word in words]
+
+    def width(self, start: int, end: int) -> int:
+        """The width of a line."""
+        return self._places[end] - self._places[start] - self._spaces[start]
+
+    def needed(self, start: int, end: int) -> float:
+        """Seconds in which a group can be read."""
+        return min(LONGEST, max(SHORTEST, self.width(start, end) / RATE))
+
+    def fits(self, start: int, end: int) -> bool:
+        """Whether a group can be shown at once."""
+        if self.words[end - 1].end - self.words[start].start > LONGEST:
+            return False
+        cut = self.line_end(start, end)
+        return self.width(start, cut) <= WIDTH and (cut == end or self.width(cut, end) <= WIDTH)
+
+    def line_end(self, start: int, end: int) -> int:
+        """Where the first line ends: of two about equally wide, after a clause if both fit."""
+        if self.width(start, end) <= WIDTH or end - start == 1:
+            return end
+
+        def cost(cut: int) -> tuple[int, int]:
+            first, second = self.width(start, cut), self.width(cut, end)
+            over = max(first - WIDTH, second - WIDTH, 0)
+            return over, abs(first - second) - 12 * (self.costs[cut - 1] < _WORD)
+
+        half = (self._places[start] + self._places[end]) / 2
+        middle = bisect.bisect_left(self._places, half, start + 1, end)
+        near = range(max(start + 1, middle - _NEAR), min(end, middle + _NEAR))
+        return min(near, key=cost)
+
+    def cost(self, start: int, end: int) -> float:
+        """What a group costs as a cue."""
+        last = end == len(self.words)
+        begin, stop = self.words[start].start, self.words[end - 1].end
+        latest = stop if last else max(stop, min(self.words[end].start, begin + LONGEST))
+        needed = self.needed(start, end)
+        missing = needed - (latest - begin)
+        cost = _CUE + (0.0 if last else self.costs[end - 1])
+        if missing > 1e-6:
+            cost += _HASTY * min(1.0, missing / needed + 0.2)
+        return cost + _UNEVEN * (self.width(start, end) < 8)
 
 
-def _groups(run: Sequence[Shown], cue_words: int) -> Iterator[list[Shown]]:
-    """The cheapest way to cut words into cues, by dynamic programming."""
+def _cut_cost(text: str) -> float:
+    if _SENTENCE_END.search(text):
+        return 0.0
+    return _CLAUSE if _CLAUSE_END.search(text) else _WORD
+
+
+def _cuts(run: _Run, cue_words: int) -> list[int]:
+    """Where cues begin, and the end: the cheapest way, by dynamic programming."""
     best, back = [0.0], [0]
-    for end in range(1, len(run) + 1):
+    for end in range(1, len(run.words) + 1):
         least, chosen = float("inf"), end - 1
         for start in range(end - 1, -1, -1):
-            group = run[start:end]
-            if start < end - 1 and not _fits(group, cue_words):
+            too_many = cue_words and end - start > cue_words
+            if start < end - 1 and (too_many or not run.fits(start, end)):
                 break
-            cost = best[start] + _cost(group, run, end)
+            cost = best[start] + run.cost(start, end)
             if cost < least:
                 least, chosen = cost, start
         best.append(least)
         back.append(chosen)
-    ends = [len(run)]
+    ends = [len(run.words)]
     while ends[-1]:
         ends.append(back[ends[-1]])
-    for end in ends[-2::-1]:
-        yield list(run[back[end] : end])
-
-
-def _fits(group: Sequence[Shown], cue_words: int) -> bool:
-    if cue_words and len(group) > cue_words:
-        return False
-    short = group[-1].end - group[0].start <= LONGEST
-    return short and all(width(line_text(line)) <= WIDTH for line in _lines(group))
-
-
-def _cost(group: Sequence[Shown], run: Sequence[Shown], end: int) -> float:
-    last = end == len(run)
-    following = float("inf") if last else run[end].start
-    cost = _CUE
-    if not last and not _SENTENCE_END.search(group[-1].text):
-        cost += _CLAUSE if _CLAUSE_END.search(group[-1].text) else _WORD
-    latest = max(group[-1].end, min(following, group[0].start + LONGEST))
-    missing = _needed(group) - (latest - group[0].start)
-    if missing > 1e-6:
-        cost += _HASTY * min(1.0, missing / _needed(group) + 0.2)
-    return cost + _UNEVEN * (width(line_text(group)) < 8)
-
-
-def _lines(group: Sequence[Shown]) -> tuple[tuple[Shown, ...], ...]:
-    """One line, or two of about the same width; after a clause if both fit."""
-    if width(line_text(group)) <= WIDTH or len(group) == 1:
-        return (tuple(group),)
-
-    def cost(cut: int) -> tuple[float, float]:
-        parts = [width(line_text(part)) for part in (group[:cut], group[cut:])]
-        over = max(max(parts) - WIDTH, 0)
-        before = group[cut - 1].text
-        marked = _SENTENCE_END.search(before) or _CLAUSE_END.search(before)
-        return over, abs(parts[0] - parts[1]) - 12 * bool(marked)
-
-    cut = min(range(1, len(group)), key=cost)
-    return tuple(group[:cut]), tuple(group[cut:])
+    return ends[::-1]

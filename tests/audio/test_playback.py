@@ -170,13 +170,13 @@ def library(*names: str) -> Any:
 
 def test_a_machine_without_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(playback, "_miniaudio", library)
-    with pytest.raises(InputError, match="no audio device can be opened here .*-302"):
+    with pytest.raises(InputError, match=r"no audio device can be opened here .*-302"):
         Player(1000)
 
 
 def test_a_device_is_chosen_by_a_part_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(playback, "_miniaudio", lambda: library("Speakers", "Headset", "Head unit"))
-    with pytest.raises(InputError, match="no audio device has 'tv'.*Speakers, Headset"):
+    with pytest.raises(InputError, match=r"no audio device has 'tv'.*Speakers, Headset"):
         Player(1000, device="tv")
     with pytest.raises(InputError, match="more than one"):
         Player(1000, device="head")

@@ -1,5 +1,7 @@
 """Subtitles: what is shown together."""
 
+import itertools
+
 import timed_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,7 +78,7 @@ def test_a_short_cue_stays_until_it_can_be_read() -> None:
 
 def test_a_cue_ends_before_the_next_begins() -> None:
     found = cues("Ah. " * 60, pace=0.2)
-    assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(found))
 
 
 def test_cues_of_words_have_at_most_that_many() -> None:
