@@ -18,7 +18,7 @@ def piece_weights(count: int, words: Sequence[SpokenWord]) -> Float[np.ndarray, 
     for word in words:
         places = np.arange(count)
         share = np.clip(np.minimum(places + 1, word.last) - np.maximum(places, word.first), 0, 1)
-        weights += syllables(word.text) * share / max(share.sum(), 1e-9)
+        weights += syllables(word.text) * share / max(float(share.sum()), 1e-9)
     return weights
 
 

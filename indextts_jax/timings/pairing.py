@@ -42,6 +42,11 @@ def pair_words(source: Sequence[str], spoken: Sequence[str]) -> list[Span]:
     return spans
 
 
+def same_word(one: str, other: str) -> bool:
+    """Whether two spellings differ in nothing but case, accents and marks."""
+    return _key(one) == _key(other)
+
+
 def _key(word: str) -> str:
     """What two spellings of a word have in common."""
     plain = unicodedata.normalize("NFKD", word).casefold()

@@ -74,7 +74,7 @@ def test_attention_of_a_head_is_that_of_its_queries_and_keys():
 
 
 def test_a_code_does_not_see_itself_or_later_ones():
-    *given, codes, counts = rows()
+    *given, codes, _ = rows()
     changed = codes.copy()
     changed[:, 5:] = 3
     seen = run("code_attention", heads=HEADS)(*given, changed)
