@@ -27,6 +27,7 @@ NEEDS = {
     "published": "the published weights",
     "reference": "an environment with the PyTorch reference",
     "judges": "the networks that judge speech",
+    "device": "an audio device",
 }
 
 
