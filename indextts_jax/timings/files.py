@@ -137,9 +137,13 @@ def _joined(words: Sequence[Shown], shown: Callable[[Shown], str]) -> str:
 
 def _textgrid(sheet: _Sheet) -> str:
     """Two tiers of intervals without gaps, as Praat wants them: words and cues."""
-    words = [(w.start, w.end, w.text) for w in sheet.words if w.start is not None]
+    words = [
+        (word.start, word.end, word.text)
+        for word in sheet.words
+        if word.start is not None and word.end is not None
+    ]
     cues = [(cue.start, cue.end, cue.text.replace("\n", " ")) for cue in sheet.cues]
-    end = max([sheet.duration, *(one[1] or 0.0 for one in (*words, *cues))])
+    end = max([sheet.duration, *(stop for _, stop, _ in (*words, *cues))])
     lines = [
         'File type = "ooTextFile"',
         'Object class = "TextGrid"',
@@ -150,18 +154,8 @@ def _textgrid(sheet: _Sheet) -> str:
         "size = 2",
         "item []:",
     ]
-    for number, (name, spans) in enumerate((("words", words), ("cues", cues)), 1):
-        filled: list[tuple[float, float, str]] = []
-        place = 0.0
-        for start, stop, text in spans:
-            assert start is not None
-            assert stop is not None
-            if start > place:
-                filled.append((place, start, ""))
-            filled.append((start, stop, text))
-            place = stop
-        if place < end or not filled:
-            filled.append((place, end, ""))
+    tiers = (("words", _intervals(words, end)), ("cues", _intervals(cues, end)))
+    for number, (name, filled) in enumerate(tiers, 1):
         lines += [
             f"    item [{number}]:",
             '        class = "IntervalTier"',
@@ -179,6 +173,22 @@ def _textgrid(sheet: _Sheet) -> str:
                 f'            text = "{quoted}"',
             ]
     return "\n".join(lines) + "\n"
+
+
+def _intervals(
+    spans: Sequence[tuple[float, float, str]], end: float
+) -> list[tuple[float, float, str]]:
+    """Spans with empty ones between them, from 0 to the end."""
+    filled: list[tuple[float, float, str]] = []
+    place = 0.0
+    for start, stop, text in spans:
+        if start > place:
+            filled.append((place, start, ""))
+        filled.append((start, stop, text))
+        place = stop
+    if place < end or not filled:
+        filled.append((place, end, ""))
+    return filled
 
 
 WRITERS: dict[str, Callable[[_Sheet], str]] = {

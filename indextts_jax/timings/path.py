@@ -40,45 +40,47 @@ class Path:
         self._before = self._behind - costs
         allowed = np.concatenate([begins, [True]])
         self._silence = np.where(allowed, 0.0, -np.inf)
-        self._totals: Float[np.ndarray, " states"] | None = None
-        self._back: list[Int[np.ndarray, " states"]] = []
+        self._totals: list[Float[np.ndarray, " states"]] = []  # best scores, by code
 
     def extend(self, attention: Float[np.ndarray, "s t"], quiet: Bool[np.ndarray, " s"]) -> None:
         """Goes on with more codes: their attention to each piece, and whether they are quiet."""
         scores = np.log(np.maximum(attention, FLOOR))
         peaks = scores.max(axis=1, initial=np.log(FLOOR))
         silence = np.where(quiet, peaks + self._bonus, peaks - LOUD)
-        own = np.arange(2 * self.count + 1)
-        emitted = np.empty(2 * self.count + 1)
-        for row, still in zip(scores, silence, strict=True):
-            emitted[0::2] = still + self._silence
-            emitted[1::2] = row
-            if self._totals is None:
-                self._totals = emitted - self._before
-                self._back.append(own)
+        emitted = np.empty((len(scores), 2 * self.count + 1))
+        emitted[:, 0::2] = silence[:, None] + self._silence
+        emitted[:, 1::2] = scores
+        for row in emitted:
+            if not self._totals:
+                self._totals.append(row - self._before)
                 continue
-            # The best earlier state, all between which and this one are left out.
-            gains = self._totals + self._behind
-            best = np.maximum.accumulate(gains)
-            where = np.maximum.accumulate(np.where(gains >= best, own, 0))
-            moved = np.concatenate([[-np.inf], best[:-1]]) - self._before
-            stays = self._totals >= moved
-            self._back.append(np.where(stays, own, np.concatenate([[0], where[:-1]])))
-            self._totals = np.where(stays, self._totals, moved) + emitted
+            before = self._totals[-1]
+            # The best earlier state, if all between it and this one are left out.
+            best = np.maximum.accumulate(before + self._behind)
+            total = before.copy()
+            np.maximum(total[1:], best[:-1] - self._before[1:], out=total[1:])
+            total += row
+            self._totals.append(total)
 
     def states(self, *, whole: bool = True) -> Int[np.ndarray, " s"]:
         """The state of each code so far: 2n + 1 for piece n, even numbers for silence.
 
         `whole` says that these are all codes, so that what is left of the text is left out.
         """
-        if self._totals is None:
+        if not self._totals:
             return np.zeros(0, np.int64)
-        ends = self._totals - (self._behind[-1] - self._behind if whole else 0.0)
+        ends = self._totals[-1] - (self._behind[-1] - self._behind if whole else 0.0)
         state = int(np.argmax(ends))
-        found = np.empty(len(self._back), np.int64)
-        for number in range(len(self._back) - 1, -1, -1):
+        found = np.empty(len(self._totals), np.int64)
+        for number in range(len(self._totals) - 1, 0, -1):
             found[number] = state
-            state = int(self._back[number][state])
+            before = self._totals[number - 1]
+            if state:
+                gains = before[:state] + self._behind[:state]
+                other = int(gains.argmax())
+                if gains[other] - self._before[state] > before[state]:
+                    state = other
+        found[0] = state
         return found
 
     def codes(self, *, whole: bool = True) -> tuple[Int[np.ndarray, " t"], Int[np.ndarray, " t"]]:

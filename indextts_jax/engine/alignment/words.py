@@ -29,6 +29,7 @@ from indextts_jax.timings.words import (
 )
 
 TextWords = tuple[tuple[SegmentWord, ...], ...]  # the words of a text, by segment
+REPORTED = ("skipped", "repeated")  # faults that no retry is made for
 _NAMED = 8  # words that a message names
 
 
@@ -83,9 +84,9 @@ def timing_faults(times: SegmentTimes | None) -> tuple[Fault, ...]:
         return ()
     found = []
     if times.skipped:
-        found.append(Fault("skipped", f"not found in the sound: {_named(times, times.skipped)}"))
+        found.append(Fault(REPORTED[0], f"not found in the sound: {_named(times, times.skipped)}"))
     if times.repeated:
-        found.append(Fault("repeated", f"said again: {_named(times, times.repeated)}"))
+        found.append(Fault(REPORTED[1], f"said again: {_named(times, times.repeated)}"))
     return tuple(found)
 
 
