@@ -41,7 +41,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text(
         "text_file",
         None,
-        "Sentences to speak, one a line, in the languages of the checkpoint; by default a few in "
+        "Sentences to speak, each on its own line, in the languages of the checkpoint; by default a few in "
         "English and Chinese.",
         **own,
     )

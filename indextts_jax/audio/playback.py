@@ -147,7 +147,7 @@ class Player:
         """Waits until all samples were played, or playing was stopped.
 
         Raises:
-            Failure: if the device no longer asks for samples.
+            Failure: if the device no longer takes samples.
         """
         self.queue.close()
         while not self.queue.ended.wait(_TICK):

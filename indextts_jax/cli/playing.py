@@ -64,7 +64,7 @@ def opened(flags: Any, rate: int) -> Player:
 
 
 class Stopped(Exception):
-    """Raised in a callback: the listener has heard enough."""
+    """Raised in a callback: the listener wants no more."""
 
 
 def until_stopped(player: Player, on_stage: StageCallback) -> StageCallback:

@@ -22,7 +22,7 @@ _SEPARATORS = "，。！？、；：…—–“”„«»（）《》〈〉「�
 _RUN = re.compile(rf"[{_IDEOGRAPHS}]|[^\s{re.escape(_SEPARATORS)}{_IDEOGRAPHS}]+")
 _AROUND = ".,;:!?'\"()[]{}<>*_~`|\\/-’‘‚¿¡"
 _TAG = re.compile(r"<\|[^|]+\|>")  # a special token, such as that of the language
-_BROKEN = re.compile("[\udc80-\udcff]")  # bytes that are no character
+_BROKEN = re.compile("[\udc80-\udcff]")  # bytes outside any character
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # how a part of a character is shown
 
 
