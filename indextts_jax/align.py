@@ -41,8 +41,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     text(
         "text_file",
         None,
-        "Sentences to speak, each on its own line, in the languages of the checkpoint; by default a few in "
-        "English and Chinese.",
+        "Sentences to speak, each on its own line, in the languages of the checkpoint; by default "
+        "a few in English and Chinese.",
         **own,
     )
     absl_flags.DEFINE_integer("heads", HEADS, "Heads to choose, at most.", lower_bound=1, **own)
