@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from indextts_jax.checkpoint.alignment import ScoredHead
 from indextts_jax.engine.acoustic import condition_rows
@@ -48,7 +49,6 @@ class Calibration:
 
     heads: tuple[ScoredHead, ...]
     segments: int
-    scores: np.ndarray  # of every head: layers x heads
 
 
 def calibrate(
@@ -72,18 +72,31 @@ def calibrate(
         if not script.unknown:
             found += _segment_scores(model, tts.prepared(request), settings)
     on_sentence(len(requests), len(requests))
+    gpt = model.config.gpt
+    return chosen_heads(found, (gpt.layers, gpt.heads), count)
+
+
+def chosen_heads(
+    found: Sequence[Float[np.ndarray, " k"]], shape: tuple[int, int], count: int
+) -> Calibration:
+    """The best heads by the mean of their scores, which are given by segment.
+
+    `shape` is the number of layers and of heads in each. Heads with less than a third of the best
+    score are left out.
+
+    Raises:
+        Failure: as `calibrate`.
+    """
     if len(found) < FEWEST:
         raise Failure(
             f"{len(found)} segments were spoken without faults; expected at least {FEWEST}: other "
             "sentences, another voice or another seed may help"
         )
-    gpt = model.config.gpt
-    scores = np.mean(found, axis=0).reshape(gpt.layers, gpt.heads)
+    scores = np.mean(found, axis=0).reshape(shape)
     best = np.argsort(-scores, axis=None, kind="stable")[:count]
-    heads = [divmod(int(place), gpt.heads) for place in best]
     chosen = tuple(
         ScoredHead(layer=layer, head=head, score=round(float(scores[layer, head]), 4))
-        for layer, head in heads
+        for layer, head in (divmod(int(place), shape[1]) for place in best)
         if scores[layer, head] >= max(LEAST, scores.max() / 3)
     )
     if not chosen:
@@ -91,7 +104,7 @@ def calibrate(
             f"no head of this GPT follows the text: the best score is {scores.max():.3f}, expected "
             f"at least {LEAST}"
         )
-    return Calibration(chosen, len(found), scores)
+    return Calibration(chosen, len(found))
 
 
 def _segment_scores(model: Model, request: ScriptRequest, settings: Settings) -> list[np.ndarray]:
