@@ -27,7 +27,7 @@ def estimated_attention(
 ) -> Float[np.ndarray, "s t"]:
     """What attention would be if every syllable took the same time, without the pauses."""
     spoken = np.cumsum(~quiet) - 0.5 * ~quiet
-    place = spoken / max(np.count_nonzero(~quiet), 1) * weights.sum()  # in syllables, by code
+    place = spoken / max(1, int(np.count_nonzero(~quiet))) * weights.sum()  # in syllables, by code
     centre = np.cumsum(weights) - weights / 2
     reach = weights / 2 + _SLACK
     likely = np.exp(-0.5 * ((place[:, None] - centre) / reach) ** 2) * (weights > 0)
