@@ -22,6 +22,7 @@ from indextts_jax.cli import (
     prompt_flags,
     runner,
     settings_flags,
+    stream_flags,
     text_flags,
     timing_flags,
 )
@@ -65,6 +66,7 @@ COMMON = (
     "play",
     "timings",
     "resume",
+    "stream",
     "speed",
     "duration",
     "retries",
@@ -76,7 +78,14 @@ GROUPS = {
     "What to say": ("text", "text_file", *text_flags.FLAGS),
     "Voice": ("speaker", "voice", prompt_flags.EXCERPT),
     "Emotion (by default the voice's own)": emotion_flags.FLAGS,
-    "Delivery": ("output", "resume", *settings_flags.DELIVERY, "sample_format", "wav_subtype"),
+    "Delivery": (
+        "output",
+        "resume",
+        *stream_flags.FLAGS,
+        *settings_flags.DELIVERY,
+        "sample_format",
+        "wav_subtype",
+    ),
     "Times of words": timing_flags.FLAGS,
     "Playing": playing.FLAGS,
     "Sampling": ("seed", *settings_flags.SAMPLING),
@@ -88,6 +97,7 @@ EXAMPLES = (
     'synth --checkpoint indextts2 --text "Oh!" --voice anna --emotion afraid.wav',
     "synth --checkpoint indextts2 --text_file a.txt --voice anna --output a.mp3 --timings a.srt",
     'synth --checkpoint indextts2 --text "Good morning." --voice anna --play',
+    "synth --checkpoint indextts2 --text_file a.txt --voice anna --stream --output - > a.raw",
 )
 MANY_SEGMENTS = 20
 
@@ -123,6 +133,7 @@ def define(flags: absl_flags.FlagValues) -> None:
         **own,
     )
     settings_flags.define(flags)
+    stream_flags.define(flags)
     text("max_memory", None, "Limit on device memory, for example 8GB.", **own)
     absl_flags.DEFINE_enum(
         "sample_format",
@@ -221,9 +232,7 @@ def _speak(
         segments = _store(flags, tts, request, device, run, len(script.segments))
         before = executables.seconds_spent()
         timed = bool(flags.timings)
-        if player is None:
-            speech = tts.speak(request, timings=timed, on_stage=on_stage, store=segments)
-        else:
+        if player is not None:
             stage = playing.until_stopped(player, on_stage)
             parts = playing.play(
                 player,
@@ -234,17 +243,24 @@ def _speak(
             if parts is None:
                 return _stopped(flags)
             speech = tts.joined(parts, text)
+        elif flags.stream:
+            pipe = stdout.buffer if flags.output == STDOUT else None
+            speech = stream_flags.speak(tts, request, on_stage, pipe)
+        else:
+            speech = tts.speak(request, timings=timed, on_stage=on_stage, store=segments)
         compiling = executables.seconds_spent() - before
     if executables.active() is not None and not flags.demo:
         speed_log.note_speech(tts, settings, speech, compiling=compiling)
     if not _writes(flags):
         replaced = False
     elif flags.output == STDOUT:
-        stdout.buffer.write(raw(speech.samples))
-        stdout.buffer.flush()
+        if not flags.stream:
+            stdout.buffer.write(raw(speech.samples))
+            stdout.buffer.flush()
     else:
         comment = ""
-        if not flags.demo:
+        # Where chunks meet depends on the speed of the machine: no recipe gives these samples.
+        if not (flags.demo or flags.stream):
             made = write_down(tts.model, request, speech.samples, device, run.dtype)
             comment = to_comment(made)
         speech.save(flags.output, flags.sample_format, comment)
@@ -276,7 +292,7 @@ def _store(
     """Where finished segments are kept, with --resume or for a long text."""
     long = segments >= MANY_SEGMENTS and not flags.demo
     settings = request.settings or tts.settings
-    if flags.output == STDOUT or flags.play or not (flags.resume or long):
+    if flags.output == STDOUT or flags.stream or flags.play or not (flags.resume or long):
         return None
     if settings.timing.duration is not None:
         return None  # with --resume, it was rejected before
@@ -316,7 +332,8 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
     if flags.demo and flags.adapter:
         raise InputError("--adapter needs --checkpoint: the built-in model has none")
     text = text_flags.text_to_speak(flags, demo.DEMO_TEXT if flags.demo else None)
-    settings = settings_flags.settings(flags)  # validates before the checkpoint is opened
+    # validates before the checkpoint is opened
+    settings = stream_flags.with_chunks(flags, settings_flags.settings(flags))
     emotion = emotion_flags.parse(flags, text)
     speaker = prompt_flags.speaker(flags, demo.demo_speaker() if flags.demo else None)
     chosen_seed(flags.seed)
@@ -336,7 +353,7 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
         )
     if not flags.demo:
         usual = settings_of(open_checkpoint(flags.checkpoint).settings)
-        settings = settings_flags.settings(flags, usual)
+        settings = stream_flags.with_chunks(flags, settings_flags.settings(flags, usual))
     if flags.play:  # segment by segment, also where the checkpoint's own settings have a batch
         settings = dataclasses.replace(settings, batch=1)
     return text, settings, emotion, speaker
@@ -348,6 +365,8 @@ def _check_resume(flags: Any, settings: Settings) -> None:
         raise InputError("--resume needs --output FILE: segments are kept beside it")
     if flags.demo:
         raise InputError("--resume needs --checkpoint: the demo is short")
+    if flags.stream:
+        raise InputError("--resume and --stream are mutually exclusive: chunks are not kept")
     if settings.timing.duration is not None:
         raise InputError("--resume and --duration are mutually exclusive: see --speed")
     if flags.seed in RANDOM_SEEDS:

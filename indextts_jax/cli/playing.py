@@ -48,8 +48,9 @@ def check(flags: Any) -> None:
         if given:
             raise InputError(f"--{given[0]} needs --play")
         return
-    if flags.resume:
-        raise InputError("--play and --resume are mutually exclusive")
+    for name in ("resume", "stream"):
+        if flags[name].value:
+            raise InputError(f"--play and --{name} are mutually exclusive")
     if flags.batch > 1:
         raise InputError("--play speaks segment by segment: leave --batch out")
 

@@ -6,7 +6,7 @@ slot for the next segment. Flow and vocoder then run on groups of similar length
 
 import collections
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -27,6 +27,7 @@ from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_
 from indextts_jax.engine.seeds import next_seed, segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.engine.speech import Segment
+from indextts_jax.models.gpt import Heads
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of
@@ -47,6 +48,9 @@ class ScriptRequest:
     words: TextWords | None = None  # whose times are requested, by segment
 
 
+Requests = Sequence[ScriptRequest] | Mapping[int, ScriptRequest]
+
+
 @dataclasses.dataclass(frozen=True, order=True)
 class QueuedSegment:
     """A segment waiting to be decoded."""
@@ -55,13 +59,13 @@ class QueuedSegment:
     index: int  # in its script
     attempt: int = 0
 
-    def spoken(self, requests: Sequence[ScriptRequest]) -> Spoken:
+    def spoken(self, requests: Requests) -> Spoken:
         return requests[self.request].script.segments[self.index]
 
-    def seed(self, requests: Sequence[ScriptRequest]) -> int:
+    def seed(self, requests: Requests) -> int:
         return next_seed(requests[self.request].seed, self.attempt)
 
-    def line(self, requests: Sequence[ScriptRequest]) -> Line:
+    def line(self, requests: Requests) -> Line:
         request, spoken = requests[self.request], self.spoken(requests)
         return Line(spoken.ids, request.voice, request.emotion, request.language_of(spoken))
 
@@ -81,11 +85,86 @@ class DecodedSegment:
         """Index of its request, and its index in the script."""
         return self.queued.request, self.queued.index
 
-    def row(self, requests: Sequence[ScriptRequest]) -> SynthesisRow:
+    @property
+    def tries(self) -> int:
+        """Attempts so far, each with its own seed."""
+        return self.queued.attempt + 1 + self.synthesized
+
+    def row(self, requests: Requests) -> SynthesisRow:
         attempt = self.queued.attempt + self.synthesized
         seed = next_seed(requests[self.queued.request].seed, attempt)
         key = segment_keys(seed, self.queued.index)[1]
         return SynthesisRow(self.queued.line(requests), self.codes, self.frames, key)
+
+
+def part_of(
+    model: Model,
+    requests: Requests,
+    one: DecodedSegment,
+    wave: Float32[np.ndarray, " n"],
+    faults: tuple[Fault, ...],
+    seconds: dict[str, float],
+    attention: Float32[np.ndarray, "s t"] | None = None,
+) -> Part:
+    """The part of a segment; `faults` are those of its samples, `seconds` its share of compute.
+
+    `attention`, of its codes to its text tokens, gives the times of its words, if the request has
+    words. Without it they are an estimate.
+    """
+    request, index = requests[one.queued.request], one.queued.index
+    spoken = one.queued.spoken(requests)
+    times = None
+    if request.words is not None:
+        words = request.words[index]
+        times = segment_times(model, words, spoken, len(one.codes), wave, attention)
+    segment = Segment(
+        text_tokens=len(spoken.ids),
+        codes=len(one.codes),
+        frames=one.frames if len(wave) else 0,
+        truncated=any(fault.kind == "endless" for fault in one.faults),
+        tries=one.tries,
+        faults=one.faults + faults + timing_faults(times),
+        repeat=longest_repeat(one.codes),
+    )
+    placed = words_in_part(model, request.script, index, times)
+    samples = within_silence(model, request.script, index, wave)
+    return Part(samples, segment, seconds, placed)
+
+
+def sounds_of(
+    model: Model,
+    requests: Requests,
+    group: Sequence[DecodedSegment],
+    settings: Settings,
+    clock: Clock,
+    heads: Heads = (),
+) -> list[tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "s t"] | None]]:
+    """The samples of a group, and with heads the attention of codes to text tokens.
+
+    A segment without codes has neither.
+    """
+    rows = [one.row(requests) for one in group if len(one.codes)]
+    sounds: list[tuple[np.ndarray, np.ndarray | None]] = []
+    while rest := rows[len(sounds) :]:
+        now = rest[: row_count(len(rest), settings.batch)]
+        if heads:
+            sounds += synthesize_aligned(model, now, settings, clock, heads)
+        else:
+            sounds += [(wave, None) for wave in synthesize(model, now, settings, clock)]
+    made = iter(sounds)
+    silent = np.zeros(0, np.float32)
+    return [next(made) if len(one.codes) else (silent, None) for one in group]
+
+
+def waves_of(
+    model: Model,
+    requests: Requests,
+    group: Sequence[DecodedSegment],
+    settings: Settings,
+    clock: Clock,
+) -> list[Float32[np.ndarray, " n"]]:
+    """The samples of a group; empty for a segment without codes."""
+    return [wave for wave, _ in sounds_of(model, requests, group, settings, clock)]
 
 
 def row_count(waiting: int, batch: int) -> int:
@@ -287,53 +366,17 @@ class _Delivery:
         group = [self.waiting[number] for number in chosen]
         self.waiting = [one for n, one in enumerate(self.waiting) if n not in set(chosen)]
         self._label()
-        sounds = self._sounds(group)
+        sounds = sounds_of(self.model, self.requests, group, self.settings, self.clock, self.heads)
         spent = {n: s - self.before.get(n, 0.0) for n, s in self.clock.seconds.items()}
         self.before = dict(self.clock.seconds)
         made = []
         for one, (wave, attention) in zip(group, sounds, strict=True):
             faults = sample_faults(wave) if len(wave) else ()
-            tries = one.queued.attempt + 1 + one.synthesized
-            if faults and tries <= self.settings.retries:
+            if faults and one.tries <= self.settings.retries:
                 again = dataclasses.replace(one, synthesized=one.synthesized + 1)
                 self.waiting.append(again)
                 continue
-            request, spoken = self.requests[one.queued.request], one.queued.spoken(self.requests)
-            times = None
-            if request.words is not None:
-                words = request.words[one.queued.index]
-                times = segment_times(self.model, words, spoken, len(one.codes), wave, attention)
-            segment = Segment(
-                text_tokens=len(spoken.ids),
-                codes=len(one.codes),
-                frames=one.frames if len(wave) else 0,
-                truncated=any(fault.kind == "endless" for fault in one.faults),
-                tries=tries,
-                faults=one.faults + faults + timing_faults(times),
-                repeat=longest_repeat(one.codes),
-            )
-            samples = within_silence(self.model, request.script, one.queued.index, wave)
-            placed = words_in_part(self.model, request.script, one.queued.index, times)
             seconds = {name: second / len(group) for name, second in spent.items()}
-            made.append((one.place, Part(samples, segment, seconds, placed)))
+            part = part_of(self.model, self.requests, one, wave, faults, seconds, attention)
+            made.append((one.place, part))
         return made
-
-    def _sounds(
-        self, group: Sequence[DecodedSegment]
-    ) -> list[tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "s t"] | None]]:
-        """The samples of a group, and with heads the attention of codes to text tokens.
-
-        A segment without codes has neither.
-        """
-        rows = [one.row(self.requests) for one in group if len(one.codes)]
-        sounds: list[tuple[np.ndarray, np.ndarray | None]] = []
-        while rest := rows[len(sounds) :]:
-            now = rest[: row_count(len(rest), self.settings.batch)]
-            if self.heads:
-                sounds += synthesize_aligned(self.model, now, self.settings, self.clock, self.heads)
-            else:
-                waves = synthesize(self.model, now, self.settings, self.clock)
-                sounds += [(wave, None) for wave in waves]
-        made = iter(sounds)
-        silent = np.zeros(0, np.float32)
-        return [next(made) if len(one.codes) else (silent, None) for one in group]

@@ -114,6 +114,8 @@ def test_an_estimate_is_named_so(capsys: pytest.CaptureFixture[str]) -> None:
         (("--timings=no.wav/a.srt",), "cannot be written"),
         (("--volume=0.5",), "--volume needs --play"),
         (("--play", "--resume"), "mutually exclusive"),
+        (("--play", "--stream"), "--play and --stream are mutually exclusive"),
+        (("--timings=a.srt", "--stream"), "--timings and --stream are mutually exclusive"),
         (("--play", "--batch=2"), "leave --batch out"),
     ],
 )
