@@ -22,6 +22,7 @@ ORDER = (
     "prepare",
     "train",
     "export",
+    "align",
 )
 
 

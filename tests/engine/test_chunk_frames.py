@@ -19,7 +19,9 @@ from indextts_jax.runtime.model import Model
 
 
 def map_of(name: str = "indextts2", speed: float = 1.0, seams: str = "exact") -> FrameMap:
-    return frame_map(Model(bundled_config(name), {}, None), Timing(speed=speed), Chunks(seams=seams))
+    return frame_map(
+        Model(bundled_config(name), {}, None), Timing(speed=speed), Chunks(seams=seams)
+    )
 
 
 def places(found: FrameMap, codes: int, frames: int) -> np.ndarray:
