@@ -12,7 +12,7 @@ from absl import flags as absl_flags
 
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.checkpoint.writing import check_destination
-from indextts_jax.cli import runner
+from indextts_jax.cli import column_flags, runner
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.terminal import count_bar, say, warn
 from indextts_jax.config import (
@@ -300,14 +300,8 @@ def _job(flags: Any) -> Job:
 
 
 def _reading(flags: Any, job: Job) -> Reading:
-    columns: dict[str, str] = {}
-    for entry in flags.columns:
-        ours, mark, theirs = entry.partition("=")
-        if not mark or not theirs:
-            raise InputError(f"--columns {entry}: expected ours=theirs, such as text=sentence")
-        columns[ours] = theirs
     return Reading(
-        columns=columns,
+        columns=column_flags.parse(flags.columns),
         one_speaker=flags.one_speaker,
         speaker_from_path=flags.speaker_from_path,
         text=job.reads,

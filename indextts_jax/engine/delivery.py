@@ -6,6 +6,7 @@ slot for the next segment. Flow and vocoder then run on groups of similar length
 
 import collections
 import dataclasses
+import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import jax
@@ -297,6 +298,7 @@ class _Delivery:
                 tries=tries,
                 faults=one.faults + faults,
                 repeat=longest_repeat(one.codes),
+                codes_hash=hashlib.sha256(one.codes.astype("<i4").tobytes()).hexdigest(),
             )
             samples = within_silence(self.model, script, one.queued.index, wave)
             seconds = {name: second / len(group) for name, second in spent.items()}

@@ -25,6 +25,7 @@ class Segment:
     tries: int = 1  # attempts, each with its own seed
     faults: tuple[Fault, ...] = ()  # of the last attempt
     repeat: int = 0  # codes in the longest run of one repeated pattern
+    codes_hash: str = ""  # SHA-256 of the codes as int32
 
 
 @dataclasses.dataclass(frozen=True)

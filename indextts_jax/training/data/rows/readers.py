@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from indextts_jax.errors import InputError
+from indextts_jax.utils.parquet import open_parquet
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # suffixes of recordings in a directory
 TEXTS = (".txt", ".lab")  # suffixes of the text beside a recording
@@ -153,7 +154,7 @@ def _ljspeech(path: Path, text: str) -> Iterator[Record]:
 
 def _parquet(path: Path) -> Iterator[Record]:
     """Rows of a parquet file; recordings may be embedded as a column of structs with `bytes`."""
-    file = _parquet_file(path)
+    file = open_parquet(path)
     import pyarrow as pa
 
     names = file.schema_arrow.names
@@ -175,25 +176,12 @@ def _parquet(path: Path) -> Iterator[Record]:
             number += 1
 
 
-def _parquet_file(path: Path) -> Any:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise InputError(
-            f'{path}: parquet needs pyarrow: pip install "indextts-jax[parquet]"'
-        ) from error
-    try:
-        return parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a parquet file: {error!s:.120}") from error
-
-
 _reading = threading.Lock()
 
 
 @functools.lru_cache(maxsize=2)
 def _row_group(path: Path, group: int, column: str) -> list[dict[str, Any]]:
-    return _parquet_file(path).read_row_group(group, columns=[column])[column].to_pylist()
+    return open_parquet(path).read_row_group(group, columns=[column])[column].to_pylist()
 
 
 def embedded_bytes(place: Embedded) -> bytes:
@@ -202,7 +190,7 @@ def embedded_bytes(place: Embedded) -> bytes:
     Raises:
         InputError: if the row has none, and its path does not exist either.
     """
-    file = _parquet_file(place.file)
+    file = open_parquet(place.file)
     first, entry = 0, None
     for group in range(file.num_row_groups):
         count = file.metadata.row_group(group).num_rows

@@ -1,0 +1,108 @@
+"""Data sets spoken by `FakeSpeaker`: plans, runs in this process, and drivers in their own.
+
+As a script: `python dataset_runs.py OUTPUT ENGINE WORKERS DELAY` speaks what is left of a set.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import fake_speaker
+
+from indextts_jax.jobs import cluster, local
+from indextts_jax.jobs.deadline import Deadline
+from indextts_jax.jobs.output import ROWS, Output
+from indextts_jax.jobs.plan import Planned, make_plan, read_packs
+from indextts_jax.jobs.results import read_rows
+from indextts_jax.jobs.rows import Common
+from indextts_jax.jobs.tables import sources
+from indextts_jax.jobs.worker import Spec
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    """Rows of about two seconds each."""
+    return [{"id": f"r{n:04}", "text": f"this is sentence number {n}."} for n in range(count)]
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    return path
+
+
+def planned(output: Path, *inputs: Path | str, common: Any = None, **options: Any) -> Planned:
+    """A plan of tables, in the voice anna, with packs of about five rows."""
+    found = sources([str(one) for one in inputs], output / "texts.jsonl")
+    return make_plan(
+        Output(output),
+        found,
+        common or Common(voice="anna"),
+        fake_speaker.ABOUT,
+        fake_speaker.find,
+        **{"pack_seconds": 10.0, **options},
+    )
+
+
+def spec(output: Path, delay: float = 0.0) -> Spec:
+    path = os.pathsep.join([str(ROOT), str(HERE), os.environ.get("PYTHONPATH", "")])
+    return Spec(
+        output=str(output),
+        speaker=fake_speaker.NAME,
+        options={"delay": delay},
+        environment={"PYTHONPATH": path},
+    )
+
+
+def speak(
+    output: Path, workers: int = 1, engine: str = "local", delay: float = 0.0
+) -> list[dict[str, Any]]:
+    """Speaks what is left; gives the summaries of the packs."""
+    place = Output(output)
+    place.prepare()
+    done = place.done()
+    packs = [pack for pack in read_packs(place) if pack.number not in done]
+    if not packs:
+        return []
+    if engine == "ray":
+        where = cluster.Cluster(workers=(workers, workers), cpus=0.5)
+        return list(cluster.speak_on_ray(packs, spec(output, delay), where, Deadline(None)))
+    return list(local.speak_local(packs, [spec(output, delay)] * workers, Deadline(None)))
+
+
+def driver(output: Path, *words: object) -> "subprocess.Popen[bytes]":
+    """A process that speaks what is left of a set."""
+    path = os.pathsep.join([str(ROOT), str(HERE)])
+    command = [sys.executable, str(HERE / "dataset_runs.py"), str(output), *map(str, words)]
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def rows(output: Path) -> list[dict[str, Any]]:
+    """The results of all rows of finished packs, in the order of the input."""
+    place = Output(output)
+    found = [row for m in place.markers() for row in read_rows(place.file(m.file(ROWS)))]
+    return sorted(found, key=lambda row: row["row"])
+
+
+def statuses(output: Path) -> list[str]:
+    return [row["status"] for row in rows(output)]
+
+
+def main(argv: Sequence[str]) -> None:
+    output, engine, workers, delay = argv
+    speak(Path(output), int(workers), engine, float(delay))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
