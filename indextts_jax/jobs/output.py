@@ -135,9 +135,9 @@ class Output:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def remove_attempts(self, token: str = "") -> None:
-        """Removes what a killed worker left, or with no token what all have left."""
-        for folder in (self.path / TEMPORARY).glob(f"*-{token}*"):
+    def remove_attempts(self, token: str | None = None) -> None:
+        """Removes what a killed worker left, or without a token what all have left."""
+        for folder in (self.path / TEMPORARY).glob("*" if token is None else f"*-{token}"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def orphans(self) -> list[Path]:

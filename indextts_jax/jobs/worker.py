@@ -66,7 +66,7 @@ class Worker:
         self.token = secrets.token_hex(6)
         self.process: subprocess.Popen[str] | None = None
         self.log: IO[bytes] | None = None
-        self.closed = False
+        self.closed = self.busy = False
         self.guard = threading.Lock()  # of starting and ending the process
 
     def run(self, pack: int, on_event: OnEvent = lambda event, place: None) -> dict[str, Any]:
@@ -80,6 +80,7 @@ class Worker:
         segments = self.output.path / TEMPORARY / f"{pack:05}-{self.token}.{SEGMENTS}"
         deaths, without_progress = 0, 0
         of_rows: collections.Counter[int] = collections.Counter()
+        self.busy = True
         try:
             while not self.output.is_done(pack):
                 killed = [place for place, count in of_rows.items() if count >= ROW]
@@ -89,7 +90,7 @@ class Worker:
                     self._ordered(order, on_event)
                     without_progress = 0
                 except Died as death:
-                    self.output.remove_attempts(f"{self.token}*")
+                    self.output.remove_attempts(self.token)
                     deaths += 1
                     without_progress += 1
                     if alone and death.place is not None:
@@ -102,6 +103,7 @@ class Worker:
                         ) from death
             return summary(self.output.marker(pack))
         finally:
+            self.busy = False
             shutil.rmtree(segments, ignore_errors=True)
 
     def _ordered(self, order: Mapping[str, Any], on_event: OnEvent) -> None:
@@ -163,6 +165,7 @@ class Worker:
     def _died(self, process: "subprocess.Popen[str]", place: int | None) -> Exception:
         with self.guard:
             if self.closed:
+                self._drop()
                 return Closed()
             process.kill()
             code, last = process.wait(), ""
@@ -195,4 +198,7 @@ class Worker:
             if self.process is not None:
                 self.process.kill()
                 self.process.wait()
-        self.output.remove_attempts(f"{self.token}*")
+            if not self.busy:  # otherwise its thread is reading, and drops it
+                self._drop()
+        self.output.remove_attempts(self.token)
+        self.output.remove_attempts(f"{self.token}.{SEGMENTS}")

@@ -3,6 +3,7 @@
 As a script: `python dataset_runs.py OUTPUT ENGINE WORKERS DELAY` speaks what is left of a set.
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from indextts_jax.jobs.plan import Planned, make_plan, read_packs
 from indextts_jax.jobs.results import read_rows
 from indextts_jax.jobs.rows import Common
 from indextts_jax.jobs.tables import sources
+from indextts_jax.jobs.work import Speaker, Work, speak_pack
 from indextts_jax.jobs.worker import Spec
 
 HERE = Path(__file__).parent
@@ -73,6 +75,30 @@ def speak(
         where = cluster.Cluster(workers=(workers, workers), cpus=0.5)
         return list(cluster.speak_on_ray(packs, spec(output, delay), where, Deadline(None)))
     return list(local.speak_local(packs, [spec(output, delay)] * workers, Deadline(None)))
+
+
+TOKENS = itertools.count()
+MIXED: list[dict[str, Any]] = [
+    *numbered(4),
+    {"id": "bad", "text": "a\0b"},
+    {"id": "same", "text": numbered(1)[0]["text"]},
+    {"id": "worse", "text": "raise it now, please, at once."},
+    {"id": "long", "text": "faulty words that are too long."},
+    *numbered(9)[4:],
+]
+STATUSES = ["ok"] * 4 + ["refused", "same", "failed", "faulty"] + ["ok"] * 5
+
+
+def speak_here(output: Path, packs: Any = None, speaker: Any = None, **options: Any) -> list[bool]:
+    """Speaks packs, by default those that are left; whether each was committed."""
+    work = Work.open(output)
+    work.output.prepare()
+    found: Speaker = speaker or fake_speaker.FakeSpeaker(work.plan)
+    left = [pack.number for pack in work.packs if not work.output.is_done(pack.number)]
+    return [
+        speak_pack(work, pack, lambda: found, token=f"t{next(TOKENS)}", batch=1, **options)
+        for pack in (left if packs is None else packs)
+    ]
 
 
 def driver(output: Path, *words: object) -> "subprocess.Popen[bytes]":
