@@ -21,6 +21,7 @@ ORDER = (
     "prepare",
     "train",
     "export",
+    "dataset",
 )
 
 

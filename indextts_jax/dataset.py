@@ -236,13 +236,8 @@ def _plan(flags: Any, output: Output) -> int:
         excerpt=flags.prompt_excerpt,
     )
     with contextlib.ExitStack() as undo:
-        listing = output.path / LISTING
-        if not listing.exists():
-            undo.callback(_remove_listing, output)
-        else:
-            listing = output.path / f".{LISTING}.new"
-            undo.callback(listing.unlink, missing_ok=True)
-        found = tables.sources(flags.input, listing)
+        undo.callback(_remove_listing, output)
+        found = tables.sources(flags.input, output.path / LISTING)
         find = finder(
             saved.provenance.fingerprint(ANALYSIS), {prompt_flags.SAMPLE: demo.demo_speaker()}
         )
@@ -399,6 +394,7 @@ def _engine(
 
 
 def _status(flags: Any, output: Output) -> int:
+    read_plan(output)
     found = tally(output, read_packs(output))
     say(json.dumps(found.data(), indent=1) if flags.json else found.text())
     return 0

@@ -99,6 +99,8 @@ def sources(names: Sequence[str], listing: Path) -> list[Source]:
                 continue
             tables = sorted(p for p in Path(path).rglob("*") if p.suffix.lower()[1:] in KINDS)
             found += [_source(str(p)) for p in tables] or [_texts(Path(path), listing)]
+    if sum(one.kind == TEXTS for one in found) > 1:
+        raise InputError("input: give one directory of .txt files at most", "input")
     twice = {one.name for one in found if sum(one.name == o.name for o in found) > 1}
     if twice:
         raise InputError(f"input: {min(twice)} is given twice", "input")
@@ -150,10 +152,14 @@ def _texts(folder: Path, listing: Path) -> Source:
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.txt"))
     if not names:
         raise InputError(f"input: {folder} has neither tables nor texts; {EXPECTED}", "input")
-    if listing.exists():
-        raise InputError("input: give one directory of .txt files at most", "input")
-    listing.parent.mkdir(parents=True, exist_ok=True)
-    listing.write_text("".join(f"{json.dumps(name)}\n" for name in names), "utf-8")
+    text = "".join(f"{json.dumps(name)}\n" for name in names)
+    if not listing.exists():
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        listing.write_text(text, "utf-8")
+    elif listing.read_text("utf-8") != text:
+        raise InputError(
+            f"{folder} does not have the texts that {listing} names: choose another directory"
+        )
     return Source(name=str(listing.absolute()), kind=TEXTS, base=str(folder))
 
 

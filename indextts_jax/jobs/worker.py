@@ -141,7 +141,8 @@ class Worker:
             self._drop()
             self.log = tempfile.TemporaryFile()  # noqa: SIM115
             self.process = subprocess.Popen(
-                [sys.executable, "-m", child.__name__],
+                # The directory is for whoever looks at a list of processes.
+                [sys.executable, "-m", child.__name__, self.spec.output],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self.log,

@@ -1,6 +1,6 @@
 """Data sets spoken by `FakeSpeaker`: plans, runs in this process, and drivers in their own.
 
-As a script: `python dataset_runs.py OUTPUT ENGINE WORKERS DELAY` speaks what is left of a set.
+As a script: `python dataset_runs.py OUTPUT ENGINE WORKERS DELAY [ADDRESS]` speaks what is left.
 """
 
 import itertools
@@ -8,7 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,11 @@ def spec(output: Path, delay: float = 0.0) -> Spec:
 
 
 def speak(
-    output: Path, workers: int = 1, engine: str = "local", delay: float = 0.0
+    output: Path,
+    workers: int = 1,
+    engine: str = "local",
+    delay: float = 0.0,
+    address: str | None = None,
 ) -> list[dict[str, Any]]:
     """Speaks what is left; gives the summaries of the packs."""
     place = Output(output)
@@ -72,7 +77,7 @@ def speak(
     if not packs:
         return []
     if engine == "ray":
-        where = cluster.Cluster(workers=(workers, workers), cpus=0.5)
+        where = cluster.Cluster(address=address, workers=(workers, workers), cpus=0.5)
         return list(cluster.speak_on_ray(packs, spec(output, delay), where, Deadline(None)))
     return list(local.speak_local(packs, [spec(output, delay)] * workers, Deadline(None)))
 
@@ -114,6 +119,32 @@ def driver(output: Path, *words: object) -> "subprocess.Popen[bytes]":
     )
 
 
+def until(true: Callable[[], object], seconds: float = 60) -> None:
+    """Waits until something is true.
+
+    Raises:
+        AssertionError: if that takes longer.
+    """
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def processes(output: Path) -> list[tuple[int, int]]:
+    """The processes that speak a set, each with its parent (Linux)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if b"indextts_jax.jobs.child" in words and str(output).encode() in words and state != "Z":
+            found.append((int(folder.name), int(parent)))
+    return found
+
+
 def rows(output: Path) -> list[dict[str, Any]]:
     """The results of all rows of finished packs, in the order of the input."""
     place = Output(output)
@@ -126,8 +157,8 @@ def statuses(output: Path) -> list[str]:
 
 
 def main(argv: Sequence[str]) -> None:
-    output, engine, workers, delay = argv
-    speak(Path(output), int(workers), engine, float(delay))
+    output, engine, workers, delay, *address = argv
+    speak(Path(output), int(workers), engine, float(delay), address[0] if address else None)
 
 
 if __name__ == "__main__":

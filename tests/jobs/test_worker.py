@@ -1,14 +1,16 @@
 """Worker processes: rows that kill them, processes that are killed, a run that is stopped."""
 
+import concurrent.futures
 import os
+import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import dataset_runs
 import pytest
-from dataset_runs import numbered, planned, write_table
+from dataset_runs import numbered, planned, processes, until, write_table
 
 from indextts_jax.errors import Failure, InputError
 from indextts_jax.jobs import local
@@ -19,13 +21,6 @@ from indextts_jax.jobs.verify import verify
 from indextts_jax.jobs.worker import Closed, Worker
 
 pytest.importorskip("pyarrow")
-
-
-def until(true: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_a_row_that_kills_its_worker_is_named_and_left_out(tmp_path: Path) -> None:
@@ -58,32 +53,30 @@ def test_stopping_ends_the_worker_at_once_and_leaves_nothing(tmp_path: Path) -> 
     assert os.listdir(tmp_path / "out" / TEMPORARY) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_a_worker_does_not_outlive_its_driver(tmp_path: Path) -> None:
     planned(tmp_path / "out", write_table(tmp_path / "rows.jsonl", numbered(30)))
     driver = dataset_runs.driver(tmp_path / "out", "local", 1, 0.05)
     until(lambda: Output(tmp_path / "out").done())
-    (child,) = children(driver.pid)
+    assert [parent for _, parent in processes(tmp_path / "out")] == [driver.pid]
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    until(lambda: not alive(child), 10)
+    until(lambda: not processes(tmp_path / "out"), 20)
     dataset_runs.speak(tmp_path / "out", workers=2)
     assert dataset_runs.statuses(tmp_path / "out") == ["ok"] * 30
     assert verify(Output(tmp_path / "out")).clean
 
 
-def children(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children")
-    if not found.exists():
-        pytest.skip("needs /proc")
-    paths = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(word) for path in paths for word in path.read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
-    except OSError:
-        return False
+def test_two_runs_at_once_make_each_pack_once(tmp_path: Path) -> None:
+    planned(tmp_path / "out", write_table(tmp_path / "rows.jsonl", numbered(40)))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(dataset_runs.speak, tmp_path / "out", delay=0.01) for _ in range(2)]
+        made = [run.result() for run in runs]
+    packs = len(read_packs(Output(tmp_path / "out")))
+    assert {one["pack"] for run in made for one in run} == set(range(packs))
+    report = verify(Output(tmp_path / "out"))
+    assert (report.clean, report.orphans) == (True, 0)
+    assert dataset_runs.statuses(tmp_path / "out") == ["ok"] * 40
 
 
 def test_errors_of_the_process_are_raised_here(tmp_path: Path) -> None:
@@ -117,3 +110,27 @@ def test_no_pack_begins_that_would_not_end_in_time(tmp_path: Path) -> None:
     made = list(local.speak_local(packs, [dataset_runs.spec(tmp_path / "out")], deadline))
     assert [one[SKIPPED] for one in made] == [True] * len(packs)
     assert output.done() == set()
+
+
+@pytest.mark.nightly
+def test_a_small_disk_that_is_full_leaves_no_marker(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    mount = shutil.which("mount")
+    command = [str(mount), "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(tmp_path / "out")]
+    if mount is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        planned(tmp_path / "out", write_table(tmp_path / "rows.jsonl", numbered(60)))
+        output = Output(tmp_path / "out")
+        with pytest.raises(Failure, match="No space left on device"):
+            dataset_runs.speak(tmp_path / "out")
+        report = verify(output)
+        assert 0 < len(output.done()) < report.packs
+        assert (report.problems, report.orphans) == ((), 0)
+        assert os.listdir(tmp_path / "out" / TEMPORARY) == []
+        remount = [str(mount), "-o", "remount,size=8m", str(tmp_path / "out")]
+        subprocess.run(remount, check=True, capture_output=True)
+        dataset_runs.speak(tmp_path / "out")
+        assert verify(output).clean
+    finally:
+        subprocess.run(["umount", str(tmp_path / "out")], check=False)
