@@ -105,8 +105,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_multi_string(
         "manifest",
         None,
-        "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, .tar (WebDataset), a directory, LJSpeech; "
-        "replay.jsonl@0.15 is used in 15 % of the epochs.",
+        "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, .tar (WebDataset), a "
+        "directory, LJSpeech; replay.jsonl@0.15 is used in 15 % of the epochs.",
         **own,
     )
     absl_flags.DEFINE_list(

@@ -69,7 +69,7 @@ def speak_on_ray(
         InputError: if Ray is not installed or cannot be reached, or the input has changed.
         Failure: if a pack cannot be spoken or written, or Ray gives up.
     """
-    # Ray reports usage to its makers unless it is told not to; this program uses no network.
+    # By default Ray reports its use over the network.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -86,8 +86,8 @@ def speak_on_ray(
             ignore_reinit_error=True,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        words = " ".join(str(error).split())
-        raise InputError(f"ray_address {cluster.address}: {words:.300}", "ray_address") from error
+        words = " ".join(f"{error}: {error.__cause__ or ''}".strip(": ").split())
+        raise InputError(f"ray_address {cluster.address}: {words:.500}", "ray_address") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

@@ -17,7 +17,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 DIGITS = 5  # of a pack's number, at least
 DATA, DONE, TEMPORARY = "data", "done", "tmp"
 AUDIO, ROWS = "audio", "rows"
+SUMMARY = ("pack", "counts", "audio", "compute", "finished")  # fields of a marker
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,11 @@ class Marker:
     def file(self, kind: str) -> FileHash:
         """The file of audio, or that of rows."""
         return next(one for one in self.files if one.name.startswith(f"{kind}-"))
+
+
+def _damaged(path: str | Path, error: Exception) -> InputError:
+    words = f"is damaged: remove it, and run makes the pack again ({error!s:.80})"
+    return InputError(f"{path} {words}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,9 +115,25 @@ class Output:
                 }
             )
         except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-            raise InputError(
-                f"{path} is damaged: remove it, and run makes the pack again ({error!s:.80})"
-            ) from error
+            raise _damaged(path, error) from error
+
+    def summaries(self, packs: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """What a driver counts of finished packs; small, as it may cross a cluster.
+
+        Markers are read without the checks of `marker`: a large set has a hundred thousand.
+
+        Raises:
+            InputError: if one is damaged.
+        """
+        folder = os.path.join(self.path, DONE)
+        for pack in packs:
+            path = f"{folder}/{pack:0{DIGITS}}.json"
+            try:
+                with open(path, "rb", buffering=0) as file:
+                    data = json.loads(file.read())
+                yield {name: data[name] for name in SUMMARY}
+            except (ValueError, KeyError, TypeError) as error:
+                raise _damaged(path, error) from error
 
     def file(self, record: FileHash) -> Path:
         """A data file that a marker names."""

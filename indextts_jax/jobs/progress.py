@@ -12,7 +12,6 @@ from indextts_jax.errors import InputError
 from indextts_jax.jobs.output import Output
 from indextts_jax.jobs.plan import Pack
 from indextts_jax.jobs.rows import STATUSES, UNSPOKEN
-from indextts_jax.jobs.work import summary
 from indextts_jax.utils.atomic import write_whole
 
 STATUS = "status.json"
@@ -127,9 +126,10 @@ def tally(output: Output, packs: Sequence[Pack], done: set[int] | None = None) -
     """
     found = Tally.of(packs)
     done = output.done() if done is None else done
-    for pack in packs:
-        if pack.number in done:
-            found.add(summary(output.marker(pack.number)), pack.seconds)
+    there = [pack for pack in packs if pack.number in done]
+    made = output.summaries(pack.number for pack in there)
+    for pack, one in zip(there, made, strict=True):
+        found.add(one, pack.seconds)
     return found
 
 

@@ -5,10 +5,10 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from indextts_jax.errors import Failure
-from indextts_jax.jobs.output import AUDIO, ROWS, Marker, Output
+from indextts_jax.jobs.output import AUDIO, ROWS, Output
 from indextts_jax.jobs.plan import Pack, Plan, read_packs, read_plan, read_same
 from indextts_jax.jobs.results import SUFFIXES, Outcome, Result, write_audio, write_rows
 from indextts_jax.jobs.rows import KILLED, REFUSED, SAME, Row
@@ -118,14 +118,3 @@ def speak_pack(
             finished=time.time(),
             batch=batch,
         )
-
-
-def summary(marker: Marker) -> dict[str, Any]:
-    """What a driver counts of a finished pack; small, as it may cross a cluster."""
-    return {
-        "pack": marker.pack,
-        "counts": dict(marker.counts),
-        "audio": marker.audio,
-        "compute": marker.compute,
-        "finished": marker.finished,
-    }

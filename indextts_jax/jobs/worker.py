@@ -27,7 +27,7 @@ from typing import IO, Any
 from indextts_jax.errors import Failure, InputError
 from indextts_jax.jobs import child
 from indextts_jax.jobs.output import TEMPORARY, Output
-from indextts_jax.jobs.work import SEGMENTS, summary
+from indextts_jax.jobs.work import SEGMENTS
 
 TOGETHER = 2  # deaths of a pack before its rows are spoken one by one
 ROW = 2  # deaths of a row before it is left out
@@ -101,7 +101,7 @@ class Worker:
                             f"pack {pack}: its worker process {death} before it could speak a row, "
                             f"{without_progress} times"
                         ) from death
-            return summary(self.output.marker(pack))
+            return next(self.output.summaries([pack]))
         finally:
             self.busy = False
             shutil.rmtree(segments, ignore_errors=True)

@@ -110,13 +110,14 @@ def driver(output: Path, *words: object) -> "subprocess.Popen[bytes]":
     """A process that speaks what is left of a set."""
     path = os.pathsep.join([str(ROOT), str(HERE)])
     command = [sys.executable, str(HERE / "dataset_runs.py"), str(output), *map(str, words)]
-    return subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with (output.parent / "driver.log").open("ab") as log:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": path, "RAY_AUTH_MODE": "disabled"},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def until(true: Callable[[], object], seconds: float = 60) -> None:

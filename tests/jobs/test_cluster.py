@@ -22,6 +22,7 @@ pytest.importorskip("pyarrow")
 KILLS = 30
 STARTS = 6  # tries; Ray gives its processes half a minute
 PATIENT = {  # a machine that is busy with other tests is slow, not dead
+    "RAY_AUTH_MODE": "disabled",
     "RAY_agent_register_timeout_ms": "300000",
     "RAY_health_check_initial_delay_ms": "60000",
     "RAY_health_check_timeout_ms": "60000",
