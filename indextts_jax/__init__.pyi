@@ -16,6 +16,8 @@ from indextts_jax.engine.request import Request as Request
 from indextts_jax.engine.settings import Settings as Settings
 from indextts_jax.engine.speech import Segment as Segment
 from indextts_jax.engine.speech import Speech as Speech
+from indextts_jax.engine.streaming.chunks import Chunks as Chunks
+from indextts_jax.engine.streaming.chunks import Sound as Sound
 from indextts_jax.engine.tts import IndexTTS as IndexTTS
 from indextts_jax.errors import Failure as Failure
 from indextts_jax.errors import InputError as InputError

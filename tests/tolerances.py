@@ -54,6 +54,7 @@ TOLERANCES: dict[str, tuple[float, float]] = {
     "gpt.cached": (1.5e-06, 7e-06),
     "gpt.conds": (1e-07, 5e-07),  # measured 0; sums in another order may round once
     "gpt.ancestry": (1.3e-06, 5e-06),
+    "gpt.increments": (2e-06, 1e-05),
     "gpt.padding": (2e-06, 6e-06),
     "gpt.prefix": (1e-07, 5e-07),  # measured 0, likewise
     "gpt.scan": (1.9e-06, 6e-06),
@@ -82,6 +83,7 @@ TOLERANCES: dict[str, tuple[float, float]] = {
     "qwen.random": (2e-06, 1.2e-05),
     "qwen.second": (2.9e-06, 1.5e-05),
     "qwen.tiny": (2e-06, 2.8e-05),
+    "vocoder.chunks": (2e-06, 1e-05),
     "vocoder.bfloat16": (1.9e-02, 7e-02),
     "vocoder.end_to_end": (1.5e-06, 6e-06),
     "vocoder.float16": (3e-03, 1e-02),

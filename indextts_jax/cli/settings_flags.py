@@ -24,7 +24,7 @@ SAMPLING = (
     "guidance",
 )
 DELIVERY = ("speed", "duration", "duration_factor", "retries")
-RUN = ("device", "dtype", "fused_attention", "batch")
+RUN = ("device", "dtype", "fused_attention", "deterministic", "batch")
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -56,7 +56,12 @@ def define(flags: absl_flags.FlagValues) -> None:
     number("speed", 1.0, "Speed of speech, 0.5 to 2.", **own)
     number("duration", None, "Duration of the whole output in seconds, pauses included.", **own)
     number("duration_factor", None, "Length of speech, 0.5 to 2: the inverse of --speed.", **own)
-    whole("retries", 0, "Retries for a segment with faults, each with the next seed.", **own)
+    whole(
+        "retries",
+        0,
+        "Retries for a segment with faults, each with the next seed; none once a part is out.",
+        **own,
+    )
     whole("batch", 1, "Segments of a long text to speak at once.", lower_bound=1, **own)
     choice("device", "auto", list(devices.PLATFORMS), "Where to run.", **own)
     choice(
@@ -66,7 +71,13 @@ def define(flags: absl_flags.FlagValues) -> None:
         "Precision to compute in; by default float32.",
         **own,
     )
-    switch("fused_attention", False, "On NVIDIA GPUs: fused attention kernels.", **own)
+    switch(
+        "fused_attention",
+        None,
+        "On NVIDIA GPUs: fused attention kernels, also in decoding (by default only in the flow).",
+        **own,
+    )
+    switch("deterministic", False, "On GPUs: no kernels chosen by timing, for `replay`.", **own)
 
 
 def settings(flags: Any, usual: Settings | None = None) -> Settings:
@@ -115,4 +126,8 @@ def settings(flags: Any, usual: Settings | None = None) -> Settings:
 
 def run_config(flags: Any) -> RunConfig:
     """The run configuration from the flags."""
-    return RunConfig(dtype=flags.dtype, fused_attention=flags.fused_attention)
+    return RunConfig(
+        dtype=flags.dtype,
+        fused_attention=flags.fused_attention,
+        deterministic=flags.deterministic,
+    )

@@ -109,6 +109,11 @@ def say(message: str) -> None:
     sys.stdout.flush()
 
 
+def note(message: str) -> None:
+    """Prints a line about the work to standard error, above a bar if there is one."""
+    tqdm.write(lines(message), file=sys.stderr)
+
+
 def warn(message: str) -> None:
     """Prints a warning, above a bar if there is one."""
     tqdm.write(f"warning: {indented(message)}", file=sys.stderr)

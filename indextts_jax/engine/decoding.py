@@ -5,7 +5,7 @@ stop whenever a row is complete, and the next segment takes its slot.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import jax
@@ -14,9 +14,12 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from indextts_jax.engine.acoustic import Line, condition_rows
+from indextts_jax.models.gpt_cache import PrefixCache
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of, shard_rows
+from indextts_jax.sampling import slots as slot_loop
+from indextts_jax.sampling.agreed import Agreed
 from indextts_jax.sampling.loop import windows
 from indextts_jax.sampling.settings import Numbers, SamplingConfig
 from indextts_jax.sampling.slots import Slots
@@ -72,10 +75,11 @@ def decode_in_turn(
 
 
 class SlotDecoder(Generic[T]):
-    """Decodes a queue in parallel slots and yields codes as rows complete.
+    """Decodes a queue in parallel slots; the host waits for the device once per `step`.
 
-    `numbers` gives an item's sampling settings, by default common ones. The host waits for the
-    device once per item, not once per code.
+    `codes` yields the codes of the whole queue as rows complete. A caller with work of its own
+    between steps calls `fill`, `step` and `drop` instead. `numbers` gives an item's sampling
+    settings, by default common ones.
     """
 
     def __init__(
@@ -96,39 +100,78 @@ class SlotDecoder(Generic[T]):
         self.held: list[T | None] = [None] * size
         self.sizes = list(windows(sampling.max_codes))
         self.window = self.sizes[0]
+        self._state: Slots | None = None
+        self._steps = np.zeros(size, int)  # of each busy slot, else 0
 
     def codes(self) -> Decoded[T]:
         """Yields each item with its codes."""
-        strategy = self.sampling.strategy
-        state = stages.empty_slots(
-            self.model,
-            self.sampling.numbers,
-            slots=self.size,
-            text_size=self.text_size,
-            window=self.window,
-            strategy=strategy,
-        )
-        steps = np.zeros(self.size, int)
         while True:
             with self.clock.stage("codes"):
-                state = self._filled(state)
+                self.fill()
                 if all(item is None for item in self.held):
                     return
-                state = self._resized(state, int(steps.max()))
-                state, stop = stages.run_slots(self.model, state, strategy=strategy, mesh=self.mesh)
-                finished, steps = np.asarray(stop.finished), np.asarray(stop.steps)
-                made = [np.asarray(a) for a in stop.generated] if finished.any() else []
-            for place in np.flatnonzero(finished):
-                item, self.held[place] = self.held[place], None
-                assert item is not None
-                ids, count, truncated = (array[place] for array in made)
-                yield item, ids[:count], bool(truncated)
+                found = self._advance(None)
+            yield from found
 
-    def _filled(self, state: Slots) -> Slots:
-        """Fills free slots with waiting items."""
+    def fill(self, most: int | None = None) -> None:
+        """Fills free slots with waiting items, at most `most` of them."""
+        self._state = self._filled(self._begun(), self.size if most is None else most)
+
+    def step(self, most: int | None = None) -> list[tuple[T, Int[np.ndarray, " n"], bool]]:
+        """Steps all slots until a row is complete, at most `most` steps; the complete items."""
+        with self.clock.stage("codes"):
+            return self._advance(most)
+
+    def drop(self, places: Sequence[int]) -> None:
+        """Frees slots without a result."""
+        for place in places:
+            self.held[place] = None
+            self._steps[place] = 0
+        dropped = np.isin(np.arange(self.size), places)
+        self._state = slot_loop.drop(self._begun(), jnp.asarray(dropped))
+
+    def agreed(self) -> Agreed:
+        """What is certain of each slot's codes, on the host; see `sampling.agreed`."""
+        found = stages.agreed_codes(self.model, self._begun(), strategy=self.sampling.strategy)
+        return Agreed(*map(np.asarray, found))
+
+    def prefix(self, place: int) -> PrefixCache:
+        """The prefix of a slot's item, also after its result until the slot is filled again."""
+        return stages.slot_prefix(self.model, self._begun(), jnp.asarray(place, jnp.int32))
+
+    def _begun(self) -> Slots:
+        if self._state is None:
+            self._state = stages.empty_slots(
+                self.model,
+                self.sampling.numbers,
+                slots=self.size,
+                text_size=self.text_size,
+                window=self.window,
+                strategy=self.sampling.strategy,
+            )
+        return self._state
+
+    def _advance(self, most: int | None) -> list[tuple[T, Int[np.ndarray, " n"], bool]]:
+        state = self._resized(self._begun(), int(self._steps.max()))
+        bound = None if most is None else jnp.asarray(most, jnp.int32)
+        self._state, stop = stages.run_slots(
+            self.model, state, bound, strategy=self.sampling.strategy, mesh=self.mesh
+        )
+        finished, self._steps = np.asarray(stop.finished), np.array(stop.steps)
+        made = [np.asarray(a) for a in stop.generated] if finished.any() else []
+        found = []
+        for place in np.flatnonzero(finished):
+            item, self.held[place] = self.held[place], None
+            assert item is not None
+            ids, count, truncated = (array[place] for array in made)
+            found.append((item, ids[:count], bool(truncated)))
+        return found
+
+    def _filled(self, state: Slots, most: int) -> Slots:
+        """The state with waiting items in free slots."""
         free = [place for place, item in enumerate(self.held) if item is None]
         coming = []
-        for place in free:
+        for place in free[:most]:
             if (item := self.queue.take()) is None:
                 break
             self.held[place] = item

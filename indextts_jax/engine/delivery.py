@@ -6,8 +6,7 @@ slot for the next segment. Flow and vocoder then run on groups of similar length
 
 import collections
 import dataclasses
-import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -20,7 +19,7 @@ from indextts_jax.engine.faults import Fault, longest_repeat, sample_faults
 from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_silence
 from indextts_jax.engine.seeds import next_seed, segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of
-from indextts_jax.engine.speech import Segment
+from indextts_jax.engine.speech import Segment, hash_codes
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of
@@ -40,6 +39,9 @@ class ScriptRequest:
     language_of: Callable[[Spoken], int | None] = lambda spoken: None  # see `Version.language_of`
 
 
+Requests = Sequence[ScriptRequest] | Mapping[int, ScriptRequest]
+
+
 @dataclasses.dataclass(frozen=True, order=True)
 class QueuedSegment:
     """A segment waiting to be decoded."""
@@ -48,13 +50,13 @@ class QueuedSegment:
     index: int  # in its script
     attempt: int = 0
 
-    def spoken(self, requests: Sequence[ScriptRequest]) -> Spoken:
+    def spoken(self, requests: Requests) -> Spoken:
         return requests[self.request].script.segments[self.index]
 
-    def seed(self, requests: Sequence[ScriptRequest]) -> int:
+    def seed(self, requests: Requests) -> int:
         return next_seed(requests[self.request].seed, self.attempt)
 
-    def line(self, requests: Sequence[ScriptRequest]) -> Line:
+    def line(self, requests: Requests) -> Line:
         request, spoken = requests[self.request], self.spoken(requests)
         return Line(spoken.ids, request.voice, request.emotion, request.language_of(spoken))
 
@@ -74,11 +76,56 @@ class DecodedSegment:
         """Index of its request, and its index in the script."""
         return self.queued.request, self.queued.index
 
-    def row(self, requests: Sequence[ScriptRequest]) -> SynthesisRow:
+    @property
+    def tries(self) -> int:
+        """Attempts so far, each with its own seed."""
+        return self.queued.attempt + 1 + self.synthesized
+
+    def row(self, requests: Requests) -> SynthesisRow:
         attempt = self.queued.attempt + self.synthesized
         seed = next_seed(requests[self.queued.request].seed, attempt)
         key = segment_keys(seed, self.queued.index)[1]
         return SynthesisRow(self.queued.line(requests), self.codes, self.frames, key)
+
+
+def part_of(
+    model: Model,
+    requests: Requests,
+    one: DecodedSegment,
+    wave: Float32[np.ndarray, " n"],
+    faults: tuple[Fault, ...],
+    seconds: dict[str, float],
+) -> Part:
+    """The part of a segment; `faults` are those of its samples, `seconds` its share of compute."""
+    segment = Segment(
+        text_tokens=len(one.queued.spoken(requests).ids),
+        codes=len(one.codes),
+        frames=one.frames if len(wave) else 0,
+        truncated=any(fault.kind == "endless" for fault in one.faults),
+        tries=one.tries,
+        faults=one.faults + faults,
+        repeat=longest_repeat(one.codes),
+        codes_hash=hash_codes(one.codes),
+    )
+    script = requests[one.queued.request].script
+    return Part(within_silence(model, script, one.queued.index, wave), segment, seconds)
+
+
+def waves_of(
+    model: Model,
+    requests: Requests,
+    group: Sequence[DecodedSegment],
+    settings: Settings,
+    clock: Clock,
+) -> list[Float32[np.ndarray, " n"]]:
+    """The samples of a group; empty for a segment without codes."""
+    rows = [one.row(requests) for one in group if len(one.codes)]
+    waves: list[Float32[np.ndarray, " n"]] = []
+    while rest := rows[len(waves) :]:
+        now = rest[: row_count(len(rest), settings.batch)]
+        waves += synthesize(model, now, settings, clock)
+    made = iter(waves)
+    return [next(made) if len(one.codes) else np.zeros(0, np.float32) for one in group]
 
 
 def row_count(waiting: int, batch: int) -> int:
@@ -278,39 +325,17 @@ class _Delivery:
         group = [self.waiting[number] for number in chosen]
         self.waiting = [one for n, one in enumerate(self.waiting) if n not in set(chosen)]
         self._label()
-        waves = self._waves(group)
+        waves = waves_of(self.model, self.requests, group, self.settings, self.clock)
         spent = {n: s - self.before.get(n, 0.0) for n, s in self.clock.seconds.items()}
         self.before = dict(self.clock.seconds)
         made = []
         for one, wave in zip(group, waves, strict=True):
             faults = sample_faults(wave) if len(wave) else ()
-            tries = one.queued.attempt + 1 + one.synthesized
-            if faults and tries <= self.settings.retries:
+            if faults and one.tries <= self.settings.retries:
                 again = dataclasses.replace(one, synthesized=one.synthesized + 1)
                 self.waiting.append(again)
                 continue
-            script = self.requests[one.queued.request].script
-            segment = Segment(
-                text_tokens=len(one.queued.spoken(self.requests).ids),
-                codes=len(one.codes),
-                frames=one.frames if len(wave) else 0,
-                truncated=any(fault.kind == "endless" for fault in one.faults),
-                tries=tries,
-                faults=one.faults + faults,
-                repeat=longest_repeat(one.codes),
-                codes_hash=hashlib.sha256(one.codes.astype("<i4").tobytes()).hexdigest(),
-            )
-            samples = within_silence(self.model, script, one.queued.index, wave)
             seconds = {name: second / len(group) for name, second in spent.items()}
-            made.append((one.place, Part(samples, segment, seconds)))
+            part = part_of(self.model, self.requests, one, wave, faults, seconds)
+            made.append((one.place, part))
         return made
-
-    def _waves(self, group: Sequence[DecodedSegment]) -> list[Float32[np.ndarray, " n"]]:
-        """The samples of a group; empty for a segment without codes."""
-        rows = [one.row(self.requests) for one in group if len(one.codes)]
-        waves: list[Float32[np.ndarray, " n"]] = []
-        while rest := rows[len(waves) :]:
-            now = rest[: row_count(len(rest), self.settings.batch)]
-            waves += synthesize(self.model, now, self.settings, self.clock)
-        made = iter(waves)
-        return [next(made) if len(one.codes) else np.zeros(0, np.float32) for one in group]

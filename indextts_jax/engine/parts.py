@@ -53,16 +53,48 @@ def frames_for(
     return frames_of(counts, settings.timing, silence, model.config)
 
 
+@dataclasses.dataclass(frozen=True)
+class Edges:
+    """Samples of silence around a segment, and whether it begins or ends beside silence."""
+
+    ahead: int
+    behind: int
+    start: bool
+    end: bool
+
+
+def edges_of(model: Model, script: Script, index: int) -> Edges:
+    """What surrounds a segment of a script."""
+    rate, silences = model.config.mel.sample_rate, _silences(model, script)
+    return Edges(
+        ahead=int(rate * script.lead) if index == 0 else 0,
+        behind=silences[index],
+        start=index == 0 or silences[index - 1] > 0,
+        end=index == len(silences) - 1 or silences[index] > 0,
+    )
+
+
 def within_silence(
     model: Model, script: Script, index: int, wave: Float32[np.ndarray, " n"]
 ) -> Float32[np.ndarray, " k"]:
     """A segment's samples as they are played, with the silence around them."""
-    rate, silences = model.config.mel.sample_rate, _silences(model, script)
-    start = index == 0 or silences[index - 1] > 0
-    end = index == len(silences) - 1 or silences[index] > 0
-    ahead = np.zeros(int(rate * script.lead) if index == 0 else 0, np.float32)
-    wave = faded(playable(wave), rate, start=start, end=end)
-    return np.concatenate([ahead, wave, np.zeros(silences[index], np.float32)])
+    return within_edges(model, edges_of(model, script, index), wave)
+
+
+def within_edges(
+    model: Model,
+    edges: Edges,
+    wave: Float32[np.ndarray, " n"],
+    *,
+    first: bool = True,
+    last: bool = True,
+) -> Float32[np.ndarray, " k"]:
+    """Samples of a segment as they are played; silence and fades where they are first or last."""
+    rate = model.config.mel.sample_rate
+    ahead = np.zeros(edges.ahead if first else 0, np.float32)
+    behind = np.zeros(edges.behind if last else 0, np.float32)
+    wave = faded(playable(wave), rate, start=edges.start and first, end=edges.end and last)
+    return np.concatenate([ahead, wave, behind])
 
 
 def judge(

@@ -41,7 +41,8 @@ class Recipe:
     checkpoint: str  # fingerprint of the components that speak
     adapters: tuple[AdapterUse, ...] = ()  # merged into them, in this order
     dtype: str | None  # as requested; None: float32 (format 1: the checkpoint's own)
-    fused_attention: bool = False
+    fused_attention: bool | None = False
+    deterministic: bool = False
     samples: str  # SHA-256 of the float32 samples
     text: str
     speaker: FileHash
@@ -110,6 +111,7 @@ def write_down(
         adapters=model.adapters,
         dtype=dtype,
         fused_attention=model.run.fused_attention,
+        deterministic=model.run.deterministic,
         samples=hash_samples(samples),
         text=request.text,
         speaker=request.voice.source,
@@ -128,10 +130,11 @@ def to_comment(recipe: Recipe) -> str:
         recipe, settings=dataclasses.replace(recipe.settings, glossary=None)
     )
     data = to_data(plain)
-    # What only IndexTTS-2.5 uses is left out where it is not set, so that programs from before it
-    # read the recipes of IndexTTS-2.
+    # What came later is left out where it is not set, so that programs from before it read these.
     if recipe.language is None:
         del data["language"]
+    if recipe.settings.chunks is None:
+        del data["settings"]["chunks"]
     if recipe.settings.timing.duration_factor is None:
         del data["settings"]["timing"]["duration_factor"]
     if glossary is not None:

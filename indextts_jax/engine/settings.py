@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from indextts_jax.engine.pace import Timing
+from indextts_jax.engine.streaming.chunks import Chunks
 from indextts_jax.errors import InputError
 from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.generate import SamplingConfig
@@ -34,6 +35,7 @@ class Settings:
     timing: Timing = dataclasses.field(default_factory=Timing)
     retries: int = 0  # for a segment with faults, each with the next seed
     batch: int = 1  # segments spoken at once, at most
+    chunks: Chunks | None = None  # how `stream` cuts segments; None: it yields whole ones
 
     def __post_init__(self) -> None:
         usual = SamplingConfig()
@@ -48,6 +50,11 @@ class Settings:
             raise InputError(f"retries must be 0 or more, got {self.retries}", "retries")
         if self.batch < 1:
             raise InputError(f"batch must be at least 1, got {self.batch}", "batch")
+        if self.chunks is not None and self.timing.duration is not None:
+            raise InputError(
+                "a duration needs the codes of the whole text: it cannot be combined with chunks",
+                "duration",
+            )
         self.reading(segment_tokens=1)  # checks the text settings
 
     def sampling_up_to(self, max_codes: int) -> SamplingConfig:

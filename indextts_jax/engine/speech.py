@@ -2,16 +2,22 @@
 
 import base64
 import dataclasses
+import hashlib
 import html
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from indextts_jax.audio.output import encode, write_audio
 from indextts_jax.engine.faults import Fault, format_faults
 
 PLAYED = 10_000_000  # bytes of the largest WAV file embedded in a notebook; nearly four minutes
+
+
+def hash_codes(codes: Int[np.ndarray, " n"]) -> str:
+    """SHA-256 of codes, the same on every machine."""
+    return hashlib.sha256(codes.astype("<i4").tobytes()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Segment:
     tries: int = 1  # attempts, each with its own seed
     faults: tuple[Fault, ...] = ()  # of the last attempt
     repeat: int = 0  # codes in the longest run of one repeated pattern
-    codes_hash: str = ""  # SHA-256 of the codes as int32
+    codes_hash: str = ""  # see `hash_codes`
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,8 @@ from indextts_jax.engine.request import Request
 from indextts_jax.engine.segment_store import SegmentStore
 from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit, settings_of
 from indextts_jax.engine.speech import Speech
+from indextts_jax.engine.streaming.chunks import Sound
+from indextts_jax.engine.streaming.stream import check_device, stream_sounds
 from indextts_jax.errors import EmotionWarning, Failure, InputError, PromptWarning
 from indextts_jax.models.components import ENCODERS, SPEAKING
 from indextts_jax.runtime.adapters import AppliedAdapter
@@ -60,7 +62,7 @@ class IndexTTS:
         *,
         reads_emotion: bool = False,
         devices: Sequence[jax.Device] | None = None,
-        fused_attention: bool = False,
+        fused_attention: bool | None = None,
         adapters: Sequence[AppliedAdapter] = (),
     ) -> "IndexTTS":
         """The model of an imported checkpoint, with adapters merged into it; see `load_model`.
@@ -223,20 +225,39 @@ class IndexTTS:
         language: str | None = None,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
-    ) -> Generator[Part, None, None]:
-        """Yields the parts of `speak`, segment by segment, each as soon as it is ready.
+    ) -> Generator[Any, None, None]:
+        """Yields the parts of `speak`, segment by segment, each (a `Part`) as soon as it is ready.
 
         Invalid requests raise at once; the work is done lazily, as the parts are iterated.
         `progress` is called with the segments done and in all, `on_stage` with the name of each
         stage as it begins. To cancel, stop iterating, or raise in either callback. With
         `settings.timing.duration` the first part waits for the codes of all segments.
 
+        With `settings.chunks` it yields `Sound`s instead: the first before its segment is finished,
+        all of them together the whole output. They have the codes of `speak`.
+
         Raises:
             InputError, ReplyError: as `speak`.
         """
         options = {"emotion": emotion, "settings": settings, "seed": seed, "language": language}
         request = _request(what, voice, **options)
+        if (request.settings or self.settings).chunks is not None:
+            return self._sounds(request, on_stage, progress)
         return self._stream(request, on_stage, progress, in_order=True)
+
+    def _sounds(
+        self, request: Request, on_stage: StageCallback | None, progress: Progress | None
+    ) -> Generator[Sound, None, None]:
+        """The sounds of a request, in text order."""
+        settings = request.settings or self.settings
+        check_device(self.model)
+        prepare = self._prepare(request, settings)
+
+        def sounds() -> Generator[Sound, None, None]:
+            clock = Clock(on_stage)
+            yield from stream_sounds(self.model, prepare(clock), settings, clock, progress)
+
+        return sounds()
 
     def _stream(
         self,

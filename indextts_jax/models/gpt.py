@@ -5,24 +5,24 @@ the finished codes. Rows are padded on the right, or packed, and attention is ca
 comes after all valid positions and needs no mask.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Bool, Float, Float32, Int
 
 from indextts_jax.config import GPTConfig, LanguageGPTConfig
 from indextts_jax.layers.feed_forward import FeedForward
-from indextts_jax.layers.kernels.decode_attention import ALIGNED
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.matmul import Streamed, product
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.layers.split_attention import KeyBlock, attend
 from indextts_jax.layers.stack import layer_at
-from indextts_jax.models.gpt_attention import by_piece, in_one_kernel
+from indextts_jax.models.gpt_attention import by_piece
 from indextts_jax.models.gpt_cache import (
     CodeCache,
     PrefixCache,
@@ -30,6 +30,7 @@ from indextts_jax.models.gpt_cache import (
     transpose_keys,
     written_at,
 )
+from indextts_jax.models.gpt_joint_cache import JointCache, at_once, in_one_kernel
 
 NORM_EPS = 1e-5
 
@@ -40,6 +41,7 @@ FIRST_STEP = 2
 
 
 Sizes = GPTConfig | LanguageGPTConfig
+Cache = CodeCache | JointCache
 
 
 def gelu(x: Array) -> Array:
@@ -55,15 +57,17 @@ class Attention(nnx.Module):
         self.qkv = Linear(cfg.width, 3 * cfg.width, rngs=rngs)
         self.out = Linear(cfg.width, cfg.width, rngs=rngs)
 
+    def tokens(self, x: Float[Array, "b t d"]) -> Float[Array, "b t 3 h k"]:
+        """Query, key and value of every position, in one array."""
+        return self.qkv(x).reshape(*x.shape[:2], 3, self.heads, -1)
+
     def project(self, x: Float[Array, "b t d"]) -> tuple[Float[Array, "b h t k"], ...]:
         """Query, key and value of every position."""
-        split = self.qkv(x).reshape(*x.shape[:2], 3, self.heads, -1)  # b t 3 h k
-        return tuple(jnp.moveaxis(split, (2, 3), (0, 2)))
+        return tuple(jnp.moveaxis(self.tokens(x), (2, 3), (0, 2)))
 
-    def merge(self, mixed: Float[Array, "b h t k"]) -> Float[Array, "b t d"]:
+    def merge(self, mixed: Float[Array, "b t h k"]) -> Float[Array, "b t d"]:
         """Concatenates the heads' outputs and projects them."""
-        batch, _, count, _ = mixed.shape
-        return self.out(jnp.moveaxis(mixed, 1, 2).reshape(batch, count, -1))
+        return self.out(mixed.reshape(*mixed.shape[:2], -1))
 
 
 class Block(nnx.Module):
@@ -87,6 +91,12 @@ class Block(nnx.Module):
         self, x: Float32[Array, "b t d"], mixed: Float[Array, "b h t k"]
     ) -> Float32[Array, "b t d"]:
         """The residual stream after adding the attention's result and the feed-forward layer."""
+        return self.finish_merged(x, jnp.moveaxis(mixed, 1, 2))
+
+    def finish_merged(
+        self, x: Float32[Array, "b t d"], mixed: Float[Array, "b t h k"]
+    ) -> Float32[Array, "b t d"]:
+        """`finish`, with the heads side by side."""
         x = x + self.attention.merge(mixed).astype(jnp.float32)
         return x + self.feed_forward(self.norm_feed_forward(x)).astype(jnp.float32)
 
@@ -174,13 +184,21 @@ class CodeGPT(nnx.Module):
         self, rows: Float[Array, "b p d"], lengths: Int[Array, " b"]
     ) -> tuple[Float32[Array, "b v"], PrefixCache]:
         """Logits of the first code, and the KV cache of the prefix and the start code."""
-        more = self._room(rows.shape[1] + 1) - rows.shape[1] - 1
-        rows = jnp.pad(rows, ((0, 0), (0, more), (0, 0)))
         start = jnp.full((rows.shape[0], 1), self.cfg.start_code)
         joined = join_rows(rows, lengths, self._codes(start))
         hidden, keys, values = self._trunk(joined)
         last = jnp.take_along_axis(hidden, lengths[:, None, None], axis=1)[:, 0]
         return head_logits(self.code_head, self.norms(last)), PrefixCache(keys, values, lengths + 1)
+
+    def begin_cache(self, prefix: PrefixCache, beams: int, size: int) -> tuple[PrefixCache, Cache]:
+        """A KV cache behind a prefix, with capacity for `size` codes of each beam.
+
+        And what `step` needs of the prefix beside it: on GPUs its lengths, as its entries are in
+        the cache.
+        """
+        if self.in_pieces:
+            return prefix, self.empty_cache(len(prefix.lengths), beams, size)
+        return prefix._replace(keys=(), values=()), JointCache.of(prefix, beams, size)
 
     def empty_cache(self, rows: int, beams: int, size: int) -> CodeCache:
         """A KV cache with capacity for `size` codes of each beam; float32 on a CPU.
@@ -208,17 +226,15 @@ class CodeGPT(nnx.Module):
         """Whether a step skips empty parts of the KV cache: whole blocks, or every empty entry."""
         return self.in_pieces or self.fused_attention
 
-    def resized(self, cache: CodeCache, size: int) -> CodeCache:
-        """The KV cache with capacity for `size` codes, or slightly more."""
-        return cache.resized(piece_sizes(size) if self.in_pieces else [self._room(size)])
-
-    def _room(self, size: int) -> int:
-        """The smallest capacity for `size` entries that the attention kernel supports."""
-        return -(-size // ALIGNED) * ALIGNED if self.fused_attention else size
+    def resized(self, cache: Cache, size: int) -> Cache:
+        """The KV cache with capacity for `size` codes."""
+        if isinstance(cache, JointCache):
+            return cache.resized(size)
+        return cache.resized(piece_sizes(size) if self.in_pieces else [size])
 
     def empty_prefix(self, rows: int, size: int) -> PrefixCache:
         """A prefix cache without valid rows."""
-        heads, width, size = self.cfg.heads, self.cfg.width // self.cfg.heads, self._room(size)
+        heads, width = self.cfg.heads, self.cfg.width // self.cfg.heads
         return PrefixCache(
             self._zeros((rows, heads, width, size), self._dtype),
             self._zeros((rows, heads, size, width), self._dtype),
@@ -231,8 +247,8 @@ class CodeGPT(nnx.Module):
         index: Int[Array, ""] | Int[Array, " b"],
         ancestry: Int[Array, "b r s"],
         prefix: PrefixCache,
-        cache: CodeCache,
-    ) -> tuple[Float32[Array, "b r v"], CodeCache]:
+        cache: Cache,
+    ) -> tuple[Float32[Array, "b r v"], Cache]:
         """Logits of the code after `codes`, which are at step `index` (from 0) of each beam.
 
         `index` is common to all rows (faster to write), or one for each row.
@@ -244,8 +260,10 @@ class CodeGPT(nnx.Module):
         """
         x = embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
         inherited = ancestry[:, :, : cache.size, None] == jnp.arange(codes.shape[1])  # b r s r
-        form = in_one_kernel if self.fused_attention else by_piece
-        attention = form(index, inherited, prefix, cache)
+        if isinstance(cache, JointCache):
+            x, cache = self._through_joint(x, index, inherited, prefix.lengths, cache)
+            return head_logits(self.code_head, self.norms(x)), cache
+        attention = by_piece(index, inherited, prefix, cache)
         keys, values = [], []
         for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
@@ -257,6 +275,29 @@ class CodeGPT(nnx.Module):
             keys.append(written_at(index, cache.keys[layer], key, axis=3))
             values.append(written_at(index, cache.values[layer], value, axis=2))
         return head_logits(self.code_head, self.norms(x)), CodeCache(tuple(keys), tuple(values))
+
+    def _through_joint(
+        self,
+        x: Float32[Array, "b r d"],
+        index: Int[Array, ""] | Int[Array, " b"],
+        inherited: Bool[Array, "b r s r"],
+        lengths: Int[Array, " b"],
+        cache: JointCache,
+    ) -> tuple[Float32[Array, "b r d"], JointCache]:
+        """The blocks of a step, each of which writes its entries before it attends to them."""
+        form = in_one_kernel if self.fused_attention else at_once
+        attention, layers = form(index, inherited, lengths, cache), []
+        batch, beams = x.shape[:2]
+        # Products in half precision take rows by the eight: padded here once, not in every product.
+        whole = batch * beams if self._dtype == jnp.float32 else -(-batch * beams // 8) * 8
+        x = jnp.pad(x.reshape(1, batch * beams, -1), ((0, 0), (0, whole - batch * beams), (0, 0)))
+        for layer, block in enumerate(self._blocks()):
+            mixed, entries = attention(layer, block.attention.tokens(block.norm_attention(x))[0])
+            mixed = jnp.pad(mixed, ((0, whole - batch * beams), (0, 0), (0, 0)))
+            x = block.finish_merged(x, mixed[None])
+            layers.append(entries)
+        x = x[0, : batch * beams].reshape(batch, beams, -1)
+        return x, dataclasses.replace(cache, layers=tuple(layers))
 
     @property
     def _dtype(self) -> jnp.dtype:
@@ -346,9 +387,10 @@ def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> A
 
 def head_logits(head: Linear, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
     """Logits, not rounded to the kernel's dtype: sampling depends on small differences."""
-    y = product(hidden, head.kernel.get_value())
     assert head.bias is not None
-    return y + head.bias[...].astype(jnp.float32)
+    bias = head.bias[...].astype(jnp.float32)
+    y = product(hidden, head.kernel.get_value())
+    return y[..., : len(bias)] + bias  # the kernel may be padded, see `runtime.layout`
 
 
 def embed(

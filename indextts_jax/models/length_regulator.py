@@ -142,6 +142,32 @@ class FeatureRegulator(nnx.Module):
         `rounded_ratio`.
         """
         indices = batch_nearest_indices(lengths, target_lengths, size)
+        return self._regulated(x, indices, target_lengths, size)
+
+    def at_ratio(
+        self,
+        x: Float[Array, "b s features"],
+        lengths: Int[Array, " b"],
+        target_lengths: Int[Array, " b"],
+        ratios: Float[Array, " b"],
+        size: int,
+    ) -> Float[Array, "b {size} c"]:
+        """The condition of a sequence that is not finished: each frame has its own place already.
+
+        `ratios` are the rows of `x` for a frame, rounded to float32; where they are those of the
+        lengths, this is the same as a call.
+        """
+        indices = jnp.floor(jnp.arange(size, dtype=jnp.float32) * ratios[:, None])
+        indices = jnp.minimum(indices.astype(jnp.int32), lengths[:, None] - 1)
+        return self._regulated(x, indices, target_lengths, size)
+
+    def _regulated(
+        self,
+        x: Float[Array, "b s features"],
+        indices: Int[Array, "b {size}"],
+        target_lengths: Int[Array, " b"],
+        size: int,
+    ) -> Float[Array, "b {size} c"]:
         y = jnp.take_along_axis(self.input(x), indices[..., None], axis=1)
         y = lax.scan(lambda y, layer: (layer(y, target_lengths), None), y, self.layers)[0]
         return zero_padding(self.output(y), valid(target_lengths, size))

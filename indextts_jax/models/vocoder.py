@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Float32, Int
 from indextts_jax.config import VocoderConfig
 from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.masks import valid, zero_padding
-from indextts_jax.layers.snake import AntiAliasedSnake
+from indextts_jax.layers.snake import REACH, AntiAliasedSnake
 from indextts_jax.layers.upsample import ConvTranspose1d
 
 
@@ -98,6 +98,23 @@ class Vocoder(nnx.Module):
         x = self.conv_post(_within(self.activation_post(x, lengths), lengths))
         x = jnp.clip(x.astype(jnp.float32), -1, 1)
         return _within(x, lengths)[..., 0]
+
+
+def reach(cfg: VocoderConfig) -> int:
+    """Frames to either side that the samples of a frame depend on: 38 in the published model."""
+    first, last = 0, cfg.hop - 1  # the samples of frame 0, and what they are made from
+    widest = max(
+        sum((kernel // 2) * (dilation + 1) for dilation in dilations) + 2 * len(dilations) * REACH
+        for kernel, dilations in zip(cfg.block_kernels, cfg.block_dilations, strict=True)
+    )
+    more = cfg.outer_kernel // 2 + REACH
+    for rate, kernel in zip(reversed(cfg.rates), reversed(cfg.kernels), strict=True):
+        more += widest
+        padding = (kernel - rate) // 2
+        first = -((kernel - 1 - padding - (first - more)) // rate)
+        last = (last + more + padding) // rate
+        more = 0
+    return max(-first, last) + cfg.outer_kernel // 2
 
 
 def _within(x: Float[Array, "b t c"], lengths: Int[Array, " b"] | None) -> Float[Array, "b t c"]:

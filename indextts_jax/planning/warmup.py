@@ -28,7 +28,9 @@ from indextts_jax.engine.pace import Timing, frames_of
 from indextts_jax.engine.seeds import segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.tts import IndexTTS
+from indextts_jax.errors import InputError
 from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
+from indextts_jax.planning.warmup_chunks import chunk_steps, measure_chunks
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
@@ -94,6 +96,21 @@ def warm_up(
     _go(tts.model, all_steps(dry_run_model(tts.model), voice, settings or Settings()), on_stage)
 
 
+def measure_streams(tts: IndexTTS, voice: Voice, settings: Settings) -> None:
+    """Measures what chunks take, by running each of their programs once; after `warm_up`.
+
+    A first stream is then planned as well as later ones.
+
+    Raises:
+        InputError: for settings without chunks.
+    """
+    if settings.chunks is None:
+        raise InputError("settings without chunks have no streams to measure", "chunks")
+    with jax.default_device(tts.model.device):
+        tokens = text_lengths(tts.model, settings)[-1]
+        measure_chunks(tts.model, _line(tts.model, tokens, voice), settings)
+
+
 def _go(model: Model, steps: Sequence[Step], on_stage: StageCallback | None) -> None:
     with jax.default_device(model.device):
         for step in steps:
@@ -107,6 +124,12 @@ def all_steps(model: DryRunModel, voice: Voice, settings: Settings) -> list[Step
     steps = speech_steps(model, voice, settings)
     if settings.batch > 1:
         steps += batch_steps(model, voice, settings)
+    if settings.chunks is not None:
+        lengths = text_lengths(model, settings)
+        texts = sorted({bucket(n, model.buckets.text) for n in lengths})
+        lines = [(_line(model, min(text, lengths[-1]), voice), text) for text in texts]
+        sizes = sorted({slot_count(n, settings.batch) for n in range(1, settings.batch + 1)})
+        steps += [Step(*step) for step in chunk_steps(model, lines, settings, sizes)]
     return steps
 
 

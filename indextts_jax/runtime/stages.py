@@ -12,10 +12,15 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
+from indextts_jax.models import gpt_latents
 from indextts_jax.models.dit import DiT
-from indextts_jax.models.gpt_cache import CodeCache
+from indextts_jax.models.gpt import Cache
+from indextts_jax.models.gpt_cache import PrefixCache
+from indextts_jax.models.gpt_joint_cache import JointCache
+from indextts_jax.models.gpt_latents import LatentCache
 from indextts_jax.runtime.model import Model
 from indextts_jax.sampling import slots as slot_loop
+from indextts_jax.sampling.agreed import Agreed
 from indextts_jax.sampling.flow import continue_mel, noise
 from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.loop import Generated
@@ -153,15 +158,38 @@ def fill_slots(
 
 
 def run_slots(
-    model: Model, state: Slots, *, strategy: Strategy, mesh: Mesh | None = None
+    model: Model,
+    state: Slots,
+    most: Int[AnyArray, ""] | None = None,
+    *,
+    strategy: Strategy,
+    mesh: Mesh | None = None,
 ) -> tuple[Slots, Stop]:
-    """Decodes until some slot is complete or the cache is full; `state` is donated."""
-    return model.run_stage("gpt", slot_loop.run, state, strategy=strategy, **_mesh_option(mesh))
+    """Decodes until some slot is complete, the cache is full, or for `most` steps.
+
+    `state` is donated.
+    """
+    arrays = (state,) if most is None else (state, most)
+    return model.run_stage("gpt", slot_loop.run, *arrays, strategy=strategy, **_mesh_option(mesh))
 
 
-def resize_slots(model: Model, cache: CodeCache, *, window: int) -> CodeCache:
+def resize_slots(model: Model, cache: Cache, *, window: int) -> Cache:
     """The cache of the slots with capacity for `window` codes."""
     return model.run_stage("gpt", slot_loop.resize, cache, window=window)
+
+
+def agreed_codes(model: Model, state: Slots, *, strategy: Strategy) -> Agreed:
+    """What is already certain of each slot's codes, while they are decoded."""
+    # Without the KV caches, which the program would otherwise hold a second time.
+    light = state._replace(prefix=None, cache=None)
+    return model.run_stage("gpt", slot_loop.agreed, light, strategy=strategy)
+
+
+def slot_prefix(model: Model, state: Slots, place: Int[AnyArray, ""]) -> PrefixCache:
+    """The prefix of one slot, as a batch of one."""
+    # A cache of codes alone stays out: there is a program for each of its sizes.
+    joint = state.cache if isinstance(state.cache, JointCache) else None
+    return model.run_stage("gpt", slot_loop.prefix_of, state.prefix, joint, place)
 
 
 def _given(languages: Int[AnyArray, " b"] | None) -> tuple[AnyArray, ...]:
@@ -186,6 +214,40 @@ def code_latents(
     """The GPT's latents of finished codes."""
     arrays = (latents, emotion, text, text_lengths, codes, code_lengths)
     return model.run_stage("gpt", "latents", *arrays)
+
+
+def latent_prefix(
+    model: Model,
+    latents: Float[AnyArray, "b l w"],
+    emotion: Float[AnyArray, "b w"],
+    text: Int[AnyArray, "b t"],
+    text_lengths: Int[AnyArray, " b"],
+) -> PrefixCache:
+    """The prefix of the pass over codes, for a text with start or stop tokens in it."""
+    arrays = (latents, emotion, text, text_lengths)
+    return model.run_stage("gpt", gpt_latents.latent_prefix, *arrays)
+
+
+def empty_latents(model: Model, *, size: int) -> LatentCache:
+    """A cache of the pass over codes, of one row and for `size` codes."""
+    return model.run_stage("gpt", gpt_latents.empty_latents, size=size)
+
+
+def resize_latents(model: Model, cache: LatentCache, *, size: int) -> LatentCache:
+    """The cache with capacity for `size` codes."""
+    return model.run_stage("gpt", gpt_latents.resize_latents, cache, size=size)
+
+
+def more_latents(
+    model: Model,
+    prefixes: tuple[PrefixCache, ...],
+    caches: tuple[LatentCache, ...],
+    codes: Int[AnyArray, "b m"],
+    starts: Int[AnyArray, " b"],
+) -> tuple[Float32[Array, "b m w"], tuple[LatentCache, ...]]:
+    """The latents of more codes, and the caches with them; `caches` are donated."""
+    arrays = (prefixes, caches, codes, starts)
+    return model.run_stage("gpt", gpt_latents.more_latents, *arrays)
 
 
 def decode_codes(
@@ -218,6 +280,20 @@ def regulate(
     """A sequence at code rate, stretched to `frames` frames per row and padded to `size`."""
     arrays = (sequence, lengths, frames)
     return model.run_stage("length_regulator", "__call__", *arrays, size=size)
+
+
+def regulate_at_ratio(
+    model: Model,
+    sequence: Float[AnyArray, "b s d"],
+    lengths: Int[AnyArray, " b"],
+    frames: Int[AnyArray, " b"],
+    ratios: Float[AnyArray, " b"],
+    *,
+    size: int,
+) -> Float[Array, "b {size} c"]:
+    """As `regulate`, of a sequence that is not finished; `ratios` are its rows for a frame."""
+    arrays = (sequence, lengths, frames, ratios)
+    return model.run_stage("length_regulator", "at_ratio", *arrays, size=size)
 
 
 def guided_mel(

@@ -10,17 +10,22 @@ from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.models.dit import DiT, Modulation, Window
 
 
-def noise(keys: Key[Array, " b"], frames: int, mels: int) -> Float[Array, "b {frames} {mels}"]:
+def noise(
+    keys: Key[Array, " b"], frames: int, mels: int, starts: Int[Array, " b"] | None = None
+) -> Float[Array, "b {frames} {mels}"]:
     """Standard normal noise; each frame depends only on its row's key and its position.
 
-    So the same key gives the same noise at every padded length.
+    So the same key gives the same noise at every padded length. Positions count from 0, or from
+    each row's own start.
     """
 
     def frame(key: Key[Array, ""], position: Int[Array, ""]) -> Float[Array, " m"]:
         return jax.random.normal(jax.random.fold_in(key, position), (mels,))
 
     row = jax.vmap(frame, in_axes=(None, 0))
-    return jax.vmap(row, in_axes=(0, None))(keys, jnp.arange(frames))
+    if starts is None:
+        return jax.vmap(row, in_axes=(0, None))(keys, jnp.arange(frames))
+    return jax.vmap(row)(keys, starts[:, None] + jnp.arange(frames))
 
 
 def sample(

@@ -1,9 +1,10 @@
 """Continuous batching: rows decode in parallel, each at its own step.
 
 A slot holds one request: its prefix, history, random key and settings. `run` steps all slots until
-one has finished; `insert` then puts the next request into it. Both are compiled for fixed shapes,
-whatever the requests. A slot's codes are chosen by the functions that `generate` uses, one row at a
-time (`vmap`), so that they cannot depend on other slots.
+one has finished, or for a number of steps; `insert` then puts the next request into it, `drop`
+frees slots whose requests are no longer wanted. Both loops are compiled for fixed shapes, whatever
+the requests. A slot's codes are chosen by the functions that `generate` uses, one row at a time
+(`vmap`), so that they cannot depend on other slots.
 
 With a mesh the slots are sharded over its devices; each device steps its own slots, and all stop
 together.
@@ -19,9 +20,11 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from indextts_jax.models.gpt import CodeGPT
-from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
+from indextts_jax.models.gpt import Cache, CodeGPT
+from indextts_jax.models.gpt_cache import PrefixCache
+from indextts_jax.models.gpt_joint_cache import JointCache
 from indextts_jax.sampling import beam, decode
+from indextts_jax.sampling.agreed import Agreed, of_beams, of_sequences
 from indextts_jax.sampling.beam import BeamState
 from indextts_jax.sampling.decode import DecodeState
 from indextts_jax.sampling.generate import prefilled
@@ -41,13 +44,14 @@ class Slots(NamedTuple):
     keys: Key[Array, " b"]
     busy: Bool[Array, " b"]  # the slot has an unfinished request
     prefix: PrefixCache
-    cache: CodeCache
+    cache: Cache
 
 
 class Stop(NamedTuple):
     """The reason for a stop, and the finished codes."""
 
-    finished: Bool[Array, " b"]  # since the last stop; if none, a slot's KV cache is full
+    # Since the last stop; if none, a slot's KV cache is full, or the number of steps is reached.
+    finished: Bool[Array, " b"]
     steps: Int[Array, " b"]  # of busy slots, else 0
     generated: Generated  # of all slots; valid where `finished`
 
@@ -101,13 +105,15 @@ def empty(
     keys = jax.random.split(jax.random.key(0), slots)
     logits = jnp.zeros((slots, gpt.cfg.code_vocabulary))
     rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
+    prefix = gpt.empty_prefix(slots, prefix_size(gpt, text_size))
+    prefix, cache = gpt.begin_cache(prefix, strategy.beams, window)
     return Slots(
         rows=rows._replace(step=jnp.zeros(slots, jnp.int32)),
         numbers=jax.tree.map(lambda number: jnp.broadcast_to(number, slots), numbers),
         keys=keys,
         busy=jnp.zeros(slots, bool),
-        prefix=gpt.empty_prefix(slots, prefix_size(gpt, text_size)),
-        cache=gpt.empty_cache(slots, strategy.beams, window),
+        prefix=prefix,
+        cache=cache,
     )
 
 
@@ -132,14 +138,15 @@ def insert(
     logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths, *own)
     rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
     count = len(places)
+    # A fresh cache: NaN left by an earlier request would spread even from masked entries.
+    prefix, cache = gpt.begin_cache(prefix, strategy.beams, slots.cache.size)
     new = Slots(
         rows=rows._replace(step=jnp.zeros(count, jnp.int32)),
         numbers=jax.tree.map(lambda number: jnp.broadcast_to(number, count), numbers),
         keys=keys,
         busy=jnp.ones(count, bool),
         prefix=prefix,
-        # A fresh cache: NaN left by an earlier request would spread even from masked entries.
-        cache=gpt.empty_cache(count, strategy.beams, slots.cache.size),
+        cache=cache,
     )
 
     def placed(slots: Slots, new: Slots, places: Int[Array, " n"]) -> Slots:
@@ -156,9 +163,40 @@ def insert(
     return put(slots, new, places)
 
 
-def resize(gpt: CodeGPT, cache: CodeCache, *, window: int) -> CodeCache:
+def resize(gpt: CodeGPT, cache: Cache, *, window: int) -> Cache:
     """The KV cache with capacity for `window` codes, which must cover all busy slots."""
     return gpt.resized(cache, window)
+
+
+def drop(slots: Slots, dropped: Bool[Array, " b"]) -> Slots:
+    """Frees the slots `dropped`: they are no longer stepped, and have no result."""
+    return slots._replace(busy=slots.busy & ~dropped)
+
+
+def agreed(gpt: CodeGPT, slots: Slots, *, strategy: Strategy) -> Agreed:
+    """What is already certain of each slot's codes; see `sampling.agreed`."""
+
+    def certain(row: State, numbers: Numbers) -> Agreed:
+        state = _lift(row)
+        if isinstance(state, BeamState):
+            found = of_beams(state, numbers.length_penalty)
+        else:
+            found = of_sequences(state, gpt.cfg.stop_code)
+        return jax.tree.map(lambda array: array[0], found)
+
+    return jax.vmap(certain)(slots.rows, slots.numbers)
+
+
+def prefix_of(
+    gpt: CodeGPT, prefix: PrefixCache, joint: JointCache | None, place: Int[Array, ""]
+) -> PrefixCache:
+    """The prefix of one slot, as a batch of one; `joint` is the cache that it is in, if any."""
+
+    def of_slot(arrays: Any) -> Any:
+        return jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, place, 1), arrays)
+
+    prefix, joint = of_slot(prefix), of_slot(joint)
+    return prefix if joint is None else joint.prefix(prefix.lengths)
 
 
 def _complete(slots: Slots, strategy: Strategy) -> Bool[Array, " b"]:
@@ -189,8 +227,16 @@ def advance(gpt: CodeGPT, slots: Slots, strategy: Strategy) -> Slots:
     return slots._replace(rows=rows, cache=cache)
 
 
-def _stepped(gpt: CodeGPT, slots: Slots, *, strategy: Strategy, spread: bool) -> tuple[Slots, Stop]:
+def _stepped(
+    gpt: CodeGPT,
+    slots: Slots,
+    most: Int[Array, ""] | None = None,
+    *,
+    strategy: Strategy,
+    spread: bool,
+) -> tuple[Slots, Stop]:
     window = slots.cache.size
+    one = functools.partial(advance, gpt, strategy=strategy)
 
     def going(slots: Slots) -> Bool[Array, ""]:
         full = slots.rows.step >= window
@@ -201,7 +247,14 @@ def _stepped(gpt: CodeGPT, slots: Slots, *, strategy: Strategy, spread: bool) ->
             some = lax.psum(some.astype(jnp.int32), ROWS) > 0
         return some & ~stop
 
-    slots = lax.while_loop(going, functools.partial(advance, gpt, strategy=strategy), slots)
+    if most is None:
+        slots = lax.while_loop(going, one, slots)
+    else:
+        slots, _ = lax.while_loop(
+            lambda pair: going(pair[0]) & (pair[1] < most),
+            lambda pair: (one(pair[0]), pair[1] + 1),
+            (slots, jnp.zeros((), jnp.int32)),
+        )
     finished = slots.busy & _complete(slots, strategy)
     slots = slots._replace(busy=slots.busy & ~finished)
 
@@ -218,22 +271,31 @@ def _stepped(gpt: CodeGPT, slots: Slots, *, strategy: Strategy, spread: bool) ->
 
 
 def run(
-    gpt: CodeGPT, slots: Slots, *, strategy: Strategy, mesh: Mesh | None = None
+    gpt: CodeGPT,
+    slots: Slots,
+    most: Int[Array, ""] | None = None,
+    *,
+    strategy: Strategy,
+    mesh: Mesh | None = None,
 ) -> tuple[Slots, Stop]:
-    """Runs steps until some slot has finished, or has filled its KV cache."""
+    """Runs steps until some slot has finished, or has filled its KV cache.
+
+    With `most` it also stops after this number of steps; another number does not recompile.
+    """
     stepped = functools.partial(_stepped, strategy=strategy, spread=mesh is not None)
+    bound = () if most is None else (most,)
     if mesh is None:
-        return stepped(gpt, slots)
+        return stepped(gpt, slots, *bound)
     spread, whole = PartitionSpec(ROWS), PartitionSpec()
     step = jax.shard_map(
         stepped,
         mesh=mesh,
-        in_specs=(whole, spread),
+        in_specs=(whole, spread, *(whole for _ in bound)),
         out_specs=spread,
         # Pallas kernels do not declare how their results vary over devices.
         check_vma=not gpt.fused_attention,
     )
-    return step(gpt, slots)
+    return step(gpt, slots, *bound)
 
 
 # The input slots are donated, so that memory holds them only once.

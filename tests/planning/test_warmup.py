@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import golden_copies
 import jax
@@ -30,6 +31,8 @@ from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.demo import random_params
 from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
+from indextts_jax.engine.streaming import stream
+from indextts_jax.engine.streaming.chunks import Chunks
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import structure
@@ -184,6 +187,24 @@ def warm(tts: IndexTTS, voices: list[Voice]) -> IndexTTS:
         warm_up(tts, voices[0], SETTINGS)
     assert names  # the count does see what compiles
     return tts
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seams", ["exact", "fast"])
+def test_warm_streams_do_not_compile(tts: IndexTTS, voices: list[Voice], seams: str) -> None:
+    """However long their chunks are, and wherever they end."""
+    settings = dataclasses.replace(
+        SETTINGS, max_codes=140, chunks=Chunks(first=25, seams=seams), segment_tokens=40
+    )
+    warm_up(tts, voices[0], settings)
+    sizes = iter(random.Random(0).choices((25, 50, 75, 100), k=10_000))
+    drawn = mock.patch.object(stream, "next_size", side_effect=lambda *_: next(sizes))
+    with compilations() as names, drawn:
+        for seed in range(30):
+            text = " ".join(WORDS[: 1 + seed % 12]) + "."
+            for sound in tts.stream(text, voices[0], settings=settings, seed=seed):
+                assert np.isfinite(sound.samples).all()
+    assert names == []
 
 
 def test_warm_sentences_do_not_compile_or_leak(warm: IndexTTS, voices: list[Voice]) -> None:

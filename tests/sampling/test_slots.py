@@ -12,7 +12,7 @@ import support
 from jax.sharding import Mesh
 
 from indextts_jax.layers.kernels.decode_attention import attend_filled
-from indextts_jax.models import gpt_attention, gpt_cache
+from indextts_jax.models import gpt_cache, gpt_joint_cache
 from indextts_jax.models.components import structure
 from indextts_jax.runtime.layout import to_device_layout
 from indextts_jax.sampling import slots
@@ -138,6 +138,32 @@ def test_codes_of_a_slot_are_those_of_the_request_alone(
     assert len({len(codes) for codes, _ in found.values()}) > 1 or not more.get("sample", True)
 
 
+@pytest.mark.nightly  # by default, tests/engine/test_live.py compares bounded runs
+def test_bounded_runs_and_dropped_neighbours_change_no_code() -> None:
+    settings = {number: sampling(number, beams=1) for number in range(SLOTS)}
+    strategy = settings[0].strategy
+    numbers = settings[0].numbers
+    sizes = {"slots": SLOTS, "text_size": BUCKET, "window": 40}
+    state = call(slots.empty, numbers, **sizes, strategy=strategy)
+    for place, one in settings.items():
+        where = jnp.asarray([place])
+        state = call(
+            slots.insert, state, where, *given(place), one.numbers, strategy=strategy, mesh=None
+        )
+    found, most = {}, jnp.asarray(3)
+    for turn in range(20):
+        before = state.rows.step
+        state, stop = call(slots.run, state, most, strategy=strategy, mesh=None)
+        assert (state.rows.step - before).max() <= 3
+        for place in np.flatnonzero(stop.finished):
+            length = int(stop.generated.lengths[place])
+            found[place] = stop.generated.codes[place, :length].tolist()
+        if turn == 0:
+            state = slots.drop(state, jnp.asarray([False, True, False]))
+    assert not state.busy.any()
+    assert found == {number: alone(number, beams=1)[0] for number in (0, 2)}
+
+
 @pytest.fixture
 def _traced_anew() -> Iterator[None]:
     """Functions are traced with what a test puts in their place, and never again."""
@@ -151,7 +177,7 @@ def _traced_anew() -> Iterator[None]:
 def test_the_kernel_for_gpus_gives_the_same_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here over a mesh, of one device."""
     interpreted = functools.partial(attend_filled, interpret=True)
-    monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
+    monkeypatch.setattr(gpt_joint_cache, "attend_filled", interpreted)
     monkeypatch.setitem(globals(), "FUSED", True)
 
     found = through_slots(Mesh(np.array(jax.devices()[:1]), slots.ROWS), "gpu")

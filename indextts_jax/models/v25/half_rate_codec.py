@@ -82,3 +82,9 @@ class HalfRateCodec(nnx.Module):
         mask = valid(self.ratio * lengths, x.shape[1])
         with jax.default_matmul_precision("highest"):
             return zero_padding(self.up(zero_padding(x, mask)).astype(jnp.float32), mask)
+
+
+def reach(cfg: HalfRateCodecConfig) -> int:
+    """Codes to either side that a code's decoded features depend on: 40 in the published model."""
+    features = cfg.resampling_kernel // 2  # of the convolution behind the repetition
+    return (cfg.layers + 1) * (cfg.kernel // 2) + -(-features // cfg.features_per_code)

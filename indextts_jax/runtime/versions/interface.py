@@ -1,7 +1,10 @@
 """The functions that every version has; each version is a module with these names."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.text.frontend import Script, Spoken, TextSettings
@@ -30,6 +33,17 @@ class CodeRows(NamedTuple):
     sequence: Float[Array, "b t d"]
 
 
+@dataclasses.dataclass
+class GrowingRows:
+    """Rows as the length regulator reads them, of codes that are still coming."""
+
+    conditions: Conditions  # of one row
+    prefix: Any = None  # of generation, if there is one: `gpt_cache.PrefixCache`
+    cache: Any = None  # of a pass over the codes, where the version has one
+    codes: Int[np.ndarray, " n"] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    rows: Float[np.ndarray, "t d"] | None = None  # of all codes so far
+
+
 class PromptFeatures(NamedTuple):
     """Features of a speaker prompt as the length regulator reads them, padded."""
 
@@ -50,6 +64,7 @@ class Version(Protocol):
     """The functions of a version. `model` is a `runtime.model.Model`."""
 
     LANGUAGE: int | None  # a row of the language table to compile with; None without one
+    ROWS_PER_CODE: int  # that the length regulator reads
 
     def tokenizer(self, data: bytes) -> Any:
         """The tokenizer in the bytes of its file."""
@@ -86,6 +101,14 @@ class Version(Protocol):
         lengths: Int[Array, " b"],
     ) -> CodeRows:
         """What the condition of finished codes is made from."""
+
+    def look_ahead(self, model: Any, *, exact: bool) -> int:
+        """Codes behind a code that its rows depend on, or those that make an audible difference."""
+
+    def grow_rows(
+        self, model: Any, growing: Sequence[GrowingRows], codes: Sequence[Int[np.ndarray, " n"]]
+    ) -> None:
+        """Extends each of `growing` to all of its codes so far."""
 
     def frames(
         self, codes: int, frames_per_code: float, *, speed: float = 1.0, factor: float | None = None

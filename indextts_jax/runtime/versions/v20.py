@@ -1,18 +1,27 @@
 """IndexTTS-2: latents of a second pass, quantised prompts, a SentencePiece tokenizer."""
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.errors import InputError
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.versions.interface import CodeRows, Conditions, PromptFeatures
+from indextts_jax.runtime.versions import latent_rows
+from indextts_jax.runtime.versions.interface import (
+    CodeRows,
+    Conditions,
+    GrowingRows,
+    PromptFeatures,
+)
 from indextts_jax.text.frontend import Spoken, TextFrontend, TextSettings
 from indextts_jax.text.tokenizer import Tokenizer
 
 LANGUAGE = None  # of any text: this version has no table of languages
+ROWS_PER_CODE = 1
 
 
 def tokenizer(data: bytes) -> Tokenizer:
@@ -62,6 +71,18 @@ def code_rows(
     """The features of the codes plus the projected latents of the second pass."""
     latents = stages.code_latents(model, *conditions.common, codes, lengths)
     return CodeRows(lengths, latents, stages.code_sequence(model, codes, latents))
+
+
+def look_ahead(model: Model, *, exact: bool) -> int:
+    """None: the second pass is causal."""
+    return 0
+
+
+def grow_rows(
+    model: Model, growing: Sequence[GrowingRows], codes: Sequence[Int[np.ndarray, " n"]]
+) -> None:
+    """Continues the second pass over the new codes."""
+    latent_rows.grow(model, growing, codes)
 
 
 def frames(

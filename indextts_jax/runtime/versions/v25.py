@@ -1,18 +1,31 @@
 """IndexTTS-2.5: a style row, continuous prompts, a codec that decodes, a language for each text."""
 
+from collections.abc import Sequence
+
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import HalfRateCodecConfig
 from indextts_jax.models.length_regulator import stretched_length
+from indextts_jax.models.v25.half_rate_codec import reach
 from indextts_jax.runtime import stages
+from indextts_jax.runtime.buckets import bucket, pad
 from indextts_jax.runtime.model import Model
-from indextts_jax.runtime.versions.interface import CodeRows, Conditions, PromptFeatures
+from indextts_jax.runtime.versions.interface import (
+    CodeRows,
+    Conditions,
+    GrowingRows,
+    PromptFeatures,
+)
 from indextts_jax.text.frontend import Spoken, TextSettings
 from indextts_jax.text.v25.frontend import MultilingualFrontend, TaggedSpoken
 from indextts_jax.text.v25.languages import AUTO
 from indextts_jax.text.v25.tokenizer import RanksTokenizer
 
 LANGUAGE = 0  # of any text, to compile with: a row of the table
+ROWS_PER_CODE = 2
+# Codes ahead that matter for the decoder's rows (docs/streaming.md says how they were found).
+AUDIBLE_AHEAD = 16
 
 
 def tokenizer(data: bytes) -> RanksTokenizer:
@@ -63,6 +76,26 @@ def code_rows(
     return CodeRows(
         codec.features_per_code * lengths, None, stages.decode_codes(model, codes, lengths)
     )
+
+
+def look_ahead(model: Model, *, exact: bool) -> int:
+    """The reach of the codec's decoder: 40 codes in the published model, of which few matter."""
+    codec = model.config.semantic_codec
+    assert isinstance(codec, HalfRateCodecConfig)
+    whole = reach(codec)
+    return whole if exact else min(whole, AUDIBLE_AHEAD)
+
+
+def grow_rows(
+    model: Model, growing: Sequence[GrowingRows], codes: Sequence[Int[np.ndarray, " n"]]
+) -> None:
+    """Decodes all codes so far again: the last rows change with those that follow."""
+    for one, now in zip(growing, codes, strict=True):
+        if len(now) == len(one.codes):
+            continue
+        padded = pad(np.asarray(now, np.int32)[None], bucket(len(now), model.buckets.codes))
+        features = stages.decode_codes(model, padded, np.asarray([len(now)], np.int32))
+        one.codes, one.rows = now, np.asarray(features)[0, : ROWS_PER_CODE * len(now)]
 
 
 def frames(

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from indextts_jax.config import HalfRateCodecConfig
-from indextts_jax.models.v25.half_rate_codec import HalfRateCodec
+from indextts_jax.config import HalfRateCodecConfig, bundled_config
+from indextts_jax.engine.demo import random_params
+from indextts_jax.models.components import structure
+from indextts_jax.models.v25.half_rate_codec import HalfRateCodec, reach
+from indextts_jax.runtime.versions.v25 import AUDIBLE_AHEAD
 
 CONFIG = HalfRateCodecConfig(
     width=10,
@@ -55,3 +58,34 @@ def test_padding_changes_no_code_and_no_feature(codec):
     features = codec.decode(more, jnp.array([4]))
     np.testing.assert_allclose(features[:, :8], codec.decode(alone, jnp.array([4])), atol=1e-5)
     assert not features[:, 8:].any()
+
+
+def differences(config, params, aheads):
+    """RMS of the change of a code's features if only `aheads` codes behind it are known."""
+    at, whole = reach(config) + 5, 3 * reach(config)
+    ids = jnp.asarray(np.random.default_rng(0).integers(0, config.codes, (1, whole)), jnp.int32)
+    graph = nnx.split(nnx.eval_shape(lambda: HalfRateCodec(config, rngs=nnx.Rngs(0))))[0]
+    decode = jax.jit(lambda params, known: nnx.merge(graph, params).decode(ids, known[None]))
+
+    def features(known):
+        return np.asarray(decode(params, jnp.asarray(known)))[0, 2 * at - 2 : 2 * at]
+
+    full = features(whole)
+    changes = [features(at + ahead) - full for ahead in aheads]
+    return [float(np.sqrt(np.mean(change**2) / np.mean(full**2))) for change in changes]
+
+
+def test_features_depend_on_codes_within_the_reach_alone(codec):
+    assert reach(CONFIG) == 10
+    far, near = differences(CONFIG, nnx.to_pure_dict(nnx.split(codec)[1]), [10, 0])
+    assert far < 1e-6 < near
+
+
+@pytest.mark.nightly
+def test_what_fast_seams_do_not_wait_for_does_not_matter():
+    """Published sizes, random weights: a difference of rounding, at 16 of 40 codes."""
+    config = bundled_config("indextts2_5").semantic_codec
+    params = random_params(structure("semantic_codec", bundled_config("indextts2_5")).expected, 0)
+    fast, whole = differences(config, params, [AUDIBLE_AHEAD, 40])
+    assert whole < 1e-6
+    assert fast < 2e-6
