@@ -23,6 +23,7 @@ ORDER = (
     "train",
     "export",
     "align",
+    "dataset",
 )
 
 
