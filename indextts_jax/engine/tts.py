@@ -347,10 +347,6 @@ class IndexTTS:
 
         return job
 
-    def prepared(self, request: Request) -> ScriptRequest:
-        """A request as the scheduler takes it: its text cut into segments, its emotion a vector."""
-        return self._prepare(request, request.settings or self.settings, False)(Clock())
-
     def stream_many(
         self,
         requests: Sequence[Request],
