@@ -11,7 +11,7 @@ from indextts_jax.errors import Failure, InputError
 from indextts_jax.server import page
 from indextts_jax.server.gate import Gate
 from indextts_jax.server.problems import ApiError, respond
-from indextts_jax.server.routes import socket, speech, status, voices
+from indextts_jax.server.routes import about, socket, speech, status, voices
 from indextts_jax.server.state import ServerState
 
 EXPOSED = ("x-request-id", "x-sample-rate", "x-seed", "x-prebuffer-seconds", "x-first-audio-ms")
@@ -28,7 +28,7 @@ def create_app(state: ServerState) -> Any:
         redoc_url=None,
     )
     app.state.server = state
-    for router in (speech.router, voices.router, status.router, socket.router):
+    for router in (speech.router, voices.router, status.router, about.router, socket.router):
         app.include_router(router)
     page.add(app)
     handler: Any = respond

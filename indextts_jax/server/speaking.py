@@ -19,6 +19,7 @@ from indextts_jax.errors import Failure, InputError
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.server.admission import admit
 from indextts_jax.server.fields import Delivery, EmotionFields, VoiceId, unknown_fields
+from indextts_jax.server.options import WORD_TIMESTAMPS
 from indextts_jax.server.problems import ApiError
 from indextts_jax.server.state import ServerState
 from indextts_jax.text.frontend import Script
@@ -134,7 +135,7 @@ def settings_of(state: ServerState, fields: Delivery) -> Settings:
     """
     if not SLOWEST <= fields.speed <= FASTEST:
         raise ApiError(400, f"speed must be {SLOWEST} to {FASTEST}, got {fields.speed:g}", "speed")
-    if fields.word_timestamps:
+    if fields.word_timestamps and not WORD_TIMESTAMPS:
         raise ApiError(400, "word_timestamps are not available on this server", "word_timestamps")
     given: dict[str, Any] = {name: getattr(fields, name) for name in SAMPLING}
     sampling: SamplingConfig = dataclasses.replace(

@@ -18,7 +18,6 @@ from indextts_jax.errors import Failure, InputError
 from indextts_jax.server.access import Keys
 from indextts_jax.server.admission import admit
 from indextts_jax.server.options import ServerOptions
-from indextts_jax.server.page import add
 from indextts_jax.server.problems import ApiError, api_error
 from indextts_jax.server.state import ServerState
 from indextts_jax.server.voice_library import checked_path
@@ -272,14 +271,19 @@ def test_schema_describes_every_address(state: ServerState) -> None:
     assert Request  # the schema is made without one
 
 
-def test_page_has_a_strict_policy(state: ServerState, tmp_path: Path) -> None:
-    from fastapi import FastAPI
-    from starlette.testclient import TestClient
-
-    assert exchange(state, "GET", "/").status == 404
-    (tmp_path / "index.html").write_text("<!doctype html>")
-    app = FastAPI()
-    add(app, tmp_path)
-    answer = TestClient(app).get("/")
+def test_page_has_a_strict_policy_and_needs_no_key(state: ServerState) -> None:
+    state.keys = Keys.__new__(Keys)  # any other address would ask it
+    answer = exchange(state, "GET", "/")
+    assert answer.status == 200
     assert answer.headers["content-security-policy"].startswith("default-src 'self'")
     assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+def test_about_says_what_requests_may_ask_for(state: ServerState) -> None:
+    about = json.loads(exchange(state, "GET", "/v1/about").body)
+    assert about["model"] in state.options.model_names
+    assert about["weights"] == "random"
+    assert about["sample_rate"] == 22_050
+    assert about["defaults"]["temperature"] == state.settings.sampling.temperature
+    body = BODY | {"word_timestamps": True}
+    assert (exchange(state, "POST", SPEECH, body).status == 200) == about["word_timestamps"]
