@@ -17,6 +17,10 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
+LIMITS = ROOT / "tools" / "gpu" / "limits.json"
+SPEAKING = ("emotion_prototypes", "gpt", "semantic_codec", "length_regulator", "dit", "vocoder")
+CARDS = (6, 8, 12, 24)  # GB of memory
+SHARE = 0.75  # of it, that JAX takes
 RESULTS = ROOT / "benchmarks" / "results"
 START, END = "<!-- generated -->", "<!-- /generated -->"
 
@@ -38,41 +42,115 @@ def place(found: dict[str, Any]) -> str:
     return f"{found['date']}; {versions}; commit {found['commit'][:7]}"
 
 
-def compiled(target: str, results: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    """What the compiler says about one GPU: a row for each stage and loop of each result."""
-    rows = []
-    for _, found in results:
-        shapes = found["shapes"]
-        attention = "own kernels" if shapes["fused_attention"] else "plain"
+def compiled(target: str, results: Sequence[dict[str, Any]]) -> str:
+    """What the compiler says about one GPU: a row for each stage and loop, old and new."""
+    order = sorted(results, key=lambda found: found["date"])
+    newest = order[-1]
+    commits = list(dict.fromkeys(found["commit"][:7] for found in order))
+    rows: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    for found in order:
         for stage, of in found["stages"].items():
-            for body in of["bodies"]:
+            own = found["shapes"]["fused_attention"]
+            attention = "own kernels" if own or (own is None and stage == "flow") else "plain"
+            for body in of.get("bodies", []):
                 steps = body["trips"] or ("as many as there are codes" if body["loop"] else "once")
-                rows.append(
-                    [
-                        stage,
-                        shapes["dtype"],
-                        attention,
-                        steps if body["loop"] else "once",
-                        body["launches"],
-                        number(body["bytes"] / 1e6),
-                        number(body["floor"] * 1e3),
-                        number(body["seconds"] * 1e3),
-                    ]
-                )
-    rows.sort(key=lambda row: [found_at(str(row[0])), str(row[3])])
-    first = results[0][1]
-    shapes = first["shapes"]
-    header = ("stage", "dtype", "attention", "steps", "launches", "MB", "floor, ms", "estimate, ms")
+                key = (stage, found["shapes"]["dtype"], attention, str(steps))
+                rows.setdefault(key, {})[found["commit"][:7]] = body
+    columns: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (
+        ("kernels", lambda body: body["kernels"]),
+        ("MB", lambda body: number(body["bytes"] / 1e6)),
+        ("floor, ms", lambda body: number(body["floor"] * 1e3)),
+        ("estimate, ms", lambda body: number(body["seconds"] * 1e3)),
+    )
+    lines = [
+        [
+            *key,
+            *(
+                " → ".join(str(read(of[commit])) for commit in commits if commit in of)
+                for _, read in columns
+            ),
+        ]
+        for key, of in sorted(rows.items(), key=lambda pair: (found_at(pair[0][0]), pair[0]))
+        if newest["commit"][:7] in of
+    ]
+    shapes = newest["shapes"]
+    sizes = "small shapes" if shapes["small"] else "published sizes"
+    header = ("stage", "dtype", "attention", "steps", *(name for name, _ in columns))
+    earlier = f", earlier {' and '.join(commits[:-1])}" if len(commits) > 1 else ""
     about = (
-        f"{place(first)}. Sizes of {shapes['config']}"
-        f"{', small shapes' if shapes['small'] else ''}: {shapes['beams']} beams, "
+        f"{place(newest)}{earlier}. {shapes['beams']} beams, "
         f"{shapes['text']} text tokens, {shapes['codes']} codes, "
         f"prompt {number(shapes['prompt'])} s, {shapes['steps']} steps of the flow."
     )
     return (
-        f"### Compiled for {target.upper()}, not run\n\n"
+        f"### Compiled for {target.upper()}, not run: {sizes}\n\n"
         "Counted from compiled programs, for each step of a loop. Times are **estimates** from "
-        f"bytes and operations; nothing was run.\n\n{table(header, rows)}\n\n{about}"
+        f"bytes and operations; nothing was run.\n\n{table(header, lines)}\n\n{about}"
+    )
+
+
+def limits() -> str:
+    """What the small shapes may compile to, as `tools.compile_for_gpu --small` checks it."""
+    header = (
+        "stage",
+        "kernels of a step",
+        "MB moved",
+        "scratch, MB",
+        "float32 convolutions",
+        "waits",
+    )
+    names = ("kernels", "moved_mb", "scratch_mb", "float32_convolutions", "host_calls")
+    found = json.loads(LIMITS.read_text("utf-8"))
+    rows = [[case, *(one[name] for name in names)] for case, one in found.items()]
+    return (
+        "### Limits of what is compiled\n\n"
+        "`python -m tools.compile_for_gpu --small` fails if a stage exceeds one. Moved: in "
+        "transposes and concatenations of a megabyte or more, in a step; waits: for the host, in "
+        f"loops. Compiled, not measured.\n\n{table(header, rows)}"
+    )
+
+
+def cards(results: Sequence[dict[str, Any]]) -> str:
+    """How many segments a card can speak at once, from the newest results of published sizes."""
+    merged: dict[str, dict[str, Any]] = {}
+    for found in sorted(results, key=lambda found: found["date"]):
+        if "slot_bytes" in found:
+            one = merged.setdefault(found["shapes"]["dtype"], {"stages": {}})
+            one["stages"] |= found["stages"]
+            one |= {key: found[key] for key in ("parameter_bytes", "slot_bytes", "shapes")}
+    rows = []
+    for dtype, found in sorted(merged.items()):
+        sizes = found["parameter_bytes"]
+        parameters = sum(sizes[name] for name in SPEAKING)
+        programs = {
+            stage: of["bytes"]["argument"]
+            - sizes[component]
+            + of["bytes"]["temp"]
+            + of["bytes"]["output"]
+            - of["bytes"]["alias"]
+            for stage, component in (("flow", "dit"), ("vocoder", "vocoder"))
+            if "bytes" in (of := found["stages"].get(stage, {}))
+        }
+        if not programs:
+            continue
+        largest = max(programs.values())
+        each = largest + found["slot_bytes"]
+        fits = [max(0, int((SHARE * card * 1e9 - parameters) // each)) for card in CARDS]
+        figures = (parameters, found["slot_bytes"], largest)
+        rows.append([dtype, *(f"{size / 1e9:.2f}" for size in figures), *fits])
+    if not rows:
+        return ""
+    header = (
+        *("dtype", "parameters, GB", "KV cache of a segment, GB", "largest program, GB"),
+        *(f"{card} GB" for card in CARDS),
+    )
+    return (
+        "### Small cards\n\n"
+        "How many segments of 10 s a card can speak at once (prompt of 15 s, 3 beams), the "
+        "encoders released: three quarters of its memory, which JAX takes by default, less the "
+        "parameters, divided by cache and largest program of a segment. From the compiler's "
+        "analysis, without "
+        f"scratch memory of cuDNN; nothing was run.\n\n{table(header, rows)}"
     )
 
 
@@ -118,17 +196,23 @@ def results() -> str:
         for name, found in read.items()
     }
     sections = []
-    builds = [(name, read[name]) for name, kind in kinds.items() if kind == "compile_for_gpu"]
-    for target in sorted({found["target"] for _, found in builds}):
-        sections.append(
-            compiled(target, [(name, found) for name, found in builds if found["target"] == target])
-        )
+    groups: dict[tuple[str, bool], list[dict[str, Any]]] = {}
+    for name, kind in kinds.items():
+        if kind == "compile_for_gpu" and "stages" in read[name]:
+            group = read[name]["target"], not read[name]["shapes"]["small"]
+            groups.setdefault(group, []).append(read[name])
+    sections += [
+        compiled(target, found)
+        for (target, _), found in sorted(groups.items(), key=lambda pair: pair[0])
+    ]
+    sections.append(cards([found for (_, whole), of in groups.items() if whole for found in of]))
+    sections.append(limits())
     sections += [compared(n, read[n]) for n, kind in kinds.items() if kind == "compare_trees"]
     rows = [
         [f"`{name}.json`", kinds[name], found.get("device", "")] for name, found in read.items()
     ]
     files = table(("file", "kind", "device"), rows)
-    return "\n\n".join([*sections, f"### All files\n\n{files}"])
+    return "\n\n".join([*filter(None, sections), f"### All files\n\n{files}"])
 
 
 def homes() -> dict[str, str]:

@@ -22,7 +22,7 @@ from importers.sizes import resolve
 from importers.table import ImportMismatch, Plan, Tree, passed_over
 from importers.tables import bigvgan, gpt, prototypes, w2v_bert
 from indextts_jax.config import RELEASES, ModelConfig, bundled_config
-from indextts_jax.errors import InputError, gathered
+from indextts_jax.errors import gathered
 from indextts_jax.models.components import COMPONENTS
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
 
@@ -67,11 +67,6 @@ class Importer:
         path = locate_config(src, flags or {})
         version = detect(src, read_yaml(path))
         contents = CONTENTS[version]
-        if training and not contents.training:
-            raise InputError(
-                f"{src} is {LAYOUTS[version].name}, which this program does not train: import it "
-                "without --training"
-            )
         published, passed = _settings_of(path, ignore, version)
         located = locate(src, published, flags or {}, version)
         tensors, settings, passed_by = _open_all(located, published, ignore, contents.files)

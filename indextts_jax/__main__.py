@@ -22,6 +22,8 @@ ORDER = (
     "prepare",
     "train",
     "export",
+    "align",
+    "dataset",
 )
 
 

@@ -88,7 +88,6 @@ class Release:
     sections: Mapping[str, type]  # of the components that differ between versions
     agree: tuple[tuple[str, str], ...]  # sizes of neighbouring components, besides `AGREE`
     tokenizer: str  # its file in a checkpoint
-    trainable: bool  # and exportable
 
 
 _SEMANTIC = "semantic_encoder.width"
@@ -120,7 +119,6 @@ RELEASES: dict[str, Release] = {
             ("gpt.conditioning_latents", "conditioning.speaker_perceiver.latents"),
         ),
         tokenizer="tokenizer.model",
-        trainable=True,
     ),
     "2.5": Release(
         name="IndexTTS-2.5",
@@ -132,7 +130,6 @@ RELEASES: dict[str, Release] = {
         },
         agree=(("style_encoder.style", "conditioning.style"),),
         tokenizer="tokenizer.tiktoken",
-        trainable=False,
     ),
 }
 
@@ -227,11 +224,14 @@ class RunConfig:
     The stages after the analysis of the prompt compute in `dtype` (None: float32). The prompt
     encoders stay in float32: they run once per prompt, and small errors there change the codes.
     With int8 the GPT kernels have 8 bits and everything else runs in bfloat16. With
-    `fused_attention`, attention in decoding and in the flow uses kernels for NVIDIA GPUs.
+    `fused_attention`, attention in decoding and in the flow uses kernels for NVIDIA GPUs; with None
+    in the flow, where the device supports it. With `deterministic`, XLA for GPUs does not choose
+    kernels by timing them, so that programs give the same results when they are compiled again.
     """
 
     dtype: str | None = None
-    fused_attention: bool = False
+    fused_attention: bool | None = None
+    deterministic: bool = False
     buckets: BucketConfig = BucketConfig()
 
     def __post_init__(self) -> None:
@@ -245,20 +245,6 @@ class RunConfig:
         if self.dtype is None or component not in LOW_PRECISION:
             return "float32"
         return "bfloat16" if self.dtype == INT8 and component != "gpt" else self.dtype
-
-
-def require_trainable(config: ModelConfig, where: str, work: str = "trained") -> None:
-    """Checks that this program trains, prepares data for, and exports models of a version.
-
-    Raises:
-        InputError: naming the version.
-    """
-    release = RELEASES[config.version]
-    if not release.trainable:
-        able = " or ".join(one.name for one in RELEASES.values() if one.trainable)
-        raise InputError(
-            f"{where} is {release.name}, which cannot be {work} with this program, only {able}"
-        )
 
 
 def _lookup(config: Any, path: str) -> Any:

@@ -3,30 +3,30 @@
 The library's part is in `training/data`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from absl import flags as absl_flags
 
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.checkpoint.writing import check_destination
-from indextts_jax.cli import runner
+from indextts_jax.cli import column_flags, runner
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.terminal import count_bar, say, warn
 from indextts_jax.config import (
     EMOTIONS,
+    RELEASES,
     ModelConfig,
     bundled_config,
     load_config,
-    require_trainable,
 )
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder, devices
 from indextts_jax.runtime.model import Model, load_model
+from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.text.glossary import Glossary
-from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features, make_tokenizer, prepare, prototypes
 from indextts_jax.training.data.estimate import estimate
 from indextts_jax.training.data.job import Job
@@ -35,6 +35,8 @@ from indextts_jax.training.data.rows.checks import Limits
 from indextts_jax.training.data.rows.manifest import COLUMNS, Clip, Reading, Source, read_manifests
 from indextts_jax.training.data.rows.recording import Trim
 from indextts_jax.training.data.rows.survey import survey
+from indextts_jax.training.data.rows.texts import TextTokenizer
+from indextts_jax.training.versions.interface import kind_named, kind_of
 
 COMMON = (
     "manifest",
@@ -95,7 +97,7 @@ EXAMPLES = (
 
 def define(flags: absl_flags.FlagValues) -> None:
     own: dict[str, Any] = {"flag_values": flags}
-    limits, trim, job = Limits(), Trim(), Job(dst=Path())
+    limits, trim, job = Limits(), Trim(), Job(dst=Path(), version="")
     text, number, whole = (
         absl_flags.DEFINE_string,
         absl_flags.DEFINE_float,
@@ -105,8 +107,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_multi_string(
         "manifest",
         None,
-        "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, a directory, LJSpeech; "
-        "replay.jsonl@0.15 is used in 15 % of the epochs.",
+        "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, .tar (WebDataset), a "
+        "directory, LJSpeech; replay.jsonl@0.15 is used in 15 % of the epochs.",
         **own,
     )
     absl_flags.DEFINE_list(
@@ -127,7 +129,12 @@ def define(flags: absl_flags.FlagValues) -> None:
         "Instead of --checkpoint: sizes (a bundled name or a .yaml), to train from scratch.",
         **own,
     )
-    text("tokenizer", None, "With --config: a SentencePiece model.", **own)
+    text(
+        "tokenizer",
+        None,
+        "With --config: the tokenizer's file (a SentencePiece model, or ranks for 2.5).",
+        **own,
+    )
     text("make_tokenizer", None, "With --config: train a tokenizer, char or unigram.", **own)
     whole("pieces", 1000, "Largest vocabulary of the new tokenizer.", lower_bound=8, **own)
     text(
@@ -139,7 +146,10 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
     text("dst", None, "Directory to write; an existing one is updated.", **own)
     absl_flags.DEFINE_list(
-        "for", ["gpt", "flow"], f"Recipes to prepare for: {', '.join(features.RECIPES)}.", **own
+        "for",
+        ["gpt", "flow"],
+        f"Recipes to prepare for: {', '.join(kind_named('2.0').RECIPES)}.",
+        **own,
     )
     switch("own_prompts", False, "Use a clip as its own prompt if its speaker has no other.", **own)
     whole("validation", None, "Clips to hold out; by default 2 %.", lower_bound=0, **own)
@@ -189,11 +199,14 @@ def main(flags: Any) -> int:
     """
     if flags.prototypes is not None:
         return _prototypes(flags)
-    job = _job(flags)
+    _check(flags)
+    model_facts = _model_facts(flags)
+    config = model_facts.config
+    job = _job(flags, config)
     reading = _reading(flags, job)
     clips = read_manifests([Source.parse(text) for text in flags.manifest], reading)
-    config, tokenizer = _model_facts(flags, clips, job)
-    wanted = features.components_of(job.features)
+    tokenizer = _tokenizer(flags, model_facts, clips, job)
+    wanted = features.components_of(job.features, config.version)
     with abandonable():
         with count_bar("Checking", "clip", leave=False, disable=None) as show:
             found = survey(clips, job, config, tokenizer, keep=not flags.dry_run, on_progress=show)
@@ -240,7 +253,6 @@ def _prototypes(flags: Any) -> int:
     labels = prototypes.read_labels(Path(flags.prototypes))
     check_destination(flags.dst)
     saved = open_checkpoint(flags.checkpoint)
-    require_trainable(saved.config, flags.checkpoint)
     device = devices.choose(flags.device)
     say(f"Using device: {devices.describe(device)}")
     cache_folder.enable_compilation_cache()
@@ -261,7 +273,7 @@ def _prototypes(flags: Any) -> int:
     return 0
 
 
-def _job(flags: Any) -> Job:
+def _check(flags: Any) -> None:
     if not flags.manifest:
         raise InputError("give --manifest, at least once")
     if not flags.dst:
@@ -271,8 +283,12 @@ def _job(flags: Any) -> Job:
     for name in ("tokenizer", "make_tokenizer"):
         if getattr(flags, name) is not None and not flags.config:
             raise InputError(f"--{name} needs --config: a checkpoint has its own tokenizer")
+
+
+def _job(flags: Any, config: ModelConfig) -> Job:
     job = Job(
         dst=Path(flags.dst),
+        version=config.version,
         recipes=tuple(dict.fromkeys(getattr(flags, "for"))),
         limits=Limits(
             min_seconds=flags.min_seconds,
@@ -290,7 +306,7 @@ def _job(flags: Any) -> Job:
         batch_seconds=flags.batch_seconds,
         workers=flags.workers,
     )
-    wanted = features.components_of(job.features)
+    wanted = features.components_of(job.features, job.version)
     if wanted and flags.config:
         raise InputError(
             f"--for {','.join(job.recipes)} needs {', '.join(wanted)}: give --checkpoint DIR "
@@ -300,28 +316,25 @@ def _job(flags: Any) -> Job:
 
 
 def _reading(flags: Any, job: Job) -> Reading:
-    columns: dict[str, str] = {}
-    for entry in flags.columns:
-        ours, mark, theirs = entry.partition("=")
-        if not mark or not theirs:
-            raise InputError(f"--columns {entry}: expected ours=theirs, such as text=sentence")
-        columns[ours] = theirs
     return Reading(
-        columns=columns,
+        columns=column_flags.parse(flags.columns),
         one_speaker=flags.one_speaker,
         speaker_from_path=flags.speaker_from_path,
         text=job.reads,
     )
 
 
-def _model_facts(
-    flags: Any, clips: Sequence[Clip], job: Job
-) -> tuple[ModelConfig, Tokenizer | None]:
-    """Configuration and tokenizer, without arrays; no tokenizer if no recipe reads texts."""
+class ModelFacts(NamedTuple):
+    """A model without its arrays."""
+
+    config: ModelConfig
+    tokenizer: bytes | None  # of a checkpoint
+
+
+def _model_facts(flags: Any) -> ModelFacts:
     if flags.checkpoint:
         saved = open_checkpoint(flags.checkpoint)
-        require_trainable(saved.config, flags.checkpoint)
-        return saved.config, Tokenizer(saved.tokenizer)
+        return ModelFacts(saved.config, saved.tokenizer)
     name = str(flags.config)
     try:
         config = load_config(name) if name.endswith((".yaml", ".yml")) else bundled_config(name)
@@ -330,20 +343,30 @@ def _model_facts(
             f"--config {name}: no such configuration; give a bundled name such as tiny, "
             "or a path that ends in .yaml"
         ) from error
-    require_trainable(config, name)
-    return config, _tokenizer(flags, clips, job) if job.reads else None
+    return ModelFacts(config, None)
 
 
-def _tokenizer(flags: Any, clips: Sequence[Clip], job: Job) -> Tokenizer:
+def _tokenizer(
+    flags: Any, facts: ModelFacts, clips: Sequence[Clip], job: Job
+) -> TextTokenizer | None:
+    """The tokenizer; None without a checkpoint if no recipe reads texts."""
+    load: Callable[[bytes], TextTokenizer] = version_of(facts.config).tokenizer
+    if facts.tokenizer is not None:
+        return load(facts.tokenizer)
+    if not job.reads:
+        return None
     if flags.tokenizer is not None and flags.make_tokenizer is not None:
         raise InputError("--tokenizer and --make_tokenizer are mutually exclusive")
     if flags.tokenizer is not None:
-        return Tokenizer(flags.tokenizer)
+        return load(_contents(flags.tokenizer))
     if flags.make_tokenizer is None:
         before = job.dst / TOKENIZER
         if before.is_file():
-            return Tokenizer(before)
+            return load(before.read_bytes())
         raise InputError("with --config give --tokenizer FILE, or --make_tokenizer char|unigram")
+    if not kind_of(facts.config).MAKES_TOKENIZER:
+        name = RELEASES[facts.config.version].name
+        raise InputError(f"--make_tokenizer: the tokenizer of {name} is not made here")
     made = make_tokenizer.of_clips(
         [clip.text for clip in clips],
         flags.make_tokenizer,
@@ -351,7 +374,14 @@ def _tokenizer(flags: Any, clips: Sequence[Clip], job: Job) -> Tokenizer:
         compat=job.text_compat,
         glossary=job.glossary,
     )
-    return Tokenizer(made)
+    return load(made)
+
+
+def _contents(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"--tokenizer {path}: {error.strerror}") from error
 
 
 def _model(flags: Any, wanted: Sequence[str]) -> Model | None:

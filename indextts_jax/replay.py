@@ -153,7 +153,11 @@ def main(flags: Any) -> None:
     with jax.default_device(device), stage_bar("Speaking") as on_stage, abandonable():
         clock = Clock(on_stage)
         with clock.stage("loading"):
-            run = RunConfig(dtype=made.dtype, fused_attention=made.fused_attention)
+            run = RunConfig(
+                dtype=made.dtype,
+                fused_attention=made.fused_attention,
+                deterministic=made.deterministic,
+            )
             tts = IndexTTS.open(flags.checkpoint, run, adapters=adapters)
         if (ours := recipe.fingerprint(tts.model)) != made.checkpoint:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Compiles the stages for an NVIDIA GPU that need not be present, and reports what results.
+"""Compiles the stages for a GPU (or TPU) that need not be present, and reports what results.
 
     python -m tools.compile_for_gpu --small                       # a minute or two
     python -m tools.compile_for_gpu --target h200 --dtype bfloat16 --stages decode flow vocoder
@@ -16,6 +16,9 @@ of its own, since JAX looks for a GPU wherever the plugin is installed:
 
     python3.12 -m venv gpu-compile
     gpu-compile/bin/pip install "jax[cuda12]==0.10.2" "flax==0.12.8" -e .
+
+For a TPU (`--target v5e`, `v5p`, `v6e`) it needs `libtpu` instead. Its programs have other kernels:
+counts and estimates say less there, and no launches are known.
 
 Pin both: with jax 0.10, flax must be older than 0.12.12, and JAX refuses a plugin that is older
 than its jaxlib. At the published sizes, on two busy cores, compiling takes a minute or two for the
@@ -40,7 +43,12 @@ quarters unless `XLA_PYTHON_CLIENT_MEM_FRACTION` is set.
 
 It cannot predict which kernel autotuning would choose for a matrix product (`--triton on` makes
 every product a Triton fusion, `off` leaves it to cuBLAS: the truth is between), nor cuDNN's scratch
-memory, nor whether results are right. Exit code: 1 if a stage fails to compile.
+memory, nor whether results are right.
+
+With `--small` for an h200 the stages are compared with `tools/gpu/limits.json`: kernels of a step,
+megabytes that it moves in transposes and concatenations, scratch memory, convolutions in float32,
+calls of the host. `--record_limits` writes the limits instead, of what is found. Exit code: 1 if a
+stage fails to compile or exceeds a limit.
 """
 
 import argparse
@@ -54,6 +62,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record
+from tools.gpu import limits
+from tools.gpu.tpus import TPUS
 
 STAGES = (
     *("semantic_encoder", "speaker_latents", "emotion_vector", "quantize", "style_encoder"),
@@ -73,7 +83,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--target", default="h200", help="h200, h100, a100, rtx4090, or a textproto's path")
+    add(
+        "--target",
+        default="h200",
+        help="h200, h100, a100, rtx4090, v5e, v5p, v6e, or a textproto's path",
+    )
     add("--stages", nargs="+", choices=STAGES + KERNELS, help="(by default all but the kernels)")
     add(
         "--recipes",
@@ -84,9 +98,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--buckets", nargs="+", type=float, help="seconds of the rows of a batch (the recipe's)")
     add("--set", nargs="+", default=[], metavar="PATH=VALUE", help="changes of the recipes")
     add("--small", action="store_true", help="few layers and codes, for a check in a minute or two")
+    add("--record_limits", action="store_true", help="with --small: write the limits")
     add("--dtype", default="float32", help="float32, bfloat16, float16 or int8")
     add("--config", default="indextts2", help="indextts2 or tiny")
-    add("--fused_attention", action="store_true", help="of decoding and flow")
+    add(
+        "--fused_attention",
+        action=argparse.BooleanOptionalAction,
+        help="of decoding and flow (by default of the flow alone)",
+    )
     add("--beams", type=int, default=3)
     add("--text", type=int, default=25, help="text tokens (25)")
     add("--codes", type=int, help="of the segment, 50 are a second (500; 128 with --small)")
@@ -121,9 +140,11 @@ def prepare_environment(args: argparse.Namespace, dump: Path) -> None:
     os.environ["XLA_FLAGS"] = " ".join(filter(None, flags))
 
 
-def lacking() -> str | None:
-    """Why nothing can be compiled here, or none if it can."""
-    found = record.versions(("jax", "jaxlib", *record.PLUGINS))
+def lacking(target: str = "h200") -> str | None:
+    """Why nothing can be compiled for a target here, or none if it can."""
+    found = record.versions(("jax", "jaxlib", "libtpu", *record.PLUGINS))
+    if target in TPUS:
+        return None if found.get("libtpu") else "no libtpu is installed: pip install libtpu"
     plugins = {name: version for name, version in found.items() if name.endswith("-plugin")}
     if not plugins:
         return 'no CUDA plugin is installed: install "jax[cuda12]" or "jax[cuda13]"'
@@ -155,6 +176,8 @@ def compile_all(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
         "triton": args.triton,
         "flags": args.flags,
         "shapes": dataclasses.asdict(shapes),
+        "parameter_bytes": lowering.parameter_bytes,
+        "slot_bytes": lowering.slot_bytes,
         "stages": {},
     }
     tag = f"{args.target}_{args.dtype}" + ("_fused" if args.fused_attention else "")
@@ -225,7 +248,7 @@ def compile_recipes(args: argparse.Namespace, dump: Path) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 1 if a stage fails, 2 for bad input."""
     args = arguments(argv)
-    if (why := lacking()) is not None:
+    if (why := lacking(args.target)) is not None:
         print(f"error: {why}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="gpu_dump_") as folder:
@@ -236,7 +259,24 @@ def main(argv: list[str] | None = None) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
     made = found["steps"] if args.recipes else found["stages"]
-    return int(any("error" in one for one in made.values()))
+    wrong = [] if args.recipes else beyond_limits(args, found)
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    return int(bool(wrong) or any("error" in one for one in made.values()))
+
+
+def beyond_limits(args: argparse.Namespace, found: dict[str, Any]) -> list[str]:
+    """What exceeds its limit at the small shapes, in words; nothing at others."""
+    usual = arguments(["--small", "--dtype", args.dtype])
+    same = ("small", "config", "beams", "text", "codes", "prompt", "steps", "window", "gpt_layers")
+    if args.target != limits.TARGET or args.triton != usual.triton or args.flags:
+        return []
+    if any(getattr(args, name) != getattr(usual, name) for name in same):
+        return []
+    stages = {name: one for name, one in found["stages"].items() if name in SMALL}
+    if args.record_limits:
+        limits.record({**found, "stages": stages})
+    return limits.exceeded({**found, "stages": stages})
 
 
 if __name__ == "__main__":

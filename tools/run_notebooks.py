@@ -2,6 +2,7 @@
 
     python -m tools.run_notebooks
     python -m tools.run_notebooks quickstart
+    python -m tools.run_notebooks finetune --version 2.5
 
 One cell of each, tagged "parameters", is replaced: it sets what is downloaded, and paths. The rest
 is what a reader runs. Nothing is installed, downloaded, or written to the notebooks; they run in a
@@ -24,6 +25,7 @@ from tools import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 TINY = ROOT / "tests" / "data" / "tiny"
+SETS = {"2.0": TINY, "2.5": ROOT / "tests" / "data" / "tiny25"}  # small models by version
 SPEAKER = ROOT / "indextts_jax" / "data" / "demo_speaker.wav"  # of 3 s
 WORDS = ROOT / "tests" / "data" / "qwen" / "tiny"
 TIMEOUT = 600  # seconds for a cell
@@ -88,27 +90,33 @@ with open(CLIPS, "w") as file:
 }
 
 
-def prepared(path: Path) -> nbformat.NotebookNode:
+def prepared(path: Path, version: str) -> nbformat.NotebookNode:
     """A notebook with its one parameter cell replaced."""
     book = nbformat.read(path, as_version=4)
     cells = [cell for cell in book.cells if TAG in cell.metadata.get("tags", ())]
     if len(cells) != 1:
         raise SystemExit(f"error: {path} has {len(cells)} cells tagged {TAG}; expected one")
-    cells[0].source = PARAMETERS[path.stem].strip()
+    cells[0].source = parameters(path.stem, version)
     return book
 
 
-def execute(path: Path, folder: Path) -> float:
+def parameters(name: str, version: str) -> str:
+    """The cell that replaces the parameters of a notebook."""
+    paths = PARAMETERS[name].replace(str(TINY), str(SETS[version]))
+    return f'VERSION = "{version}"\n{paths.strip()}'
+
+
+def execute(path: Path, folder: Path, version: str) -> float:
     """Runs a notebook in a directory; returns its seconds.
 
     Raises:
         CellExecutionError: if a cell fails.
     """
-    shutil.copytree(TINY / "checkpoints", folder / "published")
+    shutil.copytree(SETS[version] / "checkpoints", folder / "published")
     if path.stem == "emotions":
         shutil.copytree(WORDS, folder / "published" / "qwen0.6bemo4-merge")
     client = NotebookClient(
-        prepared(path), timeout=TIMEOUT, resources={"metadata": {"path": str(folder)}}
+        prepared(path, version), timeout=TIMEOUT, resources={"metadata": {"path": str(folder)}}
     )
     start = time.monotonic()
     client.execute()
@@ -132,7 +140,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     names = sorted(PARAMETERS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
-    chosen = parser.parse_args(argv).names or names
+    parser.add_argument("--version", choices=tuple(SETS), default="2.0", help="of IndexTTS")
+    given = parser.parse_args(argv)
+    chosen = given.names or names
     if unknown := set(chosen) - set(names):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     # Cells that call `python` get this interpreter.
@@ -144,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
         for name in chosen:
             (Path(folder) / name).mkdir()
             try:
-                seconds = execute(NOTEBOOKS / f"{name}.ipynb", Path(folder) / name)
+                seconds = execute(NOTEBOOKS / f"{name}.ipynb", Path(folder) / name, given.version)
             except CellExecutionError as error:
                 sys.stderr.write(f"{error}\nerror: {name}.ipynb fails\n")
                 return 1

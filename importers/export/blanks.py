@@ -76,15 +76,25 @@ def _bigvgan(config: ModelConfig, arrays: Arrays) -> dict[str, Tensor]:
     return {f"{name}.{place}": taps for name in around for place in places}
 
 
-BLANKS: dict[str, Callable[[ModelConfig, Arrays], dict[str, Tensor]]] = {
-    "w2v_bert": _w2v_bert,
-    "semantic_codec": _semantic_codec,
-    "campplus": _campplus,
-    "gpt": _gpt,
-    "s2mel": _s2mel,
-    "bigvgan": _bigvgan,
+BLANKS: dict[str, dict[str, Callable[[ModelConfig, Arrays], dict[str, Tensor]]]] = {
+    "2.0": {
+        "w2v_bert": _w2v_bert,
+        "semantic_codec": _semantic_codec,
+        "campplus": _campplus,
+        "gpt": _gpt,
+        "s2mel": _s2mel,
+        "bigvgan": _bigvgan,
+    },
+    "2.5": {
+        "w2v_bert": _w2v_bert,
+        "campplus": _campplus,
+        "gpt": _gpt,
+        "s2mel": _s2mel,
+        "bigvgan": _bigvgan,
+    },
 }
-"""By file: a function of the configuration and the checkpoint's arrays that gives the other arrays.
+"""By version and file: a function of the configuration and the checkpoint's arrays that gives the
+other arrays.
 """
 
 KNOWN = ("num_batches_tracked", "input_pos", "filter")

@@ -1,6 +1,8 @@
 """Files of a published directory: where each belongs, and how it is written."""
 
 import dataclasses
+import json
+import math
 import re
 import shutil
 from collections.abc import Mapping
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from importers.formats.safetensors_writer import write_safetensors
+from importers.formats.shards import Shards
 from importers.formats.torch_writer import write_torch
 from importers.release.locate import AUXILIARY, FEATURES, Located
 from importers.table import Tensor
@@ -51,6 +54,24 @@ def write_arrays(path: Path, layout: Any, arrays: Mapping[str, Tensor]) -> None:
         write_safetensors(path, {key: arrays[name] for key, name in layout.items()})
     else:
         write_torch(path, _held(layout, arrays), arrays)
+
+
+def write_shards(path: Path, base: Shards, arrays: Mapping[str, Tensor]) -> None:
+    """Writes the files that the index of a base names, and an index of what they hold."""
+    places: dict[str, str] = {}
+    size = 0
+    for shard in base.files:
+        names = {key: key.removeprefix(base.prefix) for key in shard if key.startswith(base.prefix)}
+        if len(names) == len(shard) and all(arrays[n] is base[n] for n in names.values()):
+            copy_file(shard.path, path.parent / shard.path.name)
+        else:
+            write_arrays(path.parent / shard.path.name, names, arrays)
+        places |= dict.fromkeys(names, shard.path.name)
+        size += sum(
+            math.prod(arrays[name].shape) * arrays[name].dtype.itemsize for name in names.values()
+        )
+    index = {"metadata": {"total_size": size}, "weight_map": places}
+    path.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
 def _held(layout: Any, arrays: Mapping[str, Tensor]) -> Any:

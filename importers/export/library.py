@@ -19,7 +19,7 @@ from indextts_jax.emotion.reader import COMPONENT as WORDS
 from indextts_jax.engine.settings import settings_of
 from indextts_jax.errors import InputError
 from indextts_jax.utils import hashing
-from indextts_jax.utils.atomic import put_in_place, staging
+from indextts_jax.utils.atomic import check_only, files_below, put_in_place, staging
 from indextts_jax.utils.paths import user_path
 from indextts_jax.utils.strict_data import to_data
 from indextts_jax.utils.text_table import table
@@ -102,7 +102,20 @@ def check(options: ExportOptions) -> None:
 
 
 def _is_export(folder: Path) -> bool:
-    return (folder / RECORD).is_file()
+    """Whether a directory is an export, and holds nothing that was not written by it.
+
+    Raises:
+        InputError: naming what else it holds, which would be removed with it.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    written = record.get("written") if isinstance(record, dict) else None
+    if not isinstance(written, list) or not all(isinstance(name, str) for name in written):
+        return False
+    check_only(folder, (*written, RECORD), "an export", nested=True)
+    return True
 
 
 def _published(source: Source, options: ExportOptions) -> Exported:
@@ -145,6 +158,7 @@ def _record(
         "versions": [to_data(version) for version in hashing.versions()],
         "files": [to_data(file) for file in files],
         "notes": list(notes),
+        "written": files_below(folder),
     }
     (folder / RECORD).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 

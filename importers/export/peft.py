@@ -10,7 +10,8 @@ import numpy as np
 
 from importers.export.unapply import made
 from importers.formats.safetensors_writer import write_safetensors
-from importers.release.files import FILES
+from importers.release.files import CONTENTS
+from importers.release.locate import LAYOUTS
 from importers.rules import Rule
 from importers.table import Row, Tensor, fills_of, flatten, identity
 from indextts_jax.checkpoint.adapter import DOWN, UP, Adapter
@@ -58,7 +59,11 @@ def write_peft(
                 arrays[f"{PREFIX}{module.name}.{name}.weight"] = made(factor, dtype)
     write_safetensors(folder / WEIGHTS, arrays)
     settings = _settings(
-        adapter, component, targets, _fan_in_fan_out(modules, adapter.record.paths)
+        adapter,
+        LAYOUTS[config.version].repository,
+        component,
+        targets,
+        _fan_in_fan_out(modules, adapter.record.paths),
     )
     (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -71,7 +76,8 @@ def _outputs(rule: Rule, up: np.ndarray) -> np.ndarray:
 def _modules(component: str, config: ModelConfig) -> dict[str, dict[tuple[int, ...], Module]]:
     """The reference's module of each kernel, by the kernel's path and the index in its stack."""
     expected = flatten({component: structure(component, config).expected})
-    (file,) = (file for file in FILES.values() if component in file.components)
+    files = CONTENTS[config.version].files
+    (file,) = (file for file in files.values() if component in file.components)
     prefix = WRAPPED[component][1]
     modules: dict[str, dict[tuple[int, ...], Module]] = {}
     for row in (row for row in file.rows(config) if isinstance(row, Row)):
@@ -91,13 +97,17 @@ def _fan_in_fan_out(modules: Mapping[str, Any], paths: Any) -> bool:
 
 
 def _settings(
-    adapter: Adapter, component: str, targets: list[str], fan_in_fan_out: bool
+    adapter: Adapter,
+    repository: str,
+    component: str,
+    targets: list[str],
+    fan_in_fan_out: bool,
 ) -> dict[str, Any]:
     """PEFT's settings; `base_model_name_or_path` is free text to it."""
     return {
         "peft_type": "LORA",
         "task_type": None,
-        "base_model_name_or_path": f"IndexTeam/IndexTTS-2 ({WRAPPED[component][0]})",
+        "base_model_name_or_path": f"{repository} ({WRAPPED[component][0]})",
         "r": adapter.record.rank,
         "lora_alpha": adapter.record.alpha,
         "lora_dropout": 0.0,

@@ -16,13 +16,20 @@ import yaml
 
 from importers.export import settings
 from importers.export.blanks import BLANKS, unknown
-from importers.export.folder import Place, copy_file, rewrite_tokens, write_arrays
+from importers.export.folder import (
+    Place,
+    copy_file,
+    rewrite_tokens,
+    write_arrays,
+    write_shards,
+)
 from importers.export.heads import heads
 from importers.export.padding import with_published_layers
 from importers.export.source import Source
 from importers.export.unapply import fills, made, unapply
-from importers.formats.tensors import BARE
-from importers.release.files import FILES, expected_of
+from importers.formats.shards import Shards
+from importers.formats.tensors import BARE, Tensors
+from importers.release.files import CONTENTS, expected_of
 from importers.release.locate import FEATURES, locate_config
 from importers.release.settings import read_published
 from importers.speech import Importer
@@ -66,7 +73,7 @@ def with_base(
     _check_sizes(source.config, importer.config, base)
     place, reports = Place(importer.located, target), []
     grown = source.config.gpt.text_vocabulary != importer.config.gpt.text_vocabulary
-    for file in FILES:
+    for file in importer.files:
         reports.append(_from_base(source, importer, file, place, grown))
     for name in ("w2v_bert_config", "bigvgan_config", FEATURES):
         if name in importer.located.files:
@@ -105,7 +112,7 @@ def _from_base(
 ) -> FileReport:
     """One file: copied if nothing in it changed, otherwise rewritten in the same format."""
     tensors, plan = importer.tensors[file], importer.plans[file]
-    held = [name for name in FILES[file].components if name in source.components]
+    held = [name for name in importer.files[file].components if name in source.components]
     owned = [fill for fill in plan.fills if fill.targets[0].split(".")[0] in held]
     params: Tree = {name: source.load(name) for name in held}
     arrays: dict[str, Tensor] = {**tensors, **unapply(owned, params, tensors)}
@@ -117,15 +124,26 @@ def _from_base(
         if grown and not trained:
             notes.append(_grow_text_head(arrays, source.config.gpt.text_vocabulary))
     written = [name for name in tensors if arrays[name] is not tensors[name]]
+    path = place.of(file)
     if not written:
-        copy_file(tensors.path, place.of(file))
+        copy_file(tensors.path, path)
+        for shard in _shards(tensors):
+            copy_file(shard.path, path.parent / shard.path.name)
     else:
         notes += _other_base(source, importer, file)
         if tensors.unread:
             notes.append(f"without {', '.join(tensors.unread)} (training state)")
-        write_arrays(place.of(file), tensors.layout, arrays)
+        if isinstance(tensors, Shards):
+            write_shards(path, tensors, arrays)
+        else:
+            write_arrays(path, tensors.layout, arrays)
     tensors.release()
     return FileReport(importer.located.name(file), len(tensors), len(written), "; ".join(notes))
+
+
+def _shards(tensors: Tensors) -> Sequence[Tensors]:
+    """The files that an index names; none of a single file."""
+    return tensors.files if isinstance(tensors, Shards) else ()
 
 
 def _repeat(
@@ -151,7 +169,9 @@ def _grow_text_head(arrays: dict[str, Tensor], rows: int) -> str:
 def _other_base(source: Source, importer: Importer, file: str) -> list[str]:
     """A note if the checkpoint was imported from another version of the base's file."""
     known = {record.sha256 for record in source.origins}
-    if not known or hash_file(importer.tensors[file].path).sha256 in known:
+    tensors = importer.tensors[file]
+    paths = [tensors.path, *(shard.path for shard in _shards(tensors))]
+    if not known or any(hash_file(path).sha256 in known for path in paths):
         return []
     return ["the base's file is not the one that the checkpoint was imported from"]
 
@@ -160,7 +180,8 @@ def _words(
     source: Source, base: Path, target: Path, flags: Mapping[str, str | Path | None]
 ) -> list[FileReport]:
     """The directory of the text-to-emotion model, if the base has it."""
-    published = read_published(locate_config(base, flags), source.ignored)[0]
+    config = locate_config(base, flags)
+    published = read_published(config, source.ignored, source.config.version)[0]
     folder = find_folder(base, flags.get(WORDS), published.qwen_emo_path)
     if folder is None or folder.resolve() == base.resolve():
         lost = WORDS in source.components
@@ -201,7 +222,8 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
         )
     config, encoder = with_published_layers(source.config, source.load("semantic_encoder"))
     reports = []
-    for file, place in settings.FILES.items():
+    contents = CONTENTS[config.version].files
+    for file, place in settings.files(config.version).items():
         path = target / place
         path.parent.mkdir(parents=True, exist_ok=True)
         if file == "tokenizer":
@@ -209,11 +231,13 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
             continue
         params = {
             name: encoder if name == "semantic_encoder" else source.load(name)
-            for name in FILES[file].components
+            for name in contents[file].components
         }
-        arrays = unapply(fills(FILES[file].rows(config), expected_of(file, config)), params)
+        expected = expected_of(file, config, files=contents)
+        arrays = unapply(fills(contents[file].rows(config), expected), params)
         count = len(arrays)
-        blank = BLANKS[file](config, arrays) if file in BLANKS else {}
+        blanks = BLANKS[config.version]
+        blank = blanks[file](config, arrays) if file in blanks else {}
         if file == "gpt" and (trained := heads(source)):
             arrays, blank = arrays | trained, {}
         notes = [f"zeros: {', '.join(_shortened(unknown(blank)))}"] if unknown(blank) else []
@@ -221,7 +245,7 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
             more = config.semantic_encoder.layers - source.config.semantic_encoder.layers
             notes.insert(0, f"{more} identity layers added")
         arrays |= blank
-        write_arrays(path, _layout(file, arrays), arrays)
+        write_arrays(path, _layout(file, contents[file].part, arrays), arrays)
         reports.append(FileReport(place, len(arrays), count, "; ".join(notes)))
     _write_settings(config, target)
     if WORDS in source.components:
@@ -230,7 +254,7 @@ def without_base(source: Source, target: Path) -> list[FileReport]:
     return reports + _unpublished(source)
 
 
-def _layout(file: str, names: Sequence[str] | Mapping[str, Any]) -> Any:
+def _layout(file: str, part: str | None, names: Sequence[str] | Mapping[str, Any]) -> Any:
     """How the published files hold their arrays."""
     if list(names) == [BARE]:
         return BARE
@@ -242,8 +266,7 @@ def _layout(file: str, names: Sequence[str] | Mapping[str, Any]) -> Any:
             nested.setdefault(word, {})[rest] = name
         plain = nested
     # The GPT's file may be nested under a key when read; the published one is not.
-    part = FILES[file].part if file != "gpt" else None
-    return {part: plain} if part else plain
+    return {part: plain} if part and file != "gpt" else plain
 
 
 def _shortened(names: Sequence[str]) -> list[str]:
@@ -255,7 +278,8 @@ def _shortened(names: Sequence[str]) -> list[str]:
 def _write_settings(config: ModelConfig, target: Path) -> None:
     text = yaml.safe_dump(settings.published(config), sort_keys=False, default_flow_style=None)
     (target / "config.yaml").write_text(text, encoding="utf-8")
-    w2v, vocoder = ((target / settings.FILES[name]).parent for name in ("w2v_bert", "bigvgan"))
+    places = settings.files(config.version)
+    w2v, vocoder = ((target / places[name]).parent for name in ("w2v_bert", "bigvgan"))
     for path, data in (
         (w2v / "config.json", settings.w2v_bert(config, config.semantic_encoder.layers)),
         (w2v / "preprocessor_config.json", settings.EXTRACTOR),

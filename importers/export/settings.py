@@ -1,24 +1,20 @@
 """The published settings files for a model of given sizes, with the keys of the published files."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from importers.release.locate import AUXILIARY, LAYOUTS, STANDARD
 from indextts_jax.config import ConditioningConfig, ConformerConfig, ModelConfig, PerceiverConfig
 
-FILES = {
-    "tokenizer": "bpe.model",
-    "gpt": "gpt.pth",
-    "s2mel": "s2mel.pth",
-    "w2v_stat": "wav2vec2bert_stats.pt",
-    "spk_matrix": "feat1.pt",
-    "emo_matrix": "feat2.pt",
-    "semantic_codec": "hf_cache/semantic_codec_model.safetensors",
-    "campplus": "hf_cache/campplus_cn_common.bin",
-    "w2v_bert": "hf_cache/w2v-bert-2.0/model.safetensors",
-    "bigvgan": "hf_cache/bigvgan/bigvgan_generator.pt",
-}
-"""Where each file of arrays, and the tokenizer, is, relative to the directory."""
-
+BPE = "bpe.model"  # the tokenizer of version 2.0
 CONTENT = 16  # rows of the two tables of discrete content, which are never read
+
+
+def files(version: str) -> dict[str, str]:
+    """Where each file of arrays, and the tokenizer, is, relative to the directory."""
+    layout = LAYOUTS[version]
+    others = {name: AUXILIARY[name].places[0] for name in layout.auxiliary}
+    return {"tokenizer": BPE, **STANDARD, **others, **layout.fixed}
 
 
 def published(config: ModelConfig, content: tuple[int, int] = (CONTENT, CONTENT)) -> dict[str, Any]:
@@ -26,11 +22,17 @@ def published(config: ModelConfig, content: tuple[int, int] = (CONTENT, CONTENT)
 
     `content` has the rows of the tables of discrete content in length regulator and DiT.
     """
-    gpt, conditioning = config.gpt, config.conditioning
-    assert isinstance(conditioning, ConditioningConfig)  # `open_source` refuses other versions
+    return _SETTINGS[config.version](config, content)
+
+
+def _published_20(config: ModelConfig, content: tuple[int, int]) -> dict[str, Any]:
+    assert isinstance(config.conditioning, ConditioningConfig)
+    speaker = _conditioner(
+        config.conditioning.speaker_encoder, config.conditioning.speaker_perceiver
+    )
     return {
         "dataset": {
-            "bpe_model": FILES["tokenizer"],
+            "bpe_model": BPE,
             "sample_rate": 24000,
             "squeeze": False,
             "mel": {
@@ -43,6 +45,34 @@ def published(config: ModelConfig, content: tuple[int, int] = (CONTENT, CONTENT)
                 "normalize": False,
             },
         },
+        **_common(config, content, speaker),
+        "vocoder": {"type": "bigvgan", "name": "nvidia/bigvgan_v2_22khz_80band_256x"},
+        "version": 2.0,
+    }
+
+
+def _published_25(config: ModelConfig, content: tuple[int, int]) -> dict[str, Any]:
+    """The settings as the release's own repository has them, without a section `dataset`."""
+    return {
+        # No version 2.5 has a conformer for the speaker; its settings are there and not read.
+        **_common(config, content, _UNUSED_CONDITIONER),
+        "vocoder": {"name": "bigvgan_generator.pt"},
+        "version": 2.5,
+    }
+
+
+_SETTINGS: Mapping[str, Callable[[ModelConfig, tuple[int, int]], dict[str, Any]]] = {
+    "2.0": _published_20,
+    "2.5": _published_25,
+}
+
+
+def _common(
+    config: ModelConfig, content: tuple[int, int], speaker: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the settings of all versions have; `speaker` is `gpt.condition_module`."""
+    gpt, conditioning = config.gpt, config.conditioning
+    return {
         "gpt": {
             "model_dim": gpt.width,
             "max_mel_tokens": gpt.code_positions - 3,
@@ -59,9 +89,7 @@ def published(config: ModelConfig, content: tuple[int, int] = (CONTENT, CONTENT)
             "stop_text_token": gpt.stop_text,
             "train_solo_embeddings": False,
             "condition_type": "conformer_perceiver",
-            "condition_module": _conditioner(
-                conditioning.speaker_encoder, conditioning.speaker_perceiver
-            ),
+            "condition_module": dict(speaker),
             "emo_condition_module": _conditioner(
                 conditioning.emotion_encoder, conditioning.emotion_perceiver
             ),
@@ -75,16 +103,24 @@ def published(config: ModelConfig, content: tuple[int, int] = (CONTENT, CONTENT)
             "vocos_num_layers": config.semantic_codec.layers,
         },
         "s2mel": _s2mel(config, content),
-        "gpt_checkpoint": FILES["gpt"],
-        "w2v_stat": FILES["w2v_stat"],
-        "s2mel_checkpoint": FILES["s2mel"],
-        "emo_matrix": FILES["emo_matrix"],
-        "spk_matrix": FILES["spk_matrix"],
+        "gpt_checkpoint": STANDARD["gpt"],
+        "w2v_stat": STANDARD["w2v_stat"],
+        "s2mel_checkpoint": STANDARD["s2mel"],
+        "emo_matrix": STANDARD["emo_matrix"],
+        "spk_matrix": STANDARD["spk_matrix"],
         "emo_num": list(config.emotion_prototypes.groups),
         "qwen_emo_path": "qwen0.6bemo4-merge/",
-        "vocoder": {"type": "bigvgan", "name": "nvidia/bigvgan_v2_22khz_80band_256x"},
-        "version": 2.0,
     }
+
+
+_UNUSED_CONDITIONER = {
+    "output_size": 512,
+    "linear_units": 2048,
+    "attention_heads": 8,
+    "num_blocks": 6,
+    "input_layer": "conv2d2",
+    "perceiver_mult": 2,
+}
 
 
 def _conditioner(encoder: ConformerConfig, perceiver: PerceiverConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from importers.table import Tree, flatten, nested_like
 from indextts_jax.checkpoint import reading
 from indextts_jax.checkpoint.adapter import LICENCE
 from indextts_jax.checkpoint.reading import Checkpoint
-from indextts_jax.config import ModelConfig, require_trainable
+from indextts_jax.config import ModelConfig
 from indextts_jax.models.components import structure
 from indextts_jax.runtime import adapters as adapting
 from indextts_jax.runtime.adapters import AppliedAdapter
@@ -90,6 +90,5 @@ def open_source(checkpoint: str | Path, adapters: Sequence[AppliedAdapter] = ())
         InputError: if it does not exist, or an adapter was made for another checkpoint.
     """
     saved = reading.open_checkpoint(checkpoint)
-    require_trainable(saved.config, str(checkpoint), "exported")
     adapting.check(adapters, saved)
     return Source(str(checkpoint), saved.config, saved.tokenizer, saved, adapters=tuple(adapters))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from importers.hub import record
 from importers.hub.manifest import OPTIONAL, File
 from importers.hub.survey import Place, problem, survey
-from importers.release.locate import download_command
+from importers.release.locate import LAYOUTS, download_command
 from indextts_jax.errors import gathered
 from indextts_jax.utils.text_table import table
 
@@ -24,6 +24,7 @@ def run(
     files: tuple[File, ...],
     accept: Collection[str] = (),
     progress: Callable[[int, int, str], None] = lambda done, of, name: None,
+    version: str = "2.0",
 ) -> Checked:
     """Checks every file; `progress` gets the bytes hashed, their total, and the file's name."""
     places = survey(folder, files, record.read(folder), accept)
@@ -47,7 +48,9 @@ def run(
     message = gathered(f"with the files of {folder}", problems) if problems else None
     if message and len(there) < len(places):
         message += "\n  " if len(problems) > 1 else "; "
-        message += f"download missing files with: {download_command(folder)}"
+        message += (
+            f"download missing files with: {download_command(folder, LAYOUTS[version].repository)}"
+        )
     return Checked(table(("file", "bytes", "compared"), rows) if rows else "", message)
 
 

@@ -17,6 +17,7 @@ from importers.hub.progress import Progress
 from importers.hub.record import Record
 from importers.hub.remote import DownloadError, Hub, Remote
 from importers.hub.survey import Place, problem, survey
+from importers.release.locate import LAYOUTS
 from indextts_jax.cli import runner
 from indextts_jax.cli.terminal import count_bar, say, warn
 from indextts_jax.errors import InputError, gathered, indented
@@ -24,9 +25,10 @@ from indextts_jax.utils.atomic import locked
 from indextts_jax.utils.text_table import table
 
 SUMMARY = "downloads the published files of the model, about 9 GB, from the hub."
-COMMON = ("dst", "without", "check", "dry_run")
+COMMON = ("version", "dst", "without", "check", "dry_run")
 EXAMPLES = (
     "download --dst checkpoints",
+    "download --version 2.5 --dst checkpoints25",
     "download --dst checkpoints --without text_emotion",
     "download --dst checkpoints --check",
 )
@@ -36,6 +38,13 @@ MARGIN = 64 * 2**20  # bytes of the disk to leave free
 def define(flags: absl_flags.FlagValues) -> None:
     """The flags of this command."""
     own: dict[str, Any] = {"flag_values": flags}
+    absl_flags.DEFINE_enum(
+        "version",
+        next(iter(LAYOUTS)),
+        list(LAYOUTS),
+        "Version of IndexTTS, each of which needs a directory of its own.",
+        **own,
+    )
     absl_flags.DEFINE_string(
         "dst", "checkpoints", "Directory for the published files; `import --src` reads it.", **own
     )
@@ -65,13 +74,13 @@ def main(flags: absl_flags.FlagValues) -> int | None:
     folder, files = _asked(flags)
     if flags.check:
         with count_bar("Checking", "B", unit_scale=True, leave=False, disable=None) as progress:
-            checked = check.run(folder, files, set(flags.accept), progress)
+            checked = check.run(folder, files, set(flags.accept), progress, flags.version)
         if checked.table:
             say(checked.table)
         if checked.error is not None:
             raise InputError(checked.error)
         say(f"all {len(files)} files are present")
-        say(f"next: {_next(folder)}")
+        say(f"next: {_next(folder, flags.version)}")
         return 0
     if flags.dry_run:
         say(_listing(survey(folder, files, record.read(folder))))
@@ -91,7 +100,7 @@ def main(flags: absl_flags.FlagValues) -> int | None:
             warn(note.removeprefix("; "))
         raise
     say(f"all files are present: {folder}")
-    say(f"next: {_next(folder)}")
+    say(f"next: {_next(folder, flags.version)}")
     return 0
 
 
@@ -100,7 +109,7 @@ def _asked(flags: absl_flags.FlagValues) -> tuple[Path, tuple[File, ...]]:
     for part in flags.without:
         if part not in OPTIONAL:
             raise InputError(f"--without {part}: only {', '.join(OPTIONAL)} can be left out")
-    known = {file.path for file in manifest.FILES}
+    known = {file.path for file in manifest.files_of(flags.version)}
     for path in flags.accept:
         if path not in known:
             raise InputError(f"--accept {path}: no such file; --dry_run lists them")
@@ -109,12 +118,17 @@ def _asked(flags: absl_flags.FlagValues) -> tuple[Path, tuple[File, ...]]:
     folder = Path(flags.dst)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--dst {folder} is not a directory")
-    return folder, wanted(tuple(flags.without))
+    if strangers := manifest.foreign(folder, flags.version):
+        raise InputError(
+            f"--dst {folder} has {', '.join(strangers)}, of another version than "
+            f"{LAYOUTS[flags.version].name}: give each version its own directory"
+        )
+    return folder, wanted(tuple(flags.without), flags.version)
 
 
-def _next(folder: Path) -> str:
-    command = ("python", "-m", "indextts_jax.import", "--src", str(folder), "--dst", "indextts2")
-    return shlex.join(command)
+def _next(folder: Path, version: str) -> str:
+    name = manifest.checkpoint_name(version)
+    return shlex.join(("python", "-m", "indextts_jax.import", "--src", str(folder), "--dst", name))
 
 
 def _listing(places: Sequence[Place]) -> str:

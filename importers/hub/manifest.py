@@ -7,9 +7,9 @@ what to expect.
 """
 
 import dataclasses
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from importers.release.locate import AUXILIARY, MAIN, Auxiliary
+from importers.release.locate import AUXILIARY, LAYOUTS, MAIN, RANKS, Auxiliary
 
 REVISION = "main"
 TEXT_EMOTION = "text_emotion"  # emotion from text: the one optional part
@@ -29,6 +29,11 @@ class Repository:
 REPOSITORIES = (
     Repository(
         MAIN,
+        "bilibili Model Use License",
+        "(large companies need their own; some uses are forbidden)",
+    ),
+    Repository(
+        LAYOUTS["2.5"].repository,
         "bilibili Model Use License",
         "(large companies need their own; some uses are forbidden)",
     ),
@@ -60,14 +65,22 @@ class File:
 
 
 def _main(
-    name: str, *, size: int | None = None, sha256: str | None = None, about: int | None = None
+    name: str,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    about: int | None = None,
+    version: str = "2.0",
 ) -> File:
-    return File(repository=MAIN, name=name, path=name, size=size, sha256=sha256, about=about)
+    repository = LAYOUTS[version].repository
+    return File(repository=repository, name=name, path=name, size=size, sha256=sha256, about=about)
 
 
-def _qwen(name: str, *, size: int | None = None, about: int | None = None) -> File:
-    name = f"{_QWEN}/{name}"
-    return File(repository=MAIN, name=name, path=name, size=size, about=about, part=TEXT_EMOTION)
+def _qwen(
+    name: str, *, size: int | None = None, about: int | None = None, version: str = "2.0"
+) -> File:
+    file = _main(f"{_QWEN}/{name}", size=size, about=about, version=version)
+    return dataclasses.replace(file, part=TEXT_EMOTION)
 
 
 def _weights(key: str, *, about: int | None = None) -> File:
@@ -136,9 +149,59 @@ FILES = (
 )
 
 
-def wanted(without: tuple[str, ...] = ()) -> tuple[File, ...]:
+_WEIGHTS = (  # of other repositories, the same for both versions
+    *(
+        file
+        for file in FILES
+        if file.repository not in (MAIN, AUXILIARY["semantic_codec"].repository)
+    ),
+)
+FILES_V25 = (
+    _main("config.yaml", about=2_900, version="2.5"),
+    _main(RANKS, about=907_000, version="2.5"),
+    _main("gpt.pth", about=3_260_000_000, version="2.5"),
+    _main("codec.pth", about=607_000_000, version="2.5"),
+    _main("s2mel.pth", about=415_000_000, version="2.5"),
+    _main("wav2vec2bert_stats.pt", about=9_000, version="2.5"),
+    _main("feat1.pt", about=57_000, version="2.5"),
+    _main("feat2.pt", about=375_000, version="2.5"),
+    *_WEIGHTS,
+    *(
+        _qwen(PurePosixPath(file.name).name, about=file.expected, version="2.5")
+        for file in FILES
+        if file.part == TEXT_EMOTION
+    ),
+)
+"""The files of version 2.5. All sizes are rounded: nobody has measured the files themselves."""
+
+
+def files_of(version: str) -> tuple[File, ...]:
+    """Every file of a version."""
+    return {"2.0": FILES, "2.5": FILES_V25}[version]
+
+
+def checkpoint_name(version: str) -> str:
+    """What the checkpoint of a version is called in commands that are shown: `indextts2_5`."""
+    return LAYOUTS[version].name.lower().replace("-", "").replace(".", "_")
+
+
+def wanted(without: tuple[str, ...] = (), version: str = "2.0") -> tuple[File, ...]:
     """The files of the model without the parts that are left out."""
-    return tuple(file for file in FILES if file.part not in without)
+    return tuple(file for file in files_of(version) if file.part not in without)
+
+
+def foreign(folder: Path, version: str) -> list[str]:
+    """Files in a directory that only another version has: the importer refuses a mixture."""
+    ours = {file.path for file in files_of(version)}
+    return [
+        file.path
+        for other, layout in LAYOUTS.items()
+        if other != version
+        for file in files_of(other)
+        if file.repository == layout.repository
+        and file.path not in ours
+        and (folder / file.path).is_file()
+    ]
 
 
 def notices(files: tuple[File, ...]) -> str:

@@ -103,14 +103,20 @@ FILES: dict[str, File] = {
         anchor="conv_pre.bias",
     ),
 }
-# The same, with components used only in training.
-TRAINING_FILES = FILES | {
-    "gpt": dataclasses.replace(
-        FILES["gpt"],
-        components=("training_heads", *FILES["gpt"].components),
-        table=gpt.training_table,
-    )
-}
+
+
+def _with_heads(
+    files: Mapping[str, File], table: Callable[[ModelConfig], Table]
+) -> dict[str, File]:
+    """The same files, with components used only in training."""
+    components = ("training_heads", *files["gpt"].components)
+    return {
+        **files,
+        "gpt": dataclasses.replace(files["gpt"], components=components, table=table),
+    }
+
+
+TRAINING_FILES = _with_heads(FILES, gpt.training_table)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +164,7 @@ class Contents:
 
     constants: str  # bundled configuration with its rates and limits, which no file says
     files: Mapping[str, File]
-    training: Mapping[str, File]  # the same, with what only training needs; empty: not supported
+    training: Mapping[str, File]  # the same, with what only training needs
     sizes: Mapping[str, Sized]
     check_settings: tuple[Callable[[Mapping[str, Any]], list[str]], ...]
 
@@ -170,7 +176,7 @@ CONTENTS: dict[str, Contents] = {
     "2.5": Contents(
         "indextts2_5",
         FILES_V25,
-        {},
+        _with_heads(FILES_V25, gpt_v25.training_table),
         SIZES_V25,
         (gpt_v25.check_settings, half_rate_codec.check_settings, s2mel.check_settings),
     ),

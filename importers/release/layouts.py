@@ -7,7 +7,11 @@ from typing import NamedTuple
 from importers.formats.mapped import SourceError
 
 CONFIG, GPT = "config.yaml", "gpt.pth"
-NAMES = ("IndexTTS-2", "IndexTTS2", "indextts2", "index-tts2", "checkpoints")
+NAMES = (
+    *("IndexTTS-2", "IndexTTS2", "indextts2", "index-tts2", "checkpoints"),
+    *("IndexTTS-2.5", "IndexTTS2.5", "indextts2.5", "indextts2_5", "IndexTTS-2___5"),
+)
+REPOSITORIES = ("models--IndexTeam--IndexTTS-2", "models--IndexTeam--IndexTTS-2.5")
 OWNERS = ("IndexTeam", "IndexTeam/models")
 DEEP = 3  # directories above the source, up to a cache of a hub
 
@@ -27,10 +31,10 @@ def root_of(src: Path) -> Root:
     """
     if (src / CONFIG).is_file() or not src.is_dir():
         return Root(src)
-    repository = "models--IndexTeam--IndexTTS-2"
     places: list[Path] = []
     for cache in (src, src / "hub", src / "huggingface" / "hub", src / "hf_cache"):
-        places += snapshots(cache / repository)
+        for repository in REPOSITORIES:
+            places += snapshots(cache / repository)
     places += snapshots(src)
     for base in (src, src / "models", src / "hub", src / "hub" / "models", src / "TTS"):
         base_models = (base, base / "TTS")

@@ -190,9 +190,9 @@ def candidates_of_main(src: Path, key: str, name: str) -> list[Path]:
 
 def download_command(src: Path, repository: str = MAIN) -> str:
     """The command that downloads the published files."""
-    if repository != MAIN:
-        return shlex.join(("hf", "download", repository, "--local-dir", str(src)))
-    return shlex.join(("python", "-m", "indextts_jax.download", "--dst", str(src)))
+    version = next(v for v, layout in LAYOUTS.items() if layout.repository == repository)
+    which = () if repository == MAIN else ("--version", version)
+    return shlex.join(("python", "-m", "indextts_jax.download", *which, "--dst", str(src)))
 
 
 def candidates(src: Path, auxiliary: Auxiliary) -> list[Path]:

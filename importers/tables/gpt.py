@@ -335,6 +335,7 @@ TEXT_HEAD = [
     Drop("text_head.weight", "logits over text tokens, for training"),
     Drop("text_head.bias", "logits over text tokens, for training"),
 ]
+TRAINING_HEAD = linear_rows("training_heads.text_head", "text_head")
 
 
 def table(config: ModelConfig) -> list[Row | Drop]:
@@ -344,7 +345,7 @@ def table(config: ModelConfig) -> list[Row | Drop]:
 
 def training_table(config: ModelConfig) -> list[Row | Drop]:
     """`table` with the component `training_heads`, which `table` drops."""
-    return [*_spoken(config), *linear_rows("training_heads.text_head", "text_head")]
+    return [*_spoken(config), *TRAINING_HEAD]
 
 
 def _spoken(config: ModelConfig) -> list[Row | Drop]:

@@ -12,6 +12,7 @@ from importers.table import Drop, Row
 from importers.tables.gpt import (
     EMOTION_SIZES,
     TEXT_HEAD,
+    TRAINING_HEAD,
     TRUNK,
     TRUNK_SIZES,
     check_conditioning,
@@ -47,10 +48,19 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
 
 def table(config: ModelConfig) -> list[Row | Drop]:
     """The rows and drops of both components; the first key of a target is its component."""
+    return [*_spoken(config), *TEXT_HEAD]
+
+
+def training_table(config: ModelConfig) -> list[Row | Drop]:
+    """`table` with the component `training_heads`, which `table` drops."""
+    return [*_spoken(config), *TRAINING_HEAD]
+
+
+def _spoken(config: ModelConfig) -> list[Row | Drop]:
+    """Everything except the text head."""
     assert isinstance(config.conditioning, StyleConditioningConfig)
     return [
         *linear_rows("conditioning.speaker_projection", "spk_emb_proj"),
         *emotion_rows(config.conditioning),
         *trunk_rows(config, _GPT),
-        *TEXT_HEAD,
     ]

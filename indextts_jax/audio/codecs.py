@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from indextts_jax.audio.streams import CUT_OFF
 from indextts_jax.errors import InputError
 
 INSTALL = "pip install av"  # the extra `codecs`
@@ -69,14 +70,16 @@ class Decoded:
 
 
 @contextlib.contextmanager
-def decoded(path: Path, kind: str) -> Iterator[Decoded]:
+def decoded(path: Path, kind: str, file: Path | None = None) -> Iterator[Decoded]:
     """A recording, decoded by PyAV if it is installed, else by ffmpeg if it is on the path.
+
+    `file` holds it, if not the one at `path`.
 
     Raises:
         InputError: if neither is there, or the file cannot be decoded.
     """
     if importlib.util.find_spec("av") is not None:
-        way: Callable[[Path, str], Any] = _by_pyav
+        way: Callable[[Path, str, Path], Any] = _by_pyav
     elif shutil.which("ffmpeg") is not None:
         way = _by_ffmpeg
     else:
@@ -85,17 +88,17 @@ def decoded(path: Path, kind: str) -> Iterator[Decoded]:
             f"{path} is {kind}, which needs PyAV or ffmpeg to be read: {INSTALL}, or install "
             f"ffmpeg, or convert it: {convert}"
         )
-    with way(path, kind) as recording:
+    with way(path, kind, file or path) as recording:
         yield recording
 
 
 @contextlib.contextmanager
-def _by_pyav(path: Path, kind: str) -> Iterator[Decoded]:
+def _by_pyav(path: Path, kind: str, file: Path) -> Iterator[Decoded]:
     import av  # an extra
 
     av.logging.set_level(None)  # its notes do not belong on standard error
     try:
-        container: Any = av.open(os.fspath(path))
+        container: Any = av.open(os.fspath(file))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise _unreadable(path, kind, error) from error
     with container:
@@ -135,7 +138,7 @@ def _frames(
     held = read / made.sample_rate
     if damaged or (stated is not None and held < stated - 0.2):
         says = f"header states {stated:.2f} s" if stated is not None else "end is missing"
-        made.notes.append(f"it is cut off or damaged: its {says}, {held:.2f} s can be read")
+        made.notes.append(f"{CUT_OFF} or damaged: its {says}, {held:.2f} s can be read")
 
 
 def _then_none(frames: Iterator[Any]) -> Iterator[Any]:
@@ -145,9 +148,9 @@ def _then_none(frames: Iterator[Any]) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _by_ffmpeg(path: Path, kind: str) -> Iterator[Decoded]:
+def _by_ffmpeg(path: Path, kind: str, file: Path) -> Iterator[Decoded]:
     # Sun's AU has a plain header of fixed size in front of the samples, which suits a pipe.
-    command = ("ffmpeg", "-v", "error", "-nostdin", "-i", f"file:{path}", "-vn", "-map", "0:a:0")
+    command = ("ffmpeg", "-v", "error", "-nostdin", "-i", f"file:{file}", "-vn", "-map", "0:a:0")
     with subprocess.Popen(
         [*command, "-c:a", "pcm_f32be", "-f", "au", "-"],
         stdout=subprocess.PIPE,
@@ -178,7 +181,7 @@ def _piped(
         whole = len(data) // width * width
         yield np.frombuffer(data[:whole], ">f4").astype(np.float32).reshape(-1, channels)
     if problem := process.stderr.read().decode("utf-8", "replace").strip():
-        notes.append(f"it is cut off or damaged: {problem.splitlines()[0]:.160}")
+        notes.append(f"{CUT_OFF} or damaged: {problem.splitlines()[0]:.160}")
 
 
 def _unreadable(path: Path, kind: str, error: object) -> InputError:

@@ -7,6 +7,7 @@ import itertools
 import math
 import mmap
 import os
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import soundfile
 from jaxtyping import Float32
 
 from indextts_jax.audio import codecs
-from indextts_jax.audio.streams import Bytes, Link, find_links
+from indextts_jax.audio.streams import CUT_OFF, Bytes, Link, find_links
 from indextts_jax.errors import InputError
 
 BLOCK = 2**20  # numbers decoded at once
@@ -28,8 +29,8 @@ _quiet = threading.RLock()
 class Recording:
     """A recording in a file, read once from front to back.
 
-    `notes` are clauses about what cannot be used of it (`it is cut off: ...`), complete when the
-    samples have been read.
+    `notes` are clauses about what cannot be used of it, complete when the samples have been read;
+    where sound is lost they begin with `CUT_OFF`.
     """
 
     def __init__(self, path: Path, links: Sequence[Link], notes: Sequence[str]):
@@ -48,7 +49,7 @@ class Recording:
             if link.stated is not None and link.held is not None:
                 stated, held = f"{link.stated:.2f}", f"{link.held:.2f}"
                 self.notes.append(
-                    f"it is cut off: its header states {stated} s, the file holds {held} s"
+                    f"{CUT_OFF}: its header states {stated} s, the file holds {held} s"
                     if link.held < link.stated
                     else f"all of it is used, but its header states {stated} s, the file holds "
                     f"{held} s"
@@ -101,7 +102,7 @@ class Recording:
         if link.stated is None and (error or (known is not None and read < known)):
             stated = f"header states {known / rate:.2f} s" if known else "end is missing"
             held = math.floor(100 * read / rate) / 100
-            self.notes.append(f"it is cut off or damaged: its {stated}, {held:.2f} s can be read")
+            self.notes.append(f"{CUT_OFF} or damaged: its {stated}, {held:.2f} s can be read")
 
     def close(self) -> None:
         for file in self._files:
@@ -112,23 +113,27 @@ _BY_FRAMES = ("FLAC", "OGG", "MPEG", "MP3")
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator["Recording | codecs.Decoded"]:
-    """A recording in any format that can be read.
+def opened(path: Path, content: bytes | None = None) -> Iterator["Recording | codecs.Decoded"]:
+    """A recording in any format that can be read: a file, or the `content` of one.
+
+    With `content`, `path` only names the recording in messages.
 
     Raises:
         InputError: if it cannot be read as audio; while its samples are read, too.
     """
-    if path.exists() and not path.is_file():
+    if content is None and path.exists() and not path.is_file():
         raise InputError(f"{path} is not a file: expected a recording (WAV, FLAC, OGG or MP3)")
     with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(path.open("rb"))
-            if not os.fstat(file.fileno()).st_size:
-                raise InputError(f"{path} is not audio that can be read: it is empty")
-            held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        held = _mapped(path, stack) if content is None else content
+        if not held:
+            raise InputError(f"{path} is not audio that can be read: it is empty")
         if (kind := codecs.kind_of(held[:4096])) is not None:
+            if isinstance(held, bytes):  # the decoders seek in files
+                file = stack.enter_context(tempfile.NamedTemporaryFile())
+                file.write(held)
+                file.flush()
+                yield stack.enter_context(codecs.decoded(path, kind, Path(file.name)))
+                return
             held.close()
             yield stack.enter_context(codecs.decoded(path, kind))
             return
@@ -146,6 +151,17 @@ def opened(path: Path) -> Iterator["Recording | codecs.Decoded"]:
                 raise InputError(
                     f"{path} is not audio that can be read (WAV, FLAC, OGG or MP3): {reason}"
                 ) from error
+
+
+def _mapped(path: Path, stack: contextlib.ExitStack) -> mmap.mmap | bytes:
+    """The content of a file, of which only what is read takes memory."""
+    try:
+        file = stack.enter_context(path.open("rb"))
+        if not os.fstat(file.fileno()).st_size:
+            return b""
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

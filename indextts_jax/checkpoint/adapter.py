@@ -34,7 +34,7 @@ RECORD, ARRAYS = "adapter.json", "adapter.safetensors"
 DOWN, UP = "down", "up"  # (..., in, rank) and (..., rank, out)
 ADAPTED = ("gpt", "dit")  # components whose kernels may be changed
 LICENCE = (
-    "made from the published IndexTTS-2 weights, whose bilibili Model Use License also covers it"
+    "made from the published IndexTTS weights, whose bilibili Model Use License also covers it"
 )
 
 

@@ -24,7 +24,7 @@ SAMPLING = (
     "guidance",
 )
 DELIVERY = ("speed", "duration", "duration_factor", "retries")
-RUN = ("device", "dtype", "fused_attention", "batch")
+RUN = ("device", "dtype", "fused_attention", "deterministic", "batch")
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -71,7 +71,13 @@ def define(flags: absl_flags.FlagValues) -> None:
         "Precision to compute in; by default float32.",
         **own,
     )
-    switch("fused_attention", False, "On NVIDIA GPUs: fused attention kernels.", **own)
+    switch(
+        "fused_attention",
+        None,
+        "On NVIDIA GPUs: fused attention kernels, also in decoding (by default only in the flow).",
+        **own,
+    )
+    switch("deterministic", False, "On GPUs: no kernels chosen by timing, for `replay`.", **own)
 
 
 def settings(flags: Any, usual: Settings | None = None) -> Settings:
@@ -120,4 +126,8 @@ def settings(flags: Any, usual: Settings | None = None) -> Settings:
 
 def run_config(flags: Any) -> RunConfig:
     """The run configuration from the flags."""
-    return RunConfig(dtype=flags.dtype, fused_attention=flags.fused_attention)
+    return RunConfig(
+        dtype=flags.dtype,
+        fused_attention=flags.fused_attention,
+        deterministic=flags.deterministic,
+    )

@@ -27,7 +27,7 @@ from indextts_jax.voices.store import LONGEST
 
 FORMAT = 3  # a program reads its own format and older ones
 _MARK = "indextts_jax "  # prefix of the comment
-_NOT_SPEAKING = ("text_emotion",)  # its result, the emotion weights, is in the recipe
+NOT_SPEAKING = ("text_emotion",)  # its result, the emotion weights, is in the recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,8 @@ class Recipe:
     checkpoint: str  # fingerprint of the components that speak
     adapters: tuple[AdapterUse, ...] = ()  # merged into them, in this order
     dtype: str | None  # as requested; None: float32 (format 1: the checkpoint's own)
-    fused_attention: bool = False
+    fused_attention: bool | None = False
+    deterministic: bool = False
     samples: str  # SHA-256 of the float32 samples
     text: str
     speaker: FileHash
@@ -72,7 +73,7 @@ def fingerprint(model: Model) -> str:
     """
     if model.provenance is None:
         raise InputError("random weights have no fingerprint")
-    return model.provenance.fingerprint(name for name in COMPONENTS if name not in _NOT_SPEAKING)
+    return model.provenance.fingerprint(name for name in COMPONENTS if name not in NOT_SPEAKING)
 
 
 def hash_samples(samples: Float32[np.ndarray, " n"]) -> str:
@@ -110,6 +111,7 @@ def write_down(
         adapters=model.adapters,
         dtype=dtype,
         fused_attention=model.run.fused_attention,
+        deterministic=model.run.deterministic,
         samples=hash_samples(samples),
         text=request.text,
         speaker=request.voice.source,

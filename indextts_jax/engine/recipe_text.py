@@ -66,7 +66,8 @@ def format_recipe(made: Recipe) -> str:
             for one in made.adapters
         ),
         f"device      {made.device}, {made.dtype or 'float32'}"
-        + ", fused attention" * made.fused_attention,
+        + ", fused attention" * bool(made.fused_attention)
+        + ", deterministic" * made.deterministic,
         f"created     {made.created}",
         "versions    " + ", ".join(f"{v.package} {v.version}" for v in made.versions),
     ]

@@ -7,6 +7,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from indextts_jax.layers.correlation import OutputMajor, correlate
 from indextts_jax.layers.parameters import uniform
 from indextts_jax.layers.training.convolution import convolve
 from indextts_jax.layers.training.depthwise import depthwise
@@ -43,8 +44,12 @@ class Conv1d(nnx.Module):
         self.bias = uniform(rngs, (outputs,), fan_in) if bias else None
 
     def __call__(self, x: Float[Array, "b t i"]) -> Float[Array, "b s o"]:
-        kernel = jnp.asarray(self.kernel[...])
+        kernel = self.kernel.get_value()
         x = x.astype(kernel.dtype)
+        if isinstance(kernel, OutputMajor):
+            y = self._correlate(x, kernel)
+            return (y if self.bias is None else y + self.bias[...]).astype(kernel.dtype)
+        kernel = jnp.asarray(kernel)
         plain = self.stride == self.groups == 1 and kernel.dtype == jnp.bfloat16
         if plain and min(kernel.shape[1:]) >= WIDE:
             y = lax.platform_dependent(x, kernel, cpu=self._by_tap, default=self._convolve)
@@ -57,15 +62,18 @@ class Conv1d(nnx.Module):
     def _convolve(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:
         if self.stride == self.groups == 1 and min(kernel.shape[1:]) >= BROAD:
             return convolve(x, kernel, self.padding, self.dilation)
-        return lax.conv_general_dilated(
+        return self._correlate(x, kernel)
+
+    def _correlate(
+        self, x: Float[Array, "b t i"], kernel: Array | OutputMajor
+    ) -> Float32[Array, "b s o"]:
+        return correlate(
             x,
             kernel,
-            window_strides=(self.stride,),
-            padding=[self.padding],
-            rhs_dilation=(self.dilation,),
-            dimension_numbers=("NWC", "WIO", "NWC"),
-            feature_group_count=self.groups,
-            preferred_element_type=jnp.float32,
+            padding=self.padding,
+            stride=self.stride,
+            dilation=self.dilation,
+            groups=self.groups,
         )
 
     def _by_tap(self, x: Float[Array, "b t i"], kernel: Array) -> Float32[Array, "b s o"]:

@@ -1,7 +1,11 @@
 """Affine maps and lookup tables. The dtype of the parameters is the compute dtype."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.layers.matmul import product
@@ -21,10 +25,24 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Float[Array, "*b i"]) -> Float[Array, "*b o"]:
         kernel = self.kernel.get_value()
-        y = product(x, kernel)
-        if self.bias is not None:
-            y = y + self.bias[...]
-        return y.astype(kernel.dtype)
+        bias = None if self.bias is None else self.bias[...]
+        if isinstance(kernel, jax.Array) and kernel.dtype != jnp.float32:
+            y: Array = lax.platform_dependent(x, kernel, bias, cuda=_rounded, default=_exact)
+            return y
+        return _exact(x, kernel, bias)
+
+
+def _exact(x: Float[Array, "*b i"], kernel: Any, bias: Array | None) -> Float[Array, "*b o"]:
+    y = product(x, kernel)
+    if bias is not None:
+        y = y + bias
+    return y.astype(kernel.dtype)
+
+
+def _rounded(x: Float[Array, "*b i"], kernel: Array, bias: Array | None) -> Float[Array, "*b o"]:
+    """Rounded before the bias is added, so that cuBLAS adds it and no kernel only converts."""
+    y = jnp.matmul(x.astype(kernel.dtype), kernel)
+    return y if bias is None else y + bias
 
 
 class Embedding(nnx.Module):

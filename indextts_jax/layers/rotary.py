@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 BASE = 10_000.0
@@ -20,7 +21,20 @@ def rotate(
     x: Float[Array, "*b t h k"], tables: tuple[np.ndarray | jax.Array, np.ndarray | jax.Array]
 ) -> Float[Array, "*b t h k"]:
     """Rotates heads by their positions; computed in float32, returned in the dtype of `x`."""
-    cos, sin = (table[:, None] for table in tables)
+    cos, sin = (jnp.asarray(table)[:, None] for table in tables)
+    rotated: Array = lax.platform_dependent(x, cos, sin, cuda=_by_exchange, default=_by_halves)
+    return rotated
+
+
+def _by_halves(x: Array, cos: Array, sin: Array) -> Array:
     left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     rotated = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
     return rotated.astype(x.dtype)
+
+
+def _by_exchange(x: Array, cos: Array, sin: Array) -> Array:
+    """The halves are exchanged as they are read: a GPU would run a kernel for a concatenation."""
+    halves = x.astype(jnp.float32).reshape(*x.shape[:-1], 2, -1)
+    signed = jnp.stack([-sin, sin], axis=-2)
+    rotated = halves * cos[..., None, :] + halves[..., ::-1, :] * signed
+    return rotated.astype(x.dtype).reshape(x.shape)

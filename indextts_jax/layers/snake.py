@@ -1,6 +1,8 @@
 """SnakeBeta between an upsampling and a downsampling filter, so that its harmonics do not alias."""
 
+import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +37,25 @@ def low_pass() -> Float32[np.ndarray, " 12"]:
     time = np.arange(TAPS) - (TAPS - 1) / 2
     taps = window * np.sinc(2 * CUTOFF * time)
     return (taps / taps.sum()).astype(np.float32)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Factor:
+    """What a channel is multiplied by, made of its stored parameter when a model is loaded.
+
+    `alpha` becomes the factor of the angle, `beta` that of the squared sine.
+    """
+
+    values: Any  # (c), an array or an abstract one
+
+    @classmethod
+    def of_alpha(cls, alpha: Float32[Array, " c"], log_scale: bool) -> "Factor":
+        return cls(jnp.exp(alpha) if log_scale else alpha)
+
+    @classmethod
+    def of_beta(cls, beta: Float32[Array, " c"], log_scale: bool) -> "Factor":
+        return cls(1 / ((jnp.exp(beta) if log_scale else beta) + DIVISOR_EPS))
 
 
 class AntiAliasedSnake(nnx.Module):
@@ -80,8 +101,12 @@ class AntiAliasedSnake(nnx.Module):
         return filtered(even[:, :read], taps[1::2]) + filtered(odd[:, :read], taps[0::2])
 
     def _snake(self, x: Float32[Array, "b n c"]) -> Float32[Array, "b n c"]:
-        alpha, beta = self._scales()
-        return x + (1 / (beta + DIVISOR_EPS)) * squared_sine(alpha * x)
+        alpha, beta = self.alpha.get_value(), self.beta.get_value()
+        if not isinstance(alpha, Factor):
+            alpha = Factor.of_alpha(alpha, self.log_scale)
+        if not isinstance(beta, Factor):
+            beta = Factor.of_beta(beta, self.log_scale)
+        return x + beta.values * squared_sine(alpha.values * x)
 
     def _scales(self) -> tuple[Float32[Array, " c"], Float32[Array, " c"]]:
         alpha, beta = self.alpha[...], self.beta[...]
@@ -135,7 +160,7 @@ def _ending(
     """`x` with `first` in all samples before `start`, and `last` in `EDGE` samples from `end` on.
 
     Writes a few samples in place. XLA would fuse a concatenation or a `where` into the surrounding
-    sums, and make them five times as slow on a CPU.
+    sums, and make them five times as slow on a CPU; on a GPU it would be more kernels and bytes.
     """
     channels = x.shape[2]
     x = lax.dynamic_update_slice(x, jnp.broadcast_to(first, (len(x), start, channels)), (0, 0, 0))

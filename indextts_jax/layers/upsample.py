@@ -6,6 +6,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
+from indextts_jax.layers.correlation import OutputMajor, correlate
 from indextts_jax.layers.parameters import uniform
 from indextts_jax.layers.training.sums import add_bias
 
@@ -27,27 +28,39 @@ class ConvTranspose1d(nnx.Module):
         self.bias = uniform(rngs, (outputs,), kernel * outputs)
 
     def __call__(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
-        dtype = self.kernel.dtype
-        whole = self.kernel.shape[0] % self.rate == 0
-        y = self._sub_pixel(x.astype(dtype)) if whole else self._dilated(x.astype(dtype))
-        return add_bias(y, self.bias[...]).astype(dtype)
+        kernel = self.kernel.get_value()
+        x = x.astype(kernel.dtype)
+        if isinstance(kernel, OutputMajor):  # of `sub_pixel_kernel`
+            reach = kernel.rows.shape[1]
+            y = correlate(x, kernel, padding=(reach - 1, reach - 1))
+            return (self._joined(y, reach, x.shape[1]) + self.bias[...]).astype(kernel.dtype)
+        whole = kernel.shape[0] % self.rate == 0
+        y = self._sub_pixel(x) if whole else self._dilated(x)
+        return add_bias(y, self.bias[...]).astype(kernel.dtype)
 
     def _sub_pixel(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
         """Sub-pixel form: a plain convolution to `rate` times the channels, then a reshape."""
-        taps, inputs, outputs = self.kernel.shape
-        reach = taps // self.rate  # input samples that one output sample depends on
-        kernel = self.kernel[...].reshape(reach, self.rate, inputs, outputs)[::-1]
-        kernel = kernel.swapaxes(1, 2).reshape(reach, inputs, self.rate * outputs)
-        y = _reaching(x, kernel)
-        y = y.reshape(x.shape[0], -1, outputs)
-        start = (taps - self.rate) // 2
-        return lax.slice_in_dim(y, start, start + self.rate * x.shape[1], axis=1)
+        kernel = sub_pixel_kernel(self.kernel[...], self.rate)
+        return self._joined(_reaching(x, kernel), len(kernel), x.shape[1])
+
+    def _joined(self, y: Float[Array, "b u p"], reach: int, size: int) -> Float[Array, "b n o"]:
+        """The samples of a sub-pixel form side by side, without those past the edges."""
+        y = y.reshape(len(y), y.shape[1] * self.rate, -1)
+        start = (reach - 1) * self.rate // 2
+        return lax.slice_in_dim(y, start, start + self.rate * size, axis=1)
 
     def _dilated(self, x: Float[Array, "b t i"]) -> Float[Array, "b n o"]:
         """A convolution of the zero-stuffed input; works for any kernel."""
         taps = self.kernel.shape[0]
         padding = taps - 1 - (taps - self.rate) // 2
-        return _convolve(x, self.kernel[...][::-1], padding=padding, spread=self.rate)
+        return correlate(x, self.kernel[...][::-1], padding=(padding, padding), spread=self.rate)
+
+
+def sub_pixel_kernel(kernel: Float[Array, "k i o"], rate: int) -> Float[Array, "r i p"]:
+    """The kernel of the plain convolution; `r` input samples reach one output sample."""
+    taps, inputs, outputs = kernel.shape
+    kernel = kernel.reshape(taps // rate, rate, inputs, outputs)[::-1]
+    return kernel.swapaxes(1, 2).reshape(taps // rate, inputs, rate * outputs)
 
 
 @jax.custom_vjp
@@ -57,7 +70,8 @@ def _reaching(x: Float[Array, "b t i"], kernel: Float[Array, "k i o"]) -> Float[
     Its gradient is computed as matrix products: the transposed convolutions that JAX would derive
     have few taps and very many channels, and take ten times as long on a CPU.
     """
-    return _convolve(x, kernel, padding=len(kernel) - 1)
+    reach = len(kernel) - 1
+    return correlate(x, kernel, padding=(reach, reach))
 
 
 def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -80,17 +94,3 @@ def _backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array
 
 
 _reaching.defvjp(_forward, _backward)
-
-
-def _convolve(
-    x: Float[Array, "b t i"], kernel: Float[Array, "k i o"], *, padding: int, spread: int = 1
-) -> Float[Array, "b n o"]:
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1,),
-        padding=[(padding, padding)],
-        lhs_dilation=(spread,),
-        dimension_numbers=("NWC", "WIO", "NWC"),
-        preferred_element_type=jnp.float32,
-    )

@@ -5,24 +5,25 @@ the finished codes. Rows are padded on the right, or packed, and attention is ca
 comes after all valid positions and needs no mask.
 """
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Bool, Float, Float32, Int
 
 from indextts_jax.config import GPTConfig, LanguageGPTConfig
 from indextts_jax.layers.feed_forward import FeedForward
-from indextts_jax.layers.kernels.decode_attention import ALIGNED
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.matmul import Streamed, product
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.layers.split_attention import KeyBlock, attend
 from indextts_jax.layers.stack import layer_at
-from indextts_jax.models.gpt_attention import by_piece, in_one_kernel
+from indextts_jax.models.gpt_attention import by_piece
 from indextts_jax.models.gpt_cache import (
     CodeCache,
     PrefixCache,
@@ -30,6 +31,7 @@ from indextts_jax.models.gpt_cache import (
     transpose_keys,
     written_at,
 )
+from indextts_jax.models.gpt_joint_cache import JointCache, at_once, in_one_kernel
 
 NORM_EPS = 1e-5
 
@@ -40,6 +42,8 @@ FIRST_STEP = 2
 
 
 Sizes = GPTConfig | LanguageGPTConfig
+Heads = tuple[tuple[int, int], ...]  # layer and head of each
+Cache = CodeCache | JointCache
 
 
 def gelu(x: Array) -> Array:
@@ -55,15 +59,17 @@ class Attention(nnx.Module):
         self.qkv = Linear(cfg.width, 3 * cfg.width, rngs=rngs)
         self.out = Linear(cfg.width, cfg.width, rngs=rngs)
 
+    def tokens(self, x: Float[Array, "b t d"]) -> Float[Array, "b t 3 h k"]:
+        """Query, key and value of every position, in one array."""
+        return self.qkv(x).reshape(*x.shape[:2], 3, self.heads, -1)
+
     def project(self, x: Float[Array, "b t d"]) -> tuple[Float[Array, "b h t k"], ...]:
         """Query, key and value of every position."""
-        split = self.qkv(x).reshape(*x.shape[:2], 3, self.heads, -1)  # b t 3 h k
-        return tuple(jnp.moveaxis(split, (2, 3), (0, 2)))
+        return tuple(jnp.moveaxis(self.tokens(x), (2, 3), (0, 2)))
 
-    def merge(self, mixed: Float[Array, "b h t k"]) -> Float[Array, "b t d"]:
+    def merge(self, mixed: Float[Array, "b t h k"]) -> Float[Array, "b t d"]:
         """Concatenates the heads' outputs and projects them."""
-        batch, _, count, _ = mixed.shape
-        return self.out(jnp.moveaxis(mixed, 1, 2).reshape(batch, count, -1))
+        return self.out(mixed.reshape(*mixed.shape[:2], -1))
 
 
 class Block(nnx.Module):
@@ -87,6 +93,12 @@ class Block(nnx.Module):
         self, x: Float32[Array, "b t d"], mixed: Float[Array, "b h t k"]
     ) -> Float32[Array, "b t d"]:
         """The residual stream after adding the attention's result and the feed-forward layer."""
+        return self.finish_merged(x, jnp.moveaxis(mixed, 1, 2))
+
+    def finish_merged(
+        self, x: Float32[Array, "b t d"], mixed: Float[Array, "b t h k"]
+    ) -> Float32[Array, "b t d"]:
+        """`finish`, with the heads side by side."""
         x = x + self.attention.merge(mixed).astype(jnp.float32)
         return x + self.feed_forward(self.norm_feed_forward(x)).astype(jnp.float32)
 
@@ -174,13 +186,21 @@ class CodeGPT(nnx.Module):
         self, rows: Float[Array, "b p d"], lengths: Int[Array, " b"]
     ) -> tuple[Float32[Array, "b v"], PrefixCache]:
         """Logits of the first code, and the KV cache of the prefix and the start code."""
-        more = self._room(rows.shape[1] + 1) - rows.shape[1] - 1
-        rows = jnp.pad(rows, ((0, 0), (0, more), (0, 0)))
         start = jnp.full((rows.shape[0], 1), self.cfg.start_code)
         joined = join_rows(rows, lengths, self._codes(start))
         hidden, keys, values = self._trunk(joined)
         last = jnp.take_along_axis(hidden, lengths[:, None, None], axis=1)[:, 0]
         return head_logits(self.code_head, self.norms(last)), PrefixCache(keys, values, lengths + 1)
+
+    def begin_cache(self, prefix: PrefixCache, beams: int, size: int) -> tuple[PrefixCache, Cache]:
+        """A KV cache behind a prefix, with capacity for `size` codes of each beam.
+
+        And what `step` needs of the prefix beside it: on GPUs its lengths, as its entries are in
+        the cache.
+        """
+        if self.in_pieces:
+            return prefix, self.empty_cache(len(prefix.lengths), beams, size)
+        return prefix._replace(keys=(), values=()), JointCache.of(prefix, beams, size)
 
     def empty_cache(self, rows: int, beams: int, size: int) -> CodeCache:
         """A KV cache with capacity for `size` codes of each beam; float32 on a CPU.
@@ -208,17 +228,15 @@ class CodeGPT(nnx.Module):
         """Whether a step skips empty parts of the KV cache: whole blocks, or every empty entry."""
         return self.in_pieces or self.fused_attention
 
-    def resized(self, cache: CodeCache, size: int) -> CodeCache:
-        """The KV cache with capacity for `size` codes, or slightly more."""
-        return cache.resized(piece_sizes(size) if self.in_pieces else [self._room(size)])
-
-    def _room(self, size: int) -> int:
-        """The smallest capacity for `size` entries that the attention kernel supports."""
-        return -(-size // ALIGNED) * ALIGNED if self.fused_attention else size
+    def resized(self, cache: Cache, size: int) -> Cache:
+        """The KV cache with capacity for `size` codes."""
+        if isinstance(cache, JointCache):
+            return cache.resized(size)
+        return cache.resized(piece_sizes(size) if self.in_pieces else [size])
 
     def empty_prefix(self, rows: int, size: int) -> PrefixCache:
         """A prefix cache without valid rows."""
-        heads, width, size = self.cfg.heads, self.cfg.width // self.cfg.heads, self._room(size)
+        heads, width = self.cfg.heads, self.cfg.width // self.cfg.heads
         return PrefixCache(
             self._zeros((rows, heads, width, size), self._dtype),
             self._zeros((rows, heads, size, width), self._dtype),
@@ -231,8 +249,8 @@ class CodeGPT(nnx.Module):
         index: Int[Array, ""] | Int[Array, " b"],
         ancestry: Int[Array, "b r s"],
         prefix: PrefixCache,
-        cache: CodeCache,
-    ) -> tuple[Float32[Array, "b r v"], CodeCache]:
+        cache: Cache,
+    ) -> tuple[Float32[Array, "b r v"], Cache]:
         """Logits of the code after `codes`, which are at step `index` (from 0) of each beam.
 
         `index` is common to all rows (faster to write), or one for each row.
@@ -244,8 +262,10 @@ class CodeGPT(nnx.Module):
         """
         x = embed(self.code_embedding, codes, self.code_positions, index[..., None] + FIRST_STEP)
         inherited = ancestry[:, :, : cache.size, None] == jnp.arange(codes.shape[1])  # b r s r
-        form = in_one_kernel if self.fused_attention else by_piece
-        attention = form(index, inherited, prefix, cache)
+        if isinstance(cache, JointCache):
+            x, cache = self._through_joint(x, index, inherited, prefix.lengths, cache)
+            return head_logits(self.code_head, self.norms(x)), cache
+        attention = by_piece(index, inherited, prefix, cache)
         keys, values = [], []
         for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
@@ -257,6 +277,29 @@ class CodeGPT(nnx.Module):
             keys.append(written_at(index, cache.keys[layer], key, axis=3))
             values.append(written_at(index, cache.values[layer], value, axis=2))
         return head_logits(self.code_head, self.norms(x)), CodeCache(tuple(keys), tuple(values))
+
+    def _through_joint(
+        self,
+        x: Float32[Array, "b r d"],
+        index: Int[Array, ""] | Int[Array, " b"],
+        inherited: Bool[Array, "b r s r"],
+        lengths: Int[Array, " b"],
+        cache: JointCache,
+    ) -> tuple[Float32[Array, "b r d"], JointCache]:
+        """The blocks of a step, each of which writes its entries before it attends to them."""
+        form = in_one_kernel if self.fused_attention else at_once
+        attention, layers = form(index, inherited, lengths, cache), []
+        batch, beams = x.shape[:2]
+        # Products in half precision take rows by the eight: padded here once, not in every product.
+        whole = batch * beams if self._dtype == jnp.float32 else -(-batch * beams // 8) * 8
+        x = jnp.pad(x.reshape(1, batch * beams, -1), ((0, 0), (0, whole - batch * beams), (0, 0)))
+        for layer, block in enumerate(self._blocks()):
+            mixed, entries = attention(layer, block.attention.tokens(block.norm_attention(x))[0])
+            mixed = jnp.pad(mixed, ((0, whole - batch * beams), (0, 0), (0, 0)))
+            x = block.finish_merged(x, mixed[None])
+            layers.append(entries)
+        x = x[0, : batch * beams].reshape(batch, beams, -1)
+        return x, dataclasses.replace(cache, layers=tuple(layers))
 
     @property
     def _dtype(self) -> jnp.dtype:
@@ -277,18 +320,72 @@ class CodeGPT(nnx.Module):
         position = jnp.arange(codes.shape[1])
         return embed(self.code_embedding, codes, self.code_positions, position)
 
+    def _finished(
+        self,
+        rows: Float32[Array, "b p d"],
+        lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        heads: Heads = (),
+    ) -> tuple[Float32[Array, "b s d"], list[Array], list[Array]]:
+        """The residual stream that predicts each code, from one pass over finished codes.
+
+        Also, by layer, the queries of `heads` at these positions (b k s w) and their keys of the
+        prefix (b k p w), in ascending order of layer and head.
+        """
+        # The state that predicts a code is at the position of the code before it: the last code is
+        # not an input.
+        shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
+        position = lengths[:, None] + jnp.arange(codes.shape[1])
+        queries: list[Array] = []
+        keys: list[Array] = []
+
+        def observe(layer: int, query: Array, key: Array) -> None:
+            if chosen := sorted(head for where, head in heads if where == layer):
+                here = position[:, None, :, None]
+                queries.append(jnp.take_along_axis(query[:, np.array(chosen)], here, axis=2))
+                keys.append(key[:, np.array(chosen), : rows.shape[1]])
+
+        hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)), observe)
+        hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
+        return hidden, queries, keys
+
+    def code_attention(
+        self,
+        latents: Float[Array, "b l d"],
+        emotion: Float[Array, "b d"],
+        text: Int[Array, "b t"],
+        text_lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        *languages: Int[Array, " b"],
+        heads: Heads,
+    ) -> Float32[Array, "b k s t"]:
+        """Attention of each code to the text tokens, for each of `heads`; see `text_attention`.
+
+        The heads are in ascending order. One pass over finished codes, which have the positions of
+        training: 0, 1, 2, ...
+        """
+        rows, lengths = self.prefix(latents, emotion, text, text_lengths, *languages)
+        _, queries, keys = self._finished(rows, lengths, codes, heads)
+        return _attention(queries, keys, text, text_lengths)
+
     def norms(self, x: Float32[Array, "*b d"]) -> Float32[Array, "*b d"]:
         """The heads' input from the residual stream; the reference applies two norms in a row."""
         return self.final_norm(self.trunk_norm(x))
 
     def _trunk(
-        self, rows: Float32[Array, "b t d"]
+        self,
+        rows: Float32[Array, "b t d"],
+        observe: Callable[[int, Array, Array], None] = lambda layer, query, key: None,
     ) -> tuple[Float32[Array, "b t d"], tuple[Array, ...], tuple[Array, ...]]:
-        """The residual stream before the final norms; keys and values by layer."""
+        """The residual stream before the final norms; keys and values by layer.
+
+        `observe` is called with each layer's number, queries and keys (b h t k).
+        """
         mask = jnp.tri(rows.shape[1], dtype=bool)
         x, keys, values = rows, [], []
-        for block in self._blocks():
+        for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
+            observe(layer, query, key)
             key = transpose_keys(key)
             x = block.finish(x, attend(query, [KeyBlock(key, value, mask)]))
             keys.append(key)
@@ -325,13 +422,48 @@ class GPT(CodeGPT):
         Source: `UnifiedVoice.forward` of the PyTorch release.
         """
         rows, lengths = self.prefix(latents, emotion, text, text_lengths)
-        # The state that predicts a code is at the position of the code before it: the last code is
-        # not an input.
-        shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
-        hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)))
-        position = lengths[:, None] + jnp.arange(codes.shape[1])
-        hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
+        hidden, *_ = self._finished(rows, lengths, codes)
         return zero_padding(self.norms(hidden), valid(code_lengths, codes.shape[1]))
+
+    def aligned_latents(
+        self,
+        latents: Float[Array, "b l d"],
+        emotion: Float[Array, "b d"],
+        text: Int[Array, "b t"],
+        text_lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        code_lengths: Int[Array, " b"],
+        *,
+        heads: Heads,
+    ) -> tuple[Float32[Array, "b s d"], Float32[Array, "b k s t"]]:
+        """`latents`, and from the same pass what `code_attention` gives."""
+        rows, lengths = self.prefix(latents, emotion, text, text_lengths)
+        hidden, queries, keys = self._finished(rows, lengths, codes, heads)
+        hidden = zero_padding(self.norms(hidden), valid(code_lengths, codes.shape[1]))
+        return hidden, _attention(queries, keys, text, text_lengths)
+
+
+def text_attention(
+    queries: Float[Array, "b k s w"],
+    keys: Float[Array, "b k t w"],
+    text_lengths: Int[Array, " b"],
+) -> Float32[Array, "b k s t"]:
+    """Attention of some heads' code rows among the text tokens alone: a softmax over these.
+
+    A code's row does not depend on later codes, so rows may be made in increments and concatenated.
+    """
+    scores = jnp.einsum("bksw,bktw->bkst", queries, keys, preferred_element_type=jnp.float32)
+    known = valid(text_lengths, keys.shape[2])[:, None, None]
+    return jax.nn.softmax(jnp.where(known, scores * queries.shape[-1] ** -0.5, -jnp.inf), axis=-1)
+
+
+def _attention(
+    queries: list[Array], keys: list[Array], text: Array, text_lengths: Array
+) -> Float32[Array, "b k s t"]:
+    """`text_attention` with the keys of whole prefixes: conditioning, start, text, stop."""
+    first = keys[0].shape[2] - text.shape[1] - 1
+    asked = jnp.concatenate([key[:, :, first : first + text.shape[1]] for key in keys], axis=1)
+    return text_attention(jnp.concatenate(queries, axis=1), asked, text_lengths)
 
 
 def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> Array:
@@ -346,9 +478,10 @@ def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> A
 
 def head_logits(head: Linear, hidden: Float32[Array, "*b d"]) -> Float32[Array, "*b v"]:
     """Logits, not rounded to the kernel's dtype: sampling depends on small differences."""
-    y = product(hidden, head.kernel.get_value())
     assert head.bias is not None
-    return y + head.bias[...].astype(jnp.float32)
+    bias = head.bias[...].astype(jnp.float32)
+    y = product(hidden, head.kernel.get_value())
+    return y[..., : len(bias)] + bias  # the kernel may be padded, see `runtime.layout`
 
 
 def embed(

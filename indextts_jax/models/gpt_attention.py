@@ -1,6 +1,6 @@
 """Attention of a decoding step over the prefix and the codes that each beam has inherited.
 
-Both forms compute a step's masks once, and return a function of each layer's query, key and value.
+A step's masks are computed once; see `gpt_joint_cache` for the forms on GPUs.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int
 
-from indextts_jax.layers.kernels.decode_attention import Entries, attend_filled
 from indextts_jax.layers.masks import valid
 from indextts_jax.layers.split_attention import Attended, KeyBlock, gather
 from indextts_jax.models.gpt_cache import CodeCache, PrefixCache, transpose_keys
@@ -46,25 +45,6 @@ def by_piece(
         for some, block in zip(filled, more, strict=True):
             state = lax.cond(some, Attended.with_more, _as_is, state, query, block)
         return state.mean
-
-    return attention
-
-
-def in_one_kernel(
-    index: Int[Array, ""] | Int[Array, " b"],
-    inherited: Bool[Array, "b r s r"],
-    prefix: PrefixCache,
-    cache: CodeCache,
-) -> Attention:
-    """Attention over each row's filled entries, in one kernel for NVIDIA GPUs."""
-    batch, beams = inherited.shape[:2]
-    filled = jnp.broadcast_to(index * beams, batch)
-    inherited = inherited.reshape(batch, beams, -1)
-
-    def attention(layer: int, query: Array, key: Array, value: Array) -> Array:
-        given = Entries(prefix.keys[layer], prefix.values[layer], prefix.lengths)
-        (entries,) = cache.entries(layer)
-        return attend_filled(query, key, value, given, Entries(*entries, filled), inherited)
 
     return attention
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Key
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.training.adapted import with_keys
 from indextts_jax.layers.training.dropout import dropout, fold
-from indextts_jax.models.gpt import GPT, Block, embed, head_logits, join_rows
+from indextts_jax.models.gpt import Block, CodeGPT, embed, head_logits, join_rows
 
 GUIDED_HEADS = 2  # heads of a layer whose attention may be guided
 LEAST_MASS = 1e-6  # added to attention before its logarithm
@@ -35,6 +35,13 @@ class Clips(NamedTuple):
     text_lengths: Int[Array, " b"]
     codes: Int[Array, "b s"]
     code_lengths: Int[Array, " b"]
+    languages: Int[Array, " b"] | None = None  # of the texts; None where the version has none
+
+    @property
+    def prompt(self) -> tuple[Array, ...]:
+        """The arguments of the GPT's prefix."""
+        more = () if self.languages is None else (self.languages,)
+        return (self.latents, self.emotion, self.text, self.text_lengths, *more)
 
 
 class Disturbance(NamedTuple):
@@ -55,7 +62,7 @@ class States(NamedTuple):
 
 
 def hidden_states(
-    gpt: GPT,
+    gpt: CodeGPT,
     clips: Clips,
     disturbance: Disturbance | None = None,
     *,
@@ -70,7 +77,7 @@ def hidden_states(
 
     Source: `UnifiedVoice.forward` of the PyTorch release.
     """
-    rows, lengths = gpt.prefix(clips.latents, clips.emotion, clips.text, clips.text_lengths)
+    rows, lengths = gpt.prefix(*clips.prompt)
     first = rows.shape[1] - clips.text.shape[1] - 2  # position of the text's start token
     if disturbance is not None and disturbance.text_dropout > 0:
         kept = _kept_tokens(disturbance, clips.text.shape[1])
@@ -111,7 +118,7 @@ def _kept_tokens(disturbance: Disturbance, size: int) -> Bool[Array, "b t"]:
 
 
 def _code_rows(
-    gpt: GPT, codes: Int[Array, "b s"], late: Bool[Array, " b"] | None
+    gpt: CodeGPT, codes: Int[Array, "b s"], late: Bool[Array, " b"] | None
 ) -> Float32[Array, "b s+1 d"]:
     """Start and codes at positions 0, 1, 2, ..., or 0, 2, 3, ... (`late` rows, as generated)."""
     inputs = jnp.pad(codes, ((0, 0), (1, 0)), constant_values=gpt.cfg.start_code)
@@ -126,7 +133,7 @@ _TEXT, _BLOCKS = 0, 1
 
 
 def _trunk(
-    gpt: GPT,
+    gpt: CodeGPT,
     rows: Float32[Array, "b t d"],
     disturbance: Disturbance | None,
     focus: _Focus | None,

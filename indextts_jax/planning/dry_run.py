@@ -27,6 +27,7 @@ class DryRunModel(Model):
         called = f"{component} {function if isinstance(function, str) else function.__name__}"
         given = sum(map(_bytes, jax.tree.leaves(arrays)))
         self.needs[called] = max(self.needs.get(called, 0), need + given)
+        self.given[called] = max(self.given.get(called, 0), given)
         committed = any(leaf.committed for leaf in leaves if isinstance(leaf, jax.Array))
         committed |= any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
         device = self.device if committed else None
@@ -42,6 +43,11 @@ class DryRunModel(Model):
     @functools.cached_property
     def needs(self) -> dict[str, int]:
         """Bytes that the largest program of each stage needs in addition to the parameters."""
+        return {}
+
+    @functools.cached_property
+    def given(self) -> dict[str, int]:
+        """Bytes of the arrays that each stage was given at most, apart from the parameters."""
         return {}
 
     @functools.cached_property
@@ -81,4 +87,11 @@ def _shape(leaf: Any) -> tuple[Any, ...]:
 def dry_run_model(model: Model) -> DryRunModel:
     """The model for a dry run; components that are not in memory are not loaded."""
     params = model.params.shapes if isinstance(model.params, Parameters) else model.params
-    return DryRunModel(model.config, params, model.tokenizer, model.provenance, model.run)
+    return DryRunModel(
+        model.config,
+        params,
+        model.tokenizer,
+        model.provenance,
+        model.run,
+        alignment=model.alignment,
+    )

@@ -96,9 +96,15 @@ def speaking_need(model: DryRunModel, settings: Settings, frames: int | None = N
     """
     voice = blank_voices(model)[-1] if frames is None else blank_voice(model, frames)
     model.needs.clear()
+    model.given.clear()
     steps = batch_steps if settings.batch > 1 else speech_steps
     for step in steps(model, voice, settings, largest=True):
         step.do()
+    # Slots stay in memory while finished segments go through the other stages.
+    slots = model.given.get("gpt run", 0)
+    for name in model.needs:
+        if not name.startswith("gpt "):
+            model.needs[name] += slots
     return _worst(model, SPEAKING)
 
 

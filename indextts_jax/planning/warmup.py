@@ -22,15 +22,23 @@ from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.config import EMOTIONS
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.request import Emotion
-from indextts_jax.engine.acoustic import Line, SynthesisRow, condition_rows, synthesize
+from indextts_jax.engine.acoustic import (
+    Line,
+    SynthesisRow,
+    condition_rows,
+    encode_rows,
+    synthesize,
+)
+from indextts_jax.engine.alignment.words import heads_of
 from indextts_jax.engine.decoding import search_line
 from indextts_jax.engine.delivery import row_count, slot_count
 from indextts_jax.engine.pace import Timing, frames_of
 from indextts_jax.engine.seeds import segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.tts import IndexTTS
+from indextts_jax.errors import InputError
 from indextts_jax.planning.dry_run import DryRunModel, dry_run_model
-from indextts_jax.planning.warmup_chunks import chunk_steps
+from indextts_jax.planning.warmup_chunks import chunk_steps, measure_chunks
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
@@ -92,9 +100,25 @@ def warm_up(
 
     Another voice of about the same length, another seed, temperature or emotion needs no further
     compilation. Other beams, flow steps, batch, speed or `max_codes`, guidance 0, typical sampling
-    and a requested duration do. `on_stage` is called with a description of what is being compiled.
+    and a requested duration do. Times of words are included if the checkpoint's heads were chosen.
+    `on_stage` is called with a description of what is being compiled.
     """
     _go(tts.model, all_steps(dry_run_model(tts.model), voice, settings or Settings()), on_stage)
+
+
+def measure_streams(tts: IndexTTS, voice: Voice, settings: Settings) -> None:
+    """Measures what chunks take, by running each of their programs once; after `warm_up`.
+
+    A first stream is then planned as well as later ones.
+
+    Raises:
+        InputError: for settings without chunks.
+    """
+    if settings.chunks is None:
+        raise InputError("settings without chunks have no streams to measure", "chunks")
+    with jax.default_device(tts.model.device):
+        tokens = text_lengths(tts.model, settings)[-1]
+        measure_chunks(tts.model, _line(tts.model, tokens, voice), settings)
 
 
 def _go(model: Model, steps: Sequence[Step], on_stage: StageCallback | None) -> None:
@@ -194,6 +218,7 @@ def sound_steps(
 ) -> list[Step]:
     """Steps for synthesizing these numbers of rows at once; with `largest` only the largest."""
     counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
+    heads = heads_of(model)
     if largest:
         counts, lengths = [max_codes_of(model, settings)], lengths[-1:]
 
@@ -202,6 +227,8 @@ def sound_steps(
         for tokens in lengths:
             row = SynthesisRow(_line(model, tokens, voice), np.zeros(count, np.int32), frames, key)
             synthesize(model, [row] * number, settings, Clock())
+            if heads:  # for speech with the times of its words
+                encode_rows(model, [row] * number, heads)
 
     return [
         Step(

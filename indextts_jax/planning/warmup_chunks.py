@@ -1,6 +1,7 @@
 """Compiles what speaking in chunks may need in addition; see `warmup`."""
 
 import functools
+import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,20 +9,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from indextts_jax.engine.acoustic import Line, condition_rows
+from indextts_jax.engine.decoding import Queue, SlotDecoder
 from indextts_jax.engine.pace import Timing, frames_of
 from indextts_jax.engine.seeds import segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of
 from indextts_jax.engine.streaming.acoustic import make_chunks, shapes_of
 from indextts_jax.engine.streaming.chunks import SIZES, UNIT
 from indextts_jax.engine.streaming.frames import FrameMap, frame_map
+from indextts_jax.engine.streaming.schedule import Costs, costs_of
 from indextts_jax.engine.streaming.segment import SegmentStream, host_prompt
 from indextts_jax.planning.dry_run import DryRunModel
 from indextts_jax.runtime import stages
+from indextts_jax.runtime.buckets import bucket
+from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.versions.interface import GrowingRows
 from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.sampling import slots as slot_loop
 from indextts_jax.sampling.loop import windows
 from indextts_jax.utils.stopwatch import Clock
+
+MEASURED = 50  # codes, of one segment
 
 
 class Case(NamedTuple):
@@ -74,7 +81,7 @@ def warm_codes(model: DryRunModel, line: Line, settings: Settings, slots: int, t
     version.grow_rows(model, [GrowingRows(conditions, prefix)], [np.zeros(most, np.int32)])
 
 
-def cases(model: DryRunModel, frames: FrameMap, settings: Settings) -> Iterator[Case]:
+def cases(model: Model, frames: FrameMap, settings: Settings) -> Iterator[Case]:
     """Chunks of every kind, ended or not, up to the longest segment."""
     assert settings.chunks is not None
     most = max_codes_of(model, settings)
@@ -87,11 +94,15 @@ def cases(model: DryRunModel, frames: FrameMap, settings: Settings) -> Iterator[
                 yield Case(spoken, last, size, True)
 
 
-def warm_sound(model: DryRunModel, line: Line, settings: Settings) -> None:
-    """Compiles the flow and the vocoder for every padded length of a chunk."""
+def warm_sound(model: Model, line: Line, settings: Settings, costs: Costs | None = None) -> None:
+    """Compiles the flow and the vocoder for every padded length of a chunk.
+
+    A model that is no dry run runs them, and notes in `costs` what they take.
+    """
     assert settings.chunks is not None
     found = frame_map(model, settings.timing, settings.chunks)
-    prompt, seen = host_prompt(line.voice), set()
+    prompt = host_prompt(line.voice)
+    seen: set[tuple[object, ...]] = set()
     timing = Timing(speed=settings.timing.pace)
     features = model.config.length_regulator.features
     for case in cases(model, found, settings):
@@ -110,7 +121,30 @@ def warm_sound(model: DryRunModel, line: Line, settings: Settings) -> None:
         chunk = stream.cut(case.size)
         if new := set(shapes_of(model, chunk)) - seen:
             seen |= new
-            make_chunks(model, [chunk], settings, Clock())
+            make_chunks(model, [chunk], settings, Clock(), costs)
+
+
+def measure_chunks(model: Model, line: Line, settings: Settings) -> None:
+    """Measures what codes, flow and vocoder take, so that a first stream is planned by it.
+
+    Everything must be compiled already.
+    """
+    costs = costs_of(model)
+    warm_sound(model, line, settings, costs)
+    most = min(MEASURED, max_codes_of(model, settings))
+    waiting, text = [line], bucket(len(line.tokens), model.buckets.text)
+    queue: Queue[Line] = Queue(
+        take=lambda: waiting.pop() if waiting else None,
+        line=lambda line: line,
+        key=lambda line: segment_keys(0, 0)[0],
+    )
+    sampling = settings.sampling_up_to(max_codes_of(model, settings))
+    decoder = SlotDecoder(model, queue, sampling, 1, text, Clock())
+    decoder.fill()
+    begin = time.perf_counter()
+    decoder.step(most)
+    if (made := int(decoder.agreed().lengths[0])) > 0:
+        costs.codes.note(1, (time.perf_counter() - begin) / made)
 
 
 def chunk_steps(

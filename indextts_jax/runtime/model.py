@@ -20,9 +20,10 @@ from indextts_jax.runtime import adapters as adapting
 from indextts_jax.runtime import cache_folder, executables
 from indextts_jax.runtime.adapters import AdapterUse, AppliedAdapter
 from indextts_jax.runtime.buckets import buckets_of
+from indextts_jax.runtime.compiler_options import compiler_options
 from indextts_jax.runtime.environment import FOLDERS
 from indextts_jax.runtime.parameters import Parameters
-from indextts_jax.runtime.precision import check_kernels
+from indextts_jax.runtime.precision import check_kernels, uses_kernels
 from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.utils.hashing import digest
 from indextts_jax.utils.strict_data import to_data
@@ -36,16 +37,20 @@ def compiled(
     function: str | Callable[..., Any],
     *,
     fused_attention: bool = False,
+    platform: str = "cpu",
+    deterministic: bool = False,
     **static: Any,
 ) -> jax.stages.Wrapped:
     """One stage as a jitted function of parameters and arrays.
 
     `function` is the name of a method of the component, or a function of the bound module (a loop);
     keywords are static. float32 products have full precision on every device (no TF32). Concurrent
-    threads get the same function, so that it is compiled once.
+    threads get the same function, so that it is compiled once. `platform` is that of the device; it
+    and `deterministic` decide how XLA compiles, see `compiler_options`.
     """
     with _building:
-        return _jitted(config, component, function, fused_attention, **static)
+        options = compiler_options(platform, deterministic=deterministic)
+        return _jitted(config, component, function, fused_attention, options, **static)
 
 
 @functools.cache
@@ -54,6 +59,7 @@ def _jitted(
     component: str,
     function: str | Callable[..., Any],
     fused_attention: bool,
+    options: tuple[tuple[str, Any], ...],
     **static: Any,
 ) -> jax.stages.Wrapped:
     bind = structure(component, config, fused_attention=fused_attention).bind
@@ -66,7 +72,11 @@ def _jitted(
             return call(*leading, *arrays, **static)
 
     donated = getattr(function, "donated", ())  # arrays whose buffers the result reuses
-    return jax.jit(run, donate_argnums=tuple(1 + number for number in donated))
+    return jax.jit(
+        run,
+        donate_argnums=tuple(1 + number for number in donated),
+        compiler_options=dict(options) or None,
+    )
 
 
 def program_name(
@@ -99,7 +109,8 @@ def config_key(config: ModelConfig, run: RunConfig) -> str:
     programs.
     """
     without: dict[str, Any] = dict.fromkeys(OPTIONAL)
-    return digest([to_data(dataclasses.replace(config, **without)), run.fused_attention])[:16]
+    settings = [run.fused_attention, run.deterministic]
+    return digest([to_data(dataclasses.replace(config, **without)), settings])[:16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +127,7 @@ class Model:
     run: RunConfig = dataclasses.field(default_factory=RunConfig)
     adapters: tuple[AdapterUse, ...] = ()  # merged into the parameters
     settings: bytes | None = None  # YAML: default settings
+    alignment: bytes | None = None  # JSON: heads that follow the text, see `checkpoint.alignment`
 
     @property
     def buckets(self) -> BucketConfig:
@@ -181,8 +193,16 @@ class Model:
                 f"this checkpoint has no {component}; import it again with python -m "
                 f"indextts_jax.import --components {','.join([*self.params, component])}"
             )
-        fused = self.run.fused_attention
-        return compiled(self.config, component, function, fused_attention=fused, **static)
+        fused = uses_kernels(component, self.config, self.run, self.device)
+        return compiled(
+            self.config,
+            component,
+            function,
+            fused_attention=fused,
+            platform=self.device.platform,
+            deterministic=self.run.deterministic,
+            **static,
+        )
 
 
 def load_model(
@@ -219,4 +239,13 @@ def load_model(
             params[name]
     uses = tuple(applied.use for applied in adapters)
     tokenizer = version_of(saved.config).tokenizer(saved.tokenizer)
-    return Model(saved.config, params, tokenizer, saved.provenance, run, uses, saved.settings)
+    return Model(
+        saved.config,
+        params,
+        tokenizer,
+        saved.provenance,
+        run,
+        uses,
+        saved.settings,
+        saved.alignment,
+    )

@@ -33,6 +33,14 @@ def check_kernels(config: ModelConfig, device: jax.Device) -> None:
             )
 
 
+def uses_kernels(component: str, config: ModelConfig, run: RunConfig, device: jax.Device) -> bool:
+    """Whether a component runs with fused attention on a device."""
+    if run.fused_attention is not None or component != "dit":
+        return bool(run.fused_attention)
+    width = config.dit.width // config.dit.heads
+    return devices.lacks_kernels(device) is None and supported(width)
+
+
 def place_params(
     name: str,
     params: Params,
@@ -53,4 +61,4 @@ def place_params(
         )  # for everything except the kernels
     wanted = cast(name, params, config, dtype)
     params.clear()  # drops the stored arrays, so that none is held in two layouts at once
-    return to_device_layout(name, wanted, device.platform, eight_bits=eight)
+    return to_device_layout(name, wanted, device.platform, eight_bits=eight, config=config)

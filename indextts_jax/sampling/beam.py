@@ -1,12 +1,13 @@
 """Beam search and beam sampling, independently for each row of a batch."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float32, Int
+from jaxtyping import Array, Bool, Float32, Int, Shaped
 
 from indextts_jax.sampling.logits import process
 from indextts_jax.sampling.loop import Generated, Task, allowed, exponential, repeat, seen_at_first
@@ -77,18 +78,47 @@ def add(
 
     Source: `BeamHypotheses.add` of transformers.
     """
-    lowest = store.scores == jnp.min(store.scores, axis=1, keepdims=True)
-    slot = jnp.argmin(jnp.where(lowest, store.added, jnp.iinfo(jnp.int32).max), axis=1)
+    lowest = store.scores == _reduced(jnp.minimum, store.scores)[:, None]
+    age = jnp.where(lowest, store.added, jnp.iinfo(jnp.int32).max)
+    earliest, slot = _reduced(jnp.minimum, age), jnp.zeros(len(age), jnp.int32)
+    for beam in reversed(range(age.shape[1])):
+        slot = jnp.where(age[:, beam] == earliest, beam, slot)
     here = jnp.arange(store.added.shape[1]) == slot[:, None]  # b r
     room = here & ((store.added < 0) | (scores[:, None] > store.scores))
     place = room & offered[:, None]
-    number = jnp.max(store.added, axis=1, keepdims=True) + 1
+    number = _reduced(jnp.maximum, store.added)[:, None] + 1
     return Hypotheses(
         codes=jnp.where(place[..., None], codes[:, None], store.codes),
         lengths=jnp.where(place, length, store.lengths),
         scores=jnp.where(place, scores[:, None], store.scores),
         added=jnp.where(place, number, store.added),
     )
+
+
+def _reduced(operation: Callable[[Array, Array], Array], x: Shaped[Array, "b r"]) -> Array:
+    """A reduction over few columns, written out.
+
+    XLA for GPUs makes a kernel of each `jnp.min`, but one of all operations by element.
+    """
+    return functools.reduce(operation, [x[:, column] for column in range(x.shape[1])])
+
+
+def _going_on(stops: Bool[Array, "b c"], beams: int) -> Int[Array, "b {beams}"]:
+    """The first candidates that do not stop, filled up with the first ones that do.
+
+    Their ranks are counted: XLA for GPUs would run several kernels for a sort.
+    """
+    columns = [stops[:, n] for n in range(stops.shape[1])]
+    going, ranks = jnp.zeros(len(stops), jnp.int32), []
+    stopped = sum((~stop).astype(jnp.int32) for stop in columns)
+    for stop in columns:
+        ranks.append(jnp.where(stop, stopped, going))
+        going, stopped = going + ~stop, stopped + stop
+    place = jnp.arange(beams)
+    found = jnp.zeros((len(stops), beams), jnp.int32)
+    for n, rank in enumerate(ranks):
+        found = jnp.where(rank[:, None] == place, n, found)
+    return found
 
 
 def select(
@@ -113,10 +143,10 @@ def select(
             state.step,
             ranked.scores[:, rank] / divisor,
         )
-    full = jnp.all(store.added >= 0, axis=1)
-    hopeless = jnp.min(store.scores, axis=1) >= ranked.scores[:, 0] / divisor
+    full = _reduced(jnp.minimum, store.added) >= 0
+    hopeless = _reduced(jnp.minimum, store.scores) >= ranked.scores[:, 0] / divisor
 
-    going = jnp.argsort(stops, axis=1, stable=True)[:, :beams]
+    going = _going_on(stops, beams)
     parents = jnp.take_along_axis(ranked.beams, going, axis=1)
     new = jnp.take_along_axis(ranked.codes, going, axis=1)
 

@@ -7,8 +7,8 @@ from jax import lax
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from indextts_jax.errors import InputError
-from indextts_jax.models.gpt import CodeGPT
-from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
+from indextts_jax.models.gpt import Cache, CodeGPT
+from indextts_jax.models.gpt_cache import PrefixCache
 from indextts_jax.sampling.beam import beam_search
 from indextts_jax.sampling.decode import decode
 from indextts_jax.sampling.loop import Generated, Task
@@ -62,8 +62,9 @@ def generate(
             f"{gpt.cfg.max_codes} codes"
         )
     logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths, *own)
+    prefix, cache = gpt.begin_cache(prefix, strategy.beams, 0)
 
-    def step(codes: Array, index: Array, ancestry: Array, cache: CodeCache) -> tuple[Array, Any]:
+    def step(codes: Array, index: Array, ancestry: Array, cache: Cache) -> tuple[Array, Any]:
         return gpt.step(codes, index, ancestry, prefix, cache)
 
     task = Task(
@@ -77,7 +78,7 @@ def generate(
         reads_filled=gpt.reads_filled,
     )
     loop = decode if strategy.beams == 1 else beam_search
-    return loop(task, logits, gpt.empty_cache(text.shape[0], strategy.beams, 0))
+    return loop(task, logits, cache)
 
 
 def replay(
@@ -91,14 +92,14 @@ def replay(
 ) -> Float32[Array, "b s v"]:
     """The logits of given codes, computed as in generation; `own` as in `prefilled`."""
     first, prefix = prefilled(gpt, latents, emotion, text, text_lengths, *own)
+    prefix, empty = gpt.begin_cache(prefix, 1, codes.shape[1])
     ancestry = jnp.zeros((codes.shape[0], 1, codes.shape[1]), jnp.int32)
 
-    def advance(carry: tuple[Array, CodeCache], index: Array) -> tuple[tuple, Array]:
+    def advance(carry: tuple[Array, Cache], index: Array) -> tuple[tuple, Array]:
         logits, cache = carry
         code = lax.dynamic_slice_in_dim(codes, index, 1, axis=1)
         following, cache = gpt.step(code, index, ancestry, prefix, cache)
         return (following[:, 0], cache), logits
 
-    carry = (first, gpt.empty_cache(codes.shape[0], 1, codes.shape[1]))
-    logits = lax.scan(advance, carry, jnp.arange(codes.shape[1]))[1]
+    logits = lax.scan(advance, (first, empty), jnp.arange(codes.shape[1]))[1]
     return jnp.moveaxis(logits, 0, 1)

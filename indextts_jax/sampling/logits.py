@@ -15,6 +15,8 @@ from jaxtyping import Array, Bool, Float, Int
 from indextts_jax.sampling.settings import Numbers, Strategy
 
 FEW = 128  # if top-k keeps no more than these, they are sorted instead of the whole vocabulary
+# XLA for GPUs has a kernel for up to 16 of at least 1,024 numbers.
+GROUP_TOP, LEAST_GROUP = 16, 1024
 
 
 def repetition_penalty(
@@ -65,12 +67,19 @@ def top_p(
 
     At least the `keep` highest are kept. A `cut` of 0 removes nothing.
     """
-    cut = jnp.broadcast_to(cut, len(scores))[:, None]
     order = jnp.argsort(scores, axis=-1, stable=True)
-    held = jnp.cumsum(jax.nn.softmax(jnp.take_along_axis(scores, order, -1)), -1)
-    removed = jnp.where(cut > 0, jnp.sum(held <= cut, -1, keepdims=True), 0)
-    removed = jnp.minimum(removed, scores.shape[-1] - keep)
-    return jnp.where(_ranks(order) < removed, -jnp.inf, scores)
+    removed = _removed(jnp.take_along_axis(scores, order, -1), cut, keep)
+    return jnp.where(_ranks(order) < removed[:, None], -jnp.inf, scores)
+
+
+def _removed(
+    ordered: Float[Array, "n v"], cut: float | Float[Array, ""] | Float[Array, " n"], keep: int
+) -> Int[Array, " n"]:
+    """How many of the lowest scores `top_p` removes, from scores in ascending order."""
+    cut = jnp.broadcast_to(cut, len(ordered))
+    held = jnp.cumsum(jax.nn.softmax(ordered), -1)
+    removed = jnp.where(cut > 0, jnp.sum(held <= cut[:, None], -1), 0)
+    return jnp.minimum(removed, ordered.shape[-1] - keep)
 
 
 def top_k_and_p(
@@ -88,6 +97,43 @@ def top_k_and_p(
     return _filter(keep)(scores, jnp.broadcast_to(k, rows), jnp.broadcast_to(cut, rows))
 
 
+def _highest(
+    scores: Float[Array, "n v"], count: int
+) -> tuple[Float[Array, "n c"], Int[Array, "n c"]]:
+    """The highest scores and their ids, in any order; on GPUs perhaps lower ones in place of some.
+
+    XLA for GPUs sorts the whole vocabulary, in several kernels, for more than `GROUP_TOP` of them.
+    So there the highest of each of a few groups are taken, of which no group should have more. The
+    caller counts the scores to know.
+    """
+    size = scores.shape[-1]
+    groups = count // GROUP_TOP
+    if count % GROUP_TOP or groups < 2 or size < groups * LEAST_GROUP:
+        return tuple(lax.top_k(scores, count))
+
+    found: tuple[Array, Array] = lax.platform_dependent(
+        scores,
+        cuda=functools.partial(_highest_of_groups, groups=groups),
+        default=lambda scores: tuple(lax.top_k(scores, count)),
+    )
+    return found
+
+
+def _highest_of_groups(
+    scores: Float[Array, "n v"], groups: int
+) -> tuple[Float[Array, "n c"], Int[Array, "n c"]]:
+    """The highest of each group and their ids; every `groups`-th id is in the same group.
+
+    Similar codes have adjacent ids, and so are in different groups.
+    """
+    rows, size = scores.shape
+    padded = jnp.pad(scores, ((0, 0), (0, -size % groups)), constant_values=-jnp.inf)
+    parts = padded.reshape(rows, -1, groups).swapaxes(1, 2).reshape(rows * groups, -1)
+    highest, places = lax.top_k(parts, GROUP_TOP)
+    ids = places.reshape(rows, groups, -1) * groups + jnp.arange(groups)[:, None]
+    return highest.reshape(rows, -1), ids.reshape(rows, -1)
+
+
 @functools.cache
 def _filter(keep: int) -> Callable[..., Float[Array, "n v"]]:
     @jax.custom_batching.custom_vmap
@@ -95,16 +141,17 @@ def _filter(keep: int) -> Callable[..., Float[Array, "n v"]]:
         scores: Float[Array, "n v"], k: Int[Array, " n"], cut: Float[Array, " n"]
     ) -> Float[Array, "n v"]:
         few = min(FEW, scores.shape[-1])
-        highest, ids = lax.top_k(scores, few)
-        count = jnp.clip(k, min(keep, few), few)
-        least = jnp.take_along_axis(highest, (count - 1)[:, None], axis=-1)
-        suffice = (k > 0) & (k <= few) & (jnp.sum(scores >= least, axis=-1) <= few)
         # Sorted by score, ties by id, to match the stable sort of the whole vocabulary.
+        highest, ids = lax.sort(_highest(scores, few), num_keys=2)
+        count = jnp.clip(k, min(keep, few), few)
+        least = jnp.take_along_axis(highest, (few - count)[:, None], axis=-1)
+        among = jnp.sum(highest >= least, axis=-1)  # all of them, if `highest` has all
+        suffice = (k > 0) & (k <= few) & (jnp.sum(scores >= least, axis=-1) == among)
         listed = jnp.where(highest < least, -jnp.inf, highest)
-        ordered, places = lax.sort((listed, ids), num_keys=2)
-        stay = top_p(ordered, cut, keep)
-        index = jnp.arange(len(scores))[:, None]
-        left = jnp.full_like(scores, -jnp.inf).at[index, places].set(stay, unique_indices=True)
+        first = jnp.maximum(few - among, _removed(listed, cut, keep))[:, None]
+        score, place = (jnp.take_along_axis(a, first, axis=-1) for a in (highest, ids))
+        stay = (scores > score) | ((scores == score) & (jnp.arange(scores.shape[-1]) >= place))
+        left = jnp.where(stay, scores, -jnp.inf)
 
         def with_the_others() -> Float[Array, "n v"]:
             among_all = top_p(top_k(scores, k, keep), cut, keep)

@@ -20,8 +20,9 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from indextts_jax.models.gpt import CodeGPT
-from indextts_jax.models.gpt_cache import CodeCache, PrefixCache
+from indextts_jax.models.gpt import Cache, CodeGPT
+from indextts_jax.models.gpt_cache import PrefixCache
+from indextts_jax.models.gpt_joint_cache import JointCache
 from indextts_jax.sampling import beam, decode
 from indextts_jax.sampling.agreed import Agreed, of_beams, of_sequences
 from indextts_jax.sampling.beam import BeamState
@@ -43,7 +44,7 @@ class Slots(NamedTuple):
     keys: Key[Array, " b"]
     busy: Bool[Array, " b"]  # the slot has an unfinished request
     prefix: PrefixCache
-    cache: CodeCache
+    cache: Cache
 
 
 class Stop(NamedTuple):
@@ -104,13 +105,15 @@ def empty(
     keys = jax.random.split(jax.random.key(0), slots)
     logits = jnp.zeros((slots, gpt.cfg.code_vocabulary))
     rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
+    prefix = gpt.empty_prefix(slots, prefix_size(gpt, text_size))
+    prefix, cache = gpt.begin_cache(prefix, strategy.beams, window)
     return Slots(
         rows=rows._replace(step=jnp.zeros(slots, jnp.int32)),
         numbers=jax.tree.map(lambda number: jnp.broadcast_to(number, slots), numbers),
         keys=keys,
         busy=jnp.zeros(slots, bool),
-        prefix=gpt.empty_prefix(slots, prefix_size(gpt, text_size)),
-        cache=gpt.empty_cache(slots, strategy.beams, window),
+        prefix=prefix,
+        cache=cache,
     )
 
 
@@ -135,14 +138,15 @@ def insert(
     logits, prefix = prefilled(gpt, latents, emotion, text, text_lengths, *own)
     rows = _search(strategy).begin(_task(gpt, keys, numbers, strategy), logits, None)
     count = len(places)
+    # A fresh cache: NaN left by an earlier request would spread even from masked entries.
+    prefix, cache = gpt.begin_cache(prefix, strategy.beams, slots.cache.size)
     new = Slots(
         rows=rows._replace(step=jnp.zeros(count, jnp.int32)),
         numbers=jax.tree.map(lambda number: jnp.broadcast_to(number, count), numbers),
         keys=keys,
         busy=jnp.ones(count, bool),
         prefix=prefix,
-        # A fresh cache: NaN left by an earlier request would spread even from masked entries.
-        cache=gpt.empty_cache(count, strategy.beams, slots.cache.size),
+        cache=cache,
     )
 
     def placed(slots: Slots, new: Slots, places: Int[Array, " n"]) -> Slots:
@@ -159,7 +163,7 @@ def insert(
     return put(slots, new, places)
 
 
-def resize(gpt: CodeGPT, cache: CodeCache, *, window: int) -> CodeCache:
+def resize(gpt: CodeGPT, cache: Cache, *, window: int) -> Cache:
     """The KV cache with capacity for `window` codes, which must cover all busy slots."""
     return gpt.resized(cache, window)
 
@@ -169,7 +173,7 @@ def drop(slots: Slots, dropped: Bool[Array, " b"]) -> Slots:
     return slots._replace(busy=slots.busy & ~dropped)
 
 
-def agreed(gpt: CodeGPT, slots: Slots, *, strategy: Strategy) -> Agreed:
+def agreed(gpt: CodeGPT, rows: State, numbers: Numbers, *, strategy: Strategy) -> Agreed:
     """What is already certain of each slot's codes; see `sampling.agreed`."""
 
     def certain(row: State, numbers: Numbers) -> Agreed:
@@ -180,12 +184,19 @@ def agreed(gpt: CodeGPT, slots: Slots, *, strategy: Strategy) -> Agreed:
             found = of_sequences(state, gpt.cfg.stop_code)
         return jax.tree.map(lambda array: array[0], found)
 
-    return jax.vmap(certain)(slots.rows, slots.numbers)
+    return jax.vmap(certain)(rows, numbers)
 
 
-def prefix_of(gpt: CodeGPT, prefix: PrefixCache, place: Int[Array, ""]) -> PrefixCache:
-    """The prefix of one slot, as a batch of one."""
-    return jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, place, 1), prefix)
+def prefix_of(
+    gpt: CodeGPT, prefix: PrefixCache, joint: JointCache | None, place: Int[Array, ""]
+) -> PrefixCache:
+    """The prefix of one slot, as a batch of one; `joint` is the cache that it is in, if any."""
+
+    def of_slot(arrays: Any) -> Any:
+        return jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, place, 1), arrays)
+
+    prefix, joint = of_slot(prefix), of_slot(joint)
+    return prefix if joint is None else joint.prefix(prefix.lengths)
 
 
 def _complete(slots: Slots, strategy: Strategy) -> Bool[Array, " b"]:

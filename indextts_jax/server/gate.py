@@ -78,7 +78,9 @@ class Gate:
             known = urlsplit(origin).netloc == headers.get("host")
             if not known and origin not in options.cors_origins:
                 raise ApiError(403, f"pages of {origin:.100} may not use this server")
-        if self.state.keys is not None and path not in OPEN and path.startswith(PAGES):
+        asks = scope.get("method") == "OPTIONS"  # whether a page may call; without a key
+        closed = path not in OPEN and path.startswith(PAGES) and not asks
+        if self.state.keys is not None and closed:
             name = self.state.keys.owner(key_of(headers))
             scope["state"]["owner"] = scope["state"]["notes"]["key"] = name
         length = headers.get("content-length", "")

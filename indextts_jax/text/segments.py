@@ -17,6 +17,7 @@ _SENTENCE, _CLAUSE, _FORCED = 0.0, 1.0, 100.0
 _SEGMENT = 2.0  # cost of each segment
 _CHAINS = 16  # candidates examined at each cut
 _UNEVEN = 10.0  # cost of a segment shorter than half of its neighbour
+_HOPELESS = 2 * (_UNEVEN + 0.1)  # a chain that costs this much more than another never gets ahead
 
 Word = list[str]
 
@@ -141,7 +142,7 @@ def _cheapest(cuts: list[_Cut], capacity: Callable[[int], int], quick: int) -> l
     places = [cut.place for cut in cuts]
     capacities = [capacity(place) for place in places]
     # best[i, j]: cost of the best chain whose last segment runs from cut i to cut j, and the cut
-    # before i. ending[j]: cost, i and length of the segments that end at cut j, the best last.
+    # before i. ending[j]: cost, i and length of the segments that end at cut j, the best first.
     best: dict[tuple[int, int], tuple[float, int]] = {}
     ending: list[list[tuple[float, int, int]]] = [[(0.0, -1, 0)]]
     first = 0
@@ -149,25 +150,29 @@ def _cheapest(cuts: list[_Cut], capacity: Callable[[int], int], quick: int) -> l
         while places[j] - places[first] > max(capacities[first], capacities[-1]):
             first += 1
         found = []
-        for i in range(first, j):
-            size = places[j] - places[i]
-            if size > capacities[i]:
+        fit = [i for i in range(first, j) if places[j] - places[i] <= capacities[i] and ending[i]]
+        bound = min((ending[i][0][0] for i in fit), default=0.0) + _HOPELESS
+        for i in fit:
+            if ending[i][0][0] > bound:
                 continue
+            size = places[j] - places[i]
             least, before = float("inf"), -1
-            for cost, h, other in ending[i][-_CHAINS:]:
+            for cost, h, other in ending[i]:
+                if cost > least:  # the costs only rise
+                    break
                 # Quick-start segments are uneven on purpose, and the first has no neighbour.
                 if h >= 0 and places[h] >= quick:
                     small, large = (size, other) if size < other else (other, size)
                     cost += (large - small) / (100 * large)
                     if 2 * small < large:
                         cost += _UNEVEN
-                if cost < least:
+                if cost <= least:
                     least, before = cost, h
             if before >= 0 or not i:
                 total = least + _SEGMENT + cuts[j].cost
                 best[i, j] = (total, before)
                 found.append((total, i, size))
-        ending.append(sorted(found, reverse=True))
+        ending.append(sorted(found)[:_CHAINS])
     j = len(cuts) - 1
     i = min(ending[j], key=lambda chain: (chain[0], -chain[1]))[1]
     taken = [places[j]]
@@ -235,6 +240,9 @@ def _opening(texts: Sequence[str]) -> list[bool]:
     within = False
     for index, text in enumerate(texts):
         opens = False
+        if "'" not in text and '"' not in text:
+            found.append(False)
+            continue
         for place, character in enumerate(text):
             if character not in _QUOTES:
                 continue

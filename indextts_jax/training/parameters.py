@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from indextts_jax.checkpoint.reading import Checkpoint, open_checkpoint
-from indextts_jax.config import ModelConfig, bundled_config, require_trainable
+from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.errors import InputError, gathered
 from indextts_jax.models.components import (
     EVERY,
@@ -36,7 +36,6 @@ class Source:
         self.saved: Checkpoint | None = None if checkpoint is None else open_checkpoint(checkpoint)
         if self.saved is not None:
             self.config: ModelConfig = self.saved.config
-            require_trainable(self.config, str(checkpoint))
         elif recipe.model is not None:
             self.config = bundled_config(recipe.model)
         else:

@@ -120,13 +120,24 @@ def check_free(target: Path, *, force: bool, ours: Callable[[Path], bool]) -> No
 _OF_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # made by file managers
 
 
-def check_only(folder: Path, known: Collection[str], what: str) -> None:
+def files_below(folder: Path) -> list[str]:
+    """The files and links in a directory and all below it, by their paths from there."""
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
+def check_only(folder: Path, known: Collection[str], what: str, nested: bool = False) -> None:
     """Checks that a directory that is to be replaced holds nothing but what is known.
+
+    `known` names what is directly in it; or, with `nested`, all files below it.
 
     Raises:
         InputError: naming something else.
     """
-    others = sorted({path.name for path in folder.iterdir()} - {*known, *_OF_SYSTEMS, MARK})
+    held = files_below(folder) if nested else [path.name for path in folder.iterdir()]
+    others = sorted(
+        name for name in {*held} - {*known, MARK} if name.rpartition("/")[2] not in _OF_SYSTEMS
+    )
     if others:
         raise InputError(
             f"{folder} is {what}, but also holds {others[0]}, which would be lost: it is not "

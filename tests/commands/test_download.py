@@ -11,7 +11,7 @@ import pytest
 import support
 from hub_server import download, refused
 
-from importers.hub import manifest
+from importers.hub import manifest, record
 from importers.release.locate import AUXILIARY
 from importers.speech import Importer
 from indextts_jax.cli import runner
@@ -54,6 +54,32 @@ def test_everything_comes_and_the_importer_takes_it(
     importer = Importer.open(src)
     for component in set(COMPONENTS) - {manifest.TEXT_EMOTION}:
         assert jax.tree.leaves(importer.read(component)), component
+
+
+def test_version_2_5_comes_with_the_models_that_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny25, src = support.DATA / "tiny25/checkpoints", tmp_path / "checkpoints"
+    wanted = manifest.wanted((manifest.TEXT_EMOTION,), "2.5")
+    contents = {file: (tiny25 / file.path).read_bytes() for file in wanted}
+    with hub_server.used(monkeypatch, contents, "FILES_V25"):
+        assert download("--version=2.5", "--dst", src) == 0
+    printed = capsys.readouterr().out
+    assert "IndexTeam/IndexTTS-2.5               bilibili Model Use License\n" in printed
+    assert "NON-COMMERCIAL" not in printed
+    assert printed.endswith(f"python -m indextts_jax.import --src {src} --dst indextts2_5\n")
+    assert {p.relative_to(src).as_posix() for p in src.rglob("*") if p.is_file()} == {
+        *(file.path for file in wanted),
+        record.FILE,
+    }
+    assert Importer.open(src).config.version == "2.5"
+
+
+@pytest.mark.parametrize(("version", "held"), [("2.5", "bpe.model"), ("2.0", "codec.pth")])
+def test_a_directory_holds_one_version(version: str, held: str, tmp_path: Path) -> None:
+    (tmp_path / held).touch()
+    words = f"has {held}, of another version"
+    assert words in refused("--version", version, "--dst", tmp_path)
 
 
 def test_the_notices_come_before_the_first_file(

@@ -83,7 +83,7 @@ def test_many_rejected_rows_stop_before_anything_is_made(
     assert run(*usual, *MADE) == runner.FAULTY
     printed = capsys.readouterr()
     assert (
-        "audio: unreadable         2       0  clips.jsonl line 3: it is not readable audio"
+        "audio: unreadable         2       0  clips.jsonl line 3: it is not audio that can be read"
         in printed.out
     )
     assert "33.3% of the rows are rejected, more than --max_rejected 0.2" in printed.err

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import golden_copies
 import numpy as np
@@ -15,9 +16,12 @@ from command_runs import SPOKEN
 from command_runs import run_synth as run
 
 from importers import command
+from indextts_jax.audio.output import raw
 from indextts_jax.cli import runner
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
+from indextts_jax.engine.streaming.chunks import Chunks, Sound
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.runtime import cache_folder
 from indextts_jax.voices.analysis import Voice
@@ -112,6 +116,32 @@ def test_raw_samples_alone_go_to_standard_output(
     assert out == soundfile.read("a.wav", dtype="int16")[0].tobytes()
     assert b"real-time factor" in err
     assert not Path("-").exists()
+
+
+def test_stream_writes_sounds_as_they_come(
+    checkpoint: Path,
+    said: Speech,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def sounds(self: IndexTTS, request: Request, **more: Any) -> Iterator[Sound]:
+        assert request.settings is not None
+        assert request.settings.chunks == Chunks(first=25, seams="fast")
+        for start in range(0, len(said.samples), 1000):
+            part = said.samples[start : start + 1000]
+            last = start + len(part) == len(said.samples)
+            final = said.segments[0] if last else None
+            yield Sound(part, 0, start, final=final, prebuffer=0.0 if start else 1.5)
+
+    monkeypatch.setattr(IndexTTS, "stream", sounds)
+    flags = ("--stream", "--first_chunk=25", "--seams=fast")
+    assert speak(checkpoint, "--output=-", *flags) in SPOKEN
+    out, err = capfdbinary.readouterr()
+    assert out == raw(said.samples)
+    assert re.search(rb"(?m)^first audio after .* sounds, at most .* apart; 0 underruns", err)
+    assert b"slower than real time: wait 1.5 s before playing" in err
+    assert speak(checkpoint, "--output=a.wav", *flags) in SPOKEN
+    assert soundfile.read("a.wav", dtype="int16")[0].tobytes() == out
 
 
 def test_demo_output_describes_the_model(said: Speech, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,6 +239,10 @@ SPEAKER = f"--speaker={support.TINY / 'speaker.wav'}"
         (["--checkpoint=x", SPEAKER, "--text=a", "--steps=0"], "steps"),
         (["--checkpoint=x", SPEAKER, "--text=a", "--device=abacus"], "device"),
         (["--checkpoint=x", SPEAKER, "--text=a"], "x"),
+        (["--demo", "--first_chunk=25"], "--first_chunk needs --stream"),
+        (["--demo", "--stream", "--first_chunk=30"], "--first_chunk must be one of 25, .*, got 30"),
+        (["--demo", "--stream", "--duration=2"], "a --duration needs the codes of the whole text"),
+        (["--checkpoint=x", SPEAKER, "--text=a", "--stream", "--resume"], "mutually exclusive"),
         (["--demo", "--emotion_alpha=1"], "needs an emotion"),
         (["--demo", "--prompt_excerpt=best"], "an excerpt must be first, loudest, or the second"),
         (["--demo", "--prompt_excerpt=60"], "demo_speaker.wav holds 0.0 s from second 60 on"),

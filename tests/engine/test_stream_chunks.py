@@ -9,8 +9,16 @@ import support
 from models_under_test import model
 
 from indextts_jax import Chunks, IndexTTS, InputError, SamplingConfig, Settings, Sound, Voice
+from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.engine import delivery
+from indextts_jax.engine.acoustic import Line, condition_rows
+from indextts_jax.engine.seeds import segment_keys
 from indextts_jax.engine.streaming import spoken, stream
+from indextts_jax.engine.streaming.acoustic import make_chunks
+from indextts_jax.engine.streaming.frames import frame_map
+from indextts_jax.engine.streaming.segment import SegmentStream, host_prompt
+from indextts_jax.runtime.versions.interface import GrowingRows
+from indextts_jax.utils.stopwatch import Clock
 
 TEXT = "Hello world, this is a rather long sentence."
 PLAIN = Settings(steps=2, max_codes=130, sampling=SamplingConfig(beams=1))
@@ -111,3 +119,33 @@ def test_streams_have_the_codes_of_speak(
             found = tuple(sound.final for sound in sounds if sound.final is not None)
             assert found == whole.segments
             assert sum(len(sound.samples) for sound in sounds) == len(whole.samples)
+
+
+@pytest.mark.nightly
+def test_chunks_of_streams_that_share_a_call_are_those_of_each_alone(
+    tts: IndexTTS, voice: Voice
+) -> None:
+    codes = [np.random.default_rng(seed).integers(0, 60, 63).astype(np.int32) for seed in (0, 1)]
+    settings = dataclasses.replace(FAST, batch=2)
+    (spoken_text,) = tts.script(TEXT).segments
+    line = Line(spoken_text.ids, voice, emotion_vector(tts.model, voice))
+    frames = frame_map(tts.model, settings.timing, Chunks(first=25, seams="fast"))
+
+    def begun(number: int) -> SegmentStream:
+        growing = GrowingRows(condition_rows(tts.model, [line]))
+        key = segment_keys(number, 0)[1]
+        return SegmentStream(key, frames, growing, host_prompt(voice))
+
+    def waves(streams: list[SegmentStream], numbers: list[int]) -> list[list[np.ndarray]]:
+        made = []
+        for known in (38, 63):
+            for stream_, number in zip(streams, numbers, strict=True):
+                stream_.extend(codes[number][:known])
+            chunks = [stream_.cut(25) for stream_ in streams]
+            made.append([w.samples for w in make_chunks(tts.model, chunks, settings, Clock())])
+        return made
+
+    together = waves([begun(0), begun(1)], [0, 1])
+    for number in (0, 1):
+        for both, (alone,) in zip(together, waves([begun(number)], [number]), strict=True):
+            support.assert_close(both[number], alone, "pipeline.buckets")

@@ -1,15 +1,13 @@
 """IndexTTS-2.5 through the library: language, voices, recipes, batches, and what is refused."""
 
 import dataclasses
-import types
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from models_under_test import model
 
-from importers.export import source
-from indextts_jax.config import RELEASES, ModelConfig, RunConfig, bundled_config, require_trainable
+from indextts_jax.config import RELEASES, RunConfig, bundled_config
 from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.acoustic import Line, condition_rows
 from indextts_jax.engine.pace import Timing, frames_of
@@ -164,18 +162,6 @@ def test_a_factor_stretches_the_frames_of_2_5_as_the_reference_does(factor: floa
 def test_a_factor_is_checked(timing: dict[str, float], match: str) -> None:
     with pytest.raises(InputError, match=match):
         Timing(**timing)
-
-
-def test_training_and_export_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    config: ModelConfig = bundled_config("indextts2_5")
-    with pytest.raises(InputError, match=r"ck is IndexTTS-2\.5, which cannot be trained"):
-        require_trainable(config, "ck")
-    monkeypatch.setattr(
-        source.reading, "open_checkpoint", lambda path: types.SimpleNamespace(config=config)
-    )
-    with pytest.raises(InputError, match=r"ck is IndexTTS-2\.5, which cannot be exported"):
-        source.open_source("ck")
-    require_trainable(bundled_config("indextts2"), "ck")
 
 
 @pytest.mark.nightly

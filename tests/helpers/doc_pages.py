@@ -29,6 +29,7 @@ NEEDS = {
     "judges": "the networks that judge speech",
     "server": "a running server",
     "docker": "Docker",
+    "device": "an audio device",
 }
 
 

@@ -172,7 +172,11 @@ def serving() -> Iterator[Hub]:
 
 
 @contextmanager
-def used(monkeypatch: pytest.MonkeyPatch, contents: Mapping[manifest.File, bytes]) -> Iterator[Hub]:
+def used(
+    monkeypatch: pytest.MonkeyPatch,
+    contents: Mapping[manifest.File, bytes],
+    known_as: str = "FILES",
+) -> Iterator[Hub]:
     """A hub that holds these files, used by the download command; its manifest knows no others.
 
     Where the manifest knows a size or a hash, it knows those of these contents.
@@ -184,7 +188,7 @@ def used(monkeypatch: pytest.MonkeyPatch, contents: Mapping[manifest.File, bytes
         size = None if file.size is None else len(content)
         sha256 = None if file.sha256 is None else hashlib.sha256(content).hexdigest()
         known.append(dataclasses.replace(file, size=size, sha256=sha256))
-    monkeypatch.setattr(manifest, "FILES", tuple(known))
+    monkeypatch.setattr(manifest, known_as, tuple(known))
     # Without telemetry, huggingface_hub asks the real hub for nothing beside the files.
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     monkeypatch.setattr(remote, "WAITS", (0.0,) * len(remote.WAITS))

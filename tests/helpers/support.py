@@ -77,8 +77,12 @@ def assert_close(ours: Any, reference: Any, name: str) -> None:
 
 def kernels(function: Any, *given: Any, platform: str = "cuda") -> int:
     """The kernels of our own for NVIDIA GPUs in a jitted function's program for a platform."""
+    return lowered(function, *given, platform=platform).count("custom_call @__gpu$xla.gpu.triton")
+
+
+def lowered(function: Any, *given: Any, platform: str = "cuda") -> str:
+    """A jitted function's program for a platform, before it is compiled."""
     # Newer releases of JAX want to know for what device; there is one here only by name.
     device = AbstractDevice(device_kind="NVIDIA H100", num_cores=132, platform="gpu")
     with use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
-        program = function.trace(*given).lower(lowering_platforms=(platform,)).as_text()
-    return program.count("custom_call @__gpu$xla.gpu.triton")
+        return function.trace(*given).lower(lowering_platforms=(platform,)).as_text()

@@ -137,7 +137,7 @@ def test_a_missing_file_is_named_with_the_repository(src, name):
     (src / name).unlink()
     message = refused(src, SourceError)
     assert f"missing: {name} (from IndexTeam/IndexTTS-2.5)" in message
-    assert f"hf download IndexTeam/IndexTTS-2.5 --local-dir {src}" in message
+    assert f"python -m indextts_jax.download --version 2.5 --dst {src}" in message
 
 
 def test_weights_of_2_0_with_other_files_of_2_5_are_mixed(src):
@@ -225,7 +225,9 @@ def test_an_array_too_many_is_refused(src):
     assert "unexpected: speed (2, 64)" in refused(src)
 
 
-def test_training_parts_are_refused_by_name(src):
-    assert "IndexTTS-2.5, which this program does not train" in refused(
-        src, ValueError, training=True
-    )
+def test_the_text_head_is_kept_for_training(src):
+    importer = Importer.open(src, training=True)
+    head = importer.read("training_heads")["text_head"]
+    given = importer.tensors["gpt"]
+    np.testing.assert_array_equal(head["kernel"], given["text_head.weight"].read().T)
+    np.testing.assert_array_equal(head["bias"], given["text_head.bias"].read())

@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.layers.rotary import rotary_tables, rotate
+from indextts_jax.layers.rotary import _by_exchange, _by_halves, rotary_tables, rotate
 
 
 def test_dimensions_rotate_with_the_other_half_of_the_head():
@@ -24,3 +24,10 @@ def test_heads_keep_their_dtype_and_rotate_in_float32():
 
     assert half.dtype == jnp.bfloat16
     np.testing.assert_allclose(half.astype(jnp.float32), full, atol=0.03)
+
+
+def test_exchanged_halves_are_the_rotation():
+    x = jnp.asarray(np.random.default_rng(1).standard_normal((2, 11, 3, 10)), jnp.float32)
+    tables = [jnp.asarray(table)[:, None] for table in rotary_tables(11, 10)]
+
+    np.testing.assert_allclose(_by_exchange(x, *tables), _by_halves(x, *tables), atol=1e-6)

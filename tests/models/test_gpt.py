@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import itertools
 
@@ -12,10 +13,11 @@ from indextts_jax.config import GPTConfig
 from indextts_jax.layers.kernels.decode_attention import attend_filled
 from indextts_jax.layers.split_attention import KeyBlock, attend
 from indextts_jax.models import gpt as gpt_module
-from indextts_jax.models import gpt_attention, gpt_cache
+from indextts_jax.models import gpt_cache, gpt_joint_cache
 from indextts_jax.models.components import structure
 from indextts_jax.models.gpt import GPT
 from indextts_jax.models.gpt_cache import piece_sizes
+from indextts_jax.models.gpt_joint_cache import JointCache
 from indextts_jax.runtime.layout import to_device_layout
 from indextts_jax.sampling.generate import replay
 
@@ -207,17 +209,25 @@ def test_beams_find_their_history_through_the_lineage():
 def in_one_kernel(monkeypatch, dtype="float32"):
     """The tiny model with the kernel for NVIDIA GPUs, which is run as plain JAX."""
     interpreted = functools.partial(attend_filled, interpret=True)
-    monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
+    monkeypatch.setattr(gpt_joint_cache, "attend_filled", interpreted)
     return structure("gpt", support.tiny_config(), dtype, fused_attention=True)
 
 
-def with_room(prefix):
-    """The same with as many rows as the kernel wants."""
-    more = -prefix.values[0].shape[2] % 16
-    return prefix._replace(
-        keys=tuple(jnp.pad(a, [(0, 0)] * 3 + [(0, more)]) for a in prefix.keys),
-        values=tuple(jnp.pad(a, [(0, 0)] * 2 + [(0, more), (0, 0)]) for a in prefix.values),
-    )
+def joined(prefix, cache):
+    """The same entries in one array for each layer, and the prefix without them."""
+    beams = cache.values[0][0].shape[3]
+    joint = JointCache.of(prefix, beams, 0)
+
+    def layer(number):
+        keys, values = joint.layers[number]
+        ((code_keys, code_values),) = cache.entries(number)
+        code_keys = jnp.swapaxes(code_keys, 2, 3)
+        return tuple(
+            jnp.concatenate(pair, axis=2) for pair in ((keys, code_keys), (values, code_values))
+        )
+
+    layers = tuple(map(layer, range(len(cache.keys))))
+    return prefix._replace(keys=(), values=()), dataclasses.replace(joint, layers=layers)
 
 
 def test_the_kernel_for_gpus_gives_the_logits_of_the_reference(monkeypatch):
@@ -229,21 +239,42 @@ def test_the_kernel_for_gpus_gives_the_logits_of_the_reference(monkeypatch):
     support.assert_close(logits, golden["step_logits"], "gpt.step_logits")
 
 
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("index", [[0, 6, 3], pytest.param(5, marks=pytest.mark.nightly)])
-def test_a_step_in_one_kernel_is_a_step(monkeypatch, index):
+def test_a_step_through_the_joint_cache_is_a_step(monkeypatch, index, fused):
     codes, ancestry, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
     gpt, index = in_one_kernel(monkeypatch), jnp.asarray(index)
+    gpt = gpt if fused else structure("gpt", support.tiny_config())
     run = jax.jit(lambda params, *given: GPT.step(gpt.bind(params), *given))
-    params = support.tiny_params("gpt")
-    larger = gpt.bind(params).resized(cache, 7)
     expected, after = compiled(GPT.step, "float32")(codes, index, ancestry, prefix, cache)
-    logits, written = run(params, codes, index, ancestry, with_room(prefix), larger)
+    given = codes, index, ancestry, *joined(prefix, cache)
+    logits, written = run(support.tiny_params("gpt"), *given)
 
-    assert larger.size == 16
+    assert written.size == 7
     support.assert_close(logits, expected, "gpt.scan")
-    caches = (jax.tree.leaves(each.resized([7])) for each in (written, after))
-    for ours, theirs in zip(*caches, strict=True):
-        support.assert_close(ours, theirs, "gpt.scan")
+    ours = jax.tree.leaves(written.layers)
+    for one, other in zip(ours, jax.tree.leaves(joined(prefix, after)[1].layers), strict=True):
+        support.assert_close(one, other, "gpt.scan")
+
+
+@pytest.mark.parametrize("size", [3, 12])
+def test_a_joint_cache_of_another_size_keeps_its_codes(size):
+    *_, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
+    _, joint = joined(prefix, cache)
+    other = joint.resized(size)
+    kept = joint.start + 3 * min(size, 7)
+
+    assert other.size == size
+    for one, old in zip(*(jax.tree.leaves(c.layers) for c in (other, joint)), strict=True):
+        np.testing.assert_array_equal(one[:, :, :kept], old[:, :, :kept])
+        assert not one[:, :, kept:].any()
+
+
+def test_a_joint_cache_gives_back_its_prefix():
+    *_, prefix, cache = step_inputs(np.random.default_rng(4), 3, 7)
+    lengths, joint = joined(prefix, cache)
+
+    jax.tree.map(np.testing.assert_array_equal, joint.prefix(lengths.lengths), prefix)
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -256,8 +287,7 @@ def test_cuda_step_has_the_kernel_in_every_layer(fused):
         for each in (prefix, cache)
     )
     step = jax.jit(lambda params, *given: GPT.step(gpt.bind(params), *given))
-    cache = gpt.bind(params).resized(cache, 7)
-    given = codes, jnp.asarray(3), ancestry, with_room(prefix), cache
+    given = codes, jnp.asarray(3), ancestry, *joined(prefix, cache)
 
     assert support.kernels(step, params, *given) == fused * support.tiny_config().gpt.layers
 

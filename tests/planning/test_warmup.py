@@ -198,7 +198,8 @@ def test_warm_streams_do_not_compile(tts: IndexTTS, voices: list[Voice], seams: 
     )
     warm_up(tts, voices[0], settings)
     sizes = iter(random.Random(0).choices((25, 50, 75, 100), k=10_000))
-    with compilations() as names, mock.patch.object(stream, "next_size", lambda *_: next(sizes)):
+    drawn = mock.patch.object(stream, "next_size", side_effect=lambda *_: next(sizes))
+    with compilations() as names, drawn:
         for seed in range(30):
             text = " ".join(WORDS[: 1 + seed % 12]) + "."
             for sound in tts.stream(text, voices[0], settings=settings, seed=seed):

@@ -80,7 +80,7 @@ def test_one_cell_holds_the_parameters_and_the_tool_knows_them_all(
 ) -> None:
     (cell,) = (cell for cell in cells(name) if "parameters" in cell["metadata"].get("tags", ()))
     assert cells(name).index(cell) == 1
-    assert assigned(parsed(cell)) == assigned(ast.parse(tool.PARAMETERS[name]))
+    assert assigned(parsed(cell)) == assigned(ast.parse(tool.parameters(name, "2.5")))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,6 +13,7 @@ from indextts_jax.sampling.beam import (
     BeamState,
     Candidates,
     Hypotheses,
+    _going_on,
     add,
     beam_search,
     candidates,
@@ -297,3 +298,11 @@ def test_the_start_code_is_never_chosen_where_it_may_not_be(sample):
 
     assert not (run(model, settings, keys).codes == model.start_code).any()
     assert (run(model, free, keys).codes == model.start_code).any()
+
+
+@pytest.mark.parametrize("beams", [1, 3, 4])
+def test_candidates_that_go_on_come_first(beams):
+    stops = jnp.asarray(np.random.default_rng(beams).random((50, 2 * beams)) < 0.6)
+    in_order = jnp.argsort(stops, axis=1, stable=True)[:, :beams]
+
+    np.testing.assert_array_equal(_going_on(stops, beams), in_order)

@@ -10,7 +10,7 @@ import support
 from indextts_jax.config import bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.layers.kernels.decode_attention import attend_filled
-from indextts_jax.models import gpt_attention
+from indextts_jax.models import gpt_joint_cache
 from indextts_jax.models.components import structure
 from indextts_jax.sampling import loop
 from indextts_jax.sampling.generate import generate
@@ -90,7 +90,7 @@ def test_sampling_gives_the_codes_of_the_reference_from_its_noise(name):
 
 def test_the_kernel_for_gpus_gives_the_codes_of_the_reference(monkeypatch):
     interpreted = functools.partial(attend_filled, interpret=True)
-    monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
+    monkeypatch.setattr(gpt_joint_cache, "attend_filled", interpreted)
     gpt, sampling = support.golden("gpt"), support.golden("gpt_sampling")
     text, noise = gpt["text_ids"], sampling["beam3_exponential"][None]
     given = json.loads(str(sampling["beam3_settings"]))
@@ -135,7 +135,7 @@ def test_growing_the_cache_changes_nothing(monkeypatch, fused):
     for name in ("FIRST_WINDOW", "FIRST_ROOM"):  # rounded up, to 32 and 48, for the kernel
         monkeypatch.setattr(loop, name, 20)
     interpreted = functools.partial(attend_filled, interpret=True)
-    monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
+    monkeypatch.setattr(gpt_joint_cache, "attend_filled", interpreted)
     generated.clear_cache()
     result = speak(text, [text.shape[1]], settings, fused=fused)
     generated.clear_cache()

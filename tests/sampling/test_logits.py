@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax.extend import core
 
+from indextts_jax.sampling import logits
 from indextts_jax.sampling.logits import (
     FEW,
     process,
@@ -251,3 +252,21 @@ def test_a_batch_sorts_the_vocabulary_only_where_a_row_needs_it():
     ]
     assert sizes
     assert set(sizes) == {FEW}
+
+
+@pytest.mark.parametrize("spread", [1, 8])  # of the highest ids: over all groups, or in one alone
+def test_highest_of_groups_filter_as_all_scores(monkeypatch, spread):
+    rng = np.random.default_rng(spread)
+    scores = jnp.asarray(rng.standard_normal((3, 8 * logits.LEAST_GROUP + 2)), jnp.float32)
+    scores = scores.at[:, : 40 * spread : spread].add(5).at[1, 77].set(scores[1, 85])
+    expected = top_k_and_p(scores, 30, 0.2, 2)
+
+    groups = FEW // logits.GROUP_TOP
+    monkeypatch.setattr(
+        logits, "_highest", lambda scores, count: logits._highest_of_groups(scores, groups)
+    )
+    logits._filter.cache_clear()
+    ours = top_k_and_p(scores, 30, 0.2, 2)
+    logits._filter.cache_clear()
+
+    np.testing.assert_array_equal(ours, expected)

@@ -12,7 +12,7 @@ import support
 from jax.sharding import Mesh
 
 from indextts_jax.layers.kernels.decode_attention import attend_filled
-from indextts_jax.models import gpt_attention, gpt_cache
+from indextts_jax.models import gpt_cache, gpt_joint_cache
 from indextts_jax.models.components import structure
 from indextts_jax.runtime.layout import to_device_layout
 from indextts_jax.sampling import slots
@@ -177,7 +177,7 @@ def _traced_anew() -> Iterator[None]:
 def test_the_kernel_for_gpus_gives_the_same_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here over a mesh, of one device."""
     interpreted = functools.partial(attend_filled, interpret=True)
-    monkeypatch.setattr(gpt_attention, "attend_filled", interpreted)
+    monkeypatch.setattr(gpt_joint_cache, "attend_filled", interpreted)
     monkeypatch.setitem(globals(), "FUSED", True)
 
     found = through_slots(Mesh(np.array(jax.devices()[:1]), slots.ROWS), "gpu")

@@ -7,11 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import wave
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,18 +17,13 @@ import numpy as np
 import openai
 import pytest
 import served
+from served_clients import LONG, SPEECH, start, talk
 from websockets.exceptions import ConnectionClosedError
-from websockets.sync.client import connect
 
 from indextts_jax.errors import Failure
 from indextts_jax.server import speaking
 from indextts_jax.server.problems import busy
 from indextts_jax.server.state import ServerState
-
-SPEECH = {"model": "tts-1", "voice": "anna", "input": "Hello world."}
-ROOT = Path(__file__).parents[2]
-PATH = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "helpers")))
-LONG = " [pause 0.1s] ".join(["A dog barks."] * 5)
 
 
 @pytest.fixture
@@ -151,24 +144,6 @@ def test_curl_gets_the_first_bytes_before_the_last(state: ServerState, address: 
     assert first < total - 0.05
 
 
-def talk(address: str, *messages: Any, config: Any = SPEECH) -> tuple[list[Any], list[bytes]]:
-    """Sends messages after a configuration; returns what came: objects, and bytes."""
-    found, data = [], []
-    own = {name: value for name, value in config.items() if name != "input"}
-    url = f"{address.replace('http', 'ws', 1)}/v1/audio/speech/stream"
-    with connect(url) as socket:
-        for message in ({"type": "session.config", "response_format": "pcm", **own}, *messages):
-            socket.send(message if isinstance(message, str) else json.dumps(message))
-        for message in socket:
-            if isinstance(message, bytes):
-                data.append(message)
-            else:
-                found.append(json.loads(message))
-                if found[-1]["type"] in ("session.done", "error", "audio.cancelled"):
-                    socket.send(json.dumps({"type": "session.close"}))
-    return found, data
-
-
 def text(*pieces: str) -> list[dict[str, str]]:
     return [{"type": "input.text", "text": piece} for piece in pieces]
 
@@ -225,35 +200,6 @@ def test_socket_needs_a_valid_configuration(address: str) -> None:
     assert "speed" in found[-1]["message"]
     found, _ = talk(address, *text("Hello to all."), DONE, config={"voice": "nobody"})
     assert "voices: anna, bob" in found[0]["message"]
-
-
-def start(*arguments: str, **more: str) -> "tuple[subprocess.Popen[str], str]":
-    """A server in a process of its own, and its address, when it takes requests."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PYTHONPATH": PATH} | more,
-        cwd=ROOT,
-    )
-    assert process.stdout is not None
-    address = ""
-    for line in process.stdout:
-        if "Listening on " in line:
-            address = line.split("Listening on ")[1].strip()
-            break
-    assert address, process.communicate()
-    until = time.monotonic() + 600
-    while time.monotonic() < until:
-        try:
-            if httpx.get(f"{address}/ready").status_code == 200:
-                return process, address
-        except httpx.TransportError:
-            assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    process.kill()
-    raise AssertionError(process.communicate())
 
 
 def test_sigterm_lets_a_stream_finish_and_refuses_new_work() -> None:

@@ -20,7 +20,7 @@ import served
 import soundfile
 import support
 from served import Exchange
-from test_clients import LONG, SPEECH, start, talk
+from served_clients import LONG, SPEECH, start, talk
 
 pytestmark = pytest.mark.nightly
 QUICK = ("--steps=2", "--max_codes=60", "--batch=2", "--warm_up=none")
@@ -53,7 +53,7 @@ def resident(pid: int) -> int:
 
 
 def test_voice_is_uploaded_spoken_and_deleted(tiny: Any) -> None:
-    process, address, voices = tiny
+    _, address, voices = tiny
     recording = (support.TINY / "speaker.wav").read_bytes()
     made = upload(address, recording)
     assert made.status_code == 200, made.text

@@ -131,14 +131,18 @@ def test_address_of_others_needs_keys(host: str) -> None:
     ServerOptions(host=host, insecure=True)
 
 
-def test_pages_of_other_sites_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    state = served.tone_state(monkeypatch, cors_origins=("https://ours.example",))
+def test_pages_of_other_sites_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keys = Keys(write_keys(tmp_path, "one"))
+    state = served.tone_state(monkeypatch, keys, cors_origins=("https://ours.example",))
     state.engine.start()
     assert exchange(state, "POST", SPEECH, BODY, origin="https://evil.example").status == 403
-    assert exchange(state, "POST", SPEECH, BODY, origin="http://test").status == 200
-    one = exchange(state, "POST", SPEECH, BODY, origin="https://ours.example")
+    key = {"authorization": "Bearer one"}
+    assert exchange(state, "POST", SPEECH, BODY, origin="http://test", **key).status == 200
+    one = exchange(state, "POST", SPEECH, BODY, origin="https://ours.example", **key)
     assert one.headers["access-control-allow-origin"] == "https://ours.example"
     assert "access-control-allow-credentials" not in one.headers
+    asks = {"origin": "https://ours.example", "access_control_request_method": "POST"}
+    assert exchange(state, "OPTIONS", SPEECH, **asks).status == 200
     state.engine.close()
 
 

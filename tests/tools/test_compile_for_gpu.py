@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
 
 from indextts_jax.config import bundled_config
 from tools import compile_for_gpu
-from tools.gpu import counting, devices, hlo_report, lowering, thunks, training
+from tools.gpu import counting, devices, hlo_report, limits, lowering, thunks, training
 
 ROOT = Path(__file__).parents[2]
 HLO = """\
@@ -110,12 +111,74 @@ def test_launches_in_command_buffers_are_counted_separately() -> None:
     assert loop.alone == 1
 
 
+def test_loop_in_a_graph_is_whole() -> None:
+    """So its condition is not the host's."""
+    inside = THUNKS.replace("condition:", "  condition:").replace("body:", "  body:")
+    text = "000: kCommandBuffer\n" + "".join(f"  {line}\n" for line in inside.splitlines())
+
+    assert [loop.whole for loop in thunks.launches(text)] == [False, True]
+    assert [loop.whole for loop in thunks.launches(THUNKS)] == [False, False]
+
+
+PALLAS = """\
+ENTRY %main (a: bf16[3,3,20,64], b: bf16[1,20,80,64]) -> bf16[1,20,80,64] {
+  %t = bf16[3,3,20,64]{3,2,1,0} parameter(0)
+  %k = bf16[1,20,80,64]{3,2,1,0} parameter(1)
+  %n = s32[1]{0} constant({8})
+  %m = s8[1,3,48]{2,1,0} constant({...})
+  %call = (f32[1,20,16,3,64]{4,3,2,1,0}, bf16[1,20,80,64]{3,2,1,0}) custom-call(%t, %k, %k, %n, \
+%n, %m), custom_call_target="__gpu$xla.gpu.triton", \
+output_to_operand_aliasing={{1}: (1, {})}, metadata={op_name="jit(run)/attend_filled"}
+  ROOT %out = bf16[1,20,80,64]{3,2,1,0} get-tuple-element(%call), index=1
+}
+"""
+
+
+def test_pallas_kernel_updates_its_cache_in_place() -> None:
+    ((kernel,),) = (body.kernels for body in hlo_report.Module(PALLAS).bodies())
+    assert kernel.written == 4 * 20 * 16 * 3 * 64
+    assert kernel.flops == 4 * 20 * 80 * 64 * 3
+
+
+def small(**changes: Any) -> dict[str, Any]:
+    """A result of the small shapes with one stage of one loop, and limits that it just keeps."""
+    body = {"loop": "body", "kernels": 10, "moved": 1e6, "waits_for_host": False} | changes
+    shapes = {"dtype": "bfloat16", "fused_attention": None}
+    one = {"bodies": [body], "bytes": {"temp": 1e6}, "float32_convolutions": 0, "host_calls": []}
+    return {"shapes": shapes, "stages": {"decode": one}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({}, []),
+        ({"kernels": 11}, ["decode bfloat16 default: kernels 11, limit 10"]),
+        ({"moved": 3e6}, ["decode bfloat16 default: moved_mb 3, limit 1"]),
+        ({"waits_for_host": True}, ["decode bfloat16 default: host_calls 1, limit 0"]),
+    ],
+)
+def test_stage_beyond_a_limit_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changes: dict[str, Any], wrong: list[str]
+) -> None:
+    monkeypatch.setattr(limits, "LIMITS", tmp_path / "limits.json")
+    monkeypatch.setattr(limits, "ROOM", 1)
+    limits.record(small())
+    assert limits.exceeded(small(**changes)) == wrong
+
+
+def test_every_small_stage_has_limits() -> None:
+    recorded = json.loads(limits.LIMITS.read_text("utf-8"))
+    for dtype, form in (("float32", None), ("bfloat16", None), ("bfloat16", True)):
+        shapes = {"dtype": dtype, "fused_attention": form}
+        assert {limits.case(shapes, stage) for stage in compile_for_gpu.SMALL} <= set(recorded)
+
+
 def test_every_stage_can_be_lowered() -> None:
     assert set(compile_for_gpu.STAGES + compile_for_gpu.KERNELS) == set(lowering.STAGES)
 
 
 def test_unknown_target_is_named() -> None:
-    with pytest.raises(FileNotFoundError, match="a100, h100, h200, rtx4090 or a textproto's path"):
+    with pytest.raises(FileNotFoundError, match="rtx4090, v5e, v5p, v6e or a textproto's path"):
         devices.target_device("h900")
 
 

@@ -21,9 +21,14 @@ PEAKS = {
     "h100": (3.0e12, 700e12, 55e12, 350e12),
     "a100": (1.8e12, 280e12, 17e12, 140e12),
     "rtx4090": (0.92e12, 150e12, 60e12, 75e12),
+    # TPUs multiply float32 in six passes of bfloat16, and have no TF32.
+    "v5e": (0.7e12, 180e12, 30e12, 30e12),
+    "v5p": (2.4e12, 420e12, 70e12, 70e12),
+    "v6e": (1.4e12, 830e12, 138e12, 138e12),
 }
 # Seconds, estimated: a launch; one in a CUDA graph; the host's check whether a loop continues.
 LAUNCH, IN_GRAPH, STOP = 2.5e-6, 1.3e-6, 12e-6
+MEGABYTE = 1e6
 CAPABILITIES = {"a100": "sm_80", "rtx4090": "sm_89"}  # of ptxas; the others are sm_90a
 
 
@@ -61,6 +66,9 @@ def compiled_stage(
         "host_calls": module.host_calls,
         "tf32": len(re.findall(r"\.tf32", ptx)),
         "tensor_core_instructions": len(re.findall(r"(?:wgmma\.mma_async|mma\.sync)\S*", ptx)),
+        "float32_convolutions": sum(
+            (k.target or "").startswith("__cudnn$conv") and k.kinds == {"f32"} for k in kernels
+        ),
         # Float32 products without `operand_precision=highest`: they may be rounded.
         "inexact_float32": sorted({k.name for k in kernels if k.kinds == {"f32"} and not k.exact}),
     }, module
@@ -112,7 +120,8 @@ def _figures(body: Body, run: Launches | None, target: str) -> dict[str, Any]:
     loop = body.depth > 0
     least = IN_GRAPH if run is not None and run.graphs else LAUNCH
     spent = sum(max(least, work(kernel)) for kernel in body.kernels)
-    if loop and body.trips is None:
+    waits = loop and body.trips is None and not (run is not None and run.whole)
+    if waits:
         spent += STOP + LAUNCH * len(body.condition)
     copies = [k for k in body.kernels if k.opcode in ("copy", "copy-start")]
     return {
@@ -122,6 +131,7 @@ def _figures(body: Body, run: Launches | None, target: str) -> dict[str, Any]:
         "products": sum(bool(k.flops) for k in body.kernels),
         "condition": len(body.condition),
         "conditionals": body.branches,
+        "waits_for_host": waits,
         "launches": sum(run.kinds.values()) if run else None,
         "in_graphs": sum(run.graphs) if run else None,
         "graphs": len(run.graphs) if run else None,
@@ -129,16 +139,17 @@ def _figures(body: Body, run: Launches | None, target: str) -> dict[str, Any]:
         "bytes": body.total("bytes"),
         "copies": len(copies),
         "copied": sum(k.bytes for k in copies),
-        "transposed_or_concatenated": _moved_as_fusions(body),
+        "transposed_or_concatenated": sum(map(float, _moved_as_fusions(body))),
+        "moved": sum(size for size in _moved_as_fusions(body) if size >= MEGABYTE),
         "floor": sum(map(work, body.kernels)),
         "seconds": spent,
     }
 
 
-def _moved_as_fusions(body: Body) -> float:
+def _moved_as_fusions(body: Body) -> list[float]:
     """Bytes of fusions that XLA names after a transpose or a concatenation: hidden copies."""
     names = ("transpose_fusion", "concatenate_fusion")
-    return sum(k.bytes for k in body.kernels if any(name in k.name for name in names))
+    return [k.bytes for k in body.kernels if any(name in k.name for name in names)]
 
 
 def format_stage(
@@ -192,7 +203,8 @@ def _body_lines(body: Body, one: dict[str, Any], top: int) -> list[str]:
         f"   {'outside of loops' if one['loop'] is None else iteration}: {one['kernels']} kernels "
         f"({one['products']} products, {one['copies']} copies of {_bytes(one['copied'])}, "
         f"{_bytes(one['transposed_or_concatenated'])} in transposes and concatenations, "
-        f"{one['conditionals']} conditionals, {one['condition']} in the condition); "
+        f"{one['conditionals']} conditionals, {one['condition']} in the condition"
+        f"{', for which it waits for the host' * one['waits_for_host']}); "
         f"{one['flops'] / 1e9:.2f} GFLOP, {_bytes(one['bytes'])}{launched}; at least "
         f"{one['floor'] * 1e6:.0f} us, with launches {one['seconds'] * 1e6:.0f} us"
     ]

@@ -5,10 +5,11 @@ Reads the text of an optimised HLO module (`compiled.as_text()`); nothing here n
 
 import collections
 import dataclasses
+import math
 import re
 from collections.abc import Iterator
 
-from tools.gpu.hlo_text import Instruction, instruction
+from tools.gpu.hlo_text import WIDTHS, Instruction, instruction
 from tools.gpu.hlo_text import flops as flops_of
 
 FREE = {
@@ -169,7 +170,7 @@ class Module:
                 flops += done
                 kind = {scope[n].arrays[0][0] for n in part.operands[:2] if n in scope}
                 kinds |= kind
-                if kind == {"f32"}:
+                if kind == {"f32"} and not part.pallas:  # their PTX is searched for TF32
                     exact &= bool(
                         re.search(r'operand_precision(?:=\{highest|":\["HIGHEST)', part.attributes)
                     )
@@ -238,6 +239,9 @@ class Module:
             return read, written
         if one.opcode == "dynamic-update-slice":
             return sizes[1], sizes[1]
+        if one.opcode == "custom-call" and one.in_place:  # a few entries are written
+            kept = [one.arrays[number] for number in one.in_place]
+            written -= sum(WIDTHS.get(kind, 4) * math.prod(dims) for kind, dims in kept)
         if one.opcode in SLICES:
             return written, written
         return float(sum(sizes)), written

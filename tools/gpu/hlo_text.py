@@ -69,6 +69,17 @@ class Instruction:
         found = re.search(r'custom_call_target="([^"]*)"', self.attributes)
         return found[1] if found else None
 
+    @property
+    def pallas(self) -> bool:
+        """Whether it is a Pallas kernel."""
+        return (self.target or "").endswith("xla.gpu.triton")
+
+    @property
+    def in_place(self) -> list[int]:
+        """The results of a custom call that reuse one of its operands."""
+        found = re.search(r"output_to_operand_aliasing=\{(.*?\))\}", self.attributes)
+        return [int(number) for number in re.findall(r"\{(\d+)\}: ", found[1])] if found else []
+
 
 def shapes(text: str) -> list[tuple[str, tuple[int, ...]]]:
     """`(f32[2,3]{1,0}, s32[])` as types and sizes."""
@@ -115,6 +126,10 @@ def flops(one: Instruction, table: dict[str, Instruction]) -> float:
         found = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", one.attributes)
         axes = [int(d) for d in found[1].split(",") if d] if found else []
         return 2.0 * out * math.prod(operand[0][d] for d in axes)
+    if one.pallas and "attend_fused" in one.attributes:  # queries b f h k, keys b g h k
+        return 4.0 * math.prod(operand[0]) * operand[1][1]
+    if one.pallas and "attend_filled" in one.attributes:  # all entries of keys b h j k, for r beams
+        return 4.0 * math.prod(operand[1]) * operand[5][1]
     if one.opcode == "custom-call" and (one.target or "").startswith("__cublas"):
         found = re.search(r'"lhs_contracting_dimensions":\[([^\]]*)\]', one.attributes)
         axes = [int(d) for d in re.findall(r"\d+", found[1])] if found else []

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +12,12 @@ import jax.numpy as jnp
 from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.config import ModelConfig, RunConfig, bundled_config
 from indextts_jax.layers.kernels.attention import attend_fused
-from indextts_jax.layers.kernels.decode_attention import Entries, attend_filled
-from indextts_jax.models.components import structure
+from indextts_jax.layers.kernels.decode_attention import Filled, attend_filled
+from indextts_jax.models.components import ANALYSING, SPEAKING, structure
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, buckets_of, flow_size
 from indextts_jax.runtime.model import compiled
-from indextts_jax.runtime.precision import check_kernels, place_params
+from indextts_jax.runtime.precision import check_kernels, place_params, uses_kernels
 from indextts_jax.sampling import slots
 from indextts_jax.sampling.generate import generate
 from indextts_jax.sampling.settings import SamplingConfig
@@ -32,7 +33,7 @@ class Shapes:
 
     config: str = "indextts2"
     dtype: str = "float32"
-    fused_attention: bool = False
+    fused_attention: bool | None = None  # None: in the flow alone
     small: bool = False
     beams: int = 3
     text: int = 25  # tokens
@@ -117,6 +118,18 @@ class Lowering:
         )
         return self.there(jax.eval_shape(place, expected))
 
+    @functools.cached_property
+    def parameter_bytes(self) -> dict[str, int]:
+        """Bytes of the parameters of each component that speaks or analyses a prompt."""
+        names = dict.fromkeys((*SPEAKING, *ANALYSING))
+        return {name: size_of(self.params(name)) for name in names}
+
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes of the KV cache of one slot with capacity for the segment's codes."""
+        state = self.empty_slots(1, self.codes)
+        return size_of(state.cache)
+
     # Lengths
 
     @property
@@ -156,13 +169,18 @@ class Lowering:
         """A stage, lowered for the device; its names are those of `STAGES`."""
         return STAGES[name](self)
 
+    def fused(self, component: str) -> bool:
+        """Whether a component runs with fused attention."""
+        return uses_kernels(component, self.config, self.run, self.device)
+
     def lower(self, component: str, function: Any, *arrays: Any, **static: Any) -> Any:
         """A function of a component, as the project compiles it."""
         stage = compiled(
             self.config,
             component,
             function,
-            fused_attention=self.shapes.fused_attention,
+            fused_attention=self.fused(component),
+            platform=self.device.platform,
             **static,
         )
         return stage.lower(self.params(component), *arrays)
@@ -197,15 +215,17 @@ class Lowering:
         arrays = (*self.voice(), self.keys(1), self.numbers)
         return self.lower("gpt", generate, *arrays, strategy=self.sampling.strategy)
 
-    def empty_slots(self, count: int) -> Any:
+    def empty_slots(self, count: int, window: int | None = None) -> Any:
         """The state of continuous batching."""
         strategy = self.sampling.strategy
-        sizes = {"slots": count, "text_size": self.text, "window": self.shapes.window}
+        window = self.shapes.window if window is None else window
+        sizes = {"slots": count, "text_size": self.text, "window": window}
         made = compiled(
             self.config,
             "gpt",
             slots.empty,
-            fused_attention=self.shapes.fused_attention,
+            fused_attention=self.fused("gpt"),
+            platform=self.device.platform,
             **sizes,
             strategy=strategy,
         )
@@ -253,28 +273,29 @@ class Lowering:
         mel = self.array(1, self.frames, self.config.mel.mels)
         return self.lower("vocoder", "__call__", mel, self.integers(1))
 
-    def fused(self) -> Any:
+    def flow_kernel(self) -> Any:
         """The flow's Pallas kernel alone."""
         heads, width = self.config.dit.heads, self.config.dit.width
         one = self.array(2, self.span, heads, width // heads, dtype=self.half)
         return _alone(attend_fused, one, one, one, self.integers(2))
 
-    def filled(self) -> Any:
+    def step_kernel(self) -> Any:
         """The decoding loop's Pallas kernel alone."""
         heads, beams = self.config.gpt.heads, self.shapes.beams
-        width, capacity = self.config.gpt.width // heads, KERNEL_CODES * beams
-        one = self.array(1, heads, beams, width, dtype=self.half)
+        width, codes = self.config.gpt.width // heads, KERNEL_CODES * beams
 
-        def run(query: Any, key: Any, value: Any, *caches: Any) -> Any:
-            prefix, own = Entries(*caches[:3]), Entries(*caches[3:6])
-            return attend_filled(query, key, value, prefix, own, caches[6])
+        def run(tokens: Any, keys: Any, values: Any, prefix: Any, codes: Any, mask: Any) -> Any:
+            return attend_filled(tokens, keys, values, Filled(prefix, codes), mask)
 
-        def entries(size: int) -> tuple[Any, ...]:
-            keys = self.array(1, heads, width, size, dtype=self.half)
-            return keys, self.array(1, heads, size, width, dtype=self.half), self.integers(1)
+        tokens = self.array(beams, 3, heads, width, dtype=self.half)
+        cache = self.array(1, heads, PREFIX + codes, width, dtype=self.half)
+        counts = self.integers(1), self.integers(1)
+        return _alone(run, tokens, cache, cache, *counts, self.array(1, beams, codes, dtype="bool"))
 
-        allowed = self.array(1, beams, capacity, dtype="bool")
-        return _alone(run, one, one, one, *entries(PREFIX), *entries(capacity), allowed)
+
+def size_of(tree: Any) -> int:
+    """Bytes of arrays, or of shapes."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def _alone(function: Callable[..., Any], *arrays: Any) -> Any:
@@ -303,6 +324,6 @@ STAGES: dict[str, Callable[[Lowering], Any]] = {
     "regulate": Lowering.regulate,
     "flow": Lowering.flow,
     "vocoder": Lowering.vocoder,
-    "attend_fused": Lowering.fused,
-    "attend_filled": Lowering.filled,
+    "attend_fused": Lowering.flow_kernel,
+    "attend_filled": Lowering.step_kernel,
 }

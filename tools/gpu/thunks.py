@@ -16,6 +16,7 @@ class Launches:
     kinds: collections.Counter[str]
     graphs: list[int]  # launches in each command buffer
     condition: int = 0
+    whole: bool = False  # a loop that is part of a graph as a whole, with its condition
     branches: int = 0  # launches in the branches of conditionals: not all of them run
 
     @property
@@ -52,8 +53,9 @@ def launches(text: str) -> list[Launches]:
         role = [entry[1] for entry in stack]
         if kind == "kWhile":
             # A loop may be a node of a graph as a whole: then all of it is in that one.
+            whole = "graph" in role
             loop = Launches(
-                f"loop {len(found)}", collections.Counter(), [0] if "graph" in role else []
+                f"loop {len(found)}", collections.Counter(), [0] if whole else [], whole=whole
             )
             found.append(loop)
             stack.append((indent, "while", loop))

@@ -72,7 +72,7 @@ class Counts:
 class LiveEngine:
     """Speaks live requests with one strategy, on `settings.batch` slots.
 
-    At most `rows` segments are turned into sound together; one at a time gives the earliest first
+    The sound of at most `rows` segments is made together; one at a time gives the earliest first
     sound, several the most audio a second on a device with many cores.
     """
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from indextts_jax.engine.streaming.chunks import SIZES, UNIT
 from indextts_jax.runtime import executables
+from indextts_jax.runtime.model import Model, config_key
 
 RECENT = 16  # measurements of a cost that count
 GUARD = 0.05  # seconds of sound that are never planned away
@@ -57,8 +58,9 @@ class Costs:
 _COSTS: dict[Hashable, Costs] = {}
 
 
-def costs_of(key: Hashable) -> Costs:
-    """The costs of one model on one device, common to all streams of the process."""
+def costs_of(model: Model) -> Costs:
+    """The costs of a model's sizes on its device, common to all streams of the process."""
+    key = (config_key(model.config, model.run), model.run.dtype, str(model.device))
     return _COSTS.setdefault(key, Costs())
 
 

@@ -22,7 +22,7 @@ from indextts_jax.engine.streaming.spoken import Output, SpokenSegment
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import executables
 from indextts_jax.runtime.buckets import bucket
-from indextts_jax.runtime.model import Model, config_key
+from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of
 from indextts_jax.utils.stopwatch import Clock
 
@@ -53,9 +53,18 @@ def stream_sounds(
     Raises:
         InputError: for a model on several devices.
     """
+    check_device(model)
+    return _Stream(model, request, settings, clock, progress, schedule).sounds()
+
+
+def check_device(model: Model) -> None:
+    """Refuses a model on several devices.
+
+    Raises:
+        InputError: for one.
+    """
     if mesh_of(model) is not None:
         raise InputError("chunks need a model on one device")
-    return _Stream(model, request, settings, clock, progress, schedule).sounds()
 
 
 class _Stream:
@@ -79,9 +88,7 @@ class _Stream:
         self.count = len(request.script.segments)
         self.queue = collections.deque(QueuedSegment(0, index) for index in range(self.count))
         self.speaking: dict[int, SpokenSegment] = {}  # by index of the segment
-        self.costs = costs_of(
-            (config_key(model.config, model.run), model.run.dtype, str(model.device))
-        )
+        self.costs = costs_of(model)
         self.listener = Listener(time.monotonic())
         self.before: dict[str, float] = {}
         self._waited = 0.0  # seconds of decoding since a code became certain
@@ -212,7 +219,7 @@ class _Stream:
             if queued in ended:
                 one.finish(*ended[queued])
             else:
-                codes = agreed.codes[place, : agreed.lengths[place]]
+                codes = np.asarray(agreed.codes)[place, : agreed.lengths[place]]
                 one.agree(codes, decided=bool(agreed.decided[place]))
                 if one.finished:
                     self.decoder.drop([place])

@@ -4,7 +4,7 @@ A row has few queries (its beams), so the time is that of reading keys and value
 therefore share a head (split keys, as in flash decoding): each reads every sixteenth block of the
 prefix and of the codes, as far as the row has filled them. Their results are weighted by the sums
 of their exponentials. The number of programs is fixed, so that a row's result is bitwise the same
-whatever the batch.
+whatever the batch. The first program of a head also writes the beams' own entries to the cache.
 """
 
 import functools
@@ -19,105 +19,111 @@ from jaxtyping import Array, Bool, Float, Float32, Int
 
 from indextts_jax.layers.kernels.attention import LEAST_WIDTH, LOW, WARPS
 
-ALIGNED = 16  # capacities must be multiples of it, for vectorised loads of keys
 BLOCK = 64  # entries per iteration
 SHARES = 16  # programs per head: enough to fill a GPU with one row of few heads
 TINY = 1e-30  # denominator of a share without entries
 
 
-class Entries(NamedTuple):
-    """Keys and values, and how many of them each row has filled; `j` is a multiple of 16."""
+class Filled(NamedTuple):
+    """How many entries of a row's cache are filled: of the prefix, and of the codes behind it."""
 
-    keys: Float[Array, "b h k j"]
-    values: Float[Array, "b h j k"]
-    filled: Int[Array, " b"]
+    prefix: Int[Array, " b"]
+    codes: Int[Array, " b"]
 
 
 def attend_filled(
-    query: Float[Array, "b h r k"],
-    key: Float[Array, "b h r k"],
-    value: Float[Array, "b h r k"],
-    prefix: Entries,
-    codes: Entries,
+    tokens: Float[Array, "m 3 h k"],
+    keys: Float[Array, "b h j k"],
+    values: Float[Array, "b h j k"],
+    filled: Filled,
     inherited: Bool[Array, "b r e"],
     *,
     interpret: bool = False,
-) -> Float32[Array, "b h r k"]:
-    """Attention of each beam over its own key and value, the prefix, and its inherited codes.
+) -> tuple[Float32[Array, "n h k"], Float[Array, "b h j k"], Float[Array, "b h j k"]]:
+    """Attention of each beam over its own entry, the prefix, and its inherited codes.
 
-    `inherited` has a column for each entry of the code cache. Scores are divided by the root of the
-    width. Entries that are not filled are not read, except keys up to the next multiple of 16.
-    `interpret` runs the kernel as plain JAX on any device.
+    `tokens` are the queries, keys and values of each row's beams, `n` together, and perhaps padding
+    behind them. The last `e` entries of the caches are for
+    codes; `inherited` says which of them each beam may attend to. The caches are returned with the
+    beams' own entries behind the filled ones, updated in place. Scores are divided by the root of
+    the width. Entries that are not filled are not read. `interpret` runs the kernel as plain JAX on
+    any device.
     """
-    assert all(entries.keys.shape[3] % ALIGNED == 0 for entries in (prefix, codes))
-    batch, heads, beams, width = query.shape
+    (batch, heads, size, width), (_, beams, codes) = keys.shape, inherited.shape
     queries = max(LEAST_WIDTH, 1 << (beams - 1).bit_length())
     shapes = [(batch, heads, SHARES, beams, width), (batch, heads, SHARES, beams)]
-
-    def of_head(array: Array) -> pl.BlockSpec:
-        return pl.BlockSpec((None, None, *array.shape[2:]), lambda row, head, _: (row, head, 0, 0))
 
     def of_share(shape: tuple[int, ...]) -> pl.BlockSpec:
         rest = shape[3:]
         return pl.BlockSpec((None,) * 3 + rest, lambda *place: (*place, *(0 for _ in rest)))
 
+    of_tokens = pl.BlockSpec((beams, 3, None, width), lambda row, head, _: (row, 0, head, 0))
+    cache = pl.BlockSpec((None, None, size, width), lambda row, head, _: (row, head, 0, 0))
     number = pl.BlockSpec((None,), lambda row, *_: (row,))
-    inherited_mask = pl.BlockSpec((None, *inherited.shape[1:]), lambda row, *_: (row, 0, 0))
-    tokens = (query, key, value)
-    given = [(prefix.keys, prefix.values), (codes.keys, codes.values)]
-    call = pl.pallas_call(
-        functools.partial(_kernel, queries=queries),
+    mask = pl.BlockSpec((None, beams, codes), lambda row, *_: (row, 0, 0))
+    means, log_sums, keys, values = pl.pallas_call(
+        functools.partial(_kernel, queries=queries, start=size - codes),
         grid=(batch, heads, SHARES),
-        in_specs=[
-            *map(of_head, tokens),
-            *map(of_head, given[0]),
-            number,
-            *map(of_head, given[1]),
-            number,
-            inherited_mask,
+        in_specs=[of_tokens, cache, cache, number, number, mask],
+        out_specs=[*(of_share(shape) for shape in shapes), cache, cache],
+        out_shape=[
+            *(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes),
+            *(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in (keys, values)),
         ],
-        out_specs=[of_share(shape) for shape in shapes],
-        out_shape=[jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
-        compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=_stages(query)),
+        input_output_aliases={1: 2, 2: 3},
+        compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=_stages(tokens)),
         interpret=interpret,
         name="attend_filled",
-    )
-    room = min(codes.keys.shape[3], inherited.shape[2])
-    means, log_sums = call(
-        *tokens,
-        *given[0],
-        jnp.minimum(prefix.filled, prefix.keys.shape[3]).astype(jnp.int32),
-        *given[1],
-        jnp.minimum(codes.filled, room).astype(jnp.int32),
+    )(
+        tokens,
+        keys,
+        values,
+        jnp.minimum(filled.prefix, size - codes).astype(jnp.int32),
+        jnp.minimum(filled.codes, codes - beams).astype(jnp.int32),
         inherited.astype(jnp.int8),
     )
-    return jnp.sum(means * jax.nn.softmax(log_sums, axis=2)[..., None], axis=2)
+    return _combined(means, log_sums), keys, values
 
 
-def _stages(query: Float[Array, "b h r k"]) -> int:
+def _combined(
+    means: Float32[Array, "b h shares r k"], log_sums: Float32[Array, "b h shares r"]
+) -> Float32[Array, "n h k"]:
+    """The mean of the shares, weighted by their sums.
+
+    Written out share by share: XLA makes one kernel of it, but three of a softmax over an axis.
+    """
+    means, log_sums = jnp.moveaxis(means, 3, 1), jnp.moveaxis(log_sums, 3, 1)[..., None]
+    each = [(means[:, :, :, n], log_sums[:, :, :, n]) for n in range(SHARES)]
+    highest = functools.reduce(jnp.maximum, [log_sum for _, log_sum in each])
+    weights = [jnp.exp(log_sum - highest) for _, log_sum in each]
+    mixed = [mean * weight for (mean, _), weight in zip(each, weights, strict=True)]
+    mean = sum(mixed[1:], mixed[0]) / sum(weights[1:], weights[0])  # b r h k
+    return mean.reshape(-1, *mean.shape[2:])
+
+
+def _stages(tokens: Float[Array, "m 3 h k"]) -> int:
     """Blocks loaded at a time: fewer for wide rows, to fit into 99 KB of shared memory."""
-    row = query.shape[3] * query.dtype.itemsize
+    row = tokens.shape[3] * tokens.dtype.itemsize
     return 3 if row <= 256 else 2 if row <= 512 else 1
 
 
 def _kernel(
-    query_ref: Any,
-    key_ref: Any,
-    value_ref: Any,
-    prefix_keys_ref: Any,
-    prefix_values_ref: Any,
-    prefix_filled_ref: Any,
+    tokens_ref: Any,
     keys_ref: Any,
     values_ref: Any,
+    prefix_filled_ref: Any,
     filled_ref: Any,
     inherited_ref: Any,
     mean_ref: Any,
     log_sum_ref: Any,
+    keys_out_ref: Any,
+    values_out_ref: Any,
     *,
     queries: int,
+    start: int,
 ) -> None:
     """One share of a head: the weighted mean of its values, and the logsumexp of its scores."""
-    beams, width = query_ref.shape
+    beams, _, width = tokens_ref.shape
     share = pl.program_id(2)
     # `queries` may exceed the number of beams, which Pallas rejects for a constant start of 0.
     all_queries = pl.ds(0 * share, queries)
@@ -129,22 +135,20 @@ def _kernel(
         preferred_element_type=jnp.float32,
     )
 
-    def of_beams(ref: Any) -> Float[Array, "q k"]:
-        return triton.load(ref.at[all_queries, :], mask=there[:, None], other=0)
+    def of_beams(which: int) -> Float[Array, "q k"]:
+        place = which + 0 * share  # interpreted, an index must be an array
+        return triton.load(tokens_ref.at[all_queries, place, :], mask=there[:, None], other=0)
 
-    def walk(keys_ref: Any, values_ref: Any, filled: Array, counts: Any, carry: Any) -> Any:
+    def walk(start: int, filled: Array, counts: Any, carry: Any) -> Any:
         def body(i: Int[Array, ""], carry: tuple[Array, Array, Array]) -> tuple[Array, ...]:
             total, highest, mixed = carry
-            start = (share + i * SHARES) * BLOCK
-            here, position = pl.ds(start, BLOCK), start + jnp.arange(BLOCK)
-            written = position < filled
-            # A mask whose limit is a multiple of 16 lets Triton load adjacent keys as vectors; with
-            # any other limit it loads them one by one.
-            near = position < pl.cdiv(filled, ALIGNED) * ALIGNED
-            keys = triton.load(keys_ref.at[:, here], mask=near[None], other=0)
+            first = (share + i * SHARES) * BLOCK
+            here = pl.ds(start + first, BLOCK)
+            written = first + jnp.arange(BLOCK) < filled
+            keys = triton.load(keys_ref.at[here, :], mask=written[:, None], other=0)
             values = triton.load(values_ref.at[here, :], mask=written[:, None], other=0)
-            mask = counts(here, written)
-            scores = dot(query, keys, (((1,), (0,)), ((), ()))) * width**-0.5
+            mask = counts(pl.ds(first, BLOCK), written)
+            scores = dot(query, keys, (((1,), (1,)), ((), ()))) * width**-0.5
             scores = jnp.where(mask, scores, LOW)
             top = jnp.maximum(highest, jnp.max(scores, axis=1))
             fading = jnp.exp(highest - top)
@@ -164,16 +168,23 @@ def _kernel(
         mask = there[:, None] & written[None]
         return triton.load(inherited_ref.at[all_queries, here], mask=mask, other=0) != 0
 
-    query, key = of_beams(query_ref), of_beams(key_ref)
+    query, key, value = (of_beams(which) for which in range(3))
+    filled = filled_ref[...]
+    # Not read by any program: they end before these entries, and take them from `tokens`.
+    own = pl.ds(start + filled, queries)
+    once = there[:, None] & (share == 0)
+    triton.store(keys_out_ref.at[own, :], key, mask=once)
+    triton.store(values_out_ref.at[own, :], value, mask=once)
+
     itself = jnp.sum(query.astype(jnp.float32) * key.astype(jnp.float32), axis=1) * width**-0.5
     first = jnp.broadcast_to(share == 0, (queries,))  # the share that adds a beam's own key
     carry = (
         jnp.where(first, 1.0, 0.0),
         jnp.where(first, itself, LOW),
-        jnp.where(first[:, None], of_beams(value_ref).astype(jnp.float32), 0),
+        jnp.where(first[:, None], value.astype(jnp.float32), 0),
     )
-    carry = walk(prefix_keys_ref, prefix_values_ref, prefix_filled_ref[...], all_written, carry)
-    total, highest, mixed = walk(keys_ref, values_ref, filled_ref[...], inherited_mask, carry)
+    carry = walk(0, prefix_filled_ref[...], all_written, carry)
+    total, highest, mixed = walk(start, filled, inherited_mask, carry)
     total = jnp.maximum(total, TINY)
     triton.store(mean_ref.at[all_queries, :], mixed / total[:, None], mask=there[:, None])
     triton.store(log_sum_ref.at[all_queries], highest + jnp.log(total), mask=there)

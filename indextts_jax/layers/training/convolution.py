@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from indextts_jax.layers.correlation import correlate
+
 Padding = tuple[int, int]  # zero frames before and after
 
 
@@ -23,15 +25,7 @@ def convolve(
 
 
 def _derivable(x: Array, kernel: Array, padding: Padding, dilation: int) -> Array:
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1,),
-        padding=[padding],
-        rhs_dilation=(dilation,),
-        dimension_numbers=("NWC", "WIO", "NWC"),
-        preferred_element_type=jnp.float32,
-    )
+    return correlate(x, kernel, padding=padding, dilation=dilation)
 
 
 def _forward(

@@ -25,7 +25,7 @@ from indextts_jax.server.speaking import Speaking, ignored_fields, order_of
 
 router = APIRouter()
 SHORTEST = 12  # characters of a sentence: a shorter one may be an abbreviation, and waits for more
-WAITING = 64  # sentences that are not spoken yet; beyond them, text is not read
+WAITING = 256  # sentences that are not spoken yet, at most
 _END = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+[”’」』）]*|\n+")
 NORMAL, TOO_BIG, GOING_AWAY = 1000, 1009, 1001  # codes that close a WebSocket
 
@@ -67,9 +67,9 @@ class Session:
         self.socket, self.state = socket, state_of(socket)
         self.fields: Delivery | None = None
         self.sentences = Sentences(self.state.options.text_characters)
-        self.todo: asyncio.Queue[str | None] = asyncio.Queue(WAITING)  # None ends an utterance
+        self.todo: asyncio.Queue[str | None] = asyncio.Queue()  # None ends an utterance
         self.speaking: Speaking | None = None
-        self.cancelled = False
+        self.cancelled = 0  # times that the client has cancelled
         self.utterance = self.spoken = 0
 
     async def run(self) -> None:
@@ -137,6 +137,8 @@ class Session:
             text = data.get("text")
             if not isinstance(text, str):
                 raise ApiError(400, "input.text needs text, a string", "text")
+            if self.todo.qsize() >= WAITING:
+                raise ApiError(429, f"{WAITING} sentences are waiting, the most allowed")
             for sentence in self.sentences.add(text):
                 await self.todo.put(sentence)
         elif kind == "input.done":
@@ -168,8 +170,8 @@ class Session:
         self.sentences.rest()
         while not self.todo.empty():
             self.todo.get_nowait()
+        self.cancelled += 1
         if self.speaking is not None:
-            self.cancelled = True
             self.speaking.cancel()
             self.speaking.stop()
         await self.socket.send_json({"type": "audio.cancelled", "utterance_index": self.utterance})
@@ -188,21 +190,22 @@ class Session:
                 )
                 self.utterance, self.spoken = self.utterance + 1, 0
                 continue
+            before = self.cancelled
             try:
                 await self._say(sentence)
             except WebSocketDisconnect:
                 raise
             except Exception as error:
-                if not self.cancelled:
+                if self.cancelled == before:
                     await self._error(api_error(error))
             finally:
                 if self.speaking is not None:
                     self.speaking.cancel()
-                self.speaking, self.cancelled = None, False
+                self.speaking = None
 
     async def _say(self, sentence: str) -> None:
         """Speaks one sentence."""
-        fields = self.fields
+        fields, before = self.fields, self.cancelled
         assert fields is not None
         place = {"utterance_index": self.utterance, "sentence_index": self.spoken}
         self.spoken += 1
@@ -210,6 +213,8 @@ class Session:
         began = asyncio.get_running_loop().time()
         self.speaking = speaking = Speaking(self.state, order, began)
         await speaking.begin(caller(self.socket))
+        if self.cancelled != before:  # while it was prepared
+            return
         encoder = Encoder(fields.response_format, self.state.tts.sample_rate, order.rate)
         sounds = speaking.sounds()
         first = await anext(sounds)

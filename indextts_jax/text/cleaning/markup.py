@@ -57,8 +57,8 @@ _DEFINITION = re.compile(
 _NOTE = re.compile(r"^ {0,3}\[\^[^\[\]\n]{1,40}\]:[ \t]*", re.MULTILINE)
 _NOTED = re.compile(r"\[\^[^\[\]\n]{1,40}\]")
 _CITED = re.compile(
-    r"(?:(?<=[A-Za-z]{3})|(?<=[\u3400-\u9fff.,;:!?。，；：！？”\"')]))"
-    r"(?:\[(?:\d{1,3}(?:[,，–-]\s?\d{1,3})*|citation needed|来源请求|注 ?\d{1,2})\])+"
+    r"(?:(?<=[A-Za-z]{3})|(?<=[\u3400-\u9fff.,;:!?。，；：！？”\"')])(?<![在于间从]))"
+    r"(?:\[(?!0)(?:\d{1,3}(?:[,，–-]\s?\d{1,3})*|citation needed|来源请求|注 ?\d{1,2})\])+"
 )
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^\s<>]{1,500}|[\w.+-]{1,64}@[\w.-]{1,200})>")
 _ESCAPED = re.compile(r"(?<![\w:\\])\\([*_#\[\]()`~>|!+.-])")
@@ -92,7 +92,7 @@ _NUMBERED = re.compile(
     re.MULTILINE,
 )
 # A line to write on, and dots that lead to a page number: a pause.
-_LEADER = re.compile(r"[ \t]*(?:_{3,}|\.{5,}|·{4,}|(?:\.[ \t]){3,}\.)")
+_LEADER = re.compile(r"(?<![ \t])[ \t]*(?:_{3,}|\.{5,}|·{4,}|(?:\.[ \t]){3,}\.)")
 _SEPARATOR = re.compile(r"[\s|:+=\-─━═┌┬┐├┼┤└┴┘╔╦╗╠╬╣╚╩╝╭╮╰╯┃│║]+")
 _BARS = str.maketrans("│┃║┆┊¦", "||||||")
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 _VARIABLE = "[a-zA-Z]"
 _COEFFICIENT = "[a-dikn-rt-z]"  # letters behind a number that are not units: 5m is a length
 _POWER = r"(?:\s?\^\s?(?:\([^()\n]{1,16}\)|[-−+]?(?:\d{1,3}|[a-z])))?"
-_FUNCTION = r"(?:[fghFGHP]|sin|cos|tan|log|ln|lg)\s?\([^()\n]{1,12}\)"
+_FUNCTION = r"(?:[fghFGHP]['’′]{0,2}|sin|cos|tan|log|ln|lg)\s?\([^()\n]{1,12}\)"
 _NUMBER = r"\d{1,9}(?:\.\d{1,6})?"
 _ATOM = (
-    rf"[-−]?(?:(?:{_NUMBER})?\()?[-−]?(?:{_FUNCTION}|√\s?\w{{1,3}}|{_NUMBER}{_COEFFICIENT}{{0,2}}|{_VARIABLE}{{1,2}})"
+    rf"[-−]?(?:(?:{_NUMBER})?\()?[-−]?(?:{_FUNCTION}|√\s?(?:\w{{1,3}}|\([^()\n]{{1,24}}\))|{_NUMBER}{_COEFFICIENT}{{0,2}}|{_VARIABLE}{{1,2}})"
     rf"{_POWER}(?:{_COEFFICIENT}{_POWER})?\)?{_POWER}"
 )
 _SIGN = r"(?:\s?(?:==?|≠|!=|≤|<=|≥|>=|≈|[+×÷*·<>])\s?|\s[-−]\s|[-−/])"
@@ -119,7 +119,9 @@ def _say(text: str, words: Words) -> str:
             said.append(token)
         elif token in "-−" and (not before or before in "(=<>≤≥≠≈+*×÷/"):
             said.append(words.minus)
-        elif token == "(" and before and before.isalpha() and before in "fghFGHP":
+        elif token in "'’′" and before in "fghFGHP'’′" and before:
+            said.append(words.signs["′"])
+        elif token == "(" and before and before in "fghFGHP'’′":
             said.append(words.of)
         elif (
             token == "("
@@ -155,7 +157,8 @@ def _joined(said: list[str], words: Words) -> str:
 
 
 ABSOLUTE = re.compile(
-    r"(?<![\w|])\|([-−]?[A-Za-z0-9]{1,4}(?:\s?[-−+]\s?[A-Za-z0-9]{1,4})?)\|(?=\s?[-−+=<>≤≥×÷/]|[。，,.;]|\s*$)"
+    r"(?<![\w|])\|([-−]?(?:[fgh]\([a-z0-9]\)|[A-Za-z0-9]{1,4})"
+    r"(?:\s?[-−+]\s?(?:[fgh]\([a-z0-9]\)|[A-Za-z0-9]{1,4}))?)\|(?=\s?[-−+=<>≤≥×÷/]|[。，,.;]|\s*$)"
 )
 FUNCTIONS = _FUNCTIONS
 GIVEN = _GIVEN

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 from indextts_jax.text.rules.verbalise import Language
 
@@ -9,6 +10,30 @@ _LOWERED = {0x2080 + digit: str(digit) for digit in range(10)}
 _FRACTION = re.compile(r"(\d?)([¼-¾⅐-⅞])")
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ"
 _PLAIN = str.maketrans(_RAISED, "0123456789+-n")
+_LOGARITHM = re.compile(r"(?<![A-Za-z])log([₀-₉]{1,3})\s?(?:\(([^()\n]{1,12})\)|(\w{1,12}))")
+_INTEGRAL = re.compile("∫([₀-₉]|[a-z])([⁰¹²³⁴-⁹])\\s?")
+
+
+def _base(match: re.Match[str]) -> tuple[str, str]:
+    return match[1].translate(_LOWERED), match[2] or match[3]
+
+
+_LOGARITHMS: dict[Language, Callable[[re.Match[str]], str]] = {
+    "en": lambda match: "log base {} of {}".format(*_base(match)),
+    "zh": lambda match: "以{}为底{}的对数".format(*_base(match)),
+}
+_INTEGRALS: dict[Language, Callable[[re.Match[str]], str]] = {
+    "en": lambda match: (
+        f"the integral from {match[1].translate(_LOWERED)} to {match[2].translate(_PLAIN)} of "
+    ),
+    "zh": lambda match: f"{match[1].translate(_LOWERED)}到{match[2].translate(_PLAIN)}的积分",
+}
+_SUM = re.compile(r"([∑∏∫])\s?_(?:\{([^{}\s]{1,8})\}|(\w))\^(?:\(([^()\s]{1,6})\)|(\w|∞))\s?")
+_SUM_NAMES = {"∑": ("sum", "和"), "∏": ("product", "积"), "∫": ("integral", "积分")}
+_SUMS: dict[Language, Callable[[re.Match[str]], str]] = {
+    "en": lambda m: f"the {_SUM_NAMES[m[1]][0]} from {m[2] or m[3]} to {m[4] or m[5]} of ",
+    "zh": lambda m: f"{m[2] or m[3]}到{m[4] or m[5]}的{_SUM_NAMES[m[1]][1]}",
+}
 _EXPONENT = re.compile(rf"(?<=[\w)\]])[{_RAISED}]+")
 _LENGTH = re.compile(
     r"(?:[\d/每\u3400-\u9fff]|\bper|^)\s?(?:[munckd]?m|km|ft|in|yd|mi|s)$", re.ASCII
@@ -29,6 +54,12 @@ def plain_forms(text: str, language: Language) -> str:
 
     `m²` and `m³` stay, because they are units.
     """
+    if "log" in text:
+        text = _LOGARITHM.sub(_LOGARITHMS[language], text)
+    if "^" in text and _SUM.search(text):
+        text = _SUM.sub(_SUMS[language], text)
+    if "∫" in text:
+        text = _INTEGRAL.sub(_INTEGRALS[language], text)
     text = _MICRO.sub("µ", text.translate(_LOWERED))
     text = _FRACTION.sub(_fraction, text)
     text = _EXPONENT.sub(lambda match: _exponent(match, language), text)

@@ -2,8 +2,10 @@
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
-from indextts_jax.text.rules.verbalise import Language
+if TYPE_CHECKING:  # the rules of both languages import this module, and `verbalise` imports theirs
+    from indextts_jax.text.rules.verbalise import Language
 
 _GREEK = {
     "α": ("alpha", "阿尔法"),
@@ -104,7 +106,7 @@ _PUNCTUATION = {
 _MARKS = {"¿": "", "¡": "", "‰": "", "–": "-"}
 
 
-def name_symbols(text: str, language: Language) -> str:
+def name_symbols(text: str, language: "Language") -> str:
     """The text with single Greek letters and symbols in words; Greek words stay.
 
     A picture between words, such as an emoji, is a pause.
@@ -178,7 +180,7 @@ def _picture(character: str) -> bool:
     return not character.isascii() and unicodedata.category(character) in ("So", "Sk")
 
 
-def _without_pictures(text: str, language: Language) -> str:
+def _without_pictures(text: str, language: "Language") -> str:
     """The text without emoji and the like; a comma where one parts two sentences."""
     if text.isascii() or not any(map(_picture, set(text))):
         return text
@@ -189,7 +191,7 @@ def _without_pictures(text: str, language: Language) -> str:
     return around.sub(lambda match: _pause(match, language), text)
 
 
-def _pause(match: re.Match[str], language: Language) -> str:
+def _pause(match: re.Match[str], language: "Language") -> str:
     before = match.string[max(0, match.start() - 1) : match.start()]
     after = match.string[match.end() : match.end() + 1]
     if after and after in ",.!?;:，。！？；：、…":

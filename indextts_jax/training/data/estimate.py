@@ -19,6 +19,7 @@ from indextts_jax.training.data.prepare import planned
 from indextts_jax.training.data.prepared import SHARDS
 from indextts_jax.training.data.rows.survey import Survey, sizes
 from indextts_jax.training.data.shards import Shards
+from indextts_jax.training.versions.interface import kind_of
 
 TRIED = 8  # clips timed if no network runs
 
@@ -56,7 +57,7 @@ def estimate(found: Survey, job: Job, config: ModelConfig, model: Model | None) 
     """
     before = read_before(job.dst, config)
     prints = before.prints if before else {}
-    prints |= features.fingerprints(model, features.components_of(job.features))
+    prints |= features.fingerprints(model, features.components_of(job.features, config.version))
     tasks, _ = planned(found, job, config, prints)
     shards = Shards(job.dst / SHARDS)
     waiting = [(task, making.missing(task, shards)) for task in tasks]
@@ -88,12 +89,12 @@ def _batch(
         wanted = dataclasses.replace(
             task, names={name: task.names[name] for name in task.names if name in missing}
         )
-        groups[bucket(task.codes, features.LADDER)].append(wanted)
+        groups[bucket(task.features, features.LADDER)].append(wanted)
     size, group = max(groups.items(), key=lambda item: len(item[1]))
     if not networks:
         every = [task for one in groups.values() for task in one]
         return every[:: max(1, len(every) // TRIED)][:TRIED], 0
-    first, _ = next(making.in_batches(group, size / features.CODES, job.batch_seconds))
+    first, _ = next(making.in_batches(group, size / features.RATE, job.batch_seconds))
     return first, len(groups)
 
 
@@ -101,9 +102,9 @@ def _try(batch: Sequence[Task], job: Job, config: ModelConfig, model: Model | No
     """Seconds for a batch; its arrays are written to a temporary directory."""
     # Each clip is its own prompt here, as the choice does not affect the time. The inputs of
     # features of codes have to exist.
-    whole = []
+    whole, inputs = [], kind_of(config).INPUTS
     for task in batch:
-        needed = {name for feature in task.names for name in features.INPUTS.get(feature, ())}
+        needed = {name for feature in task.names for name in inputs.get(feature, ())}
         made_of = {name: f"{name}/{task.row.id}" for name in needed}
         whole.append(dataclasses.replace(task, names={**made_of, **task.names}))
     with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ from indextts_jax.audio.features import (
     semantic_features,
 )
 from indextts_jax.audio.io import load_audio, resample, resampled_length
-from indextts_jax.config import ModelConfig
+from indextts_jax.config import RELEASES, ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import section_of
 from indextts_jax.runtime import stages
@@ -31,6 +31,7 @@ from indextts_jax.runtime.model import Model
 from indextts_jax.training.data.index import FEATURES
 from indextts_jax.training.data.rows.manifest import Recording
 from indextts_jax.training.data.rows.recording import to_int16
+from indextts_jax.training.versions.interface import kind_named, kind_of
 from indextts_jax.utils.hashing import digest, hash_arrays
 from indextts_jax.utils.strict_data import to_data
 from indextts_jax.voices import analysis
@@ -40,79 +41,46 @@ VERSION = 1  # of the feature code: a new version recomputes everything
 
 # Features that need no network.
 HOST = ("text", "samples", "mel", "encoder_input", "encoder_mask", "banks")
-INPUTS: dict[str, tuple[str, ...]] = {
-    "alignment": ("codes",),
-    "latents": ("text", "codes", "conditioning", "emotion"),
-    "flow_mel": ("text", "codes", "conditioning", "emotion", "style", "mel", "latents"),
-}
-"""Features that features of codes are computed from, here or in the prompt clip."""
-OF_CODES = frozenset(INPUTS)  # not computed from the recording
-NETWORKS: dict[str, tuple[str, ...]] = {
-    "semantic": ("semantic_encoder",),
-    "codes": ("semantic_encoder", "semantic_codec"),
-    "style": ("style_encoder",),
-    "conditioning": ("semantic_encoder", "conditioning"),
-    "emotion": ("semantic_encoder", "conditioning"),
-    "emotion_prompt": ("semantic_encoder", "conditioning"),
-    "latents": ("semantic_encoder", "semantic_codec", "conditioning", "gpt"),
-    "alignment": ("semantic_encoder", "semantic_codec", "ctc_head"),
-    "flow_mel": (
-        "semantic_encoder",
-        "semantic_codec",
-        "style_encoder",
-        "conditioning",
-        "gpt",
-        "length_regulator",
-        "dit",
-    ),
-}
-"""Components that compute each feature."""
-
-RECIPES: dict[str, tuple[str, ...]] = {
-    "gpt": ("text", "codes", "conditioning", "emotion"),
-    "conditioning": ("text", "codes", "semantic"),  # the GPT, with trained conditioning
-    # From scratch with guided attention: needs the `ctc_head` of a `tokens` run.
-    "guided": ("text", "codes", "semantic", "alignment"),
-    "flow": ("text", "codes", "style", "mel", "latents"),
-    "flow_codes": ("codes", "style", "mel"),  # the flow before a GPT exists: without latents
-    "vocoder": ("samples", "mel"),
-    "vocoder_flow": ("samples", "mel", "flow_mel"),  # the vocoder, on what the flow makes
-    "tokens": ("text", "samples", "encoder_input", "encoder_mask", "mel"),
-    "style": ("samples", "banks"),
-}
-"""Features of each value of `--for`."""
-
-# Recipes limited by the GPT's positions.
-GPT = ("gpt", "conditioning", "guided", "flow", "vocoder_flow")
-PAIRED = (*GPT, "flow_codes")  # recipes that use another clip as prompt
-READING = (*GPT, "tokens")  # recipes that use the texts
 LADDER = tuple(range(128, 1025, 128))  # padded lengths in semantic features: 20 s are 1,000
-CODES = 50  # semantic features per second
+RATE = 50  # semantic features per second
 
 
-def features_for(recipes: Iterable[str]) -> tuple[str, ...]:
+def features_for(recipes: Iterable[str], version: str) -> tuple[str, ...]:
     """The features that recipes need, with their dependencies, in the order of `FEATURES`.
 
     Raises:
-        InputError: for an unknown recipe.
+        InputError: for a recipe that is unknown, or that the version does not have.
     """
     wanted: set[str] = set()
     for name in recipes:
-        if name not in RECIPES:
-            raise InputError(
-                f"for: unknown recipe {name!r:.40}; expected some of {', '.join(RECIPES)}", "for"
-            )
-        wanted.update(RECIPES[name])
-    for name in OF_CODES & wanted:
-        wanted.update(INPUTS[name])
+        wanted |= features_of(name, version)
     if "emotion" in wanted:
         wanted.add("emotion_prompt")  # only for rows that name one
     return tuple(name for name in FEATURES if name in wanted)
 
 
-def components_of(features: Iterable[str]) -> tuple[str, ...]:
+def features_of(recipe: str, version: str) -> frozenset[str]:
+    """The features that a recipe needs, with their dependencies.
+
+    Raises:
+        InputError: for a recipe that is unknown, or that the version does not have.
+    """
+    kind = kind_named(version)
+    if recipe not in kind.RECIPES:
+        others = [other for other in RELEASES if recipe in kind_named(other).RECIPES]
+        what = f"{RELEASES[version].name} has no" if others else "unknown"
+        known = ", ".join(kind.RECIPES)
+        raise InputError(f"for: {what} recipe {recipe!r:.40}; expected some of {known}", "for")
+    wanted = set(kind.RECIPES[recipe])
+    for name in kind.INPUTS.keys() & wanted:
+        wanted.update(kind.INPUTS[name])
+    return frozenset(wanted)
+
+
+def components_of(features: Iterable[str], version: str) -> tuple[str, ...]:
     """The components that compute features, in the order in which they run."""
-    wanted = {name for feature in features for name in NETWORKS.get(feature, ())}
+    networks = kind_named(version).NETWORKS
+    wanted = {name for feature in features for name in networks.get(feature, ())}
     return tuple(name for name in _ORDER if name in wanted)
 
 
@@ -150,7 +118,7 @@ def array_name(
     """
     made_by = [
         [name, prints[name], to_data(section_of(name, config))]
-        for name in NETWORKS.get(feature, ())
+        for name in kind_of(config).NETWORKS.get(feature, ())
     ]
     mel = to_data(config.mel)
     return f"{feature}/{digest([VERSION, feature, audio, mel, made_by, sorted(more.items())])[:32]}"
@@ -173,16 +141,15 @@ def host_features(
     Raises:
         InputError: for a clip that is too short.
     """
-    wanted = set(wanted)
+    wanted, kind = set(wanted), kind_of(config)
     arrays: dict[str, np.ndarray] = {}
     if "samples" in wanted:
         arrays["samples"] = to_int16(wide)
     if "mel" in wanted:
         arrays["mel"] = log_mel(wide, config.mel).astype(np.float16)
-    encoder = bool({"encoder_input", "encoder_mask"} & wanted) or any(
-        "semantic_encoder" in NETWORKS.get(name, ()) for name in wanted - OF_CODES
-    )
-    style = bool({"banks", "style"} & wanted)
+    of_audio = {n for name in wanted - kind.INPUTS.keys() for n in kind.NETWORKS.get(name, ())}
+    encoder = bool({"encoder_input", "encoder_mask"} & wanted) or "semantic_encoder" in of_audio
+    style = "banks" in wanted or "style_encoder" in of_audio
     inputs = mask = banks = None
     if encoder or style:
         narrow = resample(wide, config.mel.sample_rate, ENCODER_RATE)
@@ -204,8 +171,8 @@ def bank_frames(samples: int, rate: int) -> int:
     return max(0, 1 + (resampled_length(samples, rate, ENCODER_RATE) - FRAME) // HOP)
 
 
-def code_count(samples: int, rate: int) -> int:
-    """The number of codes of a clip, before any network runs."""
+def feature_count(samples: int, rate: int) -> int:
+    """The number of semantic features of a clip, before any network runs."""
     return -(-bank_frames(samples, rate) // 2)
 
 
@@ -223,7 +190,10 @@ def network_features(
             value = values[number] if lengths is None else values[number, : lengths[number]]
             result[name] = np.ascontiguousarray(value).astype(dtype)
 
-    if any("semantic_encoder" in NETWORKS[name] for name in wanted):
+    kind = kind_of(model.config)
+    networks = {network for name in wanted for network in kind.NETWORKS[name]}
+    semantic = counts = style = None
+    if "semantic_encoder" in networks:
         inputs = [clip.inputs for clip in clips if clip.inputs is not None]
         masks = [clip.mask.astype(bool) for clip in clips if clip.mask is not None]
         lengths = [len(array) for array in inputs]
@@ -235,17 +205,21 @@ def network_features(
         if "semantic" in wanted:
             give("semantic", semantic, lengths)
         if "codes" in wanted:
-            give("codes", stages.quantize(model, semantic, counts)[0], lengths)
-        if "conditioning" in wanted:
-            give("conditioning", stages.speaker_latents(model, semantic, counts))
+            codes = stages.quantize(model, semantic, counts)[0]
+            give("codes", codes, [kind.codes_of(length) for length in lengths])
         if "emotion" in wanted:
             give("emotion", stages.emotion_vector(model, semantic, counts))
-    if "style" in wanted:
+    if "style_encoder" in networks:
         banks = [clip.banks for clip in clips if clip.banks is not None]
         lengths = [len(array) for array in banks]
         size = 2 * bucket(-(-max(lengths) // 2), LADDER)
-        counts = jnp.asarray(_filled(lengths, rows), jnp.int32)
-        give("style", stages.style_vector(model, _stack(banks, rows, size), counts))
+        style = stages.style_vector(
+            model, _stack(banks, rows, size), jnp.asarray(_filled(lengths, rows), jnp.int32)
+        )
+        if "style" in wanted:
+            give("style", style)
+    if "conditioning" in wanted:
+        give("conditioning", kind.clip_latents(model, semantic, counts, style))
     return results
 
 

@@ -1,7 +1,7 @@
 """Mels of clips as the flow makes them: what the vocoder gets when it speaks.
 
-Each clip is made from its own codes and latents, as long as it is, with the first seconds of
-another clip of the speaker as prompt.
+Each clip is made from its own codes (and latents, in version 2.0), as long as it is, with the first
+seconds of another clip of the speaker as prompt.
 """
 
 import dataclasses
@@ -14,10 +14,12 @@ import numpy as np
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size, pad, within
 from indextts_jax.runtime.model import Model
+from indextts_jax.training.versions.interface import kind_of
 
+RATE = 50  # rows a second of what a prompt is conditioned on, in every version
 PROMPT_SECONDS = 3.0  # as far as the flow has had prompts in training
 STEPS, GUIDANCE = 10, 0.7  # of the flow
-LENGTHS = tuple(range(128, 1025, 128))  # codes of a clip, padded
+LENGTHS = tuple(range(128, 1025, 128))  # codes or semantic features of a clip, padded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +27,9 @@ class Coded:
     """What the flow makes a clip from."""
 
     codes: np.ndarray
-    latents: np.ndarray  # codes x width
+    latents: np.ndarray | None  # codes x width; None where the version has none
     frames: int
-    prompt_codes: np.ndarray
+    prompt: np.ndarray  # the feature that the version makes its condition from
     prompt_mel: np.ndarray  # frames x bands
     prompt_style: np.ndarray
     seed: int  # of the noise
@@ -37,7 +39,7 @@ class Coded:
         rate = model.config.mel.sample_rate / model.config.mel.hop
         return dataclasses.replace(
             self,
-            prompt_codes=self.prompt_codes[: int(PROMPT_SECONDS * model.config.codes_per_second)],
+            prompt=self.prompt[: int(PROMPT_SECONDS * RATE)],
             prompt_mel=self.prompt_mel[: int(PROMPT_SECONDS * rate)],
         )
 
@@ -47,25 +49,23 @@ def flow_mels(model: Model, clips: Sequence[Coded], rows: int) -> list[np.ndarra
     clips = [clip.cut(model) for clip in clips]
     filled = [*clips, *[clips[0]] * (rows - len(clips))]
     frames = _counts([clip.frames for clip in filled])
-    latents = _stacked([clip.latents.astype(np.float32) for clip in filled], _size(model, filled))
-    codes = _stacked([clip.codes.astype(np.int32) for clip in filled], latents.shape[1])
-    condition = stages.regulate(
+    kind, size = kind_of(model.config), _size(model, filled)
+    given = [clip.latents for clip in filled if clip.latents is not None]
+    sequence, lengths = kind.coded_condition(
         model,
-        stages.code_sequence(model, codes, latents),
+        _stacked([clip.codes.astype(np.int32) for clip in filled], size),
+        _stacked([array.astype(np.float32) for array in given], size) if given else None,
         _counts([len(clip.codes) for clip in filled]),
-        frames,
-        size=bucket(int(frames.max()), model.buckets.frames),
     )
+    size = bucket(int(frames.max()), model.buckets.frames)
+    condition = stages.regulate(model, sequence, lengths, frames, size=size)
     prompt_frames = _counts([len(clip.prompt_mel) for clip in filled])
     size = bucket(int(prompt_frames.max()), model.buckets.frames)
-    prompt_codes = _stacked(
-        [clip.prompt_codes.astype(np.int32) for clip in filled],
-        bucket(max(len(clip.prompt_codes) for clip in filled), LENGTHS),
-    )
+    prompts = bucket(max(len(clip.prompt) for clip in filled), LENGTHS)
     prompt_condition = stages.regulate(
         model,
-        stages.embed_codes(model, prompt_codes),
-        _counts([len(clip.prompt_codes) for clip in filled]),
+        kind.prompt_condition(model, _stacked([clip.prompt for clip in filled], prompts)),
+        _counts([len(clip.prompt) for clip in filled]),
         prompt_frames,
         size=size,
     )

@@ -18,6 +18,7 @@ class Job:
     """The options of a preparation, as read from the flags."""
 
     dst: Path
+    version: str  # of the model
     recipes: tuple[str, ...] = ("gpt", "flow")
     limits: Limits = dataclasses.field(default_factory=Limits)
     trim: Trim = dataclasses.field(default_factory=Trim)
@@ -32,7 +33,7 @@ class Job:
     @property
     def features(self) -> tuple[str, ...]:
         """The features to compute."""
-        return features.features_for(self.recipes)
+        return features.features_for(self.recipes, self.version)
 
     @property
     def aligns(self) -> bool:
@@ -42,14 +43,18 @@ class Job:
     @property
     def paired(self) -> bool:
         """Whether a recipe uses other clips of the speaker as prompts."""
-        return bool(set(self.recipes) & set(features.PAIRED))
+        return any("codes" in found for found in self._by_recipe)
 
     @property
     def speaks(self) -> bool:
         """Whether texts and codes are limited by the GPT's positions."""
-        return bool(set(self.recipes) & set(features.GPT))
+        return any({"text", "codes"} <= found for found in self._by_recipe)
 
     @property
     def reads(self) -> bool:
         """Whether a recipe uses the texts; otherwise they may be missing."""
-        return bool(set(self.recipes) & set(features.READING))
+        return "text" in self.features
+
+    @property
+    def _by_recipe(self) -> list[frozenset[str]]:
+        return [features.features_of(name, self.version) for name in self.recipes]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.training.data import features
 from indextts_jax.training.data.index import (
     FEATURES,
     INDEX,
@@ -20,6 +19,7 @@ from indextts_jax.training.data.index import (
     read_index,
     read_settings,
 )
+from indextts_jax.training.versions.interface import kind_named
 from indextts_jax.utils.hashing import digest
 from indextts_jax.utils.strict_data import to_data
 
@@ -86,11 +86,12 @@ def extended(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str
     }
 
 
-def nameable(wanted: Sequence[str], prints: Mapping[str, str]) -> tuple[str, ...]:
+def nameable(wanted: Sequence[str], prints: Mapping[str, str], version: str) -> tuple[str, ...]:
     """Features whose names can be computed because audio and networks are known."""
-    apart = {"text", *features.OF_CODES}
+    kind = kind_named(version)
+    apart = {"text", *kind.INPUTS}
     return tuple(
         name
         for name in wanted
-        if name not in apart and all(one in prints for one in features.NETWORKS.get(name, ()))
+        if name not in apart and all(one in prints for one in kind.NETWORKS.get(name, ()))
     )

@@ -21,6 +21,7 @@ from indextts_jax.training.data.job import Progress
 from indextts_jax.training.data.rows.manifest import Clip, Recording
 from indextts_jax.training.data.rows.recording import Measured, signal
 from indextts_jax.training.data.shards import Shards
+from indextts_jax.training.versions.interface import kind_of
 from indextts_jax.utils.hashing import digest
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class Task:
     clip: Clip
     measured: Measured
     tokens: tuple[int, ...]
+    features: int  # semantic features
     codes: int
     row: Row
     names: Mapping[str, str]
@@ -116,18 +118,19 @@ def _from_audio(
     on_progress: Progress,
 ) -> None:
     groups: dict[tuple[int, frozenset[str], bool], list[Task]] = defaultdict(list)
+    of_codes = frozenset(kind_of(config).INPUTS)
     for task in tasks:
-        wanted = missing(task, shards) - features.OF_CODES - {"text", "emotion_prompt"}
+        wanted = missing(task, shards) - of_codes - {"text", "emotion_prompt"}
         of_half = wanted & ({"conditioning"} if task.lone else set())
         if wanted - of_half:
-            groups[bucket(task.codes, features.LADDER), wanted - of_half, False].append(task)
+            groups[bucket(task.features, features.LADDER), wanted - of_half, False].append(task)
         if of_half:
-            groups[bucket(task.codes // 2 + 1, features.LADDER), of_half, True].append(task)
+            groups[bucket(task.features // 2 + 1, features.LADDER), of_half, True].append(task)
     total = sum(map(len, groups.values()))
     batches = [
         (wanted, half, batch, rows)
         for (size, wanted, half), group in sorted(groups.items(), key=lambda item: item[0][0])
-        for batch, rows in in_batches(group, size / features.CODES, batch_seconds)
+        for batch, rows in in_batches(group, size / features.RATE, batch_seconds)
     ]
     done = 0
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -142,7 +145,7 @@ def _from_audio(
             for task, clip in zip(batch, clips, strict=True):
                 for feature, array in clip.arrays.items():
                     put(task, feature, array)
-            networks = [name for name in wanted if name in features.NETWORKS]
+            networks = [name for name in wanted if name in kind_of(config).NETWORKS]
             if networks and model is not None:
                 results = features.network_features(model, clips, networks, rows)
                 for task, result in zip(batch, results, strict=True):
@@ -210,7 +213,7 @@ def _alignments(
         pairs = zip(batch, logits, strict=True)
         return [align(one, task.labels) for task, one in pairs if task.labels is not None]
 
-    _of_codes("alignment", groups, lambda size: size / features.CODES, compute, put, work)
+    _of_codes("alignment", groups, lambda size: size / features.RATE, compute, put, work)
 
 
 def _latents(
@@ -241,7 +244,7 @@ def _latents(
     def compute(batch: list[Task], rows: int) -> list[np.ndarray]:
         return features.code_latents(model, [coded(task) for task in batch], rows)
 
-    _of_codes("latents", groups, lambda sizes: sizes[0] / features.CODES, compute, put, work)
+    _of_codes("latents", groups, lambda sizes: sizes[0] / features.RATE, compute, put, work)
 
 
 def _flow_mels(
@@ -262,9 +265,9 @@ def _flow_mels(
         prompt = prompts[task.row.id]
         return flow_mels.Coded(
             codes=shards[task.names["codes"]],
-            latents=shards[task.names["latents"]],
+            latents=shards[task.names["latents"]] if "latents" in task.names else None,
             frames=len(shards[task.names["mel"]]),
-            prompt_codes=shards[prompt.names["codes"]],
+            prompt=shards[prompt.names[kind_of(model.config).PROMPT]],
             prompt_mel=shards[prompt.names["mel"]],
             prompt_style=shards[prompt.names["style"]],
             seed=int(digest([task.row.id])[:7], 16),

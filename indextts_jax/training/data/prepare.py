@@ -16,7 +16,6 @@ import numpy as np
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.runtime.model import Model
-from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features, making
 from indextts_jax.training.data.alignment import Labels
 from indextts_jax.training.data.index import FEATURES, DataSettings
@@ -33,15 +32,19 @@ from indextts_jax.training.data.pairs import Pairs
 from indextts_jax.training.data.prepared import Prepared, create
 from indextts_jax.training.data.rows import texts
 from indextts_jax.training.data.rows.survey import Candidate, Survey
+from indextts_jax.training.data.rows.texts import TextTokenizer
+from indextts_jax.training.versions.interface import kind_of
 from indextts_jax.utils.hashing import digest
 from indextts_jax.utils.strict_data import to_data
+
+OF_PROMPTS = ("latents", "flow_mel")  # features of codes, with another clip as prompt
 
 
 def write(
     found: Survey,
     job: Job,
     config: ModelConfig,
-    tokenizer: Tokenizer | None,
+    tokenizer: TextTokenizer | None,
     model: Model | None = None,
     *,
     on_progress: Progress = lambda done, of, what: None,
@@ -53,7 +56,7 @@ def write(
             written.
         Failure: if a network gives numbers that are not finite.
     """
-    components = features.components_of(job.features)
+    components = features.components_of(job.features, config.version)
     if components and model is None:
         raise InputError(
             f"for {','.join(job.recipes)} networks are needed ({', '.join(components)}): give a "
@@ -98,7 +101,7 @@ def write(
             tasks, settings = _with_kept(tasks, found, before, job, config, prints, settings)
         for task in tasks:
             writer.add_stored(task.row, task.names)
-        writer.settings = _completed(settings, tasks, prints)
+        writer.settings = _completed(settings, tasks, prints, config.version)
         found.report.write(job.dst)
     return Prepared.open(job.dst), made
 
@@ -108,24 +111,24 @@ def planned(
 ) -> tuple[list[Task], dict[str, Task]]:
     """The task of each row, and for each row the prompt clip of its latents."""
     tasks = _tasks(found, job, config, prints)
-    prompts = _prompts(tasks, job) if "latents" in job.features else {}
-    flows = "flow_mel" in job.features
-    named = [_with_latents(task, prompts, config, prints, with_flow=flows) for task in tasks]
-    return named, prompts
+    wanted = [name for name in OF_PROMPTS if name in job.features]
+    prompts = _prompts(tasks, job) if wanted else {}
+    return [_with_prompted(task, prompts, config, prints, wanted) for task in tasks], prompts
 
 
 def _completed(
-    settings: DataSettings, tasks: Sequence[Task], prints: Mapping[str, str]
+    settings: DataSettings, tasks: Sequence[Task], prints: Mapping[str, str], version: str
 ) -> DataSettings:
     """The settings, with the features of every row and the components of all features."""
     there = {name for task in tasks for name in task.names}
     everywhere = [
         name for name in FEATURES if name in there and all(name in task.names for task in tasks)
     ]
+    components = features.components_of(there, version)
     return dataclasses.replace(
         settings,
         features=tuple(name for name in everywhere if name != "emotion_prompt"),
-        components=tuple(f"{name}={prints[name]}" for name in features.components_of(there)),
+        components=tuple(f"{name}={prints[name]}" for name in components),
     )
 
 
@@ -151,7 +154,7 @@ def _with_kept(
         }
         settings = dataclasses.replace(settings, **earlier)
     wanted = [name for name in before.features if name not in job.features]
-    direct = nameable(wanted, prints)
+    direct = nameable(wanted, prints, config.version)
     pairs = Pairs(found.rows)
     result = []
     for candidate, task in zip(found.kept, tasks, strict=True):
@@ -161,23 +164,24 @@ def _with_kept(
         kept = still_true(old, names, direct)
         if "text" in wanted and not job.reads and before.spoken(row.id, row.text):
             kept |= {name: old[name] for name in ("text",) if name in old}
+            held = before.rows[row.id]
             row = dataclasses.replace(
-                row, tokens=before.rows[row.id].tokens, spoken=before.rows[row.id].spoken
+                row, tokens=held.tokens, spoken=held.spoken, language=held.language
             )
         whole = {**kept, **task.names}
         kept |= extended(old, whole)
         result.append(dataclasses.replace(task, row=row, names={**whole, **kept}, lone=lone))
-    if "latents" in wanted and "gpt" in prints:
-        prompts = _prompts(result, job)
-        for number, task in enumerate(result):
-            if not {"text", "codes"} <= task.names.keys():
-                continue
-            prompt = prompts[task.row.id].names
-            if not {"conditioning", "emotion"} <= prompt.keys():
-                continue
-            flows = "dit" in prints and "mel" in task.names and {"mel", "style"} <= prompt.keys()
-            now = _with_latents(task, prompts, config, prints, with_flow=flows).names
-            names = still_true(before.of(task.row.id), now, ("latents", "flow_mel"))
+    again = [
+        name
+        for name in OF_PROMPTS
+        if name in wanted and all(n in prints for n in kind_of(config).NETWORKS[name])
+    ]
+    prompts = _prompts(result, job) if again else {}
+    for number, task in enumerate(result):
+        possible = [name for name in again if _has_inputs(name, task, prompts, config)]
+        if possible:
+            now = _with_prompted(task, prompts, config, prints, possible).names
+            names = still_true(before.of(task.row.id), now, possible)
             result[number] = dataclasses.replace(task, names={**task.names, **names})
     return result, settings
 
@@ -193,6 +197,7 @@ def _tasks(found: Survey, job: Job, config: ModelConfig, prints: Mapping[str, st
                 clip=candidate.clip,
                 measured=candidate.measured,
                 tokens=candidate.read.tokens,
+                features=candidate.features,
                 codes=candidate.codes,
                 row=row,
                 names=_with_alignment(
@@ -219,9 +224,9 @@ def _names(
     """Array names of a clip: each has a hash of the array's inputs."""
     clip, measured = candidate.clip, candidate.measured
     audio = digest([candidate.sha256, clip.start, clip.end, measured.first, measured.last])
-    names = {}
+    names, of_codes = {}, kind_of(config).INPUTS
     for feature in wanted:
-        if feature in features.OF_CODES:
+        if feature in of_codes:
             continue
         if feature == "text":
             names[feature] = f"text/{digest(candidate.read.tokens)[:32]}"
@@ -265,23 +270,32 @@ def _prompts(tasks: Sequence[Task], job: Job) -> dict[str, Task]:
     return result
 
 
-def _with_latents(
+def _has_inputs(feature: str, task: Task, prompts: Mapping[str, Task], config: ModelConfig) -> bool:
+    """Whether everything that a feature of `OF_PROMPTS` is made from is there."""
+    kind, prompt = kind_of(config), prompts[task.row.id].names
+    inputs = kind.INPUTS[feature]
+    # Both clips together: what only one of them needs is prepared for both.
+    return all(name in task.names and name in prompt for name in inputs if name != "latents")
+
+
+def _with_prompted(
     task: Task,
     prompts: Mapping[str, Task],
     config: ModelConfig,
     prints: Mapping[str, str],
-    *,
-    with_flow: bool = False,
+    wanted: Sequence[str],
 ) -> Task:
     """Adds the array names of latents and of the flow's mel to a task, if it has them."""
-    if task.row.id not in prompts:
-        return task
-    prompt = prompts[task.row.id].names
-    made_of = {name: task.names[name] for name in ("text", "codes")}
-    made_of |= {name: prompt[name] for name in ("conditioning", "emotion")}
-    names = {**task.names, "latents": features.array_name("latents", config, prints, "", **made_of)}
-    if with_flow:
-        made_of = {name: prompt[name] for name in ("codes", "mel", "style")}
-        made_of |= {"target": names["mel"], "latents": names["latents"]}
+    prompt, names = prompts[task.row.id].names if wanted else {}, dict(task.names)
+    if "latents" in wanted:
+        made_of = {name: names[name] for name in ("text", "codes")}
+        made_of |= {name: prompt[name] for name in ("conditioning", "emotion")}
+        names["latents"] = features.array_name("latents", config, prints, "", **made_of)
+    if "flow_mel" in wanted:
+        made_of = {name: prompt[name] for name in (kind_of(config).PROMPT, "mel", "style")}
+        made_of |= {"target": names["mel"]}
+        # Latents are made from the codes; without them the codes themselves are named.
+        coded = "latents" if "latents" in names else "codes"
+        made_of |= {coded if coded == "latents" else "coded": names[coded]}
         names["flow_mel"] = features.array_name("flow_mel", config, prints, "", **made_of)
     return dataclasses.replace(task, names=names)

@@ -18,7 +18,7 @@ from indextts_jax.training.from_scratch.commands import Plan
 from indextts_jax.training.loop import folder as folders
 from indextts_jax.training.loop import log
 from indextts_jax.training.loop.saves import steps_in
-from indextts_jax.utils.atomic import put_in_place, staging
+from indextts_jax.utils.atomic import check_only, put_in_place, staging
 from indextts_jax.utils.strict_data import to_data
 
 MODEL, RUN, STATE = "model", "run", "state.json"
@@ -45,7 +45,7 @@ def pack(plan: Plan, state: str | Path) -> Carried:
     if not done and working is None:
         raise InputError(f"{plan.dst}: nothing has been trained yet")
     target = Path(state).absolute()
-    with staging(target, force=True, ours=_is_state) as stage_folder:
+    with staging(target, force=True, ours=_is_only_state) as stage_folder:
         made = stage_folder / "state"
         made.mkdir()
         if done:
@@ -104,3 +104,10 @@ def unpack(plan: Plan, state: str | Path) -> Carried:
 
 def _is_state(folder: Path) -> bool:
     return (folder / STATE).is_file()
+
+
+def _is_only_state(folder: Path) -> bool:
+    if not _is_state(folder):
+        return False
+    check_only(folder, (STATE, MODEL, RUN), "the state of a build")
+    return True

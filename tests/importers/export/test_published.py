@@ -2,6 +2,7 @@
 
 import dataclasses
 import filecmp
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import jax
 import numpy as np
 import published_set
 import pytest
+import safetensors.numpy
 import support
 import yaml
 
 from importers.export import library
 from importers.export.library import ExportOptions
 from importers.export.source import open_source
+from importers.formats.shards import open_shards
 from importers.formats.tensors import open_tensors
 from importers.library import import_checkpoint
 from importers.speech import Importer
@@ -83,7 +86,7 @@ def test_only_changed_files_are_rewritten(changed, tmp_path):
     ours = open_tensors(tmp_path / "out/feat1.pt", bare=True)["tensor"].read()
     np.testing.assert_array_equal(ours, support.tiny_params(SMALL)["speaker"] + 1)
     assert "feat1.pt: the base's file is not the one" in str(done)
-    assert "licence: made from the published IndexTTS-2 weights" in str(done)
+    assert "licence: made from the published IndexTTS weights" in str(done)
 
 
 def test_nothing_is_left_of_an_export_that_fails(changed, tmp_path):
@@ -110,6 +113,55 @@ def test_an_export_is_replaced_with_force_alone(changed, tmp_path):
     (tmp_path / "mine/a.txt").touch()
     with pytest.raises(InputError, match="is not replaced"):
         published(changed, tmp_path / "mine", support.CHECKPOINTS, force=True)
+
+
+@pytest.mark.parametrize("extra", ["notes.txt", "bigvgan/mine.pt"])
+def test_an_export_with_something_else_in_it_is_not_replaced(changed, tmp_path, extra):
+    published(changed, tmp_path / "out", support.CHECKPOINTS)
+    (tmp_path / "out" / extra).write_text("mine")
+    with pytest.raises(InputError, match=f"is an export, but also holds {extra}"):
+        published(changed, tmp_path / "out", support.CHECKPOINTS, force=True)
+    assert (tmp_path / "out" / extra).read_text() == "mine"
+
+
+def in_shards(folder, name, count=2):
+    """A published file of a linked directory in several `.safetensors` files, with an index."""
+    held = published_set.arrays(name)
+    stem = name.rpartition("/")[2].partition(".")[0]
+    (folder / name).unlink()
+    places = {}
+    for number in range(count):
+        part = {key: held[key] for key in list(held)[number::count]}
+        place = f"{stem}-{number + 1}-of-{count}.safetensors"
+        safetensors.numpy.save_file(part, (folder / name).parent / place)
+        places |= dict.fromkeys(part, place)
+    index = (folder / name).with_name(f"{stem}.safetensors.index.json")
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return index.relative_to(folder), sorted(set(places.values()))
+
+
+def test_files_of_an_index_are_copied_with_it(changed, tmp_path):
+    base = published_set.linked(tmp_path / "base")
+    index, shards = in_shards(base, "gpt.pth")
+    published(changed, tmp_path / "out", base)
+
+    for name in (index, *shards):
+        assert filecmp.cmp(base / name, tmp_path / "out" / name, shallow=False)
+
+
+def test_changed_file_of_an_index_is_written_in_the_same_files(tmp_path):
+    params = jax.tree.map(np.array, dict(support.tiny_params("gpt")))
+    params["code_head"]["bias"] = params["code_head"]["bias"] + 1
+    base = published_set.linked(tmp_path / "base")
+    index, shards = in_shards(base, "gpt.pth")
+    published(saved(tmp_path / "model", {"gpt": params}), tmp_path / "out", base)
+
+    assert [filecmp.cmp(base / n, tmp_path / "out" / n, shallow=False) for n in shards].count(
+        False
+    ) == 1
+    ours, theirs = (open_shards(folder / index) for folder in (tmp_path / "out", base))
+    assert set(ours) == set(theirs)
+    np.testing.assert_array_equal(ours["mel_head.bias"].read(), theirs["mel_head.bias"].read() + 1)
 
 
 def test_without_a_base_all_components_are_needed(changed, tmp_path):

@@ -6,19 +6,24 @@ from pathlib import Path
 import pytest
 import support
 
-from importers.hub.manifest import FILES, REPOSITORIES, TEXT_EMOTION, notices, wanted
-from importers.release.locate import AUXILIARY, FEATURES, locate
+from importers.hub.manifest import FILES, REPOSITORIES, TEXT_EMOTION, files_of, notices, wanted
+from importers.release.locate import AUXILIARY, FEATURES, LAYOUTS, locate
 from importers.release.settings import read_published
 
+SETS = {"2.0": "tiny", "2.5": "tiny25"}
+VERSIONS = pytest.mark.parametrize("version", LAYOUTS)
 
-def test_the_importer_finds_every_file_where_it_is_put(tmp_path: Path) -> None:
-    for file in FILES:
+
+@VERSIONS
+def test_the_importer_finds_every_file_where_it_is_put(version: str, tmp_path: Path) -> None:
+    for file in files_of(version):
         (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file.path).write_text(file.path)
-    published, _ = read_published(support.CHECKPOINTS / "config.yaml")
-    located = locate(tmp_path, published, {})
+    settings = support.DATA / SETS[version] / "checkpoints/config.yaml"
+    published, _ = read_published(settings, version=version)
+    located = locate(tmp_path, published, {}, version)
     found = {path.relative_to(tmp_path).as_posix() for path in located.files.values()}
-    assert found >= {file.path for file in wanted((TEXT_EMOTION,))}
+    assert found == {file.path for file in wanted((TEXT_EMOTION,), version)}
     assert FEATURES in located.files
 
 
@@ -29,15 +34,18 @@ def test_auxiliary_models_match_the_importer(key: str) -> None:
     assert names >= {auxiliary.weights, *auxiliary.beside}
 
 
-def test_names_and_places_are_unique_and_do_not_climb() -> None:
-    for names in ([file.path for file in FILES], [(f.repository, f.name) for f in FILES]):
+@VERSIONS
+def test_names_and_places_are_unique_and_do_not_climb(version: str) -> None:
+    files = files_of(version)
+    for names in ([file.path for file in files], [(f.repository, f.name) for f in files]):
         assert len(set(names)) == len(names)
-    for file in FILES:
+    for file in files:
         assert not {"..", ""} & set(file.path.split("/"))
 
 
-def test_hashes_are_whole_and_come_with_sizes() -> None:
-    for file in FILES:
+@VERSIONS
+def test_hashes_are_whole_and_come_with_sizes(version: str) -> None:
+    for file in files_of(version):
         if file.sha256 is not None:
             assert len(bytes.fromhex(file.sha256)) == 32
             assert file.size is not None
@@ -45,8 +53,9 @@ def test_hashes_are_whole_and_come_with_sizes() -> None:
 
 
 def test_every_repository_has_a_licence_that_is_shown() -> None:
-    assert {file.repository for file in FILES} == {entry.name for entry in REPOSITORIES}
-    shown = notices(FILES)
+    files = [file for version in LAYOUTS for file in files_of(version)]
+    assert {file.repository for file in files} == {entry.name for entry in REPOSITORIES}
+    shown = notices(tuple(files))
     for entry in REPOSITORIES:
         assert f"{entry.name} " in shown
         assert entry.licence in shown

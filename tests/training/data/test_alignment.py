@@ -124,7 +124,7 @@ def test_letter_logits_are_independent_of_the_batch() -> None:
 def job(folder: Path, **more: object) -> Job:
     limits = Limits(min_clips=2, min_minutes=0, allow_unknown=True)
     given = {"recipes": ("guided",), "limits": limits, "validation": 0, "own_prompts": True}
-    return Job(dst=folder, **{**given, **more})  # type: ignore[arg-type]
+    return Job(version="2.0", dst=folder, **{**given, **more})  # type: ignore[arg-type]
 
 
 def test_a_clip_that_cannot_be_aligned_is_named(tmp_path: Path) -> None:

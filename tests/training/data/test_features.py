@@ -21,21 +21,22 @@ from indextts_jax.training.data.prepared import Prepared
 from indextts_jax.training.data.rows.checks import Limits
 from indextts_jax.training.data.rows.manifest import Reading, Source, read_manifests
 from indextts_jax.training.data.rows.survey import survey
+from indextts_jax.training.versions import v20
 from indextts_jax.utils.hashing import digest
 from indextts_jax.voices.analysis import analyse_emotion, analyse_voice, semantic
 
 
 def test_recipes_bring_what_their_features_are_made_of() -> None:
-    made = features.features_for(["flow"])
+    made = features.features_for(["flow"], "2.0")
     assert set(made) == {
         "text", "codes", "style", "conditioning", "emotion", "emotion_prompt", "latents", "mel",
     }  # fmt: skip
     assert made == tuple(name for name in FEATURES if name in made)
-    assert features.components_of(made) == (
+    assert features.components_of(made, "2.0") == (
         "semantic_encoder", "semantic_codec", "style_encoder", "conditioning", "gpt",
     )  # fmt: skip
     with pytest.raises(InputError, match="unknown recipe 'voice'"):
-        features.features_for(["voice"])
+        features.features_for(["voice"], "2.0")
 
 
 @pytest.mark.parametrize("samples", [22050, 22051, 30000, 44444, 90570, 220500])
@@ -43,12 +44,12 @@ def test_the_number_of_codes_is_known_from_the_samples(samples: int) -> None:
     signals = features.host_features(
         speech_sets.speech(samples / 22050)[:samples], support.tiny_config(), {"encoder_input"}
     )
-    assert features.code_count(samples, 22050) == len(signals.arrays["encoder_input"])
+    assert features.feature_count(samples, 22050) == len(signals.arrays["encoder_input"])
 
 
 def test_names_depend_on_what_a_feature_is_made_of_and_on_nothing_else() -> None:
     config = support.tiny_config()
-    prints = {name: name for name in features.components_of(features.NETWORKS)}
+    prints = {name: name for name in features.components_of(v20.NETWORKS, "2.0")}
 
     def name(feature: str, audio: str = "a", **changed: str) -> str:
         return features.array_name(feature, config, {**prints, **changed}, audio)
@@ -72,6 +73,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     manifest.write_text("\n".join([first, *rest, lone]))
     model = models_under_test.model("tiny")
     job = Job(
+        version="2.0",
         dst=folder / "out",
         recipes=("gpt", "flow", "conditioning", "vocoder_flow"),
         limits=Limits(min_clips=2, min_minutes=0),
@@ -116,6 +118,7 @@ def test_preparing_for_the_style_keeps_what_networks_made(
     model = models_under_test.model("tiny")
     shutil.copytree(prepared.folder.parent, tmp_path / "copy")
     job = Job(
+        version="2.0",
         dst=tmp_path / "copy/out",
         recipes=("style",),
         limits=Limits(min_clips=2, min_minutes=0),
@@ -140,7 +143,7 @@ def test_the_estimate_knows_the_bytes(tmp_path: Path) -> None:
     model = models_under_test.model("tiny")
     manifest = speech_sets.write_set(tmp_path, 4, seconds=2.1, speakers=1)
     limits = Limits(min_clips=2, min_minutes=0)
-    job = Job(dst=tmp_path / "out", limits=limits, batch_seconds=6, validation=0)
+    job = Job(version="2.0", dst=tmp_path / "out", limits=limits, batch_seconds=6, validation=0)
     clips = read_manifests([Source(manifest)], Reading())
     found = survey(clips, job, model.config, model.tokenizer)
     told = estimate(found, job, model.config, model)
@@ -196,7 +199,7 @@ def test_flow_mel_spans_the_clip_and_depends_on_one_prompt(prepared: Prepared) -
             codes=prepared.read(row, "codes"),
             latents=prepared.read(row, "latents"),
             frames=row.frames,
-            prompt_codes=prepared.read(prompt, "codes"),
+            prompt=prepared.read(prompt, "codes"),
             prompt_mel=prepared.read(prompt, "mel"),
             prompt_style=prepared.read(prompt, "style"),
             seed=int(digest([row.id])[:7], 16),

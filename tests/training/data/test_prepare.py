@@ -45,7 +45,7 @@ def manifest(recordings: Path, tmp_path: Path) -> Path:
 
 def look(manifest: Path, dst: Path, **job: Any) -> tuple[Survey, Job]:
     given: dict[str, Any] = {"recipes": ("tokens", "style"), "limits": LIMITS, "workers": 1}
-    made = Job(dst=dst, **{**given, **job})
+    made = Job(version="2.0", dst=dst, **{**given, **job})
     clips = read_manifests([Source(manifest)], Reading())
     return survey(clips, made, CONFIG, TOKENIZER), made
 
@@ -254,7 +254,7 @@ def test_a_tokenizer_larger_than_the_model_is_refused(manifest: Path, tmp_path: 
     )
     clips = read_manifests([Source(manifest)], Reading())
     with pytest.raises(InputError, match=rf"{TOKENIZER.size} pieces, the model embeds"):
-        survey(clips, Job(dst=tmp_path / "out"), small, TOKENIZER)
+        survey(clips, Job(version="2.0", dst=tmp_path / "out"), small, TOKENIZER)
 
 
 def test_the_settings_say_what_features_were_made_with(manifest: Path, tmp_path: Path) -> None:

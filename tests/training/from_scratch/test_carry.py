@@ -58,6 +58,11 @@ def test_a_model_that_is_done_stands_for_the_stages_before_it(tmp_path: Path, mo
     )
     assert plan.is_done(plan.build.stages[0])
     assert carry.pack(plan, tmp_path / "state") == Carried("b", None, None)
+    assert carry.pack(plan, tmp_path / "state") == Carried("b", None, None)
+    (tmp_path / "state" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"the state of a build, but also holds notes\.txt"):
+        carry.pack(plan, tmp_path / "state")
+    (tmp_path / "state" / "notes.txt").unlink()
     there = plan_at(tmp_path / "there")
     carry.unpack(there, tmp_path / "state")
     assert (there.model_after(there.build.stages[1]) / "x").is_file()

@@ -9,7 +9,7 @@ from tools.make.published_files.manifest import Nested
 
 __all__ = ["EXTRACTOR", "FILES", "QWEN", "bigvgan", "published", "w2v_bert"]
 
-FILES = {**settings.FILES, "qwen": "qwen0.6bemo4-merge/model.safetensors"}
+FILES = {**settings.files("2.0"), "qwen": "qwen0.6bemo4-merge/model.safetensors"}
 """The path of each file below the directory."""
 
 

@@ -95,9 +95,8 @@ def _fraction(match: re.Match[str]) -> str | None:
     whole, above, below = match["whole"], match["above"], match["below"]
     if int(below) < 2 or (above, below) in (("24", "7"), ("7", "24"), ("985", "211")):
         return None
-    if _NOT_PARTS.search(match.string[: match.start()]) or match.string.startswith(
-        "毫米汞柱", match.end()
-    ):
+    before = match.string[max(0, match.start() - 8) : match.start()]
+    if _NOT_PARTS.search(before) or match.string.startswith("毫米汞柱", match.end()):
         return None
     dated = not whole and 0 < int(above) < 13 <= int(below) < 32
     if dated and _DATED.match(match.string, match.end()):
@@ -292,13 +291,23 @@ RULES: list[Rule] = [
     ),
     rule(rf"{START}(\d+(?:\.\d+)?)\s?‰", lambda m: f"千分之{numbers.decimal(m[1])}"),
     rule(
-        r"(?<![\d·])(?!\d·\d(?!\d|事变|运动))(\d{1,2})·(\d{1,2})(?![\d·]|\s?=)",
+        r"(?<![\d·])(?!\d·\d(?!\d|事变|运动|假|劳动|黄金周|长假|国际|小长假))(\d{1,2})·(\d{1,2})(?![\d·]|\s?=)",
         lambda m: numbers.digits(m[1] + m[2], one="幺" if "3·15" in m[0] else "一"),
     ),
     rule(
         rf"(?<=[元块万亿次个台斤吨分人件套股度页字克升{_PLACE}])\s?/\s?(?:(㎡|m²|m³|kg|km|L)(?![A-Za-z])|(?={_PER}))",
         lambda m: "每" + units.CHINESE.get(m[1] or "", ""),
     ),
+    rule(rf"(?<=[{_PLACE}])/(?=[瓶袋盒包箱罐桶杯支片粒张页层]|份(?!之))", lambda m: "每"),
+    rule(
+        r"(?:(?<=^)|(?<=[。；，：！？;,:!?]))\s?(\d{1,2})[)）]\s?(?=[\u4e00-\u9fffA-Za-z])",
+        lambda m: (
+            f"{numbers.decimal(m[1])}，"
+            if not re.search(r"[(（][^)）]*$", m.string[: m.start()])
+            else None
+        ),
+    ),
+    rule(r"(?<=一式)2(?=[份联页])", lambda m: "两"),
     rule(rf"(?<=[万亿千百{_PLACE}])\+(?!\s?\d)", lambda m: "加"),
     rule(rf"{START}\d+\.\d+(?!\d|\.\d)", lambda m: numbers.decimal(m[0])),
 ]

@@ -8,9 +8,23 @@ from indextts_jax.text.rules.spans import Rule, rule
 
 _FOLDERS = r"(?<![\w\\])[A-Za-z]:\\[\w.\\\u4e00-\u9fff-]*"
 _UNDERSCORED = r"(?<![\w/.@-])[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+(?![\w@])"
+_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+
+
+def _plate(match: re.Match[str]) -> str | None:
+    """`京A·12345`: the number plate of a car."""
+    if not any(character.isdecimal() for character in match[2]):
+        return None
+    return match[1] + say.code(match[2])
+
+
 ADDRESSES: list[Rule] = [
-    rule(pattern, lambda m: say.address(m[0]))
-    for pattern in (EMAIL, URL, _FOLDERS, PATH, _UNDERSCORED)
+    rule(rf"(?<=[{_PROVINCES}])([A-Z])\s?[·•.]?\s?([A-Z0-9]{{5,6}})(?![A-Za-z0-9])", _plate),
+    rule(r"(?<![A-Za-z0-9])u1s1(?![A-Za-z0-9])", lambda m: "有一说一"),
+    *(
+        rule(pattern, lambda m: say.address(m[0]))
+        for pattern in (EMAIL, URL, _FOLDERS, PATH, _UNDERSCORED)
+    ),
 ]
 
 START = r"(?<![0-9.,])"  # start of a number, possibly after a letter

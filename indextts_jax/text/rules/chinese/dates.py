@@ -195,6 +195,14 @@ RULES: list[Rule] = [
     rule(rf"{START}00(?=年代)", lambda m: "零零"),
     rule(rf"{START}(?:[5-9][05]|[01][05])(?=后(?![面来天]))", lambda m: numbers.year(m[0])),
     rule(r"(?:(?<=公元前)|(?<=公元)|(?<=西元))\d{2,4}(?=年)", lambda m: numbers.year(m[0])),
+    rule(
+        r"(?<=[在于至到])(1[0-2]|[1-9])\.([12]\d|3[01]|[1-9])(?=之?前|以前|截止|起)",
+        lambda m: f"{numbers.decimal(m[1])}月{numbers.decimal(m[2])}日",
+    ),
+    rule(
+        r"(?<=年)\s?[-–—－~～至]\s?(公元)?(前)?(\d{1,4})(?=年)",
+        lambda m: f"到{m[1] or ''}{m[2] or ''}{numbers.year(m[3])}" if "公元" in m.string else None,
+    ),
     rule(rf"{START}{_YEAR}(?=年(?!的?历史|前|以上|以来|来|之久|间))", _full_year),
     rule(rf"{START}(?:19|20)\d\d(?=\s?(?:{_YEARLY}))", lambda m: numbers.year(m[0])),
     rule(

@@ -7,9 +7,10 @@ from indextts_jax.text.rules.chinese import numbers
 from indextts_jax.text.rules.chinese.codes import START
 from indextts_jax.text.rules.english.amounts import NUMBER
 from indextts_jax.text.rules.spans import PLACE, Rule, rule
+from indextts_jax.text.rules.symbols import name_symbols
 
 _PLACE = PLACE.pattern[1:-1]
-_SIDE = rf"A-Za-z0-9\u4e00-\u9fff{_PLACE}"
+_SIDE = rf"A-Za-z0-9α-ωΑ-Ω\u4e00-\u9fff{_PLACE}"
 _LEFT = rf"(?<=[{_SIDE})）\]])"
 _RIGHT = rf"(?=[-−]?[{_SIDE}(（√π])"
 _EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
@@ -42,6 +43,7 @@ _WORDS = algebra.Words(
         "<": "小于", "≥": "大于等于", ">=": "大于等于", ">": "大于", "≈": "约等于", "+": "加",
         "-": "减", "−": "减", "×": "乘以", "*": "乘以", "·": "乘以", "÷": "除以", "/": "除以",
         "√": "根号", "|": "条件", "′": "撇",
+        "∩": "交", "∪": "并",
     },
     power=power,
     minus="负",
@@ -49,9 +51,25 @@ _WORDS = algebra.Words(
     functions={"sin": "sine", "cos": "cosine", "tan": "tangent", "log": "log", "ln": "ln"},
     blank="",
 )  # fmt: skip
+
+
+def _expression(text: str) -> str | None:
+    """An expression in words, with the names of its Greek letters."""
+    said = algebra.expression(text, _WORDS)
+    return None if said is None else name_symbols(said, "zh")
+
+
 ALGEBRA: list[Rule] = [
+    rule(
+        r"(?<![\w.!])([a-zA-Z]|\d{1,3})!(?=\s?[=≈×÷*/]\s?[\w(])",
+        lambda m: f"{numbers.decimal(m[1]) if m[1].isdecimal() else m[1]}的阶乘",
+    ),
+    rule(
+        r"(?<![A-Za-z])(sin|cos|tan)\s?\^([23])\s?(?=[a-z(\d])",
+        lambda m: f"{_WORDS.functions[m[1]]}{power(m[2])[1:]}",
+    ),
     Rule(algebra.ABSOLUTE, lambda m: f"{algebra.plain(m[1], _WORDS)}的绝对值"),
-    Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
+    Rule(algebra.EXPRESSION, lambda m: _expression(m[0])),
     Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
     Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),
     Rule(algebra.FUNCTIONS, lambda m: algebra.function(m, _WORDS)),

@@ -1,10 +1,25 @@
 """English rules for everything that is not a word. `RULES` are applied in order."""
 
-from indextts_jax.text.rules.english import amounts, codes, dates, names, sums, words
+from indextts_jax.text.rules.english import (
+    amounts,
+    chat,
+    codes,
+    dates,
+    names,
+    reports,
+    shortened,
+    sports,
+    sums,
+    words,
+)
 from indextts_jax.text.rules.spans import Rule
 
 RULES: list[Rule] = [
     *codes.ADDRESSES,
+    *chat.RULES,
+    *sports.RULES,
+    *reports.RULES,
+    *shortened.RULES,
     *sums.ALGEBRA,
     *words.RULES,
     *dates.NUMERIC,

@@ -6,10 +6,11 @@ from indextts_jax.text.rules import algebra, units
 from indextts_jax.text.rules.english import numbers, say
 from indextts_jax.text.rules.english.amounts import NUMBER, SIGNED, UNIT
 from indextts_jax.text.rules.spans import PLACE, Rule, rule
+from indextts_jax.text.rules.symbols import name_symbols
 
 _PLACE = PLACE.pattern[1:-1]
-_LEFT = rf"(?<=[\w)\]{_PLACE}])"  # left operand of a binary sign
-_RIGHT = rf"(?=[-−]?[\w([{_PLACE}√π∠△])"
+_LEFT = rf"(?<=[\w)\]α-ωΑ-Ω{_PLACE}])"  # left operand of a binary sign
+_RIGHT = rf"(?=[-−]?[\w([α-ωΑ-Ω{_PLACE}√π∠△∅])"
 _EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
 
 
@@ -43,6 +44,7 @@ _WORDS = algebra.Words(
         "≈": "is approximately", "+": "plus", "-": "minus", "−": "minus", "×": "times",
         "*": "times", "·": "times", "÷": "divided by", "/": "over", "√": "the square root of",
         "|": "given", "′": "prime",
+        "∩": "intersection", "∪": "union",
     },
     power=power,
     minus="minus",
@@ -50,9 +52,62 @@ _WORDS = algebra.Words(
     functions={"sin": "sine", "cos": "cosine", "tan": "tangent", "log": "log", "ln": "L N"},
     blank=" ",
 )  # fmt: skip
+_TOWARDS = r"\s?(?P<of>[a-z])\s?(?:→|->)\s?(?P<sign>[-−]?)(?P<end>∞|\d{1,3}|[a-z])"
+_LETTERS = r"(?:[a-zA-Z]|\d{1,3})"
+_FORMULA = re.compile("[=∝<>≤≥≈→]")
+
+
+def _said(text: str) -> str:
+    return say.quantity(text) if text.isdecimal() else text
+
+
+def _factorial(match: re.Match[str]) -> str | None:
+    """`n!` beside a sign of a formula; elsewhere an exclamation."""
+    text = match.string
+    left = re.search(r"[=×÷*/+(]\s?$", text[: match.start()])
+    right = re.match(r"\s?[=×÷*/]\s?[\w(]", text[match.end() :])
+    return f"{_said(match[1])} factorial" if left or right else None
+
+
+def _limit(match: re.Match[str]) -> str:
+    """`lim x→0`: the limit as x approaches zero of."""
+    variable, sign, end = (match[name] or match[f"_{name}"] for name in ("of", "sign", "end"))
+    sign = "minus " if sign else ""
+    to = "infinity" if end == "∞" else say.quantity(end) if end.isdecimal() else end
+    return f"the limit as {variable} approaches {sign}{to} of "
+
+
+def _expression(text: str) -> str | None:
+    """An expression in words, with the names of its Greek letters."""
+    said = algebra.expression(text, _WORDS)
+    return None if said is None else name_symbols(said, "en")
+
+
 ALGEBRA: list[Rule] = [
+    rule(
+        r"\b(sin|cos|tan)\s?\^([23])\s?(?=[a-z(\d])",
+        lambda m: f"{_WORDS.functions[m[1]]} {power(m[2])} ",
+    ),
+    rule(
+        rf"(?<=[\w)!{_PLACE}])/(?=\()",
+        lambda m: " over " if _FORMULA.search(m.string) else None,
+    ),
+    rule(rf"\blim\s?_?(?:[({{]{_TOWARDS}[)}}]\s?|{_TOWARDS.replace('P<', 'P<_')}\s)", _limit),
+    rule(rf"(?<![\w.!])({_LETTERS})!(?!\w)", _factorial),
+    rule(
+        r"(?<=\))!(?=\s?[=×÷*/,.;)]|\s*$)",
+        lambda m: " factorial" if _FORMULA.search(m.string) else None,
+    ),
+    rule(
+        r"(?<![\w./])([-−]?)(\d{1,3}|[a-z])/([a-z])(?![\w/'’])",
+        lambda m: (
+            f"{'minus ' if m[1] else ''}{_said(m[2])} over {m[3]}"
+            if _FORMULA.search(m.string)
+            else None
+        ),
+    ),
     Rule(algebra.ABSOLUTE, lambda m: f"the absolute value of {algebra.plain(m[1], _WORDS)}"),
-    Rule(algebra.EXPRESSION, lambda m: algebra.expression(m[0], _WORDS)),
+    Rule(algebra.EXPRESSION, lambda m: _expression(m[0])),
     Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
     Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),
     Rule(algebra.FUNCTIONS, lambda m: algebra.function(m, _WORDS)),
@@ -94,8 +149,8 @@ SIGNS: list[Rule] = [
         rf"\s?=\s?([-−](?=\d))?(?=[\d({_PLACE}])|{_LEFT}\s?=\s?([-−])?{_RIGHT}",
         lambda m: " equals minus " if m[1] or m[2] else " equals ",
     ),
-    rule(rf"{_LEFT}\s?<\s?(?=[-−]?\d)", lambda m: " less than "),
-    rule(rf"{_LEFT}\s?>\s?(?=[-−]?\d)", lambda m: " greater than "),
+    rule(rf"{_LEFT}\s?<\s?(?=[-−]?[\dα-ω])", lambda m: " less than "),
+    rule(rf"{_LEFT}\s?>\s?(?=[-−]?[\dα-ω])", lambda m: " greater than "),
     rule(rf"{_LEFT}\s<\s{_RIGHT}", lambda m: " less than "),
     rule(rf"{_LEFT}\s>\s{_RIGHT}", lambda m: " greater than "),
 ]

@@ -2,7 +2,7 @@
 
 import re
 
-from indextts_jax.text.rules.english import numbers
+from indextts_jax.text.rules.english import numbers, shortened
 from indextts_jax.text.rules.english.abbreviations import (
     ANYWHERE,
     BEFORE_NUMBERS,
@@ -23,7 +23,7 @@ from indextts_jax.text.rules.spans import Rule, rule
 _PER = {
     "hr": "hour", "h": "hour", "min": "minute", "sec": "second", "s": "second", "yr": "year",
     "wk": "week", "mo": "month", "lb": "pound", "oz": "ounce", "kg": "kilogram", "km": "kilometer",
-    "gal": "gallon", "sq": "square", "ea": "each",
+    "gal": "gallon", "sq": "square", "ea": "each", "bbl": "barrel",
 }  # fmt: skip
 _PERIOD = (
     "hour|day|week|month|year|second|minute|night|person|mile|gallon|head|unit|page|game|liter|litre"
@@ -138,6 +138,8 @@ def abbreviations() -> list[str]:
             *STREETS,
             *DAYS,
             *_ENDS.split("|"),
+            *shortened.WORDS,
+            *map(str.capitalize, shortened.WORDS),
         }
     )
 
@@ -250,7 +252,7 @@ RULES: list[Rule] = [
     rule(r"(?<![\w*#])[*#](?![\w*#])", _key),
     rule(r"(?<=[A-Za-z.,!?)])\*{1,3}(?=[\s.,;:!?]|$)|(?<![\w*)])\*{1,3}(?=[A-Za-z])", lambda m: ""),
     rule(r"\bw/o\b", lambda m: "without", re.IGNORECASE),
-    rule(r"\bw/\s?(?=\w)", lambda m: "with "),
+    rule(rf"\bw/\s?(?=[\w{_PLACE}])", lambda m: "with "),
     rule(
         rf"\b(?:{DAY})\b\.?(?:(?:,?\s(?:and|or|to|&|through|thru)\s|,\s|\s?[-–/]\s?)(?:{DAY})\b\.?)+(?![A-Za-z'])",
         _days,

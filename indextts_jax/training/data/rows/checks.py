@@ -87,6 +87,8 @@ def audio_findings(measured: Measured, seconds: float, limits: Limits) -> list[F
         warn("clipped", f"{measured.clipped:.1%} of the samples are at full scale")
     if measured.noise < limits.noise:
         warn("noise", f"loud parts are only {measured.noise:.0f} dB above soft ones")
+    for note in measured.notes:
+        warn("header", note)
     if measured.stereo > limits.stereo:
         warn("stereo", "the channels differ; their mean is used")
     if measured.last - measured.first < measured.length:
@@ -120,14 +122,19 @@ def text_findings(text: str, read: ReadText, limits: Limits) -> list[Finding]:
     return found
 
 
-def length_findings(read: ReadText | None, codes: int, limits: Limits) -> list[Finding]:
-    """Findings about a clip's length that are impossible for its text."""
+def length_findings(
+    read: ReadText | None, features: int, codes: int, limits: Limits
+) -> list[Finding]:
+    """Findings about a clip's length that are impossible for its text.
+
+    `features` are its semantic features, of 20 ms each.
+    """
     found = []
     if limits.codes is not None and codes > limits.codes:
         message = f"{codes} codes; the model has positions for {limits.codes}"
         found.append(Finding("match: positions", message, True))
-    if read is not None and (least := texts.ctc_frames(read.spoken)) > codes:
-        message = f"{least} characters in {codes} frames of 20 ms: too much text"
+    if read is not None and (least := texts.ctc_frames(read.spoken)) > features:
+        message = f"{least} characters in {features} frames of 20 ms: too much text"
         found.append(Finding("match: crowded", message, True))
     return found
 

@@ -90,6 +90,14 @@ class Recording(NamedTuple):
         except OSError as error:
             raise InputError(f"{self.path} cannot be read: {error.strerror}") from error
 
+    def content(self) -> bytes | None:
+        """The bytes of an embedded recording; None for a file.
+
+        Raises:
+            InputError: if they cannot be read.
+        """
+        return None if self.embedded is None else embedded_bytes(self.embedded)
+
     def sha256(self) -> str:
         """SHA-256 of the file.
 

@@ -1,18 +1,21 @@
 """A clip's signal and its measurements.
 
-The signal is loaded as `synth` loads a speaker prompt: channels averaged, resampled to the mel's
-rate by soxr. Long silence at either end is trimmed.
+The signal is loaded as `synth` loads a speaker prompt: to the end of what the file holds, channels
+averaged, resampled to the mel's rate by soxr. Long silence at either end is trimmed.
 """
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import soundfile
 from jaxtyping import Float32
 
+from indextts_jax.audio.codecs import Decoded
 from indextts_jax.audio.io import LOUDEST, SILENT, soxr_resample
+from indextts_jax.audio.recording import Recording as Stream
+from indextts_jax.audio.recording import opened
+from indextts_jax.audio.streams import CUT_OFF
 from indextts_jax.errors import InputError
 from indextts_jax.training.data.rows.manifest import Clip
 
@@ -21,7 +24,7 @@ BLOCK = 2048  # FFT size of the band limit
 EDGE = 20.0  # dB by which the spectrum drops abruptly if a file was upsampled
 FRAME = 0.01  # seconds per frame of levels
 SPOKEN = 40.0  # dB below the loud parts that count as silence
-VERSION = 1  # of the measurements
+VERSION = 2  # of the measurements
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +51,7 @@ class Measured:
     clipped: float = 0.0  # share of samples at full scale
     noise: float = 0.0  # dB between loud and soft parts
     stereo: float = 0.0  # difference of two channels relative to their mean
+    notes: tuple[str, ...] = ()  # clauses about what of the file cannot be used
 
 
 class Unusable(Exception):
@@ -61,7 +65,7 @@ class Unusable(Exception):
 def measure(clip: Clip, rate: int, trim: Trim) -> Measured:
     """Measures a clip's recording; an unusable one does not raise."""
     try:
-        mono, native, stereo = _decode(clip)
+        mono, native, stereo, notes = _decode(clip)
     except Unusable as error:
         return Measured(fault=error.fault, message=str(error))
     levels = _levels(mono, native)
@@ -84,6 +88,7 @@ def measure(clip: Clip, rate: int, trim: Trim) -> Measured:
         clipped=float(np.mean(np.abs(mono) >= 0.999)),
         noise=round(float(loud - soft), 1),
         stereo=round(stereo, 3),
+        notes=notes,
     )
 
 
@@ -94,7 +99,7 @@ def signal(clip: Clip, measured: Measured, rate: int) -> Float32[np.ndarray, " n
         InputError: if it can no longer be read.
     """
     try:
-        mono, native, _ = _decode(clip)
+        mono, native, _, _ = _decode(clip)
     except Unusable as error:
         raise InputError(f"{clip.place}: {error}") from error
     return soxr_resample(mono, native, rate)[measured.first : measured.last]
@@ -124,40 +129,59 @@ def band_limit(mono: Float32[np.ndarray, " n"], rate: int) -> float:
     return float(limit)
 
 
-def _decode(clip: Clip) -> tuple[Float32[np.ndarray, " n"], int, float]:
-    """The mean of the channels, the file's rate, and the difference of the channels."""
+class _Heard(NamedTuple):
+    """The samples of a clip."""
+
+    mono: Float32[np.ndarray, " n"]  # the mean of the channels
+    rate: int  # Hz, of the file
+    stereo: float  # the difference of the channels relative to their mean
+    notes: tuple[str, ...]  # clauses about what of the file cannot be used
+
+
+def _decode(clip: Clip) -> _Heard:
+    """The samples of a clip, read as those of a prompt are: to the end of what the file holds."""
     try:
-        with clip.recording.open() as stream, soundfile.SoundFile(stream) as file:
-            native, length = file.samplerate, file.frames / file.samplerate
-            if not file.frames:
-                raise Unusable("unreadable", "it has no samples")
-            end = length if clip.end is None else clip.end
-            if end > length + 0.1 or clip.start >= end:
-                raise Unusable(
-                    "cut",
-                    f"expected seconds {clip.start:g} to {end:g}, but the file has {length:.2f} s",
-                )
-            if end - clip.start > LONGEST:
-                raise Unusable(
-                    "long", f"it is {end - clip.start:.1f} s long: cut it into sentences"
-                )
-            file.seek(min(round(clip.start * native), file.frames))
-            frames = max(0, round(end * native) - round(clip.start * native))
-            channels = file.read(frames, dtype="float32", always_2d=True)
+        with opened(clip.recording.path, clip.recording.content()) as recording:
+            channels = _samples(clip, recording)
+            rate, notes = recording.sample_rate, tuple(recording.notes)
     except InputError as error:
-        raise Unusable("unreadable", str(error)) from error
-    except (soundfile.SoundFileError, TypeError, OSError) as error:
-        why = getattr(error, "error_string", error)
-        raise Unusable("unreadable", f"it is not readable audio: {why}") from error
-    if not len(channels):
-        raise Unusable("unreadable", "it has no samples")
+        why = str(error)
+        named = why.removeprefix(f"{clip.recording.path} ")  # the clip is named before the message
+        raise Unusable("unreadable", why if named == why else f"it {named}") from error
+    if clip.end is None and (lost := next((n for n in notes if n.startswith(CUT_OFF)), None)):
+        raise Unusable("cut", f"{lost}; its text is that of the whole")
     if not (np.abs(channels) <= LOUDEST).all():  # also for NaN
         raise Unusable("numbers", "it has invalid samples (NaN, infinity, or huge)")
     mono = channels.T.mean(axis=0)
     if np.ptp(mono) < 2 * SILENT:
         cancelled = np.ptp(channels, axis=0).max() > 2 * SILENT
         raise Unusable("silent", "its channels cancel each other" if cancelled else "it is silent")
-    return mono, native, _difference(channels, mono)
+    return _Heard(mono, rate, _difference(channels, mono), notes)
+
+
+def _samples(clip: Clip, recording: Stream | Decoded) -> Float32[np.ndarray, "n c"]:
+    """The clip's part of its recording."""
+    rate, end = recording.sample_rate, clip.end
+    if end is not None and clip.start >= end:
+        raise Unusable("cut", f"expected seconds {clip.start:g} to {end:g}")
+    wanted = math.inf if end is None else round(end * rate) - round(clip.start * rate)
+    most = math.ceil(LONGEST * rate)
+    parts: list[Float32[np.ndarray, "n c"]] = []
+    held = 0
+    for block in recording.blocks(clip.start):
+        parts.append(block)
+        held += len(block)
+        if held > min(wanted, most):
+            break
+    if min(held, wanted) > most:
+        raise Unusable("long", f"it is longer than {LONGEST:g} s: cut it into sentences")
+    if not held and end is None and not clip.start:
+        raise Unusable("unreadable", "it has no samples")
+    if not held or (end is not None and held < wanted - 0.1 * rate):
+        last = f"to {end:g}" if end is not None else "and on"
+        there = f"ends at {clip.start + held / rate:.2f} s" if held else "ends before"
+        raise Unusable("cut", f"expected seconds {clip.start:g} {last}, but the file {there}")
+    return np.concatenate(parts)[: int(min(held, wanted))]
 
 
 def _difference(channels: Float32[np.ndarray, "n c"], mono: Float32[np.ndarray, " n"]) -> float:

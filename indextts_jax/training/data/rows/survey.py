@@ -7,7 +7,6 @@ from pathlib import Path
 
 from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features
 from indextts_jax.training.data.alignment import Labels, labels_of, misfit
 from indextts_jax.training.data.index import FEATURES, Row
@@ -22,7 +21,8 @@ from indextts_jax.training.data.rows.manifest import Clip
 from indextts_jax.training.data.rows.recording import Measured
 from indextts_jax.training.data.rows.report import Judged, Report
 from indextts_jax.training.data.rows.split import Item, split
-from indextts_jax.training.data.rows.texts import Reader, ReadText
+from indextts_jax.training.data.rows.texts import Reader, ReadText, TextTokenizer
+from indextts_jax.training.versions.interface import kind_of
 from indextts_jax.utils.hashing import digest, versions
 from indextts_jax.utils.strict_data import to_data
 
@@ -42,6 +42,7 @@ class Candidate:
     measured: Measured
     read: ReadText
     seconds: float
+    features: int  # semantic features
     codes: int
     findings: tuple[Finding, ...]
     labels: Labels | None = None  # for the alignment of codes; None if not requested, or impossible
@@ -65,7 +66,7 @@ def survey(
     clips: Sequence[Clip],
     job: Job,
     config: ModelConfig,
-    tokenizer: Tokenizer | None,
+    tokenizer: TextTokenizer | None,
     *,
     keep: bool = True,
     on_progress: Progress = lambda done, of, what: None,
@@ -91,17 +92,17 @@ def survey(
     facts = Facts(job.dst / FACTS if job.dst.is_dir() or keep else None)
     rate = config.mel.sample_rate
     hashes: dict[Path, str] = {}  # cache, for recordings with several clips
-    read = _reader(job, tokenizer, facts)
+    read = _reader(job, config, tokenizer, facts)
 
     def look(clip: Clip) -> Candidate:
         try:
             sha256 = _hashed(clip, hashes)
         except InputError as error:
             found = Finding("audio: unreadable", str(error), True)
-            return _candidate(clip, "", Measured(fault="unreadable"), ReadText(), rate, [found])
+            return _candidate(clip, "", Measured(fault="unreadable"), ReadText(), config, [found])
         key = digest([recording.VERSION, sha256, clip.start, clip.end, rate, to_data(job.trim)])
         measured = facts.get(Measured, key, lambda: recording.measure(clip, rate, job.trim))
-        return _candidate(clip, sha256, measured, read(clip.text), rate, None, limits)
+        return _candidate(clip, sha256, measured, read(clip), config, None, limits)
 
     candidates: list[Candidate] = []
     with ThreadPoolExecutor(max(1, job.workers)) as pool:
@@ -122,17 +123,23 @@ def survey(
 
 
 def _reader(
-    job: Job, tokenizer: Tokenizer | None, facts: Facts
-) -> Callable[[str], ReadText | None]:
-    """A cached reader of texts; None if no recipe uses them."""
+    job: Job, config: ModelConfig, tokenizer: TextTokenizer | None, facts: Facts
+) -> Callable[[Clip], ReadText | None]:
+    """A cached reader of the clips' texts; None if no recipe uses them."""
     if tokenizer is None or not job.reads:
-        return lambda text: None
-    reader = Reader(tokenizer, compat=job.text_compat, glossary=job.glossary)
+        return lambda clip: None
+    reader = Reader(tokenizer, config, compat=job.text_compat, glossary=job.glossary)
     glossary = texts.glossary_hash(job.glossary)
     # Everything besides the text that tokens depend on (the front end's rules are part of the
     # program).
     key = [tokenizer.sha256, to_data(versions()[0]), job.text_compat, glossary]
-    return lambda text: facts.get(ReadText, digest([*key, text]), lambda: reader.read(text))
+
+    def read(clip: Clip) -> ReadText:
+        told = reader.told(clip.language)
+        what = [*key, clip.text, *([told] if told else [])]
+        return facts.get(ReadText, digest(what), lambda: reader.read(clip.text, told))
+
+    return read
 
 
 def _hashed(clip: Clip, hashes: dict[Path, str]) -> str:
@@ -148,25 +155,27 @@ def _candidate(
     sha256: str,
     measured: Measured,
     read: ReadText | None,
-    rate: int,
+    config: ModelConfig,
     found: list[Finding] | None,
     limits: Limits | None = None,
 ) -> Candidate:
-    samples = measured.last - measured.first
-    codes = features.code_count(samples, rate) if samples else 0
+    samples, rate = measured.last - measured.first, config.mel.sample_rate
+    count = features.feature_count(samples, rate) if samples else 0
+    codes = kind_of(config).codes_of(count)
     seconds = samples / rate
     if found is None and limits is not None:
         found = checks.audio_findings(measured, seconds, limits)
         if read is not None:
             found += checks.text_findings(clip.text, read, limits)
         if not any(finding.rejects for finding in found):
-            found += checks.length_findings(read, codes, limits)
+            found += checks.length_findings(read, count, codes, limits)
     return Candidate(
         clip=clip,
         sha256=sha256,
         measured=measured,
         read=read or ReadText(),
         seconds=seconds,
+        features=count,
         codes=codes,
         findings=tuple(found or ()),
     )
@@ -202,7 +211,7 @@ def _matched(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]
     )
 
 
-def _labelled(candidate: Candidate, tokenizer: Tokenizer) -> Candidate:
+def _labelled(candidate: Candidate, tokenizer: TextTokenizer) -> Candidate:
     """The candidate with its alignment labels, or a warning that its codes cannot be aligned."""
     if candidate.rejected:
         return candidate
@@ -234,7 +243,7 @@ def _row(candidate: Candidate, side: str, frames: int) -> Row:
         speaker=clip.speaker,
         seconds=candidate.seconds,
         split=side,
-        language=clip.language,
+        language=candidate.read.language or clip.language,
         tokens=len(candidate.read.tokens),
         codes=candidate.codes,
         frames=frames,
@@ -291,6 +300,7 @@ def sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> di
     frames, count = sum(row.frames for row in rows), len(rows)
     width, rate = config.gpt.width, config.mel.sample_rate
     samples = [round(row.seconds * rate) for row in rows]
+    heard = sum(features.feature_count(one, rate) for one in samples)
     numbers = {
         "text": tokens,
         "codes": codes,
@@ -301,11 +311,11 @@ def sizes(rows: Sequence[Row], wanted: Iterable[str], config: ModelConfig) -> di
         "latents": codes * width,
         "alignment": codes,
         "mel": frames * config.mel.mels,
-        "semantic": codes * config.semantic_encoder.width,
+        "semantic": heard * config.semantic_encoder.width,
         "flow_mel": frames * config.mel.mels,
         "samples": sum(samples),
-        "encoder_input": codes * 160,
-        "encoder_mask": codes,
+        "encoder_input": heard * 160,
+        "encoder_mask": heard,
         "banks": sum(features.bank_frames(one, rate) for one in samples) * 80,
     }
     return {name: numbers[name] * FEATURES[name][0].itemsize for name in wanted}

@@ -5,12 +5,17 @@ import itertools
 import re
 import unicodedata
 
+from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.text.frontend import TextFrontend, TextSettings
+from indextts_jax.runtime.versions.registry import version_of
+from indextts_jax.text.frontend import TextSettings
 from indextts_jax.text.glossary import Glossary
 from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.text.v25.tokenizer import RanksTokenizer
+from indextts_jax.training.versions.interface import kind_of
 from indextts_jax.utils.hashing import digest
 
+TextTokenizer = Tokenizer | RanksTokenizer
 _WHOLE = 1_000_000  # tokens per segment: effectively unlimited, as a clip is one segment
 _WIDE = re.compile(r"[\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff]")
 WIDE_LETTERS = 3  # duration of an ideograph in letters
@@ -22,6 +27,7 @@ class ReadText:
     """A clip's text after the front end. For an unusable one, `fault` is set."""
 
     tokens: tuple[int, ...] = ()
+    language: str = ""  # in which it was read; empty where tokens do not say it
     spoken: str = ""  # normalised: words instead of digits
     unknown: tuple[str, ...] = ()  # pieces unknown to the tokenizer, with their positions
     notices: tuple[str, ...] = ()
@@ -32,22 +38,37 @@ class ReadText:
 class Reader:
     """Reads texts through the front end of `synth`, without cutting them into segments."""
 
-    def __init__(self, tokenizer: Tokenizer, *, compat: bool, glossary: Glossary | None):
-        settings = TextSettings(compat=compat, segment_tokens=_WHOLE, glossary=glossary)
-        self._frontend = TextFrontend(tokenizer, settings)
+    def __init__(
+        self,
+        tokenizer: TextTokenizer,
+        config: ModelConfig,
+        *,
+        compat: bool,
+        glossary: Glossary | None,
+    ):
+        self._settings = TextSettings(compat=compat, segment_tokens=_WHOLE, glossary=glossary)
+        self._tokenizer, self._config = tokenizer, config
 
-    def read(self, text: str) -> ReadText:
+    def told(self, language: str | None) -> str | None:
+        """The language of a clip as the front end is told: None where it is found in the text."""
+        return language if kind_of(self._config).TAGGED else None
+
+    def read(self, text: str, language: str | None = None) -> ReadText:
         """A text's tokens; an unusable text does not raise."""
         if not text.strip():
             return ReadText(fault="empty", message="the text is missing")
         try:
-            script = self._frontend.prepare(text)
+            version = version_of(self._config)
+            frontend = version.frontend(self._tokenizer, self._settings, language)
+            script = frontend.prepare(text)
         except InputError as error:
             return ReadText(fault="unreadable", message=str(error))
         if not has_letters(script.normalised):
             return ReadText(fault="letters", message=f"the text has no words: {text[:40]!r}")
+        kind = kind_of(self._config)
         return ReadText(
-            tokens=tuple(number for segment in script.segments for number in segment.ids),
+            tokens=kind.text_tokens(self._tokenizer, script, self._config),
+            language=kind.language(script),
             spoken=script.normalised,
             unknown=tuple(dict.fromkeys(map(str, script.unknown))),
             notices=script.warnings,

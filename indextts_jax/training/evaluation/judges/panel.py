@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from jaxtyping import Float32
 
 from indextts_jax.audio.io import soxr_resample
+from indextts_jax.audio.recording import opened
 from indextts_jax.errors import InputError
 from indextts_jax.training.evaluation.judges.words import WordErrors, total, word_errors
 
@@ -24,15 +24,10 @@ def read_signal(path: str | Path) -> Signal:
     Raises:
         InputError: for a file that is missing or not audio.
     """
-    try:
-        with Path(path).open("rb"):
-            pass
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (soundfile.SoundFileError, TypeError) as error:
-        raise InputError(f"{path} is not readable audio") from error
-    mono = np.nan_to_num(samples.mean(axis=1), posinf=0.0, neginf=0.0)
+    with opened(Path(path)) as recording:
+        rate = recording.sample_rate
+        blocks = [block.mean(axis=1) for block in recording.blocks()]
+    mono = np.nan_to_num(np.concatenate([np.zeros(0, np.float32), *blocks]), posinf=0, neginf=0)
     return soxr_resample(mono, rate, RATE)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from indextts_jax.config import LengthRegulatorConfig, ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.training.objectives.flow.options import FlowOptions
+from indextts_jax.training.versions.interface import kind_of
 
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
@@ -87,26 +88,29 @@ def collate(
     """The arrays of a batch, padded to the sizes of clips of `seconds`.
 
     `mel` (b f m) has the prompt followed by the target; `frames` counts both, `prompt_frames` the
-    prompt. `codes`, `prompt_codes` (b s) and `latents` (b s w) are padded with zeros.
+    prompt. `codes` (b s), `latents` (b s w) and the arrays of the prompt are padded with zeros.
 
     Raises:
         InputError: for a clip that is longer than `seconds`, or has too few codes or frames.
     """
     sizes = Sizes.of(seconds, config, options)
+    kind = kind_of(config)
     batch = _empty(len(rows), sizes, config, latents=options.latents > 0)
+    batch |= kind.empty_prompts(len(rows), sizes.codes, config)
     for number, row in enumerate(rows):
         _check(row, seconds, sizes)
-        _fill(batch, number, row, cut(row, data, sizes, options, rng), data)
+        drawn = cut(row, data, sizes, options, rng)
+        kind.put_prompt(batch, number, data, drawn.prompt, drawn.codes)
+        _fill(batch, number, row, drawn, data)
     return batch
 
 
 def _empty(rows: int, sizes: Sizes, config: ModelConfig, *, latents: bool) -> Batch:
-    counts = ("code_counts", "prompt_code_counts", "frames", "prompt_frames")
+    counts = ("code_counts", "frames", "prompt_frames")
     batch: Batch = {name: np.zeros(rows, np.int32) for name in counts}
     batch["mel"] = np.zeros((rows, sizes.frames, config.mel.mels), np.float32)
     batch["style"] = np.zeros((rows, config.dit.style), np.float32)
-    for name in ("codes", "prompt_codes"):
-        batch[name] = np.zeros((rows, sizes.codes), np.int32)
+    batch["codes"] = np.zeros((rows, sizes.codes), np.int32)
     if latents:
         assert isinstance(config.length_regulator, LengthRegulatorConfig)
         width = config.length_regulator.latents
@@ -134,15 +138,12 @@ def _fill(batch: Batch, number: int, row: Row, cut: Cut, data: Prepared) -> None
     prompt_mel = data.read(cut.prompt, "mel")[cut.frames]
     target_mel = data.read(row, "mel")[cut.first_frame :]
     _put(batch["mel"][number], np.concatenate([prompt_mel, target_mel]))
-    prompt_codes = data.read(cut.prompt, "codes")[cut.codes]
     codes = data.read(row, "codes")[cut.first_code :]
-    _put(batch["prompt_codes"][number], prompt_codes)
     _put(batch["codes"][number], codes)
     batch["style"][number] = data.read(cut.prompt, "style")
     counts: Mapping[str, int] = {
         "prompt_frames": len(prompt_mel),
         "frames": len(prompt_mel) + len(target_mel),
-        "prompt_code_counts": len(prompt_codes),
         "code_counts": len(codes),
     }
     for name, count in counts.items():

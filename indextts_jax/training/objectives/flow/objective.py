@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from indextts_jax.config import ModelConfig
+from indextts_jax.config import RELEASES, ModelConfig
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.training import adapted
 from indextts_jax.layers.training.adapted import attach, select
@@ -28,12 +28,12 @@ from indextts_jax.layers.wavenet import keep
 from indextts_jax.models import dit_training
 from indextts_jax.models.components import Params, structure
 from indextts_jax.models.dit import DiT
-from indextts_jax.models.length_regulator import LengthRegulator
-from indextts_jax.models.semantic_codec import SemanticCodec
+from indextts_jax.models.length_regulator import FeatureRegulator
 from indextts_jax.sampling.flow import follow, noise, sample
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
 from indextts_jax.training.objectives.flow import batches as flow_batches
 from indextts_jax.training.objectives.flow.options import FlowOptions
+from indextts_jax.training.versions.interface import Kind, kind_of
 from indextts_jax.utils.strict_data import ConfigError, from_data
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ ADAPTERS = "adapters"
 class Networks(NamedTuple):
     """The networks that a loss runs, with their parameters."""
 
-    codec: SemanticCodec
-    regulator: LengthRegulator
+    codec: Any  # of the version
+    regulator: FeatureRegulator
     dit: DiT
+    kind: Kind  # how the version makes a condition
 
 
 class Draws(NamedTuple):
@@ -83,17 +84,13 @@ def condition(networks: Networks, batch: Batch, *, remat: bool) -> Float[Array, 
 
     Both are rows of one call, as the norms run over single rows.
     """
-    prompt = networks.codec.vq2emb(batch["prompt_codes"])
-    target = networks.codec.vq2emb(batch["codes"])
-    if "latents" in batch:
-        added = networks.regulator.project(batch["latents"])
-        target = target + jnp.where(batch["with_latents"][:, None, None], added, 0)
+    prompt, target = networks.kind.flow_rows(networks.codec, networks.regulator, batch)
     frames, size = batch["prompt_frames"], batch["mel"].shape[1]
-    regulate = functools.partial(LengthRegulator.__call__, size=size)
+    regulate = functools.partial(FeatureRegulator.__call__, size=size)
     stretched = (jax.checkpoint(regulate) if remat else regulate)(
         networks.regulator,
-        jnp.concatenate([prompt, target]),
-        jnp.concatenate([batch["prompt_code_counts"], batch["code_counts"]]),
+        jnp.concatenate([prompt.sequence, target.sequence]),
+        jnp.concatenate([prompt.lengths, target.lengths]),
         jnp.concatenate([frames, batch["frames"] - frames]),
     )
     first, second = jnp.split(stretched, 2)
@@ -185,7 +182,11 @@ def build(
     Raises:
         ConfigError: for an option that is unknown or out of range.
     """
-    made = from_data(FlowOptions, options)
+    usual = kind_of(config).LATENTS
+    made = from_data(FlowOptions, {"latents": usual, **options})
+    if made.latents > 0 and not usual:
+        name = RELEASES[config.version].name
+        raise ConfigError(f"latents must be 0 for {name}, whose GPT makes none")
     if made.lora is not None:
         try:
             select(structure("dit", config).expected, made.lora.kernels)
@@ -276,8 +277,10 @@ class FlowObjective:
         if lora := self.options.lora:
             dit = attach(params["dit"], params[ADAPTERS]["dit"], scale=lora.scale)
             params = params | {"dit": dit}
-        bound = (structure(name, self.config).bind(params[name]) for name in self.components)
-        return Networks(*bound)
+        codec, regulator, dit = (
+            structure(name, self.config).bind(params[name]) for name in self.components
+        )
+        return Networks(codec, regulator, dit, kind_of(self.config))
 
 
 def _term(rows: Float[Array, " b"], batch: Batch) -> Term:

@@ -41,7 +41,9 @@ class FlowOptions:
     own_prompts: float = 0.8  # share of prompts from the clip itself; others come from another clip
     empty_prompt: float = 0.1  # share of those without any prompt frames
     prompt_seconds: float = 3.0  # seconds of another clip, at most
-    latents: float = 0.9  # share of targets with the GPT's latents added; 0 needs no latents
+    # Share of targets with the GPT's latents added; 0 needs no latents, and is all that version 2.5
+    # has.
+    latents: float = 0.9
     guidance_dropout: float = 0.1  # share of rows without prompt, style and condition
     wavenet_dropout: float = 0.0  # dropout rate; 0.2 from scratch
     style_jitter: float = 0.0  # noise on the style vector relative to its RMS; 0.02 from scratch

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indextts_jax.config import ConditioningConfig, ModelConfig
+from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
-from indextts_jax.layers.conformer import frames_heard
 from indextts_jax.training.objectives.base import Batch
 from indextts_jax.training.objectives.gpt.options import GPTOptions
+from indextts_jax.training.versions.interface import kind_of
 
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
@@ -21,9 +22,9 @@ ALIGNMENT = "alignment"  # the text token that each code voices
 GUIDED = "guided"  # rows with an alignment
 
 
-def needed(options: GPTOptions) -> tuple[str, ...]:
+def needed(options: GPTOptions, config: ModelConfig) -> tuple[str, ...]:
     """The features needed for batches."""
-    heard = ("semantic",) if options.trains_conditioning else ("conditioning", "emotion")
+    heard = kind_of(config).VOICE if options.trains_conditioning else ("conditioning", "emotion")
     return ("text", "codes", *heard, *((ALIGNMENT,) if options.guided_weight > 0 else ()))
 
 
@@ -45,6 +46,7 @@ def collate(
         InputError: for a clip that exceeds the position tables, or an alignment that does not match
             the clip.
     """
+    kind = kind_of(config)
     fitting = [row for row in data.rows if row.seconds <= seconds]
     size_text = _padded(max(row.tokens for row in fitting), config.gpt.max_text_tokens)
     size_codes = _padded(max(row.codes for row in fitting), config.gpt.max_codes)
@@ -60,18 +62,19 @@ def collate(
         "text_lengths": _lengths(texts),
         "codes": _stacked([code.astype(np.int32) for code in codes], size_codes),
         "code_lengths": _lengths(codes),
+        **kind.text_arrays(rows),
     }
     if options.trains_conditioning:
         most = _longest_prompt(config)
-        frames = _padded(max(min(row.codes, most) for row in data.rows), None)
+        frames = _padded(max(min(kind.features_of(row.codes), most) for row in data.rows), None)
         voices = [_prompt(data, *pair)[:most] for pair in zip(rows, prompts, strict=True)]
         feelings = [
             data.read(row, "semantic")[:most] if mine else voice
             for row, voice, mine in zip(rows, voices, own, strict=True)
         ]
-        for name, found in (("prompt", voices), ("mood", feelings)):
-            batch[name] = _stacked(found, frames)
-            batch[f"{name}_lengths"] = _lengths(found)
+        stacked = functools.partial(_stacked, size=frames)
+        batch |= kind.voice_arrays(data, prompts, voices, stacked)
+        batch |= {"mood": stacked(feelings), "mood_lengths": _lengths(feelings)}
     else:
         moods = [
             row if mine else other for row, other, mine in zip(rows, prompts, own, strict=True)
@@ -97,10 +100,9 @@ def _prompt(data: Prepared, row: Row, prompt: Row) -> np.ndarray:
 
 def _longest_prompt(config: ModelConfig) -> int:
     """Longest prompt in semantic features: as in inference, up to what the networks use."""
-    heard = config.conditioning
-    assert isinstance(heard, ConditioningConfig)
-    reach = max(frames_heard(heard.speaker_encoder), frames_heard(heard.emotion_encoder))
-    return min(int(config.limits.prompt_seconds * config.codes_per_second), reach)
+    kind = kind_of(config)
+    heard = kind.features_of(int(config.limits.prompt_seconds * config.codes_per_second))
+    return min(heard, kind.voice_frames(config))
 
 
 def _emotion(data: Prepared, row: Row, mood: Row) -> np.ndarray:

@@ -5,9 +5,9 @@
 With guided attention, `attention` in the log is its distance from the alignment, and `guided` the
 weighted term of that step.
 
-A row is `[latents + emotion | speed 1, 0 | start t_1..t_L stop | start c_1..c_N]`. Targets are
-t_1..t_L and stop for the text head, c_1..c_N and stop for the code head: each counts once, and
-padding does not count.
+A row is `[latents + emotion | two rows of the version | start t_1..t_L stop | start c_1..c_N]`.
+Targets are t_1..t_L and stop for the text head, c_1..c_N and stop for the code head: each counts
+once, and padding does not count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from indextts_jax.config import ModelConfig
+from indextts_jax.config import RELEASES, ModelConfig
 from indextts_jax.layers.masks import valid
 from indextts_jax.layers.training.adapted import attach, draw, select
 from indextts_jax.layers.training.dropout import fold, row_keys
@@ -36,8 +36,9 @@ from indextts_jax.models.gpt_training import (
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
 from indextts_jax.training.objectives.gpt import batches as gpt_batches
 from indextts_jax.training.objectives.gpt import guidance
-from indextts_jax.training.objectives.gpt.options import GROUPS, GPTOptions
-from indextts_jax.utils.strict_data import from_data
+from indextts_jax.training.objectives.gpt.options import GPTOptions, patterns_of
+from indextts_jax.training.versions.interface import kind_of
+from indextts_jax.utils.strict_data import ConfigError, from_data
 
 if TYPE_CHECKING:
     from indextts_jax.training.data.prepared import Prepared, Row
@@ -56,7 +57,13 @@ def build(
     Raises:
         ConfigError: for an option that is unknown or out of range.
     """
-    return GPTObjective(config, from_data(GPTOptions, options), HEADS in components)
+    made = from_data(GPTOptions, options)
+    if made.guided_weight > 0 and "guided" not in kind_of(config).RECIPES:
+        raise ConfigError(
+            f"guided_weight must be 0 for {RELEASES[config.version].name}, whose codes are not "
+            "aligned with texts"
+        )
+    return GPTObjective(config, made, HEADS in components)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +87,7 @@ class GPTObjective:
     @property
     def needs(self) -> tuple[str, ...]:
         """Features needed for batches."""
-        return gpt_batches.needed(self.options)
+        return gpt_batches.needed(self.options, self.config)
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -91,7 +98,9 @@ class GPTObjective:
     @property
     def parts(self) -> tuple[Part, ...]:
         """A single part: codes, text, and guided attention."""
-        named = [pattern for group in self.options.train for pattern in GROUPS[group]]
+        named = [
+            pattern for group in self.options.train for pattern in patterns_of(group, self.config)
+        ]
         lora = (f"{ADAPTERS}.*",) if self.options.lora else ()
         trains = (*(p for p in named if p.split(".")[0] in self.components), *lora)
         weights = {
@@ -180,13 +189,20 @@ class GPTObjective:
     def _clips(self, params: Params, batch: Batch) -> Clips:
         if self.options.trains_conditioning:
             heard = self._bound("conditioning", params["conditioning"])
-            prompt, mood = (batch[name].astype(jnp.float32) for name in ("prompt", "mood"))
-            latents = heard.speaker_latents(prompt, batch["prompt_lengths"])
+            latents = kind_of(self.config).voice_latents(heard, batch)
+            mood = batch["mood"].astype(jnp.float32)
             emotion = heard.emotion_vector(mood, batch["mood_lengths"])
         else:
             latents, emotion = batch["conditioning"], batch["emotion"]
-        rest = (batch[name] for name in ("text", "text_lengths", "codes", "code_lengths"))
-        return Clips(latents, emotion, *rest)
+        return Clips(
+            latents,
+            emotion,
+            batch["text"],
+            batch["text_lengths"],
+            batch["codes"],
+            batch["code_lengths"],
+            batch.get("languages"),
+        )
 
     def _disturbed(self, clips: Clips, keys: Array | None) -> tuple[Disturbance | None, Clips]:
         """The dropout and noise of a step, and the disturbed inputs; targets are unchanged."""

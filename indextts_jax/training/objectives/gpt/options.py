@@ -2,18 +2,25 @@
 
 import dataclasses
 
+from indextts_jax.config import ModelConfig
+from indextts_jax.training.versions.interface import kind_of
 from indextts_jax.utils.strict_data import ConfigError
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "trunk": ("gpt.blocks.*", "gpt.trunk_norm.*", "gpt.final_norm.*"),
     "codes": ("gpt.code_embedding.*", "gpt.code_head.*"),
     "text": ("gpt.text_embedding.*", "training_heads.*"),
-    "positions": ("gpt.text_positions.*", "gpt.code_positions.*", "gpt.speed_embedding.*"),
+    "positions": (),  # and of languages: the tables of the version, see `patterns_of`
     "conditioning": ("conditioning.*",),
 }
 """Groups of trainable parameters by their names in recipes; the patterns are those of
 `Part.trains`.
 """
+
+
+def patterns_of(group: str, config: ModelConfig) -> tuple[str, ...]:
+    """The patterns of a group, for a model."""
+    return (*GROUPS[group], *(kind_of(config).POSITIONS if group == "positions" else ()))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -51,7 +51,7 @@ def test_a_good_clip_has_no_findings() -> None:
     assert audio_findings(Measured(**GOOD), 0.6, Limits()) == []
     assert audio_findings(Measured(**GOOD), 20.0, Limits()) == []
     assert text_findings(WORDS, read, Limits(tokens=2)) == []
-    assert length_findings(read, 200, Limits(codes=200)) == []
+    assert length_findings(read, 200, 200, Limits(codes=200)) == []
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_unknown_pieces_may_be_allowed() -> None:
 
 
 def test_more_letters_than_frames_cannot_be_aligned() -> None:
-    assert kinds(length_findings(ReadText(spoken="abcd"), 4, Limits())) == []
-    assert kinds(length_findings(ReadText(spoken="abcde"), 4, Limits())) == [
+    assert kinds(length_findings(ReadText(spoken="abcd"), 4, 4, Limits())) == []
+    assert kinds(length_findings(ReadText(spoken="abcde"), 4, 4, Limits())) == [
         ("match: crowded", True)
     ]
-    assert kinds(length_findings(ReadText(spoken="abba"), 4, Limits())) == [
+    assert kinds(length_findings(ReadText(spoken="abba"), 4, 4, Limits())) == [
         ("match: crowded", True)  # a blank between equal letters
     ]
-    assert kinds(length_findings(None, 201, Limits(codes=200))) == [("match: positions", True)]
+    assert kinds(length_findings(None, 201, 201, Limits(codes=200))) == [("match: positions", True)]
 
 
 def pace(seconds: list[float]) -> list[list[tuple[str, bool]]]:

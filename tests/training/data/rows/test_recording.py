@@ -1,5 +1,6 @@
 """What is measured of recordings."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import soundfile
 from speech_sets import RATE, speech
 
 from indextts_jax.audio.io import load_audio, soxr_resample
+from indextts_jax.audio.recording import opened
+from indextts_jax.training.data.rows.checks import Limits, audio_findings
 from indextts_jax.training.data.rows.manifest import Clip, Recording
 from indextts_jax.training.data.rows.recording import Measured, Trim, measure, signal, to_int16
 
@@ -122,7 +125,84 @@ def test_a_clip_may_be_a_part_of_its_file(tmp_path: Path) -> None:
     heard = signal(one, found, RATE)
     np.testing.assert_array_equal(heard, samples[round(1.5 * RATE) : round(3.5 * RATE)])
     beyond = clip(tmp_path / "x.wav", start=4.0, end=6.0)
-    assert "the file has 5.00 s" in measure(beyond, RATE, Trim()).message
+    assert "the file ends at 5.00 s" in measure(beyond, RATE, Trim()).message
+    past = clip(tmp_path / "x.wav", start=7.0, end=8.0)
+    assert "the file ends before" in measure(past, RATE, Trim()).message
+
+
+def encoded(samples: np.ndarray, container: str = "WAV", subtype: str = "PCM_16") -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, RATE, subtype, format=container)
+    return stream.getvalue()
+
+
+def saved(folder: Path, data: bytes) -> Clip:
+    (folder / "x.audio").write_bytes(data)
+    return clip(folder / "x.audio")
+
+
+def without_sizes(data: bytes) -> bytes:
+    return data[:4] + bytes(4) + data[8:40] + bytes(4) + data[44:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        without_sizes(encoded(speech(2))),  # as a pipe leaves it
+        encoded(speech(1)) + encoded(speech(1, seed=1)),  # joined
+        encoded(speech(1), "OGG", "VORBIS") + encoded(speech(1, seed=1), "OGG", "VORBIS"),
+        encoded(speech(2)) + b"LIST\x04\0\0\0abcd",  # notes behind the sound
+    ],
+    ids=["pipe", "joined wav", "joined ogg", "notes"],
+)
+def test_clip_is_read_to_the_end_as_a_prompt_is(tmp_path: Path, data: bytes) -> None:
+    one = saved(tmp_path, data)
+    found = measure(one, RATE, Trim())
+
+    assert found.length == 2 * RATE
+    np.testing.assert_array_equal(
+        signal(one, found, RATE), load_audio(one.recording.path, RATE)[found.first : found.last]
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(speech(2))[: RATE * 2],
+        encoded(speech(2), "FLAC")[:-8000],
+        encoded(speech(2), "OGG", "VORBIS")[:-3000],
+    ],
+    ids=["wav", "flac", "ogg"],
+)
+def test_clip_that_is_cut_off_is_rejected_but_its_sound_part_is_not(
+    tmp_path: Path, data: bytes
+) -> None:
+    one = saved(tmp_path, data)
+    assert measure(one, RATE, Trim()).fault == "cut"
+    part = clip(one.recording.path, start=0.1, end=0.7)
+    assert measure(part, RATE, Trim()).fault == ""
+
+
+def test_header_that_states_less_than_the_file_holds_is_a_warning(tmp_path: Path) -> None:
+    data = encoded(speech(2))
+    short = data[:40] + (RATE).to_bytes(4, "little") + data[44:]
+    found = measure(saved(tmp_path, short), RATE, Trim())
+
+    assert found.length == 2 * RATE
+    assert next(f.kind for f in audio_findings(found, 2, Limits())) == "audio: header"
+
+
+def test_joined_clips_of_different_kinds_are_rejected(tmp_path: Path) -> None:
+    data = encoded(speech(1)) + encoded(np.stack([speech(1)] * 2, axis=1))
+    assert "split it" in measure(saved(tmp_path, data), RATE, Trim()).message
+
+
+def test_embedded_recording_is_read_as_a_file_is(tmp_path: Path) -> None:
+    data = without_sizes(encoded(speech(2)))
+    with opened(Path("clips.parquet"), data) as embedded:
+        samples = np.concatenate(list(embedded.blocks()))
+    with opened(saved(tmp_path, data).recording.path) as file:
+        np.testing.assert_array_equal(samples, np.concatenate(list(file.blocks())))
 
 
 def test_samples_are_rounded_and_cut_at_full_scale() -> None:

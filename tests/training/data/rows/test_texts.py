@@ -12,7 +12,7 @@ TOKENIZER = Tokenizer(support.CHECKPOINTS / "bpe.model")
 
 
 def read(text: str) -> texts.ReadText:
-    return Reader(TOKENIZER, compat=False, glossary=None).read(text)
+    return Reader(TOKENIZER, support.tiny_config(), compat=False, glossary=None).read(text)
 
 
 def test_tokens_are_those_of_synth() -> None:

@@ -60,10 +60,17 @@ def test_silent_clip_has_similarity_zero(tmp_path: Path) -> None:
 
 def test_non_audio_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    with pytest.raises(InputError, match=r"text\.wav is not readable audio"):
+    with pytest.raises(InputError, match=r"text\.wav is not audio that can be read"):
         panel.read_signal(tmp_path / "text.wav")
     with pytest.raises(InputError, match=r"none\.wav cannot be read: No such file"):
         panel.read_signal(tmp_path / "none.wav")
+
+
+def test_joined_clips_are_judged_to_the_end(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.wav", np.ones(9000))
+    single = len(panel.read_signal(path))
+    path.write_bytes(2 * path.read_bytes())
+    assert abs(len(panel.read_signal(path)) - 2 * single) <= 1
 
 
 def test_numbers_over_all_clips() -> None:
