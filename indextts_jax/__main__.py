@@ -13,6 +13,7 @@ ORDER = (
     "show",
     "validate",
     "synth",
+    "serve",
     "preview",
     "voice",
     "replay",
@@ -22,6 +23,7 @@ ORDER = (
     "train",
     "export",
     "align",
+    "dataset",
 )
 
 

@@ -114,7 +114,7 @@ def spoken(
     }
     for request in requests:
         settings = request.settings or tts.settings
-        prepared = tts.prepared(request)
+        prepared = tts.prepared(request)(Clock())
         if len(prepared.script.segments) != 1:
             raise InputError(f"{request.text[:40]!r} is more than one segment")
         (segment,) = prepared.script.segments

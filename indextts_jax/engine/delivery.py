@@ -26,7 +26,7 @@ from indextts_jax.engine.faults import Fault, longest_repeat, sample_faults
 from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_silence
 from indextts_jax.engine.seeds import next_seed, segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of
-from indextts_jax.engine.speech import Segment
+from indextts_jax.engine.speech import Segment, hash_codes
 from indextts_jax.models.gpt import Heads
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
@@ -125,6 +125,7 @@ def part_of(
         tries=one.tries,
         faults=one.faults + faults + timing_faults(times),
         repeat=longest_repeat(one.codes),
+        codes_hash=hash_codes(one.codes),
     )
     placed = words_in_part(model, request.script, index, times)
     samples = within_silence(model, request.script, index, wave)

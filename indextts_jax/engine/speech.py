@@ -2,11 +2,12 @@
 
 import base64
 import dataclasses
+import hashlib
 import html
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from indextts_jax.audio.output import encode, write_audio
 from indextts_jax.engine.faults import Fault, format_faults
@@ -15,6 +16,11 @@ from indextts_jax.timings.files import write_timings
 from indextts_jax.timings.words import Word
 
 PLAYED = 10_000_000  # bytes of the largest WAV file embedded in a notebook; nearly four minutes
+
+
+def hash_codes(codes: Int[np.ndarray, " n"]) -> str:
+    """SHA-256 of codes, the same on every machine."""
+    return hashlib.sha256(codes.astype("<i4").tobytes()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Segment:
     tries: int = 1  # attempts, each with its own seed
     faults: tuple[Fault, ...] = ()  # of the last attempt
     repeat: int = 0  # codes in the longest run of one repeated pattern
+    codes_hash: str = ""  # see `hash_codes`
 
 
 @dataclasses.dataclass(frozen=True)

@@ -302,6 +302,16 @@ class IndexTTS:
 
         return parts()
 
+    def prepared(self, request: Request) -> Callable[[Clock], ScriptRequest]:
+        """Validates a request, without a device; returns what prepares it for a scheduler.
+
+        The returned function uses the device: for the emotion vector, and for what that is made of.
+
+        Raises:
+            InputError: as `speak`.
+        """
+        return self._prepare(request, request.settings or self.settings, timings=False)
+
     def _prepare(
         self, request: Request, settings: Settings, timings: bool
     ) -> Callable[[Clock], ScriptRequest]:
@@ -336,10 +346,6 @@ class IndexTTS:
             return ScriptRequest(script, request.voice, vector, request.seed, languages, words)
 
         return job
-
-    def prepared(self, request: Request) -> ScriptRequest:
-        """A request as the scheduler takes it: its text cut into segments, its emotion a vector."""
-        return self._prepare(request, request.settings or self.settings, False)(Clock())
 
     def stream_many(
         self,

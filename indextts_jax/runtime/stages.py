@@ -180,9 +180,7 @@ def resize_slots(model: Model, cache: Cache, *, window: int) -> Cache:
 
 def agreed_codes(model: Model, state: Slots, *, strategy: Strategy) -> Agreed:
     """What is already certain of each slot's codes, while they are decoded."""
-    # Without the KV caches, which the program would otherwise hold a second time.
-    light = state._replace(prefix=None, cache=None)
-    return model.run_stage("gpt", slot_loop.agreed, light, strategy=strategy)
+    return model.run_stage("gpt", slot_loop.agreed, state.rows, state.numbers, strategy=strategy)
 
 
 def slot_prefix(model: Model, state: Slots, place: Int[AnyArray, ""]) -> PrefixCache:

@@ -22,6 +22,7 @@ from indextts_jax.runtime.buckets import bucket, pad
 from indextts_jax.runtime.model import Model
 from indextts_jax.timings.heads import head_scores
 from indextts_jax.timings.words import sounding_pieces
+from indextts_jax.utils.stopwatch import Clock
 
 HEADS = 8  # that are chosen
 FEWEST = 4  # segments that must have been spoken without faults
@@ -70,7 +71,7 @@ def calibrate(
         settings = request.settings or tts.settings
         script = tts.script(request.text, settings, request.language)
         if not script.unknown:
-            found += _segment_scores(model, tts.prepared(request), settings)
+            found += _segment_scores(model, tts.prepared(request)(Clock()), settings)
     on_sentence(len(requests), len(requests))
     gpt = model.config.gpt
     return chosen_heads(found, (gpt.layers, gpt.heads), count)
