@@ -21,7 +21,8 @@ from indextts_jax.jobs.deadline import SKIPPED, Deadline
 from indextts_jax.jobs.plan import Pack
 from indextts_jax.jobs.worker import Spec, Worker
 
-ROUND = 2000  # packs in one execution of Ray Data; its own cost grows with their number
+# Packs in one execution of Ray Data: each one starts its actors, and so loads the model, anew.
+ROUND = 20_000
 POLL = 0.5  # seconds between two looks at the clock
 INSTALL = 'the engine ray needs Ray: pip install "indextts-jax[ray]"'
 
@@ -79,7 +80,8 @@ def speak_on_ray(
         raise InputError(INSTALL) from error
     try:
         ray.init(
-            address=cluster.address,
+            # Without an address Ray would join whatever cluster it finds on this machine.
+            address=cluster.address or "local",
             logging_level=logging.ERROR,
             log_to_driver=False,
             include_dashboard=None if cluster.address else False,
