@@ -20,7 +20,7 @@ NO_EMITTERS = "--xla_cpu_use_fusion_emitters=false"
 # What a test needs, by its folder: nothing compiled; networks against arrays, laws and the
 # reference; whole commands, speech and processes. A test that is marked nightly is in no other.
 UNIT = ("audio", "cli", "importers", "project", "text", "utils")
-COMMANDS = ("benchmarks", "commands", "engine", "jobs", "planning", "robustness", "tools")
+COMMANDS = ("benchmarks", "commands", "engine", "jobs", "planning", "robustness", "server", "tools")
 
 # Files that compile most begin first; those on one line share programs, and so a process.
 TOGETHER = (

@@ -11,6 +11,9 @@ from jaxtyping import Float32, Int
 
 from indextts_jax.audio.output import encode, write_audio
 from indextts_jax.engine.faults import Fault, format_faults
+from indextts_jax.errors import InputError
+from indextts_jax.timings.files import write_timings
+from indextts_jax.timings.words import Word
 
 PLAYED = 10_000_000  # bytes of the largest WAV file embedded in a notebook; nearly four minutes
 
@@ -42,6 +45,8 @@ class Speech:
     sample_rate: int  # Hz
     segments: tuple[Segment, ...]
     seconds: dict[str, float]  # of compute, by stage
+    text: str = ""
+    words: tuple[Word, ...] | None = None  # all words of the text; None if not requested
 
     @property
     def duration(self) -> float:
@@ -59,6 +64,19 @@ class Speech:
         `subtype` is the format of the samples (PCM_16, PCM_24, FLOAT; see `audio.output`).
         """
         write_audio(path, self.samples, self.sample_rate, subtype, comment)
+
+    def save_timings(self, path: str | Path, cue_words: int = 0) -> None:
+        """Writes the times of words as subtitles or as data, by the ending; see `timings.files`.
+
+        With `cue_words` a cue has at most this many words, each with its own time.
+
+        Raises:
+            InputError: without words, or for an unknown ending.
+            Failure: if the file cannot be written.
+        """
+        if self.words is None:
+            raise InputError("this speech has no times of words: speak with timings=True")
+        write_timings(path, self.text, self.words, self.duration, cue_words)
 
     def player(self) -> str:
         """An HTML player with the audio embedded and the faults listed below.

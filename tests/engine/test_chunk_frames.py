@@ -1,6 +1,5 @@
 """Frames of chunks: places that are known before the end, the vocoder's margins."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -16,11 +15,13 @@ from indextts_jax.models.components import structure
 from indextts_jax.models.length_regulator import nearest_indices
 from indextts_jax.models.v25.half_rate_codec import reach as codec_reach
 from indextts_jax.models.vocoder import reach
+from indextts_jax.runtime.model import Model
 
 
 def map_of(name: str = "indextts2", speed: float = 1.0, seams: str = "exact") -> FrameMap:
-    model: Any = SimpleNamespace(config=bundled_config(name))
-    return frame_map(model, Timing(speed=speed), Chunks(seams=seams))
+    return frame_map(
+        Model(bundled_config(name), {}, None), Timing(speed=speed), Chunks(seams=seams)
+    )
 
 
 def places(found: FrameMap, codes: int, frames: int) -> np.ndarray:

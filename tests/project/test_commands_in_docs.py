@@ -28,7 +28,7 @@ from indextts_jax.voices import store
 ROOT = doc_pages.ROOT
 OTHERS = re.compile(  # commands that are not ours: the shell's, of Python's tools, of the project
     r"(\S*/)?(python[\d.]* -m (venv|pytest)|pip install|mkdocs build --strict"
-    r"|ct2-transformers-converter|hf download|\.ci/run|source)\b"
+    r"|ct2-transformers-converter|hf download|\.ci/run|source|curl|printf|docker)\b"
 )
 # Files that the commands of the pages name.
 RECORDINGS = {"voice.wav": "speaker", "anna.wav": "speaker", "bob.wav": "emotion"}
