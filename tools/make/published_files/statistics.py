@@ -23,7 +23,7 @@ def write(folder: Path, speaker: Path) -> None:
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    path = (folder / settings.files("2.0")["w2v_bert"]).parent
+    path = (folder / settings.FILES["w2v_bert"]).parent
     model = transformers.Wav2Vec2BertModel.from_pretrained(path, num_hidden_layers=USED).eval()
     features, mask = semantic_features(load_audio(speaker, 16000, 15.0))
     hidden = model(
@@ -33,4 +33,4 @@ def write(folder: Path, speaker: Path) -> None:
     ).hidden_states[USED][0]
     mean, var = hidden.mean(0), hidden.var(0).clamp_min(4 * STEP)
     rounded = {"mean": (mean / STEP).round() * STEP, "var": (var / STEP).round() * STEP}
-    torch.save(rounded, folder / settings.files("2.0")["w2v_stat"])
+    torch.save(rounded, folder / settings.FILES["w2v_stat"])
