@@ -29,7 +29,7 @@ HEADERS = {
     "permissions-policy": "microphone=(self), camera=(), geolocation=()",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "cache-control": "no-cache",  # asked for each time, sent only if changed
+    "cache-control": "no-cache",  # validated each time, sent only if changed
 }
 
 

@@ -25,6 +25,10 @@ registerProcessor("tap", class extends AudioWorkletProcessor {
 """
 LISTEN = """
 (() => {
+  window.violations = [];
+  document.addEventListener("securitypolicyviolation", ({ violatedDirective }) => {
+    window.violations.push(violatedDirective);
+  });
   if (typeof AudioWorklet === "undefined") return;
   window.played = [];
   const { addModule } = AudioWorklet.prototype, { connect } = AudioNode.prototype;
@@ -40,10 +44,6 @@ LISTEN = """
     }
     return connect.call(this, target, ...rest);
   };
-  window.violations = [];
-  document.addEventListener("securitypolicyviolation", ({ violatedDirective }) => {
-    window.violations.push(violatedDirective);
-  });
 })();
 """
 # What reached the loudspeaker as 16 bits, from the first to the last sample that is not zero.

@@ -100,7 +100,7 @@ async function copy(text) {
   }
 }
 
-/** What was asked for beyond text and voice, in a few words. */
+/** What was requested beyond text and voice, in a few words. */
 export function optionsOf({ body, figures }) {
   const parts = [`${t("seed")} ${figures.seed ?? body.seed}`];
   if (body.speed !== undefined) parts.push(`${t("speed")} ${number(body.speed, 2)}`);

@@ -4,11 +4,9 @@ import { loadAbout, startAbout, whenReady } from "./about.js";
 import { Dock } from "./dock.js";
 import { find, remember, setIcon } from "./dom.js";
 import { drawEmotion, startEmotion } from "./emotion.js";
-import { notice } from "./errors.js";
 import { startHistory } from "./history.js";
 import { startLanguage, t } from "./i18n.js";
 import { startNewVoice } from "./new-voice.js";
-import { Player } from "./player.js";
 import { speakRequest, startSpeak } from "./speak.js";
 import { startText } from "./text.js";
 import { loadVoices, startVoices } from "./voices.js";
@@ -71,7 +69,6 @@ function start() {
     scrollTo(0, 0);
   });
   showTab();
-  if (!Player.supported) notice(t("insecure"), { advice: t("insecure.advice") });
   startHistory(dock, (body, voice) => {
     location.hash = "#speak";
     speakRequest(body, voice);

@@ -1,6 +1,14 @@
 // Plays a clip, also while it grows. The clip holds the samples; the worklet holds the next seconds.
 
+import { Scheduled } from "./scheduled.js";
+
 const AHEAD = 8; // seconds in the worklet, at most
+
+function ring(context) {
+  const node = new AudioWorkletNode(context, "ring", { numberOfInputs: 0, outputChannelCount: [1] });
+  node.connect(context.destination);
+  return node;
+}
 
 export class Player extends EventTarget {
   constructor() {
@@ -17,7 +25,7 @@ export class Player extends EventTarget {
     this.fed = () => this.feed();
   }
 
-  static get supported() { return typeof AudioWorkletNode !== "undefined"; }
+  static get hasWorklet() { return "audioWorklet" in AudioContext.prototype; }
 
   /** The sample that is audible now. */
   get position() {
@@ -28,11 +36,11 @@ export class Player extends EventTarget {
 
   /** Makes the context of a rate; called in a click, so that the browser allows sound. */
   async prepare(rate) {
-    if (!Player.supported) return;
     let made = this.contexts.get(rate);
     if (!made) {
       const context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
-      made = { context, ready: context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url)) };
+      const module = new URL("./worklet.js", import.meta.url);
+      made = { context, ready: Player.hasWorklet ? context.audioWorklet.addModule(module) : Promise.resolve() };
       this.contexts.set(rate, made);
     }
     try {
@@ -42,9 +50,8 @@ export class Player extends EventTarget {
       throw error;
     }
     if (!made.node) {
-      made.node = new AudioWorkletNode(made.context, "ring", { numberOfInputs: 0, outputChannelCount: [1] });
-      made.node.connect(made.context.destination);
-      made.node.port.onmessage = ({ data }) => this.heardOf(data);
+      made.node = Player.hasWorklet ? ring(made.context) : new Scheduled(made.context);
+      made.node.port.onmessage = ({ data }) => this.report(data);
     }
     await made.context.resume();
     this.node = made.node;
@@ -93,7 +100,7 @@ export class Player extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
-  heardOf(state) {
+  report(state) {
     if (state.epoch !== this.epoch) return;
     this.state = state;
     if (state.finished) {

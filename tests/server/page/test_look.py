@@ -135,7 +135,7 @@ async () => {
     clip.append(new Int16Array(rate));
     for (let i = 1; i <= 20; i++) {
       const began = performance.now(), read = Math.round((second + i / 20) * rate);
-      player.heardOf({ epoch: player.epoch, read, buffered: 0, underruns: 0, finished: false });
+      player.report({ epoch: player.epoch, read, buffered: 0, underruns: 0, finished: false });
       longest = Math.max(longest, performance.now() - began);
     }
     if (second === start) before = used();

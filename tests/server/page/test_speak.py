@@ -252,6 +252,30 @@ def test_history_speaks_again_copies_and_compares(seen: Seen, fake: Fake) -> Non
 
 
 @nightly
+def test_plain_address_of_another_machine_plays_too(fake: Fake) -> None:
+    """Browsers offer no AudioWorklet, microphone and clipboard there."""
+    fake.behaviour = Behaviour(seconds=3, pace=3, stall_after=1.5, stall=1.5)
+    there = fake.url.replace("127.0.0.1", "speech.test")
+    with (
+        launched("--host-resolver-rules=MAP speech.test 127.0.0.1") as browser,
+        page_of(browser, there) as seen,
+    ):
+        assert seen.page.evaluate(
+            "[isSecureContext, 'audioWorklet' in AudioContext.prototype]"
+        ) == [
+            False,
+            False,
+        ]
+        speak(seen)
+        seen.until(lambda: "Underruns" in figures(seen))
+        seen.ended()
+        assert seen.page.locator("#total").inner_text() == "0:03"
+        seen.page.click("#record-voice")
+        seen.page.click("#record-toggle")
+        seen.page.wait_for_selector("#voice-error:has-text('https://')")
+
+
+@nightly
 def test_unknown_pieces_are_marked_and_counts_shown(seen: Seen) -> None:
     seen.page.fill("#text", "All is well. A snowman ☃ too.")
     seen.page.wait_for_selector("#segment-list mark")

@@ -151,8 +151,6 @@ export default {
   "about.licences": "Use a voice only with the consent of the person it belongs to. Icons: Lucide (ISC licence).",
   "starting": "The server is getting ready.",
   "starting.advice": "You can write meanwhile; this page connects by itself.",
-  "insecure": "At this address, the browser does not play speech as it is made.",
-  "insecure.advice": "Open the page at an https:// or localhost address. Speech can be made here and downloaded.",
   "sound.failed": "The player cannot be started.",
   "sound.advice": "Press Play again when the server answers; the speech itself is kept.",
   "error.network": "The server does not answer.",

@@ -151,8 +151,6 @@ export default {
   "about.licences": "使用他人的声音须征得本人同意。图标：Lucide（ISC 许可证）。",
   "starting": "服务器正在准备。",
   "starting.advice": "可以先输入文字，本页会自动连接。",
-  "insecure": "在此地址，浏览器不能边生成边播放。",
-  "insecure.advice": "请从 https:// 或 localhost 地址打开本页。在这里可以生成并下载语音。",
   "sound.failed": "播放器无法启动。",
   "sound.advice": "服务器恢复后请再按“播放”；语音已保留。",
   "error.network": "服务器没有响应。",
