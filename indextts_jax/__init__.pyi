@@ -31,6 +31,7 @@ from indextts_jax.runtime.cache_folder import enable_compilation_cache as enable
 from indextts_jax.sampling.generate import SamplingConfig as SamplingConfig
 from indextts_jax.text.frontend import Script as Script
 from indextts_jax.text.glossary import Glossary as Glossary
+from indextts_jax.timings.words import Word as Word
 from indextts_jax.validation.whole import Validation as Validation
 from indextts_jax.validation.whole import validate_checkpoint as validate_checkpoint
 from indextts_jax.voices.analysis import EmotionPrompt as EmotionPrompt

@@ -13,6 +13,7 @@ ORDER = (
     "show",
     "validate",
     "synth",
+    "serve",
     "preview",
     "voice",
     "replay",
@@ -21,6 +22,8 @@ ORDER = (
     "prepare",
     "train",
     "export",
+    "align",
+    "dataset",
 )
 
 

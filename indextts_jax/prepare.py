@@ -12,7 +12,7 @@ from absl import flags as absl_flags
 
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.checkpoint.writing import check_destination
-from indextts_jax.cli import runner
+from indextts_jax.cli import column_flags, runner
 from indextts_jax.cli.interruption import abandonable
 from indextts_jax.cli.terminal import count_bar, say, warn
 from indextts_jax.config import (
@@ -107,8 +107,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_multi_string(
         "manifest",
         None,
-        "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, a directory, LJSpeech; "
-        "replay.jsonl@0.15 is used in 15 % of the epochs.",
+        "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, .tar (WebDataset), a "
+        "directory, LJSpeech; replay.jsonl@0.15 is used in 15 % of the epochs.",
         **own,
     )
     absl_flags.DEFINE_list(
@@ -316,14 +316,8 @@ def _job(flags: Any, config: ModelConfig) -> Job:
 
 
 def _reading(flags: Any, job: Job) -> Reading:
-    columns: dict[str, str] = {}
-    for entry in flags.columns:
-        ours, mark, theirs = entry.partition("=")
-        if not mark or not theirs:
-            raise InputError(f"--columns {entry}: expected ours=theirs, such as text=sentence")
-        columns[ours] = theirs
     return Reading(
-        columns=columns,
+        columns=column_flags.parse(flags.columns),
         one_speaker=flags.one_speaker,
         speaker_from_path=flags.speaker_from_path,
         text=job.reads,

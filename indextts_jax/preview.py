@@ -10,6 +10,7 @@ from indextts_jax.cli import runner, text_flags
 from indextts_jax.cli.terminal import say
 from indextts_jax.errors import InputError, printable_json
 from indextts_jax.text.frontend import Script, TextFrontend, TextSettings
+from indextts_jax.text.script_data import script_data
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.text.v25.frontend import MultilingualFrontend
 from indextts_jax.text.v25.languages import AUTO
@@ -53,7 +54,7 @@ def main(flags: Any) -> None:
     """
     script = _frontend(flags).prepare(text_flags.given_text(flags))
     if flags.json:
-        say(printable_json(_data(script), indent=2))
+        say(printable_json(script_data(script), indent=2))
         return
     for line in _report(script):
         say(line)
@@ -108,28 +109,6 @@ def _report(script: Script) -> list[str]:
         f"{count} segment{'s' * (count != 1)}, {tokens} tokens, about {seconds:.1f} s in all",
     ]
     return lines
-
-
-def _data(script: Script) -> dict[str, Any]:
-    return {
-        "normalised": script.normalised,
-        "lead": script.lead,
-        "segments": [
-            {
-                "text": segment.text,
-                "pieces": segment.pieces,
-                "ids": segment.ids,
-                "seconds": round(segment.duration.usual, 2),
-                "pause": segment.pause,
-            }
-            for segment in script.segments
-        ],
-        "unknown": [
-            {"piece": item.piece, "line": item.line, "column": item.column}
-            for item in script.unknown
-        ],
-        "warnings": script.warnings,
-    }
 
 
 if __name__ == "__main__":

@@ -12,21 +12,24 @@ import numpy as np
 from absl import flags as absl_flags
 
 from indextts_jax.audio.output import STDOUT, check_output, raw
+from indextts_jax.audio.playback import Player
 from indextts_jax.audio.quality import FIRST, beginning
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.cli import (
     adapter_flags,
     emotion_flags,
+    playing,
     prompt_flags,
     runner,
     settings_flags,
     stream_flags,
     text_flags,
+    timing_flags,
 )
-from indextts_jax.cli.interruption import abandonable
+from indextts_jax.cli.interruption import INTERRUPTED, abandonable
 from indextts_jax.cli.speech_report import report, show_faults
 from indextts_jax.cli.terminal import say, stage_bar, warn
-from indextts_jax.config import RunConfig
+from indextts_jax.config import RunConfig, bundled_config
 from indextts_jax.engine import demo, segment_store
 from indextts_jax.engine.recipe import to_comment, write_down
 from indextts_jax.engine.request import Request
@@ -60,6 +63,8 @@ COMMON = (
     "emotion_weights",
     "emotion_alpha",
     "output",
+    "play",
+    "timings",
     "resume",
     "stream",
     "speed",
@@ -81,6 +86,8 @@ GROUPS = {
         "sample_format",
         "wav_subtype",
     ),
+    "Times of words": timing_flags.FLAGS,
+    "Playing": playing.FLAGS,
     "Sampling": ("seed", *settings_flags.SAMPLING),
     "Run": (*settings_flags.RUN, "max_memory"),
 }
@@ -88,7 +95,8 @@ EXAMPLES = (
     "synth --demo --output demo.wav",
     'synth --checkpoint indextts2 --text "Good morning." --speaker voice.wav',
     'synth --checkpoint indextts2 --text "Oh!" --voice anna --emotion afraid.wav',
-    "synth --checkpoint indextts2 --text_file a.txt --voice anna --output a.mp3",
+    "synth --checkpoint indextts2 --text_file a.txt --voice anna --output a.mp3 --timings a.srt",
+    'synth --checkpoint indextts2 --text "Good morning." --voice anna --play',
     "synth --checkpoint indextts2 --text_file a.txt --voice anna --stream --output - > a.raw",
 )
 MANY_SEGMENTS = 20
@@ -114,6 +122,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_bool(
         "resume", False, "Keep finished segments beside --output, and use those there.", **own
     )
+    timing_flags.define(flags)
+    playing.define(flags)
     emotion_flags.define(own)
     text("seed", "0", "Random seed; the same gives the same waveform. random (or -1): any.", **own)
     absl_flags.DEFINE_bool(
@@ -146,6 +156,32 @@ def main(flags: Any) -> int:
 
 def _main(flags: Any, stdout: Any) -> int:
     text, settings, emotion, speaker = _checked(flags)
+    if not flags.play:
+        return _speak(flags, stdout, text, settings, emotion, speaker, None)
+    with playing.opened(flags, _rate(flags)) as player:
+        return _speak(flags, stdout, text, settings, emotion, speaker, player)
+
+
+def _rate(flags: Any) -> int:
+    """The sample rate of the speech, in Hz."""
+    config = bundled_config("tiny") if flags.demo else open_checkpoint(flags.checkpoint).config
+    return config.mel.sample_rate
+
+
+def _writes(flags: Any) -> bool:
+    """Whether a file is written: with --play only if it is named."""
+    return not flags.play or not flags["output"].using_default_value
+
+
+def _speak(
+    flags: Any,
+    stdout: Any,
+    text: str,
+    settings: Settings,
+    emotion: Any,
+    speaker: str | Path | None,
+    player: Player | None,
+) -> int:
     seed = chosen_seed(flags.seed)
     replaced = flags.output != STDOUT and Path(flags.output).exists()
     start, emotion_start = (
@@ -170,7 +206,7 @@ def _main(flags: Any, stdout: Any) -> int:
             tts, settings, run = _open(flags, text, settings, speaker or flags.emotion, on_stage)
             script = tts.script(text, settings, flags.language)
             text_flags.show_notices(script)
-        if len(script.segments) >= MANY_SEGMENTS:
+        if len(script.segments) >= MANY_SEGMENTS and player is None:
             say(
                 f"{len(script.segments):,} segments of at most {tts.longest_segment(settings):.0f} "
                 "s of audio each; the file is written when all are done"
@@ -195,15 +231,29 @@ def _main(flags: Any, stdout: Any) -> int:
             tts.fetch()
         segments = _store(flags, tts, request, device, run, len(script.segments))
         before = executables.seconds_spent()
-        if flags.stream:
+        timed = bool(flags.timings)
+        if player is not None:
+            stage = playing.until_stopped(player, on_stage)
+            parts = playing.play(
+                player,
+                tts.stream(request, timings=timed, on_stage=stage),
+                [spoken.duration.usual + spoken.pause for spoken in script.segments],
+                flags.prebuffer,
+            )
+            if parts is None:
+                return _stopped(flags)
+            speech = tts.joined(parts, text)
+        elif flags.stream:
             pipe = stdout.buffer if flags.output == STDOUT else None
             speech = stream_flags.speak(tts, request, on_stage, pipe)
         else:
-            speech = tts.speak(request, on_stage=on_stage, store=segments)
+            speech = tts.speak(request, timings=timed, on_stage=on_stage, store=segments)
         compiling = executables.seconds_spent() - before
     if executables.active() is not None and not flags.demo:
         speed_log.note_speech(tts, settings, speech, compiling=compiling)
-    if flags.output == STDOUT:
+    if not _writes(flags):
+        replaced = False
+    elif flags.output == STDOUT:
         if not flags.stream:
             stdout.buffer.write(raw(speech.samples))
             stdout.buffer.flush()
@@ -218,12 +268,22 @@ def _main(flags: Any, stdout: Any) -> int:
             segments.remove()
         if replaced:
             say(f"replaced {flags.output}")
+    if flags.timings:
+        timing_flags.save(flags.timings, speech, flags.cue_words)
     show_faults(speech)
     if reading is not None:
         say(f"Emotion read from the text: {reading}")
-    say(report(speech, clock.seconds | speech.seconds, flags.output))
+    name = flags.output if _writes(flags) else "played"
+    say(report(speech, clock.seconds | speech.seconds, name))
     faulty = any(segment.faults for segment in speech.segments)
     return runner.FAULTY if faulty and not flags.demo else 0
+
+
+def _stopped(flags: Any) -> int:
+    """The exit code after the listener stopped: of an interruption, if files were requested."""
+    files = [*([flags.output] if _writes(flags) else []), *flags.timings]
+    say("stopped" + (f": {', '.join(files)} is not written" if files else ""))
+    return INTERRUPTED if files else 0
 
 
 def _store(
@@ -232,13 +292,14 @@ def _store(
     """Where finished segments are kept, with --resume or for a long text."""
     long = segments >= MANY_SEGMENTS and not flags.demo
     settings = request.settings or tts.settings
-    if flags.output == STDOUT or flags.stream or not (flags.resume or long):
+    if flags.output == STDOUT or flags.stream or flags.play or not (flags.resume or long):
         return None
     if settings.timing.duration is not None:
         return None  # with --resume, it was rejected before
     folder = segment_store.folder_of(Path(flags.output).absolute())
     key = segment_store.key_of(
-        write_down(tts.model, request, np.zeros(0, np.float32), device, run.dtype)
+        write_down(tts.model, request, np.zeros(0, np.float32), device, run.dtype),
+        timings=bool(flags.timings),
     )
     old = SegmentStore(folder, key)
     there = folder.is_dir() and not folder.is_symlink() and (folder / segment_store.MARK).is_file()
@@ -280,7 +341,9 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
         _check_resume(flags, settings)
     if flags.max_memory is not None:
         parse_size(flags.max_memory)
-    if flags.output != STDOUT:
+    playing.check(flags)
+    timing_flags.check(flags)
+    if flags.output != STDOUT and _writes(flags):
         check_output(flags.output, flags.sample_format)
     beginning(flags.prompt_excerpt)
     if flags.prompt_excerpt != FIRST and speaker is None and flags.emotion is None:
@@ -291,6 +354,8 @@ def _checked(flags: Any) -> tuple[str, Settings, Any, str | Path | None]:
     if not flags.demo:
         usual = settings_of(open_checkpoint(flags.checkpoint).settings)
         settings = stream_flags.with_chunks(flags, settings_flags.settings(flags, usual))
+    if flags.play:  # segment by segment, also where the checkpoint's own settings have a batch
+        settings = dataclasses.replace(settings, batch=1)
     return text, settings, emotion, speaker
 
 

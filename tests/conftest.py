@@ -20,17 +20,23 @@ NO_EMITTERS = "--xla_cpu_use_fusion_emitters=false"
 # What a test needs, by its folder: nothing compiled; networks against arrays, laws and the
 # reference; whole commands, speech and processes. A test that is marked nightly is in no other.
 UNIT = ("audio", "cli", "importers", "project", "text", "utils")
-COMMANDS = ("benchmarks", "commands", "engine", "planning", "robustness", "tools")
+COMMANDS = ("benchmarks", "commands", "engine", "jobs", "planning", "robustness", "server", "tools")
 
 # Files that compile most begin first; those on one line share programs, and so a process.
 TOGETHER = (
     ("validation/test_stages.py", "validation/test_golden.py", "validation/test_loading.py"),
-    ("commands/test_synth.py", "commands/test_replay.py", "commands/test_voice.py"),
+    (
+        "commands/test_synth.py",
+        "commands/test_replay.py",
+        "commands/test_voice.py",
+        "commands/test_dataset.py",
+    ),
     (
         "engine/test_tts.py",
         "engine/test_parts.py",
         "engine/test_script.py",
         "training/test_learned_clips.py",
+        "jobs/test_speaking.py",
     ),
     ("models/test_gpt.py",),
     ("sampling/test_beam.py",),

@@ -111,6 +111,15 @@ def check_output(path: str | Path, subtype: str | None = None) -> None:
     """
     path = user_path(path, "the output")
     encoding(path, subtype)
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Checks that a file can be written at a path, which may not exist yet.
+
+    Raises:
+        InputError: for a directory, or a path that cannot be written.
+    """
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{path} exists and is not a file")

@@ -29,6 +29,7 @@ from indextts_jax.utils.paths import user_path
 
 CONFIG = "config.yaml"
 EMOTION_TOKENIZER = "text_emotion_tokenizer.json"  # only with that component
+ALIGNMENT = "alignment.json"  # written later, by python -m indextts_jax.align
 SETTINGS = "settings.yaml"  # only if the model's defaults differ from the reference's
 INDEX, MARKER = "_CHECKPOINT_METADATA", "orbax.checkpoint"
 
@@ -61,6 +62,12 @@ class Checkpoint:
         if SETTINGS not in {record.name for record in self.provenance.files}:
             return None
         return (self.path / SETTINGS).read_bytes()
+
+    @property
+    def alignment(self) -> bytes | None:
+        """The file of the heads that follow the text, or None; see `checkpoint.alignment`."""
+        path = self.path / ALIGNMENT
+        return path.read_bytes() if path.is_file() else None
 
     @property
     def emotion_tokenizer(self) -> bytes:

@@ -17,6 +17,7 @@ from orbax.checkpoint import v1 as ocp
 from indextts_jax.checkpoint import provenance
 from indextts_jax.checkpoint.provenance import ComponentRecord, Provenance
 from indextts_jax.checkpoint.reading import (
+    ALIGNMENT,
     CONFIG,
     EMOTION_TOKENIZER,
     INDEX,
@@ -71,7 +72,7 @@ def _is_nothing_else(folder: Path) -> bool:
     """
     if not is_checkpoint(folder):
         return False
-    check_only(folder, (provenance.FILE, INDEX, MARKER, *FILES, *EVERY), "a checkpoint")
+    check_only(folder, (provenance.FILE, INDEX, MARKER, ALIGNMENT, *FILES, *EVERY), "a checkpoint")
     return True
 
 
@@ -144,6 +145,8 @@ def save(
                 components=tuple(records),
             )
             provenance.write(model, record)
+            if base is not None and "gpt" in kept and (heads := base.alignment) is not None:
+                (model / ALIGNMENT).write_bytes(heads)  # it belongs to the same GPT
             if base is not None:
                 _check_whole(model, record, config, kept)
             put_in_place(stage, model, target)

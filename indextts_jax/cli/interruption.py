@@ -30,8 +30,24 @@ def explain_signal(number: int) -> str:
     return f"{word}: nothing was left half-written"
 
 
+_before_end: list[Callable[[], None]] = []
+
+
+@contextlib.contextmanager
+def before_end(restore: Callable[[], None]) -> Iterator[None]:
+    """Within it, `restore` is also called when `abandonable` ends the process."""
+    _before_end.append(restore)
+    try:
+        yield
+    finally:
+        _before_end.remove(restore)
+
+
 def _end(number: int) -> NoReturn:
     """Exits at once; only safe while nothing is being written."""
+    for restore in _before_end:
+        with contextlib.suppress(Exception):
+            restore()
     clear = "\r\033[K" if sys.stderr.isatty() else ""
     sys.stderr.write(f"{clear}error: {explain_signal(number)}\n")
     sys.stderr.flush()

@@ -148,6 +148,7 @@ def parse(
 
 
 WORDS = ("text", "emotion_text")  # flags whose value is text to be read, not a name
+ADDRESSES = ("input", "ray_address")  # flags that take addresses, too
 
 
 def _check_words(flag: absl_flags.Flag) -> None:
@@ -168,7 +169,8 @@ def _check_words(flag: absl_flags.Flag) -> None:
         raise InputError(f"--{flag.name} is empty: give it a value, or leave it out")
     checked = [
         str(user_path(value, f"--{flag.name}"))
-        if isinstance(value, str) and ("://" in value or value.startswith("~"))
+        if isinstance(value, str)
+        and (("://" in value and flag.name not in ADDRESSES) or value.startswith("~"))
         else value
         for value in values
     ]

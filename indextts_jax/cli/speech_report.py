@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from indextts_jax.cli.terminal import say, warn
+from indextts_jax.engine.alignment.words import REPORTED
 from indextts_jax.engine.faults import format_faults
 from indextts_jax.engine.speech import Segment, Speech
 from indextts_jax.utils.text_table import table
@@ -38,4 +39,6 @@ def _advice(segment: Segment) -> str:
         return "lower --segment_tokens or raise --max_codes"
     if any(fault.kind == "not_finite" for fault in segment.faults):
         return "try --dtype float32, or another --seed"
+    if all(fault.kind in REPORTED for fault in segment.faults):
+        return "try another --seed"
     return "try another --seed, or --retries"

@@ -12,7 +12,7 @@ from indextts_jax.cli.terminal import note
 from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
-from indextts_jax.engine.streaming.chunks import SEAMS, Chunks
+from indextts_jax.engine.streaming.chunks import SEAMS, Chunks, Sound
 from indextts_jax.engine.streaming.listener import Listener
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import Failure, InputError
@@ -61,7 +61,8 @@ def speak(
     Raises:
         Failure: if the model says nothing at all.
     """
-    listener, sounds = Listener(time.monotonic()), []
+    listener = Listener(time.monotonic())
+    sounds: list[Sound] = []
     for sound in tts.stream(request, on_stage=on_stage):
         if pipe is not None:
             pipe.write(raw(sound.samples))

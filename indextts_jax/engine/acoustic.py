@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from indextts_jax.engine.settings import Settings
+from indextts_jax.models.gpt import Heads
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket, flow_size, pad
 from indextts_jax.runtime.model import Model
@@ -65,8 +66,8 @@ def condition_rows(model: Model, lines: Sequence[Line], text_size: int | None = 
     )
 
 
-def encode_rows(model: Model, rows: Sequence[SynthesisRow]) -> CodeRows:
-    """From finished codes to the input of the length regulator.
+def encode_rows(model: Model, rows: Sequence[SynthesisRow], heads: Heads = ()) -> CodeRows:
+    """From finished codes to the input of the length regulator; with the attention of `heads`.
 
     Source: `IndexTTS2.infer_generator` of the PyTorch release.
     """
@@ -76,7 +77,7 @@ def encode_rows(model: Model, rows: Sequence[SynthesisRow]) -> CodeRows:
     padded = np.concatenate([pad(np.asarray(row.codes, np.int32)[None], size) for row in rows])
     codes, lengths = shard((jnp.asarray(padded), jnp.asarray(counts, jnp.int32)))
     conditions = shard(condition_rows(model, [row.line for row in rows]))
-    return version_of(model.config).code_rows(model, conditions, codes, lengths)
+    return version_of(model.config).code_rows(model, conditions, codes, lengths, heads)
 
 
 def flow_frames(model: Model, rows: Sequence[SynthesisRow]) -> int:
@@ -124,9 +125,23 @@ def synthesize(
     model: Model, rows: Sequence[SynthesisRow], settings: Settings, clock: Clock
 ) -> list[Float32[np.ndarray, " n"]]:
     """Each row's samples from its finished codes, not clipped."""
+    return [wave for wave, _ in synthesize_aligned(model, rows, settings, clock)]
+
+
+def synthesize_aligned(
+    model: Model,
+    rows: Sequence[SynthesisRow],
+    settings: Settings,
+    clock: Clock,
+    heads: Heads = (),
+) -> list[tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "s t"] | None]]:
+    """As `synthesize`; with each row's attention of codes to text tokens, the mean of `heads`.
+
+    The attention is None without heads. The samples are the same with and without.
+    """
     mel = model.config.mel
     with clock.stage("latents"):
-        coded = jax.block_until_ready(encode_rows(model, rows))
+        coded = jax.block_until_ready(encode_rows(model, rows, heads))
     with clock.stage("flow"):
         keys = _sharder(model, rows)(jnp.stack([row.key for row in rows if row.key is not None]))
         noise = stages.flow_noise(keys, flow_frames(model, rows), mel.mels)
@@ -137,7 +152,20 @@ def synthesize(
     with clock.stage("vocoder"):
         frames = _sharder(model, rows)(jnp.asarray([row.frames for row in rows], jnp.int32))
         waves = np.asarray(stages.vocode(model, mels, frames))
-    return [wave[: row.frames * mel.hop] for wave, row in zip(waves, rows, strict=True)]
+    cut = [wave[: row.frames * mel.hop] for wave, row in zip(waves, rows, strict=True)]
+    return list(zip(cut, _attention(rows, coded), strict=True))
+
+
+def _attention(
+    rows: Sequence[SynthesisRow], coded: CodeRows
+) -> list[Float32[np.ndarray, "s t"] | None]:
+    """Each row's attention without padding: the mean of the heads."""
+    if coded.attention is None:
+        return [None] * len(rows)
+    return [
+        each[:, : len(row.codes), : len(row.line.tokens)].mean(axis=0)
+        for each, row in zip(np.asarray(coded.attention), rows, strict=True)
+    ]
 
 
 def _sharder(model: Model, rows: Sequence[SynthesisRow]) -> Any:

@@ -102,6 +102,7 @@ class SlotDecoder(Generic[T]):
         self.window = self.sizes[0]
         self._state: Slots | None = None
         self._steps = np.zeros(size, int)  # of each busy slot, else 0
+        self.stepped = 0  # steps of the last `step`, by the slots that go on; 0 if none does
 
     def codes(self) -> Decoded[T]:
         """Yields each item with its codes."""
@@ -157,7 +158,9 @@ class SlotDecoder(Generic[T]):
         self._state, stop = stages.run_slots(
             self.model, state, bound, strategy=self.sampling.strategy, mesh=self.mesh
         )
-        finished, self._steps = np.asarray(stop.finished), np.array(stop.steps)
+        finished, before = np.asarray(stop.finished), self._steps
+        self._steps = np.array(stop.steps)
+        self.stepped = int(np.max(self._steps - before, where=self._steps > 0, initial=0))
         made = [np.asarray(a) for a in stop.generated] if finished.any() else []
         found = []
         for place in np.flatnonzero(finished):

@@ -13,13 +13,21 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, Int
 
-from indextts_jax.engine.acoustic import Line, SynthesisRow, synthesize
+from indextts_jax.engine.acoustic import Line, SynthesisRow, synthesize, synthesize_aligned
+from indextts_jax.engine.alignment.words import (
+    TextWords,
+    heads_of,
+    segment_times,
+    timing_faults,
+    words_in_part,
+)
 from indextts_jax.engine.decoding import Decoded, Queue, SlotDecoder, decode_in_turn
 from indextts_jax.engine.faults import Fault, longest_repeat, sample_faults
 from indextts_jax.engine.parts import Part, Progress, frames_for, judge, within_silence
 from indextts_jax.engine.seeds import next_seed, segment_keys
 from indextts_jax.engine.settings import Settings, max_codes_of
-from indextts_jax.engine.speech import Segment
+from indextts_jax.engine.speech import Segment, hash_codes
+from indextts_jax.models.gpt import Heads
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.sharding import mesh_of
@@ -37,6 +45,7 @@ class ScriptRequest:
     emotion: Float[Array, "1 d"]
     seed: int
     language_of: Callable[[Spoken], int | None] = lambda spoken: None  # see `Version.language_of`
+    words: TextWords | None = None  # whose times are requested, by segment
 
 
 Requests = Sequence[ScriptRequest] | Mapping[int, ScriptRequest]
@@ -95,19 +104,57 @@ def part_of(
     wave: Float32[np.ndarray, " n"],
     faults: tuple[Fault, ...],
     seconds: dict[str, float],
+    attention: Float32[np.ndarray, "s t"] | None = None,
 ) -> Part:
-    """The part of a segment; `faults` are those of its samples, `seconds` its share of compute."""
+    """The part of a segment; `faults` are those of its samples, `seconds` its share of compute.
+
+    `attention`, of its codes to its text tokens, gives the times of its words, if the request has
+    words. Without it they are an estimate.
+    """
+    request, index = requests[one.queued.request], one.queued.index
+    spoken = one.queued.spoken(requests)
+    times = None
+    if request.words is not None:
+        words = request.words[index]
+        times = segment_times(model, words, spoken, len(one.codes), wave, attention)
     segment = Segment(
-        text_tokens=len(one.queued.spoken(requests).ids),
+        text_tokens=len(spoken.ids),
         codes=len(one.codes),
         frames=one.frames if len(wave) else 0,
         truncated=any(fault.kind == "endless" for fault in one.faults),
         tries=one.tries,
-        faults=one.faults + faults,
+        faults=one.faults + faults + timing_faults(times),
         repeat=longest_repeat(one.codes),
+        codes_hash=hash_codes(one.codes),
     )
-    script = requests[one.queued.request].script
-    return Part(within_silence(model, script, one.queued.index, wave), segment, seconds)
+    placed = words_in_part(model, request.script, index, times)
+    samples = within_silence(model, request.script, index, wave)
+    return Part(samples, segment, seconds, placed)
+
+
+def sounds_of(
+    model: Model,
+    requests: Requests,
+    group: Sequence[DecodedSegment],
+    settings: Settings,
+    clock: Clock,
+    heads: Heads = (),
+) -> list[tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "s t"] | None]]:
+    """The samples of a group, and with heads the attention of codes to text tokens.
+
+    A segment without codes has neither.
+    """
+    rows = [one.row(requests) for one in group if len(one.codes)]
+    sounds: list[tuple[np.ndarray, np.ndarray | None]] = []
+    while rest := rows[len(sounds) :]:
+        now = rest[: row_count(len(rest), settings.batch)]
+        if heads:
+            sounds += synthesize_aligned(model, now, settings, clock, heads)
+        else:
+            sounds += [(wave, None) for wave in synthesize(model, now, settings, clock)]
+    made = iter(sounds)
+    silent = np.zeros(0, np.float32)
+    return [next(made) if len(one.codes) else (silent, None) for one in group]
 
 
 def waves_of(
@@ -118,13 +165,7 @@ def waves_of(
     clock: Clock,
 ) -> list[Float32[np.ndarray, " n"]]:
     """The samples of a group; empty for a segment without codes."""
-    rows = [one.row(requests) for one in group if len(one.codes)]
-    waves: list[Float32[np.ndarray, " n"]] = []
-    while rest := rows[len(waves) :]:
-        now = rest[: row_count(len(rest), settings.batch)]
-        waves += synthesize(model, now, settings, clock)
-    made = iter(waves)
-    return [next(made) if len(one.codes) else np.zeros(0, np.float32) for one in group]
+    return [wave for wave, _ in sounds_of(model, requests, group, settings, clock)]
 
 
 def row_count(waiting: int, batch: int) -> int:
@@ -227,6 +268,8 @@ class _Delivery:
             tuple[int, int], Part
         ] = {}  # in order: parts that are ready before their turn
         self.before: dict[str, float] = {}
+        timed = any(request.words is not None for request in requests)
+        self.heads = heads_of(model) if timed else ()
 
     def parts(self) -> Iterator[tuple[int, int, Part]]:
         self.progress(0, self.count)
@@ -324,17 +367,17 @@ class _Delivery:
         group = [self.waiting[number] for number in chosen]
         self.waiting = [one for n, one in enumerate(self.waiting) if n not in set(chosen)]
         self._label()
-        waves = waves_of(self.model, self.requests, group, self.settings, self.clock)
+        sounds = sounds_of(self.model, self.requests, group, self.settings, self.clock, self.heads)
         spent = {n: s - self.before.get(n, 0.0) for n, s in self.clock.seconds.items()}
         self.before = dict(self.clock.seconds)
         made = []
-        for one, wave in zip(group, waves, strict=True):
+        for one, (wave, attention) in zip(group, sounds, strict=True):
             faults = sample_faults(wave) if len(wave) else ()
             if faults and one.tries <= self.settings.retries:
                 again = dataclasses.replace(one, synthesized=one.synthesized + 1)
                 self.waiting.append(again)
                 continue
             seconds = {name: second / len(group) for name, second in spent.items()}
-            part = part_of(self.model, self.requests, one, wave, faults, seconds)
+            part = part_of(self.model, self.requests, one, wave, faults, seconds, attention)
             made.append((one.place, part))
         return made

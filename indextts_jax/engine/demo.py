@@ -44,7 +44,8 @@ def random_params(expected: Params, seed: int) -> Params:
                 values = generator.normal(size=leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
             case _:
                 values = generator.normal(size=leaf.shape)
-        return jnp.asarray(values, leaf.dtype)
+        # `jnp.asarray` would compile an identity for each shape: a hundred before the first sound.
+        return jax.device_put(values.astype(np.float32).astype(leaf.dtype))
 
     return jax.tree_util.tree_map_with_path(draw, expected)
 

@@ -26,7 +26,7 @@ PATTERN = 25  # codes of the longest pattern that `longest_repeat` looks for
 class Fault:
     """A detected problem: machine-readable `kind` and human-readable `message`."""
 
-    kind: str  # endless, runaway, empty, short, long, not_finite, clipped
+    kind: str  # endless, runaway, empty, short, long, not_finite, clipped, skipped, repeated
     message: str
 
 

@@ -20,6 +20,7 @@ from indextts_jax.engine.speech import Segment
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.text.frontend import Script, Spoken
+from indextts_jax.timings.words import Word
 
 Progress = Callable[[int, int], None]  # called with segments done, segments in all
 
@@ -31,6 +32,7 @@ class Part:
     samples: Float32[np.ndarray, " n"]
     segment: Segment
     seconds: dict[str, float]  # of compute, by stage
+    words: tuple[Word, ...] | None = None  # in seconds of these samples; None if not requested
 
 
 def _silences(model: Model, script: Script) -> list[int]:

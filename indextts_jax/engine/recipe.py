@@ -27,7 +27,7 @@ from indextts_jax.voices.store import LONGEST
 
 FORMAT = 3  # a program reads its own format and older ones
 _MARK = "indextts_jax "  # prefix of the comment
-_NOT_SPEAKING = ("text_emotion",)  # its result, the emotion weights, is in the recipe
+NOT_SPEAKING = ("text_emotion",)  # its result, the emotion weights, is in the recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def fingerprint(model: Model) -> str:
     """
     if model.provenance is None:
         raise InputError("random weights have no fingerprint")
-    return model.provenance.fingerprint(name for name in COMPONENTS if name not in _NOT_SPEAKING)
+    return model.provenance.fingerprint(name for name in COMPONENTS if name not in NOT_SPEAKING)
 
 
 def hash_samples(samples: Float32[np.ndarray, " n"]) -> str:

@@ -25,6 +25,7 @@ from indextts_jax.engine.parts import Part
 from indextts_jax.engine.recipe import Recipe, to_comment
 from indextts_jax.engine.speech import Segment
 from indextts_jax.errors import Failure, InputError
+from indextts_jax.timings.words import Word
 from indextts_jax.utils.atomic import write_whole
 from indextts_jax.utils.hashing import digest, hash_arrays
 from indextts_jax.utils.strict_data import ConfigError, from_data, to_data
@@ -40,9 +41,11 @@ def folder_of(output: Path) -> Path:
     return output.parent / f".{output.name}.segments"
 
 
-def key_of(recipe: Recipe) -> str:
-    """A hash of all that the samples of a request depend on."""
-    return digest(to_comment(dataclasses.replace(recipe, created="", samples="")))
+def key_of(recipe: Recipe, *, timings: bool = False) -> str:
+    """A hash of all that the samples of a request depend on, and whether its words have times."""
+    return digest(
+        to_comment(dataclasses.replace(recipe, created="", samples="")) + " timed" * timings
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,7 @@ class _Record:
     segment: Segment
     seconds: dict[str, float]
     sha256: str  # of the samples
+    words: tuple[Word, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +123,12 @@ class SegmentStore:
             Failure: if it cannot be written.
         """
         arrays = {"samples": np.ascontiguousarray(part.samples, np.float32)}
-        record = _Record(segment=part.segment, seconds=part.seconds, sha256=hash_arrays(arrays))
+        record = _Record(
+            segment=part.segment,
+            seconds=part.seconds,
+            sha256=hash_arrays(arrays),
+            words=part.words,
+        )
         text = json.dumps({**to_data(record), "key": self.key})
         path = self.folder / f"{index:06}.safetensors"
         try:
@@ -145,6 +154,9 @@ def _read(path: Path) -> Part | None:
         data.pop("key")
         seconds = {str(name): float(spent) for name, spent in data.pop("seconds").items()}
         segment = from_data(Segment, data.pop("segment"))
+        words = data.pop("words", None)
+        if words is not None:
+            words = tuple(from_data(Word, word) for word in words)
     except (
         safetensors.SafetensorError,
         OSError,
@@ -158,4 +170,4 @@ def _read(path: Path) -> Part | None:
     whole = samples.dtype == np.float32 and samples.ndim == 1
     if not whole or hash_arrays({"samples": samples}) != data.get("sha256"):
         return None
-    return Part(samples, segment, seconds)
+    return Part(samples, segment, seconds, words)

@@ -2,16 +2,25 @@
 
 import base64
 import dataclasses
+import hashlib
 import html
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from indextts_jax.audio.output import encode, write_audio
 from indextts_jax.engine.faults import Fault, format_faults
+from indextts_jax.errors import InputError
+from indextts_jax.timings.files import write_timings
+from indextts_jax.timings.words import Word
 
 PLAYED = 10_000_000  # bytes of the largest WAV file embedded in a notebook; nearly four minutes
+
+
+def hash_codes(codes: Int[np.ndarray, " n"]) -> str:
+    """SHA-256 of codes, the same on every machine."""
+    return hashlib.sha256(codes.astype("<i4").tobytes()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +34,7 @@ class Segment:
     tries: int = 1  # attempts, each with its own seed
     faults: tuple[Fault, ...] = ()  # of the last attempt
     repeat: int = 0  # codes in the longest run of one repeated pattern
+    codes_hash: str = ""  # see `hash_codes`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +45,8 @@ class Speech:
     sample_rate: int  # Hz
     segments: tuple[Segment, ...]
     seconds: dict[str, float]  # of compute, by stage
+    text: str = ""
+    words: tuple[Word, ...] | None = None  # all words of the text; None if not requested
 
     @property
     def duration(self) -> float:
@@ -52,6 +64,19 @@ class Speech:
         `subtype` is the format of the samples (PCM_16, PCM_24, FLOAT; see `audio.output`).
         """
         write_audio(path, self.samples, self.sample_rate, subtype, comment)
+
+    def save_timings(self, path: str | Path, cue_words: int = 0) -> None:
+        """Writes the times of words as subtitles or as data, by the ending; see `timings.files`.
+
+        With `cue_words` a cue has at most this many words, each with its own time.
+
+        Raises:
+            InputError: without words, or for an unknown ending.
+            Failure: if the file cannot be written.
+        """
+        if self.words is None:
+            raise InputError("this speech has no times of words: speak with timings=True")
+        write_timings(path, self.text, self.words, self.duration, cue_words)
 
     def player(self) -> str:
         """An HTML player with the audio embedded and the faults listed below.

@@ -16,6 +16,7 @@ from indextts_jax.config import RunConfig
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.reader import EmotionReader, Reading
 from indextts_jax.emotion.request import Emotion, explain_unused, weight_warnings
+from indextts_jax.engine.alignment.words import heads_of, joined_words, words_of
 from indextts_jax.engine.delivery import ScriptRequest, deliver
 from indextts_jax.engine.parts import Part, Progress
 from indextts_jax.engine.request import Request
@@ -223,6 +224,7 @@ class IndexTTS:
         settings: Settings | None = None,
         seed: int | None = None,
         language: str | None = None,
+        timings: bool = False,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[Any, None, None]:
@@ -231,7 +233,8 @@ class IndexTTS:
         Invalid requests raise at once; the work is done lazily, as the parts are iterated.
         `progress` is called with the segments done and in all, `on_stage` with the name of each
         stage as it begins. To cancel, stop iterating, or raise in either callback. With
-        `settings.timing.duration` the first part waits for the codes of all segments.
+        `settings.timing.duration` the first part waits for the codes of all segments. With
+        `timings`, each part has its words with their times, in seconds of its own samples.
 
         With `settings.chunks` it yields `Sound`s instead: the first before its segment is finished,
         all of them together the whole output. They have the codes of `speak`.
@@ -242,8 +245,10 @@ class IndexTTS:
         options = {"emotion": emotion, "settings": settings, "seed": seed, "language": language}
         request = _request(what, voice, **options)
         if (request.settings or self.settings).chunks is not None:
+            if timings:
+                raise InputError("chunks have no times of words: leave timings or chunks out")
             return self._sounds(request, on_stage, progress)
-        return self._stream(request, on_stage, progress, in_order=True)
+        return self._stream(request, on_stage, progress, in_order=True, timings=timings)
 
     def _sounds(
         self, request: Request, on_stage: StageCallback | None, progress: Progress | None
@@ -251,7 +256,7 @@ class IndexTTS:
         """The sounds of a request, in text order."""
         settings = request.settings or self.settings
         check_device(self.model)
-        prepare = self._prepare(request, settings)
+        prepare = self._prepare(request, settings, False)
 
         def sounds() -> Generator[Sound, None, None]:
             clock = Clock(on_stage)
@@ -266,6 +271,7 @@ class IndexTTS:
         progress: Progress | None,
         *,
         in_order: bool,
+        timings: bool = False,
         store: SegmentStore | None = None,
     ) -> Generator[Part, None, None]:
         """The parts in text order; unless `in_order`, all are made before the first is yielded."""
@@ -274,7 +280,7 @@ class IndexTTS:
             raise InputError(
                 "a duration needs all segments at once: it cannot be combined with finished ones"
             )
-        prepare = self._prepare(request, settings)
+        prepare = self._prepare(request, settings, timings)
 
         def parts() -> Generator[Part, None, None]:
             clock = Clock(on_stage)
@@ -296,7 +302,19 @@ class IndexTTS:
 
         return parts()
 
-    def _prepare(self, request: Request, settings: Settings) -> Callable[[Clock], ScriptRequest]:
+    def prepared(self, request: Request) -> Callable[[Clock], ScriptRequest]:
+        """Validates a request, without a device; returns what prepares it for a scheduler.
+
+        The returned function uses the device: for the emotion vector, and for what that is made of.
+
+        Raises:
+            InputError: as `speak`.
+        """
+        return self._prepare(request, request.settings or self.settings, timings=False)
+
+    def _prepare(
+        self, request: Request, settings: Settings, timings: bool
+    ) -> Callable[[Clock], ScriptRequest]:
         """Validates a request; returns the function that prepares it for the scheduler."""
         if request.emotion.unused:
             notify(explain_unused(request.emotion))
@@ -308,6 +326,8 @@ class IndexTTS:
         notify_text(script)
         if emotion.text is not None:
             self._emotion_reader()
+        if timings:
+            heads_of(self.model)  # refused here if they are not those of this model
 
         def job(clock: Clock) -> ScriptRequest:
             chosen = emotion
@@ -322,7 +342,8 @@ class IndexTTS:
             with jax.default_device(self.model.device):
                 vector = emotion_vector(self.model, request.voice, chosen, request.seed)
             languages = version_of(self.model.config).language_of
-            return ScriptRequest(script, request.voice, vector, request.seed, languages)
+            words = words_of(request.text, script) if timings else None
+            return ScriptRequest(script, request.voice, vector, request.seed, languages, words)
 
         return job
 
@@ -331,6 +352,7 @@ class IndexTTS:
         requests: Sequence[Request],
         *,
         settings: Settings | None = None,
+        timings: bool = False,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> Generator[tuple[int, Speech], None, None]:
@@ -345,7 +367,7 @@ class IndexTTS:
         All requests share their settings: those given here, or those of the requests, which must
         agree. A request's codes are the same as alone, its samples the same up to rounding. The
         same requests with the same settings give the same bits. `progress` counts the segments of
-        all requests; to cancel, stop iterating.
+        all requests; to cancel, stop iterating. `timings` is as in `speak`, for all of them.
 
         Raises:
             InputError, ReplyError: as `speak`, naming the request.
@@ -356,7 +378,7 @@ class IndexTTS:
             try:
                 if settings is None and (one.settings or self.settings) != common:
                     raise InputError("its settings differ from those of request 0")
-                prepared.append(self._prepare(one, common))
+                prepared.append(self._prepare(one, common, timings))
             except InputError as error:
                 raise InputError(f"request {number} (from 0): {error}") from error
 
@@ -369,7 +391,8 @@ class IndexTTS:
                 found[number][index] = part
                 if len(found[number]) == len(jobs[number].script.segments):
                     parts = found.pop(number)
-                    yield number, self._joined([parts[i] for i in sorted(parts)])
+                    ordered = [parts[i] for i in sorted(parts)]
+                    yield number, self._joined(ordered, requests[number].text)
 
         return speeches()
 
@@ -378,11 +401,14 @@ class IndexTTS:
         requests: Sequence[Request],
         *,
         settings: Settings | None = None,
+        timings: bool = False,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
     ) -> list[Speech]:
         """The speech of each request, in order; see `stream_many`."""
-        many = self.stream_many(requests, settings=settings, on_stage=on_stage, progress=progress)
+        many = self.stream_many(
+            requests, settings=settings, timings=timings, on_stage=on_stage, progress=progress
+        )
         return [speech for _, speech in sorted(many, key=lambda found: found[0])]
 
     def speak(
@@ -395,6 +421,7 @@ class IndexTTS:
         settings: Settings | None = None,
         seed: int | None = None,
         language: str | None = None,
+        timings: bool = False,
         on_stage: StageCallback | None = None,
         progress: Progress | None = None,
         store: SegmentStore | None = None,
@@ -411,6 +438,10 @@ class IndexTTS:
         `progress` are those of `stream`. Finished segments are written to a `store`, and those that
         are there are not made again.
 
+        With `timings`, `Speech.words` has every word of the text and when it is spoken. The samples
+        are the same, bit for bit. The times come from attention if the checkpoint's heads were
+        chosen (`python -m indextts_jax.align calibrate`), and are an estimate otherwise.
+
         Raises:
             InputError: for unusable input, or input beyond the model's limits.
             Failure: if the model says nothing at all.
@@ -418,12 +449,22 @@ class IndexTTS:
         """
         options = {"emotion": emotion, "settings": settings, "seed": seed, "language": language}
         request = _request(what, voice, **options)
-        parts = list(self._stream(request, on_stage, progress, in_order=False, store=store))
+        stream = self._stream(
+            request, on_stage, progress, in_order=False, timings=timings, store=store
+        )
+        return self.joined(list(stream), request.text)
+
+    def joined(self, parts: Sequence[Part], text: str) -> Speech:
+        """The speech of a text, from all parts that `stream` gave.
+
+        Raises:
+            Failure: if the model said nothing at all.
+        """
         if not any(part.segment.codes for part in parts):
             raise Failure("the model said nothing at all: try another seed")
-        return self._joined(parts)
+        return self._joined(parts, text)
 
-    def _joined(self, parts: Sequence[Part]) -> Speech:
+    def _joined(self, parts: Sequence[Part], text: str) -> Speech:
         """Concatenates parts to a speech."""
         seconds: dict[str, float] = {}
         for part in parts:
@@ -431,7 +472,11 @@ class IndexTTS:
                 seconds[stage] = seconds.get(stage, 0.0) + spent
         samples = np.concatenate([part.samples for part in parts])
         segments = tuple(part.segment for part in parts)
-        return Speech(samples, self.sample_rate, segments, seconds)
+        words = None
+        if all(part.words is not None for part in parts):
+            timed = [(part.words or (), len(part.samples) / self.sample_rate) for part in parts]
+            words = joined_words(timed)
+        return Speech(samples, self.sample_rate, segments, seconds, text, words)
 
 
 def _written(parts: Iterator[tuple[int, Part]], store: SegmentStore) -> Iterator[tuple[int, Part]]:

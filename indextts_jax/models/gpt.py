@@ -6,11 +6,12 @@ comes after all valid positions and needs no mask.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Float32, Int
 
@@ -41,6 +42,7 @@ FIRST_STEP = 2
 
 
 Sizes = GPTConfig | LanguageGPTConfig
+Heads = tuple[tuple[int, int], ...]  # layer and head of each
 Cache = CodeCache | JointCache
 
 
@@ -200,7 +202,7 @@ class CodeGPT(nnx.Module):
             return prefix, self.empty_cache(len(prefix.lengths), beams, size)
         return prefix._replace(keys=(), values=()), JointCache.of(prefix, beams, size)
 
-    def empty_cache(self, rows: int, beams: int, size: int) -> CodeCache:
+    def empty_cache(self, rows: int, beams: int, size: int) -> Cache:
         """A KV cache with capacity for `size` codes of each beam; float32 on a CPU.
 
         On CPU, XLA converts a whole half-precision array to float32 and back to update one entry.
@@ -318,18 +320,72 @@ class CodeGPT(nnx.Module):
         position = jnp.arange(codes.shape[1])
         return embed(self.code_embedding, codes, self.code_positions, position)
 
+    def _finished(
+        self,
+        rows: Float32[Array, "b p d"],
+        lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        heads: Heads = (),
+    ) -> tuple[Float32[Array, "b s d"], list[Array], list[Array]]:
+        """The residual stream that predicts each code, from one pass over finished codes.
+
+        Also, by layer, the queries of `heads` at these positions (b k s w) and their keys of the
+        prefix (b k p w), in ascending order of layer and head.
+        """
+        # The state that predicts a code is at the position of the code before it: the last code is
+        # not an input.
+        shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
+        position = lengths[:, None] + jnp.arange(codes.shape[1])
+        queries: list[Array] = []
+        keys: list[Array] = []
+
+        def observe(layer: int, query: Array, key: Array) -> None:
+            if chosen := sorted(head for where, head in heads if where == layer):
+                here = position[:, None, :, None]
+                queries.append(jnp.take_along_axis(query[:, np.array(chosen)], here, axis=2))
+                keys.append(key[:, np.array(chosen), : rows.shape[1]])
+
+        hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)), observe)
+        hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
+        return hidden, queries, keys
+
+    def code_attention(
+        self,
+        latents: Float[Array, "b l d"],
+        emotion: Float[Array, "b d"],
+        text: Int[Array, "b t"],
+        text_lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        *languages: Int[Array, " b"],
+        heads: Heads,
+    ) -> Float32[Array, "b k s t"]:
+        """Attention of each code to the text tokens, for each of `heads`; see `text_attention`.
+
+        The heads are in ascending order. One pass over finished codes, which have the positions of
+        training: 0, 1, 2, ...
+        """
+        rows, lengths = self.prefix(latents, emotion, text, text_lengths, *languages)
+        _, queries, keys = self._finished(rows, lengths, codes, heads)
+        return _attention(queries, keys, text, text_lengths)
+
     def norms(self, x: Float32[Array, "*b d"]) -> Float32[Array, "*b d"]:
         """The heads' input from the residual stream; the reference applies two norms in a row."""
         return self.final_norm(self.trunk_norm(x))
 
     def _trunk(
-        self, rows: Float32[Array, "b t d"]
+        self,
+        rows: Float32[Array, "b t d"],
+        observe: Callable[[int, Array, Array], None] = lambda layer, query, key: None,
     ) -> tuple[Float32[Array, "b t d"], tuple[Array, ...], tuple[Array, ...]]:
-        """The residual stream before the final norms; keys and values by layer."""
+        """The residual stream before the final norms; keys and values by layer.
+
+        `observe` is called with each layer's number, queries and keys (b h t k).
+        """
         mask = jnp.tri(rows.shape[1], dtype=bool)
         x, keys, values = rows, [], []
-        for block in self._blocks():
+        for layer, block in enumerate(self._blocks()):
             query, key, value = block.project(x)
+            observe(layer, query, key)
             key = transpose_keys(key)
             x = block.finish(x, attend(query, [KeyBlock(key, value, mask)]))
             keys.append(key)
@@ -366,13 +422,48 @@ class GPT(CodeGPT):
         Source: `UnifiedVoice.forward` of the PyTorch release.
         """
         rows, lengths = self.prefix(latents, emotion, text, text_lengths)
-        # The state that predicts a code is at the position of the code before it: the last code is
-        # not an input.
-        shifted = jnp.pad(codes[:, :-1], ((0, 0), (1, 0)), constant_values=self.cfg.start_code)
-        hidden, *_ = self._trunk(join_rows(rows, lengths, self._codes(shifted)))
-        position = lengths[:, None] + jnp.arange(codes.shape[1])
-        hidden = jnp.take_along_axis(hidden, position[..., None], axis=1)
+        hidden, *_ = self._finished(rows, lengths, codes)
         return zero_padding(self.norms(hidden), valid(code_lengths, codes.shape[1]))
+
+    def aligned_latents(
+        self,
+        latents: Float[Array, "b l d"],
+        emotion: Float[Array, "b d"],
+        text: Int[Array, "b t"],
+        text_lengths: Int[Array, " b"],
+        codes: Int[Array, "b s"],
+        code_lengths: Int[Array, " b"],
+        *,
+        heads: Heads,
+    ) -> tuple[Float32[Array, "b s d"], Float32[Array, "b k s t"]]:
+        """`latents`, and from the same pass what `code_attention` gives."""
+        rows, lengths = self.prefix(latents, emotion, text, text_lengths)
+        hidden, queries, keys = self._finished(rows, lengths, codes, heads)
+        hidden = zero_padding(self.norms(hidden), valid(code_lengths, codes.shape[1]))
+        return hidden, _attention(queries, keys, text, text_lengths)
+
+
+def text_attention(
+    queries: Float[Array, "b k s w"],
+    keys: Float[Array, "b k t w"],
+    text_lengths: Int[Array, " b"],
+) -> Float32[Array, "b k s t"]:
+    """Attention of some heads' code rows among the text tokens alone: a softmax over these.
+
+    A code's row does not depend on later codes, so rows may be made in increments and concatenated.
+    """
+    scores = jnp.einsum("bksw,bktw->bkst", queries, keys, preferred_element_type=jnp.float32)
+    known = valid(text_lengths, keys.shape[2])[:, None, None]
+    return jax.nn.softmax(jnp.where(known, scores * queries.shape[-1] ** -0.5, -jnp.inf), axis=-1)
+
+
+def _attention(
+    queries: list[Array], keys: list[Array], text: Array, text_lengths: Array
+) -> Float32[Array, "b k s t"]:
+    """`text_attention` with the keys of whole prefixes: conditioning, start, text, stop."""
+    first = keys[0].shape[2] - text.shape[1] - 1
+    asked = jnp.concatenate([key[:, :, first : first + text.shape[1]] for key in keys], axis=1)
+    return text_attention(jnp.concatenate(queries, axis=1), asked, text_lengths)
 
 
 def _after(first: Float32[Array, "b h r k"], then: Float[Array, "b h r k"]) -> Array:

@@ -87,4 +87,11 @@ def _shape(leaf: Any) -> tuple[Any, ...]:
 def dry_run_model(model: Model) -> DryRunModel:
     """The model for a dry run; components that are not in memory are not loaded."""
     params = model.params.shapes if isinstance(model.params, Parameters) else model.params
-    return DryRunModel(model.config, params, model.tokenizer, model.provenance, model.run)
+    return DryRunModel(
+        model.config,
+        params,
+        model.tokenizer,
+        model.provenance,
+        model.run,
+        alignment=model.alignment,
+    )

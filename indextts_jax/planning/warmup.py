@@ -16,12 +16,20 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int
 
 from indextts_jax.audio.features import FRAME, HOP
 from indextts_jax.config import EMOTIONS
 from indextts_jax.emotion.blend import emotion_vector
 from indextts_jax.emotion.request import Emotion
-from indextts_jax.engine.acoustic import Line, SynthesisRow, condition_rows, synthesize
+from indextts_jax.engine.acoustic import (
+    Line,
+    SynthesisRow,
+    condition_rows,
+    encode_rows,
+    synthesize,
+)
+from indextts_jax.engine.alignment.words import heads_of
 from indextts_jax.engine.decoding import search_line
 from indextts_jax.engine.delivery import row_count, slot_count
 from indextts_jax.engine.pace import Timing, frames_of
@@ -36,6 +44,7 @@ from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.sampling.loop import windows
+from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.utils.stopwatch import Clock, StageCallback
 from indextts_jax.voices.analysis import (
     ENCODER_RATE,
@@ -91,7 +100,8 @@ def warm_up(
 
     Another voice of about the same length, another seed, temperature or emotion needs no further
     compilation. Other beams, flow steps, batch, speed or `max_codes`, guidance 0, typical sampling
-    and a requested duration do. `on_stage` is called with a description of what is being compiled.
+    and a requested duration do. Times of words are included if the checkpoint's heads were chosen.
+    `on_stage` is called with a description of what is being compiled.
     """
     _go(tts.model, all_steps(dry_run_model(tts.model), voice, settings or Settings()), on_stage)
 
@@ -157,6 +167,46 @@ def speech_steps(
     ]
 
 
+def live_steps(model: DryRunModel, voice: Voice, settings: Settings, *, rows: int) -> list[Step]:
+    """Steps for a live engine, which speaks `rows` segments at once at most."""
+    sampling = settings.sampling_up_to(max_codes_of(model, settings))
+    most = segment_limit(model, settings.segment_tokens)
+    sizes = settings.batch, bucket(most, model.buckets.text)
+    caches = list(windows(sampling.max_codes))
+
+    def decoding(window: int) -> None:
+        line = _line(model, most, voice)
+        _decoding(model, line, sampling, *sizes, window, bound=jnp.asarray(1, jnp.int32))
+
+    together = sorted({row_count(waiting, rows) for waiting in range(1, rows + 1)})
+    chunks: list[Step] = []
+    if settings.chunks is not None:
+        lines = [(_line(model, most, voice), sizes[1])]
+        chunks += [Step(*step) for step in chunk_steps(model, lines, settings, [settings.batch])]
+    return [
+        *chunks,
+        *(
+            Step(f"codes of {settings.batch} streams, up to {n}", functools.partial(decoding, n))
+            for n in caches
+        ),
+        *sound_steps(model, voice, settings, together, largest=False),
+    ]
+
+
+def warm_up_live(
+    tts: IndexTTS,
+    voices: Sequence[Voice],
+    settings: Settings,
+    *,
+    rows: int,
+    on_stage: StageCallback | None = None,
+) -> None:
+    """Compiles what a live engine needs for voices of these lengths, whatever the texts."""
+    model = dry_run_model(tts.model)
+    for voice in {one.mel.shape[1]: one for one in voices}.values():
+        _go(tts.model, live_steps(model, voice, settings, rows=rows), on_stage)
+
+
 def _line(model: Model, tokens: int, voice: Voice) -> Line:
     """A segment with this number of text tokens."""
     language = version_of(model.config).LANGUAGE
@@ -168,6 +218,7 @@ def sound_steps(
 ) -> list[Step]:
     """Steps for synthesizing these numbers of rows at once; with `largest` only the largest."""
     counts, lengths = code_counts(model, voice, settings), text_lengths(model, settings)
+    heads = heads_of(model)
     if largest:
         counts, lengths = [max_codes_of(model, settings)], lengths[-1:]
 
@@ -176,6 +227,8 @@ def sound_steps(
         for tokens in lengths:
             row = SynthesisRow(_line(model, tokens, voice), np.zeros(count, np.int32), frames, key)
             synthesize(model, [row] * number, settings, Clock())
+            if heads:  # for speech with the times of its words
+                encode_rows(model, [row] * number, heads)
 
     return [
         Step(
@@ -279,6 +332,50 @@ def blank_voice(model: DryRunModel, frames: int) -> Voice:
     )
 
 
+def _decoding(
+    model: DryRunModel,
+    line: Line,
+    sampling: SamplingConfig,
+    size: int,
+    text: int,
+    window: int,
+    *,
+    caches: Sequence[int] | None = None,
+    bound: Int[Array, ""] | None = None,
+) -> None:
+    """Slots of a size with a capacity of `window`: filled, run (as `run_slots`), and resized."""
+    key, strategy = segment_keys(0, 0)[0], sampling.strategy
+    caches = list(windows(sampling.max_codes)) if caches is None else caches
+    state = stages.empty_slots(
+        model,
+        sampling.numbers,
+        slots=size,
+        text_size=text,
+        window=caches[0],
+        strategy=strategy,
+    )
+    if window != caches[0]:
+        cache = stages.resize_slots(model, state.cache, window=window)
+        state = state._replace(cache=cache)
+    for count in {1, size}:
+        numbers = [sampling.numbers] * count
+        conditions = condition_rows(model, [line] * count, text_size=text)
+        state = stages.fill_slots(
+            model,
+            state,
+            jnp.zeros(count, jnp.int32),
+            *conditions.common,
+            jnp.stack([key] * count),
+            jax.tree.map(lambda *one: jnp.stack(one), *numbers),
+            conditions.languages,
+            strategy=strategy,
+        )
+    state, _ = stages.run_slots(model, state, bound, strategy=strategy)
+    for other in caches:
+        if other != window:
+            stages.resize_slots(model, state.cache, window=other)
+
+
 def batch_steps(
     model: DryRunModel, voice: Voice, settings: Settings, *, largest: bool = False
 ) -> list[Step]:
@@ -296,36 +393,8 @@ def batch_steps(
 
     def decoding(size: int, text: int) -> None:
         line = _line(model, min(text, most), voice)
-        key, strategy = segment_keys(0, 0)[0], sampling.strategy
         for window in caches:
-            state = stages.empty_slots(
-                model,
-                sampling.numbers,
-                slots=size,
-                text_size=text,
-                window=caches[0],
-                strategy=strategy,
-            )
-            if window != caches[0]:
-                cache = stages.resize_slots(model, state.cache, window=window)
-                state = state._replace(cache=cache)
-            for count in {1, size}:
-                numbers = [sampling.numbers] * count
-                conditions = condition_rows(model, [line] * count, text_size=text)
-                state = stages.fill_slots(
-                    model,
-                    state,
-                    jnp.zeros(count, jnp.int32),
-                    *conditions.common,
-                    jnp.stack([key] * count),
-                    jax.tree.map(lambda *one: jnp.stack(one), *numbers),
-                    conditions.languages,
-                    strategy=strategy,
-                )
-            state, _ = stages.run_slots(model, state, strategy=strategy)
-            for other in caches:
-                if other != window:
-                    stages.resize_slots(model, state.cache, window=other)
+            _decoding(model, line, sampling, size, text, window, caches=caches)
 
     return [
         *(

@@ -101,7 +101,8 @@ def warm_sound(model: Model, line: Line, settings: Settings, costs: Costs | None
     """
     assert settings.chunks is not None
     found = frame_map(model, settings.timing, settings.chunks)
-    prompt, seen = host_prompt(line.voice), set()
+    prompt = host_prompt(line.voice)
+    seen: set[tuple[object, ...]] = set()
     timing = Timing(speed=settings.timing.pace)
     features = model.config.length_regulator.features
     for case in cases(model, found, settings):

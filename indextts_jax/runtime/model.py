@@ -127,6 +127,7 @@ class Model:
     run: RunConfig = dataclasses.field(default_factory=RunConfig)
     adapters: tuple[AdapterUse, ...] = ()  # merged into the parameters
     settings: bytes | None = None  # YAML: default settings
+    alignment: bytes | None = None  # JSON: heads that follow the text, see `checkpoint.alignment`
 
     @property
     def buckets(self) -> BucketConfig:
@@ -238,4 +239,13 @@ def load_model(
             params[name]
     uses = tuple(applied.use for applied in adapters)
     tokenizer = version_of(saved.config).tokenizer(saved.tokenizer)
-    return Model(saved.config, params, tokenizer, saved.provenance, run, uses, saved.settings)
+    return Model(
+        saved.config,
+        params,
+        tokenizer,
+        saved.provenance,
+        run,
+        uses,
+        saved.settings,
+        saved.alignment,
+    )

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
 from indextts_jax.models import gpt_latents
 from indextts_jax.models.dit import DiT
-from indextts_jax.models.gpt import Cache
+from indextts_jax.models.gpt import Cache, Heads
 from indextts_jax.models.gpt_cache import PrefixCache
 from indextts_jax.models.gpt_joint_cache import JointCache
 from indextts_jax.models.gpt_latents import LatentCache
@@ -180,9 +180,7 @@ def resize_slots(model: Model, cache: Cache, *, window: int) -> Cache:
 
 def agreed_codes(model: Model, state: Slots, *, strategy: Strategy) -> Agreed:
     """What is already certain of each slot's codes, while they are decoded."""
-    # Without the KV caches, which the program would otherwise hold a second time.
-    light = state._replace(prefix=None, cache=None)
-    return model.run_stage("gpt", slot_loop.agreed, light, strategy=strategy)
+    return model.run_stage("gpt", slot_loop.agreed, state.rows, state.numbers, strategy=strategy)
 
 
 def slot_prefix(model: Model, state: Slots, place: Int[AnyArray, ""]) -> PrefixCache:
@@ -248,6 +246,38 @@ def more_latents(
     """The latents of more codes, and the caches with them; `caches` are donated."""
     arrays = (prefixes, caches, codes, starts)
     return model.run_stage("gpt", gpt_latents.more_latents, *arrays)
+
+
+def aligned_latents(
+    model: Model,
+    latents: Float[AnyArray, "b l w"],
+    emotion: Float[AnyArray, "b w"],
+    text: Int[AnyArray, "b t"],
+    text_lengths: Int[AnyArray, " b"],
+    codes: Int[AnyArray, "b s"],
+    code_lengths: Int[AnyArray, " b"],
+    *,
+    heads: Heads,
+) -> tuple[Float[Array, "b s w"], Float[Array, "b k s t"]]:
+    """`code_latents`, and from the same pass the attention of codes to text tokens, by head."""
+    arrays = (latents, emotion, text, text_lengths, codes, code_lengths)
+    return model.run_stage("gpt", "aligned_latents", *arrays, heads=heads)
+
+
+def code_attention(
+    model: Model,
+    latents: Float[AnyArray, "b l w"],
+    emotion: Float[AnyArray, "b w"],
+    text: Int[AnyArray, "b t"],
+    text_lengths: Int[AnyArray, " b"],
+    codes: Int[AnyArray, "b s"],
+    languages: Int[AnyArray, " b"] | None = None,
+    *,
+    heads: Heads,
+) -> Float[Array, "b k s t"]:
+    """The attention of finished codes to text tokens, by head, from a pass of its own."""
+    arrays = (latents, emotion, text, text_lengths, codes, *_given(languages))
+    return model.run_stage("gpt", "code_attention", *arrays, heads=heads)
 
 
 def decode_codes(

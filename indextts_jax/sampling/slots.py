@@ -173,7 +173,7 @@ def drop(slots: Slots, dropped: Bool[Array, " b"]) -> Slots:
     return slots._replace(busy=slots.busy & ~dropped)
 
 
-def agreed(gpt: CodeGPT, slots: Slots, *, strategy: Strategy) -> Agreed:
+def agreed(gpt: CodeGPT, rows: State, numbers: Numbers, *, strategy: Strategy) -> Agreed:
     """What is already certain of each slot's codes; see `sampling.agreed`."""
 
     def certain(row: State, numbers: Numbers) -> Agreed:
@@ -184,7 +184,7 @@ def agreed(gpt: CodeGPT, slots: Slots, *, strategy: Strategy) -> Agreed:
             found = of_sequences(state, gpt.cfg.stop_code)
         return jax.tree.map(lambda array: array[0], found)
 
-    return jax.vmap(certain)(slots.rows, slots.numbers)
+    return jax.vmap(certain)(rows, numbers)
 
 
 def prefix_of(

@@ -35,6 +35,13 @@ def duration(text: str) -> Duration:
     return Duration(count * share / FAST, count * share / SLOW)
 
 
+def syllables(word: str) -> float:
+    """The syllables of a word of any script; those of an unknown one by its letters, at least 1."""
+    own = len(_SYLLABLE_OF_ITS_OWN.findall(word))
+    latin = sum(map(_syllables, _WORD.findall(word)))
+    return max(1.0, own + latin) if own + latin else max(1.0, len(word) / 2.5)
+
+
 def _syllables(word: str) -> int:
     if word[-1].isdecimal():
         return 1  # pinyin

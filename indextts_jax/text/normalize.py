@@ -85,7 +85,7 @@ def normalise(
         joined = map_characters(joined, chinese=False)
     joined = without_signs(without_accents(joined)).translate(hidden)
     joined = re.sub(r"(?<=[a-z]{2})\.(?=,)", "", joined)  # of a shortened word
-    joined = re.sub(r",(?:\s+,)+", ",", re.sub(r"\s+(?=[.,!?](?:\s|$))", "", joined))
+    joined = re.sub(r",(?:\s+,)+", ",", re.sub(r"(?<!\s)\s+(?=[.,!?](?:\s|$))", "", joined))
     return Normalised(re.sub(r" {2,}", " ", joined).strip(), tuple(dict.fromkeys(warnings)))
 
 

@@ -35,6 +35,11 @@ def split_pauses(text: str) -> list[TextPart]:
     return [*parts, TextPart(text[place:], None)]
 
 
+def pause_marks(text: str) -> list[tuple[int, int]]:
+    """Where the pauses of a text are written: their first characters, and those behind them."""
+    return [match.span() for match in _PAUSE.finditer(text)]
+
+
 def _seconds(match: re.Match[str]) -> float:
     if not match[1].strip():
         return _USUAL

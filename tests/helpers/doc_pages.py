@@ -27,6 +27,9 @@ NEEDS = {
     "published": "the published weights",
     "reference": "an environment with the PyTorch reference",
     "judges": "the networks that judge speech",
+    "server": "a running server",
+    "docker": "Docker",
+    "device": "an audio device",
 }
 
 

@@ -31,7 +31,11 @@ def defined(body: list[ast.stmt]) -> dict[str, ast.stmt]:
     names = {}
     for line in body:
         match line:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
                 names[name] = line
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 names[name] = line

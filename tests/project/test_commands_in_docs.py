@@ -6,6 +6,7 @@ before it (`doc_pages.NEEDS`); its flags are checked all the same.
 """
 
 import functools
+import json
 import re
 import shutil
 import tomllib
@@ -27,7 +28,7 @@ from indextts_jax.voices import store
 ROOT = doc_pages.ROOT
 OTHERS = re.compile(  # commands that are not ours: the shell's, of Python's tools, of the project
     r"(\S*/)?(python[\d.]* -m (venv|pytest)|pip install|mkdocs build --strict"
-    r"|ct2-transformers-converter|hf download|\.ci/run|source)\b"
+    r"|ct2-transformers-converter|hf download|\.ci/run|source|curl|printf|docker)\b"
 )
 # Files that the commands of the pages name.
 RECORDINGS = {"voice.wav": "speaker", "anna.wav": "speaker", "bob.wav": "emotion"}
@@ -164,6 +165,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("checkpoints").symlink_to(support.CHECKPOINTS)
     Path("indextts2").symlink_to(checkpoint())
     speech_sets.write_set(tmp_path, 8)
+    rows = [{"id": f"r{n}", "text": text} for n, text in enumerate(("A cat sat.", "Go on."))]
+    Path("rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return tmp_path
 
 

@@ -22,7 +22,7 @@ from indextts_jax.engine.faults import Fault, longest_repeat, runaway_limit, sam
 from indextts_jax.engine.parts import edges_of, frames_for, judge, within_edges
 from indextts_jax.engine.seeds import next_seed, segment_keys
 from indextts_jax.engine.settings import Settings
-from indextts_jax.engine.speech import Segment
+from indextts_jax.engine.speech import Segment, hash_codes
 from indextts_jax.engine.streaming.frames import FrameMap
 from indextts_jax.engine.streaming.segment import Chunk, SegmentStream, Wave, host_prompt
 from indextts_jax.runtime.model import Model
@@ -162,4 +162,5 @@ class SpokenSegment:
             tries=self.queued.attempt + 1 + self.synthesized,
             faults=self.faults + faults,
             repeat=longest_repeat(codes),
+            codes_hash=hash_codes(codes),
         )

@@ -219,7 +219,7 @@ class _Stream:
             if queued in ended:
                 one.finish(*ended[queued])
             else:
-                codes = agreed.codes[place, : agreed.lengths[place]]
+                codes = np.asarray(agreed.codes)[place, : agreed.lengths[place]]
                 one.agree(codes, decided=bool(agreed.decided[place]))
                 if one.finished:
                     self.decoder.drop([place])

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from indextts_jax.models.gpt import Heads
 from indextts_jax.text.frontend import Script, Spoken, TextSettings
 
 
@@ -31,6 +32,7 @@ class CodeRows(NamedTuple):
     lengths: Int[Array, " b"]  # valid rows of `sequence`
     latents: Float[Array, "b s w"] | None  # of a second pass of the GPT; None where there is none
     sequence: Float[Array, "b t d"]
+    attention: Float[Array, "b k s c"] | None = None  # of codes to text tokens, by head
 
 
 @dataclasses.dataclass
@@ -99,8 +101,9 @@ class Version(Protocol):
         conditions: Conditions,
         codes: Int[Array, "b s"],
         lengths: Int[Array, " b"],
+        heads: Heads = (),
     ) -> CodeRows:
-        """What the condition of finished codes is made from."""
+        """What the condition of finished codes is made from; with `heads` also their attention."""
 
     def look_ahead(self, model: Any, *, exact: bool) -> int:
         """Codes behind a code that its rows depend on, or those that make an audible difference."""

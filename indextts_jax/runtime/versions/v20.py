@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.errors import InputError
+from indextts_jax.models.gpt import Heads
 from indextts_jax.models.length_regulator import target_length
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.model import Model
@@ -66,11 +67,21 @@ def prompt_features(
 
 
 def code_rows(
-    model: Model, conditions: Conditions, codes: Int[Array, "b s"], lengths: Int[Array, " b"]
+    model: Model,
+    conditions: Conditions,
+    codes: Int[Array, "b s"],
+    lengths: Int[Array, " b"],
+    heads: Heads = (),
 ) -> CodeRows:
     """The features of the codes plus the projected latents of the second pass."""
-    latents = stages.code_latents(model, *conditions.common, codes, lengths)
-    return CodeRows(lengths, latents, stages.code_sequence(model, codes, latents))
+    attention = None
+    if heads:
+        latents, attention = stages.aligned_latents(
+            model, *conditions.common, codes, lengths, heads=heads
+        )
+    else:
+        latents = stages.code_latents(model, *conditions.common, codes, lengths)
+    return CodeRows(lengths, latents, stages.code_sequence(model, codes, latents), attention)
 
 
 def look_ahead(model: Model, *, exact: bool) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from indextts_jax.config import HalfRateCodecConfig
+from indextts_jax.models.gpt import Heads
 from indextts_jax.models.length_regulator import stretched_length
 from indextts_jax.models.v25.half_rate_codec import reach
 from indextts_jax.runtime import stages
@@ -68,14 +69,22 @@ def prompt_features(
 
 
 def code_rows(
-    model: Model, conditions: Conditions, codes: Int[Array, "b s"], lengths: Int[Array, " b"]
+    model: Model,
+    conditions: Conditions,
+    codes: Int[Array, "b s"],
+    lengths: Int[Array, " b"],
+    heads: Heads = (),
 ) -> CodeRows:
-    """The decoded features, and nothing of the GPT."""
+    """The decoded features; of the GPT nothing but, with `heads`, the attention of a pass."""
     codec = model.config.semantic_codec
     assert isinstance(codec, HalfRateCodecConfig)
-    return CodeRows(
-        codec.features_per_code * lengths, None, stages.decode_codes(model, codes, lengths)
-    )
+    sequence = stages.decode_codes(model, codes, lengths)
+    attention = None
+    if heads:
+        attention = stages.code_attention(
+            model, *conditions.common, codes, conditions.languages, heads=heads
+        )
+    return CodeRows(codec.features_per_code * lengths, None, sequence, attention)
 
 
 def look_ahead(model: Model, *, exact: bool) -> int:

@@ -98,7 +98,7 @@ def _rate(match: re.Match[str]) -> str | None:
 
 def _inch(match: re.Match[str]) -> str | None:
     """`3/4" bolt`, unless the mark closes a quotation."""
-    if match.string[: match.start()].count('"') % 2:
+    if len(re.findall(r'(?<!\d)"', match.string[: match.start()])) % 2:
         return None
     whole, above, below = match.groups()
     words = say.fraction(above, below)

@@ -6,29 +6,33 @@ Each reader returns the columns unchanged; `manifest.py` interprets them.
 import csv
 import functools
 import io
+import itertools
 import json
+import tarfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from indextts_jax.errors import InputError
+from indextts_jax.utils.parquet import open_parquet
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # suffixes of recordings in a directory
 TEXTS = (".txt", ".lab")  # suffixes of the text beside a recording
 KINDS = (
-    "a .jsonl, .csv, .tsv or .parquet file, or a directory of recordings with a text of the same "
-    "name beside each (.txt, .lab), of LJSpeech, or of .parquet files"
+    "a .jsonl, .csv, .tsv, .parquet or .tar file (WebDataset), or a directory of recordings with a "
+    "text of the same name beside each (.txt, .lab), of LJSpeech, or of .parquet or .tar files"
 )
 
 
 class Embedded(NamedTuple):
-    """A recording embedded in a parquet file."""
+    """A recording embedded in a parquet file, or in a tar."""
 
     file: Path
     row: int
     column: str
     name: str | None  # original file name
+    span: tuple[int, int] | None = None  # in a tar: its first byte, and how many there are
 
 
 class Record(NamedTuple):
@@ -47,7 +51,8 @@ def read_records(path: Path) -> Iterator[Record]:
     if path.is_dir():
         yield from _directory(path)
         return
-    readers = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+    readers = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv}
+    readers |= {".parquet": _parquet, ".tar": _tar}
     if path.suffix.lower() not in readers:
         raise InputError(f"{path} is not a manifest: expected {KINDS}")
     if not path.is_file():
@@ -66,6 +71,10 @@ def _directory(folder: Path) -> Iterator[Record]:
     if parquet := sorted(folder.rglob("*.parquet")):
         for path in parquet:
             yield from _parquet(path)
+        return
+    if tars := sorted(folder.rglob("*.tar")):
+        for path in tars:
+            yield from _tar(path)
         return
     recordings = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not recordings:
@@ -153,7 +162,7 @@ def _ljspeech(path: Path, text: str) -> Iterator[Record]:
 
 def _parquet(path: Path) -> Iterator[Record]:
     """Rows of a parquet file; recordings may be embedded as a column of structs with `bytes`."""
-    file = _parquet_file(path)
+    file = open_parquet(path)
     import pyarrow as pa
 
     names = file.schema_arrow.names
@@ -175,17 +184,38 @@ def _parquet(path: Path) -> Iterator[Record]:
             number += 1
 
 
-def _parquet_file(path: Path) -> Any:
+def _tar(path: Path) -> Iterator[Record]:
+    """Samples of a WebDataset: members with one name up to its first point follow each other."""
+    number = 0
     try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise InputError(
-            f'{path}: parquet needs pyarrow: pip install "indextts-jax[parquet]"'
-        ) from error
-    try:
-        return parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a parquet file: {error!s:.120}") from error
+        with tarfile.open(path, "r:") as tar:
+            files = (member for member in tar if member.isfile())
+            for name, members in itertools.groupby(files, lambda m: _sample(m.name)):
+                yield Record(_columns(path, tar, number, list(members)), f"{path.name}: {name}")
+                number += 1
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a tar of a WebDataset: {error!s:.120}") from error
+
+
+def _sample(member: str) -> str:
+    """The name of a sample, with its directory."""
+    folder, mark, name = member.rpartition("/")
+    return folder + mark + name.partition(".")[0]
+
+
+def _columns(
+    path: Path, tar: tarfile.TarFile, row: int, members: Sequence[tarfile.TarInfo]
+) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for member in members:
+        suffix = f".{member.name.rpartition('.')[2].lower()}"
+        if suffix in SUFFIXES:
+            span = (member.offset_data, member.size)
+            columns["audio"] = Embedded(path, row, suffix[1:], member.name, span)
+        elif suffix in (".json", *TEXTS) and (file := tar.extractfile(member)):
+            text = file.read().decode("utf-8")
+            columns.update(json.loads(text) if suffix == ".json" else {"text": text.strip()})
+    return columns
 
 
 _reading = threading.Lock()
@@ -193,7 +223,7 @@ _reading = threading.Lock()
 
 @functools.lru_cache(maxsize=2)
 def _row_group(path: Path, group: int, column: str) -> list[dict[str, Any]]:
-    return _parquet_file(path).read_row_group(group, columns=[column])[column].to_pylist()
+    return open_parquet(path).read_row_group(group, columns=[column])[column].to_pylist()
 
 
 def embedded_bytes(place: Embedded) -> bytes:
@@ -202,7 +232,11 @@ def embedded_bytes(place: Embedded) -> bytes:
     Raises:
         InputError: if the row has none, and its path does not exist either.
     """
-    file = _parquet_file(place.file)
+    if place.span is not None:
+        with place.file.open("rb") as opened:
+            opened.seek(place.span[0])
+            return opened.read(place.span[1])
+    file = open_parquet(place.file)
     first, entry = 0, None
     for group in range(file.num_row_groups):
         count = file.metadata.row_group(group).num_rows

@@ -1,7 +1,9 @@
 """Speech recognition: Whisper in CTranslate2 format, by faster-whisper."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -52,6 +54,16 @@ class Recogniser:
         """
         if not len(signal):
             return ""
+        return " ".join(segment.text.strip() for segment in self._segments(signal))
+
+    def words(self, signal: Float32[np.ndarray, " n"]) -> list[tuple[str, float, float]]:
+        """The words of a 16 kHz signal as Whisper writes them, with start and end in seconds."""
+        if not len(signal):
+            return []
+        found = self._segments(signal, word_timestamps=True)
+        return [(w.word, w.start, w.end) for segment in found for w in segment.words or ()]
+
+    def _segments(self, signal: Float32[np.ndarray, " n"], **options: bool) -> Iterable[Any]:
         segments, _ = self._model.transcribe(
             signal,
             language=self.language,
@@ -59,5 +71,6 @@ class Recogniser:
             temperature=0.0,
             condition_on_previous_text=False,
             vad_filter=False,
+            **options,
         )
-        return " ".join(segment.text.strip() for segment in segments)
+        return segments

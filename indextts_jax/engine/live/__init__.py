@@ -1,0 +1,1 @@
+"""Many live requests on one device: continuous batching in short ticks, on a thread of its own."""
