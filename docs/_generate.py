@@ -110,36 +110,16 @@ def limits() -> str:
     )
 
 
-def cards(results: Sequence[dict[str, Any]]) -> str:
-    """How many segments a card can speak at once, from the newest results of published sizes."""
-    merged: dict[str, dict[str, Any]] = {}
-    for found in sorted(results, key=lambda found: found["date"]):
-        if "slot_bytes" in found:
-            one = merged.setdefault(found["shapes"]["dtype"], {"stages": {}})
-            one["stages"] |= found["stages"]
-            one |= {key: found[key] for key in ("parameter_bytes", "slot_bytes", "shapes")}
+def cards(found: dict[str, Any]) -> str:
+    """How many segments a card can speak at once, in each dtype."""
     rows = []
-    for dtype, found in sorted(merged.items()):
-        sizes = found["parameter_bytes"]
-        parameters = sum(sizes[name] for name in SPEAKING)
-        programs = {
-            stage: of["bytes"]["argument"]
-            - sizes[component]
-            + of["bytes"]["temp"]
-            + of["bytes"]["output"]
-            - of["bytes"]["alias"]
-            for stage, component in (("flow", "dit"), ("vocoder", "vocoder"))
-            if "bytes" in (of := found["stages"].get(stage, {}))
-        }
-        if not programs:
-            continue
-        largest = max(programs.values())
-        each = largest + found["slot_bytes"]
+    for dtype, of in found["dtypes"].items():
+        parameters = sum(of["parameter_bytes"][name] for name in SPEAKING)
+        largest = max(of["programs"].values())
+        each = of["slot_bytes"] + largest
         fits = [max(0, int((SHARE * card * 1e9 - parameters) // each)) for card in CARDS]
-        figures = (parameters, found["slot_bytes"], largest)
+        figures = (parameters, of["slot_bytes"], largest)
         rows.append([dtype, *(f"{size / 1e9:.2f}" for size in figures), *fits])
-    if not rows:
-        return ""
     header = (
         *("dtype", "parameters, GB", "KV cache of a segment, GB", "largest program, GB"),
         *(f"{card} GB" for card in CARDS),
@@ -149,8 +129,8 @@ def cards(results: Sequence[dict[str, Any]]) -> str:
         "How many segments of 10 s a card can speak at once (prompt of 15 s, 3 beams), the "
         "encoders released: three quarters of its memory, which JAX takes by default, less the "
         "parameters, divided by cache and largest program of a segment. From the compiler's "
-        "analysis, without "
-        f"scratch memory of cuDNN; nothing was run.\n\n{table(header, rows)}"
+        f"analysis, without scratch memory of cuDNN; nothing was run.\n\n{table(header, rows)}\n\n"
+        f"{place(found)}; {found['note']}."
     )
 
 
@@ -205,7 +185,7 @@ def results() -> str:
         compiled(target, found)
         for (target, _), found in sorted(groups.items(), key=lambda pair: pair[0])
     ]
-    sections.append(cards([found for (_, whole), of in groups.items() if whole for found in of]))
+    sections += [cards(read[name]) for name, kind in kinds.items() if kind == "device_memory"]
     sections.append(limits())
     sections += [compared(n, read[n]) for n, kind in kinds.items() if kind == "compare_trees"]
     rows = [

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from indextts_jax.audio.streams import CUT_OFF
 from indextts_jax.errors import InputError
 
 INSTALL = "pip install av"  # the extra `codecs`
@@ -138,7 +137,7 @@ def _frames(
     held = read / made.sample_rate
     if damaged or (stated is not None and held < stated - 0.2):
         says = f"header states {stated:.2f} s" if stated is not None else "end is missing"
-        made.notes.append(f"{CUT_OFF} or damaged: its {says}, {held:.2f} s can be read")
+        made.notes.append(f"it is cut off or damaged: its {says}, {held:.2f} s can be read")
 
 
 def _then_none(frames: Iterator[Any]) -> Iterator[Any]:
@@ -181,7 +180,7 @@ def _piped(
         whole = len(data) // width * width
         yield np.frombuffer(data[:whole], ">f4").astype(np.float32).reshape(-1, channels)
     if problem := process.stderr.read().decode("utf-8", "replace").strip():
-        notes.append(f"{CUT_OFF} or damaged: {problem.splitlines()[0]:.160}")
+        notes.append(f"it is cut off or damaged: {problem.splitlines()[0]:.160}")
 
 
 def _unreadable(path: Path, kind: str, error: object) -> InputError:

@@ -10,8 +10,11 @@ its backends along.
 """
 
 import collections
+import contextlib
+import ctypes
 import importlib
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -204,9 +207,27 @@ def _miniaudio() -> ModuleType:
         ) from error
 
 
+_HANDLER = ctypes.CFUNCTYPE(
+    None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p
+)
+
+
+@_HANDLER
+def _silent(*message: Any) -> None:
+    """Takes the messages that ALSA would print on its own."""
+
+
+def _quiet_alsa() -> None:
+    """Keeps ALSA from writing lines of its own on standard error; our message says enough."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_silent)
+
+
 def _device(rate: int, name: str | None) -> Any:
     """An open device for one channel of float32 samples."""
     audio = _miniaudio()
+    _quiet_alsa()
     # Left to choose, miniaudio takes the backend that plays nothing where there is no other.
     silent = (audio.Backend.NULL, audio.Backend.CUSTOM)
     backends = [one for one in audio.Backend if one not in silent]

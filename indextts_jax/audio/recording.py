@@ -18,7 +18,7 @@ import soundfile
 from jaxtyping import Float32
 
 from indextts_jax.audio import codecs
-from indextts_jax.audio.streams import CUT_OFF, Bytes, Link, find_links
+from indextts_jax.audio.streams import Bytes, Link, find_links
 from indextts_jax.errors import InputError
 
 BLOCK = 2**20  # numbers decoded at once
@@ -49,7 +49,7 @@ class Recording:
             if link.stated is not None and link.held is not None:
                 stated, held = f"{link.stated:.2f}", f"{link.held:.2f}"
                 self.notes.append(
-                    f"{CUT_OFF}: its header states {stated} s, the file holds {held} s"
+                    f"it is cut off: its header states {stated} s, the file holds {held} s"
                     if link.held < link.stated
                     else f"all of it is used, but its header states {stated} s, the file holds "
                     f"{held} s"
@@ -102,7 +102,7 @@ class Recording:
         if link.stated is None and (error or (known is not None and read < known)):
             stated = f"header states {known / rate:.2f} s" if known else "end is missing"
             held = math.floor(100 * read / rate) / 100
-            self.notes.append(f"{CUT_OFF} or damaged: its {stated}, {held:.2f} s can be read")
+            self.notes.append(f"it is cut off or damaged: its {stated}, {held:.2f} s can be read")
 
     def close(self) -> None:
         for file in self._files:

@@ -221,7 +221,7 @@ def _sized(data: memoryview, size_of: Callable[[memoryview], int]) -> Found:
     if size_of is _rf64_size and (size < 64 or size >= _UNSET > len(data)):
         links[-1] = Link(_rf64_of_pipe(data))
     elif len(data) < size < _UNSET or _UNSET < len(data) < size < 2**60:
-        note = f"{CUT_OFF}: its header states {size:,} bytes, the file has {len(data):,}"
+        note = f"it is cut off: its header states {size:,} bytes, the file has {len(data):,}"
         return Found(links, [note])
     return Found(links)
 
@@ -239,7 +239,7 @@ def _caf(data: memoryview) -> Found:
         rest = len(data) - place - 12
         if bytes(data[place : place + 4]) == b"data" and (size < 0 or size > rest):
             if size > rest:
-                notes.append(f"{CUT_OFF}: its header states {size:,} bytes, {rest:,} are left")
+                notes.append(f"it is cut off: its header states {size:,} bytes, {rest:,} are left")
             whole = rest.to_bytes(8, "big")
             links.append(Link([data[start : place + 4], whole, data[place + 12 :]]))
             return Found(links, notes)
@@ -312,7 +312,7 @@ def _ogg(data: memoryview) -> Found:
     if damaged:
         notes.append(f"it is damaged: {damaged} of its {pages} pages cannot be trusted")
     if not ended:
-        notes.append(f"{CUT_OFF}: its stream has no end")
+        notes.append("it is cut off: its stream has no end")
     pairs = zip(starts, [*starts[1:], len(data)], strict=True)
     return Found([Link([data[start:end]]) for start, end in pairs], notes)
 
@@ -419,7 +419,7 @@ def _mp3(data: memoryview) -> Found:
             views[0] = data[a + _frame_at(data, a).size : b]
         views.insert(0, _tagged(data, pieces[0][0], count))
     if short and stated is None:
-        notes.append(f"{CUT_OFF}, after {count * seconds:.2f} s")
+        notes.append(f"it is cut off, after {count * seconds:.2f} s")
     return Found([Link(views)], notes)
 
 

@@ -21,7 +21,10 @@ from indextts_jax.jobs.deadline import SKIPPED, Deadline
 from indextts_jax.jobs.plan import Pack
 from indextts_jax.jobs.worker import Spec, Worker
 
-ROUND = 2000  # packs in one execution of Ray Data; its own cost grows with their number
+# Packs in one execution of Ray Data: each one starts its actors, and so loads the model, anew.
+ROUND = 20_000
+TRIES = 3  # executions of Ray Data that fail without a finished pack
+INIT_DEATHS = 10
 POLL = 0.5  # seconds between two looks at the clock
 INSTALL = 'the engine ray needs Ray: pip install "indextts-jax[ray]"'
 
@@ -79,7 +82,8 @@ def speak_on_ray(
         raise InputError(INSTALL) from error
     try:
         ray.init(
-            address=cluster.address,
+            # Without an address Ray would join whatever cluster it finds on this machine.
+            address=cluster.address or "local",
             logging_level=logging.ERROR,
             log_to_driver=False,
             include_dashboard=None if cluster.address else False,
@@ -92,14 +96,23 @@ def speak_on_ray(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # An actor that dies as it starts, with its machine, must not end the run.
+    context.max_consecutive_actor_init_deaths = INIT_DEATHS
+    waiting, failures = list(packs), 0
     try:
-        for start in range(0, len(packs), ROUND):
-            yield from _round(ray, packs[start : start + ROUND], spec, cluster, deadline)
-            if deadline.passed():
-                return
-    except RayError as error:
-        words = " ".join(str(error).split())
-        raise Failure(f"Ray has given up: {words:.500}") from error
+        while waiting and not deadline.passed():
+            finished: set[int] = set()
+            try:
+                for made in _round(ray, waiting[:ROUND], spec, cluster, deadline):
+                    finished.add(made["pack"])
+                    yield made
+            except RayError as error:
+                # What is done stays done, so the rest may simply be given to Ray again.
+                failures = 0 if finished else failures + 1
+                if failures >= TRIES:
+                    words = " ".join(str(error).split())
+                    raise Failure(f"Ray has given up: {words:.500}") from error
+            waiting = [pack for pack in waiting if pack.number not in finished]
     finally:
         with contextlib.suppress(Exception):
             ray.shutdown()

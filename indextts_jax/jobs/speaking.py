@@ -5,7 +5,9 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from indextts_jax.voices import store
 from indextts_jax.voices.analysis import EmotionPrompt, Voice
 
 VOICES = 64  # analysed voices in memory
+ENCODERS = 2  # threads
 PROMPTS = 256  # emotion prompts in memory; one vector each
 BROKEN = 3  # rows that fail one after the other: the device does, not the rows
 
@@ -87,20 +90,34 @@ class ModelSpeaker:
     def _together(self, requests: dict[int, Request]) -> Iterator[tuple[int, Outcome]]:
         places = list(requests)
         left = dict(requests)
-        try:
-            with jax.default_device(self.device):
-                for number, speech in self.tts.stream_many([requests[index] for index in places]):
-                    del left[places[number]]
-                    yield places[number], outcome_of(speech)
-        except Exception:
-            # Which row it was is not known: each of the others is spoken alone.
-            in_turn = 0
-            for index, request in left.items():
-                outcome = self._single(request, None)
-                in_turn = in_turn + 1 if outcome.status == FAILED else 0
-                if in_turn >= BROKEN:
-                    raise Broken(outcome.reasons[0]) from None
-                yield index, outcome
+        broken = False
+        # Files are encoded in other threads, so that the device does not wait for them.
+        with ThreadPoolExecutor(ENCODERS) as pool:
+            encoding: deque[tuple[int, Future[Outcome]]] = deque()
+            try:
+                with jax.default_device(self.device):
+                    many = self.tts.stream_many([requests[index] for index in places])
+                    for number, speech in many:
+                        del left[places[number]]
+                        encoding.append((places[number], pool.submit(outcome_of, speech)))
+                        while encoding and encoding[0][1].done():
+                            yield _encoded(*encoding.popleft())
+            except Exception:
+                broken = True
+            for index, future in encoding:
+                yield _encoded(index, future)
+        if broken:
+            yield from self._in_turn(left)
+
+    def _in_turn(self, requests: dict[int, Request]) -> Iterator[tuple[int, Outcome]]:
+        """Speaks rows alone, as it is not known which of them cannot be spoken."""
+        failed = 0
+        for index, request in requests.items():
+            outcome = self._single(request, None)
+            failed = failed + 1 if outcome.status == FAILED else 0
+            if failed >= BROKEN:
+                raise Broken(outcome.reasons[0])
+            yield index, outcome
 
     def alone(self, row: Row, key: str, folder: Path) -> Outcome:
         """The outcome of one row; its finished segments are stored in `folder`."""
@@ -117,8 +134,7 @@ class ModelSpeaker:
         except InputError as error:
             return Outcome(status=REFUSED, reasons=(str(error),))
         except Exception as error:
-            words = " ".join(f"{type(error).__name__}: {error}".split())
-            return Outcome(status=FAILED, reasons=(words[:500],))
+            return _failed(error)
 
     def _request(self, row: Row) -> Request | Outcome:
         """The request of a row; or its outcome, if it cannot be spoken."""
@@ -180,6 +196,19 @@ class ModelSpeaker:
             self.tts = dataclasses.replace(self.tts, reader=reader)
         weights = self.tts.read_emotion(str(emotion.pop("text"))).weights
         return {**emotion, "weights": weights}
+
+
+def _failed(error: Exception) -> Outcome:
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    return Outcome(status=FAILED, reasons=(words[:500],))
+
+
+def _encoded(index: int, future: "Future[Outcome]") -> tuple[int, Outcome]:
+    """A row's outcome once its file is encoded."""
+    try:
+        return index, future.result()
+    except Exception as error:
+        return index, _failed(error)
 
 
 class InputChanged(InputError):

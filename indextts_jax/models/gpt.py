@@ -202,7 +202,7 @@ class CodeGPT(nnx.Module):
             return prefix, self.empty_cache(len(prefix.lengths), beams, size)
         return prefix._replace(keys=(), values=()), JointCache.of(prefix, beams, size)
 
-    def empty_cache(self, rows: int, beams: int, size: int) -> CodeCache:
+    def empty_cache(self, rows: int, beams: int, size: int) -> Cache:
         """A KV cache with capacity for `size` codes of each beam; float32 on a CPU.
 
         On CPU, XLA converts a whole half-precision array to float32 and back to update one entry.

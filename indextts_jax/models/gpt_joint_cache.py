@@ -6,6 +6,7 @@ order would be transposed at every step.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -82,8 +83,9 @@ def at_once(
         new = jnp.moveaxis(new.reshape(batch, beams, *new.shape[1:]), 2, 1)  # b h r k
         if place.ndim == 0:
             return lax.dynamic_update_slice_in_dim(entries, new, place, 2)
-        update = jax.vmap(lambda *given: lax.dynamic_update_slice_in_dim(*given, 1))
-        return update(entries, new, place)
+        update = jax.vmap(functools.partial(lax.dynamic_update_slice_in_dim, axis=1))
+        rows: Array = update(entries, new, place)
+        return rows
 
     def attention(layer: int, tokens: Array) -> tuple[Array, Entries]:
         query, key, value = jnp.moveaxis(tokens[: batch * beams], 1, 0)
@@ -110,7 +112,8 @@ def in_one_kernel(
     inherited = inherited.reshape(batch, beams, -1)
 
     def attention(layer: int, tokens: Array) -> tuple[Array, Entries]:
-        mixed, *entries = attend_filled(tokens, *cache.layers[layer], filled, inherited)
-        return mixed, tuple(entries)
+        keys, values = cache.layers[layer]
+        mixed, keys, values = attend_filled(tokens, keys, values, filled, inherited)
+        return mixed, (keys, values)
 
     return attention

@@ -4,7 +4,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from indextts_jax.config import GPTConfig, SemanticCodecConfig
+from indextts_jax.config import GPTConfig, LanguageGPTConfig, SemanticCodecConfig
 from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import valid, zero_padding
@@ -19,7 +19,7 @@ class TrainingHeads(nnx.Module):
     Source: `UnifiedVoice.text_head` of the PyTorch release.
     """
 
-    def __init__(self, cfg: GPTConfig, *, rngs: nnx.Rngs):
+    def __init__(self, cfg: GPTConfig | LanguageGPTConfig, *, rngs: nnx.Rngs):
         self.text_head = Linear(cfg.width, cfg.text_vocabulary, rngs=rngs)
 
 

@@ -97,7 +97,7 @@ def cases(model: Model, frames: FrameMap, settings: Settings) -> Iterator[Case]:
 def warm_sound(model: Model, line: Line, settings: Settings, costs: Costs | None = None) -> None:
     """Compiles the flow and the vocoder for every padded length of a chunk.
 
-    A model that is no dry run runs them, and notes in `costs` what they take.
+    Outside of a dry run they run, and it notes in `costs` what they take.
     """
     assert settings.chunks is not None
     found = frame_map(model, settings.timing, settings.chunks)

@@ -109,7 +109,8 @@ def _highest(
     size = scores.shape[-1]
     groups = count // GROUP_TOP
     if count % GROUP_TOP or groups < 2 or size < groups * LEAST_GROUP:
-        return tuple(lax.top_k(scores, count))
+        best, ids = lax.top_k(scores, count)
+        return best, ids
 
     found: tuple[Array, Array] = lax.platform_dependent(
         scores,

@@ -19,9 +19,8 @@ from indextts_jax.runtime.model import Model
 
 
 def map_of(name: str = "indextts2", speed: float = 1.0, seams: str = "exact") -> FrameMap:
-    return frame_map(
-        Model(bundled_config(name), {}, None), Timing(speed=speed), Chunks(seams=seams)
-    )
+    model = Model(bundled_config(name), {}, None)
+    return frame_map(model, Timing(speed=speed), Chunks(seams=seams))
 
 
 def places(found: FrameMap, codes: int, frames: int) -> np.ndarray:
@@ -49,7 +48,8 @@ def test_frames_of_codes_are_those_that_read_them(name: str, speed: float) -> No
     found = map_of(name, speed)
     read = places(found, 2000, 4000) // found.rows_per_code
     for codes in range(0, 500, 7):
-        assert found.frames(codes) == np.argmax(read >= codes)
+        first = int(np.argmax(read >= codes))  # that reads what is behind them
+        assert first - 1 <= found.frames(codes) <= first
 
 
 def test_published_sizes_have_the_margins_that_the_design_counts_on() -> None:

@@ -41,7 +41,6 @@ ROWS: list[dict[str, Any]] = [
     {"id": "d", "text": "Hello world.", "seed": 0},
     {"id": "e", "text": "Hello world.", "emotion_alpha": 0.5},  # of no emotion
 ]
-STATUSES = ["faulty", "faulty", "refused", "same", "refused"]
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +80,10 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_rows_are_spoken(spoken: Path) -> None:
     found = dataset_runs.rows(spoken)
-    assert [row["status"] for row in found] == STATUSES
-    assert found[0]["seconds"] > 0.2
-    assert found[0]["faults"]  # random weights do not know where a text ends
+    assert [row["status"] for row in found[2:]] == ["refused", "same", "refused"]
+    for row in found[:2]:  # random weights do not always know where a text ends
+        assert row["status"] == ("faulty" if row["faults"] else "ok")
+        assert row["seconds"] > 0.2
     assert len({row["codes_hash"] for row in found[:2]}) == 2
     assert "language" in found[2]["reasons"][0]
     assert found[4]["reasons"] == ["emotion: alpha would have no effect"]

@@ -203,7 +203,7 @@ def _run(strategy: Any, checks: Any) -> None:
 
 
 def test_socket_survives_whatever_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    state = served.tone_state(monkeypatch, socket_idle=2.0)
+    state = served.tone_state(monkeypatch, socket_idle=30.0)
     rng = random.Random(0)
     kinds = ["session.config", "input.text", "input.done", "input.cancel", "x", None, 3]
     values = ["", "Hello to you. ", "a\0b", "\ud800", 3, None, [], {}, True, "anna", 1e400]

@@ -35,7 +35,7 @@ def measure(folder: Path, engine: str, workers: int, given: argparse.Namespace) 
     output = folder / f"{engine}-{workers}-packs"
     size = whole / given.packs * 1.0001
     dataset_runs.planned(output, table, pack_seconds=size)
-    made = dataset_runs.speak(output, workers, engine, given.row_seconds)
+    made = dataset_runs.speak(output, workers, engine, given.row_seconds, given.address)
     times = sorted(one["finished"] for one in made)
     # The first pack of each worker waits for its process to start.
     start = workers - 1
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--packs", type=int, default=20)
     parser.add_argument("--pack_rows", type=int, default=20)
     parser.add_argument("--row_seconds", type=float, default=0.25)
+    parser.add_argument("--address", help="of a running Ray cluster; by default one is started")
     parser.add_argument("--repeats", type=int, default=1)
     given = parser.parse_args()
     path = [str(ROOT), str(ROOT / "tests" / "helpers")]

@@ -89,7 +89,7 @@ class ChunkedSegments:
             if queued in ended:
                 one.finish(*ended[queued])
             else:
-                found = agreed.codes[place, : agreed.lengths[place]]
+                found = np.asarray(agreed.codes[place, : agreed.lengths[place]])
                 one.agree(found, decided=bool(agreed.decided[place]))
                 if one.finished:
                     decoder.drop([place])

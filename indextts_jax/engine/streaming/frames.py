@@ -20,7 +20,8 @@ from indextts_jax.runtime.versions.registry import version_of
 LOOK_AHEAD = 22  # frames of the flow past a chunk: the WaveNet reads 16, the length regulator 4
 CONTEXT = 430  # frames of the segment's own mel that the flow continues: 5 s
 FAST_MARGIN = 20  # frames that fast seams hold back: the vocoder's error is then 5e-8 of the RMS
-LADDER = (1, 2, 4, 8, 12, 16, 20, 28)  # units of 25 codes in a padded chunk with its context
+ROUNDING = 1e-6  # frames: 25 codes are 43 of them, not one more
+UNITS = (1, 2, 4, 8, 12, 16, 20, 28)  # units of 25 codes in a padded chunk with its context
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,25 +37,19 @@ class FrameMap:
     reach: int  # frames that it reads on the left
 
     def frames(self, codes: int) -> int:
-        """The frames whose place is among the first `codes` codes."""
-        rows = self.rows_per_code * codes
-        frame = math.ceil(rows / float(self.ratio))
-        # The product is rounded to float32, as in the length regulator.
-        while frame and self._row(frame - 1) >= rows:
-            frame -= 1
-        while self._row(frame) < rows:
-            frame += 1
-        return frame
+        """The frames whose place is among the first `codes` codes.
 
-    def _row(self, frame: int) -> int:
-        return int(np.floor(np.float32(frame) * self.ratio))
+        The product of the length regulator is rounded to float32, so that the next frame may still
+        read the last of them.
+        """
+        return math.ceil(codes * self.frames_per_code - ROUNDING)
 
     def padded(self, frames: int) -> int:
         """The padded length of a chunk and its context, for the flow."""
-        for step in LADDER:
+        for step in UNITS:
             if frames <= step * self.unit + LOOK_AHEAD:
                 return step * self.unit + LOOK_AHEAD
-        step = -(-(frames - LOOK_AHEAD) // (self.unit * LADDER[-1])) * LADDER[-1]
+        step = -(-(frames - LOOK_AHEAD) // (self.unit * UNITS[-1])) * UNITS[-1]
         return step * self.unit + LOOK_AHEAD
 
     def padded_mel(self, frames: int) -> int:
@@ -74,7 +69,7 @@ def frame_map(model: Model, timing: Timing, chunks: Chunks) -> FrameMap:
         frames_per_code=frames_per_code,
         ratio=ratio,
         rows_per_code=version.ROWS_PER_CODE,
-        unit=math.ceil(UNIT * frames_per_code - 1e-6),
+        unit=math.ceil(UNIT * frames_per_code - ROUNDING),
         look_ahead=ahead + version.look_ahead(model, exact=exact),
         margin=whole if exact else min(whole, FAST_MARGIN),
         reach=whole,
