@@ -26,7 +26,7 @@ from indextts_jax.voices import store
 COMMON = ("action", "checkpoint", "speaker", "voice", "text_file", "heads", "seed", "device")
 EXAMPLES = (
     "align calibrate --checkpoint indextts2 --speaker voice.wav",
-    "align calibrate --checkpoint indextts2 --voice anna --text_file sentences.txt",
+    "align calibrate --checkpoint indextts2 --voice anna --text_file a.txt",
 )
 
 

@@ -45,7 +45,6 @@ TITLES = {"plan": "Reading", "run": "Speaking", "verify": "Checking", "merge": "
 
 PLAN = (
     "input",
-    "columns",
     "checkpoint",
     "voice",
     "speaker",
@@ -79,7 +78,6 @@ COMMON = (
     "action",
     "output",
     "input",
-    "columns",
     "checkpoint",
     "voice",
     "format",
@@ -104,8 +102,6 @@ EXAMPLES = (
     "dataset plan speech --input rows.jsonl --checkpoint indextts2 --voice anna",
     "dataset run speech --batch 32",
     "dataset run speech --engine ray --ray_address auto --workers 64 --gpus 1",
-    "dataset run speech --shard 3/64",
-    "dataset status speech",
     "dataset verify speech",
     "dataset merge speech --dst merged",
 )

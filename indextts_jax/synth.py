@@ -48,7 +48,6 @@ from indextts_jax.voices import store
 COMMON = (
     "checkpoint",
     "demo",
-    "adapter",
     "text",
     "text_file",
     "glossary",
@@ -56,10 +55,8 @@ COMMON = (
     "language",
     "speaker",
     "voice",
-    "prompt_excerpt",
     "emotion",
     "emotion_text",
-    "emotion_from_text",
     "emotion_weights",
     "emotion_alpha",
     "output",
@@ -69,7 +66,6 @@ COMMON = (
     "stream",
     "speed",
     "duration",
-    "retries",
     "seed",
     "device",
     "dtype",
@@ -85,9 +81,9 @@ GROUPS = {
         *settings_flags.DELIVERY,
         "sample_format",
         "wav_subtype",
+        *playing.FLAGS,
+        *timing_flags.FLAGS,
     ),
-    "Times of words": timing_flags.FLAGS,
-    "Playing": playing.FLAGS,
     "Sampling": ("seed", *settings_flags.SAMPLING),
     "Run": (*settings_flags.RUN, "max_memory"),
 }
@@ -95,9 +91,8 @@ EXAMPLES = (
     "synth --demo --output demo.wav",
     'synth --checkpoint indextts2 --text "Good morning." --speaker voice.wav',
     'synth --checkpoint indextts2 --text "Oh!" --voice anna --emotion afraid.wav',
-    "synth --checkpoint indextts2 --text_file a.txt --voice anna --output a.mp3 --timings a.srt",
-    'synth --checkpoint indextts2 --text "Good morning." --voice anna --play',
-    "synth --checkpoint indextts2 --text_file a.txt --voice anna --stream --output - > a.raw",
+    "synth --checkpoint indextts2 --text_file a.txt --voice anna --output a.mp3",
+    "synth --checkpoint indextts2 --text_file a.txt --voice anna --timings a.srt",
 )
 MANY_SEGMENTS = 20
 

@@ -22,8 +22,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_multi_string(
         "timings",
         [],
-        "File with the time of each word: .srt, .vtt, .ass, .lrc, .json or .TextGrid. May be given "
-        "several times.",
+        "File of word times: .srt, .vtt, .ass, .lrc, .json or .TextGrid.",
         **own,
     )
     absl_flags.DEFINE_integer(

@@ -51,8 +51,7 @@ class Marker:
 
 
 def _damaged(path: str | Path, error: Exception) -> InputError:
-    words = f"is damaged: remove it, and run makes the pack again ({error!s:.80})"
-    return InputError(f"{path} {words}")
+    return InputError(f"{path} is damaged: remove it, and run makes the pack again ({error!s:.80})")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,7 +44,7 @@ def correlate(
     """The cross-correlation, with sums in float32; `j` is `i` divided by `groups`.
 
     `padding` counts zero frames before and after; `spread` - 1 zeros stand between frames. On an
-    NVIDIA GPU a result in half precision is rounded to it: asked for float32 results, XLA converts
+    NVIDIA GPU a result in half precision is rounded to it: for float32 results XLA converts
     input and kernel to float32, and the convolution does not run on tensor cores.
     """
     order, weights = "WIO", kernel

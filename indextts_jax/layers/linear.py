@@ -32,7 +32,7 @@ class Linear(nnx.Module):
         return _exact(x, kernel, bias)
 
 
-def _exact(x: Float[Array, "*b i"], kernel: Any, bias: Array | None) -> Float[Array, "*b o"]:
+def _exact(x: Float[Array, "*b i"], kernel: Any, bias: Any) -> Float[Array, "*b o"]:
     y = product(x, kernel)
     if bias is not None:
         y = y + bias

@@ -33,7 +33,7 @@ def _by_halves(x: Array, cos: Array, sin: Array) -> Array:
 
 
 def _by_exchange(x: Array, cos: Array, sin: Array) -> Array:
-    """The halves are exchanged as they are read: a GPU would run a kernel for a concatenation."""
+    """Both parts are exchanged as they are read: a GPU would run a kernel for a concatenation."""
     halves = x.astype(jnp.float32).reshape(*x.shape[:-1], 2, -1)
     signed = jnp.stack([-sin, sin], axis=-2)
     rotated = halves * cos[..., None, :] + halves[..., ::-1, :] * signed

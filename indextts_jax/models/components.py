@@ -56,8 +56,8 @@ TRAINED = ("ctc_head",)
 EVERY = (*COMPONENTS, *OPTIONAL, *TRAINING, *TRAINED)
 _OTHERS = {
     "text_emotion": ("text_emotion", "TextEmotion"),
-    "training_heads": ("training_heads", "TrainingHeads"),
-    "ctc_head": ("training_heads", "CTCHead"),
+    "training_heads": ("training.heads", "TrainingHeads"),
+    "ctc_head": ("training.heads", "CTCHead"),
 }
 _SECTION_OF = {"training_heads": "gpt", "ctc_head": "semantic_codec"}
 FUSED = ("gpt", "dit")  # with an attention kernel for NVIDIA GPUs

@@ -137,9 +137,8 @@ class Model:
     @property
     def device(self) -> jax.Device:
         """The device that holds the parameters."""
-        device = getattr(
-            self.params, "device", None
-        )  # `Parameters` knows it without loading anything
+        # `Parameters` knows it without loading anything.
+        device = getattr(self.params, "device", None)
         if device is not None:
             return device
         (device, *_) = jax.tree.leaves(dict(self.params))[0].devices()

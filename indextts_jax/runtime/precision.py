@@ -56,9 +56,8 @@ def place_params(
         (device, *_) = jax.tree.leaves(params)[0].devices()
     dtype = run.compute_dtype(name)
     if eight := dtype == INT8:
-        dtype = (
-            "float32" if device.platform == "cpu" else "bfloat16"
-        )  # for everything except the kernels
+        # For everything except the kernels.
+        dtype = "float32" if device.platform == "cpu" else "bfloat16"
     wanted = cast(name, params, config, dtype)
     params.clear()  # drops the stored arrays, so that none is held in two layouts at once
     return to_device_layout(name, wanted, device.platform, eight_bits=eight, config=config)

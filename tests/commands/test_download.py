@@ -76,10 +76,13 @@ def test_version_2_5_comes_with_the_models_that_it_needs(
 
 
 @pytest.mark.parametrize(("version", "held"), [("2.5", "bpe.model"), ("2.0", "codec.pth")])
-def test_a_directory_holds_one_version(version: str, held: str, tmp_path: Path) -> None:
+def test_a_directory_holds_one_version(
+    version: str, held: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / held).touch()
     words = f"has {held}, of another version"
-    assert words in refused("--version", version, "--dst", tmp_path)
+    arguments = "--version", version, "--dst", tmp_path
+    assert words in refused(capsys, *arguments, code=runner.BAD_INPUT)
 
 
 def test_the_notices_come_before_the_first_file(

@@ -85,6 +85,7 @@ def in_chunks(vocode: Any, mel: np.ndarray, size: int, margin: int, left: int) -
     return np.concatenate(made)
 
 
+@pytest.mark.nightly
 def test_vocoder_in_chunks_equals_the_whole(vocode: Any) -> None:
     margin = reach(support.tiny_config().vocoder)
     mel = np.random.default_rng(0).standard_normal((3 * 43, 80)).astype(np.float32)

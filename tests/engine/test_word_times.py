@@ -118,12 +118,14 @@ def test_parts_have_words_in_their_own_seconds(calibrated: IndexTTS, voice: Voic
     assert [w.text for w in parts[1].words or ()] == ["A", "dog", "barks"]
 
 
+@pytest.mark.nightly
 def test_requests_in_a_batch_have_words(calibrated: IndexTTS, voice: Voice) -> None:
     settings = dataclasses.replace(QUICK, batch=2, timing=Timing(speed=1.5))
     found = calibrated.speak(TEXT, voice, settings=settings, timings=True)
     checked(found, "attention")
 
 
+@pytest.mark.nightly
 def test_version_2_5_has_words_from_a_pass_of_its_own(voice: Voice) -> None:
     tts = IndexTTS(dataclasses.replace(model("tiny25"), provenance=RECORD, alignment=heads_file()))
     own = tts.voice(support.TINY / "speaker.wav")
@@ -142,7 +144,7 @@ def test_version_2_5_has_words_from_a_pass_of_its_own(voice: Voice) -> None:
         (heads_file(format=2), "has format 2"),
         (heads_file(fingerprint="0"), "another GPT"),
         (heads_file(heads=[]), "expected different heads"),
-        (heads_file(heads=[{"layer": 99, "head": 0, "score": 1.0}]), "of 2 layers"),
+        (heads_file(heads=[{"layer": 99, "head": 0, "score": 1.0}]), r"of \d layers"),
         (heads_file(more=1), "unknown key more"),
     ],
 )

@@ -11,8 +11,8 @@ import support
 from flax import nnx
 
 from indextts_jax.config import DiTConfig, WaveNetConfig
-from indextts_jax.models import dit_training
 from indextts_jax.models.dit import DiT
+from indextts_jax.models.training import dit as dit_training
 
 SMALL = DiTConfig(
     width=30,

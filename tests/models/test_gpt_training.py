@@ -9,7 +9,7 @@ import support
 from indextts_jax.layers.training.dropout import row_keys
 from indextts_jax.models.components import structure
 from indextts_jax.models.gpt import head_logits
-from indextts_jax.models.gpt_training import Clips, Disturbance, hidden_states
+from indextts_jax.models.training.gpt import Clips, Disturbance, hidden_states
 
 
 @functools.cache

@@ -16,6 +16,7 @@ def params(name):
     return jax.tree.map(jnp.asarray, support.tiny_params(name))
 
 
+@pytest.mark.nightly
 def test_vocoder_of_a_gpu_gives_the_same_samples():
     config = support.tiny_config()
     bind = structure("vocoder", config).bind

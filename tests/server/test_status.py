@@ -53,7 +53,8 @@ def test_failed_engine_is_said_everywhere(
         raise Failure("no memory")
 
     monkeypatch.setattr(state.engine, "_decode", broken)
-    assert exchange(state, "POST", SPEECH, BODY).status == 500
+    # 503 if the engine has failed before the request is there.
+    assert exchange(state, "POST", SPEECH, BODY).status in (500, 503)
     state.engine._thread.join(10)
     for path in ("/ready", "/health"):
         assert exchange(state, "GET", path).status == 503

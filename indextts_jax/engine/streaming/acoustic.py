@@ -163,7 +163,7 @@ def _mels(
     conditions: Sequence[Float[np.ndarray, "f c"]],
     settings: Settings,
     context: int,
-) -> list[Float[np.ndarray, "f m"]]:
+) -> list[Float[np.ndarray, "new m"]]:
     """The mel of each chunk, continuing that of its segment."""
     mels, (prompt_size, size) = model.config.mel.mels, _flow_shape(context)(chunks[0])
     whole, count, width = prompt_size + size, len(chunks), conditions[0].shape[1]

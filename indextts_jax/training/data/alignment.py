@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt16
 
-from indextts_jax.models.training_heads import SYMBOLS
+from indextts_jax.models.training.heads import SYMBOLS
 
 
 class Labels(NamedTuple):

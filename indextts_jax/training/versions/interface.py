@@ -43,15 +43,15 @@ class Kind(Protocol):
     VOICE: tuple[str, ...]  # features that a trained conditioning needs of a prompt
     LATENTS: float  # usual share of the flow's targets with the GPT's latents; 0 where none exist
     OBJECTIVES: tuple[str, ...]  # names of the objectives that train it
-    TAGGED: bool  # whether a text is told its language
+    TAGGED: bool  # whether a text is given its language
     MAKES_TOKENIZER: bool  # whether `prepare` can make its tokenizer
     POSITIONS: tuple[str, ...]  # patterns of the GPT's tables of positions and languages
 
     def codes_of(self, features: int) -> int:
-        """The number of codes of so many semantic features."""
+        """The number of codes for this many semantic features."""
 
     def features_of(self, codes: int) -> int:
-        """The most semantic features of so many codes."""
+        """The most semantic features that this many codes have."""
 
     def text_tokens(self, tokenizer: Any, script: Script, config: ModelConfig) -> tuple[int, ...]:
         """The text tokens of a clip as the GPT gets them, without start and stop."""

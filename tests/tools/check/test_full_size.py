@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import support
 
@@ -24,7 +26,8 @@ def test_velocity_and_condition_are_compared_with_recording(tmp_path: Path) -> N
         "velocity": flow["estimator_t0_3"],
     }
     np.savez(tmp_path / "velocity.npz", **given)
-    params = {name: support.tiny_params(name) for name in ("dit", "length_regulator")}
+    names = ("dit", "length_regulator")
+    params = jax.tree.map(jnp.asarray, {name: support.tiny_params(name) for name in names})
     model = Model(support.tiny_config(), params, Tokenizer(support.CHECKPOINTS / "bpe.model"))
     rows = list(full_size_ours.over_many_frames(model, tmp_path / "velocity.npz"))
     assert [row.passed for row in rows] == [True, True]

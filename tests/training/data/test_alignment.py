@@ -14,7 +14,7 @@ import support
 
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import structure
-from indextts_jax.models.training_heads import SYMBOLS
+from indextts_jax.models.training.heads import SYMBOLS
 from indextts_jax.runtime.model import Model
 from indextts_jax.text.tokenizer import Tokenizer
 from indextts_jax.training.data import features, prepare

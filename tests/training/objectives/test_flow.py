@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import support
 
-from indextts_jax.models import dit_training
+from indextts_jax.models.training import dit as dit_training
 from indextts_jax.training.objectives.flow import objective as flow
 from indextts_jax.training.objectives.flow.options import FlowLoRA, FlowOptions
 from indextts_jax.utils.strict_data import ConfigError

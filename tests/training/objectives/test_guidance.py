@@ -10,7 +10,7 @@ import pytest
 import support
 
 from importers.table import flatten, nested_like
-from indextts_jax.models.gpt_training import guided_layers
+from indextts_jax.models.training.gpt import guided_layers
 from indextts_jax.training.objectives.base import Term
 from indextts_jax.training.objectives.gpt import guidance
 from indextts_jax.training.objectives.gpt.objective import build

@@ -17,7 +17,7 @@ from indextts_jax.config import ModelConfig, bundled_config
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import structure
 from indextts_jax.models.gpt import head_logits
-from indextts_jax.models.gpt_training import Clips, Disturbance, hidden_states
+from indextts_jax.models.training.gpt import Clips, Disturbance, hidden_states
 from indextts_jax.runtime.versions.registry import MODULES
 from indextts_jax.text.frontend import TextSettings
 from indextts_jax.text.v25.frontend import MultilingualFrontend

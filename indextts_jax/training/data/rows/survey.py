@@ -135,9 +135,9 @@ def _reader(
     key = [tokenizer.sha256, to_data(versions()[0]), job.text_compat, glossary]
 
     def read(clip: Clip) -> ReadText:
-        told = reader.told(clip.language)
-        what = [*key, clip.text, *([told] if told else [])]
-        return facts.get(ReadText, digest(what), lambda: reader.read(clip.text, told))
+        named = reader.named(clip.language)
+        what = [*key, clip.text, *([named] if named else [])]
+        return facts.get(ReadText, digest(what), lambda: reader.read(clip.text, named))
 
     return read
 

@@ -49,8 +49,8 @@ class Reader:
         self._settings = TextSettings(compat=compat, segment_tokens=_WHOLE, glossary=glossary)
         self._tokenizer, self._config = tokenizer, config
 
-    def told(self, language: str | None) -> str | None:
-        """The language of a clip as the front end is told: None where it is found in the text."""
+    def named(self, language: str | None) -> str | None:
+        """The language of a clip for the front end: None where it is found in the text."""
         return language if kind_of(self._config).TAGGED else None
 
     def read(self, text: str, language: str | None = None) -> ReadText:

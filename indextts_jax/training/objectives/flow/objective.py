@@ -25,10 +25,10 @@ from indextts_jax.layers.training import adapted
 from indextts_jax.layers.training.adapted import attach, select
 from indextts_jax.layers.training.dropout import dropout, fold, row_keys
 from indextts_jax.layers.wavenet import keep
-from indextts_jax.models import dit_training
 from indextts_jax.models.components import Params, structure
 from indextts_jax.models.dit import DiT
 from indextts_jax.models.length_regulator import FeatureRegulator
+from indextts_jax.models.training import dit as dit_training
 from indextts_jax.sampling.flow import follow, noise, sample
 from indextts_jax.training.objectives.base import Batch, Outcome, Part, Term
 from indextts_jax.training.objectives.flow import batches as flow_batches

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from indextts_jax.layers.masks import valid
-from indextts_jax.models.gpt_training import LEAST_MASS
+from indextts_jax.models.training.gpt import LEAST_MASS
 from indextts_jax.training.objectives.base import Term
 
 

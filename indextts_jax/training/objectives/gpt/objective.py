@@ -27,7 +27,7 @@ from indextts_jax.layers.training.adapted import attach, draw, select
 from indextts_jax.layers.training.dropout import fold, row_keys
 from indextts_jax.models.components import Params, structure
 from indextts_jax.models.gpt import head_logits
-from indextts_jax.models.gpt_training import (
+from indextts_jax.models.training.gpt import (
     Clips,
     Disturbance,
     head_losses,

@@ -10,7 +10,7 @@ from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.models.semantic_codec import NORM_EPS, ConvNeXt
-from indextts_jax.models.training_heads import SPELLING_KERNEL, SYMBOLS, CTCHead
+from indextts_jax.models.training.heads import SPELLING_KERNEL, SYMBOLS, CTCHead
 
 PROSODY_BANDS = 20
 SPEAKER_WIDTH = 32

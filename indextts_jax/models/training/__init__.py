@@ -1,0 +1,1 @@
+"""Networks as training runs them, and heads that only training needs."""
