@@ -96,7 +96,7 @@ TOLERANCES: dict[str, tuple[float, float]] = {
     "w2v.hidden_1": (1.2e-06, 6e-06),
     "w2v.hidden_17": (2.5e-06, 2e-05),
     "w2v.padding": (5e-07, 2.5e-06),
-    "w2v.scan": (2e-07, 1e-06),  # measured 0 with AVX-512, 1.0e-7 with AVX2: fused otherwise
+    "w2v.scan": (1e-07, 1e-06),  # measured 0; the compiler may fuse the loop otherwise
     "w2v.spk_semantic": (2.5e-06, 2.5e-05),
     "w2v.transformers": (8e-07, 6e-06),
 }
