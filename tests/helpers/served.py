@@ -41,6 +41,7 @@ class ToneDecoder:
         self.engine, self.held = engine, cast(list[QueuedSegment | None], [None] * size)
         self.left = [0] * size
         self.stepped = 1
+        self.finished = 0
 
     def fill(self, most: int) -> None:
         for place, one in enumerate(self.held):
@@ -54,7 +55,8 @@ class ToneDecoder:
             if one is None:
                 continue
             self.left[place] -= 1
-            if self.left[place] <= 0:
+            if self.left[place] <= 0 and self.finished < self.engine.most_finished:
+                self.finished += 1
                 self.held[place] = None
                 found.append((one, np.arange(self.engine.codes), False))
         return found
@@ -68,6 +70,7 @@ class ToneEngine(LiveEngine):
     """The engine, with those slots."""
 
     steps, pace, codes = 1, 0.0, CODES
+    most_finished = sys.maxsize  # later segments stay in their slots until their job is cancelled
 
     def _slots(self) -> Any:
         if self._decoder is None:

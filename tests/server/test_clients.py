@@ -118,7 +118,7 @@ def test_connection_breaks_when_a_stream_fails(
 
 def test_work_ends_when_a_client_goes(state: ServerState, address: str) -> None:
     engine: Any = state.engine
-    engine.steps, engine.pace = 50, 0.002
+    engine.most_finished, engine.pace = 2, 0.002
     body = SPEECH | {"input": LONG, "response_format": "pcm"}
     url = f"{address}/v1/audio/speech"
     with httpx.stream("POST", url, json=body, timeout=60) as answer:
