@@ -41,7 +41,8 @@ class Settled:
     def apply(self, rules: Iterable[Rule], text: str) -> str:
         """Replaces what the rules read by placeholders, rule after rule."""
         for pattern, read in rules:
-            text = pattern.sub(functools.partial(self._settle, read), text)
+            if pattern.search(text):  # most find nothing, and `sub` has to be given a function
+                text = pattern.sub(functools.partial(self._settle, read), text)
         return text
 
     def _settle(self, read: Callable[[re.Match[str]], str | None], match: re.Match[str]) -> str:
