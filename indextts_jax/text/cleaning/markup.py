@@ -9,8 +9,8 @@ _TERMINAL = re.compile(
     r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,300}(?:\x07|\x1b\\)|[()][0-9A-B])"
 )
 # Colours whose escape character is lost.
-_COLOUR = re.compile(r"\[(?:\d{1,3}(?:;\d{1,3}){0,8})?m(?!\])")
-_RESET = re.compile(r"\[0?m(?!\])")
+_COLOUR = re.compile(r"\[(?:\d{1,3}(?:;\d{1,3}){0,8}m(?!\])|m(?![A-Za-z\]]))")
+_RESET = re.compile(r"\[0m(?!\])|\[m(?![A-Za-z\]])")  # `[music]` is none
 
 _COMMENT = re.compile(r"<!--.{0,4000}?-->|<!\[CDATA\[|\]\]>|<[!?][A-Za-z][^<>]{0,300}>", re.DOTALL)
 _HIDDEN = re.compile(
@@ -61,7 +61,7 @@ _CITED = re.compile(
     r"(?:\[(?!0)(?:\d{1,3}(?:[,，–-]\s?\d{1,3})*|citation needed|来源请求|注 ?\d{1,2})\])+"
 )
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^\s<>]{1,500}|[\w.+-]{1,64}@[\w.-]{1,200})>")
-_ESCAPED = re.compile(r"(?<![\w:\\])\\([*_#\[\]()`~>|!+.-])")
+_ESCAPED = re.compile(r"(?<![\w:\\])\\([*_#\[\]()`~>|!+.-])|(?<!\\)\\([\"'])")
 _EMPHASIS = re.compile(
     r"(?<![*A-Za-z0-9])(\*{1,3})(?=[^\s*])([^*\n]{0,400}?[^\s*])\1(?![*A-Za-z0-9])"
 )
@@ -180,7 +180,7 @@ def _plain_markdown(text: str) -> str:
         text = _MARKED.sub(r"\2", text)
     if "''" in text:
         text = _WIKI_BOLD.sub(r"\2", text)
-    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
+    return _ESCAPED.sub(r"\1\2", text) if "\\" in text else text
 
 
 def _plain_tables(text: str) -> str:

@@ -18,17 +18,6 @@ EXPRESSION = re.compile(
     rf"(?<![\w.$€£'’^°-])(?<!\^\()(?<!\d\s){_ATOM}(?:{_SIGN}{_ATOM}){{1,12}}(?![\w'’%]|\.\d|-[A-Za-z]|[-/]\w|\()",
     re.ASCII,
 )
-_GIVEN = re.compile(r"(?<![\w.'’-])P\s?\(\s?([A-Za-z])\s?\|\s?([A-Za-z])\s?\)")
-_FUNCTIONS = re.compile(
-    r"(?<![\w.'’-])([fgh]|P|log|ln|sin|cos|tan)(['’′]?)"
-    r"\(([-−]?(?:\d{1,4}(?:\.\d{1,3})?|\d?[a-zA-Z]))\)(?!\w)"
-)
-# A power with more than a number: `2^(n+1)`.
-RAISED = re.compile(r"(?<=[A-Za-z0-9)\]])\^\s?\(([^()\n]{2,16})\)")
-_TOKEN = re.compile(r"\d+(?:\.\d+)?|[a-zA-Z]+|==|!=|<=|>=|\S|\s+")
-# Without one of these, a hyphen or a slash joins a name.
-_STRONG = re.compile(r"==?|[+≠≤≥≈×÷*·<>^√]|\s[-−]\s|^\d+[nxyz][-−]\d+$")
-_LETTER = re.compile(r"(?<![A-Za-z])[a-zA-Z](?![A-Za-z])|(?<![A-Za-z])[a-z]{2}(?![A-Za-z])")
 _PLAIN_WORDS = frozenset(
     [
         "am",
@@ -60,6 +49,25 @@ _PLAIN_WORDS = frozenset(
         "oh",
     ]
 )
+# A formula with brackets in brackets, roots or a double sign, which `EXPRESSION` does not reach.
+_WORD = "|".join(sorted(_PLAIN_WORDS))
+_PIECE = (
+    rf"(?:\d{{1,9}}(?:\.\d{{1,6}})?(?!\d)|(?<![A-Za-z])(?!(?:{_WORD})(?![A-Za-z]))[A-Za-z]{{1,2}}"
+    r"(?![A-Za-z'’])|[()√^=±+×÷*/<>≤≥≈≠·−-])"
+)
+FORMULA = re.compile(rf"(?<![\w.$€£'’^°-]){_PIECE}(?:\s?{_PIECE}){{4,60}}(?![\w'’%])", re.ASCII)
+_REACHING = re.compile(r"[√±]\s?\(|±\s?√|(?<![A-Za-z])[a-eij-z0-9)]\([^()]{1,12}[-−+][^()]{1,12}\)")
+_GIVEN = re.compile(r"(?<![\w.'’-])P\s?\(\s?([A-Za-z])\s?\|\s?([A-Za-z])\s?\)")
+_FUNCTIONS = re.compile(
+    r"(?<![\w.'’-])([fgh]|P|log|ln|sin|cos|tan)(['’′]?)"
+    r"\(([-−]?(?:\d{1,4}(?:\.\d{1,3})?|\d?[a-zA-Z]))\)(?!\w)"
+)
+# A power with more than a number: `2^(n+1)`.
+RAISED = re.compile(r"(?<=[A-Za-z0-9)\]])\^\s?\(([^()\n]{2,16})\)")
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|[a-zA-Z]+|==|!=|<=|>=|\S|\s+")
+# Without one of these, a hyphen or a slash joins a name.
+_STRONG = re.compile(r"==?|[+≠≤≥≈×÷*·<>^√]|\s[-−]\s|^\d+[nxyz][-−]\d+$")
+_LETTER = re.compile(r"(?<![A-Za-z])[a-zA-Z](?![A-Za-z])|(?<![A-Za-z])[a-z]{2}(?![A-Za-z])")
 
 
 class Words(NamedTuple):
@@ -80,6 +88,16 @@ def expression(text: str, words: Words) -> str | None:
     if not letters or not _STRONG.search(text) or _PLAIN_WORDS.intersection(text.split()):
         return None
     if re.fullmatch(r"[A-Z]|I", text.split()[0]) and "I" in letters:
+        return None
+    said = _say(text, words)
+    return None if said == text else said
+
+
+def formula(text: str, words: Words) -> str | None:
+    """A formula in words; None where `EXPRESSION` does, or where it is not a formula."""
+    if not _REACHING.search(text) or text.count("(") != text.count(")"):
+        return None
+    if _PLAIN_WORDS.intersection(re.findall("[a-z]+", text)) or not _LETTER.search(text):
         return None
     said = _say(text, words)
     return None if said == text else said

@@ -122,6 +122,8 @@ def name_symbols(text: str, language: "Language") -> str:
             return match[0]
         if sign == "′" and match.start() and not match.string[match.start() - 1].isalnum():
             return ""
+        if sign == "°" and match.start() and _picture(match.string[match.start() - 1]):
+            return ""  # the eye of a face
         word = (_GREEK.get(sign) or _SIGNS[sign])[index]
         if index:
             return word

@@ -62,6 +62,7 @@ _METRIC = {
     "yds": "yard",
     "mi": "mile",
     "gal": "gallon",
+    "bbl": "barrel",
     "m²": "square meter",
     "km²": "square kilometer",
     "cm²": "square centimeter",

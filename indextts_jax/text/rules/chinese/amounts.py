@@ -222,6 +222,10 @@ RULES: list[Rule] = [
     ),
     rule(r"(?:№|[Nn]o\.|NO\.)\s?(\d+)(?!\d)", _numbered),
     rule(
+        r"((?:比例|配比|比率|比值|之比)[是为约]?\s?)(\d{1,4})[:：](\d{1,4})(?![\d:：.])",
+        lambda m: f"{m[1]}{numbers.decimal(m[2])}比{numbers.decimal(m[3])}",
+    ),
+    rule(
         rf"{START}(?<![-:/A-Za-z])(\d{{1,3}})[-–:：](\d{{1,3}})(?![\d:/.A-Za-z-]|\s?=)"
         rf"(?=\s*(?:{_GAME_AFTER}))",
         _score,
@@ -256,6 +260,7 @@ RULES: list[Rule] = [
         rf"{START}(\d{{1,6}}),(\d\d)\s?(€|EUR)(?![A-Za-z])",
         lambda m: say.money(m[3], f"{m[1]}.{m[2]}"),
     ),
+    rule(rf"{START}(\d+)\s?[¢￠]", lambda m: f"{numbers.counted(m[1])}美分"),
     rule(rf"{START}\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d,])", lambda m: numbers.decimal(m[0])),
     rule(r"(?<=[日号月])\s?[-–—~～]\s?(?=\d{1,2}[日号月])", lambda m: "到"),
     rule(rf"{START}24/7(?!\d)(?:\s?小时)?", lambda m: "七乘二十四小时"),

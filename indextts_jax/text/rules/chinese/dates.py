@@ -68,9 +68,10 @@ def _says(words: str, match: re.Match[str], before: int = 12, after: int = 8) ->
 def _clock(match: re.Match[str]) -> str | None:
     """A time of day or a measured time; scores and ratios are left to later rules."""
     hour, minute, second, unit = match[1], match[2], match[3], match[4]
-    if _says(_RATIO, match, 8, 4) and not second:
+    named = _NAMED_TIME.search(match.string[: match.start()])
+    if _says(_RATIO, match, 8, 4) and not second and not named:
         return f"{numbers.decimal(hour)}比{numbers.decimal(minute)}"
-    if not unit and not second and _says(_MATCH, match):
+    if not unit and not second and _says(_MATCH, match) and not named:
         return None
     if second is None and len(hour) < 2 and unit == "" and _says(_TIMED, match, 6, 2):
         return f"{numbers.decimal(hour)}分{numbers.decimal(minute.lstrip('0') or '0')}秒"
@@ -99,6 +100,7 @@ _MATCH = (
     "|[胜负输赢]了?(?!利)|局|盘|总分"
 )
 _RATIO = "比例|配比|按(?!时)|稀释|混合|调配|比率|比值|兑|之比|性别比|赔率|汇率"
+_NAMED_TIME = re.compile("(?:时间|时刻|定于|开赛|[日天晚午早晨])[是为在]?[:：]?\\s?$")
 _MERIDIEM = r"(?:上午|下午|早上|晚上|中午|凌晨|傍晚|清晨|夜里|午夜)"
 _HOUR = r"(?:[01]?\d|2[0-4])"
 _COLON = "[:：]"
@@ -119,7 +121,7 @@ CLOCK = [
     ),
     rule(
         rf"{_SINGLE}(\d{{1,3}}){_COLON}([0-5]\d)(?:{_COLON}([0-5]\d))?(?![\d:：]|\.\d)"
-        r"(?!\s?[aApP]\.?[mM](?![A-Za-z]))([分时](?![别组头批成享开手钟期])|)",
+        r"(?!\s?[aApP]\.?[mM](?![A-Za-z]))([分时](?![别组头批成享手钟期]|开(?![始会门播场幕业]))|)",
         _clock,
     ),
 ]
@@ -168,6 +170,15 @@ DOTTED = [
     rule(r"(?<=点)2(?=分(?!之))", lambda m: "二"),
 ]
 RULES: list[Rule] = [
+    # The years of a life or of a reign, in brackets behind a name.
+    rule(
+        rf"(?<=[（(])(约?)(\d{{3,4}})年?{_TO}(约?)(\d{{3,4}})(?=年[^）)]{{0,8}}[）)])",
+        lambda m: (
+            f"{m[1]}{numbers.year(m[2])}年到{m[3]}{numbers.year(m[4])}"
+            if int(m[2]) < int(m[4])
+            else None
+        ),
+    ),
     rule(
         rf"{START}({_YEAR})(年?){_TO}({_YEAR})(?=年|学年|赛季|财年|年度|[)）])",
         lambda m: f"{numbers.year(m[1])}{m[2]}{'至' if '至' in m[0] else '到'}{numbers.year(m[3])}",

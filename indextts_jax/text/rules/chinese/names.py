@@ -144,7 +144,7 @@ RULES: list[Rule] = [
         lambda m: say.code(m[0]),
     ),
     rule(
-        r"^([^0-9A-Za-z\u3400-\u9fff]*)(\d+)([^0-9A-Za-z\u3400-\u9fff]*)$",
+        rf"^([^0-9A-Za-z\u3400-\u9fff{_PLACE}]*)(\d+)([^0-9A-Za-z\u3400-\u9fff{_PLACE}]*)$",
         _alone,
     ),
     rule(r"(?<![0-9.,:/-])\d+(?![\d.,:/%-])", _long),

@@ -41,7 +41,8 @@ _WORDS = algebra.Words(
     signs={
         "=": "等于", "==": "等于", "≠": "不等于", "!=": "不等于", "≤": "小于等于", "<=": "小于等于",
         "<": "小于", "≥": "大于等于", ">=": "大于等于", ">": "大于", "≈": "约等于", "+": "加",
-        "-": "减", "−": "减", "×": "乘以", "*": "乘以", "·": "乘以", "÷": "除以", "/": "除以",
+        "-": "减", "−": "减", "×": "乘以", "*": "乘以", "·": "乘以", "±": "加减", "÷": "除以",
+        "/": "除以",
         "√": "根号", "|": "条件", "′": "撇",
         "∩": "交", "∪": "并",
     },
@@ -69,6 +70,7 @@ ALGEBRA: list[Rule] = [
         lambda m: f"{_WORDS.functions[m[1]]}{power(m[2])[1:]}",
     ),
     Rule(algebra.ABSOLUTE, lambda m: f"{algebra.plain(m[1], _WORDS)}的绝对值"),
+    Rule(algebra.FORMULA, lambda m: algebra.formula(m[0], _WORDS)),
     Rule(algebra.EXPRESSION, lambda m: _expression(m[0])),
     Rule(algebra.RAISED, lambda m: algebra.raised(m, _WORDS)),
     Rule(algebra.GIVEN, lambda m: algebra.given(m, _WORDS)),

@@ -19,6 +19,7 @@ RULES: list[Rule] = [
     *chat.RULES,
     *sports.RULES,
     *reports.RULES,
+    *amounts.VERSES,
     *shortened.RULES,
     *sums.ALGEBRA,
     *words.RULES,

@@ -276,6 +276,16 @@ COMMAS: list[Rule] = [
         lambda m: m["before"] or "about ",
     ),
 ]
+# Before the times of day: `John 3:16`.
+VERSES: list[Rule] = [
+    rule(
+        rf"\b({_BOOKS})\s(\d{{1,3}}):(\d{{1,3}})(?:\s?[-–]\s?(\d{{1,3}}))?(?!\d)",
+        lambda m: (
+            f"{m[1]} {say.quantity(m[2])} {say.quantity(m[3])}"
+            + (f" to {say.quantity(m[4])}" if m[4] else "")
+        ),
+    ),
+]
 RULES: list[Rule] = [
     *COMMAS,
     rule(
@@ -340,8 +350,8 @@ RULES: list[Rule] = [
         ),
     ),
     rule(
-        rf"\b({_BOOKS})\s(\d{{1,3}}):(\d{{1,3}})(?!\d)",
-        lambda m: f"{m[1]} {say.quantity(m[2])} {say.quantity(m[3])}",
+        r"(?<![\w.,])M(\d{1,2})\s?[x×]\s?(\d+(?:\.\d+)?)(?![\w.])",  # a thread: M6x1.0
+        lambda m: f"M {say.quantity(m[1])} by {say.quantity(m[2])}",
     ),
     rule(
         r"(?<![\w.,])(\d+(?:\.\d+)?)\s?[x×]\s?(\d+(?:\.\d+)?)(?:\s?[x×]\s?(\d+(?:\.\d+)?))?"

@@ -111,7 +111,9 @@ def _day(match: re.Match[str]) -> str | None:
     )
     if ends and not asked and not re.match(r"\s+(?:\d|" + "|".join(MONTH_DOT) + ")", after):
         return None
-    return _stop(match, DAYS[match[1]])
+    more = re.match(rf"\s+[A-Z](?!(?:{'|'.join(MONTH_DOT)})[a-z]*\b)[a-z]+\s[a-z]", after)
+    ended = asked and asked[1].lower() not in ("and", "or") and more
+    return DAYS[match[1]] + "." if ended else _stop(match, DAYS[match[1]])
 
 
 def _anywhere(match: re.Match[str]) -> str | None:
