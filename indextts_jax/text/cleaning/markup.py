@@ -65,6 +65,7 @@ _ESCAPED = re.compile(r"(?<![\w:\\])\\([*_#\[\]()`~>|!+.-])|(?<!\\)\\([\"'])")
 _EMPHASIS = re.compile(
     r"(?<![*A-Za-z0-9])(\*{1,3})(?=[^\s*])([^*\n]{0,400}?[^\s*])\1(?![*A-Za-z0-9])"
 )
+_BLANK_DATE = re.compile(r"(?<![\w/])_{1,8}(?:[/.-]_{1,8}){1,4}(?![\w/])")  # of a form
 _UNDERLINED = re.compile(
     r"(?<![A-Za-z0-9_/.@])(_{1,3})(?=[^\s_])([^\n]{0,400}?[^\s_])\1(?![A-Za-z0-9_/@])"
 )
@@ -173,6 +174,7 @@ def _plain_markdown(text: str) -> str:
     if "*" in text:
         text = _EMPHASIS.sub(r"\2", _EMPHASIS.sub(r"\2", text))
     if "_" in text:
+        text = _BLANK_DATE.sub("…", text)
         text = _UNDERLINED.sub(r"\2", text)
     if "`" in text:
         text = _CODE.sub(r"\2", text)

@@ -134,6 +134,18 @@ _RANGED = (
 )
 FRACTIONS: list[Rule] = [
     rule(
+        r"(?<![\d/.])\d{1,2}(?:/\d{1,2}){2,}(?=号线|号楼|年级|单元|号门)",
+        lambda m: "、".join(map(numbers.decimal, m[0].split("/"))),
+    ),
+    rule(
+        r"(?<![\d/.])(\d{1,9})\s/\s(\d{1,9})(?=\s?=)",
+        lambda m: f"{numbers.decimal(m[1])}除以{numbers.decimal(m[2])}",
+    ),
+    rule(
+        r"(?<=[表图式题例])(\d{1,2})-(\d{1,2})(?![\d-]|[年月日号人天个级])",
+        lambda m: f"{numbers.decimal(m[1])}杠{numbers.decimal(m[2])}",
+    ),
+    rule(
         r"(?P<word>血压[是为：:]?\s?)(?P<above>\d{2,3})/(?P<below>\d{2,3})(?![\d/.])(?!\s?(?:mmHg|毫米))",
         lambda m: f"{m['word']}{numbers.decimal(m['above'])}比{numbers.decimal(m['below'])}",
     ),
@@ -259,6 +271,14 @@ RULES: list[Rule] = [
     rule(
         rf"{START}(\d{{1,6}}),(\d\d)\s?(€|EUR)(?![A-Za-z])",
         lambda m: say.money(m[3], f"{m[1]}.{m[2]}"),
+    ),
+    rule(
+        rf"{START}(\d+(?:\.\d+)?)([kKwW])[-–—~～](\d+(?:\.\d+)?)([kKwW])(?![A-Za-z])",
+        lambda m: f"{numbers.decimal(m[1])}{m[2]}到{numbers.decimal(m[3])}{m[4]}",
+    ),
+    rule(
+        r"(?<=元)/(\d{1,3})(?=\s?(?:分钟|小时|天|个?月|年|公里|千米|次|人|斤|公斤|克|平|kg|km|min|h|GB))",
+        lambda m: f"每{numbers.counted(m[1])}",
     ),
     rule(rf"{START}(\d+)\s?[¢￠]", lambda m: f"{numbers.counted(m[1])}美分"),
     rule(rf"{START}\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d,])", lambda m: numbers.decimal(m[0])),

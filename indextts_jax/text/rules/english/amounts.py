@@ -276,6 +276,19 @@ COMMAS: list[Rule] = [
         lambda m: m["before"] or "about ",
     ),
 ]
+# A decimal without its zero: `r = -.45`; as a calibre it is a number.
+POINTED: list[Rule] = [
+    rule(
+        r"(?<![\w.,…-])\.(\d\d)(?=[ -](?:cal\b|calib(?:er|re)|pistol|rifle|revolver|magnum|gun))",
+        lambda m: say.quantity(m[1]),
+        re.IGNORECASE,
+    ),
+    rule(
+        r"(?<![\w.,…])(?:(?<![A-Za-z\d])([-−]))?\.(\d{1,6})(?![\w.])",
+        lambda m: f"{'minus ' if m[1] else ''}point {numbers.digits(m[2], 'oh')}",
+    ),
+]
+
 # Before the times of day: `John 3:16`.
 VERSES: list[Rule] = [
     rule(

@@ -3,6 +3,7 @@
 import re
 
 from indextts_jax.text.rules.english import numbers, say
+from indextts_jax.text.rules.english.abbreviations import DAY, DAYS
 from indextts_jax.text.rules.spans import Rule, rule
 
 _LONG = "|".join(name.capitalize() for name in say.MONTHS)
@@ -137,12 +138,28 @@ def _month_slash_day(match: re.Match[str]) -> str | None:
     return f"{match[1]} {say.MONTHS[int(match[2]) - 1]} {numbers.ordinal(day)}"
 
 
+def _weekday_date(match: re.Match[str]) -> str | None:
+    date = _month_slash_day(match)
+    if date is None:
+        return None
+    comma = "," if "," in match[0] else ""
+    return date.replace(match[1], DAYS.get(match[1], match[1]) + comma, 1)
+
+
 def _named_date(year: str, name: str, day: str) -> str | None:
     number = [say.month(month)[:3] for month in say.MONTHS].index(say.month(name)[:3]) + 1
     century = "" if len(year) == 4 else "19" if year >= "50" else "20"
     return say.date(century + year, str(number), day)
 
 
+# `Fri 6/14`, before the rules that read the names of days alone.
+WEEKDAYS: list[Rule] = [
+    rule(
+        rf"\b({DAY}|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)\b(?:\.?,?\s)(1[0-2]|0?[1-9])/(\d{{1,2}})"
+        r"(?![\w/]|[.,]\d|\sof\b)",
+        lambda m: _weekday_date(m),
+    ),
+]
 NUMERIC: list[Rule] = [
     rule(
         rf"(?<![\w./-])(\d{{1,2}})[-–/.]({MONTH})[-–/.]((?:1[0-9]|20)\d\d|\d\d)(?![\w/-])",

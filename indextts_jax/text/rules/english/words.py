@@ -272,7 +272,10 @@ RULES: list[Rule] = [
     rule(r"\bC\+\+", lambda m: "C plus plus"),
     rule(r"\b([CF])#(?!\w)", lambda m: f"{m[1]} sharp"),
     rule(r"\b[A-Z](?:\.[A-Z])+\b\.?", lambda m: _initials(m)),
-    rule(rf"(?<=[\w{_PLACE}])\s*&\s*(?=[\w{_PLACE}])", lambda m: " and "),
+    rule(
+        rf"(?<=[\w{_PLACE}])\s*&\s*(?=[\w{_PLACE}])|(?<=[,;.])\s*&\s*(?=[\w{_PLACE}])",
+        lambda m: " and ",
+    ),
 ]
 
 
