@@ -21,7 +21,7 @@ from absl import flags as absl_flags
 
 from indextts_jax.checkpoint.reading import open_checkpoint
 from indextts_jax.cli import adapter_flags, column_flags, prompt_flags, runner, settings_flags
-from indextts_jax.cli.terminal import count_bar, say, warn
+from indextts_jax.cli.terminal import count_bar, note, say, warn
 from indextts_jax.engine import demo, recipe
 from indextts_jax.engine.settings import settings_of
 from indextts_jax.errors import InputError
@@ -343,6 +343,10 @@ def _speak(
         engine = _engine(flags, output, packs, deadline, on_row)
         stack.callback(engine.close)  # ends all workers, also for a signal
         show(rows, found.rows, "")
+        note(
+            f"run: {len(packs):,} packs with the engine {flags.engine}; the first rows come when "
+            "the model is loaded and its programs are compiled"
+        )
         status.write(found)
         for made in engine:
             if made.get(SKIPPED):
