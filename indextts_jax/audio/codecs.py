@@ -107,7 +107,11 @@ def _by_pyav(path: Path, kind: str, file: Path) -> Iterator[Decoded]:
         stream, notes = streams[0], []
         if len(streams) > 1:
             notes.append(f"it has {len(streams)} sound tracks: the first is used")
+        if stream.codec_context is None:
+            raise _unreadable(path, kind, "the format of its sound track is unknown")
         rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+        if not rate or not channels:
+            raise _unreadable(path, kind, "its sound track states no sample rate or no channels")
         stated = float(stream.duration * stream.time_base) if stream.duration else None
         if stated is None and container.duration:
             stated = container.duration / av.time_base

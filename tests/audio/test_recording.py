@@ -291,6 +291,23 @@ def test_a_damaged_recording_of_a_phone_is_refused_in_one_line(tmp_path: Path) -
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("browser.webm", b"A_OPUS", b"A_XPUS", "the format of its sound track is unknown"),
+        ("phone.m4a", b"\x80\x80\x05\x11", b"\x80\x80\x05\x44", "no sample rate or no channels"),
+    ],
+)
+def test_a_sound_track_that_no_decoder_takes_is_refused(
+    tmp_path: Path, name: str, old: bytes, new: bytes, words: str
+) -> None:
+    pytest.importorskip("av")
+    data = (FILES / name).read_bytes()
+    assert data.count(old) == 1
+    with pytest.raises(InputError, match=words):
+        load_audio(saved(tmp_path, data.replace(old, new), name), RATE)
+
+
 LOCALE = """
 import sys
 from pathlib import Path
