@@ -162,6 +162,16 @@ def test_socket_speaks_sentence_by_sentence(address: str) -> None:
     assert len(b"".join(data)) / 2 / 24000 == pytest.approx(2 * served.SECONDS, abs=0.01)
 
 
+def test_socket_gives_the_words_of_each_sentence(address: str) -> None:
+    config = SPEECH | {"word_timestamps": True}
+    found, _ = talk(address, *text("A dog barks at me. A cat"), DONE, config=config)
+    words = [one["words"] for one in found if one["type"] == "audio.words"]
+    assert [[word["text"] for word in run] for run in words] == [
+        ["A", "dog", "barks", "at", "me"],
+        ["A", "cat"],
+    ]
+
+
 def test_socket_cancels_what_is_not_spoken(state: ServerState, address: str) -> None:
     engine: Any = state.engine
     engine.steps, engine.pace = 500, 0.002

@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 import numpy as np
+from jaxtyping import Int
 
 from indextts_jax.engine.pace import Timing
 from indextts_jax.engine.streaming.chunks import UNIT, Chunks
@@ -43,6 +44,11 @@ class FrameMap:
         read the last of them.
         """
         return math.ceil(codes * self.frames_per_code - ROUNDING)
+
+    def rows(self, frames: int, codes: int) -> Int[np.ndarray, " f"]:
+        """The row of the length regulator's input that each frame of a segment repeats."""
+        places = np.floor(np.arange(frames, dtype=np.float32) * self.ratio).astype(np.int32)
+        return np.minimum(places, self.rows_per_code * codes - 1)
 
     def padded(self, frames: int) -> int:
         """The padded length of a chunk and its context, for the flow."""
