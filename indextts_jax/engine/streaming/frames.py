@@ -22,7 +22,7 @@ LOOK_AHEAD = 22  # frames of the flow past a chunk: the WaveNet reads 16, the le
 CONTEXT = 430  # frames of the segment's own mel that the flow continues: 5 s
 FAST_MARGIN = 20  # frames that fast seams hold back: the vocoder's error is then 5e-8 of the RMS
 ROUNDING = 1e-6  # frames: 25 codes are 43 of them, not one more
-UNITS = (1, 2, 4, 8, 12, 16, 20, 28)  # units of 25 codes in a padded chunk with its context
+UNITS = (1, 2, 3, 4, 6, 8, 12, 16, 20, 28)  # units of 25 codes in a padded chunk with its context
 
 
 @dataclasses.dataclass(frozen=True)
