@@ -9,9 +9,11 @@ COPY pyproject.toml README.md LICENSE ./
 COPY configs configs
 COPY importers importers
 COPY indextts_jax indextts_jax
+# The source is at hand, so there is no version to pin; those of others are bounded in pyproject.toml.
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir ".[serve,${EXTRA}]" && rm -rf /src/*
 
-USER indextts
+USER 1000
 ENV INDEXTTS_JAX_VOICES=/voices INDEXTTS_JAX_CACHE=/cache PYTHONUNBUFFERED=1
 VOLUME ["/voices", "/cache"]
 EXPOSE 8000

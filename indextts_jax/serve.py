@@ -14,6 +14,7 @@ from indextts_jax.cli import adapter_flags, runner, server_flags, settings_flags
 from indextts_jax.cli.terminal import say
 from indextts_jax.emotion.reader import EmotionReader
 from indextts_jax.engine import demo
+from indextts_jax.engine.alignment.words import heads_of
 from indextts_jax.engine.live.engine import LiveEngine
 from indextts_jax.engine.settings import Settings, settings_of
 from indextts_jax.engine.tts import IndexTTS
@@ -122,6 +123,7 @@ def main(flags: Any) -> int:
     cache_folder.enable_compilation_cache()
     with jax.default_device(device), listening:
         tts, built_in = _open(flags)
+        heads_of(tts.model)  # refused here if they are not those of this model
         rows = flags.rows or (1 if device.platform == "cpu" else min(4, settings.batch))
         engine = LiveEngine(tts.model, settings, rows=rows, unload_after=flags.unload_after)
         state = ServerState.of(options, tts, settings, engine, built_in, keys)

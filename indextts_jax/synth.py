@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -227,20 +228,22 @@ def _speak(
         segments = _store(flags, tts, request, device, run, len(script.segments))
         before = executables.seconds_spent()
         timed = bool(flags.timings)
+        pipe = stdout.buffer if flags.output == STDOUT and flags.stream else None
         if player is not None:
             stage = playing.until_stopped(player, on_stage)
-            parts = playing.play(
+            stream = tts.stream(request, timings=timed, on_stage=stage)
+            parts: Any = playing.play(
                 player,
-                tts.stream(request, timings=timed, on_stage=stage),
+                stream_flags.piped(stream, pipe) if flags.stream else stream,
                 [spoken.duration.usual + spoken.pause for spoken in script.segments],
                 flags.prebuffer,
             )
             if parts is None:
                 return _stopped(flags)
-            speech = tts.joined(parts, text)
+            join = functools.partial(stream_flags.joined, tts) if flags.stream else tts.joined
+            speech = join(parts, text)
         elif flags.stream:
-            pipe = stdout.buffer if flags.output == STDOUT else None
-            speech = stream_flags.speak(tts, request, on_stage, pipe)
+            speech = stream_flags.speak(tts, request, on_stage, pipe, timings=timed)
         else:
             speech = tts.speak(request, timings=timed, on_stage=on_stage, store=segments)
         compiling = executables.seconds_spent() - before

@@ -1,9 +1,10 @@
 """`--play`: what is spoken is played as it is made, and keys pause and stop it."""
 
 import contextlib
+import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, TypeVar
 
 from absl import flags as absl_flags
 
@@ -11,11 +12,13 @@ from indextts_jax.audio.playback import Player, SampleQueue
 from indextts_jax.cli.keys import pressed_keys
 from indextts_jax.cli.terminal import say
 from indextts_jax.engine.parts import Part
+from indextts_jax.engine.streaming.chunks import Sound
 from indextts_jax.errors import InputError
 from indextts_jax.utils.stopwatch import StageCallback
 
 FLAGS = ("play", "audio_device", "volume", "prebuffer")
 PAUSE, STOP = " ", "q"  # keys
+T = TypeVar("T", Part, Sound)
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -48,9 +51,8 @@ def check(flags: Any) -> None:
         if given:
             raise InputError(f"--{given[0]} needs --play")
         return
-    for name in ("resume", "stream"):
-        if flags[name].value:
-            raise InputError(f"--play and --{name} are mutually exclusive")
+    if flags.resume:
+        raise InputError("--play and --resume are mutually exclusive")
     if flags.batch > 1:
         raise InputError("--play speaks segment by segment: leave --batch out")
 
@@ -81,19 +83,20 @@ def until_stopped(player: Player, on_stage: StageCallback) -> StageCallback:
 
 def play(
     player: Player,
-    parts: Generator[Part, None, None],
+    parts: Generator[T, None, None],
     estimates: Sequence[float],
     prebuffer: float | None,
-) -> list[Part] | None:
-    """Plays parts as they come; None if the listener stopped.
+) -> list[T] | None:
+    """Plays parts, or the sounds of chunks, as they come; None if the listener stopped.
 
     `estimates` are the seconds that each segment is expected to last. Playing begins when
     `prebuffer` seconds are ready; by default at once, or, where speaking takes longer than the
     speech, when what remains is expected to be ready in time.
     """
-    queue, made, begun = player.queue, list[Part](), time.monotonic()
+    queue, made, begun = player.queue, list[T](), time.monotonic()
     first: float | None = None
-    with pressed_keys(lambda key: _act(queue, key)) as listening:
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(pressed_keys(lambda key: _act(queue, key)))
         if listening:
             say("Space pauses, q stops")
         slow = False
@@ -105,7 +108,10 @@ def play(
             player.write(part.samples)
             spent = time.monotonic() - begun
             ready = sum(len(one.samples) for one in made) / player.rate
-            if first is None and _may_begin(ready, spent, len(made), estimates, prebuffer):
+            if first is None and prebuffer is None and isinstance(part, Sound):
+                first = spent + part.prebuffer
+                stack.enter_context(_after(part.prebuffer, queue.release))
+            elif first is None and _may_begin(ready, spent, len(made), estimates, prebuffer):
                 first = spent
                 queue.release()
             elif first is None and prebuffer is None and not slow:
@@ -129,7 +135,26 @@ def play(
     return made
 
 
-def _taken(parts: Generator[Part, None, None]) -> Iterator[Part]:
+@contextlib.contextmanager
+def _after(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Calls a function after a time, at once if that is 0; not any more after the block."""
+    if not seconds:
+        call()
+        yield
+        return
+    say(
+        f"slower than real time: playing begins in {seconds:.1f} s, so that the rest can follow "
+        "without a gap; --prebuffer 0 begins at once"
+    )
+    timer = threading.Timer(seconds, call)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _taken(parts: Generator[T, None, None]) -> Iterator[T]:
     """The parts until the listener stops."""
     with contextlib.suppress(Stopped):
         yield from parts

@@ -1,7 +1,10 @@
 """Flags for speech in chunks, and the loop that hands them out."""
 
+import contextlib
 import dataclasses
+import itertools
 import time
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ from absl import flags as absl_flags
 
 from indextts_jax.audio.output import raw
 from indextts_jax.cli.terminal import note
+from indextts_jax.engine.alignment.words import merged
 from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
@@ -52,7 +56,12 @@ def with_chunks(flags: Any, settings: Settings) -> Settings:
 
 
 def speak(
-    tts: IndexTTS, request: Request, on_stage: StageCallback | None, pipe: Any = None
+    tts: IndexTTS,
+    request: Request,
+    on_stage: StageCallback | None,
+    pipe: Any = None,
+    *,
+    timings: bool = False,
 ) -> Speech:
     """The speech of a request in chunks, each written to a binary `pipe` as soon as it is made.
 
@@ -63,22 +72,42 @@ def speak(
     """
     listener = Listener(time.monotonic())
     sounds: list[Sound] = []
-    for sound in tts.stream(request, on_stage=on_stage):
-        if pipe is not None:
-            pipe.write(raw(sound.samples))
-            pipe.flush()
+    for sound in piped(tts.stream(request, timings=timings, on_stage=on_stage), pipe):
         if not sounds and sound.prebuffer:
             listener.prebuffer = sound.prebuffer
             note(f"slower than real time: wait {sound.prebuffer:.1f} s before playing")
         listener.hear(time.monotonic(), len(sound.samples) / tts.sample_rate)
         sounds.append(sound)
+    speech = joined(tts, sounds, request.text)
+    note(listener.report)
+    return speech
+
+
+def piped(sounds: Generator[Sound, None, None], pipe: Any) -> Generator[Sound, None, None]:
+    """The sounds, each written to a binary `pipe`, if there is one, as soon as it is made."""
+    with contextlib.closing(sounds):
+        for sound in sounds:
+            if pipe is not None:
+                pipe.write(raw(sound.samples))
+                pipe.flush()
+            yield sound
+
+
+def joined(tts: IndexTTS, sounds: Sequence[Sound], text: str) -> Speech:
+    """The speech of a text, from all its sounds.
+
+    Raises:
+        Failure: if the model said nothing at all.
+    """
     segments = tuple(sound.final for sound in sounds if sound.final is not None)
     if not any(segment.codes for segment in segments):
         raise Failure("the model said nothing at all: try another seed")
-    note(listener.report)
     seconds: dict[str, float] = {}
     for sound in sounds:
         for stage, spent in sound.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + spent
     samples = np.concatenate([sound.samples for sound in sounds])
-    return Speech(samples, tts.sample_rate, segments, seconds)
+    last = [sound.words for sound in sounds if sound.final is not None]
+    timed = [words for words in last if words is not None]
+    words = merged(itertools.chain(*timed)) if len(timed) == len(last) else None
+    return Speech(samples, tts.sample_rate, segments, seconds, text, words)

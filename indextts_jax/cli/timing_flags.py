@@ -42,8 +42,6 @@ def check(flags: Any) -> None:
     """
     if flags["cue_words"].present and not flags.timings:
         raise InputError("--cue_words needs --timings")
-    if flags.timings and flags.stream:
-        raise InputError("--timings and --stream are mutually exclusive")
     places = [] if flags.output == STDOUT else [Path(flags.output).absolute()]
     for name in flags.timings:
         path = check_timings(name)

@@ -156,6 +156,13 @@ def synthesize_aligned(
     return list(zip(cut, _attention(rows, coded), strict=True))
 
 
+def attention_of(
+    model: Model, rows: Sequence[SynthesisRow], heads: Heads
+) -> list[Float32[np.ndarray, "s t"] | None]:
+    """Each row's attention of codes to text tokens, as `synthesize_aligned` gives it."""
+    return _attention(rows, encode_rows(model, rows, heads)) if heads else [None] * len(rows)
+
+
 def _attention(
     rows: Sequence[SynthesisRow], coded: CodeRows
 ) -> list[Float32[np.ndarray, "s t"] | None]:

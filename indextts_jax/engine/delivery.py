@@ -157,17 +157,6 @@ def sounds_of(
     return [next(made) if len(one.codes) else (silent, None) for one in group]
 
 
-def waves_of(
-    model: Model,
-    requests: Requests,
-    group: Sequence[DecodedSegment],
-    settings: Settings,
-    clock: Clock,
-) -> list[Float32[np.ndarray, " n"]]:
-    """The samples of a group; empty for a segment without codes."""
-    return [wave for wave, _ in sounds_of(model, requests, group, settings, clock)]
-
-
 def row_count(waiting: int, batch: int) -> int:
     """Rows to run together: a full batch, else a power of two, so that few shapes are compiled."""
     return batch if waiting >= batch else 1 << (waiting.bit_length() - 1)

@@ -237,7 +237,8 @@ class IndexTTS:
         `timings`, each part has its words with their times, in seconds of its own samples.
 
         With `settings.chunks` it yields `Sound`s instead: the first before its segment is finished,
-        all of them together the whole output. They have the codes of `speak`.
+        all of them together the whole output. They have the codes of `speak`. With `timings` the
+        last one of each segment has its words, in seconds of the whole output.
 
         Raises:
             InputError, ReplyError: as `speak`.
@@ -245,18 +246,21 @@ class IndexTTS:
         options = {"emotion": emotion, "settings": settings, "seed": seed, "language": language}
         request = _request(what, voice, **options)
         if (request.settings or self.settings).chunks is not None:
-            if timings:
-                raise InputError("chunks have no times of words: leave timings or chunks out")
-            return self._sounds(request, on_stage, progress)
+            return self._sounds(request, on_stage, progress, timings=timings)
         return self._stream(request, on_stage, progress, in_order=True, timings=timings)
 
     def _sounds(
-        self, request: Request, on_stage: StageCallback | None, progress: Progress | None
+        self,
+        request: Request,
+        on_stage: StageCallback | None,
+        progress: Progress | None,
+        *,
+        timings: bool,
     ) -> Generator[Sound, None, None]:
         """The sounds of a request, in text order."""
         settings = request.settings or self.settings
         check_device(self.model)
-        prepare = self._prepare(request, settings, False)
+        prepare = self._prepare(request, settings, timings)
 
         def sounds() -> Generator[Sound, None, None]:
             clock = Clock(on_stage)
@@ -302,15 +306,18 @@ class IndexTTS:
 
         return parts()
 
-    def prepared(self, request: Request) -> Callable[[Clock], ScriptRequest]:
+    def prepared(
+        self, request: Request, *, timings: bool = False
+    ) -> Callable[[Clock], ScriptRequest]:
         """Validates a request, without a device; returns what prepares it for a scheduler.
 
         The returned function uses the device: for the emotion vector, and for what that is made of.
+        With `timings` the parts have the times of words.
 
         Raises:
             InputError: as `speak`.
         """
-        return self._prepare(request, request.settings or self.settings, timings=False)
+        return self._prepare(request, request.settings or self.settings, timings)
 
     def _prepare(
         self, request: Request, settings: Settings, timings: bool
@@ -328,6 +335,7 @@ class IndexTTS:
             self._emotion_reader()
         if timings:
             heads_of(self.model)  # refused here if they are not those of this model
+        words = words_of(request.text, script) if timings else None
 
         def job(clock: Clock) -> ScriptRequest:
             chosen = emotion
@@ -342,7 +350,6 @@ class IndexTTS:
             with jax.default_device(self.model.device):
                 vector = emotion_vector(self.model, request.voice, chosen, request.seed)
             languages = version_of(self.model.config).language_of
-            words = words_of(request.text, script) if timings else None
             return ScriptRequest(script, request.voice, vector, request.seed, languages, words)
 
         return job

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -65,8 +66,12 @@ class SpeechAnswer(Response):
             async for data, sound in encoded(encoder, first, sounds):
                 if data:
                     await body(_delta(data) if self.events else data)
-                if sound is not None:
-                    speaking.sent(sound)
+                if sound is None:
+                    continue
+                speaking.sent(sound)
+                if sound.words is not None:  # of its segment, with the last sound of it
+                    words = [dataclasses.asdict(word) for word in sound.words]
+                    await body(_event({"type": "speech.audio.words", "words": words}))
         except Exception as error:
             scope["state"]["notes"].update(error=f"{type(error).__name__}: {error}", aborted=True)
             if not self.events:

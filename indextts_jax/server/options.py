@@ -7,7 +7,6 @@ from pathlib import Path
 from indextts_jax.errors import InputError
 
 MODEL = "indextts-2"
-WORD_TIMESTAMPS = False  # whether requests may ask for the times of words
 ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # OpenAI's names, which clients send unasked
 
 

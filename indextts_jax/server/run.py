@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -32,7 +33,10 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handles signals as `Server` says; handlers are restored afterwards."""
+        """Handles signals as `Server` says; afterwards one ends the process at once.
+
+        Unless it was a signal that ended the server: then handlers are restored.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -52,7 +56,10 @@ class Server(uvicorn.Server):
             yield
         finally:
             for number, former in before.items():
-                signal.signal(number, former)
+                signal.signal(number, self._exit if self.state.draining else former)
+
+    def _exit(self, number: int, frame: FrameType | None) -> None:
+        os._exit(0 if self.state.engine.failed is None else 1)
 
     def begin_to_end(self) -> None:
         """Takes no new work; a second call ends at once."""
@@ -101,7 +108,8 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(state: ServerState, listening: socket.socket, warm_up: WarmUp) -> int:
     """Serves until a signal; returns the exit code: 0, or 1 if the engine or the warm-up failed.
 
-    Requests are taken after `warm_up`, which runs on the engine's thread.
+    Requests are taken after `warm_up`, which runs on the engine's thread. After a signal the
+    process is expected to end: in the main thread further signals are ignored then.
     """
     options = state.options
     config = uvicorn.Config(
@@ -155,4 +163,8 @@ def serve(state: ServerState, listening: socket.socket, warm_up: WarmUp) -> int:
         state.log.write(event="ready")
 
     asyncio.run(main())
+    if state.draining and threading.current_thread() is threading.main_thread():
+        # The interpreter takes a while to end, in which a second signal must not change its code.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     return 1 if failed or not server.started else 0

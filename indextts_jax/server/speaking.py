@@ -19,7 +19,6 @@ from indextts_jax.errors import Failure, InputError
 from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.server.admission import admit
 from indextts_jax.server.fields import Delivery, EmotionFields, VoiceId, unknown_fields
-from indextts_jax.server.options import WORD_TIMESTAMPS
 from indextts_jax.server.problems import ApiError
 from indextts_jax.server.state import ServerState
 from indextts_jax.text.frontend import Script
@@ -42,6 +41,7 @@ class Order:
     voice: str  # its name
     rate: int  # Hz
     ignored: tuple[str, ...]  # unknown fields
+    timings: bool = False  # whether the times of words are requested
 
     @property
     def expected(self) -> float:
@@ -77,7 +77,7 @@ async def order_of(state: ServerState, fields: Delivery, text: str) -> Order:
         language=fields.language,
     )
     script = await asyncio.to_thread(_script, state, request)
-    return Order(request, settings, script, name, rate, ignored)
+    return Order(request, settings, script, name, rate, ignored, fields.word_timestamps)
 
 
 def _script(state: ServerState, request: Request) -> Script:
@@ -135,8 +135,6 @@ def settings_of(state: ServerState, fields: Delivery) -> Settings:
     """
     if not SLOWEST <= fields.speed <= FASTEST:
         raise ApiError(400, f"speed must be {SLOWEST} to {FASTEST}, got {fields.speed:g}", "speed")
-    if fields.word_timestamps and not WORD_TIMESTAMPS:
-        raise ApiError(400, "word_timestamps are not available on this server", "word_timestamps")
     given: dict[str, Any] = {name: getattr(fields, name) for name in SAMPLING}
     sampling: SamplingConfig = dataclasses.replace(
         state.settings.sampling,
@@ -234,7 +232,9 @@ class Speaking:
         state.reserved.append(expected)
         try:
             self.cold = not engine.loaded
-            prepare = state.tts.prepared(self.order.request)
+            prepare = await asyncio.to_thread(
+                state.tts.prepared, self.order.request, timings=self.order.timings
+            )
             script = await asyncio.wrap_future(engine.call(lambda: prepare(Clock())))
             loop = asyncio.get_running_loop()
 

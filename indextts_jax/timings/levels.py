@@ -12,31 +12,39 @@ _STEP = 0.0025  # seconds between two levels
 _TINY = 1e-12
 
 
+def energy_of(wave: Float32[np.ndarray, " n"]) -> Float[np.ndarray, " n+1"]:
+    """The sum of the squares of all samples before each, and of all: what levels are made from."""
+    energy = np.zeros(len(wave) + 1)
+    np.square(wave, out=energy[1:], dtype=np.float64)
+    return np.cumsum(energy, out=energy)
+
+
 def quiet_codes(
-    wave: Float32[np.ndarray, " n"], bounds: Int[np.ndarray, " codes+1"]
+    energy: Float[np.ndarray, " n+1"], bounds: Int[np.ndarray, " codes+1"]
 ) -> Bool[np.ndarray, " codes"]:
     """Which codes are a pause; `bounds` are the samples at which codes begin, and the end."""
-    power = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
+    samples = len(energy) - 1
     # At double speed a code may have no frame of its own: it takes the next one.
-    first = np.minimum(bounds[:-1], len(wave) - 1)
-    last = np.minimum(np.maximum(bounds[1:], first + np.max(np.diff(bounds))), len(wave))
-    mean = (power[last] - power[first]) / (last - first)
-    whole = power[-1] / len(wave)
+    first = np.minimum(bounds[:-1], samples - 1)
+    last = np.minimum(np.maximum(bounds[1:], first + np.max(np.diff(bounds))), samples)
+    mean = (energy[last] - energy[first]) / (last - first)
+    whole = energy[-1] / samples
     return mean <= whole * 10 ** (PAUSE / 10) + _TINY
 
 
-def settled(edges: Sequence[float], wave: Float32[np.ndarray, " n"], rate: int) -> list[float]:
+def settled(edges: Sequence[float], energy: Float[np.ndarray, " n+1"], rate: int) -> list[float]:
     """Edges in seconds, each moved to the lowest level within `REACH`.
 
     They are in order and stay so: none goes further than halfway to its neighbour. Equal edges stay
     equal. Of equally quiet places the nearest is taken.
     """
-    times, levels = _levels(wave, rate)
+    times, levels = _levels(energy, rate)
+    end = (len(energy) - 1) / rate
     distinct = sorted(set(edges))
     moved = {}
     for number, edge in enumerate(distinct):
         low = max(0.0, edge - REACH)
-        high = min(len(wave) / rate, edge + REACH)
+        high = min(end, edge + REACH)
         if number:
             low = max(low, (distinct[number - 1] + edge) / 2)
         if number + 1 < len(distinct):
@@ -52,15 +60,15 @@ def settled(edges: Sequence[float], wave: Float32[np.ndarray, " n"], rate: int) 
 
 
 def _levels(
-    wave: Float32[np.ndarray, " n"], rate: int
+    energy: Float[np.ndarray, " n+1"], rate: int
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
     """Times in seconds, and the level around each in whole dB, nowhere below `PAUSE`."""
-    power = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
-    times = np.arange(0.0, len(wave) / rate, _STEP)
+    samples = len(energy) - 1
+    times = np.arange(0.0, samples / rate, _STEP)
     places = np.rint(times * rate).astype(np.int64)
     half = round(_WINDOW * rate / 2)
-    first = np.clip(places - half, 0, len(wave))
-    last = np.clip(places + half, 0, len(wave))
-    mean = (power[last] - power[first]) / np.maximum(last - first, 1)
-    level = 10 * np.log10(np.maximum(mean, _TINY) / max(power[-1] / len(wave), _TINY))
+    first = np.clip(places - half, 0, samples)
+    last = np.clip(places + half, 0, samples)
+    mean = (energy[last] - energy[first]) / np.maximum(last - first, 1)
+    level = 10 * np.log10(np.maximum(mean, _TINY) / max(energy[-1] / samples, _TINY))
     return times, np.rint(np.maximum(level, PAUSE))

@@ -41,6 +41,8 @@ class Path:
         allowed = np.concatenate([begins, [True]])
         self._silence = np.where(allowed, 0.0, -np.inf)
         self._totals: list[Float[np.ndarray, " states"]] = []  # best scores, by code
+        # The best of each state and all before it, if what follows them is left out.
+        self._best: list[Float[np.ndarray, " states"]] = []
 
     def extend(self, attention: Float[np.ndarray, "s t"], quiet: Bool[np.ndarray, " s"]) -> None:
         """Goes on with more codes: their attention to each piece, and whether they are quiet."""
@@ -50,17 +52,22 @@ class Path:
         emitted = np.empty((len(scores), 2 * self.count + 1))
         emitted[:, 0::2] = silence[:, None] + self._silence
         emitted[:, 1::2] = scores
-        for row in emitted:
+        # One array for each, as the calls below cost more than what they compute.
+        totals, bests = np.empty_like(emitted), np.empty_like(emitted)
+        costs, moved = self._before[1:], np.full(emitted.shape[1], -np.inf)
+        arrived = moved[1:]
+        for row, total, best in zip(emitted, totals, bests, strict=True):
             if not self._totals:
-                self._totals.append(row - self._before)
-                continue
-            before = self._totals[-1]
-            # The best earlier state, if all between it and this one are left out.
-            best = np.maximum.accumulate(before + self._behind)
-            total = before.copy()
-            np.maximum(total[1:], best[:-1] - self._before[1:], out=total[1:])
-            total += row
+                np.subtract(row, self._before, out=total)
+            else:
+                # From the best earlier state, if all between it and this one are left out.
+                np.subtract(self._best[-1][:-1], costs, out=arrived)
+                np.maximum(self._totals[-1], moved, out=total)
+                np.add(total, row, out=total)
+            np.add(total, self._behind, out=best)
+            np.maximum.accumulate(best, out=best)
             self._totals.append(total)
+            self._best.append(best)
 
     def states(self, *, whole: bool = True) -> Int[np.ndarray, " s"]:
         """The state of each code so far: 2n + 1 for piece n, even numbers for silence.
@@ -74,12 +81,9 @@ class Path:
         found = np.empty(len(self._totals), np.int64)
         for number in range(len(self._totals) - 1, 0, -1):
             found[number] = state
-            before = self._totals[number - 1]
-            if state:
-                gains = before[:state] + self._behind[:state]
-                other = int(gains.argmax())
-                if gains[other] - self._before[state] > before[state]:
-                    state = other
+            before, best = self._totals[number - 1], self._best[number - 1]
+            if state and best[state - 1] - self._before[state] > before[state]:
+                state = int(np.argmax(before[:state] + self._behind[:state]))
         found[0] = state
         return found
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from indextts_jax.timings import guards
 from indextts_jax.timings.estimate import PAUSE_BONUS, estimated_attention, piece_weights
-from indextts_jax.timings.levels import quiet_codes, settled
+from indextts_jax.timings.levels import energy_of, quiet_codes, settled
 from indextts_jax.timings.path import QUIET_BONUS, Path, code_bounds
 from indextts_jax.timings.source import SegmentWord, spoken_words
 
@@ -88,7 +88,8 @@ def time_words(
     `attention` is that of its codes to its pieces; without it the times are an estimate.
     """
     method = ESTIMATE if attention is None else ATTENTION
-    quiet = quiet_codes(sound.wave, sound.bounds)
+    bounds, energy = sound.bounds, energy_of(sound.wave)
+    quiet = quiet_codes(energy, bounds)
     said = [number for number, word in enumerate(words) if word.spoken]
     spans = [(words[number].first, words[number].last) for number in said]
     skipped: list[int] = []
@@ -108,13 +109,14 @@ def time_words(
         for number, (a, b) in zip(said, spans, strict=True)
     }
     timed = [n for n in said if n not in skipped and ranges[n][0] < ranges[n][1]]
-    edges = _edges([ranges[number] for number in timed], sound)
+    edges = _edges([ranges[number] for number in timed], bounds, energy, sound.rate)
     found = [_word(word, None, None, method) for word in words]
+    places = {number: place for place, number in enumerate(said)}
     for number, (start, end) in zip(timed, edges, strict=True):
         sure = None
         if by_word is not None:
             own = slice(math.floor(ranges[number][0]), math.ceil(ranges[number][1]))
-            sure = round(float(by_word[own, said.index(number)].mean()), 3)
+            sure = round(float(by_word[own, places[number]].mean()), 3)
         found[number] = _word(words[number], (start, end), sure, method)
     return SegmentTimes(tuple(found), tuple(skipped), tuple(repeated))
 
@@ -161,11 +163,15 @@ def _code_at(
     return float(first[piece] + (place - piece) * (last[piece] - first[piece]))
 
 
-def _edges(ranges: Sequence[tuple[float, float]], sound: Sound) -> list[tuple[float, float]]:
+def _edges(
+    ranges: Sequence[tuple[float, float]],
+    bounds: Int[np.ndarray, " codes+1"],
+    energy: Float[np.ndarray, " n+1"],
+    rate: int,
+) -> list[tuple[float, float]]:
     """Start and end of each range of codes, in seconds, moved to where it is quiet."""
-    bounds = sound.bounds / sound.rate
     flat = np.array(ranges, float).reshape(-1)
-    times = np.interp(flat, np.arange(len(bounds)), bounds)
-    moved = settled(np.maximum.accumulate(times).tolist(), sound.wave, sound.rate)
+    times = np.interp(flat, np.arange(len(bounds)), bounds / rate)
+    moved = settled(np.maximum.accumulate(times).tolist(), energy, rate)
     moved = [round(edge, 6) for edge in moved]
     return list(zip(moved[0::2], moved[1::2], strict=True))

@@ -1,10 +1,14 @@
 """`synth --timings` and `synth --play`, and `align`."""
 
+import contextlib
+import dataclasses
 import functools
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import golden_copies
 import numpy as np
@@ -17,16 +21,20 @@ from damage import run as run_command
 
 from indextts_jax import align
 from indextts_jax.audio import playback
+from indextts_jax.audio.output import raw
 from indextts_jax.checkpoint import alignment
 from indextts_jax.checkpoint.alignment import ScoredHead
 from indextts_jax.checkpoint.reading import ALIGNMENT, open_checkpoint
 from indextts_jax.cli import playing, runner
 from indextts_jax.cli.interruption import INTERRUPTED
 from indextts_jax.engine.parts import Part
+from indextts_jax.engine.request import Request
 from indextts_jax.engine.speech import Segment
+from indextts_jax.engine.streaming.chunks import Chunks, Sound
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
 from indextts_jax.runtime import cache_folder
+from indextts_jax.timings.words import Word
 from indextts_jax.voices.analysis import Voice
 
 pytestmark = pytest.mark.usefixtures("offline")
@@ -114,8 +122,6 @@ def test_an_estimate_is_named_so(capsys: pytest.CaptureFixture[str]) -> None:
         (("--timings=no.wav/a.srt",), "cannot be written"),
         (("--volume=0.5",), "--volume needs --play"),
         (("--play", "--resume"), "mutually exclusive"),
-        (("--play", "--stream"), "--play and --stream are mutually exclusive"),
-        (("--timings=a.srt", "--stream"), "--timings and --stream are mutually exclusive"),
         (("--play", "--batch=2"), "leave --batch out"),
     ],
 )
@@ -155,6 +161,36 @@ def test_speech_is_played_and_only_written_if_named(
     assert np.array_equal(soundfile.read("b.wav")[0], soundfile.read("a.wav")[0])
 
 
+def test_chunks_are_played_piped_and_timed(
+    checkpoint: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sounds of two segments, between which a word is cut."""
+    samples = np.linspace(-0.5, 0.5, 4000, dtype=np.float32)
+    word = Word("7:05", 0.01, 0.05, 14, 18, "seven", None, "estimate")
+    rest = dataclasses.replace(word, start=0.1, end=0.15, spoken="o five")
+    final = Segment(1, 9, 9, False)
+
+    def sounds(self: IndexTTS, request: Request, **more: Any) -> Iterator[Sound]:
+        assert more["timings"]
+        assert request.settings is not None
+        assert request.settings.chunks == Chunks()
+        yield Sound(samples[:1000], 0, 0)
+        yield Sound(samples[1000:2000], 0, 1000, final=final, words=(word,))
+        yield Sound(samples[2000:], 1, 2000, final=final, words=(rest,))
+
+    monkeypatch.setattr(IndexTTS, "stream", sounds)
+    flags = ("--stream", "--timings=a.json", "--output=-")
+    for more in ((), ("--play", "--audio_device=null", "--prebuffer=0.1")):
+        assert speak(checkpoint, *flags, *more) in SPOKEN
+        out, err = capfdbinary.readouterr()
+        assert out == raw(samples)
+        data = json.loads(Path("a.json").read_text("utf-8"))
+        (found,) = data["words"]
+        assert (found["start"], found["end"], found["spoken"]) == (0.01, 0.15, "seven o five")
+        assert data["text"] == "Hello, it is 7:05."
+    assert b"played 0.18 s" in err
+
+
 def test_a_machine_without_a_device_ends_with_one_line(
     checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +227,34 @@ def test_parts_are_played_in_order_and_given_back() -> None:
     assert made is not None
     assert [len(one.samples) for one in made] == [500, 250]
     assert player.queue.played == 750
+
+
+def test_sounds_of_a_slow_machine_wait_as_long_as_they_say(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player, waits = Listener(), list[float]()
+
+    @contextlib.contextmanager
+    def after(seconds: float, call: Any) -> Iterator[None]:
+        waits.append(seconds)
+        yield
+
+    monkeypatch.setattr(playing, "_after", after)
+    made = (Sound(np.ones(10, np.float32), 0, 10 * n, prebuffer=2.5 * (n == 0)) for n in range(3))
+    found = playing.play(player, made, [1.0], None)  # type: ignore[arg-type]
+    assert found is not None
+    assert len(found) == 3
+    assert waits == [2.5]
+    assert "first sound after 2.5" in capsys.readouterr().out
+
+
+def test_a_call_comes_after_its_time_unless_the_block_ends_before() -> None:
+    called, other = threading.Event(), threading.Event()
+    with playing._after(0.01, called.set), playing._after(60.0, other.set):
+        assert called.wait(60)
+    assert not other.is_set()
+    with playing._after(0.0, other.set):
+        assert other.is_set()
 
 
 def test_a_listener_who_stops_ends_the_work(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,9 +59,15 @@ def test_short_segment_is_that_of_speak_bit_for_bit(tts: IndexTTS, voice: Voice)
 
 
 def test_chunks_are_the_speech_of_the_same_codes(tts: IndexTTS, voice: Voice) -> None:
-    whole = tts.speak(TEXT, voice, settings=PLAIN, seed=LONG)
-    sounds: list[Sound] = list(tts.stream(TEXT, voice, settings=FAST, seed=LONG))
+    whole = tts.speak(TEXT, voice, settings=PLAIN, seed=LONG, timings=True)
+    sounds: list[Sound] = list(tts.stream(TEXT, voice, settings=FAST, seed=LONG, timings=True))
     samples = joined(sounds)
+    assert [sound.words is None for sound in sounds] == [True, True, True, False]
+    words, expected = (
+        [dataclasses.replace(word, start=None, end=None) for word in run or ()]
+        for run in (sounds[-1].words, whole.words)
+    )
+    assert words == expected
     assert [sound.final for sound in sounds] == [None, None, None, *whole.segments]
     assert [sound.seam_frames for sound in sounds] == [(), (43,), (86,), (129,)]
     assert samples.shape == whole.samples.shape

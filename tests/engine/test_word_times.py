@@ -14,13 +14,16 @@ from models_under_test import model
 from indextts_jax.checkpoint import alignment
 from indextts_jax.checkpoint.alignment import Alignment, ScoredHead
 from indextts_jax.checkpoint.provenance import ComponentRecord, Provenance
-from indextts_jax.engine.alignment.words import joined_words, timing_faults
+from indextts_jax.engine.alignment.words import joined_words, merged, timing_faults
 from indextts_jax.engine.pace import Timing
 from indextts_jax.engine.segment_store import SegmentStore
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Speech
+from indextts_jax.engine.streaming import stream
+from indextts_jax.engine.streaming.chunks import Chunks
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
+from indextts_jax.sampling.settings import SamplingConfig
 from indextts_jax.timings.source import source_words
 from indextts_jax.timings.words import SegmentTimes, Word
 from indextts_jax.utils.strict_data import to_data
@@ -107,6 +110,34 @@ def test_without_heads_the_times_are_an_estimate(tts: IndexTTS, voice: Voice) ->
     found = tts.speak(TEXT, voice, settings=QUICK, timings=True)
     checked(found, "estimate")
     assert not {"skipped", "repeated"} & {f.kind for s in found.segments for f in s.faults}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", [0, 7], ids=["short", "chunks"])
+def test_last_sound_of_a_segment_has_its_words(
+    calibrated: IndexTTS, voice: Voice, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With seed 7 the first segment is longer than a chunk; attention is that of the whole."""
+    monkeypatch.setattr(stream, "next_size", lambda *_: 25)
+    text = "[pause 0.1s] Hello world, this is a rather long sentence. [pause 0.2s] It is 7:05 😀."
+    plain = Settings(steps=2, max_codes=130, sampling=SamplingConfig(beams=1))
+    chunks = dataclasses.replace(plain, chunks=Chunks(first=25, seams="fast"))
+    sounds = list(calibrated.stream(text, voice, settings=chunks, seed=seed, timings=True))
+    untimed = list(calibrated.stream(text, voice, settings=chunks, seed=seed))
+    whole = calibrated.speak(text, voice, settings=plain, seed=seed, timings=True)
+    assert [len(one.samples) for one in sounds] == [len(one.samples) for one in untimed]
+    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(sounds, untimed, strict=True))
+    assert [one.words is not None for one in sounds] == [one.final is not None for one in sounds]
+    words = merged(itertools.chain(*(one.words or () for one in sounds)))
+    found, expected = (
+        [(w.text, w.char_start, w.char_end, w.confidence, w.method, w.reason) for w in run]
+        for run in (words, whole.words or ())
+    )
+    assert found == expected
+    checked(dataclasses.replace(whole, words=words), "attention")
+    # An edge may move within 30 ms for a level that differs, and a code is 20 ms.
+    for one, other in zip(words, whole.words or (), strict=True):
+        assert one.start is None or abs(one.start - (other.start or 0)) < 0.06
 
 
 def test_parts_have_words_in_their_own_seconds(calibrated: IndexTTS, voice: Voice) -> None:

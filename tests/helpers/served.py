@@ -78,12 +78,10 @@ class ToneEngine(LiveEngine):
         return self._decoder
 
 
-def tone_waves(model: Any, requests: Any, group: Any, *_: Any) -> list[np.ndarray]:
-    """What `delivery.waves_of` gives: of each segment, a tone as long as its frames."""
-    return [
-        0.25 * np.sin(np.arange(256 * one.frames if len(one.codes) else 0) / 20).astype(np.float32)
-        for one in group
-    ]
+def tones(model: Any, requests: Any, group: Any, *_: Any) -> list[tuple[np.ndarray, None]]:
+    """What `delivery.sounds_of` gives: of each segment, a tone as long as its frames."""
+    sizes = [256 * one.frames if len(one.codes) else 0 for one in group]
+    return [(0.25 * np.sin(np.arange(size) / 20).astype(np.float32), None) for size in sizes]
 
 
 def blank_voice(frames: int = 5) -> Voice:
@@ -96,7 +94,7 @@ def tone_state(
     monkeypatch: pytest.MonkeyPatch, keys: Keys | None = None, **options: Any
 ) -> ServerState:
     """The state of a server that takes requests; its engine is not started."""
-    monkeypatch.setattr(delivery, "waves_of", tone_waves)
+    monkeypatch.setattr(delivery, "sounds_of", tones)
     tokenizer = Tokenizer(support.CHECKPOINTS / "bpe.model")
     tts = IndexTTS(Model(bundled_config("tiny"), {"gpt": {"none": jnp.zeros(1)}}, tokenizer))
     settings = Settings(batch=4)

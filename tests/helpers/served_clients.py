@@ -1,5 +1,6 @@
 """Clients of a server: a conversation over a WebSocket, and a server in a process of its own."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import connect
 
 SPEECH = {"model": "tts-1", "voice": "anna", "input": "Hello world."}
@@ -31,7 +33,8 @@ def talk(address: str, *messages: Any, config: Any = SPEECH) -> tuple[list[Any],
             else:
                 found.append(json.loads(message))
                 if found[-1]["type"] in ("session.done", "error", "audio.cancelled"):
-                    socket.send(json.dumps({"type": "session.close"}))
+                    with contextlib.suppress(ConnectionClosedOK):  # it was closed before
+                        socket.send(json.dumps({"type": "session.close"}))
     return found, data
 
 

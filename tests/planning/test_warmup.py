@@ -1,5 +1,6 @@
 """Nothing compiles after the warm-up, nothing piles up, and threads change nothing."""
 
+import collections
 import contextlib
 import dataclasses
 import gc
@@ -29,6 +30,9 @@ from indextts_jax.cli import runner
 from indextts_jax.config import PROMPT_SECONDS, BucketConfig, ModelConfig, RunConfig, bundled_config
 from indextts_jax.emotion.request import Emotion
 from indextts_jax.engine.demo import random_params
+from indextts_jax.engine.live import chunked
+from indextts_jax.engine.live.engine import LiveEngine
+from indextts_jax.engine.live.jobs import Job, LiveRequest
 from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.streaming import stream
@@ -43,6 +47,7 @@ from indextts_jax.planning.warmup import (
     prompt_signals,
     text_lengths,
     warm_up,
+    warm_up_live,
     warm_up_prompts,
     word_steps,
 )
@@ -54,6 +59,7 @@ from indextts_jax.runtime.stages import embed_codes
 from indextts_jax.sampling.generate import SamplingConfig
 from indextts_jax.sampling.reply import Reply, reply
 from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.utils.stopwatch import Clock
 from indextts_jax.voices.analysis import ENCODER_RATE, EmotionPrompt, Voice
 
 pytestmark = pytest.mark.usefixtures("nothing_kept")  # what compiles is counted
@@ -205,6 +211,54 @@ def test_warm_streams_do_not_compile(tts: IndexTTS, voices: list[Voice], seams: 
             for sound in tts.stream(text, voices[0], settings=settings, seed=seed):
                 assert np.isfinite(sound.samples).all()
     assert names == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("rows", [1, 2])
+def test_warm_engine_does_not_compile(tts: IndexTTS, voices: list[Voice], rows: int) -> None:
+    """Whatever the lengths of streams and chunks, who is cancelled, and who asks for words."""
+    settings = dataclasses.replace(
+        SETTINGS, max_codes=140, batch=3, chunks=Chunks(first=25, seams="fast"), segment_tokens=40
+    )
+    warm_up_live(tts, voices[:1], settings, rows=rows)
+    generator, ends = random.Random(0), collections.Counter[str]()
+    engine = LiveEngine(tts.model, settings, rows=rows)
+
+    def submit(seed: int, text: str, streamed: bool = True, timings: bool = False) -> Job:
+        request = Request(text=text, voice=voices[0], seed=seed, settings=settings)
+        script = tts.prepared(request, timings=timings)(Clock())
+        return engine.submit(
+            LiveRequest(
+                script=script,
+                settings=settings,
+                sink=lambda event: ends.update([type(event).__name__]),
+                streamed=streamed,
+            )
+        )
+
+    def work(most: int) -> None:
+        while most and engine.tick():
+            most -= 1
+
+    submit(0, "Ready.")  # as the server does: what is compiled between stages
+    work(-1)
+    drawn = mock.patch.object(
+        chunked, "next_size", side_effect=lambda *_: generator.choice((25, 50, 75, 100))
+    )
+    with compilations() as names, drawn:
+        jobs = []
+        for seed in range(40):
+            text = " ".join(WORDS[: 1 + seed % 12]) + "."
+            jobs.append(submit(seed, text, seed % 5 > 0, seed % 2 > 0))
+            work(generator.randrange(20))
+            if seed % 7 == 0:
+                engine.cancel(generator.choice(jobs))
+        work(-1)
+    assert names == []
+    assert engine.idle
+    assert engine.load().slots == 0
+    assert ends["Finished"] + ends["Broken"] + engine.counts.cancelled == 41
+    assert ends["Finished"] > 20
 
 
 def test_warm_sentences_do_not_compile_or_leak(warm: IndexTTS, voices: list[Voice]) -> None:

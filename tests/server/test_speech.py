@@ -4,6 +4,7 @@ import asyncio
 import base64
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +79,21 @@ def test_events_carry_the_same_bytes_and_the_usage(state: ServerState) -> None:
     assert data == spoken(state, input=TWO).body
 
 
+def test_words_follow_the_last_sound_of_their_segment(state: ServerState) -> None:
+    one = spoken(state, input=TWO, stream_format="sse", word_timestamps=True)
+    events = [json.loads(line[6:]) for line in one.body.decode().split("\n\n") if line]
+    kinds = [event["type"].split(".")[-1] for event in events]
+    assert kinds == ["delta", "words", "delta", "words", "delta", "done"]  # the encoder's rest
+    first, second = (event["words"] for event in events if "words" in event)
+    shown = [TWO[word["char_start"] : word["char_end"]] for word in first + second]
+    assert shown == ["Hello", "world", "A", "dog", "barks"]
+    assert {word["method"] for word in first + second} == {"estimate"}
+    edges = [edge for word in first + second for edge in (word["start"], word["end"])]
+    assert edges == sorted(edges)
+    assert second[0]["start"] >= SECONDS + 0.1 > first[-1]["end"]
+    assert edges[-1] <= 2 * SECONDS + 0.1
+
+
 @pytest.mark.parametrize(
     ("more", "status", "param", "words"),
     [
@@ -110,7 +126,7 @@ def test_events_carry_the_same_bytes_and_the_usage(state: ServerState) -> None:
         ({"emotion": {"weights": {"glad": 1.0}}}, 400, "emotion", "glad"),
         ({"emotion": {"recording": "nobody"}}, 400, "voice", "does not exist"),
         ({"emotion": {"mood": 1}}, 400, "emotion.mood", "not permitted"),
-        ({"word_timestamps": True}, 400, "word_timestamps", "not available"),
+        ({"word_timestamps": True}, 400, "word_timestamps", "stream_format sse"),
         ({"language": "xx"}, 400, "language", "IndexTTS-2"),
         ({"beams": 5}, 400, "beams", "server's"),
         ({"steps": 5}, 400, "steps", "server's"),
@@ -224,24 +240,42 @@ def test_failure_in_mid_stream_of_events_is_an_event(
     assert one.complete
 
 
-def test_client_that_goes_frees_its_slot_within_a_tick(state: ServerState) -> None:
+def test_client_that_goes_frees_its_slot_within_a_tick(
+    state: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine: Any = state.engine
-    engine.steps, engine.pace = 10_000, 0.002
+    engine.steps, engine.pace = sys.maxsize, 0.002
+    cancel, decode = engine.cancel, engine._decode
+    cancelled: list[int] = []  # ticks done when the job was already cancelled
+    used: list[int] = []  # ticks done before each in which a slot was used
 
-    async def go() -> float:
+    def note_cancel(job: Any) -> None:
+        cancel(job)
+        cancelled.append(engine.counts.ticks)
+
+    def note_decode() -> bool:
+        before = engine.counts.ticks
+        worked: bool = decode()
+        if worked:
+            used.append(before)
+        return worked
+
+    monkeypatch.setattr(engine, "cancel", note_cancel)
+    monkeypatch.setattr(engine, "_decode", note_decode)
+
+    async def go() -> None:
         one = Exchange(state, "POST", PATH, json.dumps(BODY).encode())
         running = asyncio.ensure_future(one.run())
         while not engine.load().slots:
             await asyncio.sleep(0.001)
-        ticks = engine.counts.ticks
         one.gone.set()
         await running
         while not engine.idle:
             await asyncio.sleep(0.001)
         assert one.sent == []
-        return float(engine.counts.ticks - ticks)
 
-    assert asyncio.run(go()) <= 3  # the one that ran, and those while this test waited its turn
+    asyncio.run(go())
+    assert used[-1] <= cancelled[0]  # at most the tick that ran
     assert engine.counts.cancelled == 1
     (line,) = log_lines(state)
     assert line["cancelled"]
@@ -291,8 +325,17 @@ def test_batch_gives_each_text_its_own_status(state: ServerState) -> None:
     assert base64.b64decode(found["results"][0]["audio_data"])[:4] == b"RIFF"
     assert found["results"][2]["seed"] == 3
     assert "empty" in found["results"][1]["error"]
+    assert "words" not in found["results"][0]
     many = exchange(state, "POST", f"{PATH}/batch", {"items": items * 11, "voice": "anna"})
     assert many.status == 400
+
+
+def test_item_of_a_batch_has_its_words(state: ServerState) -> None:
+    items = [{"input": TWO, "word_timestamps": True}]
+    one = exchange(state, "POST", f"{PATH}/batch", {"items": items, "voice": "anna"})
+    words = json.loads(one.body)["results"][0]["words"]
+    assert [word["text"] for word in words] == ["Hello", "world", "A", "dog", "barks"]
+    assert words[2]["start"] >= SECONDS + 0.1
 
 
 def test_preview_shows_segments(state: ServerState) -> None:

@@ -3,10 +3,10 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from indextts_jax.checkpoint import alignment
 from indextts_jax.checkpoint.provenance import Provenance
@@ -63,17 +63,21 @@ def segment_times(
     codes: int,
     wave: Float32[np.ndarray, " n"],
     attention: Float32[np.ndarray, "s t"] | None,
+    index: Int[np.ndarray, " f"] | None = None,
 ) -> SegmentTimes:
     """When the words of a segment are spoken, in seconds of its wave.
 
     `attention` is that of its codes to its text tokens; without it the times are an estimate.
+    `index` is the row of the length regulator's input that each frame repeats; by default that of a
+    whole segment.
     """
     mel, codec = model.config.mel, model.config.semantic_codec
     if not codes or not len(wave):
         return untimed(words, ESTIMATE if attention is None else ATTENTION)
     per_code = codec.features_per_code if isinstance(codec, HalfRateCodecConfig) else 1
     frames = len(wave) // mel.hop
-    index = nearest_indices(per_code * codes, frames)
+    if index is None:
+        index = nearest_indices(per_code * codes, frames)
     sound = Sound(playable(wave), mel.sample_rate, index, codes, per_code, mel.hop)
     return time_words(words, spoken.pieces, attention, sound)
 
@@ -106,20 +110,27 @@ def words_in_part(
     return tuple(word.later(ahead) for word in times.words)
 
 
+def later(words: tuple[Word, ...] | None, seconds: float) -> tuple[Word, ...] | None:
+    """Words, if there are any, in a sound that begins this much earlier."""
+    return None if words is None else tuple(word.later(seconds) for word in words)
+
+
 def joined_words(
     parts: Sequence[tuple[tuple[Word, ...], float]],
 ) -> tuple[Word, ...]:
-    """The words of parts in seconds of the whole, given the seconds of each part.
-
-    A word whose reading is cut between segments is one word.
-    """
+    """The words of parts in seconds of the whole, given the seconds of each part; see `merged`."""
     starts = itertools.accumulate((seconds for _, seconds in parts), initial=0.0)
     placed = [
         word.later(start)
         for (words, _), start in zip(parts, starts, strict=False)
         for word in words
     ]
-    groups = itertools.groupby(placed, key=lambda word: word.char_start)
+    return merged(placed)
+
+
+def merged(words: Iterable[Word]) -> tuple[Word, ...]:
+    """The words of all segments; one whose reading is cut between segments is one word."""
+    groups = itertools.groupby(words, key=lambda word: word.char_start)
     return tuple(_one_word(list(group)) for _, group in groups)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from indextts_jax.engine.acoustic import synthesize
+from indextts_jax.engine.acoustic import synthesize_aligned
 from indextts_jax.engine.decoding import SlotDecoder
 from indextts_jax.engine.delivery import QueuedSegment
 from indextts_jax.engine.live.jobs import Job
@@ -137,10 +137,12 @@ class ChunkedSegments:
         """The next sound of a segment; None if it has faults and is made again."""
         one = what.one
         if what.size is None:
-            row, wave = one.row(), np.zeros(0, np.float32)
+            row, wave, attention = one.row(), np.zeros(0, np.float32), None
             if row is not None:
-                (wave,) = synthesize(self.model, [row], settings, self.clock)
-            output = one.sound_of_whole(wave)
+                ((wave, attention),) = synthesize_aligned(
+                    self.model, [row], settings, self.clock, one.heads
+                )
+            output = one.sound_of_whole(wave, attention)
         else:
             chunk = one.cut(what.size)
             (made,) = make_chunks(self.model, [chunk], settings, self.clock, self.costs)

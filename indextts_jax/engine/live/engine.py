@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 
 from indextts_jax.engine import delivery
+from indextts_jax.engine.alignment.words import heads_of, later
 from indextts_jax.engine.decoding import Queue, SlotDecoder
 from indextts_jax.engine.delivery import DecodedSegment, QueuedSegment, ScriptRequest
 from indextts_jax.engine.faults import sample_faults
@@ -412,8 +413,11 @@ class LiveEngine:
             output.seams,
             output.final,
             seconds={name: second for name, second in spent.items() if second},
+            words=later(output.words, job.began / job.sample_rate),
         )
         job.samples += len(output.samples)
+        if output.final is not None:
+            job.began = job.samples
         if len(output.samples) or output.final is not None:
             job.held.append(sound)
         if spoken and any(len(one.samples) for one in job.held):
@@ -431,16 +435,20 @@ class LiveEngine:
         """Makes the sound of finished segments, and hands out what is next in each text."""
         self._waiting = [one for one in self._waiting if not any(one is other for other in group)]
         before = dict(self.clock.seconds)
-        waves = delivery.waves_of(self.model, self._scripts, group, self.rows, self.clock)
+        timed = any(self._scripts[one.queued.request].words is not None for one in group)
+        heads = heads_of(self.model) if timed else ()
+        sounds = delivery.sounds_of(self.model, self._scripts, group, self.rows, self.clock, heads)
         spent = {n: s - before.get(n, 0.0) for n, s in self.clock.seconds.items()}
-        for one, wave in zip(group, waves, strict=True):
+        for one, (wave, attention) in zip(group, sounds, strict=True):
             job = self._jobs[one.queued.request]
             faults = sample_faults(wave) if len(wave) else ()
             if faults and one.tries <= job.request.settings.retries:
                 self._waiting.append(dataclasses.replace(one, synthesized=one.synthesized + 1))
                 continue
             seconds = {name: second / len(group) for name, second in spent.items() if second}
-            made = delivery.part_of(self.model, self._scripts, one, wave, faults, seconds)
+            made = delivery.part_of(
+                self.model, self._scripts, one, wave, faults, seconds, attention
+            )
             self.counts.faults.update(fault.kind for fault in made.segment.faults)
             self.counts.audio += len(made.samples) / job.sample_rate
             job.made[one.queued.index] = made
@@ -505,6 +513,7 @@ class LiveEngine:
             final=part.segment,
             prebuffer=wait,
             seconds=part.seconds,
+            words=later(part.words, job.seconds),
         )
         job.samples += len(part.samples)
         job.emitted.append(part.segment)

@@ -66,6 +66,7 @@ class Job:
         self.held: list[Sound] = []  # sounds of a chunked stream before anything was said
         self.emitted: list[Segment] = []
         self.samples = 0  # handed out
+        self.began = 0  # samples of the segments before the one that is spoken in chunks
         self.started: float | None = None  # when the first sound was handed out
         self.moved = arrived  # when it last got a slot
         self.done = False

@@ -7,6 +7,7 @@ from jaxtyping import Float32
 
 from indextts_jax.engine.speech import Segment
 from indextts_jax.errors import InputError
+from indextts_jax.timings.words import Word
 
 UNIT = 25  # codes; in version 2.0 they are 43 frames exactly, so the map of frames never moves
 SIZES = (25, 50, 75, 100, 150, 200, 300, 400)  # codes of a chunk
@@ -59,3 +60,5 @@ class Sound:
     # Seconds to wait before playing, so that there is no gap; known with the first sound.
     prebuffer: float = 0.0
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # of compute, by stage
+    # With the last sound of a segment its words, in seconds of the whole output, if requested.
+    words: tuple[Word, ...] | None = None

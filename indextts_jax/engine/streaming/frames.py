@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 import numpy as np
+from jaxtyping import Int
 
 from indextts_jax.engine.pace import Timing
 from indextts_jax.engine.streaming.chunks import UNIT, Chunks
@@ -21,7 +22,7 @@ LOOK_AHEAD = 22  # frames of the flow past a chunk: the WaveNet reads 16, the le
 CONTEXT = 430  # frames of the segment's own mel that the flow continues: 5 s
 FAST_MARGIN = 20  # frames that fast seams hold back: the vocoder's error is then 5e-8 of the RMS
 ROUNDING = 1e-6  # frames: 25 codes are 43 of them, not one more
-UNITS = (1, 2, 4, 8, 12, 16, 20, 28)  # units of 25 codes in a padded chunk with its context
+UNITS = (1, 2, 3, 4, 6, 8, 12, 16, 20, 28)  # units of 25 codes in a padded chunk with its context
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,11 @@ class FrameMap:
         read the last of them.
         """
         return math.ceil(codes * self.frames_per_code - ROUNDING)
+
+    def rows(self, frames: int, codes: int) -> Int[np.ndarray, " f"]:
+        """The row of the length regulator's input that each frame of a segment repeats."""
+        places = np.floor(np.arange(frames, dtype=np.float32) * self.ratio).astype(np.int32)
+        return np.minimum(places, self.rows_per_code * codes - 1)
 
     def padded(self, frames: int) -> int:
         """The padded length of a chunk and its context, for the flow."""

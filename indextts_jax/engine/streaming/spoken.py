@@ -9,6 +9,8 @@ one.whole(size)                   # it is short: synthesize `one.row()` as `spea
 one.sound_of_whole(wave)          # or None: synthesize it again
 one.ready(size); one.cut(size)    # else a chunk for `make_chunks`
 one.sound(wave)
+
+If the request has words, the last sound has their times.
 """
 
 import dataclasses
@@ -16,7 +18,13 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float32, Int
 
-from indextts_jax.engine.acoustic import SynthesisRow, condition_rows
+from indextts_jax.engine.acoustic import SynthesisRow, attention_of, condition_rows
+from indextts_jax.engine.alignment.words import (
+    heads_of,
+    segment_times,
+    timing_faults,
+    words_in_part,
+)
 from indextts_jax.engine.delivery import QueuedSegment, ScriptRequest
 from indextts_jax.engine.faults import Fault, longest_repeat, runaway_limit, sample_faults
 from indextts_jax.engine.parts import edges_of, frames_for, judge, within_edges
@@ -25,8 +33,10 @@ from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.speech import Segment, hash_codes
 from indextts_jax.engine.streaming.frames import FrameMap
 from indextts_jax.engine.streaming.segment import Chunk, SegmentStream, Wave, host_prompt
+from indextts_jax.models.gpt import Heads
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.versions.interface import GrowingRows
+from indextts_jax.timings.words import SegmentTimes, Word
 
 
 @dataclasses.dataclass
@@ -36,6 +46,7 @@ class Output:
     samples: Float32[np.ndarray, " n"]
     seams: tuple[int, ...]  # frames of the segment among them where chunks meet
     final: Segment | None  # with the last ones
+    words: tuple[Word, ...] | None = None  # with the last ones, in seconds of the segment's part
 
 
 @dataclasses.dataclass
@@ -122,7 +133,16 @@ class SpokenSegment:
         key = segment_keys(seed, self.queued.index)[1]
         return SynthesisRow(self.queued.line([self.request]), codes, frames, key)
 
-    def sound_of_whole(self, wave: Float32[np.ndarray, " n"]) -> Output | None:
+    @property
+    def heads(self) -> Heads:
+        """The heads whose attention gives the times of words, if these are requested."""
+        return heads_of(self.model) if self.request.words is not None else ()
+
+    def sound_of_whole(
+        self,
+        wave: Float32[np.ndarray, " n"],
+        attention: Float32[np.ndarray, "s t"] | None = None,
+    ) -> Output | None:
         """The sound of the whole segment; None if it has faults and is to be synthesized again."""
         faults = sample_faults(wave) if len(wave) else ()
         if faults and self.queued.attempt + 1 + self.synthesized <= self.settings.retries:
@@ -130,7 +150,9 @@ class SpokenSegment:
             return None
         self.stream.voiced = self.stream.frames or 0
         edges = edges_of(self.model, self.request.script, self.queued.index)
-        return Output(within_edges(self.model, edges, wave), (), self._segment(faults))
+        times = self._times(wave, attention, whole=True)
+        samples = within_edges(self.model, edges, wave)
+        return Output(samples, (), self._segment(faults, times), self._words(times))
 
     def ready(self, size: int) -> bool:
         """Whether a chunk of `size` codes can be made now."""
@@ -149,10 +171,41 @@ class SpokenSegment:
             self.model, edges, wave.samples, first=len(self._raw) == 1, last=last
         )
         seams = tuple(seam for seam in self.stream.seams if wave.start <= seam < wave.end)
-        faults = sample_faults(np.concatenate(self._raw)) if last else ()
-        return Output(samples, seams, self._segment(faults) if last else None)
+        if not last:
+            return Output(samples, seams, None)
+        whole = np.concatenate(self._raw)
+        times = self._times(whole, self._attention(), whole=False)
+        final = self._segment(sample_faults(whole), times)
+        return Output(samples, seams, final, self._words(times))
 
-    def _segment(self, faults: tuple[Fault, ...]) -> Segment:
+    def _attention(self) -> Float32[np.ndarray, "s t"] | None:
+        """The attention of all codes to the text, from a pass over them when all are known."""
+        row, heads = self.row(), self.heads
+        if row is None or not heads:
+            return None
+        (attention,) = attention_of(self.model, [row], heads)
+        return attention
+
+    def _times(
+        self,
+        wave: Float32[np.ndarray, " n"],
+        attention: Float32[np.ndarray, "s t"] | None,
+        *,
+        whole: bool,
+    ) -> SegmentTimes | None:
+        """The times of the words; chunks have frames of their own, see `frames`."""
+        if self.request.words is None:
+            return None
+        codes, index = len(self.stream.codes), None
+        if not whole:
+            index = self.stream.frame_map.rows(self.stream.frames or 0, codes)
+        words, spoken = self.request.words[self.queued.index], self.queued.spoken([self.request])
+        return segment_times(self.model, words, spoken, codes, wave, attention, index)
+
+    def _words(self, times: SegmentTimes | None) -> tuple[Word, ...] | None:
+        return words_in_part(self.model, self.request.script, self.queued.index, times)
+
+    def _segment(self, faults: tuple[Fault, ...], times: SegmentTimes | None) -> Segment:
         codes = self.stream.codes
         return Segment(
             text_tokens=len(self.queued.spoken([self.request]).ids),
@@ -160,7 +213,7 @@ class SpokenSegment:
             frames=self.stream.frames or 0,
             truncated=self.truncated,
             tries=self.queued.attempt + 1 + self.synthesized,
-            faults=self.faults + faults,
+            faults=self.faults + faults + timing_faults(times),
             repeat=longest_repeat(codes),
             codes_hash=hash_codes(codes),
         )

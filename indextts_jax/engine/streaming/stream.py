@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from indextts_jax.engine.acoustic import synthesize
+from indextts_jax.engine.acoustic import synthesize_aligned
+from indextts_jax.engine.alignment.words import later
 from indextts_jax.engine.decoding import Queue, SlotDecoder
 from indextts_jax.engine.delivery import QueuedSegment, ScriptRequest, slot_count
 from indextts_jax.engine.parts import Progress
@@ -111,6 +112,7 @@ class _Stream:
         self.progress(0, self.count)
         said = 0
         for index in range(self.count):
+            start = said
             self.clock.label = f" {index + 1}/{self.count}" if self.count > 1 else ""
             for output in self._segment(index):
                 if len(output.samples) == 0 and output.final is None:
@@ -123,7 +125,10 @@ class _Stream:
                 self.before = dict(self.clock.seconds)
                 if output.final is not None:
                     self.progress(index + 1, self.count)
-                yield Sound(output.samples, index, said, output.seams, output.final, wait, spent)
+                words = later(output.words, start / self.rate)
+                yield Sound(
+                    output.samples, index, said, output.seams, output.final, wait, spent, words
+                )
                 said += len(output.samples)
 
     def _segment(self, index: int) -> Iterator[Output]:
@@ -149,10 +154,12 @@ class _Stream:
         """The sound of a short segment, made as `speak` makes it."""
         while True:
             row = one.row()
-            wave = np.zeros(0, np.float32)
+            wave, attention = np.zeros(0, np.float32), None
             if row is not None:
-                (wave,) = synthesize(self.model, [row], self.settings, self.clock)
-            if (output := one.sound_of_whole(wave)) is not None:
+                ((wave, attention),) = synthesize_aligned(
+                    self.model, [row], self.settings, self.clock, one.heads
+                )
+            if (output := one.sound_of_whole(wave, attention)) is not None:
                 return output
 
     def _size(self, one: SpokenSegment) -> int:

@@ -8,10 +8,11 @@ from fastapi.responses import JSONResponse
 from indextts_jax.audio.encoders import FORMATS
 from indextts_jax.checkpoint.adapter import licence_of
 from indextts_jax.config import EMOTIONS, RELEASES
+from indextts_jax.engine.alignment.words import heads_of
 from indextts_jax.runtime.devices import describe
-from indextts_jax.server.options import WORD_TIMESTAMPS
 from indextts_jax.server.routes.common import ERRORS, state_of
 from indextts_jax.server.state import ServerState
+from indextts_jax.timings.words import ATTENTION, ESTIMATE
 from indextts_jax.utils.hashing import versions
 
 router = APIRouter()
@@ -39,7 +40,7 @@ def about_data(state: ServerState) -> dict[str, Any]:
         "formats": list(FORMATS),
         "emotions": list(EMOTIONS),
         "reads_emotion": state.tts.reader is not None,
-        "word_timestamps": WORD_TIMESTAMPS,
+        "word_timestamps": ATTENTION if heads_of(model) else ESTIMATE,
         "uploads": options.uploads,
         "limits": {"characters": options.text_characters, "bytes": options.body_bytes},
         "defaults": {

@@ -2,11 +2,12 @@
 
 Messages to the server: `session.config` first (the fields of a speech request), then `input.text`
 with `text`, `input.done`, `input.cancel`, `session.close`. From the server: `audio.start`, binary
-messages, `audio.done` for each sentence, `session.done` after `input.done`, `audio.cancelled`,
-`error`.
+messages, `audio.words` if they are requested, `audio.done` for each sentence, `session.done` after
+`input.done`, `audio.cancelled`, `error`.
 """
 
 import asyncio
+import dataclasses
 import json
 import re
 from typing import Any
@@ -224,8 +225,12 @@ class Session:
         async for data, sound in encoded(encoder, first, sounds):
             if data:
                 await self.socket.send_bytes(data)
-            if sound is not None:
-                speaking.sent(sound)
+            if sound is None:
+                continue
+            speaking.sent(sound)
+            if sound.words is not None:
+                words = [dataclasses.asdict(word) for word in sound.words]
+                await self.socket.send_json({"type": "audio.words", **place, "words": words})
         await self.socket.send_json({"type": "audio.done", **place, "usage": speaking.usage()})
 
     async def _error(self, error: ApiError) -> None:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from indextts_jax.audio.encoders import FORMATS, Encoder
+from indextts_jax.engine.alignment.words import merged
 from indextts_jax.server.answers import SpeechAnswer, encoded
 from indextts_jax.server.fields import (
     BatchFields,
@@ -29,6 +30,7 @@ from indextts_jax.server.speaking import (
 )
 from indextts_jax.server.state import ServerState
 from indextts_jax.text.script_data import script_data
+from indextts_jax.timings.words import Word
 
 router = APIRouter()
 AUDIO: dict[str, Any] = {
@@ -46,6 +48,9 @@ async def speech(request: Request, fields: SpeechFields) -> Response:
     """Speaks a text: bytes as they are made, or events."""
     state = state_of(request)
     state.check_ready()
+    if fields.word_timestamps and fields.stream_format != "sse":
+        message = "word_timestamps come as events: they need stream_format sse"
+        raise ApiError(400, message, "word_timestamps")
     order = await order_of(state, fields, fields.input)
     speaking = Speaking(state, order, request.scope["state"]["began"])
     await speaking.begin(caller(request))
@@ -112,7 +117,7 @@ async def _item(
         speaking = Speaking(state, order, request.scope["state"]["began"])
         await speaking.begin(caller(request), streamed=False)
         try:
-            data = await whole(speaking, fields.response_format)
+            data, words = await whole(speaking, fields.response_format)
         finally:
             speaking.cancel()
     except ValidationError as error:
@@ -126,6 +131,7 @@ async def _item(
         "media_type": FORMATS[fields.response_format].media_type,
         "usage": speaking.usage(),
         "seed": order.request.seed,
+        **({"words": [dataclasses.asdict(word) for word in words]} if order.timings else {}),
     }
 
 
@@ -133,20 +139,21 @@ def _failed(number: int, error: ApiError) -> dict[str, Any]:
     return {"index": number, "status": "error", "error": str(error), "code": error.status}
 
 
-async def whole(speaking: Speaking, name: str) -> bytes:
-    """All bytes of a request.
+async def whole(speaking: Speaking, name: str) -> tuple[bytes, tuple[Word, ...]]:
+    """All bytes of a request, and its words, if their times are requested.
 
     Raises:
         Exception: whatever the engine failed with.
     """
     encoder = Encoder(name, speaking.state.tts.sample_rate, speaking.order.rate)
     sounds = speaking.sounds()
-    parts = []
+    parts, words = [], list[Word]()
     async for data, sound in encoded(encoder, await anext(sounds), sounds):
         parts.append(data)
         if sound is not None:
             speaking.sent(sound)
-    return b"".join(parts)
+            words += sound.words or ()
+    return b"".join(parts), merged(words)
 
 
 @router.post("/v1/preview", responses=ERRORS)

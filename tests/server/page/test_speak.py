@@ -40,6 +40,15 @@ def seen(chromium: Any, fake: Fake) -> Iterator[Seen]:
         yield page
 
 
+# Whether the history has sound already.
+SAVED = """
+async () => {
+  const { records } = await import(new URL("page/db.js", document.baseURI).href);
+  return (await records()).some(({ samples }) => samples > 0);
+}
+"""
+
+
 def entries(seen: Seen) -> list[str]:
     """The lines of facts in the history."""
     seen.page.click('nav a[href="#history"]')
@@ -144,7 +153,7 @@ def test_reload_keeps_text_settings_and_what_came(seen: Seen, fake: Fake) -> Non
     speak(seen)
     seen.page.click("#advanced summary")
     seen.page.fill("#top_k", "17")
-    seen.page.wait_for_timeout(2500)
+    seen.when(SAVED)
     seen.page.reload()
     seen.page.wait_for_selector("#voice-picker input")
     assert seen.page.input_value("#text") == TEXT
