@@ -70,6 +70,7 @@ class Importer:
         published, passed = _settings_of(path, ignore, version)
         located = locate(src, published, flags or {}, version)
         tensors, settings, passed_by = _open_all(located, published, ignore, contents.files)
+        _check_same_model(located, settings, tensors, version)
         names = {name for file in tensors.values() for name in (*file, *file.ignored)} | passed_by
         ignored = tuple(
             word
@@ -85,7 +86,7 @@ class Importer:
         sections, unsized = _sections(located, published, settings, tensors, version)
         problems += unsized
         problems += _wrong_rows(located, sections, tensors)
-        problems += _disagreements(located, sections, settings, tensors, version)
+        problems += _disagreements(located, sections, settings, tensors)
         problems += tokenizers.problems(located, published, version)
         config, unfit = _whole(sections, version)
         problems += unfit
@@ -318,7 +319,6 @@ def _disagreements(
     sections: Mapping[str, Any],
     settings: Mapping[str, dict[str, Any]],
     tensors: Mapping[str, Tensors],
-    version: str,
 ) -> list[str]:
     """Settings that disagree with the arrays, among those that no size is taken from."""
     layers = w2v_bert.check_layers(settings["w2v_bert"], tensors["w2v_bert"])
@@ -327,10 +327,26 @@ def _disagreements(
         perceiver = sections["conditioning"].emotion_perceiver
         widths = gpt.check_multiplier(settings[CONFIG], perceiver)
         found += [f"{located.name('config')}: {problem}" for problem in widths]
-    if (text := tensors["gpt"].get("text_embedding.weight")) is not None and text.shape:
-        wrong = check_tokens(settings[CONFIG], text.shape[0], version)
-        found += [f"{located.name('config')}: {problem}" for problem in wrong]
     return found
+
+
+def _check_same_model(
+    located: Located,
+    settings: Mapping[str, dict[str, Any]],
+    tensors: Mapping[str, Tensors],
+    version: str,
+) -> None:
+    """Refuses settings of another model or version, of whose sizes nearly every array differs.
+
+    Raises:
+        ImportMismatch: with this problem alone: the rest would follow from it.
+    """
+    text = tensors["gpt"].get("text_embedding.weight")
+    if text is None or not text.shape:
+        return
+    if wrong := check_tokens(settings[CONFIG], text.shape[0], version):
+        name = located.name("config")
+        raise ImportMismatch(str(located.src), [f"{name}: {problem}" for problem in wrong])
 
 
 def _whole(sections: Mapping[str, Any], version: str) -> tuple[ModelConfig, list[str]]:

@@ -18,6 +18,8 @@ not be installed there. To make one:
 (Without CUDA, torchaudio 2.11 may fail to load its `lib/_torchaudio.abi3.so`: remove that file,
 nothing here uses it.)
 
+Files of IndexTTS-2.5 are refused: the reference's package has IndexTTS-2 only.
+
 The text goes to the tokenizer unchanged: write numbers and dates in words. Only the reference's own
 modules compute; each is loaded for its stage and freed after it.
 """
@@ -32,6 +34,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from importers.release.locate import LAYOUTS, spellings
 from indextts_jax.errors import InputError
 
 TEXT = "Hello world, this is a test of the system."
@@ -111,6 +114,7 @@ def _dump(args: argparse.Namespace) -> int:
     for path in (speaker, emotion):
         if not path.is_file():
             raise InputError(f"{path}: no such file")
+    _check_release(args.src)
     versions = _versions()
     torch, directory, table, modules, recorder = _modules()
     if args.stages != "all" and (unknown := set(args.stages.split(",")) - set(table.STAGES)):
@@ -144,6 +148,23 @@ def _dump(args: argparse.Namespace) -> int:
     print(f"{args.dst}: {len(stages)} stages, {size / 1e6:.1f} MB", end="")
     print(f", {time.perf_counter() - start:.0f} s")
     return 0
+
+
+def _check_release(src: Path) -> None:
+    """Refuses the files of IndexTTS-2.5, whose networks are in no package of the reference.
+
+    It runs before the reference is imported, and needs none of its packages.
+
+    Raises:
+        InputError: if a file is there that only IndexTTS-2.5 has.
+    """
+    layout = LAYOUTS["2.5"]
+    for name in layout.fixed.values():
+        if any(path.is_file() for path in spellings(src / name)):
+            raise InputError(
+                f"{src} holds {name} of {layout.name}: only IndexTTS-2 can be recorded with this "
+                "tool; tools/make/golden25.py records a small set of IndexTTS-2.5"
+            )
 
 
 class _Progress:

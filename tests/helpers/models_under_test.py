@@ -13,7 +13,7 @@ from indextts_jax.models.components import COMPONENTS, Params
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.versions.registry import version_of
 
-SETS = {name: support.DATA / name for name in ("tiny", "second", "tiny25")}
+SETS = {name: support.DATA / name for name in ("tiny", "second", "tiny25", "second25")}
 
 
 class OnFirstUse(Mapping[str, Params]):

@@ -162,10 +162,7 @@ def test_a_configuration_of_2_0_with_weights_of_2_5_is_named(src):
         "config.yaml: gpt.number_text_tokens is 960, but gpt.pth (IndexTTS-2.5) has a table of "
         "2350 text tokens" in message
     )
-    assert (
-        f"{RANKS} has 2349 ids (ranks and special tokens), but gpt.number_text_tokens is 960"
-        in (message)
-    )
+    assert "\n" not in message  # what follows from it is left out
 
 
 def test_a_configuration_of_2_5_with_weights_of_2_0_is_named(tmp_path):

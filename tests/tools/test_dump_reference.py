@@ -46,3 +46,11 @@ def test_missing_prompt_is_named(tmp_path: Path) -> None:
     arguments = (f"--src={tmp_path}", f"--dst={tmp_path / 'golden'}")
     assert "give --speaker FILE" in refused(*arguments)
     assert "nowhere.wav: no such file" in refused(*arguments, "--speaker=nowhere.wav")
+
+
+def test_files_of_the_other_version_are_refused_by_name(tmp_path: Path) -> None:
+    tiny25 = support.DATA / "tiny25"
+    arguments = (f"--src={tiny25 / 'checkpoints'}", f"--dst={tmp_path / 'golden'}")
+    line = refused(*arguments, f"--speaker={tiny25 / 'speaker.wav'}")
+    assert "of IndexTTS-2.5: only IndexTTS-2 can be recorded" in line
+    assert list(tmp_path.iterdir()) == []

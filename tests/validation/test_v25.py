@@ -1,8 +1,10 @@
-"""Every array of the golden set of version 2.5: stage by stage, and in runs to the waveform."""
+"""Every array of the golden sets of version 2.5: stage by stage, and in runs to the waveform."""
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +27,23 @@ RUNS = {run.file: run for run in CHECKS["2.5"].runs}
 # What version 2 has too is compiled in the nightly run, and so are the searches of the GPT, whose
 # prefix and logits `training/versions/test_v25.py` compares.
 NEW = ("text", "codec", "conditioning", "emotion_vector", "length_regulator")
+# Of the second set, of other sizes, what costs next to nothing is in the default run.
+CHEAP = ("codec", "emotion_vector")
 
 
-def check(rows: list[Comparison]) -> None:
-    bounds = VALIDATION["tiny25"]
+def of_both(files: Iterable[str], default: tuple[str, ...], second: tuple[str, ...]) -> list[Any]:
+    """Sets and files of them that were recorded; those that are not named are nightly."""
+    found: list[Any] = []
+    for name, quick in (("tiny25", default), ("second25", second)):
+        for file in files:
+            if (SETS[name] / "tensors" / f"{file}.npz").exists():
+                marks = [] if file in quick else [pytest.mark.nightly]
+                found.append(pytest.param(name, file, marks=marks, id=f"{name}-{file}"))
+    return found
+
+
+def check(name: str, rows: list[Comparison]) -> None:
+    bounds = VALIDATION[name]
     worse = [
         row
         for row in rows
@@ -42,32 +57,28 @@ def check(rows: list[Comparison]) -> None:
     assert not worse, worse
 
 
-@pytest.mark.parametrize(
-    "file",
-    [file if file in NEW else pytest.param(file, marks=pytest.mark.nightly) for file in STAGES],
-)
-def test_every_array_of_a_stage_is_the_reference_s(file: str) -> None:
-    golden = Golden(GOLDEN)
-    rows, arrays = run_stage(STAGES[file], model("tiny25"), golden)
-    check(rows)
-    recorded = golden.arrays(file)
+@pytest.mark.parametrize(("name", "file"), of_both(STAGES, NEW, CHEAP))
+def test_every_array_of_a_stage_is_the_reference_s(name: str, file: str) -> None:
+    golden = Golden(SETS[name])
+    rows, arrays = run_stage(STAGES[file], model(name), golden)
+    check(name, rows)
+    expected = golden.arrays(file)
     assert {n: (a.shape, a.dtype) for n, a in arrays.items()} == {
-        n: (a.shape, a.dtype) for n, a in recorded.items()
+        n: (a.shape, a.dtype) for n, a in expected.items()
     }
 
 
-@pytest.mark.nightly
-@pytest.mark.parametrize("file", RUNS)
-def test_a_run_from_audio_files_to_waveform_is_the_reference_s(file: str) -> None:
-    check(run_end_to_end(model("tiny25"), Golden(GOLDEN), RUNS[file])[0])
+@pytest.mark.parametrize(("name", "file"), of_both(RUNS, (), ()))
+def test_a_run_from_audio_files_to_waveform_is_the_reference_s(name: str, file: str) -> None:
+    check(name, run_end_to_end(model(name), Golden(SETS[name]), RUNS[file])[0])
 
 
-@pytest.mark.parametrize("file", RUNS)
-def test_the_segments_of_a_run_are_the_reference_s(file: str) -> None:
-    recorded = Recorded(Golden(GOLDEN), file)
+@pytest.mark.parametrize(("name", "file"), of_both(RUNS, tuple(RUNS), tuple(RUNS)))
+def test_the_segments_of_a_run_are_the_reference_s(name: str, file: str) -> None:
+    recorded = Recorded(Golden(SETS[name]), file)
     if str(recorded["lang"]).lower() == "ja":
         pytest.importorskip("fugashi", reason="Japanese needs its packages")
-    found = segments(model("tiny25"), recorded)
+    found = segments(model(name), recorded)
     assert len(found) == recorded.count
     for index, (ids, language) in enumerate(found):
         assert [*ids, 1] == recorded[f"ids_{index}"][0].tolist()

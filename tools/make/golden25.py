@@ -5,18 +5,17 @@
 SOURCES is a directory with the reference's own sources (version 2.5 is in no package), REFERENCE an
 environment with
     pip install torch==2.13.0 transformers==4.52.1 tiktoken fugashi unidic-lite numba \\
-        more-itertools numpy scipy librosa soundfile einops omegaconf munch sentencepiece \\
-        safetensors matplotlib
+        more-itertools descript-audiotools numpy scipy librosa soundfile einops omegaconf munch \\
+        sentencepiece safetensors matplotlib
     pip install --no-deps torchaudio==2.11.0 openai-whisper
     rm SITE_PACKAGES/torchaudio/lib/_torchaudio.abi3.so    (it needs CUDA; nothing here uses it)
 
-Sizes are those of `golden_sizes.py` where both versions have them; the configuration has paths of
-another machine, as early copies of the published one. The prompts are pieces of the demo's
+Sizes are those of `golden25_sizes.py`; the configuration has paths of another machine, as early
+copies of the published one. The prompts are pieces of the demo's
 recording. Texts are such that no normaliser changes them.
 """
 
 import argparse
-import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -27,6 +26,7 @@ import numpy as np
 import safetensors.torch
 import soundfile
 import tiktoken
+import tiktoken.load
 import torch
 import torchaudio
 import transformers
@@ -41,31 +41,18 @@ from torch import Tensor, nn
 from indextts_jax.text.v25.language_codes import ROW
 from indextts_jax.text.v25.special_tokens import SPECIAL_TOKENS
 from tools import ROOT
+from tools.make import golden25_sizes as sizes
 from tools.make import golden_models as models
-from tools.make import golden_sizes as sizes
 from tools.reference import modules as ref
 from tools.reference import stages
 from tools.reference.golden.inputs import Draws
 
-RANKS = 300  # the first ones of the other small set: each merge needs earlier ones alone
-SEED, PENALTY, ALPHA = 20251, 10.0, 0.6
+SEED, PENALTY, ALPHA = 20252, 10.0, 0.6
 NAME = "multilingual_zh_ja_yue_char_del.tiktoken"
 PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 TEXTS = (("es", "HOLA MUNDO!"), ("ko", "hello"))  # as they reach the tokenizer
 FRAMES = 1.72
-LIMITS = {"codes": 30, "sampled": 16}
-
-
-def config() -> Any:
-    """The published configuration, with absolute paths and a section that nothing reads."""
-    data = copy.deepcopy(sizes.CONFIG)
-    data["gpt"] |= {"number_text_tokens": RANKS + len(SPECIAL_TOKENS), "layers": 2}
-    data["gpt"] |= {"start_text_token": 0, "stop_text_token": 1}
-    data["gpt_checkpoint"] = "/cluster/run7/checkpoint_5000.pth"
-    data["s2mel_checkpoint"] = "/cluster/run7/DiT_gptlatent_10000.pth"
-    data["spk_matrix"], data["emo_matrix"] = "/cluster/feat1.pt", "/cluster/feat2.pt"
-    data["w2v_stat"] = "/cluster/wav2vec2bert_stats.pt"
-    return OmegaConf.create(data)
+LIMITS = {"codes": 21, "sampled": 14}
 
 
 def gpt_module(cfg: Any) -> UnifiedVoice:
@@ -90,13 +77,13 @@ class Modules:
     """The reference's modules with random weights, and the files that hold them."""
 
     def __init__(self, folder: Path):
-        self.folder, self.cfg = folder / "checkpoints", config()
+        self.folder, self.cfg = folder / "checkpoints", OmegaConf.create(sizes.CONFIG)
         hub = self.folder / "hf_cache"
         for name in ("w2v-bert-2.0", "bigvgan"):
             (hub / name).mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.cfg, self.folder / "config.yaml")
         lines = (ROOT / "tests/data/tiny25/checkpoints" / NAME).read_bytes().splitlines(True)
-        (self.folder / NAME).write_bytes(b"".join(lines[:RANKS]))
+        (self.folder / NAME).write_bytes(b"".join(lines[: sizes.RANKS]))
         self.gpt = gpt_module(self.cfg)
         models._randomise(self.gpt, models.GPT_GAINS)
         with torch.no_grad():
@@ -121,6 +108,8 @@ class Modules:
 
     def _acoustic(self, hub: Path) -> None:
         s2mel = ref.s2mel_modules(self.cfg)
+        widths = (self.cfg.gpt.model_dim, *sizes.GPT_LAYER, sizes.SEMANTIC)
+        s2mel["gpt_layer"] = nn.Sequential(*map(nn.Linear, widths, widths[1:]))
         for module in s2mel.values():
             models._randomise(module, models.FLOW_GAINS)
         torch.save(
@@ -181,7 +170,7 @@ def prompts(folder: Path) -> None:
     """Two pieces of the demo's recording, of odd lengths, at other rates."""
     audio, rate = soundfile.read(ROOT / "indextts_jax/data/demo_speaker.wav", dtype="float32")
     found = torch.from_numpy(audio)[None]
-    for name, target, first, last in (("speaker", 24000, 0.3, 1.53), ("emotion", 8000, 1.5, 2.2)):
+    for name, target, first, last in (("speaker", 24000, 0.3, 1.13), ("emotion", 8000, 1.5, 2.015)):
         piece = torchaudio.transforms.Resample(rate, target)(found)[0].numpy()
         soundfile.write(
             folder / f"{name}.wav", piece[int(first * target) : int(last * target)], target
@@ -191,8 +180,8 @@ def prompts(folder: Path) -> None:
 def tokens() -> tiktoken.Encoding:
     """The tokenizer of the small file of ranks."""
     ranks = tiktoken.load.load_tiktoken_bpe(str(ROOT / "tests/data/tiny25/checkpoints" / NAME))
-    kept = {token: rank for token, rank in ranks.items() if rank < RANKS}
-    special = {token: RANKS + index for index, token in enumerate(SPECIAL_TOKENS)}
+    kept = {token: rank for token, rank in ranks.items() if rank < sizes.RANKS}
+    special = {token: sizes.RANKS + index for index, token in enumerate(SPECIAL_TOKENS)}
     return tiktoken.Encoding("small", pat_str=PATTERN, mergeable_ranks=kept, special_tokens=special)
 
 
