@@ -15,7 +15,8 @@ def too_large(sizes: Mapping[str, Any]) -> list[str]:
         values = value if isinstance(value, list | tuple) else [value]
         odd = [v for v in values if isinstance(v, int | float) and abs(v) > MOST]
         if odd:
-            problems.append(f"the size {name} is {odd[0]:.10g}: expected at most {MOST:,}")
+            shown = f"{odd[0]:.10g}" if abs(odd[0]) < 1e300 else "beyond 1e300"
+            problems.append(f"the size {name} is {shown}: expected at most {MOST:,}")
         elif len(values) > MOST // 1024:
             problems.append(f"the size {name} has {len(values):,} parts: expected fewer")
     return problems

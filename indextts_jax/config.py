@@ -282,7 +282,8 @@ def _too_large(data: Any, path: str = "") -> str | None:
         elif isinstance(value, int | float):
             most = MOST_LAYERS if "layers" in name.split(".") else MOST
             if abs(value) > most:
-                return f"{name} is {value:.10g}: expected at most {most:,}"
+                shown = f"{value:.10g}" if abs(value) < 1e300 else "beyond 1e300"
+                return f"{name} is {shown}: expected at most {most:,}"
     return None
 
 

@@ -260,6 +260,12 @@ def test_a_size_that_no_file_can_have_is_refused_at_once(src: Path, key: str) ->
         opened(src)
 
 
+def test_a_size_of_400_digits_is_refused_in_one_line(src: Path) -> None:
+    published_set.reconfigure(src, lambda data: data["gpt"].update(layers=10**400))
+    with pytest.raises(InputError, match="the size layers is beyond 1e300: expected at most"):
+        opened(src)
+
+
 def test_the_example_of_a_billion_layers_is_refused_at_once(src: Path) -> None:
     (src / "config.yaml").unlink()
     shutil.copy(support.DATA / "files" / "config_layers_1e9.yaml", src / "config.yaml")

@@ -223,6 +223,14 @@ def test_a_bad_configuration_is_bad_input():
     assert issubclass(ConfigError, InputError)
 
 
+def test_a_size_of_400_digits_is_refused_in_one_line(tmp_path: Path) -> None:
+    text = (ROOT / "configs" / "tiny.yaml").read_text("utf-8")
+    path = tmp_path / "config.yaml"
+    path.write_text(text.replace("code_positions: ", f"code_positions: 1{'0' * 400} # "), "utf-8")
+    with pytest.raises(ConfigError, match=r"gpt\.code_positions is beyond 1e300: expected at most"):
+        load_config(path)
+
+
 def test_a_vocabulary_of_a_damaged_size_costs_no_memory() -> None:
     data = to_data(bundled_config("tiny"))
     data["gpt"]["code_vocabulary"] = 10**12
