@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks import record
 from indextts_jax.engine.streaming.listener import Listener
 
 RATE = 24_000  # Hz, of PCM
@@ -99,7 +100,15 @@ async def measured(given: Any) -> dict[str, Any]:
         counts = [int(word) for word in given.streams.split(",")]
         levels = [await level(client, body, count, given.rounds) for count in counts]
         free = [await until_free(client, body) for _ in range(given.rounds)]
-    return {"levels": levels, "until_free_p50": statistics.median(free), "until_free": max(free)}
+        about = (await client.get("/v1/about")).json()
+    return {
+        **record.head("serve", about["device"]),
+        "weights": f"{about['release']}, {about['weights']}",
+        "rounds": given.rounds,
+        "levels": levels,
+        "until_free_p50": statistics.median(free),
+        "until_free": max(free),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype")
     parser.add_argument("--device", default="auto", choices=list(devices.PLATFORMS))
     parser.add_argument("--beams", type=int, default=1)
-    parser.add_argument("--codes", type=int, default=500)
+    parser.add_argument("--codes", type=int, default=500, help="or as many as the sizes allow")
     parser.add_argument("--prompt", type=float, default=5.0, help="seconds")
     parser.add_argument("--first", type=int, default=25, choices=SIZES)
     parser.add_argument("--seams", default="fast", choices=SEAMS)
@@ -157,7 +157,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = {
         **record.head("stream", devices.describe(device)),
         "weights": str(asked.checkpoint or f"random, {asked.random}"),
-        "settings": {name: getattr(asked, name) for name in ("beams", "codes", "prompt", "steps")},
+        "settings": {name: getattr(asked, name) for name in ("beams", "prompt", "steps")},
+        "codes": rounds[0][0]["codes"],
         "chunks": dataclasses.asdict(chunks),
         **report(rounds),
     }
