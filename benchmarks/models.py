@@ -1,5 +1,6 @@
 """The models and prompts to time: a checkpoint, or sizes filled with random numbers."""
 
+import base64
 import dataclasses
 import math
 from collections.abc import Iterable
@@ -17,10 +18,10 @@ from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, Params, structure
 from indextts_jax.runtime import precision
 from indextts_jax.runtime.model import Model, load_model
-from indextts_jax.text.tokenizer import Tokenizer
+from indextts_jax.runtime.versions.registry import version_of
 
 DATA = Path(__file__).parents[1] / "indextts_jax/data"
-SIZES = {"published": "indextts2", "tiny": "tiny"}
+SIZES = {"published": "indextts2", "published25": "indextts2_5", "tiny": "tiny"}
 SPOKEN = tuple(name for name in COMPONENTS if name != "text_emotion")
 """The components that a text and a recording need."""
 # Random numbers that are drawn; they are repeated as often as it takes. A prime number, so that no
@@ -35,7 +36,7 @@ def random_model(
     fused_attention: bool = False,
     components: Iterable[str] = SPOKEN,
 ) -> Model:
-    """A model of these sizes (`published`, `tiny`, or a configuration's file) with random weights.
+    """A model of these sizes (of `SIZES`, or a configuration's file) with random weights.
 
     Made on the default device, in seconds: time does not depend on values.
     """
@@ -51,8 +52,23 @@ def random_model(
         precision.check_kernels(config, device)
     block = jax.random.normal(jax.random.key(0), (BLOCK,), jnp.float32)
     params = {name: _filled(name, config, run, block) for name in components}
-    tokenizer = Tokenizer((DATA / "demo_tokenizer.model").read_bytes())
+    tokenizer = version_of(config).tokenizer(TOKENIZERS[config.version]())
     return Model(config, params, tokenizer, run=run)
+
+
+def byte_ranks() -> bytes:
+    """A file of ranks with the single bytes alone, in GPT-2's order: a token for each byte."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    order = [*shown, *(byte for byte in range(256) if byte not in shown)]
+    lines = (f"{base64.b64encode(bytes([byte])).decode()} {n}\n" for n, byte in enumerate(order))
+    return "".join(lines).encode()
+
+
+TOKENIZERS = {
+    "2.0": (DATA / "demo_tokenizer.model").read_bytes,
+    "2.5": byte_ranks,  # the published file is not in the project
+}
+"""Makes the data of a tokenizer, by version."""
 
 
 def _filled(name: str, config: ModelConfig, run: RunConfig, block: jax.Array) -> Params:
@@ -89,7 +105,7 @@ def opened(
         InputError: unless there is a checkpoint or sizes, not both.
     """
     if (checkpoint is None) == (sizes is None):
-        raise InputError("give a checkpoint, or --random published (or tiny)")
+        raise InputError(f"give a checkpoint, or --random and one of {', '.join(SIZES)}")
     if checkpoint is not None:
         run = RunConfig(dtype=dtype, fused_attention=fused_attention)
         return without_stop(load_model(checkpoint, run, components=SPOKEN))

@@ -53,6 +53,11 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         )
         compute = {name: model.run.compute_dtype(name) for name in ("gpt", "dit", "vocoder")}
         peaks = {dtype: roofline.measure(dtype) for dtype in sorted({"float32", *compute.values()})}
+    if model.config.version != "2.0":
+        raise InputError(
+            f"the lower bounds are those of version 2.0, and this model is of version "
+            f"{model.config.version}: python -m benchmarks.versions times both versions"
+        )
     for dtype, peak in peaks.items():
         _tell(f"{dtype}: {peak.flops / 1e9:,.0f} GFLOP/s, {peak.bandwidth / 1e9:,.1f} GB/s")
     found: dict[str, Any] = {

@@ -166,6 +166,35 @@ def compared(name: str, found: dict[str, Any]) -> str:
     )
 
 
+def beside(found: dict[str, Any]) -> str:
+    """Both versions in turn, by stage."""
+    rows = [
+        [
+            stage,
+            *(f"{number(of[v]['median'])} ± {number(of[v]['spread'])}" for v in ("2.0", "2.5")),
+            f"{of['ratio']:.2f}",
+        ]
+        for stage, of in found["stages"].items()
+    ]
+    said = "; ".join(
+        f"{version}: {one['codes']} codes, {one['text_tokens']} text tokens"
+        for version, one in found["spoken"].items()
+    )
+    audio, chosen = found["spoken"]["2.5"]["audio"], found["settings"]
+    work = f"prompt of {number(chosen['prompt'])} s" if chosen["prompt"] else "the GPT alone"
+    machine, dtype = found["machine"], found["dtype"]["2.5"]
+    header = ("stage", "IndexTTS-2, s", "IndexTTS-2.5, s", "ratio")
+    return (
+        "### Both versions beside each other\n\n"
+        f"In turn in one process, {found['weights']}, {dtype}, {work}, {chosen['beams']} beams, "
+        f"for {number(audio)} s of audio ({said}). Medians of {chosen['repeats']} rounds after a "
+        "first one; the ratio is that within a round, IndexTTS-2 over IndexTTS-2.5.\n\n"
+        f"{table(header, rows)}\n\n"
+        f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.1f}: a busy "
+        f"machine, so that only ratios mean something. {place(found)}."
+    )
+
+
 def results() -> str:
     """A section for each kind of result that has a table, and a list of all files."""
     read = {
@@ -188,6 +217,7 @@ def results() -> str:
     sections += [cards(read[name]) for name, kind in kinds.items() if kind == "device_memory"]
     sections.append(limits())
     sections += [compared(n, read[n]) for n, kind in kinds.items() if kind == "compare_trees"]
+    sections += [beside(read[name]) for name, kind in kinds.items() if kind == "versions"]
     rows = [
         [f"`{name}.json`", kinds[name], found.get("device", "")] for name, found in read.items()
     ]
