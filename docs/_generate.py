@@ -186,9 +186,10 @@ def beside(found: dict[str, Any]) -> str:
     header = ("stage", "IndexTTS-2, s", "IndexTTS-2.5, s", "ratio")
     return (
         "### Both versions beside each other\n\n"
-        f"In turn in one process, {found['weights']}, {dtype}, {work}, {chosen['beams']} beams, "
-        f"for {number(audio)} s of audio ({said}). Medians of {chosen['repeats']} rounds after a "
-        "first one; the ratio is that within a round, IndexTTS-2 over IndexTTS-2.5.\n\n"
+        f"In turn in one process, weights {found['weights']}, {dtype}, {work}, "
+        f"{chosen['beams']} beams, for {number(audio)} s of audio ({said}). Medians of "
+        f"{chosen['repeats']} rounds after a first one; the ratio is that within a round, "
+        "IndexTTS-2 over IndexTTS-2.5.\n\n"
         f"{table(header, rows)}\n\n"
         f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.1f}: a busy "
         f"machine, so that only ratios mean something. {place(found)}."

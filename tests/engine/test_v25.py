@@ -1,6 +1,7 @@
 """IndexTTS-2.5 through the library: language, voices, recipes, batches, and what is refused."""
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,7 @@ from indextts_jax.engine.request import Request
 from indextts_jax.engine.settings import Settings
 from indextts_jax.engine.tts import IndexTTS
 from indextts_jax.errors import InputError
+from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.precision import place_params
 from indextts_jax.runtime.versions.registry import version_of
@@ -149,6 +151,23 @@ def test_a_factor_stretches_the_frames_of_2_5_as_the_reference_does(factor: floa
     codes = list(range(1, 300))
     frames = frames_of(codes, Timing(duration_factor=factor), 0, config)
     assert frames == [max(1, int((2 * count * 1.72) * factor)) for count in codes]
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.25, 1.6])
+def test_a_speed_is_the_inverse_of_a_factor(speed: float) -> None:
+    config = bundled_config("indextts2_5")
+    codes = list(range(1, 300))
+    frames = frames_of(codes, Timing(speed=speed), 0, config)
+    assert frames == [max(1, int((2 * count * 1.72) * (1 / speed))) for count in codes]
+
+
+def test_every_code_gives_two_valid_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = model("tiny25")
+    monkeypatch.setattr(stages, "decode_codes", lambda _, codes, lengths: jnp.zeros((2, 16, 1)))
+    conditions: Any = None  # read for the attention alone
+    lengths = jnp.asarray([8, 5], jnp.int32)
+    rows = version_of(tiny.config).code_rows(tiny, conditions, jnp.zeros((2, 8), int), lengths)
+    assert rows.lengths.tolist() == [16, 10]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ RUNS = {run.file: run for run in CHECKS["2.5"].runs}
 # prefix and logits `training/versions/test_v25.py` compares.
 NEW = ("text", "codec", "conditioning", "emotion_vector", "length_regulator")
 # Of the second set, of other sizes, what costs next to nothing is in the default run.
-CHEAP = ("codec", "emotion_vector")
+CHEAP = ("emotion_vector",)
 
 
 def of_both(files: Iterable[str], default: tuple[str, ...], second: tuple[str, ...]) -> list[Any]:
