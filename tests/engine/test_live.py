@@ -167,6 +167,16 @@ def test_stream_that_nobody_reads_is_held_back(engine: Any) -> None:
     assert isinstance(one.all()[-1], Finished)
 
 
+def test_first_segment_of_a_slow_engine_says_how_long_to_wait(engine: Any) -> None:
+    job = engine.submit(request(engine, TEXTS[1], settings=engine.settings)[0])
+    engine._receive()
+    assert engine._wait_for_segments(job, 0) == 0.0  # nothing was measured
+    engine.speed.note(1.0, 40.0)
+    first, second = job.expected
+    assert engine._wait_for_segments(job, 0) == pytest.approx(40 * second - first)
+    assert engine._wait_for_segments(job, 1) == 0.0  # nothing follows
+
+
 @pytest.mark.parametrize(
     "change",
     [

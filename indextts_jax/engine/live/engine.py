@@ -34,6 +34,7 @@ from indextts_jax.engine.settings import Settings, max_codes_of, segment_limit
 from indextts_jax.engine.streaming.chunks import Sound
 from indextts_jax.errors import Failure, InputError
 from indextts_jax.models.components import COMPONENTS
+from indextts_jax.runtime import executables
 from indextts_jax.runtime.buckets import bucket, flow_size
 from indextts_jax.runtime.model import Model
 from indextts_jax.sampling.settings import Numbers
@@ -224,7 +225,7 @@ class LiveEngine:
 
     def tick(self) -> bool:
         """Does the next piece of work; false if there is none."""
-        start, made = self.now(), self.counts.audio
+        start, made, compiling = self.now(), self.counts.audio, executables.seconds_spent()
         self._receive()
         self._drop_cancelled()
         called = self._run_call()
@@ -234,7 +235,8 @@ class LiveEngine:
             return called
         spent = self.now() - start
         self.counts.busy += spent
-        self.speed.note(self.counts.audio - made, spent)
+        without = spent - (executables.seconds_spent() - compiling)
+        self.speed.note(self.counts.audio - made, max(0.0, without))
         self._idle_since = self.now()
         return True
 
@@ -423,13 +425,24 @@ class LiveEngine:
         if spoken and any(len(one.samples) for one in job.held):
             if job.started is None:
                 job.started = self.now()
-                wait = self._chunked.prebuffer(what, sum(job.expected[index:], 0.0))
+                wait = self._wait(what, index)
                 job.held[0] = dataclasses.replace(job.held[0], prebuffer=wait)
             for one in job.held:
                 _send(job, one)
             job.held.clear()
         if len(job.emitted) == job.count:
             self._finish(job)
+
+    def _wait(self, what: Next, index: int) -> float:
+        """Seconds to wait after the first sound of a chunked stream, of segment `index`."""
+        if what.one.stream.complete:
+            return self._wait_for_segments(what.job, index)
+        return self._chunked.prebuffer(what, sum(what.job.expected[index:], 0.0))
+
+    def _wait_for_segments(self, job: Job, index: int) -> float:
+        """The same after the whole of segment `index`, from the speed of all work so far."""
+        rate = self.speed.rate
+        return prebuffer(job.expected[index:], rate and rate / max(1, len(self._jobs)))
 
     def _speak_whole(self, group: list[DecodedSegment]) -> None:
         """Makes the sound of finished segments, and hands out what is next in each text."""
@@ -504,8 +517,7 @@ class LiveEngine:
         wait = 0.0
         if job.started is None:
             job.started = self.now()
-            rate = self.speed.rate
-            wait = prebuffer(job.expected, rate and rate / max(1, len(self._jobs)))
+            wait = self._wait_for_segments(job, 0)
         sound = Sound(
             part.samples,
             index,
