@@ -1,7 +1,6 @@
 """IndexTTS-2.5 through the library: language, voices, recipes, batches, and what is refused."""
 
 import dataclasses
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +19,7 @@ from indextts_jax.errors import InputError
 from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.precision import place_params
+from indextts_jax.runtime.versions.interface import Conditions
 from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.utils.hashing import FileHash
 from indextts_jax.voices import store
@@ -164,9 +164,10 @@ def test_a_speed_is_the_inverse_of_a_factor(speed: float) -> None:
 def test_every_code_gives_two_valid_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = model("tiny25")
     monkeypatch.setattr(stages, "decode_codes", lambda _, codes, lengths: jnp.zeros((2, 16, 1)))
-    conditions: Any = None  # read for the attention alone
     lengths = jnp.asarray([8, 5], jnp.int32)
-    rows = version_of(tiny.config).code_rows(tiny, conditions, jnp.zeros((2, 8), int), lengths)
+    text = jnp.zeros((2, 3), jnp.int32)
+    unused = Conditions(jnp.zeros((2, 1, 4)), jnp.zeros((2, 4)), text, lengths)
+    rows = version_of(tiny.config).code_rows(tiny, unused, jnp.zeros((2, 8), int), lengths)
     assert rows.lengths.tolist() == [16, 10]
 
 

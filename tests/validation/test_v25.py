@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from tolerances import VALIDATION
 
 from indextts_jax.errors import InputError
 from indextts_jax.models.length_regulator import stretched_length
+from indextts_jax.validation import gpt
 from indextts_jax.validation.checks import CHECKS
 from indextts_jax.validation.compare import Comparison
 from indextts_jax.validation.golden import Golden
 from indextts_jax.validation.report import comparable, run_end_to_end, run_stage
-from indextts_jax.validation.v25.runs import Recorded, joined, segments
+from indextts_jax.validation.v25.runs import Recorded, codes_of, joined, segments
 from indextts_jax.validation.whole import run_validation
 
 GOLDEN = SETS["tiny25"]
@@ -91,6 +93,18 @@ def test_segments_are_joined_as_in_the_reference(file: str) -> None:
     waves = [recorded[f"wav_{index}"] for index in range(recorded.count)]
     pause = recorded.settings.get("interval_silence", 200) / 1000
     np.testing.assert_array_equal(joined(waves, pause, 22050), recorded["wav_int16"])
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_each_segment_has_its_own_draws(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = Recorded(Golden(GOLDEN), "end_to_end_default")
+    monkeypatch.setattr(gpt, "decoded", lambda *given: given[-1])
+    monkeypatch.setattr(gpt, "with_stop", lambda draws: draws)
+    line: Any = SimpleNamespace(
+        tokens=[2], voice=SimpleNamespace(latents=None), emotion=None, language=1
+    )
+    found = codes_of(model("tiny25"), line, recorded, index)
+    np.testing.assert_array_equal(found, recorded[f"exponential_{index}"])
 
 
 def test_a_set_is_known_by_its_arrays(tmp_path: Path) -> None:
