@@ -218,7 +218,7 @@ def test_warm_streams_do_not_compile(tts: IndexTTS, voices: list[Voice], seams: 
 def test_warm_engine_does_not_compile(tts: IndexTTS, voices: list[Voice], rows: int) -> None:
     """Whatever the lengths of streams and chunks, who is cancelled, and who asks for words."""
     settings = dataclasses.replace(
-        SETTINGS, max_codes=140, batch=3, chunks=Chunks(first=25, seams="fast"), segment_tokens=40
+        SETTINGS, max_codes=100, batch=3, chunks=Chunks(first=25, seams="fast"), segment_tokens=40
     )
     warm_up_live(tts, voices[:1], settings, rows=rows)
     generator, ends = random.Random(0), collections.Counter[str]()
@@ -240,20 +240,22 @@ def test_warm_engine_does_not_compile(tts: IndexTTS, voices: list[Voice], rows: 
         while most and engine.tick():
             most -= 1
 
-    submit(0, "Ready.")  # as the server does: what is compiled between stages
-    work(-1)
-    drawn = mock.patch.object(
-        chunked, "next_size", side_effect=lambda *_: generator.choice((25, 50, 75, 100))
-    )
-    with compilations() as names, drawn:
-        jobs = []
-        for seed in range(40):
-            text = " ".join(WORDS[: 1 + seed % 12]) + "."
-            jobs.append(submit(seed, text, seed % 5 > 0, seed % 2 > 0))
-            work(generator.randrange(20))
-            if seed % 7 == 0:
-                engine.cancel(generator.choice(jobs))
+    # As on the engine's thread: programs are compiled for a default device.
+    with jax.default_device(tts.model.device):
+        submit(0, "Ready.")  # as the server does: what is compiled between stages
         work(-1)
+        drawn = mock.patch.object(
+            chunked, "next_size", side_effect=lambda *_: generator.choice((25, 50, 75))
+        )
+        with compilations() as names, drawn:
+            jobs = []
+            for seed in range(40):
+                text = " ".join(WORDS[: 1 + seed % 12]) + "."
+                jobs.append(submit(seed, text, seed % 5 > 0, seed % 2 > 0))
+                work(generator.randrange(20))
+                if seed % 7 == 0:
+                    engine.cancel(generator.choice(jobs))
+            work(-1)
     assert names == []
     assert engine.idle
     assert engine.load().slots == 0
