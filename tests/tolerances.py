@@ -166,7 +166,7 @@ VALIDATION: dict[str, dict[str, tuple[float, float]]] = {
         "end_to_end/codec.quantized": (3e-07, 1.5e-06),
         "end_to_end/campplus.style": (1.2e-06, 4.3e-06),
         "end_to_end/conditioning.speaker_latents": (3e-06, 1.3e-05),
-        "end_to_end/conditioning.emovec_speaker": (5.1e-06, 9.8e-06),
+        "end_to_end/conditioning.emovec_speaker": (5.1e-06, 1.1e-05),
         "end_to_end/conditioning.emovec_emotion": (1e-05, 3e-05),
         "end_to_end/conditioning.emovec_alpha_0_6": (8e-06, 2.3e-05),
         "end_to_end/emotion_vector.matrix_part": (1.8e-07, 9.2e-07),

@@ -10,7 +10,7 @@ _TERMINAL = re.compile(
 )
 # Colours whose escape character is lost.
 _COLOUR = re.compile(r"\[(?:\d{1,3}(?:;\d{1,3}){0,8}m(?!\])|m(?![A-Za-z\]]))")
-_RESET = re.compile(r"\[0m(?!\])|\[m(?![A-Za-z\]])")  # `[music]` is none
+_RESET = re.compile(r"\[0m(?!\])|\[m(?![A-Za-z\]])")  # but not `[music]`
 
 _COMMENT = re.compile(r"<!--.{0,4000}?-->|<!\[CDATA\[|\]\]>|<[!?][A-Za-z][^<>]{0,300}>", re.DOTALL)
 _HIDDEN = re.compile(
