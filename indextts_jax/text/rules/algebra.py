@@ -97,7 +97,7 @@ def formula(text: str, words: Words) -> str | None:
     """A formula in words; None where `EXPRESSION` does, or where it is not a formula."""
     if not _REACHING.search(text) or text.count("(") != text.count(")"):
         return None
-    if _PLAIN_WORDS.intersection(re.findall("[a-z]+", text)) or not _LETTER.search(text):
+    if not _LETTER.search(text):
         return None
     said = _say(text, words)
     return None if said == text else said

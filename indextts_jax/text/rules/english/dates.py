@@ -157,7 +157,7 @@ WEEKDAYS: list[Rule] = [
     rule(
         rf"\b({DAY}|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)\b(?:\.?,?\s)(1[0-2]|0?[1-9])/(\d{{1,2}})"
         r"(?![\w/]|[.,]\d|\sof\b)",
-        lambda m: _weekday_date(m),
+        _weekday_date,
     ),
 ]
 NUMERIC: list[Rule] = [
