@@ -4,6 +4,8 @@ A code is the nearest of many codebook rows, so with float32 weights everything 
 runs in full float32 precision, even on devices that round factors by default (TF32).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -14,6 +16,7 @@ from indextts_jax.layers.conv import Conv1d, DepthwiseConv1d
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
+from indextts_jax.layers.stack import scan
 
 NORM_EPS = 1e-6  # epsilon of every LayerNorm, hard-coded in the Vocos backbone
 UNIT_EPS = 1e-12  # lower bound of a divisor norm, the default of PyTorch's `normalize`
@@ -99,14 +102,22 @@ class Backbone(nnx.Module):
         self.projection = Linear(cfg.hidden, cfg.width, rngs=rngs)
 
     def encode(
-        self, semantic: Float[Array, "b t d"], lengths: Int[Array, " b"]
+        self,
+        semantic: Float[Array, "b t d"],
+        lengths: Int[Array, " b"],
+        *,
+        training: bool = False,
     ) -> Float[Array, "b t d"]:
-        """The projected result; frames past a row's length are undefined."""
+        """The projected result; frames past a row's length are undefined.
+
+        `training` compiles for gradients.
+        """
+        run = functools.partial(scan, remat=False) if training else jax.lax.scan
         mask = valid(lengths, semantic.shape[1])
         with jax.default_matmul_precision("highest"):
             x = self.embed(zero_padding(semantic, mask)).astype(jnp.float32)
             x = self.norm_in(x)
-            x, _ = jax.lax.scan(lambda x, block: (block(x, mask), None), x, self.blocks)
+            x, _ = run(lambda x, block: (block(x, mask), None), x, self.blocks)
             return self.projection(self.norm_out(x)).astype(jnp.float32)
 
 

@@ -19,6 +19,7 @@ from indextts_jax.layers.linear import Linear
 from indextts_jax.layers.masks import zero_padding
 from indextts_jax.layers.norms import LayerNorm
 from indextts_jax.layers.parameters import Table
+from indextts_jax.layers.stack import scan
 
 
 def relative_scores(
@@ -172,11 +173,12 @@ class SemanticEncoder(nnx.Module):
         self.var = Table(jnp.ones(cfg.width))
 
     def __call__(
-        self, features: Float[Array, "b t c"], mask: Bool[Array, "b t"]
+        self, features: Float[Array, "b t c"], mask: Bool[Array, "b t"], *, training: bool = False
     ) -> Float[Array, "b t d"]:
-        """The normalised output of the last block."""
+        """The normalised output of the last block; `training` compiles for gradients."""
+        run = functools.partial(scan, remat=False) if training else jax.lax.scan
         x = self.project(features, mask)
-        x, _ = jax.lax.scan(lambda x, block: (block(x, mask), None), x, self.blocks)
+        x, _ = run(lambda x, block: (block(x, mask), None), x, self.blocks)
         return self.normalise(x)
 
     def hidden_states(

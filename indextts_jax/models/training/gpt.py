@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
 from indextts_jax.layers.linear import Linear
+from indextts_jax.layers.stack import scan
 from indextts_jax.layers.training.adapted import with_keys
 from indextts_jax.layers.training.dropout import dropout, fold
 from indextts_jax.models.gpt import Block, CodeGPT, embed, head_logits, join_rows
@@ -148,12 +148,11 @@ def _trunk(
             keys = None if disturbance is None else fold(disturbance.keys, _BLOCKS + number)
             return _block(with_keys(block, keys), x, keys, rate, focus)
 
-        if remat:  # not needed inside a scan, see `layers.stack.scan`
-            step = jax.checkpoint(step, prevent_cse=False)
         blocks = gpt.blocks
         if len(layers) < gpt.cfg.layers:
             blocks = jax.tree.map(lambda leaf: leaf[layers.start : layers.stop], blocks)
-        return lax.scan(step, x, (blocks, jnp.arange(layers.start, layers.stop)))
+        numbers = jnp.arange(layers.start, layers.stop)
+        return scan(step, x, (blocks, numbers), remat=remat)
 
     every = range(gpt.cfg.layers)
     if focus is None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 LEAST = 1e-5  # pseudo-count of a row
@@ -49,9 +50,14 @@ def follow(
     sums = decay * book.sums + (1 - decay) * jnp.matmul(chosen.T, seen)
     idle = jnp.where(now > 0, 0, book.idle + 1)
 
-    likely = jnp.where(counting, 0.0, -jnp.inf)
-    drawn = seen[jax.random.categorical(key, likely, shape=(size,))]
     moved = (idle >= idle_steps) & jnp.any(counting)
+
+    def draw() -> Array:
+        likely = jnp.where(counting, 0.0, -jnp.inf)
+        return seen[jax.random.categorical(key, likely, shape=(size,))]
+
+    # On a CPU the draws take a tenth of a step, and rows rarely restart.
+    drawn = lax.cond(jnp.any(moved), draw, lambda: jnp.zeros_like(sums))
     weight = 1 - decay  # weight of one frame
     counts = jnp.where(moved, weight, counts)
     sums = jnp.where(moved[:, None], weight * drawn, sums)

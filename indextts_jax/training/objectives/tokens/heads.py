@@ -9,6 +9,7 @@ from indextts_jax.layers.conv import Conv1d
 from indextts_jax.layers.linear import Embedding, Linear
 from indextts_jax.layers.masks import valid, zero_padding
 from indextts_jax.layers.norms import LayerNorm
+from indextts_jax.layers.stack import scan
 from indextts_jax.models.semantic_codec import NORM_EPS, ConvNeXt
 from indextts_jax.models.training.heads import SPELLING_KERNEL, SYMBOLS, CTCHead
 
@@ -34,7 +35,7 @@ class CodecDecoder(nnx.Module):
     ) -> Float[Array, "b t d"]:
         mask = valid(lengths, x.shape[1])
         x = self.norm_in(self.embed(zero_padding(x, mask)))
-        x, _ = jax.lax.scan(lambda x, block: (block(x, mask), None), x, self.blocks)
+        x, _ = scan(lambda x, block: (block(x, mask), None), x, self.blocks, remat=False)
         return self.projection(self.norm_out(x))
 
 

@@ -143,8 +143,8 @@ class TokensObjective:
         encoder = structure("semantic_encoder", self.config).bind(params["semantic_encoder"])
         codec = structure("semantic_codec", self.config).bind(params["semantic_codec"])
         lengths, given = batch["lengths"], batch["features"]
-        features = encoder(given, valid(lengths, given.shape[1]))
-        encoded = codec.encode(features, lengths)
+        features = encoder(given, valid(lengths, given.shape[1]), training=True)
+        encoded = codec.encode(features, lengths, training=True)
         quantiser = codec.quantiser
         seen = quantiser.project_in(encoded).astype(jnp.float32)
         codes = quantiser.lookup(jax.lax.stop_gradient(encoded))
