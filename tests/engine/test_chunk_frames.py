@@ -95,6 +95,7 @@ def test_vocoder_in_chunks_equals_the_whole(vocode: Any) -> None:
     assert 0 < support.relative_errors(fast, whole)[0] < 1e-3
 
 
+@pytest.mark.nightly
 def test_margin_is_as_long_as_the_vocoder_reaches(vocode: Any) -> None:
     """A frame beyond the margin changes nothing; the vocoder's reach is no estimate."""
     margin = reach(support.tiny_config().vocoder)
