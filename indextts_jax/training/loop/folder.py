@@ -75,6 +75,11 @@ def read_record(folder: Path) -> RunRecord:
         raise InputError(f"{path} is damaged: {error!s:.200}") from error
 
 
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Writes the provenance of a run."""
+    _write(folder / PROVENANCE, json.dumps(to_data(record), indent=1) + "\n")
+
+
 def write_recipe(folder: Path, recipe: Recipe) -> None:
     """Writes the resolved recipe of a run."""
     text = yaml.safe_dump(to_data(recipe), sort_keys=False, allow_unicode=True)
@@ -92,7 +97,7 @@ def begin(folder: Path, recipe: Recipe, record: RunRecord) -> None:
     if folder.exists() and (not folder.is_dir() or any(p.name != LOCK for p in folder.iterdir())):
         raise InputError(f"{folder} exists and is not the directory of a run")
     write_recipe(folder, recipe)
-    _write(folder / PROVENANCE, json.dumps(to_data(record), indent=1) + "\n")
+    write_record(folder, record)
 
 
 LOCK = ".lock"

@@ -158,6 +158,9 @@ def train(
             folders.write_recipe(folder, session_recipe)
             if differing := folders.different_versions(before):
                 warn(f"the run began with {', '.join(differing)}: results may differ")
+            if weights is not None:
+                # The next resume is exact, with this data.
+                folders.write_record(folder, dataclasses.replace(now, created=before.created))
         else:
             folders.begin(folder, session.recipe, record_of(session))
         saves = Saves(folder, session.recipe.saves)

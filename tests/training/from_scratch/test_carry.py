@@ -10,6 +10,7 @@ from indextts_jax.training.from_scratch import carry
 from indextts_jax.training.from_scratch.carry import Carried
 from indextts_jax.training.from_scratch.commands import Plan
 from indextts_jax.training.from_scratch.description import parse_build
+from indextts_jax.training.loop.folder import read_record
 from indextts_jax.training.loop.saves import steps_in
 from indextts_jax.training.loop.session import train
 from indextts_jax.training.weights import FILE, read_weights
@@ -43,6 +44,8 @@ def test_a_run_in_work_goes_on_elsewhere(tmp_path: Path) -> None:
     opened = session(tmp_path / "data")
     train(moved, opened, resume=True, weights=(step, leaves), asked=lambda: "stopped")
     assert steps_in(moved) == [1, 2]
+    # With the tokenizer of this data it is exported, and only this data resumes it exactly.
+    assert read_record(moved).data == str(tmp_path / "data")
     assert "--weights_only" not in there.train(there.build.stages[0], None)
     for leaf in leaves.values():
         assert np.asarray(leaf).dtype == np.float16
