@@ -181,7 +181,8 @@ def _block(
     if keys is None or rate == 0:
         return block.finish(x, mixed), mass
     # Adapted kernels have already folded the block's keys with their own numbers.
-    x = x + dropout(block.attention.merge(mixed).astype(jnp.float32), fold(keys, _OUT), rate)
+    merged = block.attention.merge(jnp.moveaxis(mixed, 1, 2)).astype(jnp.float32)
+    x = x + dropout(merged, fold(keys, _OUT), rate)
     y = block.feed_forward(block.norm_feed_forward(x)).astype(jnp.float32)
     return x + dropout(y, fold(keys, _OUT + 1), rate), mass
 
