@@ -19,7 +19,7 @@ from indextts_jax.errors import Failure
 from indextts_jax.training import weights
 from indextts_jax.training.data import prototypes
 from indextts_jax.training.data.rows.manifest import Reading, Source, read_manifests
-from indextts_jax.training.from_scratch.description import Build, Stage
+from indextts_jax.training.from_scratch.description import Build, DataOptions, Stage
 from indextts_jax.training.loop import folder as folders
 from indextts_jax.training.loop import log
 from indextts_jax.training.loop.saves import read_best, steps_in
@@ -60,8 +60,9 @@ class Plan:
     def data_of(self, stage: Stage) -> Path:
         """The directory of a stage's prepared data, which stages with the same options share."""
         options = stage.data
+        of = [f"{name}{options.weights.get(name, '')}" for name in options.of]
         own = "_own" if options.own_prompts else ""
-        return self.dst / DATA / ("_".join((*options.of, "for", *options.recipes)) + own)
+        return self.dst / DATA / ("_".join((*of, "for", *options.recipes)) + own)
 
     def is_done(self, stage: Stage) -> bool:
         """Whether the model of a stage, or of a later one, exists."""
@@ -78,7 +79,7 @@ class Plan:
     def prepare(self, stage: Stage) -> list[str]:
         """Arguments of `prepare` for a stage."""
         options, before = stage.data, self.model_before(stage)
-        words = [f"--manifest={self.manifests[name]}" for name in options.of]
+        words = [f"--manifest={self._manifest(name, options)}" for name in options.of]
         words += [f"--for={','.join(options.recipes)}", f"--dst={self.data_of(stage)}"]
         if before is not None:
             words.append(f"--checkpoint={before}")
@@ -164,6 +165,14 @@ class Plan:
                 "correct this: train longer or on more speech, or use --ignore_bars to continue"
             )
         return {name: float(figures[name]) for name in stage.bars}
+
+    def _manifest(self, name: str, options: DataOptions) -> str:
+        """A manifest as `prepare` takes it, with its weight."""
+        given = self.manifests[name]
+        if name not in options.weights:
+            return given
+        source = Source.parse(given)
+        return f"{source.path}@{source.weight * options.weights[name]:g}"
 
     def _shortened(self, stage: Stage) -> dict[str, float | int]:
         """The length of a stage's recipe times `scale`."""

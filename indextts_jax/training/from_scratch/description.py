@@ -18,8 +18,19 @@ class DataOptions:
 
     of: tuple[str, ...]  # names of the manifests that the user gives
     recipes: tuple[str, ...]  # of `prepare --for`
+    weights: dict = dataclasses.field(default_factory=dict)
+    """Shares of epochs by name of a manifest, by default 1, times those that the user gives."""
     own_prompts: bool = False
     validation: int | None = None  # clips; by default 2 %
+
+    def __post_init__(self) -> None:
+        for name, weight in self.weights.items():
+            if name not in self.of:
+                raise ConfigError(f"weights.{name}: expected one of {', '.join(self.of)}")
+            if not isinstance(weight, int | float) or not 0 < weight <= 1:
+                raise ConfigError(
+                    f"weights.{name}: expected a number in (0, 1], got {weight!r:.40}"
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

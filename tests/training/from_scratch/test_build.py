@@ -146,6 +146,14 @@ def test_stages_with_the_same_data_share_it(plan):
     assert plan.data_of(second) == plan.data_of(third)
 
 
+def test_weights_of_a_stage_multiply_those_that_are_given(plan):
+    build = BUILD.replace("recipes: [tokens]}", "recipes: [tokens], weights: {more: 0.5}}")
+    weighted = Plan(parse_build(build, "test"), plan.dst, {**MANIFESTS, "more": "m.jsonl@0.1"})
+    first = weighted.build.stages[0]
+    assert weighted.prepare(first)[:2] == ["--manifest=s.jsonl", "--manifest=m.jsonl@0.05"]
+    assert weighted.data_of(first) != plan.data_of(plan.build.stages[0])
+
+
 def test_time_changes_and_scale_reach_the_trainer(plan):
     half = Plan(plan.build, plan.dst, MANIFESTS, 0.5)
     words = half.train(plan.build.stages[2], 90.4)
@@ -159,9 +167,17 @@ def test_time_changes_and_scale_reach_the_trainer(plan):
         ("name: b", "expected different names"),
         ("pieces: 40", "missing key pieces"),
         ("bars: {error: 0.5}", "unknown key stages"),
+        ("recipes: [tokens]", "weights.less: expected one of speech, more"),
+        ("recipes: [tokens]}", r"weights.more: expected a number in \(0, 1\], got 2"),
     ],
 )
 def test_a_description_that_cannot_be_is_refused(change, message):
-    worse = {"name: b": "name: a", "pieces: 40": "", "bars: {error: 0.5}": "bar: 2"}[change]
+    worse = {
+        "name: b": "name: a",
+        "pieces: 40": "",
+        "bars: {error: 0.5}": "bar: 2",
+        "recipes: [tokens]": "recipes: [tokens], weights: {less: 1}",
+        "recipes: [tokens]}": "recipes: [tokens], weights: {more: 2}}",
+    }[change]
     with pytest.raises(InputError, match=message):
         parse_build(BUILD.replace(change, worse), "test")
