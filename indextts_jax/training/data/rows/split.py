@@ -1,7 +1,8 @@
 """Chooses validation clips: whole sentences, distributed over the speakers.
 
 A sentence is never in both splits, whoever says it. Sentences are chosen by the hash of their
-words, so that adding data moves few existing clips.
+words, so that adding data moves few existing clips. Clips of a manifest with a smaller weight than
+others only support what is to be learned, so they are not evaluated.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ class Item(NamedTuple):
     text: str
     speaker: str
     given: str | None  # from the manifest
+    weight: float = 1.0  # of its manifest
 
 
 def sentence_key(text: str) -> str:
@@ -33,39 +35,46 @@ def validation_count(clips: int) -> int:
 
 
 def split(items: Sequence[Item], count: int | None = None, seed: int = 0) -> list[str]:
-    """`train` or `validation` for each clip.
+    """`train`, `validation` or `unused` for each clip.
 
     If the manifest marks validation clips, these and others with the same text are used; otherwise
     about `count` clips are chosen, by sentence. Each speaker contributes about its share, and keeps
-    at least two training clips.
+    at least two training clips. Among clips of different weights, those of the largest one are
+    chosen from; others that say a chosen sentence are unused.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         groups[sentence_key(item.text)].append(number)
-    held: set[str] = set()
+    result = ["train"] * len(items)
     if any(item.given == "validation" for item in items):
         held = {k for k, g in groups.items() if any(items[n].given == "validation" for n in g)}
-    else:
-        held = _drawn(items, groups, validation_count(len(items)) if count is None else count, seed)
-    result = ["train"] * len(items)
-    for key in held:
+        for key in held:
+            for number in groups[key]:
+                result[number] = "validation"
+        return result
+    largest = max((item.weight for item in items), default=1.0)
+    main = [number for number, item in enumerate(items) if item.weight == largest]
+    count = validation_count(len(main)) if count is None else count
+    for key in _drawn(items, groups, set(main), count, seed):
         for number in groups[key]:
-            result[number] = "validation"
+            result[number] = "validation" if items[number].weight == largest else "unused"
     return result
 
 
-def _drawn(items: Sequence[Item], groups: dict[str, list[int]], count: int, seed: int) -> set[str]:
-    total = Counter(item.speaker for item in items)
+def _drawn(
+    items: Sequence[Item], groups: dict[str, list[int]], main: set[int], count: int, seed: int
+) -> set[str]:
+    total = Counter(items[number].speaker for number in main)
     # Rounded up, so that speakers with few clips can contribute too; `count` limits the total.
-    quota = {name: -(-count * clips // len(items)) for name, clips in total.items()}
+    quota = {name: -(-count * clips // len(main)) for name, clips in total.items()}
     taken: Counter[str] = Counter()
     held: set[str] = set()
     order = sorted(groups, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
     for key in order:
         if taken.total() >= count:
             break
-        speakers = Counter(items[number].speaker for number in groups[key])
-        if any(items[number].given == "train" for number in groups[key]):
+        speakers = Counter(items[number].speaker for number in groups[key] if number in main)
+        if not speakers or any(items[number].given == "train" for number in groups[key]):
             continue
         fits = all(
             taken[name] + n <= quota[name] and total[name] - taken[name] - n >= 2

@@ -31,6 +31,11 @@ NO_PROMPT = Finding(
     "its speaker has no other clip of 2 to 15 s; set own_prompts to use the clip itself",
     True,
 )
+UNUSED = Finding(
+    "split: unused",
+    "a validation clip of a manifest with a larger weight has the same text",
+    True,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -256,21 +261,27 @@ def _finished(
     candidates: Sequence[Candidate], job: Job, config: ModelConfig, limits: Limits
 ) -> Survey:
     kept = [candidate for candidate in candidates if not candidate.rejected]
-    items = [Item(c.read.spoken or c.clip.id, c.clip.speaker, c.clip.split) for c in kept]
+    items = [
+        Item(c.read.spoken or c.clip.id, c.clip.speaker, c.clip.split, c.clip.weight) for c in kept
+    ]
     sides = split(items, job.validation, job.seed)
     hop = config.mel.hop
     rows = [
         _row(c, side, (c.measured.last - c.measured.first) // hop)
         for c, side in zip(kept, sides, strict=True)
     ]
+    reasons = {row.id: UNUSED for row in rows if row.split == "unused"}
     if job.paired and not job.own_prompts:
-        lone = _without_prompts(rows)
-        candidates = [
-            dataclasses.replace(c, findings=(*c.findings, NO_PROMPT)) if c.clip.id in lone else c
-            for c in candidates
-        ]
-        kept = [candidate for candidate in kept if candidate.clip.id not in lone]
-        rows = [row for row in rows if row.id not in lone]
+        used = [row for row in rows if row.id not in reasons]
+        reasons |= dict.fromkeys(_without_prompts(used), NO_PROMPT)
+    candidates = [
+        dataclasses.replace(c, findings=(*c.findings, reasons[c.clip.id]))
+        if c.clip.id in reasons
+        else c
+        for c in candidates
+    ]
+    kept = [candidate for candidate in kept if candidate.clip.id not in reasons]
+    rows = [row for row in rows if row.id not in reasons]
     set_rows = [Kept(row.text, row.speaker, row.seconds, row.split) for row in rows]
     side_of = {row.id: row.split for row in rows}
     judged = [

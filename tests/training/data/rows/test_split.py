@@ -68,3 +68,13 @@ def test_the_manifest_has_the_last_word() -> None:
 def test_rows_marked_train_are_not_held_out() -> None:
     given = [Item(i.text, i.speaker, "train" if n < 40 else None) for n, i in enumerate(items(50))]
     assert all(item.given is None for item in held(given))
+
+
+def test_clips_with_a_smaller_weight_are_not_evaluated() -> None:
+    main = items(400)
+    support = [Item(item.text, "formant", None, 0.1) for item in main[:200]]
+    sides = split([*main, *support])
+    held = {item.text for item, side in zip(main, sides, strict=False) if side == "validation"}
+    assert len(held) == 32
+    for item, side in zip(support, sides[400:], strict=True):
+        assert side == ("unused" if item.text in held else "train")
