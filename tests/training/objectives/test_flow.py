@@ -251,7 +251,8 @@ def test_new_adapter_is_neutral_with_a_gradient():
     )
 
     base = functools.partial(mean_loss, flow_clips.flow())
-    assert value == jax.jit(base)(params, batch, key)
+    # The two programs round in different places: one ulp on some CPUs.
+    np.testing.assert_allclose(value, jax.jit(base)(params, batch, key), rtol=3e-7)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert (np.abs(leaf).max() > 0) == (path[-1].key == "up"), path
 
