@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import shutil
 import subprocess
 import tempfile
 from collections import OrderedDict
@@ -22,6 +21,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from tools.make import golden_sizes as sizes
+from tools.make.pieces import padded
 from tools.reference import modules as ref
 from tools.reference.stages import HIDDEN
 
@@ -71,7 +71,8 @@ def write(folder: Path, tokenizer: Path) -> None:
     prototypes = sum(sizes.CONFIG["emo_num"])
     torch.save(5 * torch.randn(prototypes, sizes.STYLE), checkpoints / "feat1.pt")
     torch.save(0.5 * torch.randn(prototypes, config.gpt.model_dim), checkpoints / "feat2.pt")
-    shutil.copyfile(tokenizer, checkpoints / "bpe.model")
+    pieces = padded(tokenizer.read_bytes(), config.gpt.number_text_tokens)
+    (checkpoints / "bpe.model").write_bytes(pieces)
     (folder / "recipe.json").write_text(json.dumps(sizes.RECIPE, indent=2) + "\n")
 
 

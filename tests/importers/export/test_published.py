@@ -29,16 +29,19 @@ from indextts_jax.config import ModelConfig
 from indextts_jax.errors import InputError
 from indextts_jax.models.components import COMPONENTS, structure
 from indextts_jax.utils import hashing
+from tools.make.pieces import padded
 
 SMALL = "emotion_prototypes"  # the component of the fewest numbers
 
 
 def saved(path: Path, params: dict[str, Any], config: ModelConfig | None = None) -> Path:
     """A checkpoint of some components, as if imported from the tiny set."""
+    config = config or support.tiny_config()
+    tokenizer = (support.CHECKPOINTS / "bpe.model").read_bytes()
     writing.save(
         path,
-        config=config or support.tiny_config(),
-        tokenizer=(support.CHECKPOINTS / "bpe.model").read_bytes(),
+        config=config,
+        tokenizer=padded(tokenizer, config.gpt.text_vocabulary - 1),
         components=params.items(),
         sources=[hashing.hash_file(support.CHECKPOINTS / "gpt.pth")],
     )
