@@ -222,6 +222,24 @@ def test_bad_rows_are_reported_and_left_out(manifest: Path, tmp_path: Path) -> N
     }
 
 
+def test_support_of_a_smaller_weight_leaves_out_what_is_validated(
+    manifest: Path, tmp_path: Path
+) -> None:
+    again = manifest.with_name("support.jsonl")
+    again.write_text(manifest.read_text().replace("clip0", "more0"))
+    for path in sorted(manifest.parent.glob("clip0*.wav")):
+        shutil.copy(path, path.with_name(path.name.replace("clip0", "more0")))
+    clips = read_manifests([Source(manifest), Source(again, 0.5)], Reading())
+    job = Job(version="2.0", dst=tmp_path / "out", recipes=("tokens",), limits=LIMITS, workers=1)
+    found = survey(clips, dataclasses.replace(job, validation=2), CONFIG, TOKENIZER)
+    split = {row.id: row.split for row in found.rows}
+    held = [name for name, side in split.items() if side == "validation"]
+    assert len(held) == 2
+    unused = {row.id for row in found.report.rows if row.split is None}
+    assert unused == {name.replace("clip", "more") for name in held}
+    assert len(split) == 10
+
+
 def test_speakers_with_one_clip_need_own_prompts(manifest: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in manifest.read_text().splitlines()]
     lines[0]["speaker"] = "lone"

@@ -269,11 +269,11 @@ def _finished(
     rows = [
         _row(c, side, (c.measured.last - c.measured.first) // hop)
         for c, side in zip(kept, sides, strict=True)
+        if side != "unused"
     ]
-    reasons = {row.id: UNUSED for row in rows if row.split == "unused"}
+    reasons = {c.clip.id: UNUSED for c, side in zip(kept, sides, strict=True) if side == "unused"}
     if job.paired and not job.own_prompts:
-        used = [row for row in rows if row.id not in reasons]
-        reasons |= dict.fromkeys(_without_prompts(used), NO_PROMPT)
+        reasons |= dict.fromkeys(_without_prompts(rows), NO_PROMPT)
     candidates = [
         dataclasses.replace(c, findings=(*c.findings, reasons[c.clip.id]))
         if c.clip.id in reasons
