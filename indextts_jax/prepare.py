@@ -108,8 +108,8 @@ def define(flags: absl_flags.FlagValues) -> None:
         "manifest",
         None,
         "Rows of audio, text, speaker: .jsonl, .csv, .tsv, .parquet, .tar (WebDataset), a "
-        "directory, LJSpeech; of replay.jsonl@0.15 a clip is used in 15 % of the epochs, and never "
-        "for validation.",
+        "directory, LJSpeech; of replay.jsonl@0.15 a clip is used in 15 % of the epochs, and "
+        "not for validation beside clips of a larger weight.",
         **own,
     )
     absl_flags.DEFINE_list(
