@@ -17,6 +17,10 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 # does not intercept the modules of worklets.
 TAP = """
 registerProcessor("tap", class extends AudioWorkletProcessor {
+  constructor() {
+    super();
+    this.port.onmessage = () => this.port.postMessage(null); // follows every block before it
+  }
   process([[input]]) {
     if (input) this.port.postMessage(input.slice());
     return true;
@@ -31,6 +35,7 @@ LISTEN = """
   });
   if (typeof AudioWorklet === "undefined") return;
   window.played = [];
+  window.taps = [];
   const { addModule } = AudioWorklet.prototype, { connect } = AudioNode.prototype;
   AudioWorklet.prototype.addModule = async function (address) {
     await addModule.call(this, new URL("page/test-tap.js", document.baseURI));
@@ -39,16 +44,22 @@ LISTEN = """
   AudioNode.prototype.connect = function (target, ...rest) {
     if (this instanceof AudioWorkletNode && target instanceof AudioDestinationNode) {
       const tap = new AudioWorkletNode(this.context, "tap", { numberOfOutputs: 0 });
-      tap.port.onmessage = ({ data }) => window.played.push(data);
+      tap.port.onmessage = ({ data }) => data ? window.played.push(data) : tap.flushed();
+      window.taps.push(tap);
       connect.call(this, tap);
     }
     return connect.call(this, target, ...rest);
   };
 })();
 """
-# What reached the loudspeaker as 16 bits, from the first to the last sample that is not zero.
+# What reached the loudspeaker as 16 bits, from the first to the last sample that is not zero. Each
+# tap is asked for an answer first: the player's report of the end may come before its last block.
 PLAYED = """
-() => {
+async () => {
+  await Promise.all(window.taps.map((tap) => new Promise((resolve) => {
+    tap.flushed = resolve;
+    tap.port.postMessage(null);
+  })));
   const blocks = window.played, all = new Int16Array(blocks.reduce((n, b) => n + b.length, 0));
   let at = 0;
   for (const block of blocks) for (const x of block) all[at++] = Math.round(x * 32768);

@@ -105,11 +105,19 @@ export class Player extends EventTarget {
     this.state = state;
     if (state.finished) {
       this.setPlaying(false);
-      this.context.suspend(); // an idle context still costs a processor
+      this.rest();
       this.dispatchEvent(new Event("ended"));
     }
     this.feed();
     this.dispatchEvent(new Event("state"));
+  }
+
+  /** Suspends the context, since an idle one still costs a processor, once the loudspeaker has
+   * played what was handed to it: a headset is a quarter of a second behind. */
+  rest() {
+    const { context } = this;
+    const seconds = (context.outputLatency || 0) + 0.25;
+    setTimeout(() => (this.playing && this.context === context) || context.suspend(), 1000 * seconds);
   }
 
   setPlaying(on) {
