@@ -1,6 +1,7 @@
 """From what is pasted to plain lines of words: mark-up, subtitles, line ends, odd characters."""
 
-from indextts_jax.text.cleaning.characters import plain_characters, without_faces
+from indextts_jax.text.cleaning.characters import plain_characters
+from indextts_jax.text.cleaning.faces import without_faces
 from indextts_jax.text.cleaning.latex import plain_latex
 from indextts_jax.text.cleaning.lines import plain_breaks, spoken_lines
 from indextts_jax.text.cleaning.markup import plain_markup, without_colours

@@ -56,11 +56,6 @@ _GROUPED = re.compile("(?<=\\d)[\u2009\u202f\u00a0](?=\\d{3}(?!\\d))")
 _DEGREE = re.compile("(?<=\\d)\\s?[º˚](?![A-Za-z])|(?<=\\d)\\s?[º˚](?=[CFNSEW](?![A-Za-z]))")
 _APOSTROPHE = re.compile(r"(?<=[A-Za-z])[`´ʻʽ′](?=[A-Za-z])|(?<![A-Za-z])[ʻ](?=[A-Za-z])")
 _KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3")
-# Faces of punctuation: they are not spoken.
-_FACES = re.compile(
-    r"(?<![^\s\u3400-\u9fff，。！？,.!?])(?:[:;=xX]['’]?-?[)(DPpOo|*/\\]+(?![\w/])|<3+(?!\d)|[TQ][_.][TQ](?!\w)"
-    r"|\^[_.oO-]?\^|>[_.]<|[oO][_.][oO](?!\w)|-_-|[（(](?=[^\w\n]{0,8}[_^▽ωДд・;︿﹏])[^\w\n（()）]{0,3}[\^><TQOo*・•﹏_▽ωДд;︿=~-]{2,8}[^\w\n（()）]{0,3}[)）])"
-)
 _PRIVATE = re.compile("[\U000f0000-\U000ffffd]")  # where the rules have their placeholders
 
 
@@ -71,11 +66,6 @@ class _Table(dict[int, str]):
         plain = _plain(chr(code))
         self[code] = plain
         return plain
-
-
-def without_faces(text: str) -> str:
-    """The text without emoticons such as `:)` and `(^_^)`."""
-    return _FACES.sub("", text)
 
 
 def plain_characters(text: str) -> str:

@@ -91,6 +91,18 @@ _DATED = re.compile(
 _NOT_PARTS = re.compile(r"(?:评分|得分|打分|分数|考了|打了|打|血压)[是为：:]?\s?$")
 
 
+_PARTS = "[页张集章节季步题轮局场关组批册卷幕回]|部分|阶段"
+
+
+def _three(match: re.Match[str]) -> str:
+    """`28/8/11`: a day of a year of two digits, if it can be one; else three numbers."""
+    year, month, day = match[0].split("/")
+    if int(year) > 12 and 0 < int(month) < 13 and 0 < int(day) < 32:
+        month, day = (numbers.decimal(part.lstrip("0")) for part in (month, day))
+        return f"{numbers.year(year)}年{month}月{day}日"
+    return "、".join(map(numbers.decimal, (year, month, day)))
+
+
 def _fraction(match: re.Match[str]) -> str | None:
     whole, above, below = match["whole"], match["above"], match["below"]
     if int(below) < 2 or (above, below) in (("24", "7"), ("7", "24"), ("985", "211")):
@@ -137,6 +149,11 @@ FRACTIONS: list[Rule] = [
         r"(?<![\d/.])\d{1,2}(?:/\d{1,2}){2,}(?=号线|号楼|年级|单元|号门)",
         lambda m: "、".join(map(numbers.decimal, m[0].split("/"))),
     ),
+    rule(
+        rf"第\s?(\d{{1,4}})\s?/\s?(\d{{1,4}})\s?({_PARTS})",
+        lambda m: f"第{numbers.decimal(m[1])}{m[3]}，共{numbers.decimal(m[2])}{m[3]}",
+    ),
+    rule(r"(?<![\d/.:])\d{1,2}(?:/\d{1,2}){2}(?![\d/:]|\.\d)", _three),
     rule(
         r"(?<![\d/.])(\d{1,9})\s/\s(\d{1,9})(?=\s?=)",
         lambda m: f"{numbers.decimal(m[1])}除以{numbers.decimal(m[2])}",

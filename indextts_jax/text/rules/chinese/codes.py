@@ -3,7 +3,7 @@
 import re
 
 from indextts_jax.text.rules.chinese import numbers, say
-from indextts_jax.text.rules.english.codes import EMAIL, PATH, URL
+from indextts_jax.text.rules.english.codes import EMAIL, PATH, SECRET, URL
 from indextts_jax.text.rules.spans import Rule, rule
 
 _FOLDERS = r"(?<![\w\\])[A-Za-z]:\\[\w.\\\u4e00-\u9fff-]*"
@@ -23,7 +23,7 @@ ADDRESSES: list[Rule] = [
     rule(r"(?<![A-Za-z0-9])u1s1(?![A-Za-z0-9])", lambda m: "有一说一"),
     *(
         rule(pattern, lambda m: say.address(m[0]))
-        for pattern in (EMAIL, URL, _FOLDERS, PATH, _UNDERSCORED)
+        for pattern in (EMAIL, URL, SECRET, _FOLDERS, PATH, _UNDERSCORED)
     ),
 ]
 

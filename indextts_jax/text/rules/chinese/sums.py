@@ -13,6 +13,8 @@ _PLACE = PLACE.pattern[1:-1]
 _SIDE = rf"A-Za-z0-9α-ωΑ-Ω\u4e00-\u9fff{_PLACE}"
 _LEFT = rf"(?<=[{_SIDE})）\]])"
 _RIGHT = rf"(?=[-−]?[{_SIDE}(（√π])"
+_ALONE = r"(?:^|(?<=[\s（(：，、；:,“\"]))"
+_FIGURE = rf"(?=[-−]?[{_PLACE}\d.])(?![^\s<>]{{0,20}}>)"
 _EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
 _UNIT = units.alternatives(units.CHINESE)
 
@@ -112,6 +114,8 @@ RULES: list[Rule] = [
     ),
     rule(rf"{_LEFT}\s?<\s?{_RIGHT}", lambda m: "小于"),
     rule(rf"{_LEFT}\s?>\s?{_RIGHT}", lambda m: "大于"),
+    rule(rf"{_ALONE}<{_FIGURE}", lambda m: "小于"),
+    rule(rf"{_ALONE}>{_FIGURE}", lambda m: "大于"),
     rule("(?<=和)/(?=或)", lambda m: ""),
     rule(r"(?<=[A-Za-z])\s?/\s?(?=[A-Za-z])", lambda m: " "),
     rule(r"(?<=[A-Za-z\u4e00-\u9fff])\s?/\s?(?=[A-Za-z\u4e00-\u9fff])", lambda m: ","),

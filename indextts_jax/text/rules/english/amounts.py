@@ -162,6 +162,8 @@ def _of_a_unit(match: re.Match[str]) -> str | None:
     """`1/4 lb`: a quarter of a pound; `1 1/2 tsp`: one and a half teaspoons."""
     whole, above, below, sign = match["whole"], match["above"], match["below"], match["unit"]
     part = say.fraction(above, below)
+    if sign == "pts":  # of a score
+        return f"{say.quantity(above)} out of {say.quantity(below)} points"
     if part is None or int(above) >= int(below):
         return None
     one, several = units.english(sign)
@@ -396,6 +398,10 @@ RULES: list[Rule] = [
     rule(
         r"(?<![\w.,/])(\d{1,2}\.\d)/(5|10|100)(?!\w|/\d|[.,]\d)",
         lambda m: f"{say.quantity(m[1])} out of {say.quantity(m[2])}",
+    ),
+    rule(  # shrimps to a pound
+        r"(?<![\w.,/])(\d{1,3})/(\d{1,3})[\s-]?(?:ct\b\.?|count\b)",
+        lambda m: f"{say.quantity(m[1])} to {say.quantity(m[2])} count",
     ),
     rule(r"(?<![\w.,/])(\d{1,3})/(\d{1,3})(?!\w|/\d|[.,]\d)", _out_of),
     rule(

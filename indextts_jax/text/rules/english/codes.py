@@ -25,8 +25,13 @@ PATH = (
     rf"|(?<![\w/.@-])(?:[\w.-]+/)*[A-Za-z0-9_][\w-]*(?:\.[\w-]+)*\.(?:{_ENDINGS})\b(?!\.\w)"
     rf"|(?<![\w.])\.(?:{_ENDINGS})\b"
 )
+# A made-up secret: small and large letters, a figure, and a sign in their midst; no sum of money.
+SECRET = (
+    r"(?<![\w$@#!])(?!(?:[A-Z]{1,3}|R)\$\d)(?=[^\s\d]{0,30}\d)(?=[^\sa-z]{0,30}[a-z])(?=[^\sA-Z]{0,30}[A-Z])"
+    r"(?=[A-Za-z0-9_-]{1,30}[$@!#][A-Za-z0-9])[A-Za-z0-9_$@#!-]{7,32}(?<![!_-])(?![\w@]|\.\w)"
+)
 ADDRESSES: list[Rule] = [
-    rule(pattern, lambda m: say.address(m[0])) for pattern in (EMAIL, URL, PATH)
+    rule(pattern, lambda m: say.address(m[0])) for pattern in (EMAIL, URL, SECRET, PATH)
 ]
 
 _ROOM = (

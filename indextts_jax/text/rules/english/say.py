@@ -43,6 +43,8 @@ _SIGNS = {
     "%": "percent",
     "~": "tilde",
     "\\": "backslash",
+    "$": "dollar sign",
+    "!": "exclamation mark",
 }
 
 

@@ -11,6 +11,8 @@ from indextts_jax.text.rules.symbols import name_symbols
 _PLACE = PLACE.pattern[1:-1]
 _LEFT = rf"(?<=[\w)\]α-ωΑ-Ω{_PLACE}])"  # left operand of a binary sign
 _RIGHT = rf"(?=[-−]?[\w([α-ωΑ-Ω{_PLACE}√π∠△∅])"
+_ALONE = rf"(?:^|(?<=[\s(:,;\"'“‘])(?<![\d)\]{_PLACE}]\s))"
+_FIGURE = rf"(?=[-−]?[{_PLACE}\d.])(?![^\s<>]{{0,20}}>)"
 _EXPONENT = r"\^\s?\(?([-−+]?\d+|[a-zA-Z])\)?(?!\w|\.\d)"
 
 
@@ -153,6 +155,9 @@ SIGNS: list[Rule] = [
     ),
     rule(rf"{_LEFT}\s?<\s?(?=[-−]?[\dα-ω])", lambda m: " less than "),
     rule(rf"{_LEFT}\s?>\s?(?=[-−]?[\dα-ω])", lambda m: " greater than "),
+    # Without a left operand: "a share of <5%".
+    rule(rf"{_ALONE}<{_FIGURE}", lambda m: "less than "),
+    rule(rf"{_ALONE}>{_FIGURE}", lambda m: "more than "),
     rule(rf"{_LEFT}\s<\s{_RIGHT}", lambda m: " less than "),
     rule(rf"{_LEFT}\s>\s{_RIGHT}", lambda m: " greater than "),
 ]
