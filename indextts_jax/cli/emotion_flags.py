@@ -1,10 +1,13 @@
 """Flags for the emotion, which combinations are valid, and the `Emotion` that they describe."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 from absl import flags as absl_flags
 
 from indextts_jax.cli.terminal import warn
+from indextts_jax.config import EMOTIONS
 from indextts_jax.emotion.reader import EmotionReader, Reading
 from indextts_jax.emotion.request import OPTIONS, Emotion, explain_unused, weight_warnings
 from indextts_jax.errors import InputError
@@ -41,6 +44,7 @@ def parse(flags: Any, text: str) -> Emotion:
     if flags.emotion_text is not None and flags.emotion_from_text:
         raise InputError("--emotion_text and --emotion_from_text are mutually exclusive")
     given = {name: flags[flag.removeprefix("--")].value for name, flag in NAMES.items()}
+    _check_recording(flags.emotion)
     given["weights"] = _weights(given["weights"])
     names = dict(NAMES)
     if flags.emotion_from_text:
@@ -53,6 +57,18 @@ def parse(flags: Any, text: str) -> Emotion:
     for line in weight_warnings(emotion):
         warn(line)
     return emotion
+
+
+def _check_recording(path: str | None) -> None:
+    """Weights given as a recording, as in `--emotion happy=0.5`, get the name of their flag."""
+    if path is None or Path(path).expanduser().exists():
+        return
+    words = [word.partition("=")[0].strip() for word in path.split(",")]
+    if set(words) <= set(EMOTIONS) or all(re.fullmatch(r"[\d.]+", word) for word in words):
+        raise InputError(
+            f"--emotion expects a recording, got {path}: weights go to --emotion_weights, "
+            "words to --emotion_text"
+        )
 
 
 def _weights(words: list[str] | None) -> list[float] | dict[str, float] | None:

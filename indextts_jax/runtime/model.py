@@ -113,7 +113,7 @@ def config_key(config: ModelConfig, run: RunConfig) -> str:
     return digest([to_data(dataclasses.replace(config, **without)), settings])[:16]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Model:
     """Parameters by component, in their compute dtypes, and everything needed to run them.
 
@@ -128,6 +128,15 @@ class Model:
     adapters: tuple[AdapterUse, ...] = ()  # merged into the parameters
     settings: bytes | None = None  # YAML: default settings
     alignment: bytes | None = None  # JSON: heads that follow the text, see `checkpoint.alignment`
+
+    def __repr__(self) -> str:
+        facts = [f"version {self.config.version}"]
+        if self.provenance is not None:
+            count = sum(component.parameters for component in self.provenance.components)
+            facts.append(f"{count / 1e6:,.1f} M parameters")
+            facts.append(self.run.dtype or self.provenance.dtype)
+        facts += [f"adapter {adapter.name}" for adapter in self.adapters]
+        return f"<Model: {', '.join(facts)}>"
 
     @property
     def buckets(self) -> BucketConfig:

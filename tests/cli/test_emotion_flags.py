@@ -80,3 +80,16 @@ def test_the_demo_reads_no_emotion():
     flags = runner.parse(["--demo", FLAGS["text"]], synth.define)
     with pytest.raises(InputError, match="the demo model cannot read emotion from text"):
         emotion_flags.parse(flags, "Good night.")
+
+
+@pytest.mark.parametrize("given", ["happy=0.5", "sad", "happy=0.5,calm=0.1", "0,0,1,0,0,0,0,0"])
+def test_weights_given_as_a_recording_get_the_name_of_their_flag(given):
+    with pytest.raises(InputError, match="weights go to --emotion_weights"):
+        parse(f"--emotion={given}")
+
+
+def test_recording_named_like_an_emotion_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sad").write_bytes(b"")
+
+    assert parse("--emotion=sad").prompt == "sad"

@@ -70,3 +70,9 @@ def test_damage_is_found_before_anything_is_loaded(checkpoint: Path) -> None:
     finally:
         victim.write_bytes(content)
     assert "gpt" not in params.held
+
+
+def test_a_model_is_shown_in_one_short_line(checkpoint: Path) -> None:
+    model, _ = lazily(checkpoint)
+
+    assert repr(model) == "<Model: version 2.0, 0.3 M parameters, bfloat16>"
