@@ -38,6 +38,10 @@ _NUMBERED = {
     **{word: word for word in ("appendix", "page", "canto", "article", "phase")},
 }  # fmt: skip
 _ONE = re.compile(r"(?<![\d.,/]\s)(?<![\d.,/])1\s$")
+_MEASURED = (
+    "is|was|are|were|will|of|in|at|and|range|readings?|falls?|fell|r[io]ses?|drop(?:s|ped)?|reached"
+    "|above|below|around|control|sensor"
+)
 _SKY = re.compile(
     r"\b(?:sunny|cloudy|rain|showers|t?-?storms|snow|clear|fog|windy|overcast)\b", re.I
 )
@@ -80,7 +84,8 @@ def _numeral(match: re.Match[str]) -> str | None:
     return f"{_as(said, match)} {numbers.cardinal(roman(numeral.upper()))}"
 
 
-WORDS = frozenset([*_ALWAYS, *_LABELS, "orig", "chap", "cont"])  # with a point, not without
+# With a point, not without.
+WORDS = frozenset([*_ALWAYS, *_LABELS, "orig", "chap", "cont", "temp", "temps"])
 
 
 def _item(match: re.Match[str]) -> str | None:
@@ -122,6 +127,10 @@ def _point(match: re.Match[str]) -> str:
 
 
 RULES: list[Rule] = [
+    rule(  # not of "a temp. job"
+        rf"\b([Tt]emp)(s?)\.(?=\s(?:{_MEASURED})\b|\s[-−\d{_PLACE}])",
+        lambda m: _as("temperature", m) + m[2],
+    ),
     rule(r"\bMr\.?\s?(?:&|and)\s?Mrs\b\.?", lambda m: "Mister and Misses"),
     rule(
         r"(?:(?<=^)|(?<=^\s)|(?<=[.;:,!?]\s))(\d{1,2})\)\s(?=[A-Za-z])",
