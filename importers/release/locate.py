@@ -85,6 +85,7 @@ LAYOUTS = {
         tuple(key for key in AUXILIARY if key != "semantic_codec"),
     ),
 }
+TOKENIZERS_OF_2_0 = ("bpe.model", "pinyin.vocab")
 # Names in every repository so far, by role; a configuration may have those of another machine.
 STANDARD = {
     "gpt": "gpt.pth",
@@ -171,6 +172,12 @@ def locate(
     search.auxiliaries(flags)
     if search.problems:
         raise search.error()
+    if "tokenizer" in layout.fixed:
+        search.notes += [
+            f"{name}: not read: the tokenizer of {layout.name} is {layout.fixed['tokenizer']}"
+            for name in TOKENIZERS_OF_2_0
+            if (src / name).is_file()
+        ]
     files = {"config": src / "config.yaml", **search.found}
     return Located(src, files, tuple(search.notes))
 

@@ -41,7 +41,7 @@ def src(tmp_path):
 
 
 def replaced(src, name, source):
-    (src / name).unlink()
+    (src / name).unlink(missing_ok=True)
     shutil.copyfile(source / name, src / name)
 
 
@@ -145,6 +145,12 @@ def test_weights_of_2_0_with_other_files_of_2_5_are_mixed(src):
     message = refused(src, SourceError)
     assert "mixes files of two versions: gpt.pth is IndexTTS-2's, " in message
     assert f"{RANKS} IndexTTS-2.5's, codec.pth IndexTTS-2.5's" in message
+
+
+def test_the_tokenizer_of_2_0_among_files_of_2_5_is_named_as_not_read(src):
+    replaced(src, "bpe.model", support.CHECKPOINTS)
+    notes = Importer.open(src).notes
+    assert f"bpe.model: not read: the tokenizer of IndexTTS-2.5 is {RANKS}" in notes
 
 
 def test_weights_of_2_5_among_files_of_2_0_lack_their_codec_and_ranks(tmp_path):
