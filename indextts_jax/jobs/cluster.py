@@ -22,6 +22,8 @@ from indextts_jax.jobs.plan import Pack
 from indextts_jax.jobs.worker import Spec, Worker
 
 # Packs in one execution of Ray Data: each one starts its actors, and so loads the model, anew.
+log = logging.getLogger(__name__)
+
 ROUND = 20_000
 TRIES = 3  # executions of Ray Data that fail without a finished pack
 INIT_DEATHS = 10
@@ -155,6 +157,7 @@ def _round(
         except queue.Empty:
             continue
         if answer is None:
+            log.debug("%s", made.stats())
             return
         if isinstance(answer, BaseException):
             raise answer

@@ -7,15 +7,35 @@ the last finished pack, and bytes a row in Ray's object store.
 """
 
 import argparse
+import contextlib
 import json
+import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def statistics() -> Iterator[list[str]]:
+    """What Ray Data says about each of its runs meanwhile."""
+    found: list[str] = []
+    log = logging.getLogger("indextts_jax.jobs.cluster")
+    handler, level = logging.Handler(), log.level
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    try:
+        yield found
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def measure(folder: Path, engine: str, workers: int, given: argparse.Namespace) -> dict[str, Any]:
@@ -35,7 +55,9 @@ def measure(folder: Path, engine: str, workers: int, given: argparse.Namespace) 
     output = folder / f"{engine}-{workers}-packs"
     size = whole / given.packs * 1.0001
     dataset_runs.planned(output, table, pack_seconds=size)
-    made = dataset_runs.speak(output, workers, engine, given.row_seconds, given.address)
+    with statistics() as said:
+        made = dataset_runs.speak(output, workers, engine, given.row_seconds, given.address)
+    blocks = re.findall(r"Output size bytes per block: .*?(\d+) total", "".join(said))
     times = sorted(one["finished"] for one in made)
     # The first pack of each worker waits for its process to start.
     start = workers - 1
@@ -46,7 +68,7 @@ def measure(folder: Path, engine: str, workers: int, given: argparse.Namespace) 
         "packs": len(made),
         "rows_a_second": round(finished / (times[-1] - times[start]), 3),
         "ideal": round(workers / given.row_seconds, 3),
-        "bytes_a_row": round(sum(len(json.dumps(one)) for one in made) / count, 1),
+        "bytes_a_row": round(sum(map(int, blocks)) / count, 1),  # by Ray's own statistics
     }
 
 
