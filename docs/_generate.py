@@ -196,6 +196,30 @@ def beside(found: dict[str, Any]) -> str:
     )
 
 
+def beside_reference(found: dict[str, Any]) -> str:
+    """What only version 2.5 has, in turn with the PyTorch reference."""
+    rows = [
+        [
+            f"{stage}, {of['work']['codes']}",
+            *(f"{number(of[s]['median'])} ± {number(of[s]['spread'])}" for s in ("theirs", "ours")),
+            f"{of['ratio']:.2f}",
+        ]
+        for stage, of in found["stages"].items()
+    ]
+    machine = found["machine"]
+    about = next(iter(found["stages"].values()))["about"]
+    header = ("stage, codes", "reference, s", "this program, s", "ratio")
+    return (
+        "### IndexTTS-2.5 beside the PyTorch reference\n\n"
+        f"The two networks whose work is not that of version 2, published sizes, random weights, "
+        f"{about['dtype']}, {found['beams']} beams, in turn in two processes (`python -m "
+        "benchmarks.versions_reference`). The other networks have the sizes of version 2, compared "
+        f"above.\n\n{table(header, rows)}\n\n"
+        f"{machine['processor']}, {machine['cores']} cores; torch {about['torch']}, transformers "
+        f"{about['transformers']}. {place(found)}."
+    )
+
+
 def results() -> str:
     """A section for each kind of result that has a table, and a list of all files."""
     read = {
@@ -219,6 +243,9 @@ def results() -> str:
     sections.append(limits())
     sections += [compared(n, read[n]) for n, kind in kinds.items() if kind == "compare_trees"]
     sections += [beside(read[name]) for name, kind in kinds.items() if kind == "versions"]
+    sections += [
+        beside_reference(read[name]) for name, kind in kinds.items() if kind == "versions_reference"
+    ]
     rows = [
         [f"`{name}.json`", kinds[name], found.get("device", "")] for name, found in read.items()
     ]
