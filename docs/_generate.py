@@ -128,7 +128,8 @@ def cards(found: dict[str, Any]) -> str:
         "### Small cards\n\n"
         "How many segments of 10 s a card can speak at once (prompt of 15 s, 3 beams), the "
         "encoders released: three quarters of its memory, which JAX takes by default, less the "
-        "parameters, divided by cache and largest program of a segment. From the compiler's "
+        "parameters, divided by cache and largest program of a segment. It is what "
+        "`--max_memory` counts (`python -m tools.check.card_memory`). From the compiler's "
         f"analysis, without scratch memory of cuDNN; nothing was run.\n\n{table(header, rows)}\n\n"
         f"{place(found)}; {found['note']}."
     )
@@ -239,7 +240,8 @@ def results() -> str:
         compiled(target, found)
         for (target, _), found in sorted(groups.items(), key=lambda pair: pair[0])
     ]
-    sections += [cards(read[name]) for name, kind in kinds.items() if kind == "device_memory"]
+    memory = [name for name, kind in kinds.items() if kind == "device_memory"]
+    sections += [cards(read[name]) for name in memory[-1:]]  # the newest
     sections.append(limits())
     sections += [compared(n, read[n]) for n, kind in kinds.items() if kind == "compare_trees"]
     sections += [beside(read[name]) for name, kind in kinds.items() if kind == "versions"]
