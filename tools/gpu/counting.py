@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
 import traceback
@@ -42,7 +43,8 @@ def compiled_stage(
 ) -> tuple[dict[str, Any], Module | None]:
     """Figures of a whole stage and its program, or the error that the compiler raised."""
     for old in dump.glob("*"):
-        old.unlink()
+        # The TPU's compiler makes directories.
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
     start = time.perf_counter()
     try:
         lowered = lower()
