@@ -23,6 +23,7 @@ from indextts_jax.runtime import stages
 from indextts_jax.runtime.buckets import bucket
 from indextts_jax.runtime.model import Model
 from indextts_jax.runtime.versions.interface import GrowingRows
+from indextts_jax.runtime.versions.latent_rows import INCREMENTS, capacities
 from indextts_jax.runtime.versions.registry import version_of
 from indextts_jax.sampling import slots as slot_loop
 from indextts_jax.sampling.loop import windows
@@ -79,6 +80,13 @@ def warm_codes(model: DryRunModel, line: Line, settings: Settings, slots: int, t
     for known in (*range(UNIT, most, UNIT), most):
         version.grow_rows(model, [growing], [np.zeros(known, np.int32)])
     version.grow_rows(model, [GrowingRows(conditions, prefix)], [np.zeros(most, np.int32)])
+    # And many at once behind those that were there, in every capacity.
+    for capacity in capacities(model):
+        known = min(capacity, most) - INCREMENTS[0]
+        if known > 0:
+            growing = GrowingRows(conditions, prefix)
+            for count in (known, known + INCREMENTS[0]):
+                version.grow_rows(model, [growing], [np.zeros(count, np.int32)])
 
 
 def cases(model: Model, frames: FrameMap, settings: Settings) -> Iterator[Case]:
