@@ -63,11 +63,11 @@ def pair(dtype: str | None, components: Sequence[str]) -> dict[str, Model]:
 
 def settings(model: Model, args: argparse.Namespace) -> Settings:
     """The reference's settings, with as many codes as the seconds have."""
-    sampling, most = SamplingConfig(beams=args.beams), _count(model, args)
+    sampling, most = SamplingConfig(beams=args.beams), code_count(model, args)
     return Settings(sampling=sampling, max_codes=most, steps=args.steps, batch=1)
 
 
-def _count(model: Model, args: argparse.Namespace) -> int:
+def code_count(model: Model, args: argparse.Namespace) -> int:
     """The codes of that many seconds."""
     return max(1, round(args.seconds * model.config.codes_per_second))
 
@@ -105,7 +105,7 @@ def codes(tts: IndexTTS, args: argparse.Namespace) -> Round:
     nothing = jnp.zeros((1, 1))
     voice = Voice(latents, emotion, emotion, nothing, nothing, nothing, 0, nothing, 0)
     line = Line(list(segment.ids), voice, emotion, version_of(model.config).language_of(segment))
-    most = _count(model, args)
+    most = code_count(model, args)
     start = time.perf_counter()
     found, _ = decoding.search_line(model, line, chosen.sampling_up_to(most), jax.random.key(0))
     spent = time.perf_counter() - start

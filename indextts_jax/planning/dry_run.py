@@ -66,13 +66,14 @@ class DryRunModel(Model):
         name = program_name(self, component, function, static)
         if (kept := executables.active()) is not None and name is not None:
             program = kept.get(name, stage, arguments, self.device)
-            return program.call.out_info, _needed(program.record.memory)
+            return program.call.out_info, needed(program.record.memory)
         lowered = stage.lower(*arguments)
         made = lowered.compile()  # cached by JAX for the call with arrays of these shapes
-        return lowered.out_info, _needed(executables.memory_of(made))
+        return lowered.out_info, needed(executables.memory_of(made))
 
 
-def _needed(memory: executables.Memory | None) -> int:
+def needed(memory: executables.Memory | None) -> int:
+    """Bytes of a program's results and scratch; 0 if the backend has no analysis."""
     return memory.results + memory.scratch if memory is not None else 0
 
 

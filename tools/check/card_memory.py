@@ -28,7 +28,7 @@ def measured(dtype: str, batch: int, codes: int, target: str) -> dict[str, Any]:
     from indextts_jax.engine.settings import Settings
     from indextts_jax.models.components import SPEAKING
     from indextts_jax.planning import memory
-    from indextts_jax.planning.dry_run import DryRunModel, _needed
+    from indextts_jax.planning.dry_run import DryRunModel, needed
     from indextts_jax.runtime import executables
     from indextts_jax.runtime.model import compiled
     from indextts_jax.runtime.versions.registry import version_of
@@ -60,10 +60,10 @@ def measured(dtype: str, batch: int, codes: int, target: str) -> dict[str, Any]:
             self, stage: Any, component: str, function: Any, arguments: Any, static: Any
         ) -> tuple[Any, int]:
             lowered = stage.lower(*lowering.there(arguments))
-            need = _needed(executables.memory_of(lowered.compile()))
+            size = needed(executables.memory_of(lowered.compile()))
             name = function if isinstance(function, str) else function.__name__
-            print(f"{component} {name}: {need / 1e6:.0f} MB", file=sys.stderr, flush=True)
-            return lowered.out_info, need
+            print(f"{component} {name}: {size / 1e6:.0f} MB", file=sys.stderr, flush=True)
+            return lowered.out_info, size
 
     params = {name: lowering.params(name) for name in SPEAKING}
     tokenizer = version_of(lowering.config).tokenizer(TOKENIZER.read_bytes())
